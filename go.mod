@@ -1,0 +1,11 @@
+module gatewayinit
+
+go 1.26.0
+
+require (
+	github.com/creack/pty v1.1.24
+	github.com/moby/sys/mountinfo v0.7.3
+	github.com/moby/sys/user v0.5.0
+	github.com/rs/zerolog v1.35.1
+	golang.org/x/sys v0.49.0
+)

@@ -1,0 +1,97 @@
+// Package config is /etc/gateway-init/config.json: its shape, its defaults,
+// its limits and how it is read. DESIGN section 6 is the contract.
+package config
+
+import (
+	"syscall"
+	"time"
+)
+
+// DefaultDir decides the mode: gateway mode if it exists, plain init if not.
+const (
+	DefaultDir  = "/etc/gateway-init"
+	DefaultFile = "/etc/gateway-init/config.json"
+	MaxSize     = 64 << 10 // bytes
+)
+
+// Config is the effective configuration: every default filled in, every value
+// within its limits.
+type Config struct {
+	Gateway           Gateway
+	Prepare           []Prepare
+	SandboxUser       string
+	OperatorUser      string
+	Sidecars          []Sidecar
+	RuntimeDir        string // absolute and clean
+	RequireTmpfs      bool
+	RequireHardening  bool
+	RequireSeparation bool
+	CommandStart      string // "after-gateway" or "immediate"
+	LogFormat         string // "json" or "text"
+}
+
+// Gateway is the child that serves.
+type Gateway struct {
+	Command    []string // Command[0] is an absolute path
+	User       string   // NAME, NAME:GROUP, UID or UID:GID
+	WorkingDir string
+	Env        []string // "KEY=value", in the order of the file
+	PassEnv    []string // names
+	TokenEnv   string
+	Port       uint16
+	Ready      Probe // Interval is unused
+	Health     Probe
+	AuthCheck  *AuthCheck // nil: the proof has no such part
+	StopSignal syscall.Signal
+	StopGrace  time.Duration
+	BackoffMin time.Duration
+	BackoffMax time.Duration
+	ResetAfter time.Duration
+	HoldCodes  []int
+	Nofile     uint64 // 0: leave as it is
+}
+
+// Probe is one HTTP GET and what counts as a good answer.
+type Probe struct {
+	Path     string        `json:"path"`
+	Status   []int         `json:"status"`
+	JSON     []Expect      `json:"json,omitempty"` // every one must hold
+	Timeout  time.Duration `json:"timeout"`
+	Interval time.Duration `json:"-"`
+}
+
+// Expect is a member of the answer's top-level object that must have exactly
+// this scalar value. Value is its canonical JSON text: true, null, 5, "live".
+type Expect struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// AuthCheck is the request that proves which token is in force.
+type AuthCheck struct {
+	Method       string `json:"method"`
+	Path         string `json:"path"`
+	Body         string `json:"body"`
+	WithToken    []int  `json:"with_token"`
+	WithoutToken []int  `json:"without_token"`
+}
+
+// Prepare is an entry that must exist before each start of the gateway.
+type Prepare struct {
+	Path  string // absolute and clean
+	Type  string // "directory"
+	Owner string // as Gateway.User
+	Mode  uint32 // permission bits
+}
+
+// Sidecar is a further child.
+type Sidecar struct {
+	Name       string
+	Command    []string
+	User       string
+	WorkingDir string // "" means /
+	Env        []string
+	PassEnv    []string
+	TokenEnv   string // "" (no token) unless User is the gateway's
+	Restart    string // "always", "on-failure" or "never"
+}

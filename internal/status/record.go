@@ -1,0 +1,216 @@
+// Package status is the status record: what PID 1 says about itself and its
+// gateway in status.json, and how a reader gets it back without trusting more
+// than it has to.
+//
+// The record is a claim of PID 1. It lives in a root-owned directory as a
+// root-owned 0600 file, so only root can have written it; a reader still
+// checks what the kernel can confirm (process, start time, listener) before it
+// prints it. No field ever carries the token or anything derived from it.
+package status
+
+import "time"
+
+// Schema is the version of Record. A reader refuses any other number.
+const Schema = 1
+
+// Name is the record's file name under the runtime directory.
+const Name = "status.json"
+
+// States of the gateway, as in DESIGN section 9.
+const (
+	Starting = "starting"
+	Running  = "running"
+	Stopping = "stopping"
+	Backoff  = "backoff"
+	Stopped  = "stopped"
+)
+
+// Goals of the supervisor.
+const (
+	GoalRun  = "run"
+	GoalStop = "stop"
+	GoalExit = "exit"
+)
+
+// Values of Health.State. Unknown is not down: nothing acts on it.
+const (
+	Serving    = "serving"
+	NotServing = "not-serving"
+	Unknown    = "unknown"
+)
+
+// Values of each signal in Proof.
+const (
+	Held         = "held"
+	Failed       = "failed"
+	NotAvailable = "not-available"
+)
+
+// Record is status.json. Times are wall clock, for people; every decision in
+// PID 1 uses the monotonic clock.
+type Record struct {
+	Schema     int       `json:"schema"`
+	Version    string    `json:"version"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	Init       Process   `json:"init"`
+	StartedAt  time.Time `json:"started_at"`
+	RuntimeDir string    `json:"runtime_dir"`
+
+	State   string    `json:"state"`
+	Goal    string    `json:"goal"`
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason,omitempty"` // reason word of what keeps it from serving
+	Detail  string    `json:"detail,omitempty"` // one line for a person
+	Gateway Gateway   `json:"gateway"`
+	Health  Health    `json:"health"`
+	Proof   Proof     `json:"proof"`
+
+	Restarts int      `json:"restarts"` // requested ones that were proven
+	Crashes  int      `json:"crashes"`  // charged exits since PID 1 started
+	LastExit *Exit    `json:"last_exit,omitempty"`
+	Backoff  *Waiting `json:"backoff,omitempty"`
+
+	Request     *Request     `json:"request,omitempty"` // the one in progress
+	Queued      int          `json:"queued"`
+	LastRequest *LastRequest `json:"last_request,omitempty"`
+	Refused     Refused      `json:"refused"`
+
+	Command  *Child  `json:"command,omitempty"`
+	Sidecars []Child `json:"sidecars,omitempty"`
+
+	Token      Token       `json:"token"`
+	Separation string      `json:"separation"` // "uid" or "none"
+	Caps       Caps        `json:"capabilities"`
+	Hardening  []Hardening `json:"hardening"` // what the container was started without
+}
+
+// Process names a process so that a recycled pid cannot be mistaken for it.
+type Process struct {
+	PID        int    `json:"pid"`
+	StartTicks uint64 `json:"start_ticks"` // field 22 of /proc/PID/stat
+}
+
+// Gateway is the child that serves; PID is 0 when there is none.
+type Gateway struct {
+	Process
+	UID       uint32     `json:"uid"`
+	GID       uint32     `json:"gid"`
+	Port      uint16     `json:"port"`
+	StartedAt *time.Time `json:"started_at,omitempty"`
+	ProvenAt  *time.Time `json:"proven_at,omitempty"`
+	Enabled   bool       `json:"enabled"` // false with --no-gateway
+}
+
+// Health is a field, not a state: "not-serving 2/4" is Failures 2, Limit 4.
+type Health struct {
+	State    string     `json:"state"`
+	Failures int        `json:"failures"`
+	Limit    int        `json:"limit"`
+	At       *time.Time `json:"at,omitempty"`
+	Detail   string     `json:"detail,omitempty"`
+}
+
+// Proof lists the signals of the last proof; each is held, failed or
+// not-available.
+type Proof struct {
+	Child    string     `json:"child"`
+	Listener string     `json:"listener"`
+	Ready    string     `json:"ready"`
+	Auth     string     `json:"auth"`
+	At       *time.Time `json:"at,omitempty"`
+	Foreign  []Listener `json:"foreign,omitempty"` // sockets on our port that are not the gateway's
+}
+
+// Listener is a LISTEN socket as the kernel reports it.
+type Listener struct {
+	Addr  string `json:"addr"` // "127.0.0.1:18789", "[::1]:18789"
+	UID   uint32 `json:"uid"`
+	Inode uint64 `json:"inode"`
+}
+
+// Exit is how the last gateway ended. Exactly one of Code and Signal counts:
+// Signal is the number when the process was killed by one, else 0.
+type Exit struct {
+	PID       int       `json:"pid"`
+	Code      int       `json:"code"`
+	Signal    int       `json:"signal,omitempty"`
+	At        time.Time `json:"at"`
+	Requested bool      `json:"requested"` // we asked for it
+	Charged   bool      `json:"charged"`   // it raised the backoff
+	Proven    bool      `json:"proven"`    // it had served
+}
+
+// Waiting is a backoff in progress.
+type Waiting struct {
+	Until   time.Time `json:"until"`
+	DelayMS int64     `json:"delay_ms"`
+	Streak  int       `json:"streak"` // charged exits in a row
+}
+
+// Request is the request in progress. Stage is accepted, stopping, starting
+// or proving. Nonce is its first 8 digits.
+type Request struct {
+	Nonce  string    `json:"nonce"`
+	Action string    `json:"action"`
+	Stage  string    `json:"stage"`
+	Since  time.Time `json:"since"`
+}
+
+// LastRequest is the request answered last.
+type LastRequest struct {
+	Nonce  string    `json:"nonce"`
+	Action string    `json:"action"`
+	Result string    `json:"result"` // the reply after the nonce, e.g. "complete ok 12 34"
+	At     time.Time `json:"at"`
+}
+
+// Refused counts frames that caused nothing.
+type Refused struct {
+	Malformed     int `json:"malformed"`
+	Replayed      int `json:"replayed"`
+	UnknownAction int `json:"unknown_action"`
+	QueueFull     int `json:"queue_full"`
+}
+
+// Child is the container's command or a sidecar. State is waiting, running,
+// backoff, stopped or failed (cannot be started; Detail says why).
+type Child struct {
+	Name     string `json:"name"`
+	State    string `json:"state"`
+	PID      int    `json:"pid"`
+	UID      uint32 `json:"uid"`
+	Restarts int    `json:"restarts"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+// Token identifies the token file; its content is nowhere in the record.
+type Token struct {
+	Path       string    `json:"path"`
+	UID        uint32    `json:"uid"`
+	GID        uint32    `json:"gid"`
+	Mode       string    `json:"mode"` // "0400"
+	Dev        uint64    `json:"dev"`
+	Inode      uint64    `json:"inode"`
+	MintedAt   time.Time `json:"minted_at"`
+	Generation int       `json:"generation"` // 1 at boot, one more at each rotation
+}
+
+// Caps is what PID 1 read back from the kernel after it dropped privileges:
+// the union over all of its threads, as in /proc/PID/status (16 hex digits).
+type Caps struct {
+	Inheritable string `json:"inheritable"`
+	Permitted   string `json:"permitted"`
+	Effective   string `json:"effective"`
+	Bounding    string `json:"bounding"`
+	Ambient     string `json:"ambient"`
+	NoNewPrivs  bool   `json:"no_new_privs"`
+	Dumpable    bool   `json:"dumpable"`
+	Threads     int    `json:"threads"` // how many threads were read
+}
+
+// Hardening is one missing protection: a name from docs/hardening.md and one
+// line that says what it means and which flag brings it.
+type Hardening struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+}
