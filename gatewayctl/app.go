@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// stdio is where output goes, and whether a person sees it.
+type stdio struct {
+	out, err       io.Writer
+	outTTY, errTTY bool
+}
+
+// app is one run of the program.
+type app struct {
+	stdio
+	host
+	color      bool
+	runtimeDir string // --runtime-dir; "" means: look for it
+	hardened   error  // what harden said
+}
+
+// verb is one row of the command table.
+type verb struct {
+	name    string
+	args    string // arguments, for the usage line
+	summary string // for the list
+	help    string // for help VERB: what the flags do
+	anyone  bool   // runs without root
+	// setup declares the flags and returns what runs after they are parsed.
+	setup func(f *flag.FlagSet) func(a *app, args []string) int
+}
+
+// verbs is the command table, in the order of the help.
+func verbs() []verb {
+	return []verb{
+		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(),
+		cmdProbe(), cmdWait(), cmdToken(), cmdVersion(), cmdHelp(),
+	}
+}
+
+func lookup(name string) (verb, bool) {
+	for _, v := range verbs() {
+		if v.name == name {
+			return v, true
+		}
+	}
+	return verb{}, false
+}
+
+// dispatch parses the global flags, then the verb's, then runs it. Everything
+// that can be wrong with the arguments is refused before any effect.
+func (a *app) dispatch(args []string) int {
+	global := a.flags("gatewayctl")
+	if err := global.Parse(args); err != nil {
+		return a.usage(err, "")
+	}
+	if global.NArg() == 0 {
+		return a.usage(errors.New("no command given"), "")
+	}
+	name, rest := global.Arg(0), global.Args()[1:]
+	v, ok := lookup(name)
+	if !ok {
+		return a.usage(fmt.Errorf("unknown command %.40q", name), "")
+	}
+	flags := a.flags(name)
+	action := v.setup(flags)
+	if err := flags.Parse(rest); err != nil {
+		return a.usage(err, name)
+	}
+	if flags.NArg() > 0 && v.name != "help" {
+		return a.usage(fmt.Errorf("unexpected argument %.40q", flags.Arg(0)), name)
+	}
+	if strings.Contains(a.runtimeDir, "\x00") || (a.runtimeDir != "" && a.runtimeDir[0] != '/') {
+		return a.usage(errors.New("--runtime-dir must be an absolute path"), name)
+	}
+	if !v.anyone && a.euid != int(a.owner) {
+		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only root may, this is uid %d", name, a.euid),
+			"run it as the container's default user: docker exec CONTAINER gatewayctl "+name)
+	}
+	return action(a, flags.Args())
+}
+
+// flags is a set with the global flags, which may stand before and after the verb.
+func (a *app) flags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&a.runtimeDir, "runtime-dir", a.runtimeDir, "")
+	return f
+}
+
+// usage answers a mistake in the arguments, or -h.
+func (a *app) usage(err error, name string) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return a.write(helpText(name))
+	}
+	hint := "see: gatewayctl help"
+	if name != "" {
+		hint += " " + name
+	}
+	return a.fail(exitUsage, err, hint)
+}
+
+// fail prints one line, and the way out if there is one.
+func (a *app) fail(code int, err error, hint string) int {
+	fmt.Fprintf(a.err, "gatewayctl: %s\n", clean(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(a.err, "gatewayctl: hint: %s\n", hint)
+	}
+	return code
+}
+
+// write puts text on stdout; that it got there is part of success.
+func (a *app) write(text string) int {
+	if _, err := io.WriteString(a.out, text); err != nil {
+		return a.fail(exitFailed, fmt.Errorf("cannot write to stdout: %w", err), "")
+	}
+	return exitOK
+}
+
+// timeoutFlag declares --timeout.
+func timeoutFlag(f *flag.FlagSet, d time.Duration) *time.Duration {
+	return f.Duration("timeout", d, "")
+}
+
+// checkTimeout refuses what cannot be a deadline.
+func (a *app) checkTimeout(name string, d time.Duration) (int, bool) {
+	if d <= 0 || d > maxTimeout {
+		return a.usage(fmt.Errorf("--timeout must be more than 0 and at most %v", maxTimeout), name), false
+	}
+	return exitOK, true
+}
+
+// maxTimeout bounds --timeout: a drain may take a day.
+const maxTimeout = 48 * time.Hour
+
+// clean makes text safe for a terminal and keeps it on one line: a path or a
+// title in it may be a stranger's.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, text)
+}

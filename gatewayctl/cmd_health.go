@@ -1,0 +1,30 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+)
+
+func cmdHealth() verb {
+	return verb{
+		name: "health", summary: "say in one line whether the gateway serves (for HEALTHCHECK)",
+		help: `Verifies supervisor, gateway process and listener against the kernel and
+takes PID 1's word for the rest. It sends nothing and waits for nothing.
+
+Exit code: 0 serving, 4 not serving, 5 no supervisor.
+`,
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			return func(a *app, _ []string) int {
+				v := a.look()
+				line := fmt.Sprintf("not serving: %s: %s\n", clean(v.reason), clean(v.detail))
+				if v.serving {
+					line = fmt.Sprintf("serving: pid %d, port %d\n", v.record.Gateway.PID, v.record.Gateway.Port)
+				}
+				if code := a.write(line); code != exitOK {
+					return code
+				}
+				return v.code
+			}
+		},
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+)
+
+func cmdHelp() verb {
+	return verb{
+		name: "help", args: "[VERB]", summary: "explain a command", anyone: true,
+		help: "Explains VERB, or lists all of them.\n",
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			return func(a *app, args []string) int {
+				name := ""
+				if len(args) > 0 {
+					name = args[0]
+				}
+				if _, ok := lookup(name); len(args) > 1 || name != "" && !ok {
+					return a.usage(fmt.Errorf("no help on %.40q", strings.Join(args, " ")), "")
+				}
+				return a.write(helpText(name))
+			}
+		},
+	}
+}
+
+// helpText is the usage of one verb, or the list.
+func helpText(name string) string {
+	v, ok := lookup(name)
+	if !ok {
+		return overview()
+	}
+	usage := strings.TrimSuffix("usage: gatewayctl "+v.name+" "+v.args, " ")
+	return fmt.Sprintf("%s\n\n%s.\n\n%s", usage, strings.ToUpper(v.summary[:1])+v.summary[1:], v.help)
+}
+
+func overview() string {
+	var b strings.Builder
+	b.WriteString("usage: gatewayctl [--runtime-dir DIR] COMMAND [FLAGS]\n\nOperates the gateway-init that is PID 1 of this container. Run it as root:\ndocker exec CONTAINER gatewayctl status\n\n")
+	for _, v := range verbs() {
+		fmt.Fprintf(&b, "  %-8s  %s\n", v.name, v.summary)
+	}
+	b.WriteString(`
+  --runtime-dir DIR   where the supervisor has its files (default: runtime_dir
+                      of /etc/gateway-init/config.json, else /run/gateway-init,
+                      else /dev/.gateway-init)
+
+Durations are written as 90s or 2m30s.
+
+Exit codes: 0 done or serving; 1 failed; 2 usage; 3 refused; 4 not serving;
+5 no supervisor here; 6 the deadline passed.
+`)
+	return b.String()
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"flag"
+
+	"gatewayinit/supervisor/control"
+)
+
+func cmdRecover() verb {
+	return verb{
+		name: "recover", args: "[--timeout D]", summary: "make the gateway serve, with the least that does it",
+		help: `Leaves alone what serves, starts what does not run (at once, also in backoff),
+and restarts only what is definitely not serving.
+
+  --timeout D   wait at most this long (default 120s)
+
+Exit code: 0 serves and is proven, 1 failed, 3 refused, 4 not serving,
+5 no supervisor, 6 the deadline passed (the request stays queued).
+`,
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			timeout := timeoutFlag(f, restartTimeout)
+			return func(a *app, _ []string) int {
+				return a.ask(control.Request{Action: control.Recover}, *timeout)
+			}
+		},
+	}
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/status"
+	"gatewayinit/tokenfile"
+)
+
+func cmdToken() verb {
+	return verb{
+		name: "token", args: "[--url BASE]", summary: "print the gateway's token (root only)",
+		help: `Prints the token alone on one line. It reads the file as the gateway's user,
+after it has given up root for good.
+
+  --url BASE   print the dashboard's URL instead: BASE with the token in its
+               fragment, which browsers do not send to the server
+
+Exit code: 0 printed, 1 not available (the line says which file and why: one of
+not-readable, empty, malformed, changed), 5 not-running: no supervisor.
+`,
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			base := f.String("url", "", "")
+			return func(a *app, _ []string) int {
+				prefix := ""
+				given := false
+				f.Visit(func(f *flag.Flag) { given = given || f.Name == "url" })
+				if given {
+					var err error
+					if prefix, err = urlPrefix(*base); err != nil {
+						return a.usage(err, "token")
+					}
+				}
+				return a.token(prefix)
+			}
+		},
+	}
+}
+
+// tokenError is why there is no token to print. Its words are of a set of their
+// own (docs/reasons.md): a script can tell them apart.
+type tokenError struct {
+	reason string
+	path   string
+	cause  error
+}
+
+func (e *tokenError) Error() string {
+	return fmt.Sprintf("cannot read token %s: %s: %v", e.path, e.reason, e.cause)
+}
+
+// The words of tokenError.
+const (
+	tokenNotRunning  = "not-running"
+	tokenNotReadable = "not-readable"
+	tokenEmpty       = "empty"
+	tokenMalformed   = "malformed"
+	tokenChanged     = "changed"
+)
+
+// code is the exit code and the way out.
+func (e *tokenError) code() (int, string) {
+	switch e.reason {
+	case tokenNotRunning:
+		return exitNoSupervisor, hintNoSupervisor
+	case tokenNotReadable:
+		return exitFailed, "the exec needs SETUID and SETGID to become the gateway's user; see docs/reasons.md"
+	}
+	return exitFailed, "gatewayctl restart --rotate-token"
+}
+
+// token prints the token, or why there is none. Nothing is on stdout in between.
+func (a *app) token(prefix string) int {
+	secret, err := a.readToken()
+	if err != nil {
+		code, hint := exitFailed, ""
+		if e := (*tokenError)(nil); errors.As(err, &e) {
+			code, hint = e.code()
+		}
+		return a.fail(code, err, hint)
+	}
+	defer secret.Wipe()
+	line := make([]byte, 0, len(prefix)+tokenfile.Len+1)
+	defer func() { clear(line[:cap(line)]) }()
+	line = append(line, prefix...)
+	line = append(line, secret.Bytes()...)
+	line = append(line, '\n')
+	if _, err := a.out.Write(line); err != nil {
+		return a.fail(exitFailed, fmt.Errorf("cannot write token to stdout: %w", err), "")
+	}
+	return exitOK
+}
+
+// readToken identifies the file as root, then reads it as its owner.
+func (a *app) readToken() (*tokenfile.Secret, error) {
+	if a.hardened != nil {
+		return nil, &tokenError{tokenNotReadable, tokenName, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
+	}
+	dir, err := a.openRuntime()
+	if err != nil {
+		reason := tokenNotReadable
+		if errors.Is(err, fs.ErrNotExist) {
+			reason = tokenNotRunning
+		}
+		return nil, &tokenError{reason, tokenName, err}
+	}
+	defer dir.Close()
+	path := strings.TrimSuffix(dir.Name(), "/") + "/" + tokenName
+	r, err := a.identifyToken(dir, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.become(r.Token.UID, r.Token.GID); err != nil {
+		return nil, &tokenError{tokenNotReadable, path, fmt.Errorf("cannot become its owner, uid %d: %w", r.Token.UID, err)}
+	}
+	// Whether a file system may hold a token was PID 1's decision.
+	secret, err := tokenfile.Read(dir, tokenName, tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, AnyFS: true})
+	if err != nil {
+		return nil, &tokenError{tokenReason(err), path, err}
+	}
+	return secret, nil
+}
+
+// identifyToken holds the file against what PID 1 installed, for about a second:
+// a rotation changes the file and, an instant later, the record.
+func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for try := 0; ; try++ {
+		r, err := status.ReadOwned(dir, a.owner)
+		if err != nil {
+			reason := tokenNotReadable
+			if errors.Is(err, fs.ErrNotExist) {
+				reason = tokenNotRunning
+			}
+			return r, &tokenError{reason, path, err}
+		}
+		if c := a.checkSupervisor(&r); c.result != status.Held {
+			return r, &tokenError{tokenNotRunning, path, errors.New(c.detail)}
+		}
+		// Root's uid 0 is no gateway's: a record that says so must not make us
+		// skip giving up root.
+		if !a.anyTokenOwner && (r.Token.UID == 0 || r.Token.GID == 0) {
+			return r, &tokenError{tokenChanged, path, fmt.Errorf("the record names %d:%d as its owner", r.Token.UID, r.Token.GID)}
+		}
+		c := a.checkToken(dir, &r)
+		switch {
+		case c.result == status.Held:
+			return r, nil
+		case c.result == status.NotAvailable:
+			return r, &tokenError{tokenNotReadable, path, errors.New(c.detail)}
+		case try == 20:
+			return r, &tokenError{tokenFileReason(dir), path, errors.New(c.detail)}
+		}
+		<-tick.C
+	}
+}
+
+// tokenFileReason tells an empty file from a changed one.
+func tokenFileReason(dir *os.File) string {
+	if i, err := fsafe.StatAt(dir, tokenName); err == nil && i.Type == fsafe.Regular {
+		switch {
+		case i.Size == 0:
+			return tokenEmpty
+		case i.Size != tokenSize:
+			return tokenMalformed
+		}
+	}
+	return tokenChanged
+}
+
+func tokenReason(err error) string {
+	switch {
+	case errors.Is(err, tokenfile.ErrEmpty):
+		return tokenEmpty
+	case errors.Is(err, tokenfile.ErrMalformed):
+		return tokenMalformed
+	case errors.Is(err, tokenfile.ErrMissing), errors.Is(err, tokenfile.ErrUnsafe):
+		return tokenChanged
+	}
+	return tokenNotReadable
+}
+
+// urlPrefix is BASE up to the token. BASE is checked by hand: net/url would take
+// almost anything, and what a browser makes of it is not ours to guess.
+func urlPrefix(base string) (string, error) {
+	rest, ok := strings.CutPrefix(base, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(base, "http://")
+	}
+	if !ok {
+		return "", errors.New("--url must begin with http:// or https://")
+	}
+	for _, c := range []byte(base) {
+		if c <= 0x20 || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}#", c) >= 0 {
+			return "", errors.New("--url must be a URL of printable ASCII without a fragment")
+		}
+	}
+	authority, tail, slash := strings.Cut(rest, "/")
+	if i := strings.IndexByte(authority, '?'); i >= 0 {
+		return "", errors.New("--url must have a / before its query")
+	}
+	if strings.Contains(authority, "@") {
+		return "", errors.New("--url must not contain a user name")
+	}
+	if err := checkAuthority(authority); err != nil {
+		return "", err
+	}
+	if slash && strings.Contains(tail, "?") {
+		return base + "#token=", nil
+	}
+	return strings.TrimRight(base, "/") + "/#token=", nil
+}
+
+// checkAuthority takes host or host:port, an IPv6 address in brackets.
+func checkAuthority(s string) error {
+	host, port := s, ""
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		host, port = s[:i], s[i+1:]
+		if _, err := netip.ParseAddrPort("127.0.0.1:" + port); err != nil || port == "0" {
+			return fmt.Errorf("--url has no valid port: %.20q", port)
+		}
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		a, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		if err != nil || !a.Is6() || !strings.HasSuffix(inner, "]") {
+			return errors.New("--url has no valid IPv6 address")
+		}
+		return nil
+	}
+	if host == "" || strings.ContainsAny(host, ":[]%") {
+		return errors.New("--url has no valid host")
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+)
+
+func cmdWait() verb {
+	return verb{
+		name: "wait", args: "[--timeout D]", summary: "wait until the gateway serves",
+		help: `Asks for nothing; waits until the gateway serves and is verified.
+
+  --timeout D   at most this long (default 120s)
+
+Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
+`,
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			timeout := timeoutFlag(f, 120*time.Second)
+			return func(a *app, _ []string) int {
+				if code, ok := a.checkTimeout("wait", *timeout); !ok {
+					return code
+				}
+				ctx, cancel := interruptible()
+				defer cancel()
+				ctx, cancel = context.WithTimeout(ctx, *timeout)
+				defer cancel()
+				return a.wait(ctx, *timeout)
+			}
+		},
+	}
+}
+
+func (a *app) wait(ctx context.Context, timeout time.Duration) int {
+	show := a.stages("wait")
+	tick := time.NewTicker(watchEvery / 2)
+	defer tick.Stop()
+	for {
+		v := a.look()
+		switch {
+		case v.serving:
+			show.done()
+			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.record.Gateway.PID, v.record.Gateway.Port))
+		case v.code == exitNoSupervisor && a.booting(): // not yet
+		case v.code != exitNotServing:
+			show.done()
+			return a.fail(v.code, fmt.Errorf("cannot wait: %s: %s", v.reason, v.detail), v.hint)
+		}
+		if v.record != nil {
+			show.stage(v.record.State)
+		}
+		select {
+		case <-ctx.Done():
+			show.done()
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return a.fail(exitFailed, errors.New("cannot wait: interrupted"), "")
+			}
+			return a.fail(exitDeadline, fmt.Errorf("cannot wait: deadline of %v passed: %s: %s", timeout, v.reason, v.detail), v.hint)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/version"
+	"gatewayinit/supervisor/control"
+)
+
+func TestUsage(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		err  string
+	}{
+		"nothing":               {nil, "no command given"},
+		"unknown-command":       {[]string{"explode"}, `unknown command "explode"`},
+		"unknown-global-flag":   {[]string{"--force", "status"}, "-force"},
+		"unknown-flag":          {[]string{"status", "--force"}, "-force"},
+		"argument":              {[]string{"restart", "now"}, `unexpected argument "now"`},
+		"relative-runtime-dir":  {[]string{"--runtime-dir", "run", "status"}, "absolute"},
+		"timeout-not-duration":  {[]string{"restart", "--timeout", "5"}, "timeout"},
+		"timeout-zero":          {[]string{"stop", "--timeout", "0s"}, "--timeout must be"},
+		"timeout-negative":      {[]string{"wait", "--timeout", "-1s"}, "--timeout must be"},
+		"timeout-absurd":        {[]string{"probe", "--timeout", "1000000h"}, "--timeout must be"},
+		"drain-zero":            {[]string{"restart", "--drain", "0s"}, "--drain must be"},
+		"drain-fraction":        {[]string{"restart", "--drain", "1500ms"}, "whole seconds"},
+		"drain-too-long":        {[]string{"restart", "--drain", "25h"}, "--drain must be"},
+		"drain-exceeds-timeout": {[]string{"restart", "--drain", "5m", "--timeout", "2m"}, "does not fit"},
+		"drain-on-stop":         {[]string{"stop", "--drain", "5s"}, "-drain"},
+		"rotate-on-recover":     {[]string{"recover", "--rotate-token"}, "-rotate-token"},
+		"token-bad-url":         {[]string{"token", "--url", "ftp://x"}, "--url must begin"},
+		"token-empty-url":       {[]string{"token", "--url", ""}, "--url must begin"},
+		"help-unknown":          {[]string{"help", "explode"}, "no help on"},
+		"help-two":              {[]string{"help", "stop", "start"}, "no help on"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.serve(func(*control.Server, control.Request) { t.Error("a request arrived") })
+			w.want(w.run(test.args...), exitUsage, "", test.err)
+			if lines := strings.Split(w.err.String(), "\n"); len(lines) != 3 || !strings.HasPrefix(lines[1], "gatewayctl: hint: see: gatewayctl help") {
+				t.Errorf("stderr is %q, want a line and a hint", w.err.String())
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	w := newWorld(t)
+	w.want(w.run("help"), exitOK, "usage: gatewayctl", "")
+	golden(t, "help.txt", w.out.String())
+	w.want(w.run("-h"), exitOK, "usage: gatewayctl", "")
+	manual, err := os.ReadFile(filepath.Join("..", "man", "gatewayctl.1.md"))
+	must(t, err)
+	for _, v := range verbs() {
+		w.want(w.run("help", v.name), exitOK, "usage: gatewayctl "+v.name, "")
+		text := w.out.String()
+		w.want(w.run(v.name, "--help"), exitOK, text, "")
+		if !strings.Contains(string(manual), "**"+v.name+"**") {
+			t.Errorf("the manual page does not explain %s", v.name)
+		}
+	}
+}
+
+func TestGlobalFlagBeforeAndAfter(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	w.defaults = func() []string { return []string{"/nowhere"} }
+	w.want(w.run("--runtime-dir", w.path, "health"), exitOK, "serving: pid 34", "")
+	w.runtimeDir = ""
+	w.want(w.run("health", "--runtime-dir", w.path), exitOK, "serving: pid 34", "")
+	w.runtimeDir = ""
+	w.want(w.run("health"), exitNoSupervisor, "no-supervisor", "")
+}
+
+func TestOnlyRoot(t *testing.T) {
+	w := newWorld(t)
+	w.euid++
+	for _, v := range verbs() {
+		if v.anyone {
+			w.want(w.run(v.name), exitOK, "gatewayctl", "")
+			continue
+		}
+		w.want(w.run(v.name), exitRefused, "", "not-permitted")
+		if !strings.Contains(w.err.String(), "docker exec") {
+			t.Errorf("%s: no hint", v.name)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	w := newWorld(t)
+	w.want(w.run("version"), exitOK, "gatewayctl "+version.String+"\n", "")
+	w.record.Version = version.String
+	w.publish()
+	w.want(w.run("version"), exitOK, "\ngateway-init "+version.String+"\n", "")
+	if strings.Contains(w.out.String(), "differ") {
+		t.Error("equal versions differ")
+	}
+	w.record.Version = "0.0.1\x1b"
+	w.publish()
+	w.want(w.run("version"), exitOK, "gateway-init 0.0.1?\nthey differ", "")
+}
+
+// full is a stdout that takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestStdoutFails(t *testing.T) {
+	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"status", "--watch"}, {"health"}, {"wait"}, {"token"}, {"version"}, {"help"}, {"probe"}} {
+		t.Run(strings.Join(args, ""), func(t *testing.T) {
+			w := newWorld(t)
+			w.serve(func(s *control.Server, r control.Request) {
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.OK, OldPID: 1, NewPID: 1})
+			})
+			w.mint(strings.Repeat("0123456789abcdef", 4))
+			w.publish()
+			w.app.out = full{}
+			code := w.run(args...)
+			w.want(code, exitFailed, "", "to stdout: no space left")
+			if n := strings.Count(w.err.String(), "\n"); n != 1 {
+				t.Errorf("%d lines, want 1: %q", n, w.err.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+// Exit codes (DESIGN section 9, man/gatewayctl.1.md).
+const (
+	exitOK           = 0 // done, or serving
+	exitFailed       = 1
+	exitUsage        = 2
+	exitRefused      = 3 // by policy
+	exitNotServing   = 4
+	exitNoSupervisor = 5
+	exitDeadline     = 6
+)
+
+// exitFor is the exit code of a request that failed with r.
+func exitFor(r control.Reason) int {
+	switch r {
+	case control.Replayed, control.Malformed, control.UnknownAction, control.NotPermitted, control.UnsafeConfig:
+		return exitRefused
+	case control.HealthTimeout, control.ListenerMissing, control.ListenerForeign, control.AuthMismatch,
+		control.NotRunning, control.Unproven:
+		return exitNotServing
+	case control.LaunchFailed, control.Exited, control.IdentityChanged, control.StopTimeout, control.Superseded,
+		control.PrepareFailed, control.TokenFailed, control.TokenChanged, control.QueueFull, control.ShuttingDown,
+		control.Internal:
+		return exitFailed
+	}
+	return exitFailed
+}
+
+// trouble is the exit code and the hint for an error that is no reply.
+func trouble(err error) (code int, hint string) {
+	unsent := errors.As(err, new(*control.UnsentError))
+	switch {
+	case errors.Is(err, control.ErrDeadline) && unsent:
+		return exitDeadline, "nothing was sent; see what PID 1 says: docker logs CONTAINER"
+	case errors.Is(err, control.ErrDeadline):
+		return exitDeadline, "the request stays queued and its effect may still come; see: gatewayctl status"
+	case errors.Is(err, context.Canceled) && unsent:
+		return exitFailed, "nothing was sent"
+	case errors.Is(err, context.Canceled):
+		return exitFailed, "the request stays queued and its effect may still come; see: gatewayctl status"
+	case errors.Is(err, control.ErrNoSupervisor):
+		return exitNoSupervisor, hintNoSupervisor
+	case errors.Is(err, control.ErrUnsafe), errors.Is(err, fsafe.ErrUnsafe):
+		return exitFailed, "somebody with root changed it; PID 1 puts its own files back at its next status write, or restart the container"
+	case errors.Is(err, status.ErrSchema):
+		return exitFailed, "use the gatewayctl of the same version as gateway-init: rebuild the image with both"
+	case errors.Is(err, fs.ErrPermission):
+		return exitRefused, "run it as root with the runtime directory's owner: docker exec -u 0 CONTAINER gatewayctl ..."
+	case errors.Is(err, fs.ErrNotExist):
+		return exitNoSupervisor, hintNoSupervisor
+	}
+	return exitFailed, ""
+}
+
+const hintNoSupervisor = "is this a container whose PID 1 is gateway-init in gateway mode? see: docker logs CONTAINER"

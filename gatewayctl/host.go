@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
+)
+
+// host is what this program asks of the machine it runs on, in one place.
+type host struct {
+	now       func() time.Time
+	euid      int
+	owner     uint32                                      // who must own everything of the supervisor
+	defaults  func() []string                             // where a runtime directory may be
+	booting   func() bool                                 // PID 1 is gateway-init: what is missing may still come
+	process   func(status.Process) error                  // nil: alive with this start time
+	uids      func(pid int) (procStatus, error)           // from /proc/PID/status
+	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
+	become    func(uid, gid uint32) error                 // give up root for good
+	// anyTokenOwner permits a token of uid 0: for a supervisor without root, and
+	// tests that run as root.
+	anyTokenOwner bool
+}
+
+func thisHost() host {
+	return host{
+		now:      time.Now,
+		euid:     os.Geteuid(),
+		owner:    0,
+		defaults: runtimeDirs,
+		booting:  booting,
+		process: func(p status.Process) error {
+			return proof.Process{PID: p.PID, StartTicks: p.StartTicks}.Verify()
+		},
+		uids:      readProcStatus,
+		listeners: proof.Listeners,
+		become:    become,
+	}
+}
+
+// fallbackDirs are the supervisor's own choices (DESIGN section 7).
+const (
+	defaultRuntimeDir  = "/run/gateway-init"
+	fallbackRuntimeDir = "/dev/.gateway-init"
+)
+
+// runtimeDirs is where the supervisor of this container may have its files. A
+// config that does not load is no reason to refuse: PID 1 may run with the one
+// before.
+func runtimeDirs() []string {
+	first := defaultRuntimeDir
+	if c, err := config.Load(config.DefaultFile); err == nil {
+		first = c.RuntimeDir
+	}
+	return []string{first, fallbackRuntimeDir}
+}
+
+// booting tells whether PID 1 is, or is about to become, gateway-init. comm is
+// no proof of anything; it only decides how long we are patient.
+func booting() bool {
+	text, err := readProc(1, "comm")
+	if err != nil {
+		return false
+	}
+	comm := strings.TrimSuffix(string(text), "\n")
+	return comm == "gateway-init" || strings.HasPrefix(comm, "runc:[") // before its exec
+}
+
+// readProc reads a small file of a process.
+func readProc(pid int, name string) ([]byte, error) {
+	dir, err := fsafe.OpenDir("/proc/" + itoa(pid))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	f, err := fsafe.OpenAt(dir, name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if magic, err := sys.FSMagic(f); err != nil || magic != sys.ProcMagic {
+		return nil, errors.Join(errors.New("/proc is not procfs"), err)
+	}
+	return fsafe.ReadAll(f, 64<<10)
+}
+
+// become gives up root in all threads and for good. The kernel resets dumpable
+// when credentials change, to the sysctl's value (prctl(2)), so it is cleared
+// once more: from here on the gateway's other processes have our uid.
+func become(uid, gid uint32) error {
+	if err := syscall.Setgroups(nil); err != nil {
+		return os.NewSyscallError("setgroups", err)
+	}
+	if err := syscall.Setresgid(int(gid), int(gid), int(gid)); err != nil {
+		return os.NewSyscallError("setresgid", err)
+	}
+	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
+		return os.NewSyscallError("setresuid", err)
+	}
+	return sys.SetDumpable(false)
+}
+
+// openRuntime opens the supervisor's runtime directory: the first candidate
+// that holds something of a supervisor. The caller owns the descriptor. Without
+// one the error matches fs.ErrNotExist, unless one was there and is unsafe.
+func (a *app) openRuntime() (*os.File, error) {
+	names := []string{a.runtimeDir}
+	if a.runtimeDir == "" {
+		names = a.defaults()
+	}
+	var refused, missing error
+	for _, name := range names {
+		dir, err := a.openCandidate(name)
+		switch {
+		case err == nil:
+			return dir, nil
+		case errors.Is(err, fs.ErrNotExist):
+			missing = errors.Join(missing, err)
+		case refused == nil:
+			refused = err
+		}
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	return nil, &noRuntime{names}
+}
+
+// noRuntime is fs.ErrNotExist with all places that were looked at.
+type noRuntime struct{ names []string }
+
+func (e *noRuntime) Error() string {
+	return "no supervisor's files in " + strings.Join(e.names, " or ")
+}
+func (e *noRuntime) Unwrap() error { return fs.ErrNotExist }
+
+func (a *app) openCandidate(name string) (*os.File, error) {
+	dir, err := fsafe.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	want := fsafe.Want{Type: fsafe.Directory, UID: &a.owner, NotWritableByOthers: true}
+	if _, err := fsafe.Verify(dir, want); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	for _, name := range []string{status.Name, controlDir} {
+		if _, err = fsafe.StatAt(dir, name); err == nil {
+			return dir, nil
+		}
+	}
+	dir.Close()
+	return nil, err
+}

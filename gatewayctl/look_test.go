@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// TestLook: record and kernel agree, or the verdict says what does not.
+func TestLook(t *testing.T) {
+	gone := fmt.Errorf("pid: %w", proof.ErrGone)
+	tests := map[string]struct {
+		change func(w *world)
+		check  string // the one that does not hold
+		result string
+		code   int
+		reason string
+	}{
+		"serving": {func(w *world) {}, "", "", 0, ""},
+		"supervisor-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
+			checkSupervisor, status.Failed, 5, "no-supervisor"},
+		"supervisor-replaced": {func(w *world) {
+			w.process = func(p status.Process) error { return only(p.PID == 1, proof.ErrReplaced) }
+		},
+			checkSupervisor, status.Failed, 5, "no-supervisor"},
+		"supervisor-unknown": {func(w *world) {
+			w.process = func(p status.Process) error { return only(p.PID == 1, errors.New("no /proc")) }
+		},
+			checkSupervisor, status.NotAvailable, 4, "unproven"},
+		"gateway-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 34, gone) } },
+			checkGateway, status.Failed, 4, "identity-changed"},
+		"gateway-unknown": {func(w *world) {
+			w.process = func(p status.Process) error { return only(p.PID == 34, errors.New("no /proc")) }
+		},
+			checkGateway, status.NotAvailable, 4, "unproven"},
+		"gateway-replaced-meanwhile": {func(w *world) {
+			n := 0
+			w.process = func(p status.Process) error {
+				if p.PID == 34 {
+					n++
+				}
+				return only(p.PID == 34 && n%2 == 0, proof.ErrReplaced)
+			}
+		}, checkGateway, status.Failed, 4, "identity-changed"},
+		"gateway-zombie": {func(w *world) { w.uids = func(int) (procStatus, error) { return procStatus{'Z', [4]uint32{}}, nil } },
+			checkGateway, status.Failed, 4, "identity-changed"},
+		"gateway-uid": {func(w *world) {
+			w.uids = func(int) (procStatus, error) { return procStatus{'S', [4]uint32{1001, 1001, 0, 1001}}, nil }
+		},
+			checkGatewayUID, status.Failed, 4, "identity-changed"},
+		"gateway-uid-unknown": {func(w *world) { w.uids = func(int) (procStatus, error) { return procStatus{}, errProcStatus } },
+			checkGatewayUID, status.NotAvailable, 4, "unproven"},
+		"listener-missing": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },
+			checkListener, status.Failed, 4, "listener-missing"},
+		"listener-foreign-beside": {func(w *world) {
+			w.listeners = func(uint16) ([]proof.Listener, error) {
+				return []proof.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
+			}
+		}, checkListener, status.Failed, 4, "listener-foreign"},
+		"listener-unknown": {func(w *world) {
+			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
+		}, checkListener, status.NotAvailable, 4, "unproven"},
+		"health-unknown":     {func(w *world) { w.record.Health.State = status.Unknown }, "", "", 4, "unproven"},
+		"health-not-serving": {func(w *world) { w.record.Health.State = status.NotServing }, "", "", 4, "health-timeout"},
+		"health-with-reason": {func(w *world) {
+			w.record.Health.State, w.record.Reason = status.NotServing, "auth-mismatch"
+		}, "", "", 4, "auth-mismatch"},
+		"starting":   {func(w *world) { w.record.State = status.Starting }, "", "", 4, "unproven"},
+		"stopping":   {func(w *world) { w.record.State, w.record.Goal = status.Stopping, status.GoalStop }, "", "", 4, "not-running"},
+		"backoff":    {func(w *world) { w.record.State = status.Backoff }, "", "", 4, "exited"},
+		"exiting":    {func(w *world) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "", "", 4, "shutting-down"},
+		"no-gateway": {func(w *world) { w.record.Gateway = status.Gateway{} }, checkGateway, status.NotAvailable, 4, "not-running"},
+		"fifo-missing": {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, control.Dir, control.FIFO))) },
+			checkControl, status.Failed, 0, ""},
+		"fifo-mode": {func(w *world) { must(w.t, os.Chmod(filepath.Join(w.path, control.Dir, control.FIFO), 0o666)) },
+			checkControl, status.Failed, 0, ""},
+		"fifo-not-read": {func(w *world) {
+			file := filepath.Join(w.path, control.Dir, control.FIFO)
+			must(w.t, os.Remove(file))
+			must(w.t, syscall.Mkfifo(file, 0o600))
+		}, checkControl, status.Failed, 5, "no-supervisor"},
+		"token-missing":  {func(w *world) { must(w.t, os.Remove(w.record.Token.Path)) }, checkTokenFile, status.Failed, 0, ""},
+		"token-mode":     {func(w *world) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, checkTokenFile, status.Failed, 0, ""},
+		"token-replaced": {func(w *world) { w.record.Token.Inode++ }, checkTokenFile, status.Failed, 0, ""},
+		"token-short": {func(w *world) {
+			must(w.t, os.Remove(w.record.Token.Path))
+			w.mint("short")
+		}, checkTokenFile, status.Failed, 0, ""},
+		"token-none":      {func(w *world) { w.record.Token = status.Token{} }, checkTokenFile, status.NotAvailable, 0, ""},
+		"separation-none": {func(w *world) { w.record.Separation = "none" }, "", "", 0, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.up()
+			test.change(w)
+			w.publish()
+			v := w.look()
+			if v.code != test.code || v.reason != test.reason || v.serving != (test.code == 0) {
+				t.Errorf("verdict %+v, want code %d, reason %q", v.verdict, test.code, test.reason)
+			}
+			for _, c := range v.checks {
+				if c.name == test.check && c.result != test.result {
+					t.Errorf("check %s is %s (%s), want %s", c.name, c.result, c.detail, test.result)
+				}
+				if test.check == "" && c.result != status.Held {
+					t.Errorf("check %s is %s (%s)", c.name, c.result, c.detail)
+				}
+			}
+			w.want(w.run("health"), test.code, "serving", "")
+			w.want(w.run("status"), test.code, "next ", "")
+			w.want(w.run("status", "--json"), test.code, "", "")
+			got := decode(t, w.out.String())
+			if got.ExitCode != test.code || got.Serving != v.serving || got.Reason != test.reason || len(got.Verified) != 6 || got.Record == nil {
+				t.Errorf("--json says %+v", got)
+			}
+		})
+	}
+}
+
+func only(when bool, err error) error {
+	if when {
+		return err
+	}
+	return nil
+}
+
+func TestLookWithoutRecord(t *testing.T) {
+	tests := map[string]struct {
+		change func(w *world)
+		code   int
+		reason string
+	}{
+		"no-directory": {func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "no-supervisor"},
+		"no-record":    {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "no-supervisor"},
+		"garbage":      {func(w *world) { w.put("nonsense", 0o600) }, 1, "internal"},
+		"other-schema": {func(w *world) { w.put(`{"schema":2}`, 0o600) }, 1, "internal"},
+		"unsafe":       {func(w *world) { w.put(`{}`, 0o644) }, 1, "internal"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.up()
+			test.change(w)
+			w.want(w.run("health"), test.code, "not serving: "+test.reason, "")
+			w.want(w.run("status"), test.code, test.reason, "")
+			w.want(w.run("status", "--json"), test.code, `"record":null`, "")
+			if got := decode(t, w.out.String()); got.Reason != test.reason || got.Verified == nil {
+				t.Errorf("--json says %+v", got)
+			}
+		})
+	}
+}
+
+func (w *world) put(text string, mode os.FileMode) {
+	file := filepath.Join(w.path, status.Name)
+	must(w.t, os.WriteFile(file, []byte(text), mode))
+	must(w.t, os.Chmod(file, mode))
+}
+
+// TestJSON: the output is a contract; docs/status.md names every member.
+func TestJSON(t *testing.T) {
+	r := serving()
+	r.Token.UID, r.Token.GID = 1001, 1001
+	v := view{record: &r, checks: allHeld(), verdict: judge(&r, allHeld())}
+	text, err := renderJSON(v)
+	must(t, err)
+	golden(t, "status.json", text)
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "status.md"))
+	must(t, err)
+	for _, word := range []string{"schema", "serving", "exit_code", "reason", "detail", "next", "verified", "record",
+		checkSupervisor, checkControl, checkGateway, checkGatewayUID, checkListener, checkTokenFile} {
+		if !strings.Contains(string(doc), "`"+word+"`") {
+			t.Errorf("docs/status.md does not name `%s`", word)
+		}
+	}
+}
+
+func TestWait(t *testing.T) {
+	t.Run("serving", func(t *testing.T) {
+		w := newWorld(t)
+		w.up()
+		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
+	})
+	t.Run("becomes-serving", func(t *testing.T) {
+		w := newWorld(t)
+		w.up()
+		asked := 0
+		w.listeners = func(uint16) ([]proof.Listener, error) {
+			if asked++; asked < 3 {
+				return nil, nil
+			}
+			return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+		}
+		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
+	})
+	t.Run("supervisor-comes-up", func(t *testing.T) {
+		w := newWorld(t)
+		asked := 0
+		w.booting = func() bool {
+			if asked++; asked == 2 {
+				w.up()
+			}
+			return true
+		}
+		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
+	})
+	t.Run("no-supervisor", func(t *testing.T) {
+		w := newWorld(t)
+		w.want(w.run("wait"), exitNoSupervisor, "", "no-supervisor")
+	})
+	t.Run("deadline", func(t *testing.T) {
+		w := newWorld(t)
+		w.record.State, w.record.Goal = status.Stopped, status.GoalStop
+		w.errTTY = true
+		w.up()
+		w.want(w.run("wait", "--timeout", "20ms"), exitDeadline, "", "not-running")
+	})
+}
+
+// TestWatch: one output per change, the exit code of the last.
+func TestWatch(t *testing.T) {
+	for _, mode := range []string{"plain", "json", "terminal"} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWorld(t)
+			w.up()
+			w.outTTY = mode == "terminal"
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			writes := 0
+			var all bytes.Buffer
+			w.app.out = writerFunc(func(b []byte) (int, error) {
+				all.Write(b)
+				switch writes++; writes {
+				case 1:
+					w.record.State, w.record.Goal = status.Stopped, status.GoalStop
+					w.publish()
+				case 2:
+					cancel()
+				}
+				return len(b), nil
+			})
+			if code := w.watchUntil(ctx, mode == "json"); code != exitNotServing || writes != 2 {
+				t.Errorf("exit code %d after %d outputs", code, writes)
+			}
+			if has := strings.Contains(all.String(), home); has != (mode == "terminal") {
+				t.Errorf("clears the screen: %v", has)
+			}
+			if n := strings.Count(all.String(), "\n"); mode == "json" && n != 2 {
+				t.Errorf("%d lines, want 2", n)
+			}
+		})
+	}
+}

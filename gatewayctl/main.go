@@ -1,0 +1,52 @@
+// Command gatewayctl operates gateway-init from inside its container: it asks
+// PID 1 for something over the root-owned FIFO and waits for the answer, and it
+// says what PID 1 published only after it has held it against the kernel.
+//
+// It reads nothing from its environment but TERM and NO_COLOR, it starts no
+// program and loads no library: whoever can choose the environment of a docker
+// exec changes no decision by it. The manual is man/gatewayctl.1.md.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"gatewayinit/internal/sys"
+)
+
+func main() {
+	env := os.Environ()
+	os.Clearenv()
+	os.Exit(run(os.Args[1:], env, stdio{
+		out: os.Stdout, err: os.Stderr, outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
+	}))
+}
+
+// run does everything; its result is the exit code.
+func run(args, env []string, io stdio) int {
+	// A closed pipe behind stdout is an error of write(2), not our death.
+	signal.Ignore(syscall.SIGPIPE)
+	a := &app{stdio: io, host: thisHost(), color: wantColor(env, io.outTTY)}
+	a.hardened = harden()
+	return a.dispatch(args)
+}
+
+// harden closes ptrace, /proc/self and core files before there is a secret.
+// RLIMIT_CORE 1 also stops a core_pattern that is a pipe, which ignores 0
+// (core(5)); where the hard limit is 0 already, 1 cannot be had.
+func harden() error {
+	if syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 1, Max: 1}) != nil {
+		if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+			return os.NewSyscallError("setrlimit", err)
+		}
+	}
+	return sys.SetDumpable(false)
+}
+
+func wantColor(env []string, tty bool) bool {
+	return tty && !slices.Contains(env, "TERM=dumb") &&
+		!slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "NO_COLOR=") && kv != "NO_COLOR=" })
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"encoding/json"
+
+	"gatewayinit/internal/status"
+)
+
+// jsonStatus is gatewayctl status --json, schema 1 (docs/status.md). Members
+// are only ever added within one schema.
+type jsonStatus struct {
+	Schema   int                  `json:"schema"`
+	Serving  bool                 `json:"serving"`
+	ExitCode int                  `json:"exit_code"`
+	Reason   string               `json:"reason"`
+	Detail   string               `json:"detail"`
+	Next     string               `json:"next"`
+	Verified map[string]jsonCheck `json:"verified"`
+	Record   *status.Record       `json:"record"`
+}
+
+type jsonCheck struct {
+	Result string `json:"result"`
+	Detail string `json:"detail"`
+}
+
+// renderJSON is one line.
+func renderJSON(v view) (string, error) {
+	out := jsonStatus{
+		Schema: 1, Serving: v.serving, ExitCode: v.code, Reason: v.reason, Detail: v.detail, Next: v.hint,
+		Verified: map[string]jsonCheck{}, Record: v.record,
+	}
+	for _, c := range v.checks {
+		out.Verified[c.name] = jsonCheck{c.result, c.detail}
+	}
+	data, err := json.Marshal(out)
+	return string(data) + "\n", err
+}

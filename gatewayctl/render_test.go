@@ -1,0 +1,172 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
+	t.Helper()
+	i, err := fsafe.StatAt(dir, name)
+	must(t, err)
+	return i
+}
+
+// allHeld is what verify says of a healthy gateway.
+func allHeld() checks {
+	return checks{
+		held(checkSupervisor, "pid 1 is the process that wrote the record"),
+		held(checkControl, "the request FIFO is PID 1's and is read"),
+		held(checkGateway, "pid 34 is alive with the recorded start time"),
+		held(checkGatewayUID, "all its uids are 1001"),
+		held(checkListener, "127.0.0.1:18789 belongs to uid 1001"),
+		held(checkTokenFile, "the file PID 1 installed, 0400, owner 1001"),
+	}
+}
+
+func with(cs checks, changed ...check) checks {
+	for _, c := range changed {
+		for i := range cs {
+			if cs[i].name == c.name {
+				cs[i] = c
+			}
+		}
+	}
+	return cs
+}
+
+func noGateway(cs checks) checks {
+	for _, name := range []string{checkGateway, checkGatewayUID, checkListener} {
+		cs = with(cs, check{name: name, result: status.NotAvailable, detail: "no gateway runs"})
+	}
+	return cs
+}
+
+func TestRender(t *testing.T) {
+	idle := func(r *status.Record, state, goal string) {
+		r.State, r.Goal, r.Gateway.PID, r.Gateway.StartedAt, r.Gateway.ProvenAt = state, goal, 0, nil, nil
+		r.Health = status.Health{State: status.Unknown, Limit: 4}
+		r.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable, Ready: status.NotAvailable, Auth: status.NotAvailable}
+	}
+	tests := map[string]struct {
+		change func(r *status.Record)
+		checks checks
+	}{
+		"serving": {func(r *status.Record) {}, allHeld()},
+		"starting": {func(r *status.Record) {
+			r.State, r.Health.State, r.Gateway.ProvenAt = status.Starting, status.Unknown, nil
+			r.Request = &status.Request{Nonce: "aabbccdd", Action: "restart", Stage: "proving", Since: before(4 * time.Second)}
+			r.Queued = 2
+		}, allHeld()},
+		"stopping": {func(r *status.Record) { r.State = status.Stopping }, allHeld()},
+		"backoff": {func(r *status.Record) {
+			idle(r, status.Backoff, status.GoalRun)
+			r.Reason, r.Detail = "exited", "exited with code 1 before it was proven"
+			r.Backoff = &status.Waiting{Until: noon.Add(12 * time.Second), DelayMS: 12800, Streak: 7}
+			r.Crashes = 7
+			r.LastExit = &status.Exit{PID: 41, Signal: 11, At: before(time.Second), Charged: true}
+		}, noGateway(allHeld())},
+		"stopped": {func(r *status.Record) { idle(r, status.Stopped, status.GoalStop) }, noGateway(allHeld())},
+		"exiting": {func(r *status.Record) { idle(r, status.Stopped, status.GoalExit) }, noGateway(allHeld())},
+		"no-gateway": {func(r *status.Record) {
+			idle(r, status.Stopped, status.GoalStop)
+			r.Gateway.Enabled = false
+		}, noGateway(allHeld())},
+		"foreign-listener": {func(r *status.Record) {
+			r.Proof.Listener = status.Failed
+			r.Proof.Foreign = []status.Listener{{Addr: "[::1]:18789", UID: 1000, Inode: 7}}
+		}, with(allHeld(), failed(checkListener, control.ListenerForeign, "[::1]:18789 of uid 1000"))},
+		"not-serving": {func(r *status.Record) {
+			r.Health = status.Health{State: status.NotServing, Failures: 2, Limit: 4, At: ptr(before(3 * time.Second)), Detail: "no answer within 3s"}
+		}, allHeld()},
+		"unproven": {func(r *status.Record) {}, with(allHeld(),
+			check{name: checkListener, result: status.NotAvailable, detail: "netlink is refused"})},
+		"token-changed": {func(r *status.Record) {}, with(allHeld(),
+			failed(checkTokenFile, control.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
+		"fifo-replaced": {func(r *status.Record) {}, with(allHeld(),
+			failed(checkControl, control.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
+		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), failed(checkSupervisor, "", "pid 1 did not write this record"))},
+		"everything": {func(r *status.Record) {
+			r.Sidecars = []status.Child{{Name: "logs", State: "backoff", UID: 1000, Restarts: 3, Detail: "exited with \x1b[31m1"}}
+			r.Refused = status.Refused{Malformed: 1, Replayed: 2}
+			r.Separation = "none"
+			r.Crashes = 1
+			r.Hardening = []status.Hardening{{Name: "shared-tmpfs", Detail: "the agent can fill it: add --tmpfs /run/gateway-init:mode=0711,size=1m"}}
+		}, allHeld()},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := serving()
+			test.change(&r)
+			v := view{record: &r, checks: test.checks, verdict: judge(&r, test.checks)}
+			text := render(v, noon, false)
+			golden(t, name+".txt", text)
+			if strings.ContainsAny(text, "\x1b") {
+				t.Error("an escape got through")
+			}
+			if !strings.Contains(text, "\nnext  ") {
+				t.Error("it does not say what to do next")
+			}
+			if plain := strip(render(v, noon, true)); plain != text {
+				t.Errorf("colour changes the text:\n%s", plain)
+			}
+		})
+	}
+}
+
+func strip(text string) string {
+	for _, c := range []string{"\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m", "\x1b[0m"} {
+		text = strings.ReplaceAll(text, c, "")
+	}
+	return text
+}
+
+func TestRenderWithoutRecord(t *testing.T) {
+	v := view{verdict: unreadable(&noRuntime{[]string{"/run/gateway-init", "/dev/.gateway-init"}})}
+	golden(t, "no-supervisor.txt", render(v, noon, false))
+	v = view{verdict: unreadable(status.ErrSchema)}
+	golden(t, "other-schema.txt", render(v, noon, false))
+}
+
+func TestSpan(t *testing.T) {
+	tests := map[string]time.Duration{
+		"0s": -time.Hour, "59s": 59*time.Second + 999*time.Millisecond, "1m00s": time.Minute, "59m59s": 3599 * time.Second,
+		"1h00m": time.Hour, "23h59m": 86399 * time.Second, "1d00h": 24 * time.Hour, "400d05h": 9605 * time.Hour,
+	}
+	for want, d := range tests {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestWantColor(t *testing.T) {
+	tests := map[string]struct {
+		env  []string
+		tty  bool
+		want bool
+	}{
+		"terminal":       {[]string{"TERM=xterm"}, true, true},
+		"pipe":           {[]string{"TERM=xterm"}, false, false},
+		"no-color":       {[]string{"NO_COLOR=1"}, true, false},
+		"no-color-empty": {[]string{"NO_COLOR="}, true, true},
+		"dumb":           {[]string{"TERM=dumb"}, true, false},
+	}
+	for name, test := range tests {
+		if got := wantColor(test.env, test.tty); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	if got := clean("a\nb\x1b[0m\x7f\u202e\u009bé→"); got != "a?b?[0m???é→" {
+		t.Errorf("clean = %q", got)
+	}
+}

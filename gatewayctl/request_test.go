@@ -1,0 +1,180 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+func TestRequests(t *testing.T) {
+	tests := map[string]struct {
+		args  []string
+		reply control.Reply
+		want  control.Request
+		code  int
+		out   string
+		err   string
+	}{
+		"restart": {[]string{"restart"}, control.Reply{Outcome: control.OK, OldPID: 12, NewPID: 34},
+			control.Request{Action: control.Restart}, 0, "restarted: pid 12 → 34, proven\n", ""},
+		"restart-with-all": {[]string{"restart", "--rotate-token", "--drain", "1m", "--timeout", "2m"},
+			control.Reply{Outcome: control.OK, OldPID: 12, NewPID: 34},
+			control.Request{Action: control.Restart, Rotate: true, Drain: 60}, 0, "restarted: pid 12 → 34, proven, with a new token\n", ""},
+		"restart-of-stopped": {[]string{"restart"}, control.Reply{Outcome: control.OK, NewPID: 34},
+			control.Request{Action: control.Restart}, 0, "started: pid 34, proven\n", ""},
+		"recover-nothing-to-do": {[]string{"recover"}, control.Reply{Outcome: control.AlreadyRunning, OldPID: 34, NewPID: 34},
+			control.Request{Action: control.Recover}, 0, "already running: pid 34, proven\n", ""},
+		"start": {[]string{"start"}, control.Reply{Outcome: control.OK, NewPID: 34},
+			control.Request{Action: control.Start}, 0, "started: pid 34, proven\n", ""},
+		"stop": {[]string{"stop"}, control.Reply{Outcome: control.Stopped, OldPID: 34},
+			control.Request{Action: control.Stop}, 0, "stopped: pid 34\n", ""},
+		"stop-of-stopped": {[]string{"stop"}, control.Reply{Outcome: control.Stopped},
+			control.Request{Action: control.Stop}, 0, "stopped: there was no gateway to stop\n", ""},
+		"probe": {[]string{"probe"}, control.Reply{Outcome: control.OK, OldPID: 34, NewPID: 34},
+			control.Request{Action: control.Probe}, 0, "serving: pid 34, proven\n", ""},
+		"probe-not-running": {[]string{"probe"}, control.Reply{Outcome: control.Failed, Reason: control.NotRunning},
+			control.Request{Action: control.Probe}, 4, "", "gatewayctl: cannot probe: not-running: there is no gateway running\ngatewayctl: hint: gatewayctl start\n"},
+		"restart-foreign": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: control.ListenerForeign, OldPID: 12},
+			control.Request{Action: control.Restart}, 4, "", "listener-foreign: somebody else listens on the gateway's port (pid 12)\n"},
+		"restart-exited": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: control.Exited, OldPID: 12, NewPID: 34},
+			control.Request{Action: control.Restart}, 1, "", "(pid 12 → 34)\n"},
+		"restart-refused": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: control.UnsafeConfig, OldPID: 12, NewPID: 12},
+			control.Request{Action: control.Restart}, 3, "", "unsafe-config"},
+		"start-failed": {[]string{"start"}, control.Reply{Outcome: control.Failed, Reason: control.HealthTimeout, NewPID: 34},
+			control.Request{Action: control.Start}, 4, "", "(pid 34)\n"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.serve(func(s *control.Server, r control.Request) {
+				reply := test.reply
+				reply.Nonce = r.Nonce
+				r.Nonce = ""
+				if r != test.want {
+					t.Errorf("request %+v, want %+v", r, test.want)
+				}
+				s.Reply(reply)
+			})
+			w.publish()
+			w.want(w.run(test.args...), test.code, test.out, test.err)
+			if strings.Contains(w.err.String(), "\x1b") {
+				t.Error("an escape without a terminal")
+			}
+		})
+	}
+}
+
+func TestRequestWithoutSupervisor(t *testing.T) {
+	t.Run("no-directory", func(t *testing.T) {
+		w := newWorld(t)
+		must(t, os.Remove(w.path))
+		w.want(w.run("restart"), exitNoSupervisor, "", "cannot restart: no supervisor answers here")
+	})
+	t.Run("no-reader", func(t *testing.T) {
+		w := newWorld(t)
+		w.publish()
+		w.want(w.run("restart"), exitNoSupervisor, "", "cannot restart: no supervisor answers here")
+	})
+	t.Run("never-comes-up", func(t *testing.T) {
+		w := newWorld(t)
+		w.booting = func() bool { return true }
+		w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "nothing was sent")
+	})
+	t.Run("fifo-replaced", func(t *testing.T) {
+		w := newWorld(t)
+		w.publish()
+		must(t, os.MkdirAll(filepath.Join(w.path, control.Dir), 0o700))
+		must(t, os.WriteFile(filepath.Join(w.path, control.Dir, control.FIFO), nil, 0o600))
+		w.want(w.run("restart"), exitFailed, "", "is a regular file, not a FIFO")
+	})
+	t.Run("unsafe-directory", func(t *testing.T) {
+		w := newWorld(t)
+		w.publish()
+		must(t, os.Chmod(w.path, 0o777))
+		w.want(w.run("restart"), exitFailed, "", "writable by others")
+	})
+	t.Run("link-for-directory", func(t *testing.T) {
+		w := newWorld(t)
+		w.publish()
+		must(t, os.Rename(w.path, w.path+"2"))
+		must(t, os.Symlink(w.path+"2", w.path))
+		w.want(w.run("restart"), exitFailed, "", "symbolic link")
+	})
+}
+
+// TestScenarioL16 in small: the supervisor comes while we wait.
+func TestRequestWaitsForBoot(t *testing.T) {
+	w := newWorld(t)
+	asked := 0
+	w.booting = func() bool {
+		if asked++; asked == 2 {
+			w.serve(func(s *control.Server, r control.Request) {
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.OK, NewPID: 34})
+			})
+		}
+		return true
+	}
+	w.want(w.run("restart"), exitOK, "started: pid 34", "")
+}
+
+func TestRequestDeadline(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(*control.Server, control.Request) {})
+	w.publish()
+	w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "cannot restart: deadline passed after 50ms\ngatewayctl: hint: the request stays queued")
+}
+
+// TestRequestStages: on a terminal each stage is shown, and gone at the end.
+func TestRequestStages(t *testing.T) {
+	w := newWorld(t)
+	w.errTTY = true
+	w.publish()
+	stages := []string{"accepted", "stopping", "starting", "proving"}
+	pending := control.Reply{Outcome: control.OK, OldPID: 12, NewPID: 34}
+	var server *control.Server
+	w.process = func(status.Process) error { return nil }
+	w.serve(func(s *control.Server, r control.Request) {
+		server, pending.Nonce = s, r.Nonce
+		w.record.Request = &status.Request{Nonce: r.Nonce[:8], Action: "restart", Stage: "stopping"}
+		w.publish()
+		s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Accepted})
+	})
+	// Each stage is published only after the one before was shown.
+	w.app.err = writerFunc(func(b []byte) (int, error) {
+		for i, s := range stages {
+			if !strings.Contains(string(b), " "+s+" ...") {
+				continue
+			}
+			switch {
+			case i == 0:
+			case i+1 < len(stages):
+				w.record.Request.Stage = stages[i+1]
+				w.publish()
+			default:
+				must(t, server.Reply(pending))
+			}
+		}
+		return w.err.Write(b)
+	})
+	code := w.run("restart")
+	last := -1
+	for _, s := range stages {
+		i := strings.Index(w.err.String(), "restart: "+s+" ...")
+		if i <= last {
+			t.Errorf("stage %s is missing or out of order in %q", s, w.err.String())
+		}
+		last = i
+	}
+	w.want(code, exitOK, "restarted: pid 12 → 34", "\r\x1b[K")
+	if !strings.HasSuffix(w.err.String(), "\r\x1b[K") {
+		t.Error("the last stage stays on the screen")
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

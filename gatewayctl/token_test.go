@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/proof"
+)
+
+var hexToken = strings.Repeat("0123456789abcdef", 4)
+
+func TestToken(t *testing.T) {
+	w := newWorld(t)
+	became := [2]uint32{}
+	w.become = func(uid, gid uint32) error { became = [2]uint32{uid, gid}; return nil }
+	w.rootless()
+	w.up()
+	w.want(w.run("token"), exitOK, hexToken+"\n", "")
+	if w.out.String() != hexToken+"\n" {
+		t.Errorf("stdout has more than the token")
+	}
+	if became != [2]uint32{w.record.Token.UID, w.record.Token.GID} {
+		t.Errorf("read as %v", became)
+	}
+	w.want(w.run("token", "--url", "http://localhost:18789"), exitOK, "http://localhost:18789/#token="+hexToken+"\n", "")
+}
+
+// rootless makes root's own files count as a gateway's in this test.
+func (w *world) rootless() { w.anyTokenOwner = true }
+
+// TestScenarioT05 in small: each failure has its word and its path, and nothing
+// is on stdout.
+func TestTokenRefusals(t *testing.T) {
+	tests := map[string]struct {
+		change func(w *world)
+		code   int
+		reason string
+	}{
+		"no-supervisor": {func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "not-running"},
+		"supervisor-gone": {func(w *world) {
+			w.process = func(status.Process) error { return proof.ErrGone }
+		}, 5, "not-running"},
+		"no-record":     {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
+		"bad-record":    {func(w *world) { w.put("{", 0o600) }, 1, "not-readable"},
+		"unsafe-dir":    {func(w *world) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
+		"cannot-become": {func(w *world) { w.become = func(uint32, uint32) error { return os.ErrPermission } }, 1, "not-readable"},
+		"dumpable":      {func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
+		"not-readable": {func(w *world) {
+			// As root this cannot be had by a mode: the name goes away instead.
+			w.become = func(uint32, uint32) error { return os.Remove(w.record.Token.Path) }
+		}, 1, "changed"},
+		"missing":  {func(w *world) { must(w.t, os.Remove(w.record.Token.Path)) }, 1, "changed"},
+		"empty":    {func(w *world) { w.rewrite("") }, 1, "empty"},
+		"short":    {func(w *world) { w.rewrite(hexToken[:63]) }, 1, "malformed"},
+		"not-hex":  {func(w *world) { w.rewrite(strings.ToUpper(hexToken)) }, 1, "malformed"},
+		"too-long": {func(w *world) { w.rewrite(hexToken + "\n") }, 1, "malformed"},
+		"replaced": {func(w *world) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
+		"directory": {func(w *world) {
+			must(w.t, os.Remove(w.record.Token.Path))
+			must(w.t, os.Mkdir(w.record.Token.Path, 0o700))
+		}, 1, "changed"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.rootless()
+			w.up()
+			test.change(w)
+			for _, args := range [][]string{{"token"}, {"token", "--url", "https://x"}} {
+				w.want(w.run(args...), test.code, "", ": "+test.reason+": ")
+				if !strings.Contains(w.err.String(), tokenName) {
+					t.Errorf("no path in %q", w.err.String())
+				}
+				if strings.Contains(w.err.String(), hexToken[:16]) {
+					t.Error("the token is in the message")
+				}
+				if name == "not-readable" {
+					break // its change works once
+				}
+			}
+		})
+	}
+}
+
+// rewrite changes the content in place, as the gateway's user could.
+func (w *world) rewrite(text string) {
+	w.t.Helper()
+	must(w.t, os.Chmod(w.record.Token.Path, 0o600))
+	must(w.t, os.WriteFile(w.record.Token.Path, []byte(text), 0o600))
+	must(w.t, os.Chmod(w.record.Token.Path, 0o400))
+}
+
+// TestTokenNeverAsRoot: a record that names root as the token's owner.
+func TestTokenNeverAsRoot(t *testing.T) {
+	w := newWorld(t)
+	w.owner, w.euid = 0, 0
+	if os.Geteuid() != 0 {
+		t.Skip("needs files of root")
+	}
+	w.up()
+	w.become = func(uint32, uint32) error { t.Error("became"); return nil }
+	w.want(w.run("token"), exitFailed, "", "changed")
+}
+
+// TestTokenSurvivesRotation: the record comes an instant after the file.
+func TestTokenSurvivesRotation(t *testing.T) {
+	w := newWorld(t)
+	w.rootless()
+	w.up()
+	w.record.Token.Inode++
+	w.publish()
+	asked := 0
+	w.process = func(status.Process) error {
+		if asked++; asked == 2 {
+			w.identify()
+			w.publish()
+		}
+		return nil
+	}
+	w.want(w.run("token"), exitOK, hexToken, "")
+}
+
+func TestURLPrefix(t *testing.T) {
+	tests := map[string]string{
+		"http://localhost":            "http://localhost/#token=",
+		"http://localhost/":           "http://localhost/#token=",
+		"http://localhost///":         "http://localhost/#token=",
+		"https://h.example:8443/a/b":  "https://h.example:8443/a/b/#token=",
+		"https://h.example:8443/a/b/": "https://h.example:8443/a/b/#token=",
+		"http://[::1]:18789":          "http://[::1]:18789/#token=",
+		"http://[::1]":                "http://[::1]/#token=",
+		"http://h/?a=b":               "http://h/?a=b#token=",
+		"":                            "", "http://": "", "http:///a": "", "ftp://h": "", "javascript:alert(1)": "",
+		"http://h#x": "", "http://h/#": "", "http://h?a": "", "http://u:p@h": "", "http://h:0": "", "http://h:70000": "",
+		"http://h:": "", "http://h:x": "", "http://::1": "", "http://[::1": "", "http://[1.2.3.4]": "", "http://h\n": "",
+		"http://h h": "", "http://hé": "", "http://h/\"": "", "HTTP//h": "", "http://%41": "",
+	}
+	for base, want := range tests {
+		got, err := urlPrefix(base)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("urlPrefix(%q) = %q, %v; want %q", base, got, err, want)
+		}
+	}
+}
+
+// FuzzURLPrefix: what is accepted has exactly one fragment, which is the token's.
+func FuzzURLPrefix(f *testing.F) {
+	f.Add("http://localhost:18789/x")
+	f.Add("https://[::1]:1/?q")
+	f.Fuzz(func(t *testing.T, base string) {
+		got, err := urlPrefix(base)
+		if err != nil {
+			return
+		}
+		if strings.Count(got, "#") != 1 || !strings.HasSuffix(got, "#token=") || strings.ContainsAny(got, " \n\r\t\x00\x1b") {
+			t.Fatalf("urlPrefix(%q) = %q", base, got)
+		}
+		if again, err := urlPrefix(strings.TrimSuffix(got, "#token=")); err != nil || again != got {
+			t.Fatalf("urlPrefix(%q) = %q, then %q, %v", base, got, again, err)
+		}
+	})
+}

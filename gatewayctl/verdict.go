@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+// Words that stand beside control.Reason in a verdict.
+const (
+	wordNoSupervisor = "no-supervisor"
+)
+
+// verdict is what status, health and wait decide on.
+type verdict struct {
+	serving bool
+	code    int    // exitOK, exitNotServing, exitNoSupervisor; exitFailed: not even that is known
+	reason  string // control.Reason, or wordNoSupervisor; "" if it serves
+	detail  string
+	hint    string
+}
+
+// view is one look at the supervisor. Record is nil if there is none to read.
+type view struct {
+	record *status.Record
+	checks checks
+	verdict
+}
+
+// look reads the record and verifies it. It never fails: what went wrong is
+// the verdict.
+func (a *app) look() view {
+	dir, err := a.openRuntime()
+	if err != nil {
+		return view{verdict: unreadable(err)}
+	}
+	defer dir.Close()
+	return a.lookAt(dir)
+}
+
+// lookAt is look in an open runtime directory. A record that is replaced during
+// the look (a gateway is being restarted) is looked at once more, so that what
+// is held against the kernel is not already history.
+func (a *app) lookAt(dir *os.File) view {
+	for try := 0; ; try++ {
+		r, err := status.ReadOwned(dir, a.owner)
+		if err != nil {
+			return view{verdict: unreadable(err)}
+		}
+		v := view{record: &r, checks: a.verify(dir, &r)}
+		v.verdict = judge(&r, v.checks)
+		if v.serving || try == 2 {
+			return v
+		}
+		if again, err := status.ReadOwned(dir, a.owner); err != nil || again.UpdatedAt.Equal(r.UpdatedAt) {
+			return v
+		}
+	}
+}
+
+// unreadable is the verdict without a record.
+func unreadable(err error) verdict {
+	code, hint := trouble(err)
+	v := verdict{code: code, reason: string(control.Internal), detail: err.Error(), hint: hint}
+	switch {
+	case code == exitNoSupervisor:
+		v.reason = wordNoSupervisor
+	case errors.Is(err, fs.ErrPermission):
+		v.reason = string(control.NotPermitted)
+	}
+	return v
+}
+
+// judge decides from the record and from what was verified. The gateway serves
+// only if PID 1 says so and nothing that we can see ourselves says otherwise;
+// what could not be checked is unproven, not serving.
+func judge(r *status.Record, cs checks) verdict {
+	if c := cs.get(checkSupervisor); c.result == status.Failed {
+		return verdict{code: exitNoSupervisor, reason: wordNoSupervisor, detail: c.detail, hint: hintNoSupervisor}
+	}
+	if c := cs.get(checkControl); c.result == status.Failed && c.reason == "" {
+		return verdict{code: exitNoSupervisor, reason: wordNoSupervisor, detail: c.detail, hint: hintNoSupervisor}
+	}
+	if !r.Gateway.Enabled {
+		return verdict{code: exitNotServing, reason: string(control.NotRunning),
+			detail: "this container runs without a gateway (--no-gateway)", hint: "start the container without --no-gateway"}
+	}
+	if r.State != status.Running {
+		v := notServing(stateReason(r), r.Detail)
+		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
+			v.hint = "gatewayctl wait"
+			if r.Detail == "" {
+				v.detail = "the gateway is on its way"
+			}
+		}
+		return v
+	}
+	for _, name := range []string{checkSupervisor, checkGateway, checkGatewayUID, checkListener} {
+		switch c := cs.get(name); c.result {
+		case status.Failed:
+			return notServing(c.reason, c.detail)
+		case status.NotAvailable:
+			return notServing(control.Unproven, fmt.Sprintf("%s: %s", name, c.detail))
+		}
+	}
+	switch r.Health.State {
+	case status.Serving:
+		return verdict{serving: true, code: exitOK}
+	case status.NotServing:
+		return notServing(orReason(r.Reason, control.HealthTimeout), r.Health.Detail)
+	}
+	return notServing(orReason(r.Reason, control.Unproven), r.Health.Detail)
+}
+
+func notServing(reason control.Reason, detail string) verdict {
+	advice := adviceFor(reason)
+	if detail == "" {
+		detail = advice.text
+	}
+	return verdict{code: exitNotServing, reason: string(reason), detail: detail, hint: advice.next}
+}
+
+func orReason(word string, otherwise control.Reason) control.Reason {
+	if word != "" {
+		return control.Reason(word)
+	}
+	return otherwise
+}
+
+// stateReason is why a gateway in any state but running does not serve.
+func stateReason(r *status.Record) control.Reason {
+	switch {
+	case r.Goal == status.GoalExit:
+		return control.ShuttingDown
+	case r.State == status.Stopped, r.State == status.Stopping && r.Goal == status.GoalStop:
+		return orReason(r.Reason, control.NotRunning)
+	case r.State == status.Backoff:
+		return orReason(r.Reason, control.Exited)
+	}
+	return orReason(r.Reason, control.Unproven)
+}

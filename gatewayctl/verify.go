@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+const controlDir = control.Dir
+
+// Names of the checks, in the order they are printed (docs/status.md).
+const (
+	checkSupervisor = "supervisor"
+	checkControl    = "control"
+	checkGateway    = "gateway"
+	checkGatewayUID = "gateway_uid"
+	checkListener   = "listener"
+	checkTokenFile  = "token_file"
+)
+
+// check is one thing that this program found out by itself. Result is held,
+// failed or not-available.
+type check struct {
+	name   string
+	result string
+	detail string
+	reason control.Reason // of a failed one; "" means: no supervisor
+}
+
+// checks is all of them, in order.
+type checks []check
+
+func (cs checks) get(name string) check {
+	for _, c := range cs {
+		if c.name == name {
+			return c
+		}
+	}
+	return check{name: name, result: status.NotAvailable}
+}
+
+// verify holds the record against the kernel. dir is the runtime directory.
+func (a *app) verify(dir *os.File, r *status.Record) checks {
+	cs := checks{a.checkSupervisor(r), a.checkControl(dir)}
+	if r.Gateway.PID != 0 {
+		cs = append(cs, a.checkGateway(r)...)
+		cs = append(cs, a.checkListener(r))
+	} else {
+		for _, name := range []string{checkGateway, checkGatewayUID, checkListener} {
+			cs = append(cs, check{name: name, result: status.NotAvailable, detail: "no gateway runs"})
+		}
+	}
+	return append(cs, a.checkToken(dir, r))
+}
+
+func held(name, format string, args ...any) check {
+	return check{name: name, result: status.Held, detail: fmt.Sprintf(format, args...)}
+}
+
+func unavailable(name string, err error) check {
+	return check{name: name, result: status.NotAvailable, detail: err.Error()}
+}
+
+func failed(name string, reason control.Reason, format string, args ...any) check {
+	return check{name: name, result: status.Failed, reason: reason, detail: fmt.Sprintf(format, args...)}
+}
+
+func (a *app) checkSupervisor(r *status.Record) check {
+	err := a.process(r.Init)
+	switch {
+	case err == nil:
+		return held(checkSupervisor, "pid %d is the process that wrote the record", r.Init.PID)
+	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
+		return failed(checkSupervisor, "", "pid %d did not write this record: %v", r.Init.PID, err)
+	}
+	return unavailable(checkSupervisor, err)
+}
+
+func (a *app) checkControl(dir *os.File) check {
+	c := control.NewClient(dir)
+	c.Owner = a.owner
+	f, err := c.OpenFIFO()
+	switch {
+	case err == nil:
+		f.Close()
+		return held(checkControl, "the request FIFO is PID 1's and is read")
+	case errors.Is(err, unix.ENXIO):
+		return failed(checkControl, "", "nobody reads the request FIFO")
+	case errors.Is(err, fs.ErrNotExist):
+		return failed(checkControl, control.Internal, "the request FIFO is missing")
+	case errors.Is(err, fsafe.ErrUnsafe):
+		return failed(checkControl, control.Internal, "%v", err)
+	}
+	return unavailable(checkControl, err)
+}
+
+// checkGateway binds the pid to its start time before and after its uids are
+// read: between the two it cannot have been recycled.
+func (a *app) checkGateway(r *status.Record) []check {
+	g := r.Gateway
+	gone := func(err error) []check {
+		c := unavailable(checkGateway, err)
+		if errors.Is(err, proof.ErrGone) || errors.Is(err, proof.ErrReplaced) {
+			c = failed(checkGateway, control.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
+		}
+		return []check{c, {name: checkGatewayUID, result: status.NotAvailable, detail: "the process is not certain"}}
+	}
+	if err := a.process(g.Process); err != nil {
+		return gone(err)
+	}
+	p, err := a.uids(g.PID)
+	if again := a.process(g.Process); again != nil {
+		return gone(again)
+	}
+	alive := held(checkGateway, "pid %d is alive with the recorded start time", g.PID)
+	switch {
+	case err != nil:
+		return []check{alive, unavailable(checkGatewayUID, err)}
+	case p.state == 'Z' || p.state == 'X':
+		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", proof.ErrGone))
+	case !p.only(g.UID):
+		return []check{alive, failed(checkGatewayUID, control.IdentityChanged,
+			"runs with uids %v, not only %d", p.uids, g.UID)}
+	}
+	return []check{alive, held(checkGatewayUID, "all its uids are %d", g.UID)}
+}
+
+// checkListener: every socket that listens on the port, in both families, must
+// be the gateway's uid's. Without separate uids that proves less, and says so.
+func (a *app) checkListener(r *status.Record) check {
+	g := r.Gateway
+	ls, err := a.listeners(g.Port)
+	if err != nil {
+		return unavailable(checkListener, err)
+	}
+	var ours, foreign []string
+	for _, l := range ls {
+		if l.UID == g.UID {
+			ours = append(ours, l.Addr.String())
+		} else {
+			foreign = append(foreign, fmt.Sprintf("%s of uid %d", l.Addr, l.UID))
+		}
+	}
+	switch {
+	case len(foreign) > 0:
+		return failed(checkListener, control.ListenerForeign, "%s", strings.Join(foreign, ", "))
+	case len(ours) == 0:
+		return failed(checkListener, control.ListenerMissing, "nobody listens on port %d", g.Port)
+	case r.Separation == "none":
+		return held(checkListener, "%s (uids are not separated: the agent could be it)", strings.Join(ours, ", "))
+	}
+	return held(checkListener, "%s belongs to uid %d", strings.Join(ours, ", "), g.UID)
+}
+
+// checkToken compares the file with what PID 1 installed, by an O_PATH
+// descriptor: its content is never read here.
+func (a *app) checkToken(dir *os.File, r *status.Record) check {
+	t := r.Token
+	if t.Inode == 0 {
+		return check{name: checkTokenFile, result: status.NotAvailable, detail: "no token was minted"}
+	}
+	f, err := fsafe.OpenAt(dir, tokenName, unix.O_PATH)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return failed(checkTokenFile, control.TokenChanged, "%s is missing", t.Path)
+	case err != nil:
+		return unavailable(checkTokenFile, err)
+	}
+	defer f.Close()
+	want := fsafe.Want{Type: fsafe.Regular, UID: &t.UID, GID: &t.GID, Mode: fsafe.Mode(0o400), Links: 1}
+	info, err := fsafe.Verify(f, want)
+	switch {
+	case errors.Is(err, fsafe.ErrUnsafe):
+		return failed(checkTokenFile, control.TokenChanged, "%v", err)
+	case err != nil:
+		return unavailable(checkTokenFile, err)
+	case info.Dev != t.Dev || info.Ino != t.Inode:
+		return failed(checkTokenFile, control.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
+	case info.Size != tokenSize:
+		return failed(checkTokenFile, control.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenSize)
+	}
+	return held(checkTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
+}
+
+const (
+	tokenName = "gateway-token"
+	tokenSize = 64
+)

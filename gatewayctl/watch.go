@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// watchEvery is how often --watch and wait look; a look costs well under a
+// millisecond and PID 1 nothing.
+const watchEvery = 250 * time.Millisecond
+
+// repaint is how often --watch draws without a change on a terminal, for the
+// relative times.
+const repaint = time.Second
+
+// home puts the cursor up and clears what is below it: no flicker.
+const home = "\x1b[H\x1b[2J"
+
+// interruptible ends at SIGINT or SIGTERM.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+// watch prints at each change until it is interrupted; its exit code is that of
+// the last status.
+func (a *app) watch(asJSON bool) int {
+	ctx, cancel := interruptible()
+	defer cancel()
+	return a.watchUntil(ctx, asJSON)
+}
+
+func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
+	redraw := a.outTTY && !asJSON
+	prefix, drawn, last := "", "", time.Time{}
+	if redraw {
+		prefix = home
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		v := a.look()
+		if key := v.key(); key != drawn || redraw && time.Since(last) >= repaint {
+			if code := a.show(v, asJSON, prefix); code != v.code {
+				return code
+			}
+			if drawn, last = key, time.Now(); !redraw && !asJSON {
+				prefix = "\n"
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return v.code
+		case <-tick.C:
+		}
+	}
+}
+
+// key differs when anything but the passing of time does.
+func (v view) key() string {
+	record, _ := json.Marshal(v.record)
+	key := string(record) + v.reason + "\n" + v.detail
+	for _, c := range v.checks {
+		key += "\n" + c.name + c.result + c.detail
+	}
+	return key
+}

@@ -1,0 +1,109 @@
+package boot
+
+import (
+	"fmt"
+	"strings"
+
+	"gatewayinit/internal/config"
+)
+
+// Usage is the whole command line.
+const Usage = `usage: gateway-init [--config FILE] [--no-gateway] [--] [COMMAND [ARG...]]
+       gateway-init --check-config [FILE]
+       gateway-init --version | --help
+
+The init of a container with an agent and its gateway: PID 1. It launches the
+gateway under its own user, COMMAND as the sandbox user, and is operated with
+gatewayctl. Without COMMAND the container lives as long as PID 1.
+
+  --config FILE          the configuration (default ` + config.DefaultFile + `)
+  --no-gateway           run COMMAND only
+  --check-config [FILE]  validate, print the effective values, and end
+`
+
+// Modes of the command line.
+type mode uint8
+
+const (
+	runMode mode = iota
+	checkMode
+	versionMode
+	helpMode
+)
+
+// settings is the command line, read once.
+type settings struct {
+	mode      mode
+	config    string
+	given     bool // --config was
+	noGateway bool
+	command   []string
+}
+
+// parseArgs reads options up to the first word that is none; what follows
+// belongs to the command, whatever it looks like.
+func parseArgs(args []string) (settings, error) {
+	s := settings{config: config.DefaultFile}
+	for len(args) > 0 {
+		arg := args[0]
+		value, joined := "", false
+		if strings.HasPrefix(arg, "--") {
+			arg, value, joined = strings.Cut(arg, "=")
+		}
+		args = args[1:]
+		switch arg {
+		case "--config":
+			if !joined {
+				if len(args) == 0 {
+					return s, fmt.Errorf("--config needs a file")
+				}
+				value, args = args[0], args[1:]
+			}
+			if value == "" {
+				return s, fmt.Errorf("--config needs a file")
+			}
+			s.config, s.given, joined = value, true, false
+		case "--no-gateway":
+			s.noGateway = true
+		case "--check-config":
+			s.mode = checkMode
+			if joined {
+				s.config, joined = value, false
+			} else if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+				s.config, args = args[0], args[1:]
+			}
+		case "--version":
+			s.mode = versionMode
+		case "--help", "-h":
+			s.mode = helpMode
+		case "--":
+			s.command = args
+			return s, s.validate()
+		default:
+			if strings.HasPrefix(arg, "-") && arg != "-" {
+				return s, fmt.Errorf("unknown option %q", arg)
+			}
+			s.command = append([]string{arg}, args...)
+			if joined {
+				s.command[0] = arg + "=" + value
+			}
+			return s, s.validate()
+		}
+		if joined {
+			return s, fmt.Errorf("%s takes no value", arg)
+		}
+	}
+	return s, s.validate()
+}
+
+func (s settings) validate() error {
+	switch {
+	case s.mode == checkMode && len(s.command) > 0:
+		return fmt.Errorf("--check-config takes one file and no command")
+	case s.mode == runMode && s.noGateway && len(s.command) == 0:
+		return fmt.Errorf("--no-gateway needs a command")
+	case len(s.command) > 0 && s.command[0] == "":
+		return fmt.Errorf("the command is an empty word")
+	}
+	return nil
+}

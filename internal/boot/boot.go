@@ -1,0 +1,330 @@
+// Package boot is what gateway-init does before its loop: read the command
+// line and the configuration, resolve users, drop privileges, make the runtime
+// directory, mint the token, and hand it all to the supervisor. DESIGN section
+// 5 is the order. A step that fails ends boot with one line that says what to
+// do, and leaves nothing running.
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/logring"
+	"gatewayinit/internal/prepare"
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/runtimedir"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/sweep"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/trust"
+	"gatewayinit/internal/version"
+	"gatewayinit/supervisor"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// Exit codes of boot.
+const (
+	codeFailed = 1
+	codeUsage  = 2 // command line and configuration
+)
+
+// warmThreads is how many threads exist before anything untrusted runs.
+const warmThreads = 24
+
+// flushBound is how long the end waits for the log.
+const flushBound = 500 * time.Millisecond
+
+// Run is gateway-init: args is the command line, env the environment, signals
+// what Subscribe returned. The result is the exit code.
+func Run(args, env []string, signals supervisor.Signals) int {
+	s, err := parseArgs(args[1:])
+	if err != nil {
+		return fail(codeUsage, fmt.Errorf("%w (gateway-init --help)", err))
+	}
+	switch s.mode {
+	case helpMode:
+		return print(os.Stdout, Usage)
+	case versionMode:
+		return print(os.Stdout, "gateway-init "+version.String+"\n")
+	case checkMode:
+		return check(s.config)
+	}
+	sys.WarmThreads(warmThreads)
+	cfg, err := load(s)
+	if err != nil {
+		return fail(codeUsage, err)
+	}
+	return run(s, cfg, clean(env), signals)
+}
+
+// load finds the configuration. Plain init mode is for images without
+// /etc/gateway-init; where the directory exists, a missing file is a mistake
+// and never a reason to run the agent without its supervisor.
+func load(s settings) (*config.Config, error) {
+	if _, err := os.Lstat(config.DefaultDir); !s.given && errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot find %s: put a config.json there or give --config FILE", config.DefaultDir)
+	}
+	return config.Load(s.config)
+}
+
+// check is --check-config.
+func check(unsafePath string) int {
+	cfg, err := config.Load(unsafePath)
+	if err != nil {
+		return fail(codeUsage, err)
+	}
+	if err := cfg.WriteEffective(os.Stdout); err != nil {
+		return fail(codeFailed, fmt.Errorf("cannot print the effective configuration: %w", err))
+	}
+	return 0
+}
+
+func print(w io.Writer, text string) int {
+	if _, err := io.WriteString(w, text); err != nil {
+		return codeFailed
+	}
+	return 0
+}
+
+// fail is the one line of a boot that ends. It goes straight to stderr: the
+// log may not exist yet.
+func fail(code int, err error) int {
+	fmt.Fprintf(os.Stderr, "gateway-init: %v\n", err)
+	return code
+}
+
+// run is boot from step 4 on, and the loop.
+func run(s settings, cfg *config.Config, env environ, signals supervisor.Signals) int {
+	if os.Geteuid() != 0 {
+		return fail(codeFailed, fmt.Errorf("cannot supervise a gateway as uid %d: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
+	}
+	who, err := resolve(cfg)
+	if err != nil {
+		return fail(codeUsage, err)
+	}
+	if err := checkProc(); err != nil {
+		return fail(codeFailed, err)
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		cwd = "/"
+	}
+	std, err := openStdio()
+	if err != nil {
+		return fail(codeFailed, err)
+	}
+	ring := logring.New(std.log)
+	log := logger(cfg.LogFormat, ring)
+	b := &booter{settings: s, cfg: cfg, env: env, who: who, cwd: cwd, std: std, log: log}
+	code, err := b.run(signals)
+	ring.Flush(flushBound)
+	if err != nil {
+		return fail(code, err)
+	}
+	return code
+}
+
+// logger writes one line an event.
+func logger(format string, w io.Writer) zerolog.Logger {
+	if format == "text" {
+		w = textWriter{w}
+	}
+	return zerolog.New(w).With().Timestamp().Str("origin", "init").Logger().Level(zerolog.InfoLevel)
+}
+
+// checkProc: every proof reads /proc; a tmpfs in its place would be a liar's.
+func checkProc() error {
+	f, err := os.Open("/proc")
+	if err == nil {
+		defer f.Close()
+		var magic int64
+		if magic, err = sys.FSMagic(f); err == nil && magic != sys.ProcMagic {
+			err = fmt.Errorf("it has file system type %#x", magic)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot use /proc: %w: the engine must mount procfs there", err)
+	}
+	return nil
+}
+
+// booter carries what the steps share.
+type booter struct {
+	settings settings
+	cfg      *config.Config
+	env      environ
+	who      identities
+	cwd      string
+	std      *stdio
+	log      zerolog.Logger
+	hard     hardening
+	after    privs.State
+	nofile   uint64
+}
+
+func (b *booter) run(signals supervisor.Signals) (int, error) {
+	if err := b.drop(); err != nil {
+		return codeFailed, err
+	}
+	if err := os.Chdir("/"); err != nil {
+		return codeFailed, err
+	}
+	if err := b.validate(); !b.settings.noGateway && err != nil {
+		return codeFailed, err
+	}
+	dir, err := runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
+	if err != nil {
+		return codeFailed, err
+	}
+	if dir.Shared != "" {
+		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0711,size=1m")
+	}
+	if dir.Disk != "" {
+		b.hard.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
+	}
+	shared := b.subreaper()
+	c, err := b.supervisorConfig(dir, shared)
+	if err != nil {
+		return codeFailed, err
+	}
+	if err := b.judgeHardening(); err != nil {
+		return codeFailed, err
+	}
+	sweeper := sweep.New(b.who.gateway.UID, shared)
+	signals.OnShared = func() {
+		b.log.Warn().Str("event", "shared-pid-namespace").Msg("another gateway-init shares our PID namespace: sweeping by descent")
+		sweeper.Share()
+	}
+	c.Signals, c.Sweeper = signals, sweeper
+	code, err := supervisor.New(*c).Run()
+	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
+		b.log.Warn().Str("event", "cleanup").Err(cleanupErr).Msg("")
+	}
+	return code, err
+}
+
+// drop reads what the engine gave, reduces it, and reads back what is left.
+func (b *booter) drop() error {
+	before, err := privs.Read()
+	if err != nil {
+		return err
+	}
+	b.hard.engine(before)
+	for _, m := range privs.Drop() {
+		b.hard.add(m.Name, m.Detail)
+	}
+	if b.after, err = privs.Read(); err != nil {
+		return err
+	}
+	for _, m := range b.after.Excess() {
+		b.hard.add(m.Name, m.Detail)
+	}
+	if b.std.shared != nil {
+		b.hard.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v", b.std.shared))
+	}
+	b.nofile = b.clampNofile()
+	return nil
+}
+
+// validate is what must hold before a gateway is started or given up.
+func (b *booter) validate() error {
+	return trust.Executable(b.cfg.Gateway.Command[0], b.who.gateway.UID)
+}
+
+// subreaper makes orphans ours where we are not PID 1, and tells whether the
+// PID namespace is shared with another container.
+func (b *booter) subreaper() (shared bool) {
+	if os.Getpid() == 1 {
+		return false
+	}
+	if err := sys.SetSubreaper(); err != nil {
+		b.hard.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
+	}
+	comm, _ := os.ReadFile("/proc/1/comm")
+	if string(comm) == "gateway-init\n" {
+		sys.Kill(1, sharedSignal)
+	}
+	return true
+}
+
+// judgeHardening says each missing protection in one line, and ends boot if
+// they are required.
+func (b *booter) judgeHardening() error {
+	for _, h := range b.hard {
+		b.log.Warn().Str("event", "hardening").Str("name", h.Name).Str("detail", h.Detail).Msg("")
+	}
+	if b.cfg.RequireHardening && len(b.hard) > 0 {
+		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", b.hard[0].Name, b.hard[0].Detail)
+	}
+	return nil
+}
+
+// supervisorConfig is steps 8 and 9: what the loop needs.
+func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
+	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
+		if err := removeLeftover(dir, name, 0); err != nil {
+			return nil, err
+		}
+	}
+	server, err := control.NewServer(dir.File)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the request FIFO: %w", err)
+	}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.log, Validate: b.validate}
+	if !b.settings.noGateway {
+		keeper, err := mint(dir, b.who.gateway)
+		if err != nil {
+			return nil, fmt.Errorf("cannot write the token: %w", err)
+		}
+		c.Token = keeper
+		c.Gateway = b.gateway(dir, keeper)
+		c.Sidecars = b.sidecars(dir, keeper)
+		if _, preset := b.env.lookup(b.cfg.Gateway.TokenEnv); preset {
+			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
+				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
+		}
+	}
+	c.Worker = b.worker()
+	if len(b.settings.command) > 0 {
+		c.Command = b.command()
+	}
+	dirs := b.prepareEntries()
+	c.Prepare = func() error { return prepare.Make(dirs) }
+	c.Others = b.otherUIDs()
+	self, err := proof.Capture(os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("cannot read our own identity: %w", err)
+	}
+	c.Base = b.record(dir, self)
+	c.Publish = func(r status.Record) error {
+		data, err := status.Encode(r)
+		if err != nil {
+			return err
+		}
+		return fsafe.Replace(dir.File, status.Name, data, 0o600)
+	}
+	return c, nil
+}
+
+// cleanup leaves no token behind where the directory outlives the container.
+func (b *booter) cleanup(dir *runtimedir.Dir) error {
+	return removeLeftover(dir, tokenName, 0, b.who.gateway.UID)
+}
+
+func (b *booter) record(dir *runtimedir.Dir, self proof.Process) status.Record {
+	g := status.Gateway{UID: b.who.gateway.UID, GID: b.who.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
+	return status.Record{
+		Schema: status.Schema, Version: version.String,
+		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
+		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
+		Separation: "uid", Caps: caps(b.after), Hardening: append([]status.Hardening{}, b.hard...),
+	}
+}

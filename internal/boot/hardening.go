@@ -1,0 +1,77 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/status"
+)
+
+// hardening collects what the container was started without.
+type hardening []status.Hardening
+
+func (h *hardening) add(name, detail string) {
+	for _, have := range *h {
+		if have.Name == name {
+			return
+		}
+	}
+	*h = append(*h, status.Hardening{Name: name, Detail: detail})
+}
+
+// engineCaps is what the README's command grants.
+const engineCaps = privs.Needed | 1<<unix.CAP_SETPCAP
+
+// engine looks at what the engine gave us, before anything is dropped. PID 1
+// can give up its own rights; a later docker exec gets the engine's again.
+func (h *hardening) engine(before privs.State) {
+	if extra := before.Bounding &^ engineCaps; extra != 0 {
+		h.add("engine-capabilities", fmt.Sprintf("docker exec gets capabilities beyond the needed ones (%016x): run with --cap-drop ALL and the five --cap-add of the README", extra))
+	}
+	if !before.NoNewPrivs {
+		h.add("engine-no-new-privs", "a setuid program works in docker exec: run with --security-opt no-new-privileges")
+	}
+	if err := unix.Access("/", unix.W_OK); !errors.Is(err, unix.EROFS) {
+		h.add("rootfs-writable", "files of the image can be changed at run time: run with --read-only")
+	}
+	if !pidsBounded() {
+		h.add("pids-limit", "a fork bomb of the agent reaches the host: run with --pids-limit 512")
+	}
+}
+
+// pidsBounded reads the pids controller of our own cgroup (v2, then v1), as far
+// as the container shows it. Not readable counts as unbounded.
+func pidsBounded() bool {
+	paths := []string{"/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"}
+	if data, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		for _, line := range strings.Split(string(data), "\n") {
+			switch f := strings.SplitN(line, ":", 3); {
+			case len(f) != 3:
+			case f[1] == "":
+				paths = append(paths, "/sys/fs/cgroup"+f[2]+"/pids.max")
+			case f[1] == "pids":
+				paths = append(paths, "/sys/fs/cgroup/pids"+f[2]+"/pids.max")
+			}
+		}
+	}
+	for _, p := range paths {
+		if data, err := os.ReadFile(p); err == nil {
+			return strings.TrimSpace(string(data)) != "max"
+		}
+	}
+	return false
+}
+
+func caps(s privs.State) status.Caps {
+	hex := func(v uint64) string { return fmt.Sprintf("%016x", v) }
+	return status.Caps{
+		Inheritable: hex(s.Inheritable), Permitted: hex(s.Permitted), Effective: hex(s.Effective),
+		Bounding: hex(s.Bounding), Ambient: hex(s.Ambient),
+		NoNewPrivs: s.NoNewPrivs, Dumpable: s.Dumpable, Threads: s.Threads,
+	}
+}

@@ -1,0 +1,149 @@
+package boot
+
+import (
+	"syscall"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/prepare"
+	"gatewayinit/internal/runtimedir"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/users"
+)
+
+// How much sooner than PID 1 the kernel ends each when memory runs out.
+const (
+	gatewayOOM = 200
+	agentOOM   = 500
+)
+
+// Umasks. The gateway's group may share files with it; nobody else.
+const (
+	gatewayUmask = 0o007
+	agentUmask   = 0o022
+)
+
+// identities are the users of the configuration, resolved.
+type identities struct {
+	gateway, sandbox, operator users.User
+	sidecars                   []users.User
+	owners                     []users.User // of the prepare entries
+}
+
+// resolve looks up all users; the accounts must be different people.
+func resolve(cfg *config.Config) (who identities, err error) {
+	db, err := users.Load()
+	if err != nil {
+		return who, err
+	}
+	for _, r := range []struct {
+		to   *users.User
+		spec string
+	}{{&who.gateway, cfg.Gateway.User}, {&who.sandbox, cfg.SandboxUser}, {&who.operator, cfg.OperatorUser}} {
+		if *r.to, err = db.Resolve(r.spec); err != nil {
+			return who, err
+		}
+	}
+	for _, c := range cfg.Sidecars {
+		u, err := db.Resolve(c.User)
+		if err != nil {
+			return who, err
+		}
+		who.sidecars = append(who.sidecars, u)
+	}
+	for _, p := range cfg.Prepare {
+		u, err := db.Resolve(p.Owner)
+		if err != nil {
+			return who, err
+		}
+		who.owners = append(who.owners, u)
+	}
+	return who, users.Distinct(who.gateway, who.sandbox, who.operator)
+}
+
+// clampNofile is the RLIMIT_NOFILE the gateway gets: raising a hard limit needs
+// CAP_SYS_RESOURCE, which we do not have.
+func (b *booter) clampNofile() uint64 {
+	want := b.cfg.Gateway.Nofile
+	var have syscall.Rlimit
+	if want == 0 || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have) != nil || want <= have.Max {
+		return want
+	}
+	b.hard.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: run with --ulimit nofile=N")
+	return have.Max
+}
+
+func (b *booter) gateway(dir *runtimedir.Dir, k *keeper) *launch.Child {
+	g, u := b.cfg.Gateway, b.who.gateway
+	return &launch.Child{
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.gateway, Runtime: dir.File,
+		Spec: launch.Spec{
+			Argv: g.Command, Env: built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
+			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: gatewayOOM, Token: k.spec(g.TokenEnv),
+		},
+	}
+}
+
+func (b *booter) sidecars(dir *runtimedir.Dir, k *keeper) (out []launch.Child) {
+	for i, c := range b.cfg.Sidecars {
+		u := b.who.sidecars[i]
+		l := launch.Child{
+			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container, Runtime: dir.File,
+			Spec: launch.Spec{
+				Argv: c.Command, Env: built(u, c.Env, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
+				Umask: agentUmask, OOMAdj: agentOOM,
+			},
+		}
+		l.Stdio[0] = b.std.worker[0]
+		if c.WorkingDir != "" {
+			l.Spec.Dir = c.WorkingDir
+		}
+		if c.TokenEnv != "" && u.UID == b.who.gateway.UID {
+			l.Spec.Token = k.spec(c.TokenEnv)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// command is the container's command. It gets the container's descriptors, and
+// the terminal if there is one.
+func (b *booter) command() *launch.Child {
+	u := b.who.sandbox
+	return &launch.Child{
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
+		Spec: launch.Spec{
+			Argv: b.settings.command, Env: inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
+			Umask: agentUmask, OOMAdj: agentOOM, Foreground: sys.IsTerminal(0),
+		},
+	}
+}
+
+// worker is a proof worker: the gateway's UID, no descriptors.
+func (b *booter) worker() launch.Child {
+	u := b.who.gateway
+	return launch.Child{
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.worker,
+		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: gatewayOOM},
+	}
+}
+
+func (b *booter) prepareEntries() (dirs []prepare.Directory) {
+	for i, p := range b.cfg.Prepare {
+		u := b.who.owners[i]
+		dirs = append(dirs, prepare.Directory{Path: p.Path, UID: u.UID, GID: u.GID, Mode: p.Mode})
+	}
+	return dirs
+}
+
+// otherUIDs are those whose processes end with the container, besides the
+// gateway's.
+func (b *booter) otherUIDs() []uint32 {
+	uids := []uint32{b.who.sandbox.UID, b.who.operator.UID}
+	for _, u := range b.who.sidecars {
+		if u.UID != b.who.gateway.UID && u.UID != uids[0] && u.UID != uids[1] {
+			uids = append(uids, u.UID)
+		}
+	}
+	return uids
+}

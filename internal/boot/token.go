@@ -1,0 +1,102 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/runtimedir"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/users"
+	"gatewayinit/tokenfile"
+)
+
+// tokenName is the token's file in the runtime directory.
+const tokenName = "gateway-token"
+
+// keeper is the supervisor's TokenKeeper. It keeps digests only.
+type keeper struct {
+	dir    *runtimedir.Dir
+	policy tokenfile.Policy
+	sum    [32]byte
+	next   [32]byte
+	st     status.Token
+}
+
+// mint removes the token of another life and mints this one's.
+func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
+	k := &keeper{dir: dir, policy: tokenfile.Policy{UID: u.UID, GID: u.GID, AnyFS: dir.Disk != ""}}
+	for _, name := range []string{tokenName, tokenName + fsafe.NewSuffix} {
+		if err := removeLeftover(dir, name, 0, u.UID); err != nil {
+			return nil, err
+		}
+	}
+	secret, err := tokenfile.Mint(dir.File, tokenName, k.policy)
+	if err != nil {
+		return nil, err
+	}
+	k.sum = secret.Sum()
+	secret.Wipe()
+	return k, k.note()
+}
+
+// removeLeftover removes a file of ours from another life: regular, one link,
+// owned by one of the uids. Anything else refuses boot with its name.
+func removeLeftover(dir *runtimedir.Dir, name string, uids ...uint32) error {
+	i, err := fsafe.VerifyAt(dir.File, name, fsafe.Want{Type: fsafe.Regular, Links: 1})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: remove it", err)
+	}
+	for _, uid := range uids {
+		if i.UID == uid {
+			return fsafe.Remove(dir.File, name)
+		}
+	}
+	return &fsafe.UnsafeError{UnsafePath: dir.Path + "/" + name, Problem: fmt.Sprintf("is owned by uid %d: remove it", i.UID)}
+}
+
+func (k *keeper) note() error {
+	i, err := fsafe.StatAt(k.dir.File, tokenName)
+	if err != nil {
+		return err
+	}
+	k.st = status.Token{
+		Path: k.dir.Path + "/" + tokenName, UID: i.UID, GID: i.GID, Mode: fmt.Sprintf("%04o", i.Mode),
+		Dev: i.Dev, Inode: i.Ino, MintedAt: time.Now(), Generation: k.st.Generation + 1,
+	}
+	return nil
+}
+
+func (k *keeper) Sum() [32]byte        { return k.sum }
+func (k *keeper) Status() status.Token { return k.st }
+
+func (k *keeper) Prepare() error {
+	secret, err := tokenfile.Prepare(k.dir.File, tokenName, k.policy)
+	if err != nil {
+		return err
+	}
+	k.next = secret.Sum()
+	secret.Wipe()
+	return nil
+}
+
+func (k *keeper) Commit() error {
+	if err := tokenfile.Commit(k.dir.File, tokenName, k.policy); err != nil {
+		return err
+	}
+	k.sum = k.next
+	return k.note()
+}
+
+func (k *keeper) Abort() error { return tokenfile.Abort(k.dir.File, tokenName) }
+
+// spec is what a stage needs to read the token as its owner.
+func (k *keeper) spec(env string) *launch.Token {
+	return &launch.Token{Name: tokenName, Env: env, UID: k.policy.UID, GID: k.policy.GID, Any: k.policy.AnyFS, Sum: k.sum}
+}

@@ -1,0 +1,128 @@
+// Package launch starts children of PID 1 in two steps: the fork sets the
+// target's UID, GID and groups and executes gateway-init again as that user
+// (the launch stage); the stage sets what belongs to the new process (umask,
+// limits, descriptors, environment, token), then executes the target. PID 1
+// itself never holds the token and never changes any state of its own for a
+// child.
+//
+// The stage gets its orders as a Spec in an anonymous file and answers over a
+// close-on-exec pipe: end of file means the target runs, a line means it does
+// not.
+package launch
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"gatewayinit/internal/fsafe"
+)
+
+// StageName is the stage's argv[0]. Whoever executes gateway-init under this
+// name gains nothing: it runs with the rights of its caller.
+const StageName = "gateway-init:stage"
+
+// Descriptors of the stage beyond 0 to 2.
+const (
+	SpecFD    = 3
+	ReportFD  = 4
+	RuntimeFD = 5 // the runtime directory; only with a Token
+)
+
+// maxSpec bounds a Spec's encoding; config.json is at most 64 KiB.
+const maxSpec = 1 << 20
+
+// Spec is what the stage has to do. It holds no secret: a process of the
+// target's UID can read it.
+type Spec struct {
+	Argv       []string        `json:"argv,omitempty"` // Argv[0] has a slash or is looked up in PATH
+	Env        []string        `json:"env,omitempty"`
+	Dir        string          `json:"dir,omitempty"`
+	Umask      int             `json:"umask"`
+	Nofile     uint64          `json:"nofile,omitempty"` // 0: as PID 1 got it
+	OOMAdj     int             `json:"oom_adj"`
+	Foreground bool            `json:"foreground,omitempty"` // own the terminal on descriptor 0
+	Token      *Token          `json:"token,omitempty"`
+	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
+}
+
+// Token says where the stage finds the token and what it must be.
+type Token struct {
+	Name string   `json:"name"` // in the runtime directory
+	Env  string   `json:"env"`  // the variable to put it into; "" for a worker
+	UID  uint32   `json:"uid"`
+	GID  uint32   `json:"gid"`
+	Any  bool     `json:"any_fs,omitempty"`
+	Sum  [32]byte `json:"sum"` // SHA-256 of the token
+}
+
+// ReadSpec reads the stage's orders.
+func ReadSpec(f *os.File) (Spec, error) {
+	var s Spec
+	data, err := fsafe.ReadAll(f, maxSpec)
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(data, &s)
+}
+
+// Step is where a stage failed: a closed set.
+type Step string
+
+// The steps.
+const (
+	StepSpec         Step = "spec"
+	StepLimits       Step = "limits"
+	StepDir          Step = "chdir"
+	StepTokenFailed  Step = "token-failed"
+	StepTokenChanged Step = "token-changed"
+	StepTerminal     Step = "terminal"
+	StepExec         Step = "exec"
+	StepDied         Step = "died" // never sent: the stage ended without a word
+)
+
+// Ready is what a stage writes right before it executes the target.
+const Ready = "."
+
+// Failure is why a target does not run. errors.Is matches its Errno.
+type Failure struct {
+	Step  Step
+	Errno syscall.Errno // 0 where there is none
+}
+
+func (f *Failure) Error() string {
+	if f.Errno == 0 {
+		return string(f.Step)
+	}
+	return fmt.Sprintf("%s: %v", f.Step, f.Errno)
+}
+
+func (f *Failure) Unwrap() error {
+	if f.Errno == 0 {
+		return nil
+	}
+	return f.Errno
+}
+
+// Encode is the line that goes over the pipe.
+func (f *Failure) Encode() string { return fmt.Sprintf("%s %d\n", f.Step, int(f.Errno)) }
+
+// maxReport bounds a stage's answer.
+const maxReport = 64
+
+// parseReport reads the answer strictly: the stage runs as the target's UID, so
+// a hostile process of that UID may have written it.
+func parseReport(line string) *Failure {
+	step, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+	errno, err := strconv.ParseUint(number, 10, 12)
+	switch s := Step(step); s {
+	case StepSpec, StepLimits, StepDir, StepTokenFailed, StepTokenChanged, StepTerminal, StepExec:
+		if err == nil {
+			return &Failure{s, syscall.Errno(errno)}
+		}
+	}
+	return &Failure{Step: StepSpec}
+}

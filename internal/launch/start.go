@@ -1,0 +1,156 @@
+package launch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+// Child is what the fork has to set up.
+type Child struct {
+	Spec     Spec
+	UID, GID uint32
+	Groups   []uint32    // supplementary
+	Stdio    [3]*os.File // stay the caller's
+	Runtime  *os.File    // the runtime directory, if Spec.Token is set; stays the caller's
+}
+
+// Proc is a started child. Whoever reaps it closes it.
+type Proc struct {
+	PID   int
+	pidfd int // -1 where the kernel has none
+}
+
+// reportTimeout bounds the wait for a stage's answer: a process of the target's
+// UID could hold the pipe open, and a stage could be stopped.
+const reportTimeout = 10 * time.Second
+
+// Start forks and executes the stage. It returns as soon as the stage runs;
+// report is called once from another goroutine, with nil when the target runs
+// and a *Failure when it does not. Errors of the fork itself (EAGAIN at the
+// pids limit) are returned, nothing is left behind then.
+func Start(c Child, report func(pid int, err error)) (*Proc, error) {
+	data, err := json.Marshal(c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := sys.Memfd("launch-spec", data)
+	if err != nil {
+		return nil, err
+	}
+	defer spec.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	p, err := fork(c, spec, w)
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
+	}
+	go func() {
+		defer r.Close()
+		report(p.PID, readReport(r))
+	}()
+	return p, nil
+}
+
+// fork is fork and execve of /proc/self/exe: the same binary, whatever happened
+// to its path. Our own link is readable to us although we are not dumpable
+// (the kernel lets a thread group look at itself).
+func fork(c Child, spec, w *os.File) (*Proc, error) {
+	p := &Proc{pidfd: -1}
+	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), w.Fd()}
+	if c.Spec.Token != nil {
+		files = append(files, c.Runtime.Fd())
+	}
+	attr := &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   []string{}, // nothing of ours reaches the stage
+		Files: files,
+		Sys: &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups},
+			Setsid:     !c.Spec.Foreground,
+			Setpgid:    c.Spec.Foreground,
+			PidFD:      &p.pidfd,
+		},
+	}
+	var err error
+	p.PID, err = syscall.ForkExec("/proc/self/exe", []string{StageName, name(c.Spec)}, attr)
+	runtime.KeepAlive(c)
+	return p, err
+}
+
+// name is what a process listing shows for the stage.
+func name(s Spec) string {
+	if len(s.Argv) == 0 {
+		return "worker"
+	}
+	return s.Argv[0]
+}
+
+// readReport waits for what became of the stage. It writes Ready right before
+// execve(2): end of file after that means the target runs, end of file without
+// it means that the stage itself was killed (or died at the pids limit).
+func readReport(r *os.File) error {
+	r.SetReadDeadline(time.Now().Add(reportTimeout))
+	buf := make([]byte, maxReport)
+	n, err := io.ReadFull(r, buf)
+	text, ready := strings.CutPrefix(string(buf[:n]), Ready)
+	switch {
+	case text != "":
+		return parseReport(text)
+	case ready:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Failure{Step: StepDied, Errno: syscall.ETIMEDOUT}
+	default:
+		return &Failure{Step: StepDied}
+	}
+}
+
+// Signal sends sig by pidfd. Where pidfd_send_signal(2) is missing or an old
+// seccomp profile refuses it, kill(2) is as safe for a child that nobody reaped
+// yet: its pid cannot belong to anybody else. A child that has ended is no error.
+func (p *Proc) Signal(sig syscall.Signal) error {
+	err := error(unix.ENOSYS)
+	if p.pidfd >= 0 {
+		err = sys.PidfdSignal(p.pidfd, sig)
+	}
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		err = sys.Kill(p.PID, sig)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// SignalGroup sends sig to the child's process group; it leads one from its
+// fork on. Only before the child is reaped.
+func (p *Proc) SignalGroup(sig syscall.Signal) error {
+	err := sys.Kill(-p.PID, sig)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// Close releases the pidfd; the child is not touched.
+func (p *Proc) Close() {
+	if p.pidfd >= 0 {
+		unix.Close(p.pidfd)
+		p.pidfd = -1
+	}
+}

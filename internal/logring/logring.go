@@ -1,0 +1,99 @@
+// Package logring is a writer that never blocks: a bounded queue of lines in
+// front of a descriptor that may be slow, full, blocked or closed. PID 1 must
+// not wait for whoever reads its log.
+package logring
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// maxLines bounds what waits. A line of ours is some 200 bytes.
+const maxLines = 512
+
+// Ring queues lines. When it is full new lines are dropped and counted; the
+// count is written as a line of its own once there is room.
+type Ring struct {
+	mu      sync.Mutex
+	lines   [][]byte
+	dropped int
+	wake    chan struct{}
+	idle    chan struct{} // has an element while nothing waits
+	w       io.Writer
+}
+
+// New starts the one goroutine that writes to w. w should wait in the runtime's
+// poller (a non-blocking descriptor), so that a blocked one holds no thread.
+func New(w io.Writer) *Ring {
+	r := &Ring{wake: make(chan struct{}, 1), idle: make(chan struct{}, 1), w: w}
+	go r.run()
+	return r
+}
+
+// Write takes one line; it never blocks and never fails.
+func (r *Ring) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	if len(r.lines) < maxLines {
+		r.lines = append(r.lines, append([]byte(nil), line...))
+	} else {
+		r.dropped++
+	}
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+	return len(line), nil
+}
+
+// Flush waits until everything was written, or d has passed.
+func (r *Ring) Flush(d time.Duration) {
+	deadline := time.NewTimer(d)
+	defer deadline.Stop()
+	for r.waiting() {
+		select {
+		case <-r.idle:
+		case <-deadline.C:
+			return
+		}
+	}
+}
+
+func (r *Ring) waiting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.lines) > 0 || r.dropped > 0
+}
+
+func (r *Ring) run() {
+	for range r.wake {
+		for {
+			r.mu.Lock()
+			var line []byte
+			switch {
+			case len(r.lines) > 0:
+				line = r.lines[0]
+			case r.dropped > 0:
+				line = fmt.Appendf(nil, `{"level":"warn","event":"log-dropped","origin":"init","lines":%d}`+"\n", r.dropped)
+				r.dropped = 0
+			}
+			r.mu.Unlock()
+			if line == nil {
+				break
+			}
+			r.w.Write(line) // an error means that nobody reads: nothing to do about it
+			r.mu.Lock()
+			if len(r.lines) > 0 {
+				r.lines[0] = nil
+				r.lines = r.lines[1:]
+			}
+			r.mu.Unlock()
+		}
+		select {
+		case r.idle <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,85 @@
+// Package prepare makes the directories that must exist before the gateway
+// starts, so that nobody can squat them: by descriptor, never through a link.
+package prepare
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+)
+
+// Directory is one entry, resolved.
+type Directory struct {
+	Path     string // absolute and clean
+	UID, GID uint32
+	Mode     uint32
+}
+
+// Make makes what is missing and refuses, with its path, what is in the way.
+func Make(dirs []Directory) error {
+	for _, d := range dirs {
+		if err := d.make(); err != nil {
+			return fmt.Errorf("cannot prepare %s: %w", d.Path, err)
+		}
+	}
+	return nil
+}
+
+func (d Directory) make() error {
+	parent, err := fsafe.OpenDir(path.Dir(d.Path))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	name := path.Base(d.Path)
+	f, err := fsafe.OpenAt(parent, name, unix.O_PATH)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.create(parent, name)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	i, err := fsafe.Stat(f)
+	if err != nil {
+		return err
+	}
+	if i.Type == fsafe.Directory && i.UID == d.UID && i.Mode&0o022&^d.Mode == 0 {
+		return nil // its owner may have made it stricter
+	}
+	return d.evict(parent, name, i)
+}
+
+// evict removes an empty directory that a stranger put in our place, if the
+// parent is root's and sticky: there root may remove it, and the stranger may
+// not remove what takes its place. Anything else is refused.
+func (d Directory) evict(parent *os.File, name string, i fsafe.Info) error {
+	p, err := fsafe.Stat(parent)
+	if err != nil {
+		return err
+	}
+	if i.Type == fsafe.Directory && p.UID == 0 && p.Mode&unix.S_ISVTX != 0 {
+		if err := fsafe.RemoveDir(parent, name); err == nil {
+			return d.create(parent, name)
+		}
+	}
+	return &fsafe.UnsafeError{UnsafePath: d.Path,
+		Problem: fmt.Sprintf("is %v of uid %d with mode %04o, not a directory of uid %d: remove it", i.Type, i.UID, i.Mode, d.UID)}
+}
+
+// create makes the directory; mode before owner, as a root without CAP_FOWNER
+// must.
+func (d Directory) create(parent *os.File, name string) error {
+	f, err := fsafe.MakeDir(parent, name, d.Mode)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return fsafe.Chown(f, d.UID, d.GID)
+}

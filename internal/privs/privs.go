@@ -1,0 +1,111 @@
+// Package privs reduces what PID 1 may do to what it needs, for all of its
+// threads, and reads back from the kernel what is left.
+package privs
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+// Needed is what PID 1 keeps; docs/tcb.md says what for. Nothing of it reaches
+// a child: each child changes its uid from 0, which clears its sets.
+const Needed = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
+
+// names are the bits of Needed for messages.
+var names = [...]struct {
+	bit  uint
+	name string
+}{
+	{unix.CAP_CHOWN, "CHOWN"}, {unix.CAP_KILL, "KILL"},
+	{unix.CAP_SETGID, "SETGID"}, {unix.CAP_SETUID, "SETUID"},
+}
+
+// Missing is a protection that could not be had: Name for status and docs,
+// Detail with the flag that brings it.
+type Missing struct{ Name, Detail string }
+
+// Drop leaves this process, on every thread, with Needed (or what there is of
+// it) as effective and permitted set, all other sets empty, no_new_privs, not
+// dumpable and without core files. It goes on when a step is refused; each
+// refusal is in the result, none is silent.
+//
+// The order matters: the bounding set needs CAP_SETPCAP, so it comes before
+// capset(2).
+func Drop() (missing []Missing) {
+	add := func(name string, err error, hint string) {
+		if err != nil {
+			missing = append(missing, Missing{name, fmt.Sprintf("%v; %s", err, hint)})
+		}
+	}
+	add("bounding-set", dropBounding(), "run with --cap-drop ALL --cap-add SETPCAP")
+	add("ambient-set", ignore(sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), unix.EINVAL),
+		"the kernel is older than 4.3")
+	add("no-new-privs", sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+		"the kernel is older than 3.5")
+	add("dumpable", sys.SetDumpable(false), "a core file of PID 1 is possible")
+	add("core-limit", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}), "core files are possible")
+	permitted, err := capget()
+	if err == nil {
+		err = capset(permitted & Needed)
+	}
+	add("capabilities", err, "PID 1 keeps what the engine gave it")
+	for _, n := range names {
+		if err == nil && permitted&(1<<n.bit) == 0 {
+			missing = append(missing, Missing{"cap-" + n.name, "CAP_" + n.name + " was not granted; run with --cap-add " + n.name})
+		}
+	}
+	return missing
+}
+
+// dropBounding empties the bounding set. Without CAP_SETPCAP it cannot; that is
+// fine if the set is empty already.
+func dropBounding() error {
+	for c := uintptr(0); c <= unix.CAP_LAST_CAP+8; c++ { // a newer kernel may know more
+		set, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		if err != nil { // EINVAL: past the kernel's last one
+			return nil
+		}
+		if set == 0 {
+			continue
+		}
+		if err := sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("cannot empty the bounding set: %w", err)
+		}
+	}
+	return nil
+}
+
+// capget returns the permitted set of the calling thread.
+func capget() (uint64, error) {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return 0, fmt.Errorf("cannot read capabilities: %w", err)
+	}
+	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
+}
+
+// capset sets effective and permitted to set and inheritable to nothing, on
+// every thread. Header and data are read by the kernel only; no thread writes
+// the header back, because version and pid 0 are right for each.
+func capset(set uint64) error {
+	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := &[2]unix.CapUserData{
+		{Effective: uint32(set), Permitted: uint32(set)},
+		{Effective: uint32(set >> 32), Permitted: uint32(set >> 32)},
+	}
+	return sys.AllThreads("capset", unix.SYS_CAPSET,
+		uintptr(unsafe.Pointer(hdr)), uintptr(unsafe.Pointer(&data[0])), 0, 0, 0)
+}
+
+func ignore(err error, errno unix.Errno) error {
+	if errors.Is(err, errno) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package privs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+
+	"gatewayinit/internal/sys"
+)
+
+// State is what the kernel says of all threads of this process: the union of
+// each set, and whether every thread has no_new_privs.
+type State struct {
+	Inheritable, Permitted, Effective, Bounding, Ambient uint64
+
+	NoNewPrivs bool
+	Dumpable   bool
+	Threads    int
+}
+
+// Read reads /proc/self/task/*/status. A thread that ended meanwhile is
+// skipped; a field that is missing is an error.
+func Read() (State, error) {
+	s := State{NoNewPrivs: true}
+	dir, err := os.Open("/proc/self/task")
+	if err != nil {
+		return s, err
+	}
+	tids, err := dir.Readdirnames(-1)
+	dir.Close()
+	if err != nil {
+		return s, err
+	}
+	for _, tid := range tids {
+		data, err := os.ReadFile("/proc/self/task/" + tid + "/status")
+		if err != nil {
+			continue
+		}
+		if err := s.add(data); err != nil {
+			return s, fmt.Errorf("cannot read capabilities of thread %s: %w", tid, err)
+		}
+	}
+	s.Dumpable, err = sys.Dumpable()
+	return s, err
+}
+
+// add takes one thread's status file into the union.
+func (s *State) add(data []byte) error {
+	for _, f := range []struct {
+		key string
+		set *uint64
+	}{
+		{"CapInh:\t", &s.Inheritable}, {"CapPrm:\t", &s.Permitted}, {"CapEff:\t", &s.Effective},
+		{"CapBnd:\t", &s.Bounding}, {"CapAmb:\t", &s.Ambient},
+	} {
+		text, ok := field(data, f.key)
+		v, err := strconv.ParseUint(text, 16, 64)
+		if !ok || err != nil {
+			return fmt.Errorf("no field %q", f.key)
+		}
+		*f.set |= v
+	}
+	text, ok := field(data, "NoNewPrivs:\t")
+	s.NoNewPrivs = s.NoNewPrivs && ok && text == "1"
+	s.Threads++
+	return nil
+}
+
+// field is the rest of the line that starts with key.
+func field(data []byte, key string) (string, bool) {
+	i := bytes.Index(data, []byte("\n"+key))
+	if i < 0 {
+		return "", false
+	}
+	rest := data[i+1+len(key):]
+	if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+		rest = rest[:end]
+	}
+	return string(rest), true
+}
+
+// Excess names what is left beyond the goal, after Drop.
+func (s State) Excess() (missing []Missing) {
+	for _, set := range []struct {
+		name string
+		bits uint64
+	}{
+		{"permitted-set", s.Permitted &^ Needed}, {"effective-set", s.Effective &^ Needed},
+		{"inheritable-set", s.Inheritable}, {"ambient-set", s.Ambient}, {"bounding-set", s.Bounding},
+	} {
+		if set.bits != 0 {
+			missing = append(missing, Missing{set.name, fmt.Sprintf("still holds %016x on some thread", set.bits)})
+		}
+	}
+	if !s.NoNewPrivs {
+		missing = append(missing, Missing{"no-new-privs", "not set on some thread"})
+	}
+	if s.Dumpable {
+		missing = append(missing, Missing{"dumpable", "PID 1 can be traced and can leave a core file"})
+	}
+	return missing
+}

@@ -1,0 +1,148 @@
+// Package stage is the child's side of package launch: gateway-init executed
+// again with the target's UID. It sets what belongs to the new process and
+// becomes the target, or it is a worker and proves something over HTTP.
+//
+// What it reports is one word and an errno; a text could carry bytes that the
+// target's UID chose into PID 1's log.
+package stage
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
+	"gatewayinit/tokenfile"
+)
+
+// failed is the exit code of a stage that reported why.
+const failed = 126
+
+// Run does what the Spec on descriptor 3 says. It returns only for a worker
+// (the Verdict's exit code) or after a failure.
+func Run() int {
+	runtime.LockOSThread() // the signal mask around TakeForeground is per thread
+	spec, err := launch.ReadSpec(os.NewFile(launch.SpecFD, "launch-spec"))
+	if err != nil {
+		return report(launch.StepSpec, err)
+	}
+	sys.CloseOnExec(launch.SpecFD)
+	sys.CloseOnExec(launch.ReportFD)
+	if spec.Worker != nil {
+		return work(spec)
+	}
+	return become(spec)
+}
+
+// become sets up this process and executes the target.
+func become(spec launch.Spec) int {
+	syscall.Umask(spec.Umask)
+	oomAdj(spec.OOMAdj)
+	if err := limits(spec.Nofile); err != nil {
+		return report(launch.StepLimits, err)
+	}
+	env := spec.Env
+	if spec.Token != nil {
+		secret, step, err := token(spec.Token)
+		if err != nil {
+			return report(step, err)
+		}
+		// A string of the token cannot be wiped; this process is about to be
+		// replaced, and its memory with it.
+		env = append(env, spec.Token.Env+"="+string(secret.Bytes()))
+		secret.Wipe()
+	}
+	if err := syscall.Chdir(spec.Dir); err != nil {
+		return report(launch.StepDir, err)
+	}
+	if spec.Foreground {
+		if err := sys.TakeForeground(0); err != nil && !errors.Is(err, syscall.ENOTTY) {
+			return report(launch.StepTerminal, err)
+		}
+	}
+	path, err := sys.LookPath(spec.Argv[0], env)
+	if err != nil {
+		return report(launch.StepExec, err)
+	}
+	sys.CloseOnExecFrom(launch.SpecFD)
+	os.NewFile(launch.ReportFD, "report").WriteString(launch.Ready)
+	return report(launch.StepExec, syscall.Exec(path, spec.Argv, env))
+}
+
+// work runs a proof.Job and makes its verdict the exit code.
+func work(spec launch.Spec) int {
+	var job proof.Job
+	if err := json.Unmarshal(spec.Worker, &job); err != nil {
+		return report(launch.StepSpec, err)
+	}
+	if spec.Token == nil {
+		return int(proof.Work(job, nil))
+	}
+	secret, step, err := token(spec.Token)
+	switch {
+	case step == launch.StepTokenChanged:
+		return int(proof.TokenChanged)
+	case err != nil:
+		return int(proof.TokenFailed)
+	}
+	defer secret.Wipe()
+	return int(proof.Work(job, secret.Bytes()))
+}
+
+// token reads the token as its owner and compares it with what PID 1 minted:
+// the owner could have rewritten its own file.
+func token(t *launch.Token) (*tokenfile.Secret, launch.Step, error) {
+	dir := os.NewFile(launch.RuntimeFD, "runtime-dir")
+	defer dir.Close()
+	secret, err := tokenfile.Read(dir, t.Name, tokenfile.Policy{UID: t.UID, GID: t.GID, AnyFS: t.Any})
+	if err != nil {
+		return nil, launch.StepTokenFailed, err
+	}
+	if secret.Sum() != t.Sum {
+		secret.Wipe()
+		return nil, launch.StepTokenChanged, errChanged
+	}
+	return secret, "", nil
+}
+
+// errChanged: the token file holds a token, but not the one PID 1 minted.
+var errChanged = errors.New("token file was changed")
+
+// limits sets RLIMIT_NOFILE. PID 1 has clamped it to the hard limit already.
+// Setrlimit of package syscall also tells the runtime not to restore the old
+// soft limit at exec.
+func limits(nofile uint64) error {
+	if nofile == 0 {
+		return nil
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: nofile, Max: nofile})
+}
+
+// oomAdj makes the kernel prefer this process to PID 1 when memory runs out.
+// Raising one's own value needs no right; a read-only /proc is not worth failing.
+func oomAdj(adj int) {
+	if f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_WRONLY, 0); err == nil {
+		f.WriteString(strconv.Itoa(adj))
+		f.Close()
+	}
+}
+
+// report writes the failure to PID 1.
+func report(step launch.Step, err error) int {
+	f := launch.Failure{Step: step}
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &errno):
+		f.Errno = errno
+	case errors.Is(err, fs.ErrNotExist):
+		f.Errno = syscall.ENOENT
+	}
+	os.NewFile(launch.ReportFD, "report").WriteString(f.Encode())
+	return failed
+}

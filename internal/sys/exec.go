@@ -1,0 +1,72 @@
+package sys
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// CloseOnExec marks one descriptor.
+func CloseOnExec(fd int) { unix.CloseOnExec(fd) }
+
+// CloseOnExecFrom marks every descriptor from first on: close_range(2) with
+// CLOSE_RANGE_CLOEXEC, Linux 5.11. Older kernels and seccomp profiles get the
+// same through /proc/self/fd.
+func CloseOnExecFrom(first int) {
+	if unix.CloseRange(uint(first), ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	fds, err := openFDs()
+	if err != nil { // no /proc: what this process opened itself is marked anyway
+		return
+	}
+	for _, fd := range fds {
+		if fd >= first {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// LookPath finds a program as execvp(3) does: a name without a slash in the
+// PATH of env, absolute entries only. EACCES wins over ENOENT, so that a caller
+// can tell exit code 126 from 127.
+func LookPath(name string, env []string) (string, error) {
+	if name == "" {
+		return "", unix.ENOENT
+	}
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	result := error(unix.ENOENT)
+	for _, kv := range env {
+		list, ok := strings.CutPrefix(kv, "PATH=")
+		if !ok {
+			continue
+		}
+		for _, dir := range strings.Split(list, ":") {
+			if dir == "" || dir[0] != '/' { // never the current directory
+				continue
+			}
+			path := dir + "/" + name
+			switch err := executable(path); err {
+			case nil:
+				return path, nil
+			case unix.EACCES:
+				result = err
+			}
+		}
+	}
+	return "", result
+}
+
+// executable is nil if the caller may execute the regular file at path.
+func executable(path string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return unix.EACCES
+	}
+	return unix.Access(path, unix.X_OK)
+}

@@ -1,0 +1,59 @@
+package sys
+
+import (
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Magic numbers of statfs(2) that are ever asked for.
+const (
+	ProcMagic  = unix.PROC_SUPER_MAGIC
+	TmpfsMagic = unix.TMPFS_MAGIC
+	RamfsMagic = unix.RAMFS_MAGIC
+)
+
+// FSMagic is the file system type of f (fstatfs(2)).
+func FSMagic(f *os.File) (int64, error) {
+	var st unix.Statfs_t
+	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	runtime.KeepAlive(f)
+	return int64(st.Type), err
+}
+
+// Free is the number of bytes that f's file system can still take; 0 blocks in
+// all means that it has no bound.
+func Free(f *os.File) (bytes uint64, bounded bool, err error) {
+	var st unix.Statfs_t
+	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	runtime.KeepAlive(f)
+	return st.Bavail * uint64(st.Bsize), st.Blocks != 0, err
+}
+
+// IsTerminal tells whether fd is a terminal.
+func IsTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}
+
+// TakeForeground makes the caller's process group the terminal's foreground
+// group. SIGTTOU is blocked on this thread meanwhile: a background group that
+// asks would be stopped by it (tcsetpgrp(3)). The caller has locked its thread.
+func TakeForeground(tty int) error {
+	var block, old unix.Sigset_t
+	sigaddset(&block, unix.SIGTTOU)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old); err != nil {
+		return os.NewSyscallError("rt_sigprocmask", err)
+	}
+	err := unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, unix.Getpgrp())
+	if e := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); e != nil && err == nil {
+		err = e
+	}
+	return os.NewSyscallError("tcsetpgrp", err)
+}
+
+func sigaddset(set *unix.Sigset_t, sig unix.Signal) {
+	n := uint(sig) - 1
+	set.Val[n/64] |= 1 << (n % 64)
+}

@@ -1,0 +1,138 @@
+package sys
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func isErrno(err error, errno unix.Errno) bool { return errors.Is(err, errno) }
+
+// PidfdOpen is pidfd_open(2), Linux 5.3. The caller owns the descriptor.
+func PidfdOpen(pid int) (fd int, err error) {
+	err = retry("pidfd_open", func() (err error) {
+		fd, err = unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+		return err
+	})
+	return fd, err
+}
+
+// PidfdSignal is pidfd_send_signal(2), Linux 5.1. ESRCH: it has ended.
+func PidfdSignal(fd int, sig unix.Signal) error {
+	return retry("pidfd_send_signal", func() error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+}
+
+// Kill is kill(2). Only for a child that was not reaped yet (its pid cannot
+// have been recycled), for a group of one, or for -1.
+func Kill(pid int, sig unix.Signal) error {
+	return retry("kill", func() error { return unix.Kill(pid, sig) })
+}
+
+// UserAlive tells whether any process, zombies included, has the real uid in
+// our pid namespace. getpriority(2) with PRIO_USER looks through the kernel's
+// own list, needs no right and no /proc; ESRCH means there is none. PRIO_USER
+// takes our own uid for 0, so uid must not be 0.
+func UserAlive(uid uint32) (bool, error) {
+	err := retry("getpriority", func() error {
+		_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
+		return err
+	})
+	if isErrno(err, unix.ESRCH) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// KillUser sends sig to every process that uid may signal, as the kernel
+// decides it, and to no other: one locked thread takes uid as its real and
+// effective uid (saved uid stays 0), which empties its effective capabilities,
+// calls kill(-1, sig) and goes back. kill(-1) runs under the kernel's task list
+// lock, so with SIGKILL no process of uid can fork its way out; it spares us.
+//
+// The caller must be uid 0 with CAP_SETUID, and uid must not be 0. If going
+// back should fail the thread is not used again: the goroutine ends locked.
+// For that moment a process of uid could signal this one thread; the gateway's
+// UID is trusted that far, and a SIGTERM is all it could reach us with.
+func KillUser(uid uint32, sig unix.Signal) error {
+	if uid == 0 {
+		return os.NewSyscallError("setresuid", unix.EINVAL)
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // no new thread is ever cloned from a locked one
+		// syscall.Setresuid would change every thread; the raw call changes one.
+		const keep = ^uintptr(0)
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), keep); e != 0 {
+			done <- os.NewSyscallError("setresuid", e)
+			return
+		}
+		_, _, killErr := syscall.RawSyscall(syscall.SYS_KILL, ^uintptr(0), uintptr(sig), 0)
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, 0, 0, keep); e != 0 {
+			done <- os.NewSyscallError("setresuid", e)
+			return
+		}
+		runtime.UnlockOSThread()
+		if killErr != 0 && killErr != syscall.ESRCH { // ESRCH: nobody but us in the namespace
+			done <- os.NewSyscallError("kill", killErr)
+			return
+		}
+		done <- nil
+	}()
+	return <-done
+}
+
+// SetSubreaper makes orphaned descendants our children (prctl(2), Linux 3.4).
+func SetSubreaper() error {
+	return retry("prctl", func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+}
+
+// SetDumpable sets whether this process leaves a core file, may be traced and
+// owns its own /proc entries (PR_SET_DUMPABLE, prctl(2)).
+func SetDumpable(dumpable bool) error {
+	var v uintptr
+	if dumpable {
+		v = 1
+	}
+	return retry("prctl", func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, v, 0, 0, 0) })
+}
+
+// Dumpable reads PR_GET_DUMPABLE; 2 (readable by root only) counts as not.
+func Dumpable() (bool, error) {
+	v, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	return v == 1, os.NewSyscallError("prctl", err)
+}
+
+// Memfd returns an anonymous file with data, positioned at its start.
+func Memfd(name string, data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.WriteAt(data, 0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// openFDs lists the descriptors of this process from /proc/self/fd.
+func openFDs() ([]int, error) {
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	dir.Close()
+	var fds []int
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds, err
+}

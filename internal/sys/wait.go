@@ -1,0 +1,59 @@
+package sys
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Exit is how a child ended: its raw wait status, kept until somebody has to
+// make an exit code of it.
+type Exit struct {
+	PID    int
+	Status unix.WaitStatus
+}
+
+// Code is the exit code a shell would report: 128+n for signal n.
+func (e Exit) Code() int {
+	if e.Status.Signaled() {
+		return 128 + int(e.Status.Signal())
+	}
+	return e.Status.ExitStatus()
+}
+
+// siginfo is siginfo_t as waitid(2) fills it on 64-bit Linux; unix.Siginfo has
+// no fields for it.
+type siginfo struct {
+	signo, errno, code int32
+	_                  int32
+	pid                int32
+	uid                uint32
+	status             int32
+	_                  [128 - 28]byte
+}
+
+// Peek returns the pid of a child that has ended, without reaping it: until
+// Reap is called, neither its pid nor its pidfd can mean anybody else. It is 0
+// when none has ended or there is none. It never blocks. __WALL: a child made
+// by clone(2) with another exit signal counts too.
+func Peek() (pid int, err error) {
+	var si siginfo
+	err = retry("waitid", func() error {
+		return unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&si)),
+			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
+	})
+	if isErrno(err, unix.ECHILD) {
+		return 0, nil
+	}
+	return int(si.pid), err
+}
+
+// Reap takes the exit of a child that Peek returned; its pid is free afterwards.
+func Reap(pid int) (Exit, error) {
+	var status unix.WaitStatus
+	err := retry("wait4", func() error {
+		_, err := unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, nil)
+		return err
+	})
+	return Exit{PID: pid, Status: status}, err
+}

@@ -1,0 +1,5 @@
+// Package version is the version that both binaries report.
+package version
+
+// String is set by the linker: -ldflags '-X gatewayinit/internal/version.String=1.2.3'.
+var String = "dev"

@@ -1,0 +1,62 @@
+package supervisor
+
+import (
+	"slices"
+	"time"
+
+	"gatewayinit/internal/config"
+)
+
+// Exit codes that mean something by themselves.
+const (
+	exitClean   = 0  // OpenClaw, on a SIGTERM somebody sent it
+	exitPlanned = 75 // EX_TEMPFAIL: Hermes asks to be started again
+)
+
+// ended is what is known of a gateway that ended without being asked.
+type ended struct {
+	code   int // 128+n by signal
+	served time.Duration
+	proven bool
+}
+
+// backoff decides how long to wait before the next start. streak is the number
+// of charged exits in a row.
+type backoff struct {
+	min, max, reset time.Duration
+	hold            []int
+	streak          int
+}
+
+func newBackoff(g config.Gateway) backoff {
+	return backoff{min: g.BackoffMin, max: g.BackoffMax, reset: g.ResetAfter, hold: g.HoldCodes}
+}
+
+// charge is DESIGN section 9: an unrequested exit counts if it came before the
+// proof or before reset_after, unless it was 75, or 0 after the proof. Codes
+// that a restart does not cure wait the maximum.
+func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {
+	if e.proven && e.served >= b.reset {
+		b.streak = 0
+	}
+	planned := e.code == exitPlanned || e.code == exitClean && e.proven
+	if charged = !planned && !(e.proven && e.served >= b.reset); charged {
+		b.streak++
+	}
+	switch {
+	case slices.Contains(b.hold, e.code):
+		return b.max, charged
+	case !charged:
+		return b.min, false
+	}
+	return b.delay(), true
+}
+
+// delay doubles with each charged exit up to the maximum.
+func (b *backoff) delay() time.Duration {
+	d := b.min
+	for i := 1; i < b.streak && d < b.max; i++ {
+		d *= 2
+	}
+	return min(d, b.max)
+}

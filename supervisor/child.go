@@ -1,0 +1,104 @@
+package supervisor
+
+import (
+	"time"
+
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
+)
+
+// child is a process that PID 1 started: the gateway, the command, a sidecar or
+// a worker.
+type child struct {
+	proc     *launch.Proc
+	id       proof.Process
+	started  time.Time
+	reported bool  // the stage has answered
+	err      error // its answer; nil: the target was executed
+	exit     *sys.Exit
+	asked    bool // we told it to end
+
+	up   func(*child) // once, when the target was executed; may be nil
+	done func(*child) // once, when it was reaped and the stage has answered
+}
+
+// answer is a stage's report on its way into the loop.
+type answer struct {
+	c   *child
+	err error
+}
+
+// start forks c's process and keeps track of it until done was called.
+func (s *Supervisor) start(l launch.Child, c *child) error {
+	proc, err := launch.Start(l, func(_ int, err error) { s.answers <- answer{c, err} })
+	if err != nil {
+		return err
+	}
+	c.proc, c.started = proc, time.Now()
+	c.id, err = proof.Capture(proc.PID)
+	if err != nil { // it may have ended already; its pid is still ours
+		c.id = proof.Process{PID: proc.PID}
+	}
+	s.children[proc.PID] = c
+	return nil
+}
+
+// alive tells whether c was started and not reaped: only then may it be
+// signalled.
+func (c *child) alive() bool { return c != nil && c.exit == nil }
+
+// pid is c's pid, or 0.
+func (c *child) pid() int {
+	if c == nil {
+		return 0
+	}
+	return c.proc.PID
+}
+
+// reported takes a stage's answer.
+func (s *Supervisor) answered(a answer) {
+	a.c.reported, a.c.err = true, a.err
+	if a.err == nil && a.c.up != nil {
+		a.c.up(a.c)
+	}
+	if a.c.exit != nil {
+		a.c.done(a.c)
+	}
+}
+
+// reapLimit bounds one turn of the loop, so that 20,000 orphans delay nothing
+// else.
+const reapLimit = 256
+
+// reap takes every child that has ended, and says whether it stopped early. One
+// SIGCHLD may stand for many, so it goes on until the kernel has none. A child
+// is looked at before it is reaped: until then nothing can reuse its pid.
+func (s *Supervisor) reap() (more bool) {
+	for range reapLimit {
+		pid, err := sys.Peek()
+		if err != nil {
+			s.fault("cannot look for ended children", err)
+			return false
+		}
+		if pid == 0 {
+			return false
+		}
+		c := s.children[pid]
+		exit, err := sys.Reap(pid)
+		if err != nil {
+			s.fault("cannot reap", err)
+			return false
+		}
+		if c == nil {
+			continue // an orphan that was handed to us
+		}
+		delete(s.children, pid)
+		c.exit = &exit
+		c.proc.Close()
+		if c.reported {
+			c.done(c)
+		}
+	}
+	return true
+}

@@ -1,0 +1,191 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+)
+
+// maxReplies is how many reply files are kept.
+const maxReplies = 512
+
+// Incoming is a frame that arrived. With Err set it caused nothing; Nonce is
+// set if that much was readable.
+type Incoming struct {
+	Request
+	Err error
+}
+
+// Server is PID 1's end: the FIFO and the replies. All methods but the reading
+// goroutine belong to one goroutine, the supervisor's.
+type Server struct {
+	dir, replies *os.File
+	fifo         *os.File
+	info         fsafe.Info
+	out          chan Incoming
+	kept         []string // reply files in the order they appeared
+}
+
+// NewServer makes control/, control/replies/ and the FIFO in the runtime
+// directory, which the caller keeps. Files of another life are removed if they
+// are what they should be; anything else is refused with its name, because
+// whoever could put it there could do worse.
+func NewServer(runtime *os.File) (s *Server, err error) {
+	s = &Server{out: make(chan Incoming, 16)}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.dir, err = makeDir(runtime, Dir); err != nil {
+		return nil, err
+	}
+	if s.replies, err = makeDir(s.dir, Replies); err != nil {
+		return nil, err
+	}
+	if err = s.removeReplies(); err != nil {
+		return nil, err
+	}
+	if err = s.removeFIFO(fsafe.Want{Type: fsafe.FIFO, UID: self(), Links: 1}); err != nil {
+		return nil, err
+	}
+	return s, s.open()
+}
+
+// Requests is where frames arrive.
+func (s *Server) Requests() <-chan Incoming { return s.out }
+
+// Close gives up the descriptors; the reading goroutine ends.
+func (s *Server) Close() {
+	for _, f := range []*os.File{s.fifo, s.replies, s.dir} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func self() *uint32 { return fsafe.ID(uint32(os.Geteuid())) }
+
+// makeDir opens or creates a directory that only we can use.
+func makeDir(parent *os.File, name string) (*os.File, error) {
+	dir, err := fsafe.MakeDir(parent, name, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return dir, err
+	}
+	if dir, err = fsafe.OpenDirAt(parent, name); err != nil {
+		return nil, err
+	}
+	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: self(), Mode: fsafe.Mode(0o700)}); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+func (s *Server) removeReplies() error {
+	names, err := s.replies.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := fsafe.VerifyAt(s.replies, name, fsafe.Want{Type: fsafe.Regular, UID: self(), Links: 1}); err != nil {
+			return err
+		}
+		if err := fsafe.Remove(s.replies, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeFIFO removes what has the FIFO's name, if it is what w says.
+func (s *Server) removeFIFO(w fsafe.Want) error {
+	_, err := fsafe.VerifyAt(s.dir, FIFO, w)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fsafe.Remove(s.dir, FIFO)
+}
+
+// open makes the FIFO and starts its reader.
+func (s *Server) open() error {
+	f, info, err := fsafe.MakeFIFO(s.dir, FIFO, 0o600)
+	if err != nil {
+		return err
+	}
+	s.fifo, s.info = f, info
+	go read(f, s.out)
+	return nil
+}
+
+// read hands frames on until the FIFO is closed. It waits in the runtime's
+// poller, not in a system call, so it holds no thread. When the supervisor is
+// slow it stops reading; the pipe fills and writers get EAGAIN.
+func read(f *os.File, out chan<- Incoming) {
+	var split Splitter
+	buf := make([]byte, MaxFrame)
+	for {
+		n, err := f.Read(buf)
+		if err != nil {
+			return // closed: a new one has its own reader
+		}
+		split.Feed(buf[:n], func(line []byte) {
+			if line == nil {
+				out <- Incoming{Err: ErrMalformed}
+				return
+			}
+			r, err := Decode(line)
+			out <- Incoming{r, err}
+		})
+	}
+}
+
+// Check verifies that the FIFO's name still is our inode, root 0600, one link.
+// If not, it makes a new one and says what was wrong: root is the only one who
+// can have changed it, by mistake.
+func (s *Server) Check() (problem error, err error) {
+	info, problem := fsafe.VerifyAt(s.dir, FIFO, fsafe.Want{
+		Type: fsafe.FIFO, UID: self(), Mode: fsafe.Mode(0o600), Links: 1,
+	})
+	if problem == nil && info.Same(s.info) {
+		return nil, nil
+	}
+	if problem == nil {
+		problem = fmt.Errorf("%s is another FIFO than ours", FIFO)
+	}
+	if info.Type == fsafe.Directory {
+		err = fsafe.RemoveDir(s.dir, FIFO)
+	} else if err = fsafe.Remove(s.dir, FIFO); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return problem, err
+	}
+	s.fifo.Close()
+	return problem, s.open()
+}
+
+// Reply publishes an answer. On error (no space) the request's effect stands.
+func (s *Server) Reply(r Reply) error {
+	if err := fsafe.Replace(s.replies, r.Nonce, []byte(r.String()+"\n"), 0o600); err != nil {
+		return err
+	}
+	if r.Final() {
+		s.kept = append(s.kept, r.Nonce)
+	}
+	for len(s.kept) > maxReplies {
+		if err := fsafe.Remove(s.replies, s.kept[0]); err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+		s.kept = s.kept[1:]
+	}
+	return nil
+}

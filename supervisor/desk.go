@@ -1,0 +1,292 @@
+package supervisor
+
+import (
+	"errors"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// recoverTries is how many definite failures in a row let recover replace a
+// gateway that is alive: one slow answer is not enough.
+const recoverTries = healthLimit
+
+// task is the request in progress.
+type task struct {
+	job    *control.Job
+	since  time.Time
+	old    int  // the gateway's pid when it began
+	awaits bool // a start: answered by startProven or failStart
+	stops  bool // a stop: answered by stopped
+	tries  int  // recover: definite failures so far
+}
+
+// receive takes a frame from the FIFO.
+func (s *Supervisor) receive(in control.Incoming) {
+	s.dirty = true
+	if in.Err != nil {
+		reason := control.Malformed
+		if errors.Is(in.Err, control.ErrUnknownAction) {
+			reason = control.UnknownAction
+			s.rec.Refused.UnknownAction++
+		} else {
+			s.rec.Refused.Malformed++
+		}
+		s.refuse(in.Nonce, reason)
+		return
+	}
+	if s.replay.Seen(in.Nonce) {
+		s.rec.Refused.Replayed++
+		if s.pending(in.Nonce) {
+			// The one who asked first still waits for the answer under this
+			// name; a copy must not answer in its place.
+			s.log.Warn().Str("event", evRefused).Str("nonce", in.Nonce[:8]).Str("reason", string(control.Replayed)).Msg("")
+			return
+		}
+		s.refuse(in.Nonce, control.Replayed)
+		return
+	}
+	switch {
+	case s.ending:
+		s.refuse(in.Nonce, control.ShuttingDown)
+	case s.c.Gateway == nil:
+		s.refuse(in.Nonce, control.NotPermitted)
+	case !s.queue.Add(in.Request):
+		s.rec.Refused.QueueFull++
+		s.refuse(in.Nonce, control.QueueFull)
+	default:
+		s.log.Info().Str("event", evRequest).Str("nonce", in.Nonce[:8]).Str("action", string(in.Action)).Msg("")
+		s.reply(control.Reply{Nonce: in.Nonce, Outcome: control.Accepted})
+	}
+}
+
+// pending tells whether the nonce waits for its answer.
+func (s *Supervisor) pending(nonce string) bool {
+	return s.task != nil && s.task.job.Has(nonce) || s.queue.Has(nonce)
+}
+
+// refuse answers a frame that causes nothing, if it can be answered.
+func (s *Supervisor) refuse(nonce string, reason control.Reason) {
+	short := ""
+	if nonce != "" {
+		short = nonce[:8]
+		s.reply(control.Reply{Nonce: nonce, Outcome: control.Failed, Reason: reason})
+	}
+	s.log.Warn().Str("event", evRefused).Str("nonce", short).Str("reason", string(reason)).Msg("")
+}
+
+// reply publishes an answer. One that cannot be written is logged; what the
+// request did stands.
+func (s *Supervisor) reply(r control.Reply) {
+	if err := s.c.Server.Reply(r); err != nil {
+		s.log.Error().Str("event", evReplyLost).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
+	}
+}
+
+// serve begins waiting requests, in order. A stop does not wait for a start
+// that is not proven yet: it supersedes it.
+func (s *Supervisor) serve() {
+	if s.ending {
+		s.dismiss(control.ShuttingDown)
+		return
+	}
+	if s.task != nil && s.task.awaits {
+		if stop, superseded := s.queue.TakeStop(); stop != nil {
+			s.finish(control.Reply{Outcome: control.Failed, Reason: control.Superseded})
+			for _, j := range superseded {
+				s.answer(j, control.Reply{Outcome: control.Failed, Reason: control.Superseded, OldPID: s.gateway.pid()})
+			}
+			s.begin(stop)
+		}
+	}
+	for s.task == nil && len(s.events) == 0 {
+		j := s.queue.Next()
+		if j == nil {
+			return
+		}
+		s.begin(j)
+	}
+}
+
+// dismiss answers everything that waits with one reason.
+func (s *Supervisor) dismiss(reason control.Reason) {
+	if s.task != nil && !s.task.stops {
+		s.finish(control.Reply{Outcome: control.Failed, Reason: reason})
+	}
+	for j := s.queue.Next(); j != nil; j = s.queue.Next() {
+		s.answer(j, control.Reply{Outcome: control.Failed, Reason: reason, OldPID: s.gateway.pid()})
+	}
+}
+
+// begin is what each action does first.
+func (s *Supervisor) begin(j *control.Job) {
+	s.task = &task{job: j, since: time.Now(), old: s.gateway.pid()}
+	s.dirty = true
+	switch j.Action {
+	case control.Probe:
+		s.beginProbe()
+	case control.Recover:
+		s.beginRecover()
+	case control.Start:
+		if s.phase == Running {
+			s.finish(control.Reply{Outcome: control.AlreadyRunning, NewPID: s.gateway.pid()})
+			return
+		}
+		s.awaitStart(Start)
+	case control.Restart:
+		s.beginRestart()
+	case control.Stop:
+		s.task.stops = true
+		s.post(Stop)
+	}
+}
+
+// awaitStart posts e; the answer comes when the gateway is proven, or is not.
+func (s *Supervisor) awaitStart(e Event) {
+	s.task.awaits = true
+	s.post(e)
+}
+
+func (s *Supervisor) beginProbe() {
+	switch {
+	case s.phase == Running:
+		s.check(proof.Prove, func(r result) {
+			s.noteHealth(r)
+			s.probed(r)
+		})
+	case s.phase == Starting && s.launched && s.run == nil:
+		s.attempt()
+	case s.phase == Starting && s.launched: // the attempt in progress answers
+	default:
+		s.finish(control.Reply{Outcome: control.Failed, Reason: control.NotRunning})
+	}
+}
+
+// probed answers a probe.
+func (s *Supervisor) probed(r result) {
+	if r.ok {
+		s.finish(control.Reply{Outcome: control.OK, NewPID: s.gateway.pid()})
+		return
+	}
+	s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
+}
+
+func (s *Supervisor) beginRecover() {
+	switch {
+	case s.phase == Running:
+		s.check(proof.Prove, s.recovered)
+	case s.phase == Starting && s.late && s.rec.Health.State == status.NotServing:
+		s.awaitStart(Restart)
+	case s.phase == Starting && s.late: // alive, and nobody can say that it is down
+		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
+	default:
+		s.awaitStart(Start)
+	}
+}
+
+// recovered decides after each proof that recover made: what serves is left
+// alone, what is unknown too, and only repeated definite failure replaces it.
+func (s *Supervisor) recovered(r result) {
+	s.noteHealth(r)
+	switch {
+	case r.ok:
+		s.finish(control.Reply{Outcome: control.AlreadyRunning, NewPID: s.gateway.pid()})
+	case !r.definite:
+		s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
+	default:
+		if s.task.tries++; s.task.tries < recoverTries {
+			s.timers.arm(attemptTimer, askFirst<<s.task.tries)
+			return
+		}
+		s.awaitStart(Restart)
+	}
+}
+
+// beginRestart validates while the old gateway still serves: a refusal leaves
+// it alone.
+func (s *Supervisor) beginRestart() {
+	if err := s.c.Validate(); err != nil {
+		s.log.Warn().Str("event", evRefused).Str("reason", string(control.UnsafeConfig)).Err(err).Msg("")
+		s.finish(control.Reply{Outcome: control.Failed, Reason: control.UnsafeConfig, NewPID: s.gateway.pid()})
+		return
+	}
+	if s.task.job.Rotate {
+		if err := s.c.Token.Prepare(); err != nil {
+			s.log.Warn().Str("event", evRefused).Str("reason", string(control.TokenFailed)).Err(err).Msg("")
+			s.finish(control.Reply{Outcome: control.Failed, Reason: control.TokenFailed, NewPID: s.gateway.pid()})
+			return
+		}
+		s.rotate = true
+	}
+	s.drain = time.Duration(s.task.job.Drain) * time.Second
+	s.awaitStart(Restart)
+}
+
+// startProven, failStart and stopped answer a task that waits for them.
+
+func (s *Supervisor) startProven() {
+	s.drain = 0
+	if s.task == nil || !s.task.awaits {
+		return
+	}
+	if s.task.job.Action != control.Start {
+		s.rec.Restarts++
+	}
+	s.finish(control.Reply{Outcome: control.OK, NewPID: s.gateway.pid()})
+}
+
+// failStart: a start came to nothing, or the gateway died under a proof.
+func (s *Supervisor) failStart(reason control.Reason) {
+	t := s.task
+	switch {
+	case t == nil:
+	case t.job.Action == control.Recover && !t.awaits:
+		s.awaitStart(Start) // it was being looked at when it died
+	case t.awaits, t.job.Action == control.Probe:
+		s.finish(control.Reply{Outcome: control.Failed, Reason: reason, NewPID: s.gateway.pid()})
+	}
+}
+
+func (s *Supervisor) stopped() {
+	s.drain = 0
+	if s.task != nil && s.task.stops {
+		s.finish(control.Reply{Outcome: control.Stopped})
+	}
+}
+
+// finish answers the task and clears the desk.
+func (s *Supervisor) finish(r control.Reply) {
+	t := s.task
+	s.task = nil
+	r.OldPID = t.old
+	if r.NewPID == t.old && r.Outcome == control.Failed && t.awaits {
+		r.NewPID = 0 // it is the old one, or none
+	}
+	s.answer(t.job, r)
+}
+
+func (s *Supervisor) answer(j *control.Job, r control.Reply) {
+	for _, nonce := range j.Nonces {
+		r.Nonce = nonce
+		s.reply(r)
+	}
+	s.rec.LastRequest = &status.LastRequest{Nonce: j.Nonce[:8], Action: string(j.Action), Result: r.Result(), At: time.Now()}
+	s.dirty = true
+	s.log.Info().Str("event", evAnswered).Str("nonce", j.Nonce[:8]).Str("action", string(j.Action)).
+		Int("waiters", len(j.Nonces)).Str("result", r.Result()).Msg("")
+}
+
+// stage is how far the task is, for people who wait.
+func (s *Supervisor) stage() string {
+	switch {
+	case s.phase == Restarting || s.phase == Halting:
+		return "stopping"
+	case s.phase == Starting && s.launched, s.run != nil:
+		return "proving"
+	case s.phase == Starting:
+		return "starting"
+	}
+	return "accepted"
+}

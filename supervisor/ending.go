@@ -1,0 +1,117 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+const (
+	endPause   = 2 * time.Millisecond // first look whether everything is gone; doubles
+	endSlow    = 50 * time.Millisecond
+	killBound  = time.Second // after SIGKILL to everything
+	codeKilled = 128 + int(unix.SIGKILL)
+)
+
+// signalled takes TERM, INT, QUIT or HUP. With a command on the terminal the
+// last three are for it: the container ends when it does.
+func (s *Supervisor) signalled(sig os.Signal) {
+	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
+	if sig != syscall.SIGTERM && s.command.alive() && s.c.Command.Spec.Foreground {
+		if err := s.command.proc.SignalGroup(sig.(syscall.Signal)); err != nil {
+			s.fault("cannot forward a signal to the command", err)
+		}
+		return
+	}
+	s.end()
+}
+
+// end begins the end of the container, once: every process gets its stop
+// signal, all share one grace, then SIGKILL.
+func (s *Supervisor) end() {
+	if s.ending {
+		return
+	}
+	s.ending, s.dirty = true, true
+	s.log.Info().Str("event", evEnding).Stringer("grace", s.g.StopGrace).Msg("")
+	s.stopSidecars()
+	if s.command.alive() {
+		s.command.asked = true
+		s.command.proc.Signal(syscall.SIGTERM)
+	}
+	for _, uid := range s.c.Others {
+		s.c.Sweeper.Signal(uid, syscall.SIGTERM)
+	}
+	s.drain = 0
+	s.post(Exit)
+	s.timers.arm(lastTimer, s.g.StopGrace)
+	s.endLook = endPause
+	s.timers.arm(endTimer, s.endLook)
+}
+
+// endAgain looks whether everything is gone. Root's own processes (a docker
+// exec) are not waited for: they end with the PID namespace.
+func (s *Supervisor) endAgain() {
+	if s.over {
+		return
+	}
+	if s.phase == Ended && !s.command.alive() && !s.othersAlive() {
+		s.finished()
+		return
+	}
+	s.endLook = min(2*s.endLook, endSlow)
+	s.timers.arm(endTimer, s.endLook)
+}
+
+func (s *Supervisor) othersAlive() bool {
+	for _, uid := range s.c.Others {
+		if alive, err := s.c.Sweeper.Others(uid); err != nil || alive {
+			return true
+		}
+	}
+	return false
+}
+
+// endNow: the grace is over.
+func (s *Supervisor) endNow() {
+	if s.killed && !s.killDeadline.IsZero() {
+		s.finished() // what survives SIGKILL for a second is the kernel's
+		return
+	}
+	s.killed = true
+	s.killDeadline = time.Now().Add(killBound)
+	s.log.Warn().Str("event", evKilled).Msg("the container's processes did not end within the grace")
+	if os.Getpid() == 1 {
+		if err := sys.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			s.fault("cannot kill what is left", err)
+		}
+	} else {
+		for _, uid := range s.c.Others {
+			s.c.Sweeper.Signal(uid, syscall.SIGKILL)
+		}
+		if s.command.alive() {
+			s.command.proc.Signal(syscall.SIGKILL)
+		}
+	}
+	s.timers.arm(lastTimer, killBound)
+	s.timers.arm(endTimer, endPause)
+}
+
+// finished decides the exit code: the command's, if there was one.
+func (s *Supervisor) finished() {
+	s.over, s.dirty = true, true
+	switch {
+	case s.first != nil:
+		s.code = 1
+	case s.cmdCode != nil:
+		s.code = *s.cmdCode
+	case s.killed:
+		s.code = codeKilled
+	}
+	s.log.Info().Str("event", evEnded).Int("code", s.code).Msg("")
+}

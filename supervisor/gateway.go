@@ -1,0 +1,310 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// Bounds that no setting changes.
+const (
+	plainRetry    = time.Second            // after a failure that is nobody's crash
+	sweepPatience = 10 * time.Second       // then stop-timeout is said; the sweep goes on
+	sweepPause    = time.Millisecond       // first look after a sweep; doubles
+	sweepSlow     = 250 * time.Millisecond // last
+)
+
+// startError is why a start came to nothing.
+type startError struct {
+	reason control.Reason
+	err    error
+	plain  bool // not charged: retried after plainRetry
+}
+
+// sweep ends all that is left of a former gateway, then waits for it to be
+// gone; Swept follows.
+func (s *Supervisor) sweep() {
+	s.cancelRun() // the worker has the gateway's UID
+	s.swept, s.look = time.Now(), sweepPause
+	s.startErr, s.launched, s.late, s.proven = nil, false, false, time.Time{}
+	s.sweepAgain()
+}
+
+// sweepAgain kills and looks. It kills each time: somebody may have entered the
+// container under the gateway's UID meanwhile.
+func (s *Supervisor) sweepAgain() {
+	if err := s.c.Sweeper.Sweep(); err != nil {
+		s.fault("cannot sweep", err)
+	}
+	alive, err := s.c.Sweeper.Alive()
+	if err != nil {
+		s.fault("cannot tell whether the gateway's processes are gone", err)
+	}
+	if !alive && err == nil {
+		s.post(Swept)
+		return
+	}
+	if waited := time.Since(s.swept); waited > sweepPatience && s.rec.Reason != string(control.StopTimeout) {
+		s.trouble(control.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
+		s.failStart(control.StopTimeout)
+	}
+	s.timers.arm(sweepTimer, s.look)
+	s.look = min(2*s.look, sweepSlow)
+}
+
+// launch starts the gateway. The port must be free, what "prepare" names must
+// be there, and a prepared token takes its place now: the old gateway is gone
+// and the new one is not there yet, so at no time do two tokens work.
+func (s *Supervisor) launch() {
+	if s.rotate {
+		s.rotate = false
+		if err := s.c.Token.Commit(); err != nil {
+			s.startFailed(control.TokenFailed, err, true)
+			return
+		}
+		s.log.Info().Str("event", evRotated).Msg("")
+	}
+	if foreign := s.portTaken(); foreign != nil {
+		s.rec.Proof.Foreign = foreign
+		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken by uid %d", s.g.Port, foreign[0].UID), true)
+		return
+	}
+	if err := s.c.Prepare(); err != nil {
+		s.startFailed(control.PrepareFailed, err, true)
+		return
+	}
+	l := *s.c.Gateway
+	token := *l.Spec.Token
+	token.Sum = s.c.Token.Sum()
+	l.Spec.Token = &token
+	c := &child{up: s.gatewayUp, done: s.gatewayDone}
+	if err := s.start(l, c); err != nil {
+		s.startFailed(control.LaunchFailed, err, true)
+		return
+	}
+	s.gateway, s.dirty = c, true
+	s.rec.Proof = status.Proof{Child: status.Held, Listener: status.NotAvailable,
+		Ready: status.NotAvailable, Auth: status.NotAvailable}
+	s.timers.arm(readyTimer, s.g.Ready.Timeout)
+	s.timers.arm(neverTimer, neverFactor*s.g.Ready.Timeout)
+	s.log.Info().Str("event", evStarted).Int("pid", c.pid()).Uint64("start_ticks", c.id.StartTicks).Msg("")
+}
+
+// portTaken lists who listens on the gateway's port although no gateway is
+// alive. Where it cannot be seen the start goes on: the proof will tell.
+func (s *Supervisor) portTaken() []status.Listener {
+	ls, err := proof.Listeners(s.g.Port)
+	if err != nil || len(ls) == 0 {
+		return nil
+	}
+	return listeners(ls)
+}
+
+// startFailed ends a start that has no process.
+func (s *Supervisor) startFailed(reason control.Reason, err error, plain bool) {
+	s.startErr = &startError{reason, err, plain}
+	s.post(Failed)
+}
+
+// gatewayUp: the stage has executed the gateway.
+func (s *Supervisor) gatewayUp(c *child) {
+	s.launched, s.dirty = true, true
+	s.post(Launched)
+}
+
+// gatewayDone: the gateway, or its stage, has ended.
+func (s *Supervisor) gatewayDone(c *child) {
+	s.cancelRun()
+	code := c.exit.Code()
+	served := !s.proven.IsZero()
+	last := &status.Exit{PID: c.pid(), Code: code, At: time.Now(), Requested: c.asked, Proven: served}
+	if c.exit.Status.Signaled() {
+		last.Signal = int(c.exit.Status.Signal())
+	}
+	s.rec.LastExit, s.dirty = last, true
+	if s.hopeless(c.err) {
+		return
+	}
+	s.beginCommand() // the first exit ends the wait for the first proof
+	if c.err == nil {
+		s.log.Info().Str("event", evExited).Int("pid", c.pid()).Int("code", code).
+			Int("signal", last.Signal).Bool("requested", c.asked).Bool("proven", served).Msg("")
+		s.post(Died)
+		return
+	}
+	reason, plain := control.LaunchFailed, false
+	var f *launch.Failure
+	if errors.As(c.err, &f) {
+		switch f.Step {
+		case launch.StepTokenFailed:
+			reason, plain = control.TokenFailed, true
+		case launch.StepTokenChanged:
+			reason, plain = control.TokenChanged, true
+		case launch.StepDied:
+			plain = true // killed, or out of pids: nobody's crash
+		}
+	}
+	s.startErr = &startError{reason, fmt.Errorf("cannot execute %s: %w", s.c.Gateway.Spec.Argv[0], c.err), plain}
+	s.post(Failed)
+}
+
+// hopeless ends boot when the very first launch shows that the image can never
+// work: no such program, not executable, not a program.
+func (s *Supervisor) hopeless(err error) bool {
+	first := !s.tried
+	s.tried = true
+	if !first || err == nil {
+		return false
+	}
+	for _, errno := range []error{syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC} {
+		if errors.Is(err, errno) {
+			s.first = fmt.Errorf("cannot execute the gateway %s: %w", s.c.Gateway.Spec.Argv[0], err)
+			s.gateway = nil
+			s.end()
+			return true
+		}
+	}
+	return false
+}
+
+// halt asks the gateway to end; without one it sweeps.
+func (s *Supervisor) halt() {
+	s.cancelRun()
+	s.stopSidecars()
+	if !s.gateway.alive() {
+		s.sweep()
+		return
+	}
+	grace := s.g.StopGrace
+	if s.drain > 0 {
+		grace = s.drain
+	}
+	s.gateway.asked = true
+	if err := s.gateway.proc.Signal(s.g.StopSignal); err != nil {
+		s.fault("cannot signal the gateway", err)
+	}
+	s.timers.arm(graceTimer, grace)
+	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
+}
+
+// hasten: the container ends while the gateway is being stopped already.
+func (s *Supervisor) hasten() {
+	if s.gateway.alive() {
+		s.timers.arm(graceTimer, s.g.StopGrace)
+	}
+}
+
+// kill ends a gateway that did not stop in time; Died follows.
+func (s *Supervisor) kill() {
+	if !s.gateway.alive() {
+		return
+	}
+	s.killed = s.killed || s.ending
+	s.log.Warn().Str("event", evKilled).Int("pid", s.gateway.pid()).Msg("the gateway did not stop within its grace")
+	if err := s.gateway.proc.Signal(syscall.SIGKILL); err != nil {
+		s.fault("cannot kill the gateway", err)
+	}
+	s.killSidecars()
+}
+
+// wait charges what ended and arms the backoff.
+func (s *Supervisor) wait() {
+	delay, charged := plainRetry, false
+	reason, detail := control.Exited, ""
+	switch e := s.startErr; {
+	case e != nil:
+		reason, detail = e.reason, e.err.Error()
+		if !e.plain {
+			delay, charged = s.backoff.charge(ended{code: -1})
+		}
+		s.log.Warn().Str("event", evStartFailed).Str("reason", string(reason)).Err(e.err).Msg("")
+	case s.gateway != nil && s.gateway.exit != nil:
+		e := ended{code: s.gateway.exit.Code(), proven: !s.proven.IsZero()}
+		if e.proven {
+			e.served = time.Since(s.proven)
+		}
+		delay, charged = s.backoff.charge(e)
+		detail = "the gateway ended with exit code " + itoa(e.code)
+	}
+	if charged {
+		s.rec.Crashes++
+	}
+	if s.rec.LastExit != nil {
+		s.rec.LastExit.Charged = charged
+	}
+	s.gateway, s.proven = nil, time.Time{}
+	s.trouble(reason, detail)
+	s.unserved(detail)
+	s.failStart(reason)
+	s.timers.arm(retryTimer, delay)
+	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
+	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Stringer("delay", delay).
+		Bool("charged", charged).Int("streak", s.backoff.streak).Msg("")
+}
+
+// settle: the gateway is proven.
+func (s *Supervisor) settle() {
+	now := time.Now()
+	s.proven, s.late = now, false
+	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
+	s.served()
+	s.timers.arm(healthTimer, s.g.Health.Interval)
+	s.log.Info().Str("event", evProven).Int("pid", s.gateway.pid()).Stringer("after", now.Sub(s.gateway.started)).Msg("")
+	s.beginCommand()
+	for _, c := range s.sidecars {
+		c.wanted = true
+	}
+	s.startSidecars()
+	s.startProven()
+}
+
+// rest: nothing of the gateway is left, as was asked for.
+func (s *Supervisor) rest() {
+	s.gateway, s.proven = nil, time.Time{}
+	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
+	s.unserved("")
+	if s.rotate {
+		s.rotate = false
+		if err := s.c.Token.Abort(); err != nil {
+			s.fault("cannot remove the prepared token", err)
+		}
+	}
+	s.stopped()
+	if s.phase == Ended {
+		s.endAgain()
+	}
+}
+
+// trouble is what status shows as the reason that it does not serve.
+func (s *Supervisor) trouble(reason control.Reason, detail string) {
+	s.rec.Reason, s.rec.Detail, s.dirty = string(reason), detail, true
+}
+
+// listeners is for status.
+func listeners(ls []proof.Listener) []status.Listener {
+	out := make([]status.Listener, 0, len(ls))
+	for _, l := range ls[:min(len(ls), 8)] {
+		out = append(out, status.Listener{Addr: l.Addr.String(), UID: l.UID, Inode: l.Inode})
+	}
+	return out
+}
+
+// BootError says that the gateway can never be executed as configured.
+type BootError struct{ Err error }
+
+func (e *BootError) Error() string { return e.Err.Error() }
+func (e *BootError) Unwrap() error { return e.Err }
+
+// bootError is for the caller of Run: see firstLaunch.
+func (s *Supervisor) bootError() error {
+	if s.first != nil {
+		return &BootError{s.first}
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package supervisor
+
+// Names of log events; docs/logging.md lists them.
+const (
+	evStarted        = "gateway-started"
+	evProven         = "gateway-proven"
+	evExited         = "gateway-exited"
+	evStopping       = "gateway-stopping"
+	evKilled         = "killed"
+	evStartFailed    = "start-failed"
+	evBackoff        = "backoff"
+	evLate           = "not-ready-in-time"
+	evDeaf           = "gateway-deaf"
+	evHealth         = "health"
+	evRotated        = "token-rotated"
+	evRequest        = "request"
+	evAnswered       = "answered"
+	evRefused        = "refused"
+	evReplyLost      = "reply-lost"
+	evFIFO           = "fifo-recreated"
+	evStatusLost     = "status-lost"
+	evCommandStarted = "command-started"
+	evCommandFailed  = "command-failed"
+	evCommandExited  = "command-exited"
+	evSidecarStarted = "sidecar-started"
+	evSidecarExited  = "sidecar-exited"
+	evSignal         = "signal"
+	evEnding         = "ending"
+	evEnded          = "ended"
+)

@@ -1,0 +1,325 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"strconv"
+	"syscall"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// Bounds of proving.
+const (
+	healthLimit = 4                      // not-serving results in a row that mean it
+	neverFactor = 4                      // times ready.timeout for a gateway that never served
+	lookFirst   = time.Millisecond       // pause between looks for the listener; doubles
+	lookLast    = 250 * time.Millisecond // last
+	askFirst    = 50 * time.Millisecond  // pause between workers; doubles
+	askLast     = time.Second            // last
+	workerSlack = 2 * time.Second        // beyond its own deadline, to start and end
+)
+
+// result is what a proof came to. Of its signals those that were not reached
+// are not-available.
+type result struct {
+	ok       bool
+	definite bool // it is not serving, beyond doubt
+	reason   control.Reason
+	detail   string
+	asked    bool // a worker was used: the pause before the next is longer
+	signals  status.Proof
+}
+
+// run is a proof in progress. There is one at most.
+type run struct {
+	mode   proof.Mode
+	worker *child
+	end    func(result)
+	r      result
+}
+
+// check proves the gateway and calls end from the loop, at once or later. A run
+// in progress gives way: what asks now is at least as important.
+func (s *Supervisor) check(mode proof.Mode, end func(result)) {
+	s.cancelRun()
+	now := time.Now()
+	u := &run{mode: mode, end: end, r: result{signals: status.Proof{
+		Child: status.NotAvailable, Listener: status.NotAvailable,
+		Ready: status.NotAvailable, Auth: status.NotAvailable, At: &now}}}
+	s.run = u
+	if s.before(u) {
+		s.ask(u)
+	} else {
+		s.finishRun(u)
+	}
+}
+
+// cancelRun forgets a proof in progress; its worker is killed and its answer,
+// if it still comes, is of no interest.
+func (s *Supervisor) cancelRun() {
+	if s.run == nil {
+		return
+	}
+	if w := s.run.worker; w.alive() {
+		w.asked = true
+		w.proc.Signal(syscall.SIGKILL)
+	}
+	s.run = nil
+	s.timers.cancel(workerTimer)
+}
+
+// before is the part without network: child, then listener.
+func (s *Supervisor) before(u *run) bool { return s.childHeld(u) && s.listenerHeld(u) }
+
+func (s *Supervisor) childHeld(u *run) bool {
+	if !s.gateway.alive() {
+		u.r.fail(&u.r.signals.Child, control.NotRunning, "there is no gateway process", true)
+		return false
+	}
+	if err := s.gateway.id.Verify(); err != nil {
+		u.r.fail(&u.r.signals.Child, control.IdentityChanged, err.Error(), false)
+		return false
+	}
+	u.r.signals.Child = status.Held
+	return true
+}
+
+func (s *Supervisor) listenerHeld(u *run) bool {
+	ls, err := proof.Listeners(s.g.Port)
+	if err != nil {
+		u.r.reason, u.r.detail = control.Unproven, err.Error()
+		return false
+	}
+	switch o, foreign := proof.Judge(ls, s.c.Gateway.UID); o {
+	case proof.Missing:
+		u.r.fail(&u.r.signals.Listener, control.ListenerMissing, "nobody listens on port "+itoa(int(s.g.Port)), true)
+		return false
+	case proof.Foreign:
+		u.r.signals.Foreign = listeners(foreign)
+		u.r.fail(&u.r.signals.Listener, control.ListenerForeign, foreignText(foreign[0]), false)
+		return false
+	}
+	u.r.signals.Listener = status.Held
+	return true
+}
+
+func foreignText(l proof.Listener) string {
+	return l.Addr.String() + " belongs to uid " + strconv.FormatUint(uint64(l.UID), 10)
+}
+
+func (r *result) fail(signal *string, reason control.Reason, detail string, definite bool) {
+	*signal = status.Failed
+	r.reason, r.detail, r.definite = reason, detail, definite
+}
+
+// ask starts a worker with the gateway's UID for the network part. A fork that
+// is refused proves nothing.
+func (s *Supervisor) ask(u *run) {
+	job := proof.Job{Mode: u.mode, Port: s.g.Port, UID: s.c.Gateway.UID, Check: s.g.Health}
+	job.Deadline = s.g.Health.Timeout
+	if u.mode == proof.Prove {
+		job.Check, job.Auth = s.g.Ready, s.g.AuthCheck
+	}
+	u.r.asked = true
+	l := s.c.Worker
+	if job.Auth != nil {
+		token := *s.c.Gateway.Spec.Token
+		token.Env, token.Sum = "", s.c.Token.Sum()
+		l.Spec.Token, l.Runtime = &token, s.c.Gateway.Runtime
+	}
+	data, err := json.Marshal(job)
+	if err == nil {
+		l.Spec.Worker = data
+		u.worker = &child{done: func(c *child) { s.workerDone(u, c) }}
+		err = s.start(l, u.worker)
+	}
+	if err != nil {
+		u.worker = nil
+		u.r.reason, u.r.detail = control.Unproven, err.Error()
+		s.finishRun(u)
+		return
+	}
+	s.timers.arm(workerTimer, job.Deadline+workerSlack)
+}
+
+// workerLate: the worker did not keep its own deadline (stopped, or starved).
+func (s *Supervisor) workerLate() {
+	if u := s.run; u != nil && u.worker.alive() {
+		u.worker.proc.Signal(syscall.SIGKILL)
+	}
+}
+
+// workerDone takes the verdict, and looks at listener and child once more.
+func (s *Supervisor) workerDone(u *run, c *child) {
+	if s.run != u {
+		return
+	}
+	s.timers.cancel(workerTimer)
+	verdict, ok := proof.Unproven, false
+	if c.exit.Status.Exited() {
+		verdict, ok = proof.FromExit(c.exit.Status.ExitStatus())
+	}
+	switch {
+	case !ok:
+		u.r.reason, u.r.detail = control.Unproven, "the worker ended with "+itoa(c.exit.Code())
+	case verdict == proof.OK:
+		u.r.signals.Ready = status.Held
+		if u.mode == proof.Prove && s.g.AuthCheck != nil {
+			u.r.signals.Auth = status.Held
+		}
+		u.r.ok = s.listenerHeld(u) && s.childHeld(u)
+	default:
+		s.judge(u, verdict)
+	}
+	s.finishRun(u)
+}
+
+// judge notes which signal a verdict is about.
+func (s *Supervisor) judge(u *run, v proof.Verdict) {
+	switch v.Reason() {
+	case control.AuthMismatch, control.TokenChanged, control.TokenFailed:
+		u.r.signals.Ready = status.Held
+		u.r.fail(&u.r.signals.Auth, v.Reason(), v.String(), v.Definite())
+	case control.ListenerForeign, control.ListenerMissing:
+		u.r.fail(&u.r.signals.Listener, v.Reason(), v.String(), v.Definite())
+	case control.Unproven:
+		u.r.reason, u.r.detail = control.Unproven, v.String()
+	default:
+		u.r.fail(&u.r.signals.Ready, v.Reason(), v.String(), v.Definite())
+	}
+}
+
+func (s *Supervisor) finishRun(u *run) {
+	s.run = nil
+	if u.mode == proof.Health { // it says nothing about the token
+		u.r.signals.Auth = s.rec.Proof.Auth
+	}
+	s.rec.Proof, s.dirty = u.r.signals, true
+	u.end(u.r)
+}
+
+// beginProof: the gateway was executed; look for its listener.
+func (s *Supervisor) beginProof() {
+	s.pace = lookFirst
+	s.attempt()
+}
+
+// attempt is one try to prove a gateway that is starting, or the next one of a
+// recover.
+func (s *Supervisor) attempt() {
+	if s.phase == Starting {
+		s.check(proof.Prove, s.attempted)
+	} else {
+		s.check(proof.Prove, s.recovered)
+	}
+}
+
+func (s *Supervisor) attempted(r result) {
+	if t := s.task; t != nil && t.job.Action == control.Probe {
+		s.probed(r)
+	}
+	if r.ok {
+		s.post(Proven)
+		return
+	}
+	s.trouble(r.reason, r.detail)
+	first, last := lookFirst, lookLast
+	if r.asked || r.reason != control.ListenerMissing {
+		first, last = askFirst, askLast
+	}
+	s.pace = min(max(2*s.pace, first), last)
+	s.timers.arm(attemptTimer, s.pace)
+	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit, At: r.signals.At, Detail: r.detail}
+	if r.definite {
+		s.rec.Health.State = status.NotServing
+	}
+}
+
+// readyLate: ready.timeout has passed. Whoever waits hears it; the tries go on.
+func (s *Supervisor) readyLate() {
+	s.late = true
+	s.log.Warn().Str("event", evLate).Str("reason", s.rec.Reason).Str("detail", s.rec.Detail).Msg("")
+	if s.rec.Reason == "" { // no attempt has come to an end yet
+		s.trouble(control.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
+	}
+	s.failStart(control.Reason(s.rec.Reason))
+	s.beginCommand()
+}
+
+// neverServed: only a gateway that is definitely not serving is given up.
+func (s *Supervisor) neverServed() {
+	if s.rec.Health.State != status.NotServing {
+		s.timers.arm(neverTimer, s.g.Ready.Timeout)
+		return
+	}
+	s.giveUp("it never served")
+}
+
+// giveUp replaces a gateway that is alive but does not serve.
+func (s *Supervisor) giveUp(why string) {
+	s.rec.Crashes++
+	s.backoff.streak++
+	s.log.Warn().Str("event", evDeaf).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
+	s.post(Restart)
+}
+
+// checkHealth is the regular look at a running gateway. A proof that somebody
+// asked for is not disturbed.
+func (s *Supervisor) checkHealth() {
+	s.timers.arm(healthTimer, s.g.Health.Interval)
+	s.checkFIFO()
+	if s.run == nil {
+		s.check(proof.Health, s.healthChecked)
+	}
+}
+
+func (s *Supervisor) healthChecked(r result) {
+	s.noteHealth(r)
+	if s.rec.Health.Failures >= healthLimit {
+		s.giveUp("health checks failed")
+	}
+}
+
+// noteHealth counts. Unknown changes nothing, and a foreign listener never
+// counts: the agent must not be able to make us kill a healthy gateway.
+func (s *Supervisor) noteHealth(r result) {
+	switch {
+	case r.ok:
+		s.rec.Reason, s.rec.Detail = "", ""
+		s.served()
+	case r.definite:
+		s.rec.Health.State = status.NotServing
+		s.rec.Health.Failures++
+		s.rec.Health.Detail, s.rec.Health.At = r.detail, r.signals.At
+		s.trouble(r.reason, r.detail)
+	default:
+		if s.rec.Health.Failures == 0 {
+			s.rec.Health.State = status.Unknown
+		}
+		s.rec.Health.Detail, s.rec.Health.At = r.detail, r.signals.At
+		s.trouble(r.reason, r.detail)
+	}
+	if !r.ok {
+		s.log.Warn().Str("event", evHealth).Str("reason", string(r.reason)).Str("detail", r.detail).
+			Int("failures", s.rec.Health.Failures).Msg("")
+	}
+}
+
+// served and unserved set the health field.
+func (s *Supervisor) served() {
+	now := time.Now()
+	s.rec.Health = status.Health{State: status.Serving, Limit: healthLimit, At: &now}
+	s.dirty = true
+}
+
+func (s *Supervisor) unserved(detail string) {
+	s.rec.Health = status.Health{State: status.NotServing, Limit: healthLimit, Detail: detail}
+	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
+		Ready: status.NotAvailable, Auth: status.NotAvailable, Foreign: s.rec.Proof.Foreign}
+	s.dirty = true
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,82 @@
+package supervisor
+
+import (
+	"time"
+
+	"gatewayinit/internal/status"
+)
+
+// checkFIFO makes the FIFO anew if somebody replaced it.
+func (s *Supervisor) checkFIFO() {
+	problem, err := s.c.Server.Check()
+	switch {
+	case err != nil:
+		s.fault("cannot make the request FIFO anew", err)
+	case problem != nil:
+		s.log.Warn().Str("event", evFIFO).Err(problem).Msg("")
+	}
+}
+
+// publish writes the record if anything in it changed.
+func (s *Supervisor) publish() {
+	if !s.dirty {
+		return
+	}
+	s.dirty = false
+	s.checkFIFO()
+	s.fill()
+	if err := s.c.Publish(s.rec); err != nil {
+		s.log.Error().Str("event", evStatusLost).Err(err).Msg("")
+	}
+}
+
+// fill brings the record up to date with the machine.
+func (s *Supervisor) fill() {
+	r := &s.rec
+	r.UpdatedAt = time.Now()
+	r.State, r.Goal, r.Since = s.phase.State(), s.phase.Goal(), s.since
+	if s.ending {
+		r.Goal = status.GoalExit
+	}
+	r.Gateway.PID, r.Gateway.StartTicks = 0, 0
+	r.Gateway.StartedAt, r.Gateway.ProvenAt = nil, nil
+	if g := s.gateway; g.alive() {
+		started := g.started
+		r.Gateway.Process = status.Process{PID: g.pid(), StartTicks: g.id.StartTicks}
+		r.Gateway.StartedAt = &started
+		if !s.proven.IsZero() {
+			proven := s.proven
+			r.Gateway.ProvenAt = &proven
+		}
+	}
+	if s.phase != Waiting {
+		r.Backoff = nil
+	}
+	r.Queued = s.queue.Len()
+	r.Request = nil
+	if t := s.task; t != nil {
+		r.Request = &status.Request{Nonce: t.job.Nonce[:8], Action: string(t.job.Action), Stage: s.stage(), Since: t.since}
+	}
+	if s.c.Gateway != nil {
+		r.Token = s.c.Token.Status()
+	}
+	s.fillChildren()
+}
+
+func (s *Supervisor) fillChildren() {
+	r := &s.rec
+	if s.c.Command != nil {
+		c := &status.Child{Name: "command", State: "waiting", UID: s.c.Command.UID}
+		switch {
+		case s.cmdCode != nil:
+			c.State, c.Detail = "stopped", "ended with exit code "+itoa(*s.cmdCode)
+		case s.command.alive():
+			c.State, c.PID = "running", s.command.pid()
+		}
+		r.Command = c
+	}
+	r.Sidecars = r.Sidecars[:0]
+	for _, c := range s.sidecars {
+		r.Sidecars = append(r.Sidecars, c.rec)
+	}
+}

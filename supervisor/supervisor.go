@@ -1,0 +1,280 @@
+package supervisor
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+// Config is all that the supervisor is given. It owns none of it but what it
+// says, and never changes it.
+type Config struct {
+	Settings *config.Config
+	Gateway  *launch.Child // nil: --no-gateway
+	Command  *launch.Child // nil: none
+	Sidecars []launch.Child
+
+	// Worker is the launch of a proof worker; the supervisor fills in the job.
+	Worker launch.Child
+
+	Token    TokenKeeper
+	Server   *control.Server
+	Sweeper  Sweeper
+	Validate func() error // what must hold before a running gateway is given up
+	Prepare  func() error // before each start
+
+	Others  []uint32 // further UIDs whose processes end with the container
+	Signals Signals
+	Base    status.Record             // the fields that never change
+	Publish func(status.Record) error // writes the record; an error leaves the old one
+	Log     zerolog.Logger
+}
+
+// TokenKeeper rotates the token file. Sum is the SHA-256 of the token in force.
+type TokenKeeper interface {
+	Sum() [32]byte
+	Status() status.Token
+	Prepare() error // write the next one beside it
+	Commit() error  // the next one replaces it
+	Abort() error   // forget the next one
+}
+
+// Sweeper ends what a former gateway left behind.
+type Sweeper interface {
+	Sweep() error                          // SIGKILL to all of it
+	Alive() (bool, error)                  // zombies count
+	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID; errors are not worth more than a try
+	Others(uid uint32) (bool, error)       // whether any process of that UID lives
+}
+
+// Supervisor owns the machine; all its fields belong to the goroutine of Run.
+type Supervisor struct {
+	c     Config
+	g     config.Gateway
+	log   zerolog.Logger
+	phase Phase
+	since time.Time
+
+	events   []Event // posted, not yet applied
+	timers   *timers
+	children map[int]*child // by pid, until reaped
+	answers  chan answer
+
+	gateway  *child
+	proven   time.Time // zero: not proven
+	launched bool      // the stage executed it
+	late     bool      // ready.timeout has passed
+	startErr *startError
+	swept    time.Time // when the running sweep began
+	backoff  backoff
+	drain    time.Duration // instead of stop.grace, for one stop
+	rotate   bool          // a prepared token waits for the old gateway to be gone
+	tried    bool          // there was a launch before
+	first    error         // why the very first one can never work
+
+	run  *run // the proof in progress
+	pace time.Duration
+	look time.Duration // pause before the sweep is looked at again
+
+	queue  control.Queue
+	replay control.Replay
+	task   *task
+
+	command  *child
+	began    bool // the command was started, or could not be
+	cmdCode  *int // its exit code, once it has ended
+	sidecars []*sidecar
+
+	ending       bool
+	endLook      time.Duration // pause before the end is looked at again
+	killed       bool          // something had to be killed at the end
+	killDeadline time.Time
+	code         int
+	over         bool
+
+	rec   status.Record
+	dirty bool
+}
+
+// New returns a supervisor that has started nothing.
+func New(c Config) *Supervisor {
+	s := &Supervisor{
+		c: c, g: c.Settings.Gateway, log: c.Log, phase: Stopped, since: time.Now(),
+		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
+		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
+	}
+	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit}
+	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
+		Ready: status.NotAvailable, Auth: status.NotAvailable}
+	for i := range c.Sidecars {
+		s.sidecars = append(s.sidecars, newSidecar(c.Settings.Sidecars[i], c.Sidecars[i]))
+	}
+	return s
+}
+
+// Run starts everything and returns the container's exit code when all of it
+// has ended. A *BootError means that the very first start showed an image that
+// can never work.
+func (s *Supervisor) Run() (code int, err error) {
+	if s.c.Gateway != nil {
+		s.post(Start)
+	}
+	if s.c.Gateway == nil || s.c.Settings.CommandStart == "immediate" {
+		s.beginCommand()
+	}
+	s.reap() // what ended before SIGCHLD was subscribed to
+	for {
+		s.apply()
+		s.serve()
+		s.apply()
+		if s.over {
+			s.publish()
+			return s.code, s.bootError()
+		}
+		s.publish()
+		s.turn()
+	}
+}
+
+// turn waits for one thing to happen and takes it in.
+func (s *Supervisor) turn() {
+	select {
+	case <-s.c.Signals.Child:
+		if s.reap() {
+			s.c.Signals.again()
+		}
+	case sig := <-s.c.Signals.Stop:
+		s.signalled(sig)
+	case a := <-s.answers:
+		s.answered(a)
+	case in := <-s.c.Server.Requests():
+		s.receive(in)
+	case <-s.c.Signals.Shared:
+		s.c.Signals.shared()
+	case <-s.timers.set(time.Now()):
+		for k, ok := s.timers.take(time.Now()); ok; k, ok = s.timers.take(time.Now()) {
+			s.elapsed(k)
+		}
+	}
+}
+
+// post queues an event; apply takes them in order, so that an action that
+// posts never runs inside another.
+func (s *Supervisor) post(e Event) { s.events = append(s.events, e) }
+
+func (s *Supervisor) apply() {
+	for len(s.events) > 0 {
+		e := s.events[0]
+		s.events = s.events[1:]
+		to, action, err := next(s.phase, e)
+		if err != nil {
+			s.fault("event refused", err)
+			continue
+		}
+		if to != s.phase {
+			s.enter(to)
+		}
+		s.do(action)
+	}
+	s.events = nil
+}
+
+// enter changes the phase: what was armed for the old one means nothing now.
+func (s *Supervisor) enter(to Phase) {
+	s.log.Debug().Str("event", "phase").Stringer("from", s.phase).Stringer("to", to).Msg("")
+	stopping := to == Restarting || to == Halting || to == Ending
+	if !stopping || s.phase != Restarting && s.phase != Halting {
+		// Between two ways of stopping, grace and sweep go on.
+		s.timers.cancel(graceTimer, sweepTimer)
+	}
+	s.timers.cancel(retryTimer, attemptTimer, healthTimer)
+	if to != Starting {
+		s.timers.cancel(readyTimer, neverTimer)
+	}
+	s.phase, s.since, s.dirty = to, time.Now(), true
+}
+
+func (s *Supervisor) do(a Action) {
+	switch a {
+	case actSweep:
+		s.sweep()
+	case actLaunch:
+		s.launch()
+	case actProve:
+		s.beginProof()
+	case actSettle:
+		s.settle()
+	case actHalt:
+		s.halt()
+	case actHasten:
+		s.hasten()
+	case actKill:
+		s.kill()
+	case actWait:
+		s.wait()
+	case actRest:
+		s.rest()
+	}
+}
+
+// elapsed is what a timer means.
+func (s *Supervisor) elapsed(k timerKind) {
+	switch k {
+	case graceTimer:
+		s.post(GraceOver)
+	case retryTimer:
+		s.post(Retry)
+	case sweepTimer:
+		s.sweepAgain()
+	case attemptTimer:
+		s.attempt()
+	case workerTimer:
+		s.workerLate()
+	case readyTimer:
+		s.readyLate()
+	case neverTimer:
+		s.neverServed()
+	case healthTimer:
+		s.checkHealth()
+	case endTimer:
+		s.endAgain()
+	case lastTimer:
+		s.endNow()
+	case sidecarTimer:
+		s.startSidecars()
+	}
+}
+
+// fault logs a bug or a kernel that refuses what it never should; PID 1 goes on.
+func (s *Supervisor) fault(what string, err error) {
+	s.log.Error().Str("event", "internal").Err(err).Msg(what)
+}
+
+// Signals is what the loop listens to; boot subscribes before anything else.
+type Signals struct {
+	Child    chan os.Signal // SIGCHLD; one slot is enough, one signal may mean many
+	Stop     chan os.Signal // TERM, INT, QUIT, HUP
+	Shared   chan os.Signal // another container shares our PID namespace
+	OnShared func()
+}
+
+// again makes the loop come back to reaping after it looked at all else.
+func (g Signals) again() {
+	select {
+	case g.Child <- syscall.SIGCHLD:
+	default:
+	}
+}
+
+func (g Signals) shared() {
+	if g.OnShared != nil {
+		g.OnShared()
+	}
+}

@@ -1,0 +1,201 @@
+package supervisor
+
+import (
+	"fmt"
+	"strings"
+
+	"gatewayinit/internal/status"
+)
+
+// Phase is where the gateway is: a state and a goal of DESIGN section 9 in one,
+// because only these eight of their combinations exist.
+type Phase uint8
+
+// The phases.
+const (
+	Starting   Phase = iota // sweep, prepare, launch, not yet proven
+	Running                 // proven
+	Restarting              // stopping, to start again
+	Halting                 // stopping, to stay stopped
+	Ending                  // stopping, because the container ends
+	Waiting                 // backoff
+	Stopped                 // on purpose
+	Ended                   // nothing more will happen
+	phases
+)
+
+// phaseText is name, state and goal of each phase.
+var phaseText = [phases][3]string{
+	Starting:   {"starting", status.Starting, status.GoalRun},
+	Running:    {"running", status.Running, status.GoalRun},
+	Restarting: {"restarting", status.Stopping, status.GoalRun},
+	Halting:    {"halting", status.Stopping, status.GoalStop},
+	Ending:     {"ending", status.Stopping, status.GoalExit},
+	Waiting:    {"waiting", status.Backoff, status.GoalRun},
+	Stopped:    {"stopped", status.Stopped, status.GoalStop},
+	Ended:      {"ended", status.Stopped, status.GoalExit},
+}
+
+func (p Phase) String() string { return phaseText[p][0] }
+
+// State is the word for status.json.
+func (p Phase) State() string { return phaseText[p][1] }
+
+// Goal is the word for status.json.
+func (p Phase) Goal() string { return phaseText[p][2] }
+
+// Event is what happens to the gateway.
+type Event uint8
+
+// The events.
+const (
+	Start     Event = iota // boot or a request wants it running
+	Restart                // a request wants a new one, or it is definitely not serving
+	Stop                   // a request wants it stopped
+	Exit                   // the container ends
+	Swept                  // nothing of a former gateway is alive
+	Launched               // the stage has executed the gateway
+	Failed                 // this start came to nothing
+	Proven                 // the proof held
+	Died                   // the gateway was reaped
+	Retry                  // the backoff is over
+	GraceOver              // it did not stop in time
+	events
+)
+
+var eventText = [events]string{
+	Start: "start", Restart: "restart", Stop: "stop", Exit: "exit", Swept: "swept", Launched: "launched",
+	Failed: "failed", Proven: "proven", Died: "died", Retry: "retry", GraceOver: "grace-over",
+}
+
+func (e Event) String() string { return eventText[e] }
+
+// Action is what a transition does; one is enough for each.
+type Action uint8
+
+// The actions.
+const (
+	actIgnore     Action = iota // what happened is of no interest here
+	actImpossible               // a bug of ours: logged, nothing done
+	actSweep                    // end what is left of a former gateway
+	actLaunch                   // prepare, fork
+	actProve                    // begin to prove it
+	actSettle                   // it serves: health checks, answers
+	actHalt                     // stop signal and grace, or sweep if there is no process
+	actHasten                   // the container's own grace replaces the current one
+	actKill                     // SIGKILL
+	actWait                     // charge the exit, arm the backoff
+	actRest                     // it is stopped: answers
+	actions
+)
+
+var actionText = [actions]string{
+	actIgnore: "-", actImpossible: "!", actSweep: "sweep", actLaunch: "launch", actProve: "prove", actSettle: "settle",
+	actHalt: "halt", actHasten: "hasten", actKill: "kill", actWait: "wait", actRest: "rest",
+}
+
+func (a Action) String() string { return actionText[a] }
+
+type cell struct {
+	next   Phase
+	action Action
+}
+
+// table answers every event in every phase. Timers and a running sweep are
+// cancelled by a change of phase, so a late one is impossible; what a process
+// or a stage reports may come late and is ignored then.
+var table = [phases][events]cell{
+	Starting: {
+		Start: {Starting, actIgnore}, Restart: {Restarting, actHalt}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
+		Swept: {Starting, actLaunch}, Launched: {Starting, actProve}, Failed: {Waiting, actWait},
+		Proven: {Running, actSettle}, Died: {Waiting, actWait},
+		Retry: {Starting, actImpossible}, GraceOver: {Starting, actImpossible},
+	},
+	Running: {
+		Start: {Running, actIgnore}, Restart: {Restarting, actHalt}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
+		Swept: {Running, actImpossible}, Launched: {Running, actImpossible}, Failed: {Running, actImpossible},
+		Proven: {Running, actIgnore}, Died: {Waiting, actWait},
+		Retry: {Running, actImpossible}, GraceOver: {Running, actImpossible},
+	},
+	Restarting: {
+		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Halting, actIgnore}, Exit: {Ending, actHasten},
+		Swept: {Starting, actLaunch}, Launched: {Restarting, actIgnore}, Failed: {Restarting, actSweep},
+		Proven: {Restarting, actIgnore}, Died: {Restarting, actSweep},
+		Retry: {Restarting, actImpossible}, GraceOver: {Restarting, actKill},
+	},
+	Halting: {
+		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Halting, actIgnore}, Exit: {Ending, actHasten},
+		Swept: {Stopped, actRest}, Launched: {Halting, actIgnore}, Failed: {Halting, actSweep},
+		Proven: {Halting, actIgnore}, Died: {Halting, actSweep},
+		Retry: {Halting, actImpossible}, GraceOver: {Halting, actKill},
+	},
+	Ending: {
+		Start: {Ending, actIgnore}, Restart: {Ending, actIgnore}, Stop: {Ending, actIgnore}, Exit: {Ending, actIgnore},
+		Swept: {Ended, actRest}, Launched: {Ending, actIgnore}, Failed: {Ending, actSweep},
+		Proven: {Ending, actIgnore}, Died: {Ending, actSweep},
+		Retry: {Ending, actImpossible}, GraceOver: {Ending, actKill},
+	},
+	Waiting: {
+		Start: {Starting, actSweep}, Restart: {Starting, actSweep}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
+		Swept: {Waiting, actImpossible}, Launched: {Waiting, actIgnore}, Failed: {Waiting, actIgnore},
+		Proven: {Waiting, actIgnore}, Died: {Waiting, actIgnore},
+		Retry: {Starting, actSweep}, GraceOver: {Waiting, actImpossible},
+	},
+	Stopped: {
+		Start: {Starting, actSweep}, Restart: {Starting, actSweep}, Stop: {Stopped, actRest}, Exit: {Ending, actHalt},
+		Swept: {Stopped, actImpossible}, Launched: {Stopped, actIgnore}, Failed: {Stopped, actIgnore},
+		Proven: {Stopped, actIgnore}, Died: {Stopped, actIgnore},
+		Retry: {Stopped, actImpossible}, GraceOver: {Stopped, actImpossible},
+	},
+	Ended: {
+		Start: {Ended, actIgnore}, Restart: {Ended, actIgnore}, Stop: {Ended, actIgnore}, Exit: {Ended, actIgnore},
+		Swept: {Ended, actIgnore}, Launched: {Ended, actIgnore}, Failed: {Ended, actIgnore},
+		Proven: {Ended, actIgnore}, Died: {Ended, actIgnore}, Retry: {Ended, actIgnore}, GraceOver: {Ended, actIgnore},
+	},
+}
+
+// TransitionError is an event that cannot happen in a phase: a bug, logged and
+// survived.
+type TransitionError struct {
+	From Phase
+	On   Event
+}
+
+func (e *TransitionError) Error() string {
+	return fmt.Sprintf("internal error: event %v is impossible in phase %v", e.On, e.From)
+}
+
+// next is the machine: pure, total.
+func next(p Phase, e Event) (Phase, Action, error) {
+	c := table[p][e]
+	if c.action == actImpossible {
+		return p, actIgnore, &TransitionError{p, e}
+	}
+	return c.next, c.action, nil
+}
+
+// Render draws the table for the package documentation; a test compares both.
+func Render() string {
+	var b strings.Builder
+	for p := range phases {
+		fmt.Fprintf(&b, "\t%-10s", p)
+		line := 11
+		for e := range events {
+			c := table[p][e]
+			if c.action == actImpossible || c.action == actIgnore && c.next == p {
+				continue
+			}
+			s := fmt.Sprintf(" %v→%v", e, c.next)
+			if c.action != actIgnore {
+				s += "/" + c.action.String()
+			}
+			if line += len([]rune(s)); line > 92 {
+				b.WriteString("\n\t          ")
+				line = 11 + len([]rune(s))
+			}
+			b.WriteString(s)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

@@ -1,0 +1,69 @@
+package supervisor
+
+import "time"
+
+// timerKind is one of the things the loop waits for.
+type timerKind uint8
+
+const (
+	graceTimer   timerKind = iota // the gateway must be gone
+	retryTimer                    // the backoff is over
+	sweepTimer                    // look again whether the UID is gone
+	attemptTimer                  // prove again
+	workerTimer                   // the worker must have answered
+	readyTimer                    // ready.timeout of a start
+	neverTimer                    // it never served: 4 times ready.timeout
+	healthTimer                   // the next health check
+	endTimer                      // look again whether everything is gone
+	lastTimer                     // the container's grace is over
+	sidecarTimer                  // a sidecar's backoff is over
+	timerKinds
+)
+
+// timers is all deadlines of the loop behind one runtime timer. Idle, that
+// timer is the only thing that could wake PID 1.
+type timers struct {
+	due   [timerKinds]time.Time // zero: not armed
+	timer *time.Timer
+}
+
+func newTimers() *timers {
+	t := &timers{timer: time.NewTimer(time.Hour)}
+	t.timer.Stop()
+	return t
+}
+
+func (t *timers) arm(k timerKind, d time.Duration) { t.due[k] = time.Now().Add(d) }
+func (t *timers) cancel(kinds ...timerKind) {
+	for _, k := range kinds {
+		t.due[k] = time.Time{}
+	}
+}
+func (t *timers) armed(k timerKind) bool { return !t.due[k].IsZero() }
+
+// take returns an armed timer that is due and disarms it.
+func (t *timers) take(now time.Time) (timerKind, bool) {
+	for k, due := range t.due {
+		if !due.IsZero() && !due.After(now) {
+			t.due[k] = time.Time{}
+			return timerKind(k), true
+		}
+	}
+	return 0, false
+}
+
+// set prepares the runtime timer for the earliest deadline.
+func (t *timers) set(now time.Time) <-chan time.Time {
+	var first time.Time
+	for _, due := range t.due {
+		if !due.IsZero() && (first.IsZero() || due.Before(first)) {
+			first = due
+		}
+	}
+	t.timer.Stop()
+	if first.IsZero() {
+		return nil
+	}
+	t.timer.Reset(first.Sub(now))
+	return t.timer.C
+}

@@ -1,0 +1,215 @@
+// Package tokenfile keeps one secret token in one file that only its owner can
+// read: it mints, reads, rotates and revokes it, by descriptor.
+//
+// The caller opens the directory and vouches for it: it must be writable by
+// the caller alone. The file is a regular file with one link, mode 0400, owned
+// by the reader, on a memory file system, and holds 64 lower-case hex digits
+// without a newline. At no time does the name hold a partial or an older
+// token: a new one is written completely under name.new and renamed.
+//
+// The package works for a root that has CAP_CHOWN but neither CAP_FOWNER nor
+// CAP_DAC_OVERRIDE: such a root can write the file but not read it back. Read
+// therefore belongs into a process that runs with the owner's UID.
+//
+// Not defended: the owner can rewrite its own file. Keep Secret.Sum and
+// compare it after Read.
+package tokenfile
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
+)
+
+// Errors a caller may branch on. Each is wrapped with the path and the cause.
+var (
+	ErrExist      = errors.New("token file exists already")
+	ErrMissing    = errors.New("token file is missing")
+	ErrUnsafe     = errors.New("token file is unsafe")
+	ErrNotTmpfs   = fmt.Errorf("%w: not on a memory file system", ErrUnsafe)
+	ErrUnreadable = errors.New("token file is not readable")
+	ErrEmpty      = errors.New("token file is empty")
+	ErrMalformed  = errors.New("token file is malformed")
+)
+
+// Policy is what the file must be.
+type Policy struct {
+	UID, GID uint32 // its owner
+	AnyFS    bool   // permit a file system that is not tmpfs or ramfs
+}
+
+// mode is the only one a token file may have.
+const mode = 0o400
+
+// Mint writes a fresh token as name in dir. It never replaces: an existing
+// name, of whatever type, is ErrExist. The caller wipes the Secret.
+func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
+	s, err := prepare(dir, name, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := fsafe.Install(dir, name+fsafe.NewSuffix, name); err != nil {
+		s.Wipe()
+		err = errors.Join(err, fsafe.Remove(dir, name+fsafe.NewSuffix))
+		if errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("%w: %v", ErrExist, err)
+		}
+		return nil, fmt.Errorf("cannot install token: %w", err)
+	}
+	return s, nil
+}
+
+// Prepare writes a fresh token as name.new and leaves name alone: the first
+// half of a rotation, which can fail (no space) while the old token serves.
+// Commit is the second half, Abort takes it back. The caller wipes the Secret.
+func Prepare(dir *os.File, name string, p Policy) (*Secret, error) { return prepare(dir, name, p) }
+
+// Commit renames name.new over name, after it verified that name is the token
+// file it takes it for, or is not there.
+func Commit(dir *os.File, name string, p Policy) error {
+	_, err := fsafe.VerifyAt(dir, name, p.want())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrUnsafe, err)
+	}
+	if _, err := fsafe.VerifyAt(dir, name+fsafe.NewSuffix, p.want()); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsafe, err)
+	}
+	return fsafe.Rename(dir, name+fsafe.NewSuffix, name)
+}
+
+// Abort removes name.new, if it is there.
+func Abort(dir *os.File, name string) error { return remove(dir, name+fsafe.NewSuffix) }
+
+// Rotate is Prepare and Commit in one. The caller wipes the Secret.
+func Rotate(dir *os.File, name string, p Policy) (*Secret, error) {
+	s, err := prepare(dir, name, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := Commit(dir, name, p); err != nil {
+		s.Wipe()
+		return nil, errors.Join(err, Abort(dir, name))
+	}
+	return s, nil
+}
+
+// Revoke removes the token file and a prepared one, if they are there. What is
+// not a regular file is left alone and refused.
+func Revoke(dir *os.File, name string) error {
+	return errors.Join(remove(dir, name), Abort(dir, name))
+}
+
+// Read reads and verifies the token. It must run as the owner. The caller
+// wipes the Secret.
+func Read(dir *os.File, name string, p Policy) (*Secret, error) {
+	f, err := fsafe.OpenAt(dir, name, unix.O_RDONLY)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %v", ErrMissing, err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w: %v", ErrUnreadable, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %v", ErrUnsafe, err)
+	}
+	defer f.Close()
+	if _, err := fsafe.Verify(f, p.want()); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsafe, err)
+	}
+	if err := p.checkFS(f); err != nil {
+		return nil, err
+	}
+	text, err := fsafe.ReadAll(f, Len)
+	switch {
+	case errors.Is(err, fsafe.ErrTooLarge):
+		return nil, fmt.Errorf("%w: %s holds more than %d bytes", ErrMalformed, f.Name(), Len)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	case len(text) == 0:
+		return nil, fmt.Errorf("%w: %s", ErrEmpty, f.Name())
+	case !wellFormed(text):
+		clear(text)
+		return nil, fmt.Errorf("%w: %s is not %d lower-case hex digits", ErrMalformed, f.Name(), Len)
+	}
+	return &Secret{text}, nil
+}
+
+func (p Policy) want() fsafe.Want {
+	return fsafe.Want{Type: fsafe.Regular, UID: &p.UID, GID: &p.GID, Mode: fsafe.Mode(mode), Links: 1}
+}
+
+func (p Policy) checkFS(f *os.File) error {
+	magic, err := sys.FSMagic(f)
+	if err != nil {
+		return err
+	}
+	if !p.AnyFS && magic != sys.TmpfsMagic && magic != sys.RamfsMagic {
+		return fmt.Errorf("%w (file system %#x): %s", ErrNotTmpfs, magic, f.Name())
+	}
+	return nil
+}
+
+// prepare leaves a complete, verified token as name.new.
+func prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
+	if err := p.checkFS(dir); err != nil {
+		return nil, err
+	}
+	s, err := newSecret()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Wipe()
+		}
+	}()
+	f, err := fsafe.WriteNew(dir, name+fsafe.NewSuffix, s.text, mode, &fsafe.Owner{UID: p.UID, GID: p.GID})
+	if err != nil {
+		return nil, fmt.Errorf("cannot write token: %w", err)
+	}
+	defer f.Close()
+	if _, err := fsafe.Verify(f, p.want()); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsafe, err), Abort(dir, name))
+	}
+	return s, nil
+}
+
+// newSecret draws 32 bytes from getrandom(2).
+func newSecret() (*Secret, error) {
+	var raw [Len / 2]byte
+	if err := sys.Random(raw[:]); err != nil {
+		return nil, fmt.Errorf("cannot draw a token: %w", err)
+	}
+	s := &Secret{hex.AppendEncode(make([]byte, 0, Len), raw[:])}
+	clear(raw[:])
+	return s, nil
+}
+
+// remove unlinks a regular file; one that is not there is fine.
+func remove(dir *os.File, name string) error {
+	if _, err := fsafe.VerifyAt(dir, name, fsafe.Want{Type: fsafe.Regular}); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("%w: %w", ErrUnsafe, err)
+	}
+	return fsafe.Remove(dir, name)
+}
+
+func wellFormed(text []byte) bool {
+	if len(text) != Len {
+		return false
+	}
+	for _, c := range text {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
