@@ -1,0 +1,193 @@
+package proof
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+// TCP states as in the kernel's tcp_states.h.
+const (
+	tcpEstablished = 1
+	tcpCloseWait   = 8
+	tcpListen      = 10
+)
+
+// Sizes of struct nlmsghdr, inet_diag_req_v2 and inet_diag_msg (linux/netlink.h,
+// linux/inet_diag.h). The kernel uses host byte order, but for ports.
+const (
+	nlHeader  = 16
+	diagReq   = 56
+	diagMsg   = 72
+	maxSocket = 1024 // a port with more listeners than that proves nothing
+)
+
+// nlmsgDumpIntr marks a dump that changed while it was made.
+const nlmsgDumpIntr = 0x10
+
+// errDump: ask again. errDiag: that is no answer of sock_diag.
+var (
+	errDump = errors.New("the dump was interrupted")
+	errDiag = errors.New("cannot parse netlink message")
+)
+
+// socket is one inet_diag_msg.
+type socket struct {
+	local, remote netip.AddrPort
+	state         uint8
+	uid           uint32
+	inode         uint64
+}
+
+// diagRequest is a request for TCP sockets. With dump set the kernel filters by
+// state and, with a small program, by the local port, so that the cost does not
+// grow with the sockets of others.
+func diagRequest(family uint8, states uint32, local, remote netip.AddrPort, dump bool) []byte {
+	b := make([]byte, nlHeader+diagReq)
+	ne := binary.NativeEndian
+	ne.PutUint16(b[4:], unix.SOCK_DIAG_BY_FAMILY)
+	flags := uint16(unix.NLM_F_REQUEST)
+	if dump {
+		flags |= unix.NLM_F_DUMP
+	}
+	ne.PutUint16(b[6:], flags)
+	r := b[nlHeader:]
+	r[0], r[1] = family, unix.IPPROTO_TCP
+	ne.PutUint32(r[4:], states)
+	id := r[8:]
+	if dump {
+		b = append(b, portFilter(local.Port())...)
+	} else {
+		binary.BigEndian.PutUint16(id[0:], local.Port())
+		binary.BigEndian.PutUint16(id[2:], remote.Port())
+		copy(id[4:20], local.Addr().AsSlice())
+		copy(id[20:36], remote.Addr().AsSlice())
+		for i := 40; i < 48; i++ { // INET_DIAG_NOCOOKIE
+			id[i] = 0xff
+		}
+	}
+	ne.PutUint32(b, uint32(len(b)))
+	return b
+}
+
+// portFilter is the attribute INET_DIAG_REQ_BYTECODE with "sport >= port and
+// sport <= port": two operations of four bytes, each followed by its operand. A
+// failed one jumps past the end, which means no.
+func portFilter(port uint16) []byte {
+	const size = 4 + 4*4
+	b := make([]byte, size)
+	ne := binary.NativeEndian
+	ne.PutUint16(b, size)
+	ne.PutUint16(b[2:], 1) // INET_DIAG_REQ_BYTECODE
+	op := func(at int, code uint8, no uint16) {
+		b[at], b[at+1] = code, 8
+		ne.PutUint16(b[at+2:], no)
+		ne.PutUint16(b[at+6:], port)
+	}
+	op(4, 2, 16+4) // INET_DIAG_BC_S_GE
+	op(12, 3, 8+4) // INET_DIAG_BC_S_LE
+	return b
+}
+
+// parseDiag takes one datagram and appends its sockets. done: the answer is
+// complete.
+func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
+	ne := binary.NativeEndian
+	for len(data) >= nlHeader {
+		size := int(ne.Uint32(data))
+		if size < nlHeader || size > len(data) {
+			return out, false, fmt.Errorf("%w: length %d", errDiag, size)
+		}
+		kind, flags, body := ne.Uint16(data[4:]), ne.Uint16(data[6:]), data[nlHeader:size]
+		if flags&nlmsgDumpIntr != 0 {
+			return out, false, errDump
+		}
+		switch kind {
+		case unix.NLMSG_DONE:
+			return out, true, dumpEnd(body)
+		case unix.NLMSG_ERROR:
+			if err := dumpEnd(body); err != nil {
+				return out, true, err
+			}
+			return out, false, fmt.Errorf("%w: an acknowledgement", errDiag) // none was asked for
+		case unix.SOCK_DIAG_BY_FAMILY:
+			s, err := parseSocket(body)
+			if err != nil {
+				return out, false, err
+			}
+			if len(out) >= maxSocket {
+				return out, false, fmt.Errorf("more than %d sockets", maxSocket)
+			}
+			out = append(out, s)
+			done = flags&unix.NLM_F_MULTI == 0
+		}
+		data = data[min((size+3)&^3, len(data)):]
+	}
+	if len(data) != 0 {
+		return out, false, fmt.Errorf("%w: %d bytes left over", errDiag, len(data))
+	}
+	return out, done, nil
+}
+
+// dumpEnd is the errno that NLMSG_ERROR and NLMSG_DONE carry. It matters in the
+// latter too: a kernel with inet_diag but without tcp_diag starts the dump and
+// ends it with ENOENT and no socket, which must not read as "nobody listens".
+func dumpEnd(body []byte) error {
+	if len(body) < 4 {
+		return fmt.Errorf("%w: no errno", errDiag)
+	}
+	switch code := int32(binary.NativeEndian.Uint32(body)); {
+	case code < 0 && code >= -4095: // MAX_ERRNO
+		return unix.Errno(-code)
+	case code != 0:
+		return fmt.Errorf("%w: errno %d", errDiag, code)
+	}
+	return nil
+}
+
+func parseSocket(b []byte) (socket, error) {
+	if len(b) < diagMsg {
+		return socket{}, fmt.Errorf("%w: socket of %d bytes", errDiag, len(b))
+	}
+	addr := func(at int) (netip.Addr, bool) {
+		switch b[0] {
+		case unix.AF_INET:
+			return netip.AddrFrom4([4]byte(b[at : at+4])), true
+		case unix.AF_INET6:
+			return netip.AddrFrom16([16]byte(b[at : at+16])), true
+		}
+		return netip.Addr{}, false
+	}
+	local, ok := addr(8)
+	remote, _ := addr(24)
+	if !ok {
+		return socket{}, fmt.Errorf("%w: socket of family %d", errDiag, b[0])
+	}
+	return socket{
+		local:  netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:])),
+		remote: netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:])),
+		state:  b[1],
+		uid:    binary.NativeEndian.Uint32(b[64:]),
+		inode:  uint64(binary.NativeEndian.Uint32(b[68:])),
+	}, nil
+}
+
+// ask sends one request and collects the answer.
+func ask(request []byte) ([]socket, error) {
+	for try := 0; ; try++ {
+		var found []socket
+		err := sys.SockDiag(request, func(datagram []byte) (done bool, err error) {
+			found, done, err = parseDiag(datagram, found)
+			return done, err
+		})
+		if err == errDump && try < 3 {
+			continue
+		}
+		return found, err
+	}
+}

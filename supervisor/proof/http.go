@@ -1,0 +1,233 @@
+package proof
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+)
+
+// Bounds of an answer. The other end is not trusted: the agent may hold the
+// port.
+const (
+	maxHead = 16 << 10
+	maxBody = 64 << 10
+	maxWire = 256 << 10 // on one connection, framing and all
+)
+
+// errHTTP: that is no HTTP/1.x answer, or one beyond the bounds.
+var errHTTP = errors.New("not an http answer")
+
+// response is one answer. last tells that the server closes the connection
+// after it.
+type response struct {
+	status int
+	body   []byte
+	last   bool
+}
+
+// reader is what an answer is read from; 0 and nil is the end.
+type reader interface{ Read([]byte) (int, error) }
+
+// source is a reader with what was read too much.
+type source struct {
+	r   reader
+	buf []byte
+	got int // bytes read so far
+	eof bool
+}
+
+// fill reads more; false at the end of the stream.
+func (s *source) fill() (bool, error) {
+	if s.eof {
+		return false, nil
+	}
+	chunk := make([]byte, 4096)
+	n, err := s.r.Read(chunk)
+	if err != nil {
+		return false, err
+	}
+	if s.got += n; s.got > maxWire {
+		return false, errHTTP
+	}
+	s.eof = n == 0
+	s.buf = append(s.buf, chunk[:n]...)
+	return n > 0, nil
+}
+
+// take returns n bytes.
+func (s *source) take(n int) ([]byte, error) {
+	for len(s.buf) < n {
+		if ok, err := s.fill(); err != nil || !ok {
+			return nil, errors.Join(errHTTP, err)
+		}
+	}
+	out := s.buf[:n:n]
+	s.buf = s.buf[n:]
+	return out, nil
+}
+
+// line returns one line without its end, within the bound of the head.
+func (s *source) line() ([]byte, error) {
+	for {
+		if i := bytes.IndexByte(s.buf, '\n'); i >= 0 {
+			l := s.buf[:i:i]
+			s.buf = s.buf[i+1:]
+			return bytes.TrimSuffix(l, []byte{'\r'}), nil
+		}
+		if len(s.buf) > maxHead {
+			return nil, errHTTP
+		}
+		if ok, err := s.fill(); err != nil || !ok {
+			return nil, errors.Join(errHTTP, err)
+		}
+	}
+}
+
+// errEmpty: the stream ended before the first byte of an answer.
+var errEmpty = errors.New("closed without an answer")
+
+// readResponse reads one answer (RFC 9112). Informational ones are skipped.
+func readResponse(s *source) (response, error) {
+	if len(s.buf) == 0 {
+		if ok, err := s.fill(); err != nil || !ok {
+			return response{}, errors.Join(errEmpty, err)
+		}
+	}
+	for range 8 {
+		r, h, err := readHead(s)
+		if err != nil {
+			return r, err
+		}
+		if r.status >= 200 {
+			r.body, err = readBody(s, r.status, &h)
+			r.last = h.close || len(s.buf) > 0 // more than was asked for: not to be taken for the next answer
+			return r, err
+		}
+	}
+	return response{}, errHTTP
+}
+
+// head is what the header fields say about the body.
+type head struct {
+	length  int // -1: not given
+	chunked bool
+	close   bool
+}
+
+func readHead(s *source) (r response, h head, err error) {
+	h.length = -1
+	first, err := s.line()
+	if err != nil {
+		return r, h, err
+	}
+	old := bytes.HasPrefix(first, []byte("HTTP/1.0 "))
+	if len(first) < 12 || !old && !bytes.HasPrefix(first, []byte("HTTP/1.1 ")) || len(first) > 12 && first[12] != ' ' {
+		return r, h, errHTTP
+	}
+	h.close = old
+	if r.status, err = strconv.Atoi(string(first[9:12])); err != nil || r.status < 100 {
+		return r, h, errHTTP
+	}
+	for size := len(first); ; {
+		l, err := s.line()
+		if err != nil {
+			return r, h, err
+		}
+		if size += len(l) + 2; size > maxHead {
+			return r, h, errHTTP
+		}
+		if len(l) == 0 {
+			return r, h, nil
+		}
+		if err := h.field(l); err != nil {
+			return r, h, err
+		}
+	}
+}
+
+func (h *head) field(l []byte) error {
+	name, value, ok := bytes.Cut(l, []byte{':'})
+	if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") { // folded lines too (RFC 9112, 5.1 and 5.2)
+		return errHTTP
+	}
+	value = bytes.ToLower(bytes.TrimSpace(value))
+	switch string(bytes.ToLower(name)) {
+	case "content-length":
+		n, err := number(value)
+		if err != nil || n > maxBody || h.length >= 0 && h.length != int(n) {
+			return errHTTP
+		}
+		h.length = int(n)
+	case "transfer-encoding":
+		if string(value) != "chunked" {
+			return errHTTP
+		}
+		h.chunked = true
+	case "connection":
+		h.close = h.close || bytes.Contains(value, []byte("close"))
+	}
+	return nil
+}
+
+func readBody(s *source, status int, h *head) ([]byte, error) {
+	switch {
+	case status == 204 || status == 304:
+		return nil, nil
+	case h.chunked:
+		return readChunks(s)
+	case h.length >= 0:
+		return s.take(h.length)
+	}
+	h.close = true
+	for {
+		if len(s.buf) > maxBody {
+			return nil, errHTTP
+		}
+		ok, err := s.fill()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			body := s.buf
+			s.buf = nil
+			return body, nil
+		}
+	}
+}
+
+func readChunks(s *source) ([]byte, error) {
+	var body []byte
+	for {
+		l, err := s.line()
+		if err != nil {
+			return nil, err
+		}
+		text, _, _ := bytes.Cut(l, []byte{';'})
+		size, err := strconv.ParseUint(string(bytes.TrimSpace(text)), 16, 31)
+		if err != nil || len(body)+int(size) > maxBody {
+			return nil, errHTTP
+		}
+		if size == 0 {
+			break
+		}
+		data, err := s.take(int(size))
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, data...)
+		if end, err := s.line(); err != nil || len(end) != 0 {
+			return nil, errHTTP
+		}
+	}
+	for total := 0; total < maxHead; { // trailer
+		l, err := s.line()
+		if err != nil {
+			return nil, err
+		}
+		if len(l) == 0 {
+			return body, nil
+		}
+		total += len(l)
+	}
+	return nil, errHTTP
+}

@@ -1,0 +1,146 @@
+// Package proof tells what is true of a gateway: which process it is, who owns
+// the sockets on its port, whether it answers as configured, and whether the
+// token in force is ours. Whatever cannot be found out is an error of its own
+// (ErrUnproven), never a guess.
+package proof
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// What a process turned out to be.
+var (
+	ErrGone     = errors.New("the process is gone")
+	ErrReplaced = errors.New("the pid belongs to another process now")
+)
+
+// Process names a process for good: a pid alone may be recycled.
+type Process struct {
+	PID        int
+	StartTicks uint64 // since boot, in clock ticks: field 22 of /proc/PID/stat
+}
+
+// Stat is the part of /proc/PID/stat (proc_pid_stat(5)) that matters here.
+type Stat struct {
+	PID        int
+	Comm       string
+	State      byte // R, S, D, Z, ...
+	PPID       int
+	PGRP       int // -1 with Session -1: already released, about to vanish
+	Session    int
+	Threads    int
+	StartTicks uint64
+}
+
+// maxStat bounds a stat line; the kernel's is some 350 bytes.
+const maxStat = 4096
+
+// errStat is the refusal of ParseStat.
+var errStat = errors.New("cannot parse stat line")
+
+// ParseStat parses a stat line. The name is whatever the process chose, spaces,
+// parentheses and newlines included; it ends at the last parenthesis.
+func ParseStat(data []byte) (Stat, error) {
+	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
+	if len(data) > maxStat || open < 2 || end < open || data[open-1] != ' ' {
+		return Stat{}, errStat
+	}
+	fields := bytes.Fields(data[end+1:]) // from field 3 on
+	if len(fields) < 20 || len(fields[0]) != 1 || fields[0][0]|0x20 < 'a' || fields[0][0]|0x20 > 'z' {
+		return Stat{}, errStat
+	}
+	st := Stat{Comm: string(data[open+1 : end]), State: fields[0][0]}
+	for _, f := range []struct {
+		to   *int
+		text []byte
+		low  int
+	}{
+		{&st.PID, data[:open-1], 1},
+		{&st.PPID, fields[1], 0},
+		{&st.PGRP, fields[2], -1},
+		{&st.Session, fields[3], -1},
+		{&st.Threads, fields[17], 0},
+	} {
+		if !small(f.text, f.low, f.to) {
+			return Stat{}, errStat
+		}
+	}
+	var err error
+	if st.StartTicks, err = number(fields[19]); err != nil {
+		return Stat{}, errStat
+	}
+	return st, nil
+}
+
+// small takes a pid or a count: at least low, far below the bounds of int.
+func small(b []byte, low int, to *int) bool {
+	if low < 0 && string(b) == "-1" {
+		*to = -1
+		return true
+	}
+	n, err := number(b)
+	*to = int(n & (1<<30 - 1))
+	return err == nil && n < 1<<30 && *to >= low
+}
+
+// number is a decimal number without sign or leading zero.
+func number(b []byte) (uint64, error) {
+	if len(b) == 0 || len(b) > 1 && b[0] == '0' {
+		return 0, errStat
+	}
+	return strconv.ParseUint(string(b), 10, 64)
+}
+
+// ReadStat reads the stat line of a process; ErrGone if there is none.
+func ReadStat(pid int) (Stat, error) {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/stat")
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return Stat{}, ErrGone
+	}
+	if err != nil {
+		return Stat{}, err
+	}
+	defer f.Close()
+	buf := make([]byte, maxStat)
+	n, err := f.Read(buf) // one read: the kernel makes the line at once
+	switch {
+	case errors.Is(err, syscall.ESRCH):
+		return Stat{}, ErrGone
+	case err != nil && err != io.EOF:
+		return Stat{}, err
+	}
+	st, err := ParseStat(buf[:n])
+	if err == nil && st.PID != pid {
+		err = fmt.Errorf("%w: it names pid %d", errStat, st.PID)
+	}
+	return st, err
+}
+
+// Capture names the process that has pid now.
+func Capture(pid int) (Process, error) {
+	st, err := ReadStat(pid)
+	if err != nil {
+		return Process{}, err
+	}
+	return Process{PID: pid, StartTicks: st.StartTicks}, nil
+}
+
+// Verify is nil if p is alive: a zombie is not.
+func (p Process) Verify() error {
+	st, err := ReadStat(p.PID)
+	switch {
+	case err != nil:
+		return err
+	case st.StartTicks != p.StartTicks:
+		return ErrReplaced
+	case st.State == 'Z' || st.State == 'X':
+		return ErrGone
+	}
+	return nil
+}

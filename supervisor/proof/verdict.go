@@ -1,0 +1,72 @@
+package proof
+
+import "gatewayinit/supervisor/control"
+
+// Verdict is what a worker found, and its exit code. The numbers keep away from
+// those of Go's runtime (2) and of a stage (126).
+type Verdict uint8
+
+// The verdicts.
+const (
+	OK            Verdict = 0
+	Refused       Verdict = iota + 19 // nobody listens
+	Timeout                           // no answer before the deadline
+	Dropped                           // closed without an answer
+	BadStatus                         // another status than configured
+	BadBody                           // another body than configured, or none that can be read
+	Stranger                          // the other end is not the gateway's uid
+	TokenRefused                      // our token is not the one in force
+	NoTokenNeeded                     // it answers without a token
+	Unproven                          // it could not be found out
+	TokenFailed                       // the token file cannot be read
+	TokenChanged                      // it is not the token that PID 1 minted
+	verdictEnd
+)
+
+// verdicts is each one's words, reason, and whether it means, beyond doubt,
+// that the gateway does not serve.
+var verdicts = [verdictEnd]struct {
+	text     string
+	reason   control.Reason
+	definite bool
+}{
+	OK:            {"ok", "", false},
+	Refused:       {"the connection was refused", control.ListenerMissing, true},
+	Timeout:       {"no answer in time", control.HealthTimeout, true},
+	Dropped:       {"the connection was closed without an answer", control.HealthTimeout, true},
+	BadStatus:     {"it answered with another status than configured", control.HealthTimeout, true},
+	BadBody:       {"it answered with another body than configured", control.HealthTimeout, true},
+	Stranger:      {"another user answered on the port", control.ListenerForeign, false},
+	TokenRefused:  {"the gateway refused our token: its own configuration sets another; clear gateway.auth.token there", control.AuthMismatch, false},
+	NoTokenNeeded: {"the gateway answers without a token: its own configuration switches authentication off; set it to token mode", control.AuthMismatch, false},
+	Unproven:      {"it could not be found out", control.Unproven, false},
+	TokenFailed:   {"the token file cannot be read", control.TokenFailed, false},
+	TokenChanged:  {"the token file is not what PID 1 wrote", control.TokenChanged, false},
+}
+
+// known is v, or Unproven where v is none of the set.
+func (v Verdict) known() Verdict {
+	if v >= verdictEnd || verdicts[v].text == "" {
+		return Unproven
+	}
+	return v
+}
+
+// String is for logs and status: our words, never the gateway's.
+func (v Verdict) String() string { return verdicts[v.known()].text }
+
+// Reason is the word for replies; "" for OK.
+func (v Verdict) Reason() control.Reason { return verdicts[v.known()].reason }
+
+// Definite tells whether v means that the gateway does not serve.
+func (v Verdict) Definite() bool { return verdicts[v.known()].definite }
+
+// FromExit is the verdict that a worker's exit code stands for. Of any other
+// code it is Unproven and false.
+func FromExit(code int) (Verdict, bool) {
+	if code < 0 || code >= int(verdictEnd) {
+		return Unproven, false
+	}
+	v := Verdict(code).known()
+	return v, v == Verdict(code)
+}

@@ -1,0 +1,172 @@
+package proof
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"gatewayinit/internal/sys"
+)
+
+// ask sends one request and reads its answer, on the connection of the request
+// before if that is still there. A server may close that one at any moment, so
+// being dropped there leads to a new one.
+func (w *worker) ask(method, path, body string, token []byte) (response, Verdict) {
+	if w.conn != nil {
+		if r, v := w.exchange(method, path, body, token); v != Dropped {
+			return r, v
+		}
+	}
+	if err := w.dial(); err != nil {
+		return response{}, verdictOf(err)
+	}
+	return w.exchange(method, path, body, token)
+}
+
+// dial connects to the first door that opens.
+func (w *worker) dial() (err error) {
+	w.hangUp()
+	for _, addr := range w.doors {
+		w.server = netip.AddrPortFrom(addr, w.job.Port)
+		if w.conn, err = sys.DialTCP(w.server, w.deadline); err == nil {
+			break
+		}
+		w.conn = nil
+		if !sys.Refused(err) && !sys.Unreachable(err) {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	w.in = &source{r: w.conn}
+	if w.local, err = w.conn.LocalAddr(); err == nil && w.local == w.server {
+		// Nobody listened, and the kernel gave us that very port to call from:
+		// we would be talking to ourselves.
+		return errSelf
+	}
+	return err
+}
+
+// errSelf: the connection is one to itself.
+var errSelf = errors.New("connected to ourselves")
+
+func (w *worker) hangUp() {
+	if w.conn != nil {
+		w.conn.Close()
+		w.conn = nil
+	}
+}
+
+// exchange sends one request in two parts and reads the answer. Between them it
+// makes sure whose the other end of exactly this connection is. So the token is
+// never sent without that check, and nobody's answer is taken without it: the
+// server cannot have answered yet, let alone have closed, and one that accepts
+// only when data is there (TCP_DEFER_ACCEPT) has what it waits for.
+func (w *worker) exchange(method, path, body string, token []byte) (response, Verdict) {
+	if err := w.conn.Write(w.head(method, path, body)); err != nil {
+		return response{}, verdictOf(err)
+	}
+	if v := w.owner(); v != OK {
+		return response{}, v
+	}
+	if err := w.finish(body, token); err != nil {
+		return response{}, verdictOf(err)
+	}
+	r, err := readResponse(w.in)
+	if err != nil {
+		return r, verdictOf(err)
+	}
+	if r.last {
+		w.hangUp()
+	}
+	return r, OK
+}
+
+// head is a request up to where the token would be.
+func (w *worker) head(method, path, body string) []byte {
+	b := append([]byte(method), ' ')
+	b = append(b, path...)
+	b = append(b, " HTTP/1.1\r\nHost: 127.0.0.1:"...)
+	b = strconv.AppendUint(b, uint64(w.job.Port), 10)
+	b = append(b, "\r\nUser-Agent: gateway-init\r\nAccept: application/json\r\n"...)
+	if method == "POST" {
+		b = append(b, "Content-Type: application/json\r\nContent-Length: "...)
+		b = strconv.AppendInt(b, int64(len(body)), 10)
+		b = append(b, "\r\n"...)
+	}
+	return b
+}
+
+// finish sends the token, if there is one, and the rest of a request.
+func (w *worker) finish(body string, token []byte) error {
+	b := make([]byte, 0, 64+len(token)+len(body)) // never grown: no copy of the token stays behind
+	defer func() { clear(b) }()
+	if token != nil {
+		b = append(b, "Authorization: Bearer "...)
+		b = append(b, token...)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	b = append(b, body...)
+	return w.conn.Write(b)
+}
+
+// Pauses between two looks at a connection that is not accepted yet; they
+// double from the first to the last.
+const (
+	ownerFirst = time.Millisecond
+	ownerLast  = 50 * time.Millisecond
+)
+
+// owner looks up who holds the other end of this connection. A server that has
+// not accepted it yet has no socket for it: look again, until it has ended.
+func (w *worker) owner() Verdict {
+	pause, ended := ownerFirst, false
+	for {
+		uid, err := w.ownerOf(w.server, w.local)
+		switch {
+		case err == nil && uid == w.job.UID:
+			return OK
+		case err == nil:
+			return Stranger
+		case !errors.Is(err, errUnheld):
+			return Unproven
+		case ended:
+			return w.unheld()
+		}
+		// A look after the end: it may have been accepted in between.
+		if ended, err = w.conn.Readable(pause); err != nil {
+			return verdictOf(err)
+		}
+		pause = min(2*pause, ownerLast)
+	}
+}
+
+// unheld tells what became of a connection that nobody holds any more.
+func (w *worker) unheld() Verdict {
+	switch more, err := w.in.fill(); {
+	case err != nil:
+		return verdictOf(err)
+	case more:
+		return Unproven // it answered half a request and was gone: nobody knows who
+	}
+	return Dropped
+}
+
+// verdictOf is what an error on the wire means.
+func verdictOf(err error) Verdict {
+	switch {
+	case sys.Refused(err), errors.Is(err, errSelf):
+		return Refused
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Timeout
+	case errors.Is(err, errEmpty), sys.Reset(err):
+		return Dropped
+	case errors.Is(err, errHTTP):
+		return BadBody
+	}
+	return Unproven // no socket to be had, and the like
+}

@@ -1,0 +1,157 @@
+package proof
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/strictjson"
+	"gatewayinit/internal/sys"
+)
+
+// Mode is what a worker is for.
+type Mode string
+
+// The modes.
+const (
+	Health Mode = "health" // Check
+	Prove  Mode = "prove"  // Check, then Auth if there is one
+)
+
+// Job is a worker's orders.
+type Job struct {
+	Mode     Mode              `json:"mode"`
+	Port     uint16            `json:"port"`
+	UID      uint32            `json:"uid"` // the gateway's
+	Check    config.Probe      `json:"check"`
+	Auth     *config.AuthCheck `json:"auth,omitempty"`
+	Deadline time.Duration     `json:"deadline"` // for all of it
+}
+
+// Work does the job in a process that has the gateway's UID. The token is sent
+// only on a connection whose other end was seen to belong to that UID; it is
+// wiped by the caller.
+func Work(job Job, token []byte) Verdict {
+	return (&worker{job: job, listeners: Listeners, ownerOf: Owner}).work(token)
+}
+
+// worker has the two questions to the kernel as fields for the tests, which
+// force the fallback and let the port change hands in between.
+type worker struct {
+	job       Job
+	listeners func(port uint16) ([]Listener, error)
+	ownerOf   func(local, remote netip.AddrPort) (uint32, error)
+
+	deadline time.Time
+	doors    []netip.Addr
+	conn     *sys.Conn // nil: none
+	in       *source
+	server   netip.AddrPort // the other end
+	local    netip.AddrPort // ours
+}
+
+func (w *worker) work(token []byte) Verdict {
+	w.deadline = time.Now().Add(w.job.Deadline)
+	defer w.hangUp()
+	ls, err := w.listeners(w.job.Port)
+	if err != nil {
+		return Unproven
+	}
+	if w.doors = doors(ls, w.job.UID); len(w.doors) == 0 {
+		if len(ls) > 0 {
+			return Stranger
+		}
+		return Refused
+	}
+	if v := w.check(); v != OK || w.job.Mode == Health || w.job.Auth == nil {
+		return v
+	}
+	return w.auth(token)
+}
+
+// doors are the addresses to connect to, best first: only those that uid
+// listens on itself. Were 127.0.0.1 tried for a gateway that has [::1] alone,
+// the agent could take that for an instant, again and again, to make a healthy
+// gateway look dead.
+func doors(ls []Listener, uid uint32) []netip.Addr {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	var out []netip.Addr
+	for _, l := range ls {
+		switch a := l.Addr.Addr().Unmap(); {
+		case l.UID != uid:
+		case a == netip.IPv4Unspecified():
+			out = append(out, loopback)
+		case a == netip.IPv6Unspecified(): // whether it has IPv4 too is not to be seen
+			out = append(out, netip.IPv6Loopback(), loopback)
+		default:
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// check asks once and compares status and body.
+func (w *worker) check() Verdict {
+	r, v := w.ask("GET", w.job.Check.Path, "", nil)
+	switch {
+	case v != OK:
+		return v
+	case !slices.Contains(w.job.Check.Status, r.status):
+		return BadStatus
+	case !matches(r.body, w.job.Check.JSON):
+		return BadBody
+	}
+	return OK
+}
+
+// matches tells whether body is a JSON object with all that is expected. With
+// nothing expected any body will do.
+func matches(body []byte, want []config.Expect) bool {
+	if len(want) == 0 {
+		return true
+	}
+	v, err := strictjson.Parse(body)
+	if err != nil {
+		return false
+	}
+	for _, e := range want {
+		if !slices.ContainsFunc(v.Members, func(m strictjson.Member) bool {
+			text, ok := m.Value.Scalar()
+			return m.Key == e.Key && ok && text == e.Value
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// auth proves which token is in force: without one the gateway must refuse,
+// with ours it must not. Both requests go out on one connection, if the server
+// keeps it open.
+func (w *worker) auth(token []byte) Verdict {
+	a := w.job.Auth
+	if len(token) == 0 {
+		return TokenFailed
+	}
+	r, v := w.ask(a.Method, a.Path, a.Body, nil)
+	switch {
+	case v != OK:
+		return v
+	case slices.Contains(a.WithoutToken, r.status):
+	case slices.Contains(a.WithToken, r.status), r.status/100 == 2:
+		return NoTokenNeeded
+	default:
+		return BadStatus
+	}
+	r, v = w.ask(a.Method, a.Path, a.Body, token)
+	switch {
+	case v != OK:
+		return v
+	case slices.Contains(a.WithToken, r.status):
+		return OK
+	case r.status/100 == 5: // broken; it says nothing about the token
+		return BadStatus
+	}
+	return TokenRefused
+}
