@@ -1,0 +1,123 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// defaults is the configuration of a file that holds gateway.command alone,
+// but for what finish derives.
+func defaults() *Config {
+	return &Config{
+		Gateway: Gateway{
+			User: "gateway", WorkingDir: "/", TokenEnv: "OPENCLAW_GATEWAY_TOKEN", Port: 18789,
+			Ready:      Probe{Timeout: 90 * time.Second},
+			Health:     Probe{Path: "/health", Status: []int{200}, Timeout: 3 * time.Second, Interval: 30 * time.Second},
+			StopSignal: syscall.SIGTERM, StopGrace: 7 * time.Second,
+			BackoffMin: 200 * time.Millisecond, BackoffMax: 30 * time.Second, ResetAfter: time.Minute,
+		},
+		SandboxUser: "sandbox", OperatorUser: "operator", RuntimeDir: "/run/gateway-init",
+		RequireTmpfs: true, CommandStart: "after-gateway", LogFormat: "json",
+	}
+}
+
+// finish fills in what depends on other keys, whatever their order in the file,
+// and checks what joins several.
+func (d *decoder) finish() {
+	c, g := d.c, &d.c.Gateway
+	if len(g.Command) == 0 {
+		n := d.where("gateway.command")
+		n.key = ""
+		d.fail(n, "gateway.command is missing: give the gateway's program and its arguments")
+	}
+	d.deriveReady()
+	if g.BackoffMin > g.BackoffMax {
+		d.fail(d.where("gateway.restart.backoff_min", "gateway.restart.backoff_max"),
+			"backoff_min %s is above backoff_max %s", short(g.BackoffMin), short(g.BackoffMax))
+	}
+	for _, root := range []string{"/proc", "/sys"} {
+		if c.RuntimeDir == "/" || c.RuntimeDir == root || strings.HasPrefix(c.RuntimeDir, root+"/") {
+			d.fail(d.where("runtime_dir"), "%.64q cannot hold files (accepted: a directory on a tmpfs)", c.RuntimeDir)
+		}
+	}
+	for i := range c.Prepare {
+		if p := &c.Prepare[i]; p.Owner == "" {
+			p.Owner = g.User
+		}
+	}
+	d.tokenOnce("gateway", g.TokenEnv, g.Env, g.PassEnv)
+	for i := range c.Sidecars {
+		d.finishSidecar(i)
+	}
+}
+
+// where is the first of the keys that the file has, else the object that should
+// have the first one.
+func (d *decoder) where(any ...string) node {
+	for _, key := range any {
+		if v := d.at[key]; v != nil {
+			return node{v, key}
+		}
+	}
+	key := any[0]
+	for d.at[key] == nil {
+		key = key[:max(strings.LastIndexByte(key, '.'), 0)]
+	}
+	return node{d.at[key], any[0]}
+}
+
+// deriveReady: ready is as health where it says nothing. A body belongs to its path, so it
+// is taken over only together with it.
+func (d *decoder) deriveReady() {
+	g := &d.c.Gateway
+	if g.Ready.Path == "" {
+		g.Ready.Path = g.Health.Path
+		if d.at["gateway.ready.json"] == nil {
+			g.Ready.JSON = slices.Clone(g.Health.JSON)
+		}
+	}
+	if g.Ready.Status == nil {
+		g.Ready.Status = slices.Clone(g.Health.Status)
+	}
+}
+
+// tokenOnce: the token's variable is set by the launch stage and nowhere else.
+func (d *decoder) tokenOnce(key, tokenEnv string, env, passEnv []string) {
+	for _, kv := range env {
+		if strings.HasPrefix(kv, tokenEnv+"=") {
+			d.fail(d.where(join(key+".env", tokenEnv)), "is the token's variable, which gateway-init sets itself: take it out of env")
+		}
+	}
+	if slices.Contains(passEnv, tokenEnv) {
+		d.fail(d.where(key+".pass_env"), "names the token's variable %.64s, which gateway-init sets itself: take it out of pass_env", tokenEnv)
+	}
+	if LoaderVariable(tokenEnv) {
+		d.fail(d.where(key+".token_env"), "%.64s changes what a program loads or runs", tokenEnv)
+	}
+}
+
+func (d *decoder) finishSidecar(i int) {
+	g, s := &d.c.Gateway, &d.c.Sidecars[i]
+	key := fmt.Sprintf("sidecars[%d]", i)
+	if s.User == "" {
+		s.User = d.c.SandboxUser
+	}
+	if slices.ContainsFunc(d.c.Sidecars[:i], func(o Sidecar) bool { return o.Name == s.Name }) {
+		d.fail(d.where(key+".name"), "%q is the name of another sidecar", s.Name)
+	}
+	// A preset of the gateway's variable in the container's environment is
+	// dropped for everybody.
+	if slices.Contains(s.PassEnv, g.TokenEnv) {
+		d.fail(d.where(key+".pass_env"), "names %.64s, the gateway's token: give the sidecar token_env", g.TokenEnv)
+	}
+	if s.TokenEnv == "" {
+		return
+	}
+	if s.User != g.User {
+		d.fail(d.where(key+".token_env"), "is not for user %.64s (accepted: only with the gateway's user %.64s)", s.User, g.User)
+	}
+	d.tokenOnce(key, s.TokenEnv, s.Env, s.PassEnv)
+}

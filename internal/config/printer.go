@@ -1,0 +1,112 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// printer writes JSON for people: an object over several lines, a list of
+// scalars on one, and <, > and & as they are, which encoding/json would not. It
+// is also a fraction of the code.
+type printer struct {
+	b     strings.Builder
+	depth int
+	named bool // we are in an object: entries have keys
+	more  bool // something stands before in the same object or list
+}
+
+// key begins the next entry; in a list, and at the top, key is not printed.
+func (p *printer) key(key string) {
+	if p.more {
+		p.b.WriteByte(',')
+	}
+	p.more = true
+	p.line()
+	if p.named {
+		p.b.WriteString(quote(key))
+		p.b.WriteString(": ")
+	}
+}
+
+func (p *printer) line() {
+	if p.b.Len() > 0 {
+		p.b.WriteByte('\n')
+	}
+	for range p.depth {
+		p.b.WriteString("  ")
+	}
+}
+
+// group is an object or a list: bracket is {} or [].
+func (p *printer) group(key, bracket string, entries func()) {
+	p.key(key)
+	p.b.WriteByte(bracket[0])
+	outer := p.named
+	p.named, p.more = bracket == "{}", false
+	p.depth++
+	entries()
+	p.depth--
+	if p.more {
+		p.line()
+	}
+	p.b.WriteByte(bracket[1])
+	p.named, p.more = outer, true
+}
+
+func (p *printer) object(key string, entries func()) { p.group(key, "{}", entries) }
+func (p *printer) list(key string, entries func())   { p.group(key, "[]", entries) }
+
+// raw is JSON as it stands.
+func (p *printer) raw(key, text string) {
+	p.key(key)
+	p.b.WriteString(text)
+}
+
+func (p *printer) text(key, v string)               { p.raw(key, quote(v)) }
+func (p *printer) boolean(key string, v bool)       { p.raw(key, strconv.FormatBool(v)) }
+func (p *printer) number(key string, v uint64)      { p.raw(key, strconv.FormatUint(v, 10)) }
+func (p *printer) span(key string, v time.Duration) { p.text(key, short(v)) }
+
+func (p *printer) texts(key string, list []string) {
+	items := make([]string, len(list))
+	for i, v := range list {
+		items[i] = quote(v)
+	}
+	p.raw(key, "["+strings.Join(items, ", ")+"]")
+}
+
+func (p *printer) numbers(key string, list []int) {
+	items := make([]string, len(list))
+	for i, v := range list {
+		items[i] = strconv.Itoa(v)
+	}
+	p.raw(key, "["+strings.Join(items, ", ")+"]")
+}
+
+// pairs prints NAME=value entries.
+func (p *printer) pairs(key string, env []string) {
+	p.object(key, func() {
+		for _, kv := range env {
+			name, value, _ := strings.Cut(kv, "=")
+			p.text(name, value)
+		}
+	})
+}
+
+// quote is a JSON string; everything in a Config is valid UTF-8.
+func quote(s string) string {
+	b := []byte{'"'}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f:
+			b = fmt.Appendf(b, `\u%04x`, c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(append(b, '"'))
+}

@@ -1,0 +1,234 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func checkRefused(t *testing.T, text, want string) {
+	t.Helper()
+	_, err := Parse([]byte(text), "config.json")
+	var e *Error
+	switch {
+	case !errors.As(err, &e):
+		t.Errorf("got %v, want %q", err, want)
+	case !strings.Contains(err.Error(), want):
+		t.Errorf("got %q, want %q", err, want)
+	case strings.Contains(err.Error(), "\n"):
+		t.Errorf("more than one line: %q", err)
+	case e.File != "config.json" || e.Line < 1 || e.Col < 1 || e.Problem == "":
+		t.Errorf("incomplete: %#v", e)
+	}
+}
+
+func TestParseRefusesWithPosition(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"empty-object":  {`{}`, "config.json:1:1: gateway.command is missing: give the gateway's program and its arguments"},
+		"empty-gateway": {"{\n  \"gateway\": {}}", "config.json:2:14: gateway.command is missing"},
+		"empty-file":    {"", "config.json:1:1: the text ends where a value should be"},
+		"duration": {"{\n \"gateway\": {\n  \"stop\": {\"grace\": \"abc\"}}}",
+			`config.json:3:21: gateway.stop.grace: "abc" is not a duration (accepted: 100ms to 1h)`},
+		"unknown-key":     {"{\n \"gatway\": {}}", "config.json:2:2: gatway: unknown key"},
+		"unknown-inner":   {`{"gateway": {"stop": {"sig": 1}}}`, "config.json:1:23: gateway.stop.sig: unknown key"},
+		"unknown-strange": {`{"a\nb\u001b[0m": 1}`, `config.json:1:2: "a\nb\x1b[0m": unknown key`},
+		"unknown-long":    {`{"` + strings.Repeat("a", 1000) + `": 1}`, `config.json:1:2: "` + strings.Repeat("a", 64) + `": unknown key`},
+		"unknown-empty":   {`{"": 1}`, `config.json:1:2: "": unknown key`},
+		"duplicate-key":   {"{\"log\": {},\n\"log\": {}}", `config.json:2:1: duplicate key "log"`},
+		"trailing-comma":  {`{"log": {},}`, "config.json:1:12: expected a key"},
+		"not-an-object":   {`[]`, "config.json:1:1: is an array, not an object"},
+		"ready-interval":  {`{"gateway": {"ready": {"interval": "1s"}}}`, "gateway.ready.interval: unknown key"},
+		"backoff-crossed": {`{"gateway": {"command": ["/g"], "restart": {"backoff_min": "31s"}}}`,
+			"config.json:1:60: gateway.restart.backoff_min: backoff_min 31s is above backoff_max 30s"},
+		"backoff-max-low": {`{"gateway": {"command": ["/g"], "restart": {"backoff_max": "100ms"}}}`,
+			"config.json:1:60: gateway.restart.backoff_max: backoff_min 200ms is above backoff_max 100ms"},
+	} {
+		t.Run(name, func(t *testing.T) { checkRefused(t, c.text, c.want) })
+	}
+}
+
+// Every table refuses what it does not know.
+func TestParseRefusesUnknownKeys(t *testing.T) {
+	for at, format := range map[string]string{
+		"":                    `{%s}`,
+		"log.":                `{"log": {%s}}`,
+		"sandbox.":            `{"sandbox": {%s}}`,
+		"operator.":           `{"operator": {%s}}`,
+		"prepare[0].":         `{"prepare": [{%s}]}`,
+		"sidecars[0].":        `{"sidecars": [{%s}]}`,
+		"gateway.":            `{"gateway": {%s}}`,
+		"gateway.listen.":     `{"gateway": {"listen": {%s}}}`,
+		"gateway.ready.":      `{"gateway": {"ready": {%s}}}`,
+		"gateway.health.":     `{"gateway": {"health": {%s}}}`,
+		"gateway.auth_check.": `{"gateway": {"auth_check": {%s}}}`,
+		"gateway.stop.":       `{"gateway": {"stop": {%s}}}`,
+		"gateway.restart.":    `{"gateway": {"restart": {%s}}}`,
+		"gateway.rlimits.":    `{"gateway": {"rlimits": {%s}}}`,
+	} {
+		checkRefused(t, fmt.Sprintf(format, `"nosuch": 1`), ": "+at+"nosuch: unknown key")
+	}
+}
+
+// gateway settings, each within an otherwise good file.
+func TestParseRefusesGateway(t *testing.T) {
+	long := strings.Repeat("a", 5000)
+	for name, c := range map[string]struct{ setting, want string }{
+		"port-0":              {`"listen": {"port": 0}`, "gateway.listen.port: 0 is not a whole number in range (accepted: 1 to 65535)"},
+		"port-70000":          {`"listen": {"port": 70000}`, "gateway.listen.port: 70000 is not"},
+		"port-text":           {`"listen": {"port": "abc"}`, "gateway.listen.port: is a string, not a number (accepted: 1 to 65535)"},
+		"port-negative":       {`"listen": {"port": -1}`, "gateway.listen.port: -1 is not"},
+		"port-1e30":           {`"listen": {"port": 1e30}`, "gateway.listen.port: 1e30 is not"},
+		"port-fraction":       {`"listen": {"port": 80.0}`, "80.0 is not a whole number"},
+		"port-null":           {`"listen": {"port": null}`, "is null, not a number"},
+		"grace-0":             {`"stop": {"grace": "0"}`, `gateway.stop.grace: "0" is out of range (accepted: 100ms to 1h)`},
+		"grace-negative":      {`"stop": {"grace": "-7s"}`, `"-7s" is out of range`},
+		"grace-long":          {`"stop": {"grace": "1h1s"}`, `"1h1s" is out of range`},
+		"grace-1e30":          {`"stop": {"grace": "1e30s"}`, `"1e30s" is not a duration`},
+		"grace-overflow":      {`"stop": {"grace": "99999999999h"}`, "is not a duration"},
+		"grace-number":        {`"stop": {"grace": 7}`, "is a number, not a duration in quotes (accepted: 100ms to 1h)"},
+		"interval-short":      {`"health": {"interval": "99ms"}`, "gateway.health.interval: \"99ms\" is out of range (accepted: 100ms to 24h)"},
+		"timeout-0":           {`"health": {"timeout": "0s"}`, "gateway.health.timeout"},
+		"ready-timeout":       {`"ready": {"timeout": "2h"}`, "gateway.ready.timeout"},
+		"backoff-0":           {`"restart": {"backoff_min": "0s"}`, "(accepted: 10ms to 1h)"},
+		"reset-long":          {`"restart": {"reset_after": "25h"}`, "(accepted: 1s to 24h)"},
+		"hold-code":           {`"restart": {"hold_codes": [256]}`, "gateway.restart.hold_codes[0]: 256 is not a whole number in range (accepted: 0 to 255)"},
+		"command-empty":       {`"command": []`, "gateway.command: does not start with the absolute path"},
+		"command-relative":    {`"command": ["node"]`, "gateway.command: does not start with the absolute path"},
+		"command-text":        {`"command": "/bin/node"`, "gateway.command: is a string, not an array"},
+		"command-number":      {`"command": ["/bin/node", 1]`, "gateway.command[1]: is a number, not a string"},
+		"command-nul":         {`"command": ["/bin/node", "a\u0000b"]`, "gateway.command[1]: holds a NUL or a line end"},
+		"command-newline":     {`"command": ["/bin/node", "a\nb"]`, "gateway.command[1]: holds a NUL or a line end"},
+		"command-long":        {`"command": [` + repeat(`"/a"`, 257) + `]`, "gateway.command: has 257 entries (accepted: at most 256)"},
+		"user-empty":          {`"user": ""`, `gateway.user: "" is not a user (accepted: NAME, NAME:GROUP, UID or UID:GID)`},
+		"user-no-group":       {`"user": "a:"`, `"a:" is not a user`},
+		"user-no-name":        {`"user": ":a"`, `":a" is not a user`},
+		"user-three-parts":    {`"user": "a:b:c"`, `"a:b:c" is not a user`},
+		"user-space":          {`"user": "a b"`, `"a b" is not a user`},
+		"user-newline":        {`"user": "a\n"`, "holds a control character"},
+		"user-long":           {`"user": "` + long + `"`, "gateway.user: is 5000 bytes long (accepted: at most 128)"},
+		"dir-relative":        {`"working_dir": "tmp"`, `gateway.working_dir: "tmp" is not an absolute path`},
+		"dir-unclean":         {`"working_dir": "/tmp/../x"`, "gateway.working_dir"},
+		"dir-nul":             {`"working_dir": "/tmp\u0000"`, "holds a control character"},
+		"env-name":            {`"env": {"1A": "x"}`, "gateway.env.1A: is not a variable's name"},
+		"env-name-strange":    {`"env": {"A=B\n": "x"}`, `gateway.env."A=B\n": is not a variable's name`},
+		"env-name-empty":      {`"env": {"": "x"}`, `gateway.env."": is not a variable's name`},
+		"env-number":          {`"env": {"A": 1}`, "gateway.env.A: is a number, not a string"},
+		"env-nul":             {`"env": {"A": "x\u0000"}`, "gateway.env.A: holds a NUL or a line end"},
+		"env-newline":         {`"env": {"A": "x\ry"}`, "gateway.env.A: holds a NUL or a line end"},
+		"env-array":           {`"env": ["A=B"]`, "gateway.env: is an array, not an object"},
+		"env-many":            {`"env": {` + manyKeys(257) + `}`, "gateway.env: has 257 entries (accepted: at most 256)"},
+		"pass-name":           {`"pass_env": ["A-B"]`, `gateway.pass_env[0]: "A-B" is not a variable's name`},
+		"pass-loader":         {`"pass_env": ["TZ", "LD_PRELOAD"]`, "gateway.pass_env[1]: LD_PRELOAD changes what a program loads or runs: write it in env"},
+		"pass-number":         {`"pass_env": [1]`, "gateway.pass_env[0]: is a number"},
+		"token-name":          {`"token_env": ""`, "gateway.token_env"},
+		"token-loader":        {`"token_env": "NODE_OPTIONS"`, "gateway.token_env: NODE_OPTIONS changes what a program loads"},
+		"token-in-env":        {`"env": {"OPENCLAW_GATEWAY_TOKEN": "x"}`, "gateway.env.OPENCLAW_GATEWAY_TOKEN: is the token's variable"},
+		"token-in-pass-env":   {`"token_env": "T", "pass_env": ["T"]`, "gateway.pass_env: names the token's variable T"},
+		"path-relative":       {`"health": {"path": "health"}`, `gateway.health.path: "health" is not a request path`},
+		"path-empty":          {`"ready": {"path": ""}`, `gateway.ready.path: "" is not a request path`},
+		"path-space":          {`"health": {"path": "/a b"}`, "is not a request path"},
+		"path-crlf":           {`"health": {"path": "/a\r\nX: y"}`, "gateway.health.path: \"/a\\r\\nX: y\" holds a control character"},
+		"path-not-ascii":      {`"health": {"path": "/é"}`, "is not a request path"},
+		"status-99":           {`"health": {"status": [200, 99]}`, "gateway.health.status[1]: 99 is not a whole number in range (accepted: 100 to 599)"},
+		"status-600":          {`"health": {"status": [600]}`, "600 is not"},
+		"status-empty":        {`"health": {"status": []}`, "gateway.health.status: is empty"},
+		"status-number":       {`"health": {"status": 200}`, "gateway.health.status: is a number, not an array"},
+		"json-nested":         {`"health": {"json": {"a": [1]}}`, "gateway.health.json.a: is an array (accepted: a string, number, true, false or null)"},
+		"json-array":          {`"health": {"json": []}`, "gateway.health.json: is an array, not an object"},
+		"auth-method":         {`"auth_check": {"method": "PUT"}`, `gateway.auth_check.method: "PUT" is unknown (accepted: GET, POST)`},
+		"auth-no-path":        {`"auth_check": {"with_token": [200], "without_token": [401]}`, "gateway.auth_check: path is missing"},
+		"auth-no-with":        {`"auth_check": {"path": "/", "without_token": [401]}`, "gateway.auth_check: with_token is missing"},
+		"auth-no-without":     {`"auth_check": {"path": "/", "with_token": [200]}`, "gateway.auth_check: without_token is missing"},
+		"auth-overlap":        {`"auth_check": {"path": "/", "with_token": [200, 404], "without_token": [404]}`, "status 404 stands in with_token and in without_token"},
+		"auth-get-body":       {`"auth_check": {"path": "/", "body": "x", "with_token": [200], "without_token": [401]}`, "has a body, which GET does not send"},
+		"auth-body-long":      {`"auth_check": {"body": "` + long + `"}`, "gateway.auth_check.body: is 5000 bytes long (accepted: at most 4096)"},
+		"auth-body-newline":   {`"auth_check": {"body": "a\nb"}`, "gateway.auth_check.body: \"a\\nb\" holds a control character"},
+		"auth-null":           {`"auth_check": null`, "gateway.auth_check: is null, not an object"},
+		"signal-stop":         {`"stop": {"signal": "SIGSTOP"}`, `gateway.stop.signal: "SIGSTOP" is unknown (accepted: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGKILL, SIGUSR1, SIGUSR2)`},
+		"signal-number":       {`"stop": {"signal": 15}`, "gateway.stop.signal: is a number, not a string"},
+		"nofile-small":        {`"rlimits": {"nofile": 15}`, "gateway.rlimits.nofile: 15 is not a whole number in range (accepted: 16 to 1048576)"},
+		"nofile-large":        {`"rlimits": {"nofile": 1048577}`, "gateway.rlimits.nofile"},
+		"nofile-beyond-64":    {`"rlimits": {"nofile": 99999999999999999999}`, "gateway.rlimits.nofile"},
+		"status-many":         {`"health": {"status": [` + repeat("200", 33) + `]}`, "has 33 entries (accepted: at most 32)"},
+		"json-expected-many":  {`"health": {"json": {` + manyKeys(33) + `}}`, "gateway.health.json: has 33 entries"},
+		"number-cut-in-error": {`"listen": {"port": ` + strings.Repeat("9", 5000) + `}`, strings.Repeat("9", 32) + " is not"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := `"command": ["/bin/gateway"], `
+			if strings.HasPrefix(name, "command-") {
+				command = ""
+			}
+			checkRefused(t, `{"gateway": {`+command+c.setting+`}}`, c.want)
+		})
+	}
+}
+
+func TestParseRefusesTheRest(t *testing.T) {
+	for name, c := range map[string]struct{ setting, want string }{
+		"runtime-relative":   {`"runtime_dir": "run"`, "runtime_dir: \"run\" is not an absolute path"},
+		"runtime-root":       {`"runtime_dir": "/"`, `runtime_dir: "/" cannot hold files`},
+		"runtime-proc":       {`"runtime_dir": "/proc/x"`, `runtime_dir: "/proc/x" cannot hold files`},
+		"runtime-sys":        {`"runtime_dir": "/sys"`, `runtime_dir: "/sys" cannot hold files`},
+		"tmpfs-text":         {`"require_tmpfs": "yes"`, "require_tmpfs: is a string, not a boolean"},
+		"log-format":         {`"log": {"format": "xml"}`, `log.format: "xml" is unknown (accepted: json, text)`},
+		"command-start":      {`"command_start": "later"`, `command_start: "later" is unknown (accepted: after-gateway, immediate)`},
+		"sandbox-user":       {`"sandbox": {"user": 0}`, "sandbox.user: is a number, not a string"},
+		"operator-text":      {`"operator": "op"`, "operator: is a string, not an object"},
+		"prepare-object":     {`"prepare": {}`, "prepare: is an object, not an array"},
+		"prepare-no-path":    {`"prepare": [{"mode": "0700"}]`, "prepare[0]: path is missing"},
+		"prepare-root":       {`"prepare": [{"path": "/"}]`, "prepare[0]: path is /"},
+		"prepare-type":       {`"prepare": [{"path": "/a", "type": "file"}]`, `prepare[0].type: "file" is unknown (accepted: directory)`},
+		"prepare-mode-1777":  {`"prepare": [{"path": "/a", "mode": "1777"}]`, `prepare[0].mode: "1777" is not a mode (accepted: "0000" to "0755"`},
+		"prepare-mode-0777":  {`"prepare": [{"path": "/a", "mode": "0777"}]`, "is not a mode"},
+		"prepare-mode-0720":  {`"prepare": [{"path": "/a", "mode": "0720"}]`, "is not a mode"},
+		"prepare-mode-short": {`"prepare": [{"path": "/a", "mode": "700"}]`, "is not a mode"},
+		"prepare-mode-9":     {`"prepare": [{"path": "/a", "mode": "0790"}]`, "is not a mode"},
+		"prepare-mode-sign":  {`"prepare": [{"path": "/a", "mode": "+700"}]`, "is not a mode"},
+		"prepare-mode-num":   {`"prepare": [{"path": "/a", "mode": 700}]`, "prepare[0].mode: is a number, not a string"},
+		"prepare-many":       {`"prepare": [` + repeat(`{"path": "/a"}`, 65) + `]`, "prepare: has 65 entries (accepted: at most 64)"},
+		"sidecar-no-name":    {`"sidecars": [{"command": ["/s"]}]`, "sidecars[0]: name is missing"},
+		"sidecar-no-command": {`"sidecars": [{"name": "s"}]`, "sidecars[0]: command is missing"},
+		"sidecar-empty-name": {`"sidecars": [{"name": ""}]`, `sidecars[0].name: "" is no name`},
+		"sidecar-upper":      {`"sidecars": [{"name": "Log"}]`, "is no name for a sidecar (accepted: a-z, 0-9 and -"},
+		"sidecar-long":       {`"sidecars": [{"name": "` + strings.Repeat("a", 33) + `"}]`, "is 33 bytes long (accepted: at most 32)"},
+		"sidecar-gateway":    {`"sidecars": [{"name": "gateway"}]`, "is no name for a sidecar"},
+		"sidecar-command":    {`"sidecars": [{"name": "command"}]`, "is no name for a sidecar"},
+		"sidecar-init":       {`"sidecars": [{"name": "init"}]`, "is no name for a sidecar"},
+		"sidecar-twice":      {`"sidecars": [{"name": "s", "command": ["/s"]}, {"name": "s", "command": ["/s"]}]`, `sidecars[1].name: "s" is the name of another sidecar`},
+		"sidecar-token":      {`"sidecars": [{"name": "s", "command": ["/s"], "token_env": "T"}]`, "sidecars[0].token_env: is not for user sandbox (accepted: only with the gateway's user gateway)"},
+		"sidecar-token-env":  {`"sidecars": [{"name": "s", "command": ["/s"], "user": "gateway", "token_env": "T", "env": {"T": ""}}]`, "sidecars[0].env.T: is the token's variable"},
+		"sidecar-token-pass": {`"sidecars": [{"name": "s", "command": ["/s"], "user": "gateway", "token_env": "T", "pass_env": ["T"]}]`, "sidecars[0].pass_env: names the token's variable T"},
+		"sidecar-pass-gw":    {`"sidecars": [{"name": "s", "command": ["/s"], "pass_env": ["OPENCLAW_GATEWAY_TOKEN"]}]`, "sidecars[0].pass_env: names OPENCLAW_GATEWAY_TOKEN"},
+		"sidecar-restart":    {`"sidecars": [{"name": "s", "restart": "no"}]`, `"no" is unknown (accepted: always, on-failure, never)`},
+		"sidecars-many":      {`"sidecars": [` + repeat(`{}`, 17) + `]`, "sidecars: has 17 entries (accepted: at most 16)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checkRefused(t, `{`+c.setting+`, "gateway": {"command": ["/bin/gateway"]}}`, c.want)
+		})
+	}
+}
+
+func TestLoaderVariable(t *testing.T) {
+	for name, want := range map[string]bool{
+		"LD_PRELOAD": true, "LD_LIBRARY_PATH": true, "BASH_ENV": true, "ENV": true, "NODE_OPTIONS": true, "PYTHONPATH": true,
+		"PERL5OPT": true, "PERL5LIB": true, "RUBYOPT": true, "GODEBUG": true, "GOTRACEBACK": true,
+		"TZ": false, "HTTPS_PROXY": false, "ENVIRONMENT": false, "LANG": false, "OLD_LD_X": false, "": false,
+	} {
+		if got := LoaderVariable(name); got != want {
+			t.Errorf("%q: got %v", name, got)
+		}
+	}
+}
+
+func repeat(item string, times int) string {
+	return strings.TrimSuffix(strings.Repeat(item+",", times), ",")
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"K%d":"",`, i)
+	}
+	return strings.TrimSuffix(b.String(), ",")
+}

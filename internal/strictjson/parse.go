@@ -1,0 +1,164 @@
+package strictjson
+
+import "fmt"
+
+// maxDepth bounds nested arrays and objects, and with them the recursion.
+const maxDepth = 32
+
+// Parse parses one value; only white space may follow. The error is always a
+// *SyntaxError. Nothing in the result refers to data.
+func Parse(data []byte) (*Value, error) {
+	p := &parser{data: data, line: 1}
+	p.space()
+	v, err := p.value(0)
+	if err != nil {
+		return nil, err
+	}
+	if p.space(); p.at < len(p.data) {
+		return nil, p.fail("text after the end of the value")
+	}
+	return v, nil
+}
+
+type parser struct {
+	data  []byte
+	at    int
+	line  int
+	start int // where the line begins
+}
+
+func (p *parser) col() int { return p.at - p.start + 1 }
+
+func (p *parser) fail(msg string) error { return &SyntaxError{p.line, p.col(), msg} }
+
+// peek is the next byte; 0 at the end (a NUL is no part of JSON either).
+func (p *parser) peek() byte {
+	if p.at < len(p.data) {
+		return p.data[p.at]
+	}
+	return 0
+}
+
+func (p *parser) space() {
+	for p.at < len(p.data) {
+		switch p.data[p.at] {
+		case '\n':
+			p.line, p.start = p.line+1, p.at+1
+		case ' ', '\t', '\r':
+		default:
+			return
+		}
+		p.at++
+	}
+}
+
+// value parses what stands within depth arrays and objects.
+func (p *parser) value(depth int) (*Value, error) {
+	v := &Value{Line: p.line, Col: p.col()}
+	var err error
+	switch c := p.peek(); {
+	case (c == '{' || c == '[') && depth == maxDepth:
+		err = p.fail(fmt.Sprintf("nested more than %d levels deep", maxDepth))
+	case c == '{':
+		v.Kind = Object
+		v.Members, err = p.object(depth + 1)
+	case c == '[':
+		v.Kind = Array
+		v.Items, err = p.array(depth + 1)
+	case c == '"':
+		v.Kind = String
+		v.Str, err = p.text()
+	case c == '-' || isDigit(c):
+		v.Kind = Number
+		v.Num, err = p.number()
+	case p.word("true"):
+		v.Kind, v.Bool = Bool, true
+	case p.word("false"):
+		v.Kind = Bool
+	case p.word("null"):
+	case p.at >= len(p.data):
+		err = p.fail("the text ends where a value should be")
+	default:
+		err = p.fail("not a JSON value")
+	}
+	return v, err
+}
+
+func (p *parser) word(w string) bool {
+	if len(p.data)-p.at < len(w) || string(p.data[p.at:p.at+len(w)]) != w {
+		return false
+	}
+	p.at += len(w)
+	return true
+}
+
+func (p *parser) object(depth int) ([]Member, error) {
+	p.at++
+	var members []Member
+	seen := map[string]struct{}{} // a list would make many keys quadratic
+	for p.space(); p.peek() != '}'; p.space() {
+		if err := p.comma(len(members) > 0, "expected ',' or '}'"); err != nil {
+			return nil, err
+		}
+		m, err := p.member(depth, seen)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	p.at++
+	return members, nil
+}
+
+func (p *parser) member(depth int, seen map[string]struct{}) (Member, error) {
+	m := Member{Line: p.line, Col: p.col()}
+	if p.peek() != '"' {
+		return m, p.fail("expected a key in double quotes")
+	}
+	var err error
+	if m.Key, err = p.text(); err != nil {
+		return m, err
+	}
+	if _, twice := seen[m.Key]; twice {
+		return m, &SyntaxError{m.Line, m.Col, fmt.Sprintf("duplicate key %.64q", m.Key)}
+	}
+	seen[m.Key] = struct{}{}
+	if p.space(); p.peek() != ':' {
+		return m, p.fail("expected ':' after the key")
+	}
+	p.at++
+	p.space()
+	m.Value, err = p.value(depth)
+	return m, err
+}
+
+func (p *parser) array(depth int) ([]*Value, error) {
+	p.at++
+	var items []*Value
+	for p.space(); p.peek() != ']'; p.space() {
+		if err := p.comma(len(items) > 0, "expected ',' or ']'"); err != nil {
+			return nil, err
+		}
+		item, err := p.value(depth)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	p.at++
+	return items, nil
+}
+
+// comma skips the comma that must stand before every entry but the first. What
+// follows it must be an entry, so a trailing comma fails there.
+func (p *parser) comma(must bool, msg string) error {
+	if !must {
+		return nil
+	}
+	if p.peek() != ',' {
+		return p.fail(msg)
+	}
+	p.at++
+	p.space()
+	return nil
+}

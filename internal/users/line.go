@@ -1,0 +1,97 @@
+package users
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const maxID = 1<<31 - 1 // what engines and moby/sys/user accept
+
+// line is the one line of a file that was asked for.
+type line struct {
+	file   string
+	number int // from 1
+	fields []string
+}
+
+func (l *line) refuse(format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", l.file, l.number, fmt.Sprintf(format, args...))
+}
+
+// id is the number in a column.
+func (l *line) id(column int, what string) (uint32, error) {
+	n, err := id(l.fields[column])
+	if err != nil {
+		return 0, l.refuse("its %s is refused: %v: correct the line", what, err)
+	}
+	return n, nil
+}
+
+// missingError: no line of file has value.
+type missingError struct{ file, value string }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("%s has no line for %.64q: add one to the image", e.file, e.value)
+}
+
+// find returns the one line whose column is value. Two such lines are refused
+// (readers differ in which one counts), and so is another number of fields.
+func find(data []byte, file string, column int, value string, fields int) (*line, error) {
+	found := &line{file: file}
+	var text []byte
+	number := 0
+	for l := range bytes.Lines(data) {
+		number++
+		l = bytes.TrimSuffix(l, []byte("\n"))
+		if !hasField(l, column, value) {
+			continue
+		}
+		if found.number != 0 {
+			return nil, fmt.Errorf("%s:%d and %s:%d both have %.64q: remove one", file, found.number, file, number, value)
+		}
+		found.number, text = number, l
+	}
+	if found.number == 0 {
+		return nil, &missingError{file, value}
+	}
+	if n := bytes.Count(text, []byte(":")) + 1; n != fields {
+		return nil, found.refuse("it has %d fields, not %d: correct the line", n, fields)
+	}
+	// What is trimmed, shown or cut at NUL by one reader and not by another.
+	if bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return nil, found.refuse("it holds a control character: correct the line")
+	}
+	found.fields = strings.Split(string(text), ":")
+	if name := found.fields[0]; name == "" || name[0] == '#' || strings.ContainsAny(name, " \t") {
+		return nil, found.refuse("%.64q is no name: correct the line", name)
+	}
+	return found, nil
+}
+
+func hasField(l []byte, column int, value string) bool {
+	for ; column > 0; column-- {
+		var more bool
+		if _, l, more = bytes.Cut(l, []byte(":")); !more {
+			return false
+		}
+	}
+	field, _, _ := bytes.Cut(l, []byte(":"))
+	return string(field) == value
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// id is a decimal number from 1 to 2^31-1 without sign or leading zero.
+func id(s string) (uint32, error) {
+	if s == "0" {
+		return 0, errors.New("0 is root, which is never used here")
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || !isNumber(s) || s[0] == '0' || n > maxID {
+		return 0, fmt.Errorf("%.32q is not a number from 1 to %d", s, maxID)
+	}
+	return uint32(n), nil
+}

@@ -1,0 +1,201 @@
+// Package users resolves the accounts of the configuration from /etc/passwd and
+// /etc/group. It fails closed: github.com/moby/sys/user parses, but takes a
+// malformed number for uid 0 and lets any out-of-range one pass, so the line it
+// used is checked again as text. There is no fallback to root or to another
+// account, whatever the files hold.
+package users
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/user"
+)
+
+// User is an account, ready for setgroups(2), setgid(2) and setuid(2). All ids
+// are 1 to 2^31-1.
+type User struct {
+	Name     string // the number as text where there is no entry
+	UID, GID uint32
+	Groups   []uint32 // supplementary, sorted; the primary one is in it
+	Home     string   // absolute
+	Shell    string
+}
+
+const maxGroups = 64
+
+// Resolve is Database.Resolve over two readers, of which at most 1 MiB each is
+// read.
+func Resolve(spec string, passwd, group io.Reader) (User, error) {
+	db := &Database{}
+	for _, f := range []struct {
+		name string
+		from io.Reader
+		to   *[]byte
+	}{{passwdPath, passwd, &db.passwd}, {groupPath, group, &db.group}} {
+		data, err := io.ReadAll(io.LimitReader(f.from, maxFile+1))
+		if err == nil && len(data) > maxFile {
+			err = fmt.Errorf("it is more than %d bytes", maxFile)
+		}
+		if err != nil {
+			return User{}, fmt.Errorf("cannot look up users in %s: %w", f.name, err)
+		}
+		*f.to = data
+	}
+	return db.Resolve(spec)
+}
+
+// Resolve looks up NAME, NAME:GROUP, UID or UID:GID; digits are always an id.
+// A UID without an entry needs a GID, has no other groups and gets HOME=/. Root
+// is refused, as user and as group.
+func (db *Database) Resolve(spec string) (User, error) {
+	u, err := db.resolve(spec)
+	if err != nil {
+		return User{}, fmt.Errorf("cannot use user %.64q: %w", spec, err)
+	}
+	return u, nil
+}
+
+func (db *Database) resolve(spec string) (User, error) {
+	name, group, hasGroup := strings.Cut(spec, ":")
+	if name == "" || hasGroup && group == "" || strings.Contains(group, ":") {
+		return User{}, errors.New("it is not NAME, NAME:GROUP, UID or UID:GID")
+	}
+	u, err := db.account(name)
+	var missing *missingError
+	if errors.As(err, &missing) && isNumber(name) {
+		return db.withoutEntry(name, group, err)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	if hasGroup {
+		if u.GID, err = db.groupID(group); err != nil {
+			return User{}, err
+		}
+	}
+	u.Groups, err = db.groups(u)
+	return u, err
+}
+
+// withoutEntry is a uid that passwd does not know.
+func (db *Database) withoutEntry(name, group string, missing error) (User, error) {
+	if group == "" {
+		return User{}, fmt.Errorf("%w, or give UID:GID", missing)
+	}
+	uid, err := id(name)
+	if err != nil {
+		return User{}, err
+	}
+	gid, err := db.groupID(group)
+	if err != nil {
+		return User{}, err
+	}
+	return User{Name: name, UID: uid, GID: gid, Groups: []uint32{gid}, Home: "/", Shell: defaultShell}, nil
+}
+
+const defaultShell = "/bin/sh" // passwd(5): an empty field means this
+
+// account is the passwd entry with this name or uid.
+func (db *Database) account(name string) (User, error) {
+	column := 0
+	if isNumber(name) {
+		if _, err := id(name); err != nil {
+			return User{}, err
+		}
+		column = 2
+	}
+	l, err := find(db.passwd, passwdPath, column, name, 7)
+	if err != nil {
+		return User{}, err
+	}
+	uid, err := l.id(2, "uid")
+	if err != nil {
+		return User{}, err
+	}
+	gid, err := l.id(3, "gid")
+	if err != nil {
+		return User{}, err
+	}
+	// The library trims and skips where we do not: both readings must agree.
+	entries, err := user.ParsePasswdFilter(bytes.NewReader(db.passwd), func(e user.User) bool { return e.Name == l.fields[0] })
+	if err != nil {
+		return User{}, fmt.Errorf("cannot read %s: %w", passwdPath, err)
+	}
+	if len(entries) != 1 || entries[0].Uid != int(uid) || entries[0].Gid != int(gid) {
+		return User{}, l.refuse("it can be read in two ways: remove spaces and doubles of it")
+	}
+	u := User{Name: l.fields[0], UID: uid, GID: gid, Home: entries[0].Home, Shell: entries[0].Shell}
+	if !strings.HasPrefix(u.Home, "/") {
+		u.Home = "/"
+	}
+	if u.Shell == "" {
+		u.Shell = defaultShell
+	}
+	return u, nil
+}
+
+func (db *Database) groupID(name string) (uint32, error) {
+	if isNumber(name) {
+		return id(name)
+	}
+	l, err := find(db.group, groupPath, 0, name, 4)
+	if err != nil {
+		return 0, err
+	}
+	return l.id(2, "gid")
+}
+
+// groups are the primary group and those that name the user as a member.
+func (db *Database) groups(u User) ([]uint32, error) {
+	entries, err := user.ParseGroupFilter(bytes.NewReader(db.group), func(g user.Group) bool { return slices.Contains(g.List, u.Name) })
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", groupPath, err)
+	}
+	if len(entries) > maxGroups { // before each of them is looked up
+		return nil, fmt.Errorf("it is a member of %d groups in %s (accepted: at most %d)", len(entries), groupPath, maxGroups)
+	}
+	groups := []uint32{u.GID}
+	for _, g := range entries {
+		l, err := find(db.group, groupPath, 0, g.Name, 4)
+		var missing *missingError
+		if errors.As(err, &missing) { // the library trims lines
+			return nil, fmt.Errorf("%s: the line of group %.64q has spaces around it: remove them", groupPath, g.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		gid, err := l.id(2, "gid")
+		if err != nil {
+			return nil, err
+		}
+		// In order and once each; a full sort is 5 KiB of code for 64 numbers.
+		if i, have := slices.BinarySearch(groups, gid); !have {
+			groups = slices.Insert(groups, i, gid)
+		}
+	}
+	return groups, nil
+}
+
+// Distinct refuses accounts that the kernel would not keep apart: the same uid,
+// or somebody else in the gateway's primary group, which may enter the runtime
+// directory (root:gateway 0710) and what the gateway shares with its group.
+func Distinct(gateway, sandbox, operator User) error {
+	for _, p := range [][2]User{{gateway, sandbox}, {gateway, operator}, {sandbox, operator}} {
+		if p[0].UID == p[1].UID {
+			return fmt.Errorf("cannot separate users %.64q and %.64q: both are uid %d: give each its own in %s",
+				p[0].Name, p[1].Name, p[0].UID, passwdPath)
+		}
+	}
+	for _, u := range []User{sandbox, operator} {
+		if u.GID == gateway.GID || slices.Contains(u.Groups, gateway.GID) {
+			return fmt.Errorf("cannot separate users %.64q and %.64q: %.64q is in the gateway's primary group %d: take it out in %s and %s",
+				gateway.Name, u.Name, u.Name, gateway.GID, groupPath, passwdPath)
+		}
+	}
+	return nil
+}
