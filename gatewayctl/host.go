@@ -31,6 +31,7 @@ type host struct {
 	// anyTokenOwner permits a token of uid 0: for a supervisor without root, and
 	// tests that run as root.
 	anyTokenOwner bool
+	tokenTries    int // how often, every 50 ms, a token that is not the recorded one is looked at
 }
 
 func thisHost() host {
@@ -46,6 +47,8 @@ func thisHost() host {
 		uids:      readProcStatus,
 		listeners: proof.Listeners,
 		become:    become,
+
+		tokenTries: 20,
 	}
 }
 

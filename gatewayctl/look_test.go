@@ -119,7 +119,7 @@ func TestLook(t *testing.T) {
 			}
 			w.want(w.run("health"), test.code, "serving", "")
 			w.want(w.run("status"), test.code, "next ", "")
-			w.want(w.run("status", "--json"), test.code, "", "")
+			w.want(w.run("status", "--json"), test.code, "{", "")
 			got := decode(t, w.out.String())
 			if got.ExitCode != test.code || got.Serving != v.serving || got.Reason != test.reason || len(got.Verified) != 6 || got.Record == nil {
 				t.Errorf("--json says %+v", got)

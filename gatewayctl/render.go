@@ -81,11 +81,7 @@ func render(v view, now time.Time, color bool) string {
 		p.proof(v)
 		p.hardening(v.record)
 	}
-	next := v.hint
-	if v.serving {
-		next = servingNext(v)
-	}
-	p.row("next", next)
+	p.row("next", v.hint)
 	return p.String()
 }
 
@@ -152,11 +148,11 @@ func (p *page) exit(e status.Exit) string {
 	if e.Signal != 0 {
 		how = "killed by " + signalName(e.Signal)
 	}
-	why := "by itself"
+	why := "unrequested"
 	if e.Requested {
 		why = "as requested"
 	}
-	text := fmt.Sprintf("pid %d %s %s, %s ago", e.PID, how, why, span(p.now.Sub(e.At)))
+	text := fmt.Sprintf("pid %d %s, %s, %s ago", e.PID, how, why, span(p.now.Sub(e.At)))
 	if !e.Proven {
 		text += ", before it was proven"
 	}
@@ -270,11 +266,11 @@ func (p *page) hardening(r *status.Record) {
 
 // servingNext is what to do about a gateway that serves: nothing, unless
 // something beside it is wrong.
-func servingNext(v view) string {
-	if c := v.checks.get(checkTokenFile); c.result == status.Failed {
+func servingNext(cs checks) string {
+	if c := cs.get(checkTokenFile); c.result == status.Failed {
 		return adviceFor(c.reason).next
 	}
-	if c := v.checks.get(checkControl); c.result == status.Failed {
+	if c := cs.get(checkControl); c.result == status.Failed {
 		return "wait for PID 1 to put its FIFO back; if it does not, restart the container"
 	}
 	return "nothing to do"

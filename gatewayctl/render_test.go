@@ -25,7 +25,7 @@ func allHeld() checks {
 		held(checkControl, "the request FIFO is PID 1's and is read"),
 		held(checkGateway, "pid 34 is alive with the recorded start time"),
 		held(checkGatewayUID, "all its uids are 1001"),
-		held(checkListener, "127.0.0.1:18789 belongs to uid 1001"),
+		held(checkListener, "127.0.0.1:18789 of uid 1001"),
 		held(checkTokenFile, "the file PID 1 installed, 0400, owner 1001"),
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/proof"
+	"gatewayinit/tokenfile"
 )
 
 var hexToken = strings.Repeat("0123456789abcdef", 4)
@@ -49,8 +50,7 @@ func TestTokenRefusals(t *testing.T) {
 		"unsafe-dir":    {func(w *world) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
 		"cannot-become": {func(w *world) { w.become = func(uint32, uint32) error { return os.ErrPermission } }, 1, "not-readable"},
 		"dumpable":      {func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
-		"not-readable": {func(w *world) {
-			// As root this cannot be had by a mode: the name goes away instead.
+		"removed-meanwhile": {func(w *world) {
 			w.become = func(uint32, uint32) error { return os.Remove(w.record.Token.Path) }
 		}, 1, "changed"},
 		"missing":  {func(w *world) { must(w.t, os.Remove(w.record.Token.Path)) }, 1, "changed"},
@@ -78,7 +78,7 @@ func TestTokenRefusals(t *testing.T) {
 				if strings.Contains(w.err.String(), hexToken[:16]) {
 					t.Error("the token is in the message")
 				}
-				if name == "not-readable" {
+				if name == "removed-meanwhile" {
 					break // its change works once
 				}
 			}
@@ -114,6 +114,7 @@ func TestTokenSurvivesRotation(t *testing.T) {
 	w.record.Token.Inode++
 	w.publish()
 	asked := 0
+	w.tokenTries = 20
 	w.process = func(status.Process) error {
 		if asked++; asked == 2 {
 			w.identify()
@@ -163,4 +164,16 @@ func FuzzURLPrefix(f *testing.F) {
 			t.Fatalf("urlPrefix(%q) = %q, then %q, %v", base, got, again, err)
 		}
 	})
+}
+
+func TestTokenReason(t *testing.T) {
+	tests := map[error]string{
+		tokenfile.ErrEmpty: tokenEmpty, tokenfile.ErrMalformed: tokenMalformed, tokenfile.ErrMissing: tokenChanged,
+		tokenfile.ErrUnsafe: tokenChanged, tokenfile.ErrUnreadable: tokenNotReadable, os.ErrInvalid: tokenNotReadable,
+	}
+	for err, want := range tests {
+		if got := tokenReason(err); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+	}
 }

@@ -97,6 +97,9 @@ func judge(r *status.Record, cs checks) verdict {
 				v.detail = "the gateway is on its way"
 			}
 		}
+		if r.State == status.Backoff && r.Detail == "" {
+			v.detail = "the gateway ended; the next start waits for its backoff"
+		}
 		return v
 	}
 	for _, name := range []string{checkSupervisor, checkGateway, checkGatewayUID, checkListener} {
@@ -109,7 +112,7 @@ func judge(r *status.Record, cs checks) verdict {
 	}
 	switch r.Health.State {
 	case status.Serving:
-		return verdict{serving: true, code: exitOK}
+		return verdict{serving: true, code: exitOK, hint: servingNext(cs)}
 	case status.NotServing:
 		return notServing(orReason(r.Reason, control.HealthTimeout), r.Health.Detail)
 	}

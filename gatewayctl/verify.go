@@ -142,23 +142,33 @@ func (a *app) checkListener(r *status.Record) check {
 	if err != nil {
 		return unavailable(checkListener, err)
 	}
-	var ours, foreign []string
-	for _, l := range ls {
-		if l.UID == g.UID {
-			ours = append(ours, l.Addr.String())
-		} else {
-			foreign = append(foreign, fmt.Sprintf("%s of uid %d", l.Addr, l.UID))
+	switch owner, foreign := proof.Judge(ls, g.UID); owner {
+	case proof.Ours:
+		if r.Separation == "none" {
+			return held(checkListener, "%s, which the agent could hold as well: uids are not separated", names(ls))
 		}
-	}
-	switch {
-	case len(foreign) > 0:
-		return failed(checkListener, control.ListenerForeign, "%s", strings.Join(foreign, ", "))
-	case len(ours) == 0:
+		return held(checkListener, "%s", names(ls))
+	case proof.Missing:
 		return failed(checkListener, control.ListenerMissing, "nobody listens on port %d", g.Port)
-	case r.Separation == "none":
-		return held(checkListener, "%s (uids are not separated: the agent could be it)", strings.Join(ours, ", "))
+	default:
+		return failed(checkListener, control.ListenerForeign, "%s", names(foreign))
 	}
-	return held(checkListener, "%s belongs to uid %d", strings.Join(ours, ", "), g.UID)
+}
+
+// names is addresses and owners; anybody can bind many, so not all are listed.
+func names(ls []proof.Listener) string {
+	var b strings.Builder
+	for i, l := range ls {
+		if i == 4 {
+			fmt.Fprintf(&b, ", %d more", len(ls)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s of uid %d", l.Addr, l.UID)
+	}
+	return b.String()
 }
 
 // checkToken compares the file with what PID 1 installed, by an O_PATH

@@ -91,19 +91,20 @@ func TestClientReplies(t *testing.T) {
 		"stopped":         {Outcome: Stopped, OldPID: 12},
 		"failed":          {Outcome: Failed, Reason: ListenerForeign},
 	}
-	for name, want := range tests {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			f.start(func(s *Server, r Incoming) {
 				if r.Err != nil || r.Action != Restart || !r.Rotate || r.Drain != 7 {
 					t.Errorf("request %+v", r)
 				}
-				reply := want
+				reply := test
 				reply.Nonce = r.Nonce
 				s.Reply(reply)
 			})
 			got, err := f.client().Do(within(t), Request{Action: Restart, Rotate: true, Drain: 7}, nil)
 			check(t, err)
+			want := test
 			want.Nonce = got.Nonce
 			if got != want {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -125,7 +126,7 @@ func TestClientStages(t *testing.T) {
 	got, err := c.Do(within(t), Request{Action: Restart}, func(s string) {
 		seen = append(seen, s)
 		if s == "proving" {
-			check(t, f.server.Reply(Reply{Nonce: nonce, Outcome: OK, OldPID: 1, NewPID: 2}))
+			check(t, put(f, nonce, "v1 "+nonce+" complete ok 1 2\n", 0o600))
 		}
 		stage.Store(next[s])
 	})

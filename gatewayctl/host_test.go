@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/proof"
+)
+
+// TestThisHost asks the real kernel what the other tests put in its mouth.
+func TestThisHost(t *testing.T) {
+	h := thisHost()
+	me, err := proof.Capture(os.Getpid())
+	must(t, err)
+	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks}); err != nil {
+		t.Errorf("this process is not itself: %v", err)
+	}
+	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks + 1}); !errors.Is(err, proof.ErrReplaced) {
+		t.Errorf("another start time: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	ls, err := h.listeners(port)
+	if err != nil || len(ls) != 1 || ls[0].UID != uint32(os.Geteuid()) {
+		t.Errorf("listeners(%d) = %v, %v", port, ls, err)
+	}
+	dirs := h.defaults()
+	if len(dirs) != 2 || dirs[1] != fallbackRuntimeDir {
+		t.Errorf("defaults = %v", dirs)
+	}
+}
+
+// TestCandidates: the first directory with something of a supervisor counts; an
+// unsafe one is only an error if no other does.
+func TestCandidates(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	empty, loose := t.TempDir(), t.TempDir()
+	must(t, os.Chmod(loose, 0o777))
+	tests := map[string]struct {
+		dirs []string
+		want func(error) bool
+	}{
+		"second":          {[]string{"/nowhere", w.path}, func(err error) bool { return err == nil }},
+		"empty-first":     {[]string{empty, w.path}, func(err error) bool { return err == nil }},
+		"unsafe-first":    {[]string{loose, w.path}, func(err error) bool { return err == nil }},
+		"unsafe-only":     {[]string{loose, "/nowhere"}, func(err error) bool { return strings.Contains(err.Error(), "writable by others") }},
+		"none":            {[]string{"/nowhere", empty}, func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
+		"not-a-directory": {[]string{"/proc/self/stat"}, func(err error) bool { return err != nil }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w.defaults = func() []string { return test.dirs }
+			dir, err := w.openRuntime()
+			if !test.want(err) {
+				t.Errorf("openRuntime = %v", err)
+			}
+			if err == nil {
+				dir.Close()
+			}
+		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	var ls []proof.Listener
+	for range 6 {
+		ls = append(ls, listener("[::1]:1", 1000))
+	}
+	if got := names(ls); !strings.HasSuffix(got, "uid 1000, 2 more") {
+		t.Errorf("names = %q", got)
+	}
+}

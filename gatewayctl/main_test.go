@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// gatewayctl runs the program itself, in an environment of its own.
+func gatewayctl(t *testing.T, env []string, stdout *os.File, args ...string) (code int, out, err string) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append([]string{asMain + "=1"}, env...)
+	var o, e strings.Builder
+	cmd.Stdout, cmd.Stderr = &o, &e
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
+	runErr := cmd.Run()
+	if exit := (*exec.ExitError)(nil); runErr != nil && !errors.As(runErr, &exit) {
+		t.Fatal(runErr)
+	}
+	return cmd.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+// TestClosedPipe: the reader of our output is gone; that is one line and a code.
+func TestClosedPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	must(t, err)
+	must(t, r.Close())
+	defer w.Close()
+	code, _, stderr := gatewayctl(t, nil, w, "help")
+	if code != exitFailed || !strings.Contains(stderr, "cannot write to stdout") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	w, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full")
+	}
+	defer w.Close()
+	code, _, stderr := gatewayctl(t, nil, w, "version")
+	if code != exitFailed || !strings.Contains(stderr, "cannot write to stdout") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
+// TestScenarioG04 in small: whatever the environment says, nothing changes.
+func TestEnvironmentHasNoEffect(t *testing.T) {
+	hostile := []string{"LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "NODE_OPTIONS=--require /evil", "PATH=/evil",
+		"GODEBUG=netdns=cgo,execerrdot=0", "TZ=/evil", "HOME=/evil", "LANG=xx", "XDG_RUNTIME_DIR=/evil", "TMPDIR=/evil"}
+	dir := t.TempDir()
+	for _, verb := range []string{"status", "health", "restart", "token", "version"} {
+		code, out, stderr := gatewayctl(t, nil, nil, "--runtime-dir", dir, verb)
+		code2, out2, stderr2 := gatewayctl(t, hostile, nil, "--runtime-dir", dir, verb)
+		if code != code2 || out != out2 || stderr != stderr2 {
+			t.Errorf("%s: %d %q %q became %d %q %q", verb, code, out, stderr, code2, out2, stderr2)
+		}
+	}
+}
