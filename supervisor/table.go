@@ -195,6 +195,9 @@ func Render() string {
 			}
 			b.WriteString(s)
 		}
+		if line == 11 {
+			b.WriteString(" (nothing more)")
+		}
 		b.WriteByte('\n')
 	}
 	return b.String()

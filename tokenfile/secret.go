@@ -1,11 +1,11 @@
 package tokenfile
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+
+	"gatewayinit/internal/digest"
 )
 
 // Len is the length of a token's text: 32 random bytes as lower-case hex.
@@ -33,11 +33,18 @@ func (s *Secret) WriteTo(w io.Writer) (int64, error) {
 }
 
 // Sum is the token's SHA-256: what PID 1 remembers.
-func (s *Secret) Sum() [sha256.Size]byte { return sha256.Sum256(s.text) }
+func (s *Secret) Sum() [digest.Size]byte { return digest.Sum(s.text) }
 
 // Equal compares in constant time. A wiped Secret equals nothing.
 func (s *Secret) Equal(text []byte) bool {
-	return len(s.text) > 0 && subtle.ConstantTimeCompare(s.text, text) == 1
+	if len(s.text) == 0 || len(s.text) != len(text) {
+		return false
+	}
+	var diff byte
+	for i := range text {
+		diff |= s.text[i] ^ text[i]
+	}
+	return diff == 0
 }
 
 // Wipe overwrites the token.

@@ -1,0 +1,92 @@
+# Every target works from a fresh clone with Go; what needs containers finds or
+# starts an engine by itself (tests/engine/run). ENGINE=podman chooses podman.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+export ENGINE ?= docker
+export CGO_ENABLED := 0
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+GOOS ?= linux
+GOARCH ?= $(shell go env GOARCH)
+FUZZTIME ?= 10s
+BIN := bin
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+LDFLAGS := -s -w -buildid= -X gatewayinit/internal/version.String=$(VERSION)
+BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+
+# Packages that do nothing to the process: capabilities and uids of all threads
+# cannot be changed in a program with cgo, which the race detector needs.
+RACE_PKGS = $(shell go list ./supervisor/... ./internal/config ./internal/status ./internal/logring)
+UNIT_PKGS = $(shell go list ./... | grep -v -e /tests/ns -e /tests/e2e -e /tests/harness)
+
+GOTEST := go run ./tests/gotest
+# One tally for all parts of make test; a part alone has its own.
+export GOTEST_TALLY
+
+.PHONY: build build-all image demo test check unit race ns e2e fuzz reproducible clean help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+build: ## bin/gateway-init and bin/gatewayctl: static, stripped, reproducible
+	@mkdir -p $(BIN)
+	@$(BUILD) -o $(BIN)/gateway-init ./init
+	@$(BUILD) -o $(BIN)/gatewayctl ./gatewayctl
+	@echo 'built $(BIN)/gateway-init and $(BIN)/gatewayctl, $(VERSION) for $(GOOS)/$(GOARCH)'
+
+build-all: ## the same for each platform, in bin/OS-ARCH
+	@$(MAKE) --no-print-directory build BIN=bin/linux-amd64 GOOS=linux GOARCH=amd64
+	@$(MAKE) --no-print-directory build BIN=bin/linux-arm64 GOOS=linux GOARCH=arm64
+
+.PHONY: image-context
+image-context: build
+	@mkdir -p $(BIN)/image
+	@$(BUILD) -o $(BIN)/demogateway ./image/demogateway
+	@$(BUILD) -o $(BIN)/demotools ./image/demotools
+	@go run ./image/mkroot image/init.manifest $(BIN) $(BIN)/image/init.tar
+	@go run ./image/mkroot image/demo.manifest $(BIN) $(BIN)/image/demo.tar
+
+image: image-context ## gateway-init:dev and gateway-demo:dev
+	@tests/engine/run tests/engine/build-images
+
+demo: image-context ## start a container, restart its gateway, try to steal its token
+	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && image/demo.sh'
+
+test: ## everything; the last line is the tally
+	@rm -f $(BIN)/tally && mkdir -p $(BIN)
+	@$(MAKE) --no-print-directory GOTEST_TALLY=$(CURDIR)/$(BIN)/tally check unit race ns e2e fuzz
+	@$(GOTEST) -sum $(BIN)/tally
+
+check: build ## formatting, vet, staticcheck, layers, forbidden words, reproducible builds
+	@tests/checks/source
+	go vet ./...
+	GOARCH=arm64 go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	@tests/checks/binaries $(BIN)
+	@$(MAKE) --no-print-directory reproducible
+
+reproducible: ## two builds in two places are the same bytes
+	@tests/checks/reproducible '$(VERSION)'
+
+unit: ## tests beside the code
+	@$(GOTEST) -part unit -- $(UNIT_PKGS)
+
+race: ## the pure packages under the race detector, where there is a C compiler
+	@if command -v gcc >/dev/null; then CGO_ENABLED=1 $(GOTEST) -part race -- -race $(RACE_PKGS); else echo 'race: no gcc, left out'; fi
+
+ns: build ## tests in PID namespaces of their own (root)
+	@$(GOTEST) -part ns -- -timeout 20m ./tests/ns/...
+
+e2e: image-context ## tests in containers
+	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part e2e -- -p 1 -timeout 40m ./tests/harness ./tests/e2e/...'
+
+fuzz: ## every fuzz target for FUZZTIME
+	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,175 @@
+package harness
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Names of the images that make image builds.
+const (
+	DemoImage = "gateway-demo:dev"
+	InitImage = "gateway-init:dev"
+)
+
+// UIDs of the demo image.
+const (
+	GatewayUID  = 9001
+	SandboxUID  = 9002
+	OperatorUID = 9003
+)
+
+// Port is the demo gateway's.
+const Port = 18789
+
+// ReadmeFlags are the flags of the README's docker run command; a test holds
+// the two against each other.
+func ReadmeFlags() []string {
+	return []string{
+		"--read-only", "--tmpfs", "/run/gateway-init:mode=0711,size=1m", "--tmpfs", "/tmp", "--pids-limit", "512",
+		"--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--cap-add", "KILL",
+		"--cap-add", "SETGID", "--cap-add", "SETUID", "--cap-add", "SETPCAP",
+	}
+}
+
+// Options is how a container is started. The zero value is the README's
+// command with the demo image and a good gateway.
+type Options struct {
+	Image string   // default DemoImage
+	Flags []string // replace ReadmeFlags if not nil; []string{} is plain docker run
+	Extra []string // further flags of docker run
+	Args  []string // options of gateway-init
+	// Command is the container's command, run as the sandbox user.
+	Command []string
+	// Config is merged over image/demo/config.json: objects member by member,
+	// nil deletes a member, anything else replaces. RawConfig is written as it
+	// is instead. Either is mounted as /etc/gateway-init, root-owned.
+	Config    map[string]any
+	RawConfig []byte
+	Env       map[string]string
+	// Misbehave is the demo gateway's misbehave.json at the start; see
+	// Container.SetMisbehave for later.
+	Misbehave map[string]any
+	// NoState leaves the gateway's home as it is in the image, not writable
+	// with --read-only, instead of a directory of the host.
+	NoState bool
+}
+
+// engine is the engine's command.
+func engine() string {
+	if e := os.Getenv("ENGINE"); e != "" {
+		return e
+	}
+	return "docker"
+}
+
+// Root is the repository.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		if _, statErr := os.Stat(filepath.Join(dir, "go.mod")); statErr == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatalf("cannot find the repository above the working directory: %v", errors.Join(err, os.ErrNotExist))
+	return ""
+}
+
+// DemoConfig is image/demo/config.json with over merged into it.
+func DemoConfig(t testing.TB, over map[string]any) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(Root(t), "image/demo/config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var base map[string]any
+	if err := json.Unmarshal(data, &base); err != nil {
+		t.Fatal(err)
+	}
+	merged, err := json.MarshalIndent(merge(base, over), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return merged
+}
+
+func merge(base, over map[string]any) map[string]any {
+	for key, value := range over {
+		below, isObject := value.(map[string]any)
+		old, wasObject := base[key].(map[string]any)
+		switch {
+		case value == nil:
+			delete(base, key)
+		case isObject && wasObject:
+			base[key] = merge(old, below)
+		default:
+			base[key] = value
+		}
+	}
+	return base
+}
+
+// runArgs is the command line of docker run up to the image's arguments.
+func (c *Container) runArgs(o Options) []string {
+	flags := o.Flags
+	if flags == nil {
+		flags = ReadmeFlags()
+	}
+	args := append([]string{"run", "-d", "--name", c.Name, "--label", "gateway-init-test=" + c.t.Name()}, flags...)
+	if o.Config != nil || o.RawConfig != nil {
+		args = append(args, "-v", c.writeConfig(o)+":/etc/gateway-init:ro")
+	}
+	if !o.NoState {
+		c.stateDir = c.hostDir("state", GatewayUID, 0o700)
+		args = append(args, "-v", c.stateDir+":/var/lib/gateway")
+		if o.Misbehave != nil {
+			c.SetMisbehave(o.Misbehave)
+		}
+	} else if o.Misbehave != nil {
+		c.t.Fatal("Misbehave needs the state directory: use Env DEMO_MISBEHAVE with NoState")
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Env)) {
+		args = append(args, "-e", name+"="+o.Env[name])
+	}
+	return append(args, o.Extra...)
+}
+
+// writeConfig puts the configuration into a directory of the host.
+func (c *Container) writeConfig(o Options) string {
+	c.t.Helper()
+	data := o.RawConfig
+	if data == nil {
+		data = DemoConfig(c.t, o.Config)
+	}
+	c.configDir = c.hostDir("config", 0, 0o755)
+	writeFile(c.t, filepath.Join(c.configDir, "config.json"), data, 0, 0o644)
+	return c.configDir
+}
+
+// hostDir makes a directory of the host to be mounted.
+func (c *Container) hostDir(name string, uid int, mode os.FileMode) string {
+	c.t.Helper()
+	dir := filepath.Join(c.t.TempDir(), name)
+	err := os.Mkdir(dir, mode)
+	if err := errors.Join(err, os.Chmod(dir, mode), os.Chown(dir, uid, uid)); err != nil {
+		c.t.Fatal(err)
+	}
+	return dir
+}
+
+// writeFile replaces a file whole, so that a gateway that starts meanwhile
+// reads the old or the new one.
+func writeFile(t testing.TB, path string, data []byte, uid int, mode os.FileMode) {
+	t.Helper()
+	err := os.WriteFile(path+".new", data, mode)
+	if err := errors.Join(err, os.Chmod(path+".new", mode), os.Chown(path+".new", uid, uid), os.Rename(path+".new", path)); err != nil {
+		t.Fatal(fmt.Errorf("cannot write %s: %w", path, err))
+	}
+}
