@@ -125,9 +125,16 @@ func (g *gateway) rude(w http.ResponseWriter, r *http.Request) bool {
 	if probe && g.m.FailNext > 0 {
 		g.m.FailNext--
 	}
+	command := r.URL.Path == "/api/misbehave"
+	if g.m.After > 0 && !command {
+		g.m.After--
+	}
 	g.mu.Unlock()
-	if r.URL.Path == "/api/misbehave" {
+	if command {
 		return false
+	}
+	if m.After > 0 {
+		m.Accept, m.Answer, m.Status = "", "", 0
 	}
 	time.Sleep(time.Duration(m.Delay))
 	switch {

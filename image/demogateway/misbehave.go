@@ -47,6 +47,7 @@ type misbehaviour struct {
 	Answer      string   `json:"answer"`        // see the constants
 	Status      int      `json:"status"`        // this status for every request
 	NotReady    bool     `json:"not_ready"`     // 503 from /readyz
+	After       int      `json:"after"`         // accept, answer and status spare so many requests first
 	FailNext    int      `json:"fail_next"`     // 503 for so many requests of /health and /readyz
 	Delay       duration `json:"delay"`         // before every answer
 	NoKeepAlive bool     `json:"no_keep_alive"` // close each connection after one answer
