@@ -39,7 +39,6 @@ func (t *timers) cancel(kinds ...timerKind) {
 		t.due[k] = time.Time{}
 	}
 }
-func (t *timers) armed(k timerKind) bool { return !t.due[k].IsZero() }
 
 // take returns an armed timer that is due and disarms it.
 func (t *timers) take(now time.Time) (timerKind, bool) {

@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"gatewayinit/internal/privs"
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
 )
 
 // hardening collects what the container was started without.
@@ -36,7 +36,7 @@ func (h *hardening) engine(before privs.State) {
 	if !before.NoNewPrivs {
 		h.add("engine-no-new-privs", "a setuid program works in docker exec: run with --security-opt no-new-privileges")
 	}
-	if err := unix.Access("/", unix.W_OK); !errors.Is(err, unix.EROFS) {
+	if !sys.ReadOnly("/") {
 		h.add("rootfs-writable", "files of the image can be changed at run time: run with --read-only")
 	}
 	if !pidsBounded() {

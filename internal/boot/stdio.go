@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
 )
 
 // stdio is the container's descriptors 0 to 2 and what was made of them. All
@@ -44,9 +46,9 @@ func (s *stdio) reopen(fd int, flags int) *os.File {
 		return f
 	}
 	s.shared = errors.Join(s.shared, err)
-	copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	copied, err := sys.Duplicate(fd, name)
 	if err != nil {
 		return s.worker[0] // closed: nobody reads it
 	}
-	return os.NewFile(uintptr(copied), name)
+	return copied
 }

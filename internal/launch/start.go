@@ -150,7 +150,7 @@ func (p *Proc) SignalGroup(sig syscall.Signal) error {
 // Close releases the pidfd; the child is not touched.
 func (p *Proc) Close() {
 	if p.pidfd >= 0 {
-		unix.Close(p.pidfd)
+		sys.Close(p.pidfd)
 		p.pidfd = -1
 	}
 }

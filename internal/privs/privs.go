@@ -48,8 +48,8 @@ func Drop() (missing []Missing) {
 	add("no-new-privs", sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
 		"the kernel is older than 3.5")
 	add("dumpable", sys.SetDumpable(false), "a core file of PID 1 is possible")
-	add("core-limit", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}), "core files are possible")
-	permitted, err := capget()
+	add("core-limit", sys.NoCore(), "core files are possible")
+	permitted, err := sys.Permitted()
 	if err == nil {
 		err = capset(permitted & Needed)
 	}
@@ -66,11 +66,11 @@ func Drop() (missing []Missing) {
 // fine if the set is empty already.
 func dropBounding() error {
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP+8; c++ { // a newer kernel may know more
-		set, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		set, err := sys.InBoundingSet(c)
 		if err != nil { // EINVAL: past the kernel's last one
 			return nil
 		}
-		if set == 0 {
+		if !set {
 			continue
 		}
 		if err := sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
@@ -78,16 +78,6 @@ func dropBounding() error {
 		}
 	}
 	return nil
-}
-
-// capget returns the permitted set of the calling thread.
-func capget() (uint64, error) {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return 0, fmt.Errorf("cannot read capabilities: %w", err)
-	}
-	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
 }
 
 // capset sets effective and permitted to set and inheritable to nothing, on

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -8,6 +9,19 @@ import (
 
 // CloseOnExec marks one descriptor.
 func CloseOnExec(fd int) { unix.CloseOnExec(fd) }
+
+// Close closes a descriptor that no os.File owns.
+func Close(fd int) { unix.Close(fd) }
+
+// Duplicate returns a close-on-exec copy of fd above 2, which shares its file
+// description. The caller owns it.
+func Duplicate(fd int, name string) (*os.File, error) {
+	copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(copied), name), nil
+}
 
 // CloseOnExecFrom marks every descriptor from first on: close_range(2) with
 // CLOSE_RANGE_CLOEXEC, Linux 5.11. Older kernels and seccomp profiles get the

@@ -31,6 +31,10 @@ func Free(f *os.File) (bytes uint64, bounded bool, err error) {
 	return st.Bavail * uint64(st.Bsize), st.Blocks != 0, err
 }
 
+// ReadOnly tells whether the file system at path is mounted read-only; a file
+// that is only not ours to write does not count (access(2)).
+func ReadOnly(path string) bool { return unix.Access(path, unix.W_OK) == unix.EROFS }
+
 // IsTerminal tells whether fd is a terminal.
 func IsTerminal(fd int) bool {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
