@@ -1,0 +1,109 @@
+// Package lifecycle is scenarios L01 to L11: how a gateway ends, is started
+// again, is found deaf and is asked for, against the shipped image.
+package lifecycle
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// object is a part of the configuration or of a misbehaviour.
+type object = map[string]any
+
+// serveBy bounds a start on a loaded machine; a good gateway takes 20 ms.
+const serveBy = 20 * time.Second
+
+// Texts of settings that mean "not in this test".
+const never = "1h"
+
+// gatewayConfig is gateway.KEY of the configuration, for each key.
+func gatewayConfig(keys object) object { return object{"gateway": keys} }
+
+// event is a log line of PID 1.
+type event struct {
+	Event    string    `json:"event"`
+	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail"`
+	Delay    string    `json:"delay"`
+	Error    string    `json:"error"`
+	PID      int       `json:"pid"`
+	Code     int       `json:"code"`
+	Failures int       `json:"failures"`
+	Charged  bool      `json:"charged"`
+	At       time.Time `json:"-"`
+}
+
+// events are PID 1's log lines of those names, in order. The time of each is
+// the engine's, which has nanoseconds.
+func events(t testing.TB, c *harness.Container, names ...string) []event {
+	t.Helper()
+	r := harness.Engine(t, nil, "logs", "--timestamps", c.Name)
+	if r.Code != 0 {
+		t.Fatalf("cannot read the log: %v", r)
+	}
+	var all []event
+	for line := range strings.Lines(r.Stderr) {
+		stamp, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var e event
+		if !strings.HasPrefix(text, "{") || json.Unmarshal([]byte(text), &e) != nil || !slices.Contains(names, e.Event) {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		if err != nil {
+			t.Fatalf("cannot read the time of %q: %v", line, err)
+		}
+		e.At = at
+		all = append(all, e)
+	}
+	return all
+}
+
+// signal sends a signal to a process of the container, as an operator does.
+func signal(c *harness.Container, pid int, name string) {
+	c.Tools("", "sigsend", strconv.Itoa(pid), name)
+}
+
+// life identifies the container's present life: another one has another PID 1.
+func life(c *harness.Container) string {
+	r := c.Status()
+	return fmt.Sprintf("PID 1 since %v, host pid %d", r.StartedAt, c.HostPID())
+}
+
+// sameLife fails if the container was restarted or recreated meanwhile.
+func sameLife(t testing.TB, c *harness.Container, before string) {
+	t.Helper()
+	if now := life(c); now != before {
+		t.Errorf("the container is not in the same life: %s, was %s", now, before)
+	}
+}
+
+// proven fails if not each signal of the proof was held.
+func proven(t testing.TB, r status.Record) {
+	t.Helper()
+	p := r.Proof
+	if p.Child != status.Held || p.Listener != status.Held || p.Ready != status.Held || p.Auth != status.Held {
+		t.Errorf("not fully proven: %+v", p)
+	}
+}
+
+// want fails if a command did not end with that code, or if what it wrote lacks
+// a word.
+func want(t testing.TB, what string, r harness.Result, code int, words ...string) {
+	t.Helper()
+	if r.Code != code {
+		t.Errorf("%s: want exit code %d, got %v", what, code, r)
+	}
+	for _, w := range words {
+		if !strings.Contains(r.Stdout+r.Stderr, w) {
+			t.Errorf("%s: %q is missing in %v", what, w, r)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package lifecycle
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// A gateway that somebody signalled exits 0, and the predecessor took that for
+// "finished" and ended the container.
+func TestScenarioL01(t *testing.T) {
+	for _, name := range []string{"TERM", "INT"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{})
+			old := c.WaitServing(serveBy)
+			before := life(c)
+			for round := 1; round <= 3; round++ {
+				signal(c, old.Gateway.PID, name)
+				now := c.WaitNewGateway(old.Gateway.Process, serveBy)
+				proven(t, now)
+				if now.Crashes != 0 || now.Restarts != 0 {
+					t.Errorf("round %d: %d crashes, %d restarts", round, now.Crashes, now.Restarts)
+				}
+				if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || e.Requested || e.Charged || !e.Proven {
+					t.Errorf("round %d: last exit %+v", round, e)
+				}
+				old = now
+			}
+			sameLife(t, c, before)
+		})
+	}
+}
+
+// The supervisor took the exit it had asked for as the end of the service, and
+// the request never came to an end.
+func TestScenarioL02(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	old := c.WaitServing(serveBy)
+	before := life(c)
+	r := c.Ctl("restart")
+	now := c.Status()
+	want(t, "restart", r, 0, fmt.Sprintf("pid %d → %d, proven", old.Gateway.PID, now.Gateway.PID))
+	if now.State != status.Running || now.Gateway.Process == old.Gateway.Process {
+		t.Errorf("after the answer: %s, gateway %+v, was %+v", now.State, now.Gateway, old.Gateway)
+	}
+	proven(t, now)
+	if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Charged {
+		t.Errorf("last exit %+v", e)
+	}
+	result := fmt.Sprintf("complete ok %d %d", old.Gateway.PID, now.Gateway.PID)
+	if l := now.LastRequest; l == nil || l.Action != "restart" || l.Result != result {
+		t.Errorf("last request %+v, want %q", l, result)
+	}
+	if answer := c.HTTP("GET", "/api/whoami", c.Token(), ""); answer.Code != 200 {
+		t.Errorf("the new gateway answers %d %v", answer.Code, answer.Err)
+	}
+	sameLife(t, c, before)
+}
+
+// A gateway that exits 1 or 75 on SIGTERM was put under quarantine for
+// restarts that its operator had asked for.
+func TestScenarioL03(t *testing.T) {
+	for name, m := range map[string]object{
+		"exit-1":       {"exit_code": 1},
+		"exit-75":      {"exit_code": 75},
+		"exit-78-hold": {"exit_code": 78}, // a hold code: backoff_max if it were a crash
+		"ignores-term": {"ignore_term": true},
+	} {
+		t.Run("requested-"+name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Misbehave: m, Config: gatewayConfig(object{
+				"stop":    object{"grace": "500ms"},
+				"restart": object{"backoff_min": never, "backoff_max": never}, // any charge would show
+			})})
+			old := c.WaitServing(serveBy)
+			for range 2 {
+				c.MustCtl("restart")
+				now := c.WaitNewGateway(old.Gateway.Process, serveBy)
+				if e := now.LastExit; now.Crashes != 0 || now.Backoff != nil || e == nil || !e.Requested || e.Charged {
+					t.Errorf("%d crashes, backoff %+v, last exit %+v", now.Crashes, now.Backoff, e)
+				}
+				old = now
+			}
+		})
+	}
+	for name, exit := range map[string]struct {
+		code    int
+		charged bool
+	}{
+		"75-is-planned": {75, false},
+		"1-is-a-crash":  {1, true},
+	} {
+		t.Run("unrequested-"+name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{})
+			old := c.WaitServing(serveBy)
+			c.Misbehave(object{"exit_after": "0s", "exit_code": exit.code})
+			now := c.WaitNewGateway(old.Gateway.Process, serveBy)
+			if e := now.LastExit; e == nil || e.Code != exit.code || e.Requested || e.Charged != exit.charged {
+				t.Errorf("last exit %+v", e)
+			}
+			if (now.Crashes == 1) != exit.charged || now.Crashes > 1 {
+				t.Errorf("%d crashes", now.Crashes)
+			}
+		})
+	}
+}
+
+// A gateway that was killed stayed away until somebody recreated the container.
+func TestScenarioL04(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	old := c.WaitServing(serveBy)
+	before := life(c)
+	signal(c, old.Gateway.PID, "KILL")
+	now := c.WaitNewGateway(old.Gateway.Process, 10*time.Second)
+	proven(t, now)
+	if e := now.LastExit; e == nil || e.Signal != 9 || e.Code != 137 || e.Requested || !e.Charged || now.Crashes != 1 {
+		t.Errorf("last exit %+v, %d crashes", e, now.Crashes)
+	}
+	if answer := c.HTTP("GET", "/api/whoami", c.Token(), ""); answer.Code != 200 {
+		t.Errorf("the new gateway answers %d %v", answer.Code, answer.Err)
+	}
+	sameLife(t, c, before)
+}
