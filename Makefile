@@ -16,6 +16,8 @@ BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 LDFLAGS := -s -w -buildid= -X gatewayinit/internal/version.String=$(VERSION)
+# Without inlining PID 1 is 100 KiB smaller; it has no hot loop that would miss it.
+SMALL := -gcflags=all=-l
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # Packages that do nothing to the process: capabilities and uids of all threads
@@ -34,7 +36,7 @@ help: ## list the targets
 
 build: ## bin/gateway-init and bin/gatewayctl: static, stripped, reproducible
 	@mkdir -p $(BIN)
-	@$(BUILD) -o $(BIN)/gateway-init ./init
+	@$(BUILD) $(SMALL) -o $(BIN)/gateway-init ./init
 	@$(BUILD) -o $(BIN)/gatewayctl ./gatewayctl
 	@echo 'built $(BIN)/gateway-init and $(BIN)/gatewayctl, $(VERSION) for $(GOOS)/$(GOARCH)'
 
@@ -79,7 +81,7 @@ unit: ## tests beside the code
 race: ## the pure packages under the race detector, where there is a C compiler
 	@if command -v gcc >/dev/null; then CGO_ENABLED=1 $(GOTEST) -part race -- -race $(RACE_PKGS); else echo 'race: no gcc, left out'; fi
 
-ns: build ## tests in PID namespaces of their own (root)
+ns: image-context ## tests in PID namespaces of their own (root)
 	@$(GOTEST) -part ns -- -timeout 20m ./tests/ns/...
 
 e2e: image-context ## tests in containers

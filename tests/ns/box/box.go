@@ -1,0 +1,245 @@
+package box
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+// UIDs of the demo image.
+const (
+	GatewayUID  = harness.GatewayUID
+	SandboxUID  = harness.SandboxUID
+	OperatorUID = harness.OperatorUID
+)
+
+// Runtime is the runtime directory of a box with the demo's configuration.
+const Runtime = "/run/gateway-init"
+
+// Mount is a tmpfs; Data is mode, size and owner as in tmpfs(5).
+type Mount struct {
+	At, Data string
+	Flags    uintptr
+}
+
+// Entry is a file that is there before gateway-init starts: a symbolic link if
+// Link is set, a hard link if Hard is, else what Type says (S_IFREG, S_IFDIR,
+// S_IFIFO, S_IFSOCK, S_IFCHR).
+type Entry struct {
+	Path       string
+	Type       uint32
+	Mode       uint32
+	UID        int
+	Data       string
+	Link, Hard string
+}
+
+// Options is how a box is started. The zero value is a good gateway with /run
+// on a tmpfs that only root can write.
+type Options struct {
+	Args    []string       // options of gateway-init
+	Command []string       // run as the sandbox user
+	Config  map[string]any // merged over image/demo/config.json
+	Env     []string
+	// Misbehave is the demo gateway's misbehave.json; see Box.SetMisbehave.
+	Misbehave map[string]any
+	Mounts    []Mount // default: /run
+	Plant     []Entry
+	NoProc    bool
+	Nofile    uint64
+	// Close are descriptors that gateway-init starts without.
+	Close []int
+	// Stdout and Stderr are handed over; nil is a pipe that the box reads.
+	Stdout, Stderr *os.File
+}
+
+// Box is a running gateway-init in namespaces of its own.
+type Box struct {
+	PID int // on the host
+
+	t    testing.TB
+	cmd  *exec.Cmd
+	log  *log
+	done chan struct{} // closed when it has ended and was waited for
+}
+
+// log collects what was written to the pipes.
+type log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// Start starts a box and waits until its first process is gateway-init. The
+// box ends with the test.
+func Start(t testing.TB, o Options) *Box {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces of one's own need root")
+	}
+	p := o.plan(t)
+	data, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Box{t: t, log: &log{}, done: make(chan struct{})}
+	b.cmd = exec.Command("/proc/self/exe")
+	b.cmd.Env = []string{stageEnv + "=" + string(data)}
+	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
+	if o.Stdout != nil {
+		b.cmd.Stdout = o.Stdout
+	}
+	if o.Stderr != nil {
+		b.cmd.Stderr = o.Stderr
+	}
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true, // as runc does; a session is allowed to SIGCONT its own
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
+	}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatalf("cannot start a box: %v", err)
+	}
+	b.PID = b.cmd.Process.Pid
+	go func() {
+		b.cmd.Wait() // how it ended is in ProcessState
+		close(b.done)
+	}()
+	t.Cleanup(b.remove)
+	b.waitExec()
+	return b
+}
+
+// plan completes the options.
+func (o Options) plan(t testing.TB) plan {
+	t.Helper()
+	root := harness.Root(t)
+	p := plan{
+		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
+		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile,
+		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
+	}
+	for _, name := range []string{"gateway-init", "gatewayctl", "demogateway", "demotools"} {
+		if _, err := os.Stat(filepath.Join(p.Bin, name)); err != nil {
+			t.Fatalf("%v: run make image-context (or make ns, which does)", err)
+		}
+	}
+	if p.Mounts == nil {
+		p.Mounts = []Mount{{At: "/run", Data: "mode=0755,size=4m"}}
+	}
+	if o.Misbehave != nil {
+		data, err := json.Marshal(o.Misbehave)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.State["misbehave.json"] = string(data)
+	}
+	return p
+}
+
+// waitExec waits until the stage has become gateway-init, or has failed.
+func (b *Box) waitExec() {
+	b.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !b.Ended() {
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", b.PID))
+		if string(comm) == "gateway-init\n" {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("the box is still %q\n%s", comm, b.Log())
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	if strings.HasPrefix(b.Log(), "box: ") {
+		b.t.Fatal(b.Log())
+	}
+}
+
+// remove ends the box; the log of one that failed is shown.
+func (b *Box) remove() {
+	b.cmd.Process.Kill()
+	select {
+	case <-b.done:
+	case <-time.After(10 * time.Second):
+		b.t.Errorf("box %d does not end after SIGKILL", b.PID)
+	}
+	if b.t.Failed() {
+		b.t.Logf("box %d: %v\n%s", b.PID, b.cmd.ProcessState, b.Log())
+	}
+}
+
+// Log is what gateway-init, the gateway and the command wrote so far.
+func (b *Box) Log() string { return b.log.String() }
+
+// Ended tells whether PID 1 has ended; all other processes have then, too.
+func (b *Box) Ended() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Signal sends a signal to PID 1, as an engine does.
+func (b *Box) Signal(sig syscall.Signal) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(sig); err != nil && !b.Ended() {
+		b.t.Fatalf("cannot signal the box: %v", err)
+	}
+}
+
+// Wait waits until PID 1 has ended. The kernel ends all other processes of the
+// namespace before that counts.
+func (b *Box) Wait(deadline time.Duration) syscall.WaitStatus {
+	b.t.Helper()
+	select {
+	case <-b.done:
+	case <-time.After(deadline):
+		b.t.Fatalf("waited %v for the end of the box: it runs\n%v", deadline, b.Processes())
+	}
+	return b.cmd.ProcessState.Sys().(syscall.WaitStatus)
+}
+
+// Path is the host's path of a file of the box.
+func (b *Box) Path(path string) string { return fmt.Sprintf("/proc/%d/root%s", b.PID, path) }
+
+// SetMisbehave replaces misbehave.json; it counts from the gateway's next start.
+func (b *Box) SetMisbehave(m map[string]any) {
+	b.t.Helper()
+	data, err := json.Marshal(m)
+	path := b.Path("/var/lib/gateway/misbehave.json")
+	if err == nil {
+		err = os.WriteFile(path+".new", data, 0o644)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}

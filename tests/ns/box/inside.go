@@ -1,0 +1,213 @@
+package box
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// execTimeout bounds a command inside.
+const execTimeout = 3 * time.Minute
+
+// Exec runs a command in the box as uid, as docker exec does: a process beside
+// PID 1's, in its namespaces, that is nobody's child in there.
+func (b *Box) Exec(uid int, args ...string) harness.Result {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), execTimeout)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := b.command(ctx, uid, args)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := b.start(cmd); err != nil {
+		return harness.Result{Code: -1, Stderr: fmt.Sprintf("cannot run %v in the box: %v", args, err)}
+	}
+	err := cmd.Wait()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
+		b.t.Fatalf("cannot run %v: %v", args, errors.Join(err, ctx.Err()))
+	}
+	return harness.Result{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+}
+
+func (b *Box) command(ctx context.Context, uid int, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/usr/local/bin/"+args[0], args[1:]...)
+	cmd.Env, cmd.Dir = []string{"PATH=/usr/local/bin"}, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if uid != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	}
+	return cmd
+}
+
+// start forks from a thread that is in the box. It never gives the thread back.
+func (b *Box) start(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		done <- errors.Join(enter(b.PID), cmd.Start())
+	}()
+	return <-done
+}
+
+// enter moves the calling thread; a PID namespace counts for its children.
+func enter(pid int) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // the other threads share our root
+		return os.NewSyscallError("unshare", err)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	defer unix.Close(fd)
+	return os.NewSyscallError("setns", unix.Setns(fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWIPC))
+}
+
+// Start starts a command in the box and leaves it running until the test ends.
+func (b *Box) Start(uid int, args ...string) *exec.Cmd {
+	b.t.Helper()
+	cmd := b.command(context.Background(), uid, args)
+	if err := b.start(cmd); err != nil {
+		b.t.Fatalf("cannot start %v: %v", args, err)
+	}
+	b.t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd
+}
+
+// Ctl runs gatewayctl as root.
+func (b *Box) Ctl(args ...string) harness.Result {
+	b.t.Helper()
+	return b.Exec(0, append([]string{"gatewayctl"}, args...)...)
+}
+
+// MustCtl is Ctl that must end with 0. The result is its stdout.
+func (b *Box) MustCtl(args ...string) string {
+	b.t.Helper()
+	r := b.Ctl(args...)
+	if r.Code != 0 {
+		b.t.Fatalf("gatewayctl %s: %v", strings.Join(args, " "), r)
+	}
+	return strings.TrimSpace(r.Stdout)
+}
+
+// Tools runs demotools as uid; it must succeed. The result is its stdout.
+func (b *Box) Tools(uid int, args ...string) string {
+	b.t.Helper()
+	r := b.Exec(uid, append([]string{"demotools"}, args...)...)
+	if r.Code != 0 {
+		b.t.Fatalf("demotools %s: %v", strings.Join(args, " "), r)
+	}
+	return r.Stdout
+}
+
+// TryView is gatewayctl status --json.
+func (b *Box) TryView() (harness.View, error) {
+	b.t.Helper()
+	r := b.Ctl("status", "--json")
+	var v harness.View
+	if err := json.Unmarshal([]byte(r.Stdout), &v); err != nil {
+		return v, fmt.Errorf("gatewayctl status --json: %w: %v", err, r)
+	}
+	if v.Record == nil {
+		return v, fmt.Errorf("no record: %s: %s", v.Reason, v.Detail)
+	}
+	return v, nil
+}
+
+// Record is status.json as it is on the file system: faster than gatewayctl,
+// for a test that has to hit a moment.
+func (b *Box) Record() (status.Record, error) {
+	var r status.Record
+	data, err := os.ReadFile(b.Path(Runtime + "/" + status.Name))
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	return r, err
+}
+
+// WaitRecord waits until a record satisfies f, and returns it.
+func (b *Box) WaitRecord(deadline time.Duration, what string, f func(status.Record) error) status.Record {
+	b.t.Helper()
+	var last status.Record
+	end := time.Now().Add(deadline)
+	for {
+		r, err := b.Record()
+		if err == nil {
+			last, err = r, f(r)
+		}
+		switch {
+		case err == nil:
+			return last
+		case b.Ended():
+			b.t.Fatalf("the box ended before %s: %v\n%s", what, err, b.Log())
+		case time.Now().After(end):
+			b.t.Fatalf("waited %v for %s: %v", deadline, what, err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// WaitState waits for a state of the record.
+func (b *Box) WaitState(state string, deadline time.Duration) status.Record {
+	b.t.Helper()
+	return b.WaitRecord(deadline, "state "+state, func(r status.Record) error {
+		if r.State != state {
+			return fmt.Errorf("state is %s (%s: %s)", r.State, r.Reason, r.Detail)
+		}
+		return nil
+	})
+}
+
+// WaitServing waits until gatewayctl status says that the gateway serves.
+func (b *Box) WaitServing(deadline time.Duration) status.Record {
+	b.t.Helper()
+	b.WaitState(status.Running, deadline)
+	v, err := b.TryView()
+	if err == nil && !v.Serving {
+		err = fmt.Errorf("%s: %s", v.Reason, v.Detail)
+	}
+	if err != nil {
+		b.t.Fatalf("running, but gatewayctl status says: %v", err)
+	}
+	return *v.Record
+}
+
+// Process is a process of the box, by its number in there.
+type Process struct {
+	PID, Parent, UID int // UID is the real one
+	State, Comm      string
+}
+
+// Processes are all that the box's /proc shows.
+func (b *Box) Processes() []Process {
+	dirs, _ := filepath.Glob(b.Path("/proc/[0-9]*"))
+	var all []Process
+	for _, dir := range dirs {
+		f, err := harness.StatusFields(dir + "/status")
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		p := Process{Comm: f["Name"], State: f["State"]}
+		p.PID, _ = strconv.Atoi(f["Pid"])
+		p.Parent, _ = strconv.Atoi(f["PPid"])
+		p.UID, _ = strconv.Atoi(strings.Fields(f["Uid"] + " -")[0])
+		all = append(all, p)
+	}
+	return all
+}

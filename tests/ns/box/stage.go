@@ -1,0 +1,180 @@
+package box
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// stageEnv holds the plan; it marks the test binary that is to become PID 1.
+const stageEnv = "GATEWAY_INIT_TEST_BOX"
+
+// Main runs the tests, or is a box's first process. TestMain must call it.
+func Main(m *testing.M) int {
+	if text := os.Getenv(stageEnv); text != "" {
+		fmt.Fprintf(os.Stderr, "box: %v\n", become(text))
+		return 99
+	}
+	return m.Run()
+}
+
+// plan is what the first process does before it is gateway-init.
+type plan struct {
+	Dir    string            // any directory: the new root is mounted over it
+	Bin    string            // where make put the binaries
+	Image  string            // image/demo
+	Config []byte            // config.json
+	State  map[string]string // files of the gateway's home
+	Mounts []Mount
+	Plant  []Entry
+	NoProc bool
+	Close  []int
+	Nofile uint64
+	Argv   []string
+	Env    []string
+}
+
+// become makes the root file system and executes gateway-init in it.
+func become(text string) error {
+	var p plan
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return err
+	}
+	syscall.Umask(0)
+	for _, step := range []func() error{p.root, p.files, p.enter, p.system, p.plant} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if p.Nofile > 0 {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
+			return fmt.Errorf("cannot set rlimit: %w", err)
+		}
+	}
+	for _, fd := range p.Close {
+		unix.CloseOnExec(fd) // until then it carries our own errors
+	}
+	return fmt.Errorf("cannot execute: %w", syscall.Exec("/usr/local/sbin/gateway-init", p.Argv, p.Env))
+}
+
+// root mounts the tmpfs that becomes /.
+func (p *plan) root() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	if err := unix.Mount("tmpfs", p.Dir, "tmpfs", 0, "mode=0755,size=64m"); err != nil {
+		return fmt.Errorf("cannot mount root: %w", err)
+	}
+	return nil
+}
+
+// files is the demo image: image/init.manifest and image/demo.manifest.
+func (p *plan) files() error {
+	var err error
+	dir := func(name string, mode os.FileMode, uid int) {
+		path := filepath.Join(p.Dir, name)
+		err = errors.Join(err, os.MkdirAll(path, 0o755), os.Chmod(path, mode), os.Chown(path, uid, uid))
+	}
+	program := func(name, from string) {
+		path := filepath.Join(p.Dir, name)
+		err = errors.Join(err, os.WriteFile(path, nil, 0o700),
+			unix.Mount(filepath.Join(p.Bin, from), path, "", unix.MS_BIND, ""))
+	}
+	copied := func(name, from string) {
+		data, readErr := os.ReadFile(filepath.Join(p.Image, from))
+		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(p.Dir, name), data, 0o644))
+	}
+	for _, name := range []string{"/usr/local/sbin", "/usr/local/bin", "/etc/gateway-init", "/run", "/proc", "/dev", "/old"} {
+		dir(name, 0o755, 0)
+	}
+	dir("/tmp", os.ModeSticky|0o777, 0)
+	dir("/sandbox", 0o755, SandboxUID)
+	dir("/var/lib/gateway", 0o700, GatewayUID)
+	program("/usr/local/sbin/gateway-init", "gateway-init")
+	program("/usr/local/bin/gatewayctl", "gatewayctl")
+	program("/usr/local/bin/demogateway", "demogateway")
+	program("/usr/local/bin/demotools", "demotools")
+	copied("/etc/passwd", "passwd")
+	copied("/etc/group", "group")
+	err = errors.Join(err, os.WriteFile(p.Dir+"/etc/gateway-init/config.json", p.Config, 0o644))
+	for name, data := range p.State {
+		path := filepath.Join(p.Dir, "/var/lib/gateway", name)
+		err = errors.Join(err, os.WriteFile(path, []byte(data), 0o644), os.Chown(path, GatewayUID, GatewayUID))
+	}
+	return err
+}
+
+// enter makes it the root, and the former one unreachable.
+func (p *plan) enter() error {
+	if err := unix.PivotRoot(p.Dir, p.Dir+"/old"); err != nil {
+		return fmt.Errorf("cannot change root: %w", err)
+	}
+	return errors.Join(os.Chdir("/"), unix.Unmount("/old", unix.MNT_DETACH), os.Remove("/old"))
+}
+
+// system mounts what an engine mounts, and brings the loopback up.
+func (p *plan) system() error {
+	if !p.NoProc {
+		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			return fmt.Errorf("cannot mount /proc: %w", err)
+		}
+	}
+	for _, m := range append([]Mount{{"/dev", "mode=0755,size=64k", 0}}, p.Mounts...) {
+		if err := errors.Join(os.MkdirAll(m.At, 0o755), unix.Mount("tmpfs", m.At, "tmpfs", m.Flags, m.Data)); err != nil {
+			return fmt.Errorf("cannot mount %s: %w", m.At, err)
+		}
+	}
+	for name, minor := range map[string]uint32{"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9} {
+		if err := unix.Mknod("/dev/"+name, unix.S_IFCHR|0o666, int(unix.Mkdev(1, minor))); err != nil {
+			return fmt.Errorf("cannot make /dev/%s: %w", name, err)
+		}
+	}
+	return loopback()
+}
+
+func loopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	r, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	r.SetUint16(unix.IFF_UP)
+	return os.NewSyscallError("ioctl", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r))
+}
+
+// plant makes what another life, or somebody else, has left.
+func (p *plan) plant() error {
+	for _, e := range p.Plant {
+		err := os.MkdirAll(filepath.Dir(e.Path), 0o755)
+		switch {
+		case err != nil:
+		case e.Link != "":
+			err = os.Symlink(e.Link, e.Path)
+		case e.Hard != "":
+			err = os.Link(e.Hard, e.Path)
+		case e.Type == unix.S_IFDIR:
+			err = unix.Mkdir(e.Path, 0o700)
+		case e.Type == unix.S_IFREG:
+			err = os.WriteFile(e.Path, []byte(e.Data), 0o600)
+		default:
+			err = unix.Mknod(e.Path, e.Type|0o600, int(unix.Mkdev(1, 3)))
+		}
+		if err == nil && e.Link == "" && e.Hard == "" {
+			err = errors.Join(unix.Chmod(e.Path, e.Mode), os.Chown(e.Path, e.UID, e.UID))
+		}
+		if err != nil {
+			return fmt.Errorf("cannot plant %s: %w", e.Path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,4 @@
+// Package faults holds scenarios of hostile neighbours and broken surroundings
+// that need no engine: signals, closed and blocked descriptors, a runtime
+// directory of another life, the end in every state.
+package faults

@@ -1,0 +1,118 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/ns/box"
+)
+
+// stops are the signals that end the container in gateway mode.
+var stops = map[syscall.Signal]bool{unix.SIGTERM: true, unix.SIGINT: true, unix.SIGQUIT: true, unix.SIGHUP: true}
+
+// quiet keeps health checks out of a test that compares before and after.
+var quiet = map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}
+
+// unchanged fails unless the same gateway serves.
+func unchanged(t *testing.T, b *box.Box, before status.Record) {
+	t.Helper()
+	if b.Ended() {
+		t.Fatalf("PID 1 has ended\n%s", b.Log())
+	}
+	after := b.WaitServing(5 * time.Second)
+	if after.Gateway.Process != before.Gateway.Process || after.Crashes != before.Crashes || after.Restarts != before.Restarts {
+		t.Errorf("gateway %+v, crashes %d, restarts %d became %+v, %d, %d", before.Gateway.Process, before.Crashes, before.Restarts,
+			after.Gateway.Process, after.Crashes, after.Restarts)
+	}
+}
+
+// An init that leaves a signal to its language's runtime dies of a stray
+// SIGUSR2; one that lets the agent signal it can be stopped by the agent.
+func TestScenarioF03(t *testing.T) {
+	t.Run("from-the-agent", func(t *testing.T) {
+		b := box.Start(t, box.Options{Config: quiet})
+		before := b.WaitServing(20 * time.Second)
+		gateway := fmt.Sprint(before.Gateway.PID)
+		for _, target := range []string{"1", gateway} {
+			out := b.Tools(box.SandboxUID, "sigall", target)
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if len(lines) != 62 {
+				t.Errorf("sigall %s tried %d signals", target, len(lines))
+			}
+			for _, line := range lines {
+				if !strings.HasSuffix(line, " EPERM") {
+					t.Errorf("signal to pid %s from the agent: %s", target, line)
+				}
+			}
+		}
+		for _, sig := range []string{"KILL", "STOP"} {
+			if r := b.Exec(box.SandboxUID, "demotools", "sigsend", "1", sig); !strings.Contains(r.Stderr, "not permitted") {
+				t.Errorf("SIG%s from the agent: %v", sig, r)
+			}
+		}
+		unchanged(t, b, before)
+	})
+
+	// All but the documented ones in one box: none may add up to anything.
+	t.Run("from-root-others", func(t *testing.T) {
+		b := box.Start(t, box.Options{Config: quiet})
+		before := b.WaitServing(20 * time.Second)
+		for n := syscall.Signal(1); n <= 64; n++ {
+			if stops[n] {
+				continue
+			}
+			// From inside the kernel shields PID 1 from what it has no handler
+			// for, KILL and STOP included; from outside only those two get through.
+			b.Tools(0, "sigsend", "1", fmt.Sprint(int(n)))
+			if n != unix.SIGKILL && n != unix.SIGSTOP {
+				b.Signal(n)
+			}
+			if b.Ended() {
+				t.Fatalf("signal %d ended PID 1", n)
+			}
+		}
+		unchanged(t, b, before)
+	})
+
+	for sig := range stops {
+		t.Run("from-root-"+unix.SignalName(sig), func(t *testing.T) {
+			b := box.Start(t, box.Options{Config: quiet, Command: []string{"/usr/local/bin/demotools", "sleep", "1000"}})
+			b.WaitServing(20 * time.Second)
+			b.WaitRecord(5*time.Second, "the command", func(r status.Record) error {
+				if r.Command == nil || r.Command.PID == 0 {
+					return fmt.Errorf("command is %+v", r.Command)
+				}
+				return nil
+			})
+			b.Signal(sig)
+			// The command ends with 143 on the TERM that it is sent; INT, QUIT and
+			// HUP are its own only on a terminal.
+			if s := b.Wait(9 * time.Second); s.ExitStatus() != 143 {
+				t.Errorf("ended with %v %d", s.Exited(), s.ExitStatus())
+			}
+		})
+	}
+
+	t.Run("burst", func(t *testing.T) {
+		b := box.Start(t, box.Options{Config: quiet})
+		before := b.WaitServing(20 * time.Second)
+		for _, sig := range []string{"CHLD", "USR1", "WINCH", "50", "40"} {
+			b.Tools(0, "sigsend", "1", sig, "4000")
+		}
+		unchanged(t, b, before)
+		b.MustCtl("restart")
+		if r := b.WaitServing(10 * time.Second); r.Gateway.Process == before.Gateway.Process {
+			t.Error("restart after the burst kept the gateway")
+		}
+		b.Signal(unix.SIGTERM)
+		if s := b.Wait(9 * time.Second); s.ExitStatus() != 0 {
+			t.Errorf("ended with %d", s.ExitStatus())
+		}
+	})
+}
