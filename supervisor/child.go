@@ -17,6 +17,7 @@ type child struct {
 	reported bool  // the stage has answered
 	err      error // its answer; nil: the target was executed
 	exit     *sys.Exit
+	over     bool // done was called
 	asked    bool // we told it to end
 
 	up   func(*child) // once, when the target was executed; may be nil
@@ -48,6 +49,10 @@ func (s *Supervisor) start(l launch.Child, c *child) error {
 // signalled.
 func (c *child) alive() bool { return c != nil && c.exit == nil }
 
+// pending tells whether done is still to come. A child can be reaped before its
+// stage's answer is read: it is not alive then, and not over.
+func (c *child) pending() bool { return c != nil && !c.over }
+
 // pid is c's pid, or 0.
 func (c *child) pid() int {
 	if c == nil {
@@ -62,8 +67,14 @@ func (s *Supervisor) answered(a answer) {
 	if a.err == nil && a.c.up != nil {
 		a.c.up(a.c)
 	}
-	if a.c.exit != nil {
-		a.c.done(a.c)
+	a.c.end()
+}
+
+// end calls done when both have come: the exit and the stage's answer.
+func (c *child) end() {
+	if c.exit != nil && c.reported && !c.over {
+		c.over = true
+		c.done(c)
 	}
 }
 
@@ -96,9 +107,7 @@ func (s *Supervisor) reap() (more bool) {
 		delete(s.children, pid)
 		c.exit = &exit
 		c.proc.Close()
-		if c.reported {
-			c.done(c)
-		}
+		c.end()
 	}
 	return true
 }

@@ -75,7 +75,7 @@ func (s *Supervisor) startSidecars() {
 	var next time.Time
 	for _, c := range s.sidecars {
 		switch {
-		case !c.wanted || c.child.alive():
+		case !c.wanted || c.child.pending():
 		case c.due.After(now):
 			if next.IsZero() || c.due.Before(next) {
 				next = c.due

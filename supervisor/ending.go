@@ -60,7 +60,7 @@ func (s *Supervisor) endAgain() {
 	if s.over {
 		return
 	}
-	if s.phase == Ended && !s.command.alive() && !s.othersAlive() {
+	if s.phase == Ended && !s.command.pending() && !s.othersAlive() {
 		s.finished()
 		return
 	}

@@ -114,12 +114,18 @@ func (s *Supervisor) startFailed(reason control.Reason, err error, plain bool) {
 
 // gatewayUp: the stage has executed the gateway.
 func (s *Supervisor) gatewayUp(c *child) {
+	if c != s.gateway {
+		return
+	}
 	s.launched, s.dirty = true, true
 	s.post(Launched)
 }
 
 // gatewayDone: the gateway, or its stage, has ended.
 func (s *Supervisor) gatewayDone(c *child) {
+	if c != s.gateway { // its answer was late: another has its place already
+		return
+	}
 	s.cancelRun()
 	code := c.exit.Code()
 	served := !s.proven.IsZero()
