@@ -1,0 +1,171 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// A gateway that was stopped, or that had crashed too often, needed a rebuild
+// of the sandbox to come back.
+func TestScenarioL05(t *testing.T) {
+	for _, verb := range []string{"start", "restart", "recover"} {
+		t.Run("stopped-"+verb, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{})
+			old := c.WaitServing(serveBy)
+			before := life(c)
+			c.MustCtl("stop")
+			stopped := c.Status()
+			if stopped.State != status.Stopped || stopped.Goal != status.GoalStop || stopped.Gateway.PID != 0 {
+				t.Errorf("after stop: %s, %s, pid %d", stopped.State, stopped.Goal, stopped.Gateway.PID)
+			}
+			want(t, verb, c.Ctl(verb), 0, "started: pid", "proven")
+			now := c.WaitServing(0)
+			proven(t, now)
+			if now.Gateway.Process == old.Gateway.Process || now.Crashes != 0 {
+				t.Errorf("gateway %+v, was %+v, %d crashes", now.Gateway, old.Gateway, now.Crashes)
+			}
+			sameLife(t, c, before)
+		})
+	}
+	for _, verb := range []string{"start", "restart", "recover"} {
+		t.Run("backoff-"+verb, func(t *testing.T) {
+			t.Parallel()
+			c := inBackoff(t, object{"start_exit": 9})
+			before := life(c)
+			c.SetMisbehave(nil)
+			want(t, verb, c.Ctl(verb), 0, "proven")
+			c.WaitServing(0)
+			sameLife(t, c, before)
+		})
+	}
+}
+
+// inBackoff is a container whose gateway fails at the start and waits for an
+// hour then.
+func inBackoff(t *testing.T, m object) *harness.Container {
+	t.Helper()
+	c := harness.Start(t, harness.Options{Misbehave: m, Config: gatewayConfig(object{
+		"restart": object{"backoff_min": never, "backoff_max": never},
+	})})
+	r := c.WaitState(status.Backoff, serveBy)
+	if r.Backoff == nil || time.Duration(r.Backoff.DelayMS)*time.Millisecond != time.Hour {
+		t.Fatalf("backoff %+v", r.Backoff)
+	}
+	return c
+}
+
+// Someone whose gateway crashed in a loop had to wait for the end of a
+// quarantine, although the cause was mended long ago.
+func TestRecoverServesACrashLoop(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Misbehave: object{"start_exit": 9}, Config: gatewayConfig(object{
+		"restart": object{"backoff_min": "50ms", "backoff_max": never},
+	})})
+	before := life(c)
+	loop := c.WaitStatus(serveBy, "five crashes in a row", func(v harness.View) error {
+		if v.Record.Crashes < 5 || v.Record.State != status.Backoff {
+			return fmt.Errorf("%d crashes, %s", v.Record.Crashes, v.Record.State)
+		}
+		return nil
+	})
+	if loop.Backoff.Streak != loop.Crashes || loop.Reason != "exited" || loop.LastExit.Code != 9 {
+		t.Errorf("streak %d, %d crashes, reason %q, last exit %+v", loop.Backoff.Streak, loop.Crashes, loop.Reason, loop.LastExit)
+	}
+	// Still broken: a definite answer, and no end of trying.
+	want(t, "recover of a broken gateway", c.Ctl("recover"), 1, "exited")
+	if r := c.Status(); r.Goal != status.GoalRun || r.Backoff == nil {
+		t.Errorf("after it: %s, goal %s, backoff %+v", r.State, r.Goal, r.Backoff)
+	}
+	c.SetMisbehave(nil)
+	want(t, "recover", c.Ctl("recover"), 0, "started: pid", "proven")
+	now := c.WaitServing(0)
+	proven(t, now)
+	// It serves: recover has nothing to do.
+	want(t, "recover again", c.Ctl("recover"), 0, fmt.Sprintf("already running: pid %d", now.Gateway.PID))
+	if again := c.Status(); again.Gateway.Process != now.Gateway.Process {
+		t.Errorf("recover replaced a gateway that serves: %+v, was %+v", again.Gateway, now.Gateway)
+	}
+	sameLife(t, c, before)
+}
+
+// The delay that is shown is the delay that is kept: each crash in a row waits
+// twice as long as the one before, up to backoff_max.
+func TestBackoffGrows(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Misbehave: object{"start_exit": 9}, Config: gatewayConfig(object{
+		"restart": object{"backoff_min": "100ms", "backoff_max": "400ms"},
+	})})
+	harness.Eventually(t, serveBy, "six starts", func() error {
+		if n := len(events(t, c, "gateway-started")); n < 6 {
+			return fmt.Errorf("%d starts", n)
+		}
+		return nil
+	})
+	delays := []time.Duration{100, 200, 400, 400, 400}
+	waits := events(t, c, "backoff", "gateway-started")
+	for i, delay := range delays {
+		wait, next := waits[2*i+1], waits[2*i+2]
+		if wait.Event != "backoff" || wait.Delay != (delay*time.Millisecond).String() || !wait.Charged {
+			t.Errorf("backoff %d: %+v, want %v ms", i+1, wait, int(delay))
+		}
+		// The engine stamps lines when it reads them: allow for that.
+		if pause := next.At.Sub(wait.At); pause < delay*time.Millisecond-50*time.Millisecond {
+			t.Errorf("backoff %d: %v until %s, want %v ms", i+1, pause, next.Event, int(delay))
+		}
+	}
+}
+
+// Restarts that an operator asked for were counted as crashes, and the tenth
+// put the gateway under quarantine.
+func TestScenarioL06(t *testing.T) {
+	for name, m := range map[string]object{
+		"good":                {},
+		"exits-1-when-asked":  {"exit_code": 1},
+		"killed-when-asked":   {"ignore_term": true},
+		"old-one-hands-over":  {"helper": true, "hold_stdout": true},
+		"slow-to-get-serving": {"listen_after": "200ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const restarts = 10
+			c := harness.Start(t, harness.Options{Misbehave: m, Config: gatewayConfig(object{"stop": object{"grace": "200ms"}})})
+			old := c.WaitServing(serveBy)
+			begin := time.Now()
+			for range restarts {
+				c.MustCtl("restart")
+			}
+			if d := time.Since(begin); d > time.Minute {
+				t.Errorf("%d restarts took %v: more than a minute proves nothing here", restarts, d)
+			}
+			now := c.WaitServing(0)
+			proven(t, now)
+			if now.Restarts != restarts || now.Crashes != 0 || now.Backoff != nil {
+				t.Errorf("%d restarts, %d crashes, backoff %+v", now.Restarts, now.Crashes, now.Backoff)
+			}
+			if now.Gateway.Process == old.Gateway.Process {
+				t.Error("it is the first gateway still")
+			}
+			if b := events(t, c, "backoff"); len(b) != 0 {
+				t.Errorf("backoff after a requested restart: %+v", b)
+			}
+			// The streak is untouched too: one crash now is the first.
+			signal(c, now.Gateway.PID, "KILL")
+			harness.Eventually(t, serveBy, "the crash in the log", func() error {
+				b := events(t, c, "backoff")
+				if len(b) == 0 {
+					return errors.New("no backoff")
+				}
+				if b[0].Delay != "200ms" || !b[0].Charged {
+					t.Errorf("the first crash waits %+v", b[0])
+				}
+				return nil
+			})
+		})
+	}
+}
