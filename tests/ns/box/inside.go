@@ -77,17 +77,23 @@ func enter(pid int) error {
 }
 
 // Start starts a command in the box and leaves it running until the test ends.
-func (b *Box) Start(uid int, args ...string) *exec.Cmd {
+// Once it has ended it is reaped at once, as an engine's shim does: a zombie
+// would keep PID 1 from ending.
+func (b *Box) Start(uid int, args ...string) {
 	b.t.Helper()
 	cmd := b.command(context.Background(), uid, args)
 	if err := b.start(cmd); err != nil {
 		b.t.Fatalf("cannot start %v: %v", args, err)
 	}
+	reaped := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(reaped)
+	}()
 	b.t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-reaped
 	})
-	return cmd
 }
 
 // Ctl runs gatewayctl as root.
@@ -210,4 +216,20 @@ func (b *Box) Processes() []Process {
 		all = append(all, p)
 	}
 	return all
+}
+
+// Catches tells whether a process of the box has a handler for sig.
+func (b *Box) Catches(pid int, sig syscall.Signal) bool { return b.signalSet(pid, "SigCgt", sig) }
+
+// Ignores tells whether it ignores sig.
+func (b *Box) Ignores(pid int, sig syscall.Signal) bool { return b.signalSet(pid, "SigIgn", sig) }
+
+func (b *Box) signalSet(pid int, field string, sig syscall.Signal) bool {
+	path := b.Path(fmt.Sprintf("/proc/%d/status", pid))
+	if pid == 1 { // known on the host, also before the box has a /proc
+		path = fmt.Sprintf("/proc/%d/status", b.PID)
+	}
+	f, err := harness.StatusFields(path)
+	mask, parseErr := strconv.ParseUint(f[field], 16, 64)
+	return err == nil && parseErr == nil && mask&(1<<(sig-1)) != 0
 }
