@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -31,6 +32,7 @@ type startError struct {
 // gone; Swept follows.
 func (s *Supervisor) sweep() {
 	s.cancelRun() // the worker has the gateway's UID
+	s.sweptSidecars()
 	s.swept, s.look = time.Now(), sweepPause
 	s.startErr, s.launched, s.late, s.proven = nil, false, false, time.Time{}
 	s.sweepAgain()
@@ -104,6 +106,17 @@ func (s *Supervisor) portTaken() []status.Listener {
 		return nil
 	}
 	return listeners(ls)
+}
+
+// leftListening names who holds the port although the gateway has just ended:
+// mostly a process that it handed its listener to. The next sweep ends that.
+func (s *Supervisor) leftListening() string {
+	s.rec.Proof.Foreign = s.portTaken()
+	if len(s.rec.Proof.Foreign) == 0 {
+		return ""
+	}
+	l := s.rec.Proof.Foreign[0]
+	return "; " + l.Addr + " is still held by uid " + strconv.FormatUint(uint64(l.UID), 10)
 }
 
 // startFailed ends a start that has no process.
@@ -236,7 +249,7 @@ func (s *Supervisor) wait() {
 			e.served = time.Since(s.proven)
 		}
 		delay, charged = s.backoff.charge(e)
-		detail = "the gateway ended with exit code " + itoa(e.code)
+		detail = "the gateway ended with exit code " + itoa(e.code) + s.leftListening()
 	}
 	if charged {
 		s.rec.Crashes++
@@ -250,7 +263,7 @@ func (s *Supervisor) wait() {
 	s.failStart(reason)
 	s.timers.arm(retryTimer, delay)
 	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
-	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Stringer("delay", delay).
+	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Str("detail", detail).Stringer("delay", delay).
 		Bool("charged", charged).Int("streak", s.backoff.streak).Msg("")
 }
 
@@ -260,6 +273,7 @@ func (s *Supervisor) settle() {
 	s.proven, s.late = now, false
 	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
 	s.served()
+	s.trim = true
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.log.Info().Str("event", evProven).Int("pid", s.gateway.pid()).Stringer("after", now.Sub(s.gateway.started)).Msg("")
 	s.beginCommand()
