@@ -1,0 +1,141 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+const listenAddr = "127.0.0.1:18789"
+
+// A gateway replaced itself by a detached process that held the port; every new
+// one ended with EADDRINUSE, and nothing said who was in the way.
+func TestScenarioL07(t *testing.T) {
+	t.Run("detached-from-a-serving-gateway", detachedOnce)
+	t.Run("detaches-at-every-start", detachedAlways)
+	for user, uid := range map[string]uint32{"sandbox": harness.SandboxUID, "root": 0} {
+		t.Run("port-taken-by-"+user, func(t *testing.T) { portTaken(t, user, uid) })
+	}
+}
+
+// detachedOnce: what the old gateway left is named, ended, and a child of ours
+// serves again.
+func detachedOnce(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: gatewayConfig(object{"restart": object{"backoff_min": "3s"}})})
+	old := c.WaitServing(serveBy)
+	c.Misbehave(object{"detach": true})
+	waiting := c.WaitState(status.Backoff, serveBy)
+	if waiting.Reason != "exited" || !strings.Contains(waiting.Detail, "uid 9001") || !strings.Contains(waiting.Detail, listenAddr) {
+		t.Errorf("the owner of the port is not named: %s: %s", waiting.Reason, waiting.Detail)
+	}
+	if f := waiting.Proof.Foreign; len(f) != 1 || f[0].Addr != listenAddr || f[0].UID != harness.GatewayUID {
+		t.Errorf("sockets in the way: %+v", f)
+	}
+	now := c.WaitNewGateway(old.Gateway.Process, serveBy)
+	proven(t, now)
+	if e := now.LastExit; e == nil || e.Code != 0 || e.Charged || now.Crashes != 0 || len(now.Proof.Foreign) != 0 {
+		t.Errorf("last exit %+v, %d crashes, in the way: %+v", e, now.Crashes, now.Proof.Foreign)
+	}
+	onlyGateway(t, c, now)
+}
+
+// detachedAlways: as often as it does that, the port is free for the next one,
+// and status has a reason at any moment.
+func detachedAlways(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Misbehave: object{"detach": true}, Config: gatewayConfig(object{
+		"restart": object{"backoff_min": "100ms", "backoff_max": "500ms"},
+	})})
+	c.WaitStatus(serveBy, "five gateways that ended", func(v harness.View) error {
+		if !v.Serving && (v.Reason == "" || v.Detail == "") {
+			t.Errorf("not serving, and no reason: %+v", v)
+		}
+		if n := len(events(t, c, "gateway-exited")); n < 5 {
+			return fmt.Errorf("%d have ended", n)
+		}
+		return nil
+	})
+	if strings.Contains(c.Logs(), "address already in use") {
+		t.Error("a gateway was started while the port was held")
+	}
+	for _, e := range events(t, c, "gateway-exited") {
+		if e.Code != 0 {
+			t.Errorf("a gateway did not get as far as handing over: %+v", e)
+		}
+	}
+	c.SetMisbehave(nil)
+	want(t, "recover", c.Ctl("recover"), 0, "proven")
+	onlyGateway(t, c, c.WaitServing(serveBy))
+}
+
+// onlyGateway fails if another process of the gateway's user is there. Workers
+// come and go.
+func onlyGateway(t *testing.T, c *harness.Container, r status.Record) {
+	t.Helper()
+	harness.Eventually(t, 5*time.Second, "the gateway alone", func() error {
+		for _, p := range c.Processes() {
+			if p.UID == harness.GatewayUID && p.PID != r.Gateway.PID {
+				return fmt.Errorf("another process of the gateway's user: %+v", p)
+			}
+		}
+		return nil
+	})
+}
+
+// portTaken: somebody else took the port while the gateway was down. No start
+// is wasted on it, and the gateway serves as soon as the port is free.
+func portTaken(t *testing.T, user string, uid uint32) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(serveBy)
+	c.MustCtl("stop")
+	c.ExecDetached(user, "demotools", "hold-port", listenAddr)
+	holder := 0
+	harness.Eventually(t, 5*time.Second, "the port to be taken", func() error {
+		if r := c.Exec("sandbox", "demotools", "connect", listenAddr); r.Code != 0 {
+			return errors.New(r.Stderr)
+		}
+		return nil
+	})
+	for _, p := range c.Processes() {
+		if p.UID == int(uid) && p.Comm == "demotools" {
+			holder = p.PID
+		}
+	}
+	starts := len(events(t, c, "gateway-started"))
+	for _, verb := range []string{"start", "recover", "restart"} {
+		want(t, verb, c.Ctl(verb), 4, "listener-foreign")
+	}
+	v := c.View()
+	if r := v.Record; v.Serving || v.Reason != "listener-foreign" || r.State != status.Backoff || r.Crashes != 0 {
+		t.Errorf("%s: %s, %s, %d crashes", v.Reason, v.Detail, r.State, r.Crashes)
+	}
+	if f := v.Record.Proof.Foreign; len(f) != 1 || f[0].Addr != listenAddr || f[0].UID != uid {
+		t.Errorf("sockets in the way: %+v", f)
+	}
+	want(t, "status", c.Ctl("status"), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
+	want(t, "health", c.Ctl("health"), 4, "listener-foreign")
+	// It tries by itself, without launching anything and without being charged.
+	tries := len(events(t, c, "start-failed"))
+	harness.Eventually(t, serveBy, "two more tries", func() error {
+		if n := len(events(t, c, "start-failed")); n < tries+2 {
+			return fmt.Errorf("%d tries, had %d", n, tries)
+		}
+		return nil
+	})
+	if n := len(events(t, c, "gateway-started")); n != starts {
+		t.Errorf("%d gateways were launched into a port that was taken", n-starts)
+	}
+	signal(c, holder, "KILL")
+	now := c.WaitServing(serveBy)
+	proven(t, now)
+	if now.Crashes != 0 || len(now.Proof.Foreign) != 0 {
+		t.Errorf("%d crashes, in the way: %+v", now.Crashes, now.Proof.Foreign)
+	}
+}
