@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"gatewayinit/internal/boot"
@@ -23,6 +24,7 @@ func run(args, env []string) int {
 	}
 	signals := boot.Subscribe() // before anything that can fail or take time
 	debug.SetGCPercent(gcPercent)
+	runtime.GOMAXPROCS(1)       // one loop; on a host with 64 CPUs no more threads and caches than here
 	debug.SetTraceback("none") // a crash must not print what is in memory
 	os.Clearenv()
 	return boot.Run(args, env, signals)

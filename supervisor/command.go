@@ -111,14 +111,18 @@ func (s *Supervisor) startSidecar(c *sidecar) {
 
 func (s *Supervisor) sidecarDone(c *sidecar) {
 	code := c.child.exit.Code()
-	e := ended{code: code, proven: c.child.err == nil, served: time.Since(c.child.started)}
-	delay, _ := c.backoff.charge(e)
+	delay := c.backoff.min
+	if !c.child.asked { // what we end is no failure of its own
+		e := ended{code: code, proven: c.child.err == nil, served: time.Since(c.child.started)}
+		delay, _ = c.backoff.charge(e)
+	}
 	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+itoa(code)
 	if c.child.err != nil {
 		c.rec.State, c.rec.Detail = "failed", c.child.err.Error()
 	}
 	s.log.Info().Str("event", evSidecarExited).Str("origin", c.cfg.Name).Int("pid", c.child.pid()).
 		Int("code", code).Str("detail", c.rec.Detail).Msg("")
+	asked := c.child.asked
 	c.child, s.dirty = nil, true
 	if c.cfg.Restart == "never" || c.cfg.Restart == "on-failure" && code == 0 {
 		c.wanted = false
@@ -130,6 +134,17 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 		}
 		c.due = time.Now().Add(delay)
 		s.startSidecars()
+	} else if asked {
+		c.due = time.Time{} // it comes back with the gateway
+	}
+}
+
+// sweptSidecars: the sweep is about to end those that have the gateway's UID.
+func (s *Supervisor) sweptSidecars() {
+	for _, c := range s.sidecars {
+		if c.child.alive() && c.launch.UID == s.c.Gateway.UID {
+			c.child.asked = true
+		}
 	}
 }
 

@@ -277,6 +277,7 @@ func (s *Supervisor) checkHealth() {
 }
 
 func (s *Supervisor) healthChecked(r result) {
+	s.trim = true
 	s.noteHealth(r)
 	if s.rec.Health.Failures >= healthLimit {
 		s.giveUp("health checks failed")

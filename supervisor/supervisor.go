@@ -10,6 +10,7 @@ import (
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
 )
 
@@ -101,6 +102,7 @@ type Supervisor struct {
 
 	rec   status.Record
 	dirty bool
+	trim  bool // work is over for now: give back the memory that it took
 }
 
 // New returns a supervisor that has started nothing.
@@ -139,6 +141,10 @@ func (s *Supervisor) Run() (code int, err error) {
 			return s.code, s.bootError()
 		}
 		s.publish()
+		if s.trim {
+			s.trim = false
+			sys.Trim()
+		}
 		s.turn()
 	}
 }

@@ -37,7 +37,7 @@ const (
 )
 
 // warmThreads is how many threads exist before anything untrusted runs.
-const warmThreads = 24
+const warmThreads = 8
 
 // flushBound is how long the end waits for the log.
 const flushBound = 500 * time.Millisecond
