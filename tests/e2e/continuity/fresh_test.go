@@ -1,0 +1,57 @@
+package continuity
+
+import (
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// L16: a restart right after the container's start failed, because the
+// supervisor was not there yet (#8726). The engine's "run" returns while PID 1
+// is still the runtime's.
+func TestScenarioL16(t *testing.T) {
+	t.Parallel()
+	slow := map[string]any{"listen_after": "1s"}
+	for name, try := range map[string]struct {
+		times     int
+		misbehave map[string]any
+		verbs     [][]string
+	}{
+		"restart":              {12, nil, [][]string{{"restart"}}},
+		"restart-slow-gateway": {3, slow, [][]string{{"restart"}}},
+		"rotate":               {3, nil, [][]string{{"restart", "--rotate-token"}}},
+		"recover":              {3, nil, [][]string{{"recover"}}},
+		"start":                {3, slow, [][]string{{"start"}}},
+		"wait":                 {3, nil, [][]string{{"wait"}}},
+		"stop-then-start":      {3, nil, [][]string{{"stop"}, {"start"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range try.times {
+				c := harness.Start(t, harness.Options{Misbehave: try.misbehave})
+				for _, verb := range try.verbs {
+					if r := wait(t, async(c, verb...), 2*time.Minute); r.Code != 0 {
+						t.Fatalf("gatewayctl %v in a container that has just started: %v", verb, r)
+					}
+				}
+				// What succeeded was proven: no further wait.
+				if v := c.View(); !v.Serving {
+					t.Fatalf("not serving after %v: %s: %s", try.verbs, v.Reason, v.Detail)
+				}
+			}
+		})
+	}
+}
+
+// A container that is starting for the second time has its first life's clock
+// and files behind it; the request waits just the same.
+func TestScenarioL16AfterStart(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(boot)
+	for range 5 {
+		c.Restart()
+		restarted(t, wait(t, async(c, "restart"), 2*time.Minute))
+	}
+}
