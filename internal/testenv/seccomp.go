@@ -1,0 +1,33 @@
+package testenv
+
+import (
+	"os"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Refuse makes the kernel answer errno to system calls of this process from now
+// on, as an old kernel (ENOSYS) or an engine's seccomp profile (EPERM) would.
+// It cannot be undone: only in a process of its own (Inside).
+func Refuse(t *testing.T, errno unix.Errno, calls ...uint32) {
+	t.Helper()
+	if os.Getenv(insideEnv) == "" {
+		t.Fatal("Refuse would outlive this test: call it Inside")
+	}
+	const nr = 0 // offset of the number in struct seccomp_data
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: nr}}
+	for _, c := range calls {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: c, Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&prog)))
+	if e != 0 {
+		t.Fatalf("cannot install a seccomp filter: %v", e)
+	}
+}

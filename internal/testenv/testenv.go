@@ -1,0 +1,100 @@
+// Package testenv gives tests a real kernel in a state of their choice: a tmpfs
+// of a few pages, namespaces of their own, a system call that is refused. It is
+// for tests only; nothing that is shipped imports it.
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Users that no machine has; tests may run processes and own files as them.
+const (
+	Gateway  = 54321
+	Stranger = 54322
+)
+
+// Root skips a test that needs root. CI runs as root, where a skip is a failure.
+func Root(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+// Must ends the test if err is not nil.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deadline bounds every wait; it is far beyond what a loaded machine needs.
+const deadline = 20 * time.Second
+
+// Eventually waits until ok says yes.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(deadline); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still not: %s", what)
+		}
+	}
+}
+
+// Dir opens a directory for reading; the test closes it.
+func Dir(t testing.TB, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	Must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Tmpfs mounts a fresh tmpfs with options such as "size=4k" or "mode=0711"
+// where no path leads to: it is seen through the returned directory only, and
+// gone when that is closed (fsmount(2), Linux 5.2).
+func Tmpfs(t testing.TB, options ...string) *os.File {
+	t.Helper()
+	Root(t)
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	Must(t, err)
+	defer unix.Close(fs)
+	for _, o := range options {
+		key, value, _ := strings.Cut(o, "=")
+		Must(t, unix.FsconfigSetString(fs, key, value))
+	}
+	Must(t, unix.FsconfigCreate(fs))
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	Must(t, err)
+	defer unix.Close(mount)
+	dir, err := unix.Openat(mount, ".", unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	Must(t, err)
+	f := os.NewFile(uintptr(dir), "tmpfs")
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Path is a path to name in dir that works while dir is open.
+func Path(dir *os.File, name string) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
+}
+
+// Status is a process's or thread's status file (proc_pid_status(5)) as fields.
+func Status(t testing.TB, path string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	Must(t, err)
+	fields := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(line, ":")
+		fields[key] = strings.Join(strings.Fields(value), " ")
+	}
+	return fields
+}
