@@ -1,0 +1,236 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+// Both ways to ask; the second is what gVisor and old seccomp profiles force.
+var ways = map[string]struct {
+	list  func(port uint16) ([]Listener, error)
+	owner func(local, remote netip.AddrPort) (uint32, error)
+}{
+	"sock-diag": {
+		func(port uint16) ([]Listener, error) {
+			return listenersFrom(port, dumpListeners)
+		},
+		Owner,
+	},
+	"proc-net-tcp": {
+		func(port uint16) ([]Listener, error) {
+			return listenersFrom(port, func(uint16) ([]socket, error) { return nil, unix.EPERM })
+		},
+		func(local, remote netip.AddrPort) (uint32, error) {
+			return ownerFrom(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.ENOSYS })
+		},
+	},
+}
+
+// A listener that is overlooked lets the agent answer in the gateway's place.
+func TestListeners(t *testing.T) {
+	for name, c := range map[string]struct {
+		network, host string
+		uid           uint32
+		want          string // its address, without port
+	}{
+		"v4-loopback":      {"tcp4", "127.0.0.1:0", me, "127.0.0.1"},
+		"v4-other-address": {"tcp4", "127.0.0.9:0", me, "127.0.0.9"},
+		"v4-any":           {"tcp4", "0.0.0.0:0", me, "0.0.0.0"},
+		"v6-loopback":      {"tcp6", "[::1]:0", me, "::1"},
+		"v6-only":          {"tcp6", "[::]:0", me, "::"}, // Go sets IPV6_V6ONLY for tcp6
+		"dual-stack":       {"tcp", "[::]:0", me, "::"},
+		"v4-stranger":      {"tcp4", "127.0.0.1:0", stranger, "127.0.0.1"},
+		"v6-stranger":      {"tcp6", "[::1]:0", stranger, "::1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, c.network, c.host, c.uid, nil)
+			for way, ask := range ways {
+				ls, err := ask.list(s.port())
+				check(t, err)
+				want := netip.AddrPortFrom(netip.MustParseAddr(c.want), s.port())
+				if len(ls) != 1 || ls[0].Addr != want || ls[0].UID != c.uid || ls[0].Inode == 0 {
+					t.Errorf("%s: got %+v, want one at %v of uid %d", way, ls, want, c.uid)
+				}
+			}
+		})
+	}
+}
+
+// The agent may bind the other family's address beside a healthy gateway: both
+// must be seen, or the proof would be made with half of the truth.
+func TestListenersBeside(t *testing.T) {
+	ours := serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	serve(t, "tcp6", "[::1]:"+itoa(int(ours.port())), stranger, nil)
+	serve(t, "tcp4", "127.0.0.2:"+itoa(int(ours.port())), stranger, nil)
+	for way, ask := range ways {
+		ls, err := ask.list(ours.port())
+		check(t, err)
+		if o, foreign := Judge(ls, me); o != Foreign || len(foreign) != 2 || len(ls) != 3 {
+			t.Errorf("%s: judged %d, foreign %+v", way, o, foreign)
+		}
+	}
+}
+
+// Connections, and listeners on other ports, are no listeners on this one.
+func TestListenersOnlyListening(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
+	c, err := net.Dial("tcp4", s.addr.String())
+	check(t, err)
+	defer c.Close()
+	check(t, s.l.Close())
+	serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	for way, ask := range ways {
+		ls, err := ask.list(s.port())
+		check(t, err)
+		if o, _ := Judge(ls, me); len(ls) != 0 || o != Missing {
+			t.Errorf("%s: got %+v, judged %d", way, ls, o)
+		}
+	}
+}
+
+// A uid that is wrong in either family hands the token to a stranger.
+func TestOwner(t *testing.T) {
+	for name, c := range map[string]struct {
+		network, host, dial string
+		uid                 uint32
+	}{
+		"v4":               {"tcp4", "127.0.0.1:0", "127.0.0.1", me},
+		"v6":               {"tcp6", "[::1]:0", "::1", me},
+		"dual-stack-by-v4": {"tcp", "[::]:0", "127.0.0.1", me},
+		"dual-stack-by-v6": {"tcp", "[::]:0", "::1", me},
+		"v4-stranger":      {"tcp4", "127.0.0.1:0", "127.0.0.1", stranger},
+		"v6-stranger":      {"tcp6", "[::1]:0", "::1", stranger},
+		"dual-stranger":    {"tcp", "[::]:0", "127.0.0.1", stranger},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, c.network, c.host, c.uid, good)
+			server := netip.AddrPortFrom(netip.MustParseAddr(c.dial), s.port())
+			conn, local := dial(t, server)
+			defer conn.Close()
+			waitFor(t, func() bool { return s.accepted() == 1 })
+			for way, ask := range ways {
+				uid, err := ask.owner(server, local)
+				if err != nil || uid != c.uid {
+					t.Errorf("%s: uid %d, %v; want %d", way, uid, err, c.uid)
+				}
+			}
+		})
+	}
+}
+
+// A connection that waits in the backlog belongs to nobody yet: its uid reads
+// as root's in one kernel and as the listener's in the next.
+func TestOwnerUnaccepted(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	conn, local := dial(t, s.addr)
+	defer conn.Close()
+	for way, ask := range ways {
+		if uid, err := ask.owner(s.addr, local); !errors.Is(err, ErrUnproven) || !errors.Is(err, errUnheld) {
+			t.Errorf("%s: uid %d, %v", way, uid, err)
+		}
+	}
+}
+
+// A connection that its server has closed is nobody's, whoever listens there.
+func TestOwnerClosed(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, func(*client, int) {})
+	conn, local := dial(t, s.addr)
+	defer conn.Close()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err != nil {
+		t.Fatalf("read %d, %v; want the end", n, err)
+	}
+	for way, ask := range ways {
+		if uid, err := ask.owner(s.addr, local); !errors.Is(err, errUnheld) {
+			t.Errorf("%s: uid %d, %v", way, uid, err)
+		}
+	}
+}
+
+// A refusal of netlink leads to /proc; any other failure is unproven, never an
+// empty list.
+func TestListenersFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		fall bool
+	}{
+		"eperm":           {unix.EPERM, true},
+		"no-such-family":  {unix.EAFNOSUPPORT, true},
+		"no-protocol":     {unix.EPROTONOSUPPORT, true},
+		"no-tcp-diag":     {unix.ENOENT, true},
+		"interrupted":     {errDump, false},
+		"garbage":         {errDiag, false},
+		"out-of-memory":   {unix.ENOBUFS, false},
+		"nothing-to-read": {unix.EAGAIN, false},
+		"too-many-files":  {unix.EMFILE, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
+			ls, err := listenersFrom(s.port(), func(uint16) ([]socket, error) { return nil, c.err })
+			if c.fall && (err != nil || len(ls) != 1) {
+				t.Errorf("got %+v, %v; want the listener", ls, err)
+			}
+			if !c.fall && (!errors.Is(err, ErrUnproven) || ls != nil) {
+				t.Errorf("got %+v, %v; want unproven", ls, err)
+			}
+			_, err = ownerFrom(s.addr, s.addr, func(_, _ netip.AddrPort) ([]socket, error) { return nil, c.err })
+			if !errors.Is(err, ErrUnproven) || errors.Is(err, errUnheld) != c.fall {
+				t.Errorf("owner: %v", err)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	ours, theirs := Listener{UID: 7, Inode: 1}, Listener{UID: 8, Inode: 2}
+	for name, c := range map[string]struct {
+		ls      []Listener
+		want    Ownership
+		foreign int
+	}{
+		"nobody":         {nil, Missing, 0},
+		"ours":           {[]Listener{ours, ours}, Ours, 0},
+		"theirs":         {[]Listener{theirs}, Foreign, 1},
+		"ours-first":     {[]Listener{ours, theirs}, Foreign, 1},
+		"theirs-first":   {[]Listener{theirs, theirs, ours}, Foreign, 2},
+		"root-is-nobody": {[]Listener{{UID: 0}}, Foreign, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o, foreign := Judge(c.ls, 7); o != c.want || len(foreign) != c.foreign {
+				t.Errorf("got %d with %d foreign; want %d with %d", o, len(foreign), c.want, c.foreign)
+			}
+		})
+	}
+}
+
+func dial(t *testing.T, to netip.AddrPort) (*sys.Conn, netip.AddrPort) {
+	t.Helper()
+	c, err := sys.DialTCP(to, time.Now().Add(bound))
+	check(t, err)
+	local, err := c.LocalAddr()
+	check(t, err)
+	return c, local
+}
+
+// waitFor waits until ok.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("it never happened")
+		}
+	}
+}
