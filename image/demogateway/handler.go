@@ -47,7 +47,9 @@ func (g *gateway) handler() http.Handler {
 			return
 		}
 		if (strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/tools/invoke") && !g.authorised(r) {
-			answer(w, http.StatusUnauthorized, map[string]any{"error": "unauthorized"})
+			g.givePort(w, givePortRefusal, func() {
+				answer(w, http.StatusUnauthorized, map[string]any{"error": "unauthorized"})
+			})
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -60,7 +62,7 @@ func (g *gateway) readyz(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusServiceUnavailable, map[string]any{"ready": false})
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"ready": true})
+	g.givePort(w, givePortReady, func() { answer(w, http.StatusOK, map[string]any{"ready": true}) })
 }
 
 func (g *gateway) authorised(r *http.Request) bool {

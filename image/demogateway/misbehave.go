@@ -13,6 +13,12 @@ const (
 	tokenOther = "other" // another token wins, as a gateway's own config can make it
 )
 
+// Values of misbehaviour.GivePort: the answer before which it is given away.
+const (
+	givePortReady   = "ready"   // to GET /readyz
+	givePortRefusal = "refusal" // 401
+)
+
 // Values of misbehaviour.Accept.
 const (
 	acceptHang = "hang"
@@ -52,6 +58,8 @@ type misbehaviour struct {
 	Delay       duration `json:"delay"`         // before every answer
 	NoKeepAlive bool     `json:"no_keep_alive"` // close each connection after one answer
 	TokenMode   string   `json:"token_mode"`    // "none" or "other"
+	GivePort    string   `json:"give_port"`     // see giveport.go
+	GiveAndEnd  bool     `json:"give_and_end"`  // and end with exit_code right after that answer
 
 	// Deeds; done at the start, and once for each POST that has them.
 	DeafAfter  *duration `json:"deaf_after"`  // close every listener, live on
@@ -100,6 +108,7 @@ func (m *misbehaviour) validate() error {
 		{"accept", m.Accept, " hang drop "},
 		{"answer", m.Answer, " page endless drip garbage headers "},
 		{"token_mode", m.TokenMode, " none other "},
+		{"give_port", m.GivePort, " ready refusal "},
 	} {
 		if v.value != "" && !bytes.Contains([]byte(v.allowed), []byte(" "+v.value+" ")) {
 			return fmt.Errorf("%s: %q is none of%s", v.key, v.value, v.allowed)

@@ -59,6 +59,7 @@ func applets() map[string]applet {
 		"orphan":    {"CMD [ARG...]  (in its own session, without parent)", 1, orphan},
 		"forkbomb":  {"SECONDS", 1, forkbomb},
 		"churn":     {"PER-SECOND SECONDS", 2, churn},
+		"victims":   {"FILE  (children without end; FILE says which pids they had and which were killed)", 1, victims},
 		"sigsend":   {"PID SIGNAL [TIMES]", 2, sigsend},
 		"sigall":    {"PID  (1 to 64 but KILL and STOP: says what the kernel answered)", 1, sigall},
 		"nonblock":  {"FD  (sets O_NONBLOCK on the open file)", 1, nonblock},
@@ -66,6 +67,7 @@ func applets() map[string]applet {
 		"stdio-all": {"LINES  (writes to stdout and stderr)", 1, stdioAll},
 		// network
 		"hold-port": {"[-http] [-retry SECONDS] ADDR  (prints what it receives)", 1, holdPort},
+		"thief":     {"[-hold SECONDS] [-eager] ADDR FILE  (takes the port whenever it is free; FILE gets what it receives)", 2, thief},
 		"connect":   {"ADDR", 1, connect},
 		"http":      {"METHOD URL [BODY]  (token on stdin, or an empty stdin)", 2, httpRequest},
 		// secrets
