@@ -141,22 +141,24 @@ func unlink(dir *os.File, name string, flags int) error {
 	return nil
 }
 
-// MakeDir creates the directory name in dir with exactly perm.
+// MakeDir creates the directory name in dir with exactly perm, which need not
+// let its owner in: the mode comes after the open. When it fails nothing is
+// left behind.
 func MakeDir(dir *os.File, name string, perm uint32) (*os.File, error) {
 	full := join(dir, name)
 	if err := checkName(name, full); err != nil {
 		return nil, err
 	}
-	if err := unix.Mkdirat(int(dir.Fd()), name, perm&0o700); err != nil {
+	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
 		return nil, &os.PathError{Op: "mkdir", Path: full, Err: err}
 	}
 	f, err := OpenDirAt(dir, name)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, RemoveDir(dir, name))
 	}
 	if err := Chmod(f, perm); err != nil {
 		f.Close()
-		return nil, err
+		return nil, errors.Join(err, RemoveDir(dir, name))
 	}
 	return f, nil
 }
