@@ -1,0 +1,109 @@
+package fsafe
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/testenv"
+)
+
+func TestMakeDir(t *testing.T) {
+	testenv.Root(t)
+	d := plant(t)
+	dir := testenv.Dir(t, d)
+	for _, mode := range []uint32{0o700, 0o710, 0o755, 0o1777, 0o2770} {
+		f, err := MakeDir(dir, "made", mode)
+		testenv.Must(t, err)
+		if _, err := Verify(f, Want{Type: Directory, UID: ID(0), Mode: Mode(mode)}); err != nil {
+			t.Error(err)
+		}
+		f.Close()
+		testenv.Must(t, RemoveDir(dir, "made"))
+	}
+	for _, name := range []string{"file", "link", "dangling", "dir", "dirlink", "fifo"} {
+		if _, err := MakeDir(dir, name, 0o700); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("over %s: got %v, want %v", name, err, fs.ErrExist)
+		}
+	}
+	_, err := MakeDir(dir, "../d", 0o700)
+	refused(t, err, "../d")
+}
+
+// TestMakeFIFO: never end of file, and a reader waits in the poller: a read
+// that holds a thread would be one more thread at the pids limit.
+func TestMakeFIFO(t *testing.T) {
+	testenv.Root(t)
+	d := plant(t)
+	dir := testenv.Dir(t, d)
+	f, i, err := MakeFIFO(dir, "request", 0o600)
+	testenv.Must(t, err)
+	defer f.Close()
+	if at, err := VerifyAt(dir, "request", Want{Type: FIFO, UID: ID(0), Mode: Mode(0o600), Links: 1}); err != nil || !at.Same(i) {
+		t.Errorf("%v, %+v is not %+v", err, at, i)
+	}
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_NONBLOCK == 0 || flags&unix.O_ACCMODE != unix.O_RDWR {
+		t.Errorf("flags %#o, %v", flags, err)
+	}
+	testenv.Must(t, f.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	if n, err := f.Read(make([]byte, 8)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an empty FIFO: %d %v", n, err)
+	}
+	for _, name := range []string{"file", "link", "dangling", "dir", "fifo", "request"} {
+		if _, _, err := MakeFIFO(dir, name, 0o600); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("over %s: got %v, want %v", name, err, fs.ErrExist)
+		}
+	}
+	_, _, err = MakeFIFO(dir, "a/b", 0o600)
+	refused(t, err, "a/b")
+}
+
+// TestLimitedRoot: all of it works for the root that PID 1 is after it dropped
+// what it does not need, CAP_FOWNER and CAP_DAC_OVERRIDE among that.
+func TestLimitedRoot(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	d := t.TempDir()
+	testenv.Must(t, errors.Join(os.Mkdir(d+"/theirs", 0o755), os.Chown(d+"/theirs", testenv.Stranger, 0)))
+	privs.Drop()
+	dir := testenv.Dir(t, d)
+	f, err := WriteNew(dir, "token", []byte("x"), 0o400, &Owner{testenv.Gateway, testenv.Gateway})
+	testenv.Must(t, err)
+	f.Close()
+	if _, err := OpenAt(dir, "token", unix.O_RDONLY); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("root reads the token: %v", err)
+	}
+	// A killed writer's file that was given away already is replaced.
+	testenv.Must(t, Rename(dir, "token", "token"+NewSuffix))
+	testenv.Must(t, Replace(dir, "token", []byte("y"), 0o600))
+	testenv.Must(t, Remove(dir, "token"))
+	sub, err := MakeDir(dir, "sub", 0o710)
+	testenv.Must(t, err)
+	testenv.Must(t, Chown(sub, 0, testenv.Gateway))
+	sub.Close()
+
+	theirs, err := OpenDirAt(dir, "theirs")
+	testenv.Must(t, err)
+	defer theirs.Close()
+	if _, err := CreateAt(theirs, "n", 0o600); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("created in a stranger's directory: %v", err)
+	}
+	if _, err := MakeDir(theirs, "n", 0o700); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("made in a stranger's directory: %v", err)
+	}
+	if err := Chmod(theirs, 0o777); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("changed a stranger's mode: %v", err)
+	}
+	if f, err := MakeDir(dir, "unreadable", 0o300); err != nil {
+		t.Errorf("a directory its owner cannot list: %v", err)
+	} else {
+		f.Close()
+	}
+}
