@@ -68,8 +68,8 @@ func TestRecoverServesACrashLoop(t *testing.T) {
 		"restart": object{"backoff_min": "50ms", "backoff_max": never},
 	})})
 	before := life(c)
-	loop := c.WaitStatus(serveBy, "five crashes in a row", func(v harness.View) error {
-		if v.Record.Crashes < 5 || v.Record.State != status.Backoff {
+	loop := c.WaitStatus(serveBy, "seven crashes in a row", func(v harness.View) error {
+		if v.Record.Crashes < 7 || v.Record.State != status.Backoff {
 			return fmt.Errorf("%d crashes, %s", v.Record.Crashes, v.Record.State)
 		}
 		return nil

@@ -69,8 +69,9 @@ func detachedAlways(t *testing.T) {
 			t.Errorf("a gateway did not get as far as handing over: %+v", e)
 		}
 	}
+	c.MustCtl("stop")
 	c.SetMisbehave(nil)
-	want(t, "recover", c.Ctl("recover"), 0, "proven")
+	want(t, "start", c.Ctl("start"), 0, "proven")
 	onlyGateway(t, c, c.WaitServing(serveBy))
 }
 

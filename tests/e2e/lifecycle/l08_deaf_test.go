@@ -1,0 +1,187 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// quick makes health checks ten times a second.
+func quick(keys object) object {
+	all := object{"health": object{"interval": "100ms", "timeout": "1s"}}
+	for key, value := range keys {
+		all[key] = value
+	}
+	return gatewayConfig(all)
+}
+
+// A gateway that went deaf while its process lived was called healthy for
+// hours, and a restart that saw one 200 and then nothing was called a success.
+func TestScenarioL08(t *testing.T) {
+	t.Run("deaf-after-20-seconds", deafLater)
+	for name, m := range map[string]object{
+		"hang": {"after": 1, "accept": "hang"},
+		"drop": {"after": 1, "accept": "drop"},
+		"500":  {"after": 1, "status": 500},
+		// The token check has no third try: the answer without token is a 200, too.
+		"hang-at-the-token": {"after": 2, "accept": "hang"},
+	} {
+		t.Run("one-200-then-"+name, func(t *testing.T) { oneAnswer(t, m) })
+	}
+}
+
+// deafLater: it is detected, replaced and told apart from an operator's restart.
+func deafLater(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Misbehave: object{"deaf_after": "20s"}, Config: quick(nil)})
+	old := c.WaitServing(serveBy)
+	before := life(c)
+	c.SetMisbehave(nil)
+	now := c.WaitNewGateway(old.Gateway.Process, 60*time.Second)
+	proven(t, now)
+	if e := now.LastExit; now.Crashes != 1 || now.Restarts != 0 || e == nil || e.PID != old.Gateway.PID {
+		t.Errorf("%d crashes, %d restarts, last exit %+v", now.Crashes, now.Restarts, e)
+	}
+	found := events(t, c, "health", "gateway-deaf")
+	if n := len(found); n < 5 || found[n-1].Event != "gateway-deaf" || found[n-2].Failures != 4 || found[n-2].Reason != "listener-missing" {
+		t.Errorf("what led to it: %+v", found)
+	}
+	sameLife(t, c, before)
+}
+
+// oneAnswer: the request fails with the reason, and the supervisor goes on
+// until a gateway serves.
+func oneAnswer(t *testing.T, m object) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "2s"}})})
+	old := c.WaitServing(serveBy)
+	c.SetMisbehave(m)
+	want(t, "restart", c.Ctl("restart"), 4, "health-timeout")
+	v := c.View()
+	if v.Serving || v.Reason != "health-timeout" || v.Record.State != status.Starting || v.Record.Restarts != 0 {
+		t.Errorf("after the refusal: serving %t, %s, %s, %d restarts", v.Serving, v.Reason, v.Record.State, v.Record.Restarts)
+	}
+	want(t, "health", c.Ctl("health"), 4, "health-timeout")
+	c.SetMisbehave(nil)
+	want(t, "recover", c.Ctl("recover"), 0, "proven")
+	now := c.WaitServing(0)
+	proven(t, now)
+	if now.Gateway.Process == old.Gateway.Process {
+		t.Error("it is the first gateway")
+	}
+}
+
+// rude is how a gateway can be alive and not serve.
+func rude() map[string]object {
+	return map[string]object{
+		"accept-then-hang": {"accept": "hang"},
+		"accept-then-drop": {"accept": "drop"},
+		"http-500":         {"status": 500},
+		"http-503":         {"status": 503},
+		"another-body":     {"answer": "page"},
+		"endless-body":     {"answer": "endless"},
+		"dripping-body":    {"answer": "drip"},
+		"no-http":          {"answer": "garbage"},
+		"endless-headers":  {"answer": "headers"},
+		"no-listener":      {"deaf_after": "0s"},
+	}
+}
+
+// Only a process that was gone counted as a failure: a gateway that accepted
+// and said nothing, or 502, was left as it was.
+func TestScenarioL09(t *testing.T) {
+	for name, m := range rude() {
+		t.Run("served-then-"+name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "100ms", "timeout": "300ms"}})})
+			old := c.WaitServing(serveBy)
+			c.Misbehave(m)
+			now := c.WaitNewGateway(old.Gateway.Process, serveBy)
+			proven(t, now)
+			if now.Crashes != 1 || now.Restarts != 0 {
+				t.Errorf("%d crashes, %d restarts", now.Crashes, now.Restarts)
+			}
+			failures := 0
+			for _, e := range events(t, c, "health") {
+				if failures++; e.Failures != failures || e.Reason != "health-timeout" && e.Reason != "listener-missing" {
+					t.Errorf("failure %d: %+v", failures, e)
+				}
+			}
+			if failures != 4 {
+				t.Errorf("replaced after %d failures", failures)
+			}
+		})
+	}
+	for name, m := range rude() {
+		if name == "http-500" || strings.HasPrefix(name, "endless") || name == "dripping-body" {
+			continue // each takes four times ready.timeout, and tells nothing new here
+		}
+		t.Run("never-served-"+name, func(t *testing.T) { neverServed(t, m) })
+	}
+	t.Run("slow-but-in-time", slowStart)
+}
+
+// neverServed: whoever waits hears it at ready.timeout; the process is given
+// four times as long.
+func neverServed(t *testing.T, m object) {
+	t.Parallel()
+	const ready = time.Second
+	if _, ok := m["deaf_after"]; ok {
+		m = object{"listen_after": never}
+	}
+	c := harness.Start(t, harness.Options{Misbehave: m, Config: quick(object{
+		"ready": object{"timeout": ready.String()}, "health": object{"interval": "100ms", "timeout": "300ms"},
+	})})
+	harness.Eventually(t, serveBy, "ready.timeout", func() error {
+		if len(events(t, c, "not-ready-in-time")) == 0 {
+			return errors.New("it has not passed")
+		}
+		return nil
+	})
+	first := events(t, c, "gateway-started")
+	c.SetMisbehave(nil) // the next one is good
+	harness.Eventually(t, serveBy, "a gateway that serves", func() error {
+		if v, err := c.TryView(); err != nil || !v.Serving {
+			return errors.Join(err, fmt.Errorf("%s: %s", v.Reason, v.Detail))
+		}
+		return nil
+	})
+	story := events(t, c, "not-ready-in-time", "gateway-deaf")
+	if len(story) != 2 || len(first) != 1 || story[0].Event != "not-ready-in-time" || story[1].PID != first[0].PID {
+		t.Fatalf("what led to it: %+v", story)
+	}
+	if r := story[0].Reason; r != "health-timeout" && r != "listener-missing" {
+		t.Errorf("not ready in time because of %q", r)
+	}
+	// The engine stamps lines when it reads them: allow for that.
+	if lived := story[1].At.Sub(first[0].At); lived < 4*ready-200*time.Millisecond {
+		t.Errorf("given up %v after its start, ready.timeout is %v", lived, ready)
+	}
+	if r := c.Status(); r.Gateway.PID == first[0].PID || r.Crashes != 1 {
+		t.Errorf("pid %d, was %d, %d crashes", r.Gateway.PID, first[0].PID, r.Crashes)
+	}
+}
+
+// slowStart: late is not dead. The request that waited fails, the gateway lives
+// and is proven when it is ready.
+func slowStart(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "2s"}})})
+	c.WaitServing(serveBy)
+	c.SetMisbehave(object{"ready_after": "4s"})
+	want(t, "restart", c.Ctl("restart"), 4, "health-timeout")
+	late := c.Status()
+	if late.State != status.Starting || late.Gateway.PID == 0 {
+		t.Fatalf("after ready.timeout: %s, pid %d", late.State, late.Gateway.PID)
+	}
+	now := c.WaitServing(serveBy)
+	proven(t, now)
+	if now.Gateway.Process != late.Gateway.Process || now.Crashes != 0 {
+		t.Errorf("gateway %+v, was %+v, %d crashes", now.Gateway, late.Gateway, now.Crashes)
+	}
+}
