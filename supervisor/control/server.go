@@ -35,8 +35,8 @@ type Server struct {
 // directory, which the caller keeps. Files of another life are removed if they
 // are what they should be; anything else is refused with its name, because
 // whoever could put it there could do worse.
-func NewServer(runtime *os.File) (s *Server, err error) {
-	s = &Server{out: make(chan Incoming, 16)}
+func NewServer(runtime *os.File) (_ *Server, err error) {
+	s := &Server{out: make(chan Incoming, 16)}
 	defer func() {
 		if err != nil {
 			s.Close()
