@@ -20,6 +20,7 @@ const (
 	Unproven                          // it could not be found out
 	TokenFailed                       // the token file cannot be read
 	TokenChanged                      // it is not the token that PID 1 minted
+	Throttled                         // it serves, and told us to come back later
 	verdictEnd
 )
 
@@ -42,6 +43,7 @@ var verdicts = [verdictEnd]struct {
 	Unproven:      {"it could not be found out", control.Unproven, false},
 	TokenFailed:   {"the token file cannot be read", control.TokenFailed, false},
 	TokenChanged:  {"the token file is not what PID 1 wrote", control.TokenChanged, false},
+	Throttled:     {"the gateway told us to ask less often", control.Unproven, false},
 }
 
 // known is v, or Unproven where v is none of the set.

@@ -147,10 +147,11 @@ func (w *worker) owner() Verdict {
 
 // unheld tells what became of a connection that nobody holds any more.
 func (w *worker) unheld() Verdict {
+	again := w.in.got > 0 // it has answered here before; more is a farewell (408), not an answer
 	switch more, err := w.in.fill(); {
 	case err != nil:
 		return verdictOf(err)
-	case more:
+	case more && !again:
 		return Unproven // it answered half a request and was gone: nobody knows who
 	}
 	return Dropped

@@ -98,7 +98,7 @@ func (w *worker) check() Verdict {
 	case v != OK:
 		return v
 	case !slices.Contains(w.job.Check.Status, r.status):
-		return BadStatus
+		return unexpected(r.status)
 	case !matches(r.body, w.job.Check.JSON):
 		return BadBody
 	}
@@ -142,7 +142,7 @@ func (w *worker) auth(token []byte) Verdict {
 	case slices.Contains(a.WithToken, r.status), r.status/100 == 2:
 		return NoTokenNeeded
 	default:
-		return BadStatus
+		return unexpected(r.status)
 	}
 	r, v = w.ask(a.Method, a.Path, a.Body, token)
 	switch {
@@ -150,8 +150,19 @@ func (w *worker) auth(token []byte) Verdict {
 		return v
 	case slices.Contains(a.WithToken, r.status):
 		return OK
-	case r.status/100 == 5: // broken; it says nothing about the token
-		return BadStatus
+	case r.status/100 == 5, unexpected(r.status) == Throttled: // it says nothing about the token
+		return unexpected(r.status)
 	}
 	return TokenRefused
+}
+
+// unexpected is what a status means that was not configured. Who asks too often
+// is told to wait by a gateway that serves, and the agent, which comes from the
+// same address, can ask as often as it likes: that must not end a healthy one.
+func unexpected(status int) Verdict {
+	switch status {
+	case 408, 425, 429: // timeout of an idle connection, too early, too many requests
+		return Throttled
+	}
+	return BadStatus
 }

@@ -1,0 +1,180 @@
+package proof
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// claim makes a worker believe that the listener is the gateway's: it was, an
+// instant ago. How the agent gets there is not for the worker to know.
+func claim(s *server, ownerOf func(local, remote netip.AddrPort) (uint32, error)) *worker {
+	return &worker{job: job(s.port()), ownerOf: ownerOf, listeners: func(uint16) ([]Listener, error) {
+		return []Listener{{Addr: s.addr, UID: me, Inode: 1}}, nil
+	}}
+}
+
+// A predecessor sent the token to whoever had the port: the agent only had to
+// be faster than a restarting gateway.
+func TestStrangerNeverGetsTheToken(t *testing.T) {
+	for name, handle := range map[string]func(*client, int){
+		"plays-the-gateway": good,
+		"answers-early": func(c *client, _ int) {
+			c.write(answer("200 OK", `{"ready":true}`) + answer("401 Unauthorized", `{}`))
+			for c.request() != "" {
+			}
+		},
+		"says-nothing": func(c *client, _ int) { c.request(); c.request() },
+		"hangs-up":     func(*client, int) {},
+	} {
+		for way, ask := range ways {
+			t.Run(name+"-"+way, func(t *testing.T) {
+				s := serve(t, "tcp4", "127.0.0.1:0", stranger, handle)
+				j := claim(s, ask.owner)
+				switch got := j.work([]byte(secret)); got {
+				case Stranger:
+				case Dropped, Unproven:
+					if name != "hangs-up" { // gone before it could be looked at
+						t.Errorf("got %v", got)
+					}
+				default:
+					t.Errorf("got %v", got)
+				}
+				if strings.Contains(s.bytes(), secret) || strings.Contains(s.bytes(), "Authorization") {
+					t.Error("the stranger got the token")
+				}
+			})
+		}
+	}
+	t.Run("seen-as-listener", func(t *testing.T) {
+		s := serve(t, "tcp4", "127.0.0.1:0", stranger, good)
+		if got := Work(job(s.port()), []byte(secret)); got != Stranger {
+			t.Errorf("got %v", got)
+		}
+		if n := s.accepted(); n != 0 {
+			t.Errorf("%d connections to a listener that is not the gateway's", n)
+		}
+	})
+}
+
+// The gateway closes the connection after the answer without token, and by the
+// time of the next one the agent has the port. The connection is new, so the
+// check must be too.
+func TestPortChangesHands(t *testing.T) {
+	for way, ask := range ways {
+		t.Run(way, func(t *testing.T) {
+			var second *server
+			first := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, _ int) {
+				c.write(goodAnswer(c.request()))
+				r := c.request()
+				c.s.l.Close()
+				second = serve(c.s.t, "tcp4", c.s.addr.String(), stranger, good)
+				c.write(strings.Replace(goodAnswer(r), "\r\n", "\r\nConnection: close\r\n", 1))
+			})
+			w := &worker{job: job(first.port()), listeners: ask.list, ownerOf: ask.owner}
+			if got := w.work([]byte(secret)); got != Stranger {
+				t.Errorf("got %v", got)
+			}
+			if second == nil || second.accepted() != 1 {
+				t.Fatal("the stranger was never asked: this test proves nothing")
+			}
+			if strings.Contains(first.bytes()+second.bytes(), secret) {
+				t.Error("the token was sent")
+			}
+		})
+	}
+}
+
+// Servers close a connection that they said they keep: before the token, the
+// worker connects and checks again, and the gateway is proven.
+func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
+	for name, last := range map[string]string{
+		"silently":         "",
+		"with-a-408":       "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+		"said-so":          "Connection: close",
+		"http-1.0":         "HTTP/1.0",
+		"reset":            "RST",
+		"after-the-header": "wait",
+	} {
+		for way, ask := range ways {
+			t.Run(name+"-"+way, func(t *testing.T) {
+				s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, n int) {
+					if n > 1 {
+						good(c, n)
+						return
+					}
+					c.write(goodAnswer(c.request()))
+					a := goodAnswer(c.request())
+					switch last {
+					case "Connection: close":
+						a = strings.Replace(a, "\r\n", "\r\nConnection: close\r\n", 1)
+					case "HTTP/1.0":
+						a = strings.Replace(a, "HTTP/1.1", "HTTP/1.0", 1)
+					}
+					c.write(a)
+					switch last {
+					case "":
+					case "RST":
+						c.request()
+						c.Conn.(interface{ SetLinger(int) error }).SetLinger(0)
+					case "wait":
+						c.r.ReadString('\n') // it was accepted, seen, and goes away
+					default:
+						if strings.HasPrefix(last, "HTTP/1.1 408") {
+							c.write(last)
+						}
+					}
+				})
+				w := &worker{job: job(s.port()), listeners: ask.list, ownerOf: ask.owner}
+				if got := w.work([]byte(secret)); got != OK {
+					t.Errorf("got %v", got)
+				}
+				if n := s.accepted(); n != 2 {
+					t.Errorf("%d connections, want 2", n)
+				}
+			})
+		}
+	}
+}
+
+// Where the owner cannot be found out at all, nothing is proven and no token
+// leaves.
+func TestOwnerNotToBeHad(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
+	asked := 0
+	w := claim(s, func(local, remote netip.AddrPort) (uint32, error) {
+		if asked++; asked <= 2 { // ready, and the request without token
+			return Owner(local, remote)
+		}
+		return ownerFrom(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.EMFILE })
+	})
+	if got := w.work([]byte(secret)); got != Unproven {
+		t.Errorf("got %v", got)
+	}
+	if asked != 3 {
+		t.Errorf("the owner was asked for %d times, want once a request", asked)
+	}
+	if strings.Contains(s.bytes(), secret) {
+		t.Error("the token was sent unchecked")
+	}
+}
+
+// On each connection the token comes once, after a request without it, in a
+// request that is otherwise the same.
+func TestTokenSentOnce(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
+	if got := Work(job(s.port()), []byte(secret)); got != OK {
+		t.Fatalf("got %v", got)
+	}
+	heard := s.bytes()
+	if n := strings.Count(heard, secret); n != 1 {
+		t.Errorf("the token was sent %d times", n)
+	}
+	_, posts, _ := strings.Cut(heard, "\r\n\r\n")
+	a, b, _ := strings.Cut(posts[1:], "POST ")
+	if with := strings.Replace(b, "Authorization: Bearer "+secret+"\r\n", "", 1); "P"+a != "POST "+with {
+		t.Errorf("the requests differ by more than the token:\n%q\n%q", "P"+a, "POST "+with)
+	}
+}

@@ -1,0 +1,282 @@
+package proof
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/config"
+)
+
+// One answer of a gateway that misbehaves. Each of these was, or would have
+// been, taken for a healthy gateway, or hung whoever asked.
+func TestWorkMisbehaving(t *testing.T) {
+	say := func(text string) func(*client, int) {
+		return func(c *client, _ int) {
+			c.request()
+			c.write(text)
+			c.request() // until the worker has hung up
+		}
+	}
+	hang := func(c *client, _ int) { c.request(); c.request() }
+	for name, c := range map[string]struct {
+		handle func(*client, int)
+		want   Verdict
+		change func(*Job)
+	}{
+		"good":                {good, OK, nil},
+		"good-health":         {good, OK, func(j *Job) { j.Mode, j.Auth = Health, nil }},
+		"no-auth-check":       {good, OK, func(j *Job) { j.Auth = nil }},
+		"closes-at-once":      {func(*client, int) {}, Dropped, nil},
+		"closes-after-asking": {func(c *client, _ int) { c.request() }, Dropped, nil},
+		"resets":              {func(c *client, _ int) { c.request(); c.Conn.(*net.TCPConn).SetLinger(0) }, Dropped, nil},
+		"hangs":               {hang, Timeout, short},
+		"never-accepts":       {nil, Timeout, short},
+		"hangs-in-the-head":   {say("HTTP/1.1 200 OK\r\nContent-Le"), Timeout, short},
+		"hangs-in-the-body":   {say("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"ready\":"), Timeout, short},
+		"drips":               {drip, Timeout, short},
+		"500":                 {say(answer("500 Internal Server Error", `{"ready":true}`)), BadStatus, nil},
+		"503":                 {say(answer("503 Service Unavailable", ``)), BadStatus, nil},
+		"redirect":            {say(answer("302 Found", `{"ready":true}`)), BadStatus, nil},
+		"429":                 {say(answer("429 Too Many Requests", `{"ready":true}`)), Throttled, nil},
+		"204":                 {say("HTTP/1.1 204 No Content\r\n\r\n"), BadStatus, nil},
+		"garbage":             {say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), BadBody, nil},
+		"binary":              {say(strings.Repeat("\x00\xff\n", 100)), BadBody, nil},
+		"half-an-answer":      {func(c *client, _ int) { c.request(); c.write("HTTP/1.1 200 OK\r\nContent-Le") }, BadBody, nil},
+		"half-a-body":         {func(c *client, _ int) { c.request(); c.write("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}") }, BadBody, nil},
+		"endless-headers":     {flood("HTTP/1.1 200 OK\r\n", "X: y\r\n"), BadBody, nil},
+		"endless-header":      {flood("HTTP/1.1 200 OK\r\nX: ", "y"), BadBody, nil},
+		"endless-body":        {flood("HTTP/1.1 200 OK\r\n\r\n", "{\"ready\":true}"), BadBody, nil},
+		"endless-chunks":      {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"), BadBody, nil},
+		"endless-interim":     {flood("", "HTTP/1.1 100 Continue\r\n\r\n"), BadBody, nil},
+		"oversized-body":      {say("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"), BadBody, nil},
+		"absurd-body":         {say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"), BadBody, nil},
+		"another-object":      {say(answer("200 OK", `{"ok":true}`)), BadBody, nil},
+		"another-value":       {say(answer("200 OK", `{"ready":false}`)), BadBody, nil},
+		"text-for-true":       {say(answer("200 OK", `{"ready":"true"}`)), BadBody, nil},
+		"not-at-the-top":      {say(answer("200 OK", `{"a":{"ready":true}}`)), BadBody, nil},
+		"twice":               {say(answer("200 OK", `{"ready":false,"ready":true}`)), BadBody, nil},
+		"not-json":            {say(answer("200 OK", `<html>ready: true</html>`)), BadBody, nil},
+		"json-and-more":       {say(answer("200 OK", `{"ready":true}{"ready":true}`)), BadBody, nil},
+		"deep-json":           {say(answer("200 OK", strings.Repeat(`{"a":`, 10000))), BadBody, nil},
+		"no-body":             {say(answer("200 OK", ``)), BadBody, nil},
+		"body-not-asked-for":  {say(answer("200 OK", `<html>`)), OK, func(j *Job) { j.Mode, j.Check.JSON = Health, nil }},
+		"chunked":             {say(chunked), OK, func(j *Job) { j.Mode = Health }},
+		"until-the-end":       {func(c *client, _ int) { c.request(); c.write("HTTP/1.0 200 OK\r\n\r\n{\"ready\":true}") }, OK, func(j *Job) { j.Mode = Health }},
+		"interim-first":       {say("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + answer("200 OK", `{"ready":true}`)), OK, func(j *Job) { j.Mode = Health }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
+			j := job(s.port())
+			if c.change != nil {
+				c.change(&j)
+			}
+			if got := Work(j, []byte(secret)); got != c.want {
+				t.Errorf("got %d (%v), want %d (%v)", got, got, c.want, c.want)
+			}
+			if c.want != OK && strings.Contains(s.bytes(), secret) {
+				t.Error("the token was sent to a server that had not passed the check")
+			}
+		})
+	}
+}
+
+const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7;x=y\r\n{\"ready\r\n7\r\n\":true}\r\n0\r\nX: y\r\n\r\n"
+
+// short is a deadline that is meant to be reached.
+func short(j *Job) { j.Deadline = 100 * time.Millisecond }
+
+// drip sends a byte whenever the connection is there, and never the end.
+func drip(c *client, _ int) {
+	c.request()
+	for _, b := range []byte("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 100000)) {
+		if _, err := c.Write([]byte{b}); err != nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond) // the pace is what is tested
+	}
+}
+
+// flood sends more than any bound.
+func flood(first, again string) func(*client, int) {
+	return func(c *client, _ int) {
+		c.request()
+		c.write(first)
+		more := []byte(strings.Repeat(again, 1+4096/len(again)))
+		for sent := 0; sent < 64*maxWire; sent += len(more) {
+			if _, err := c.Write(more); err != nil {
+				return // the worker had enough
+			}
+		}
+		c.s.t.Errorf("the worker read %d bytes", 64*maxWire)
+	}
+}
+
+// Nobody listens: connection refused, not a timeout and not unknown.
+func TestWorkRefused(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	s.stop()
+	if got := Work(job(s.port()), []byte(secret)); got != Refused {
+		t.Errorf("got %v", got)
+	}
+	// The listener went away between the look and the connection.
+	w := &worker{job: job(s.port()), ownerOf: Owner, listeners: func(port uint16) ([]Listener, error) {
+		return []Listener{{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), UID: me}}, nil
+	}}
+	if got := w.work([]byte(secret)); got != Refused {
+		t.Errorf("got %v", got)
+	}
+}
+
+// Where the gateway is reached depends on what it listens on: a dual-stack
+// socket, IPv6 alone, an address of its own.
+func TestWorkReaches(t *testing.T) {
+	for name, c := range map[string]struct{ network, host string }{
+		"v4-loopback":   {"tcp4", "127.0.0.1:0"},
+		"v4-any":        {"tcp4", "0.0.0.0:0"},
+		"v4-other":      {"tcp4", "127.0.0.9:0"},
+		"v6-loopback":   {"tcp6", "[::1]:0"},
+		"v6-only":       {"tcp6", "[::]:0"},
+		"dual-stack":    {"tcp", "[::]:0"},
+		"mapped-socket": {"tcp", "[::ffff:127.0.0.1]:0"},
+	} {
+		for way, ask := range ways {
+			t.Run(name+"-"+way, func(t *testing.T) {
+				s := serve(t, c.network, c.host, me, good)
+				w := &worker{job: job(s.port()), listeners: ask.list, ownerOf: ask.owner}
+				if got := w.work([]byte(secret)); got != OK {
+					t.Errorf("got %v", got)
+				}
+				if n := s.accepted(); n != 1 {
+					t.Errorf("%d connections, want all on one", n)
+				}
+			})
+		}
+	}
+}
+
+// A server that waits for data before it accepts (TCP_DEFER_ACCEPT) is no
+// deadlock: half of the request is what it waits for.
+func TestWorkDeferredAccept(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, _ int) { good(c, 0) })
+	raw, err := s.l.(*net.TCPListener).SyscallConn()
+	check(t, err)
+	check(t, raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10)
+	}))
+	check(t, err)
+	if got := Work(job(s.port()), []byte(secret)); got != OK {
+		t.Errorf("got %v", got)
+	}
+}
+
+// What the two answers of the auth check mean.
+func TestWorkAuth(t *testing.T) {
+	by := func(without, with string) func(*client, int) {
+		return func(c *client, _ int) {
+			for r := c.request(); r != ""; r = c.request() {
+				switch {
+				case strings.HasPrefix(r, "GET /readyz "):
+					c.write(goodAnswer(r))
+				case strings.Contains(r, secret):
+					c.write(answer(with, "{}"))
+				default:
+					c.write(answer(without, "{}"))
+				}
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		handle func(*client, int)
+		want   Verdict
+		sent   bool // the token was
+	}{
+		"in-force":                 {by("401 Unauthorized", "404 Not Found"), OK, true},
+		"another-token":            {by("401 Unauthorized", "401 Unauthorized"), TokenRefused, true},
+		"forbidden":                {by("401 Unauthorized", "403 Forbidden"), TokenRefused, true},
+		"no-token-needed":          {by("404 Not Found", "404 Not Found"), NoTokenNeeded, false},
+		"no-token-needed-but-good": {by("200 OK", "200 OK"), NoTokenNeeded, false},
+		"throttled-without":        {by("429 Too Many Requests", "404 Not Found"), Throttled, false},
+		"throttled-with":           {by("401 Unauthorized", "429 Too Many Requests"), Throttled, true},
+		"broken-without":           {by("500 Oh", "404 Not Found"), BadStatus, false},
+		"broken-with":              {by("401 Unauthorized", "502 Bad Gateway"), BadStatus, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
+			if got := Work(job(s.port()), []byte(secret)); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if sent := strings.Contains(s.bytes(), secret); sent != c.sent {
+				t.Errorf("token sent: %v, want %v", sent, c.sent)
+			}
+		})
+	}
+	t.Run("no-token", func(t *testing.T) {
+		s := serve(t, "tcp4", "127.0.0.1:0", me, good)
+		config := job(s.port())
+		if got := Work(config, nil); got != TokenFailed {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// doors: what is connected to, and above all what is not.
+func TestDoors(t *testing.T) {
+	at := func(uid uint32, addrs ...string) (ls []Listener) {
+		for _, a := range addrs {
+			ls = append(ls, Listener{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 80), UID: uid})
+		}
+		return ls
+	}
+	for name, c := range map[string]struct {
+		ls   []Listener
+		want string
+	}{
+		"v4-any":          {at(1, "0.0.0.0"), "[127.0.0.1]"},
+		"v6-any":          {at(1, "::"), "[::1 127.0.0.1]"},
+		"v6-loopback":     {at(1, "::1"), "[::1]"},
+		"mapped":          {at(1, "::ffff:127.0.0.1"), "[127.0.0.1]"},
+		"both-loopbacks":  {at(1, "127.0.0.1", "::1"), "[127.0.0.1 ::1]"},
+		"stranger-beside": {append(at(2, "127.0.0.1"), at(1, "::1")...), "[::1]"},
+		"strangers-only":  {at(2, "127.0.0.1", "::1"), "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := []string{}
+			for _, a := range doors(c.ls, 1) {
+				got = append(got, a.String())
+			}
+			if text := "[" + strings.Join(got, " ") + "]"; text != c.want {
+				t.Errorf("got %s, want %s", text, c.want)
+			}
+		})
+	}
+}
+
+// A body is judged by members, types included.
+func TestMatches(t *testing.T) {
+	want := []config.Expect{{Key: "ok", Value: "true"}, {Key: "n", Value: "5"}, {Key: "s", Value: `"live"`}}
+	for name, c := range map[string]struct {
+		body string
+		ok   bool
+	}{
+		"all":          {`{"s":"live","x":[1],"n":5,"ok":true}`, true},
+		"one-missing":  {`{"s":"live","n":5}`, false},
+		"number-text":  {`{"s":"live","n":"5","ok":true}`, false},
+		"null":         {`{"s":"live","n":5,"ok":null}`, false},
+		"array":        {`[{"s":"live","n":5,"ok":true}]`, false},
+		"truncated":    {`{"s":"live","n":5,"ok":true`, false},
+		"bad-utf8":     {"{\"s\":\"live\",\"n\":5,\"ok\":true,\"\xff\":1}", false},
+		"value-object": {`{"s":"live","n":5,"ok":{"ok":true}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := matches([]byte(c.body), want); got != c.ok {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
