@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -111,6 +113,9 @@ func run(s settings, cfg *config.Config, env environ, signals supervisor.Signals
 		return fail(codeUsage, err)
 	}
 	if err := checkProc(); err != nil {
+		return fail(codeFailed, err)
+	}
+	if err := checkDescriptors(cfg); err != nil {
 		return fail(codeFailed, err)
 	}
 	cwd, err := os.Getwd()
@@ -271,18 +276,18 @@ func (b *booter) judgeHardening() error {
 func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
 	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
 		if err := removeLeftover(dir, name, 0); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
 	}
 	server, err := control.NewServer(dir.File)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the request FIFO: %w", err)
+		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir.Path)
 	}
 	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.log, Validate: b.validate}
 	if !b.settings.noGateway {
 		keeper, err := mint(dir, b.who.gateway)
 		if err != nil {
-			return nil, fmt.Errorf("cannot write the token: %w", err)
+			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir.Path)
 		}
 		c.Token = keeper
 		c.Gateway = b.gateway(dir, keeper)
@@ -312,6 +317,19 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 		return fsafe.Replace(dir.File, status.Name, data, 0o600)
 	}
 	return c, nil
+}
+
+// advise adds to a boot error what to do about it, where it does not say.
+func advise(err error, runtimeDir string) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: make room, or run with --tmpfs %s:mode=0711,size=1m", err, runtimeDir)
+	case strings.HasSuffix(err.Error(), "remove it"):
+		return err
+	case errors.Is(err, fsafe.ErrUnsafe), errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: remove it", err)
+	}
+	return err
 }
 
 // cleanup leaves no token behind where the directory outlives the container.

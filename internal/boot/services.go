@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"fmt"
 	"syscall"
 
 	"gatewayinit/internal/config"
@@ -59,6 +60,21 @@ func resolve(cfg *config.Config) (who identities, err error) {
 		who.owners = append(who.owners, u)
 	}
 	return who, users.Distinct(who.gateway, who.sandbox, who.operator)
+}
+
+// minDescriptors is what a launch and a proof at the same time need, with some
+// to spare; each sidecar holds one or two more.
+const minDescriptors = 32
+
+// checkDescriptors refuses a limit with which the gateway could never be
+// started. Go has raised our soft limit to the hard one before main.
+func checkDescriptors(cfg *config.Config) error {
+	need := uint64(minDescriptors + 2*len(cfg.Sidecars))
+	var have syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
+		return nil
+	}
+	return fmt.Errorf("cannot run with %d file descriptors: run with --ulimit nofile=%d or more", have.Cur, need)
 }
 
 // clampNofile is the RLIMIT_NOFILE the gateway gets: raising a hard limit needs

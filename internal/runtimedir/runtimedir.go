@@ -72,7 +72,7 @@ func open(unsafePath string, gid uint32, requireTmpfs bool) (_ *Dir, err error) 
 		made = true
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the runtime directory: %w", err)
+		return nil, fmt.Errorf("cannot open the runtime directory: %w: mount it with --tmpfs %s:mode=0711,size=1m", err, unsafePath)
 	}
 	defer func() {
 		if err != nil {
@@ -84,17 +84,38 @@ func open(unsafePath string, gid uint32, requireTmpfs bool) (_ *Dir, err error) 
 			return nil, err
 		}
 	}
-	return verify(dir, parent, unsafePath, requireTmpfs)
+	return verify(dir, parent, unsafePath, gid, requireTmpfs)
+}
+
+// letIn gives a directory that was there before (another life's under another
+// group, a mount with mode=0700) the group and the mode of one that we make,
+// if gid may not traverse it: the gateway's launch would never find its token.
+// A mounted 0711 is left as it is.
+func letIn(dir *os.File, i fsafe.Info, gid uint32) error {
+	if i.GID == gid && i.Mode&0o010 != 0 || i.GID != gid && i.Mode&0o001 != 0 {
+		return nil
+	}
+	err := fsafe.Chmod(dir, 0o710)
+	if err == nil {
+		err = fsafe.Chown(dir, 0, gid)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot open the runtime directory to the gateway's group: %w", err)
+	}
+	return nil
 }
 
 // verify looks at the opened directory: what it is, and what it is mounted on.
-func verify(dir, parent *os.File, unsafePath string, requireTmpfs bool) (*Dir, error) {
+func verify(dir, parent *os.File, unsafePath string, gid uint32, requireTmpfs bool) (*Dir, error) {
 	if err := checkFS(dir, requireTmpfs); err != nil {
 		return nil, err
 	}
 	i, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true})
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the runtime directory: %w: mount it with --tmpfs %s:mode=0711,size=1m", err, unsafePath)
+	}
+	if err := letIn(dir, i, gid); err != nil {
+		return nil, err
 	}
 	d := &Dir{File: dir, Path: unsafePath}
 	p, err := fsafe.Stat(parent)
