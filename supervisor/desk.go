@@ -212,6 +212,11 @@ func (s *Supervisor) beginRestart() {
 		s.finish(control.Reply{Outcome: control.Failed, Reason: control.UnsafeConfig, NewPID: s.gateway.pid()})
 		return
 	}
+	if beside := s.foreignBeside(); beside != "" {
+		s.log.Warn().Str("event", evRefused).Str("reason", string(control.ListenerForeign)).Str("detail", beside).Msg("")
+		s.finish(control.Reply{Outcome: control.Failed, Reason: control.ListenerForeign, NewPID: s.gateway.pid()})
+		return
+	}
 	if s.task.job.Rotate {
 		if err := s.c.Token.Prepare(); err != nil {
 			s.log.Warn().Str("event", evRefused).Str("reason", string(control.TokenFailed)).Err(err).Msg("")
@@ -222,6 +227,21 @@ func (s *Supervisor) beginRestart() {
 	}
 	s.drain = time.Duration(s.task.job.Drain) * time.Second
 	s.awaitStart(Restart)
+}
+
+// foreignBeside says who listens beside a gateway that listens itself; "" for
+// nobody. Given up now, it could not be started again while the other stays: the
+// agent would have made a restart an outage.
+func (s *Supervisor) foreignBeside() string {
+	ls, err := proof.Listeners(s.g.Port)
+	if s.phase != Running || err != nil {
+		return ""
+	}
+	_, foreign := proof.Judge(ls, s.c.Gateway.UID)
+	if len(foreign) == 0 || len(foreign) == len(ls) {
+		return ""
+	}
+	return foreignText(foreign[0])
 }
 
 // startProven, failStart and stopped answer a task that waits for them.
