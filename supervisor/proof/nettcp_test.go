@@ -1,0 +1,133 @@
+package proof
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+const tcpHeading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+
+// tcpLine is a line as the kernel prints it (net/ipv4/tcp_ipv4.c).
+func tcpLine(s socket) string {
+	return fmt.Sprintf("   0: %s %s %02X 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0 100 0 0 10 0\n",
+		tcpAddr(s.local), tcpAddr(s.remote), s.state, s.uid, s.inode)
+}
+
+func tcpAddr(a netip.AddrPort) string {
+	var b strings.Builder
+	raw := a.Addr().AsSlice()
+	for i := 0; i < len(raw); i += 4 {
+		fmt.Fprintf(&b, "%08X", binary.NativeEndian.Uint32(raw[i:]))
+	}
+	fmt.Fprintf(&b, ":%04X", a.Port())
+	return b.String()
+}
+
+// A column that is misread gives a socket to another user.
+func TestParseNetTCPLine(t *testing.T) {
+	for name, c := range map[string]struct{ local, remote string }{
+		"v4":       {"127.0.0.1:18789", "0.0.0.0:0"},
+		"v4-peer":  {"127.0.0.1:18789", "10.1.2.3:65535"},
+		"v6":       {"[::1]:18789", "[::]:0"},
+		"v6-whole": {"[2001:db8:1:2:3:4:5:6]:1", "[fe80::1]:2"},
+		"mapped":   {"[::ffff:127.0.0.1]:18789", "[::ffff:127.0.0.1]:40000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := socket{netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote), tcpListen, 4294967294, 1 << 40}
+			var got socket
+			var err error
+			got.local, got.remote, got.state, got.uid, got.inode, err = ParseNetTCPLine([]byte(tcpLine(want)), want.local.Addr().Is6())
+			if err != nil || got != want {
+				t.Errorf("got %+v, %v; want %+v", got, err, want)
+			}
+		})
+	}
+	// As printed by a little-endian kernel.
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		local, _, _, uid, inode, err := ParseNetTCPLine([]byte("   1: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  9001        0 31337 1"), false)
+		if err != nil || local.String() != "127.0.0.1:18789" || uid != 9001 || inode != 31337 {
+			t.Errorf("got %v of %d, inode %d, %v", local, uid, inode, err)
+		}
+	}
+}
+
+func TestParseNetTCPLineRefuses(t *testing.T) {
+	good := tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5})
+	for name, c := range map[string]struct {
+		line string
+		v6   bool
+	}{
+		"empty":       {"", false},
+		"short":       {strings.Join(strings.Fields(good)[:9], " "), false},
+		"other-table": {good, true},
+		"no-port":     {strings.Replace(good, ":0050", "", 1), false},
+		"long-port":   {strings.Replace(good, ":0050", ":00050", 1), false},
+		"not-hex":     {strings.Replace(good, "0100007F", "0100007G", 1), false},
+		"state":       {strings.Replace(good, " 0A ", " 10A ", 1), false},
+		"uid":         {strings.Replace(good, " 9001 ", " 4294967296 ", 1), false},
+		"uid-minus":   {strings.Replace(good, " 9001 ", " -1 ", 1), false},
+		"inode":       {strings.Replace(good, " 5 1 ", " x 1 ", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, _, _, _, err := ParseNetTCPLine([]byte(c.line), c.v6); !errors.Is(err, errNetTCP) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A masked table is not an empty one, and half a table proves nothing.
+func TestScanSockets(t *testing.T) {
+	one := socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5}
+	other := one
+	other.local = netip.MustParseAddrPort("127.0.0.1:81")
+	for name, c := range map[string]struct {
+		text string
+		want int // -1: refused
+	}{
+		"empty-table": {tcpHeading, 0},
+		"one":         {tcpHeading + tcpLine(other) + tcpLine(one), 1},
+		"masked":      {"", -1},
+		"no-heading":  {tcpLine(one), -1},
+		"bad-line":    {tcpHeading + tcpLine(one) + "x\n", -1},
+		"long-line":   {tcpHeading + strings.Repeat("x", 5000) + "\n", -1},
+		"at-bound":    {tcpHeading + strings.Repeat(tcpLine(one), maxSocket), maxSocket},
+		"beyond":      {tcpHeading + strings.Repeat(tcpLine(one), maxSocket+1), -1},
+		"others":      {tcpHeading + strings.Repeat(tcpLine(other), 2*maxSocket) + tcpLine(one), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := scanSockets(strings.NewReader(c.text), false, func(s socket) bool { return s.local.Port() == 80 }, nil)
+			if c.want < 0 && (err == nil || got != nil) {
+				t.Errorf("accepted with %d sockets", len(got))
+			}
+			if c.want >= 0 && (err != nil || len(got) != c.want) {
+				t.Errorf("%d sockets, %v; want %d", len(got), err, c.want)
+			}
+		})
+	}
+}
+
+// Accepted ⇒ the line that the socket stands for parses to the same socket.
+func FuzzParseNetTCP(f *testing.F) {
+	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5})), false)
+	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), tcpEstablished, 0, 0})), true)
+	f.Add([]byte(tcpHeading), false)
+	f.Fuzz(func(t *testing.T, line []byte, v6 bool) {
+		var s, again socket
+		var err error
+		if s.local, s.remote, s.state, s.uid, s.inode, err = ParseNetTCPLine(line, v6); err != nil {
+			return
+		}
+		if s.local.Addr().Is6() != v6 || s.remote.Addr().Is6() != v6 {
+			t.Fatalf("%+v is of the other family", s)
+		}
+		again.local, again.remote, again.state, again.uid, again.inode, err = ParseNetTCPLine([]byte(tcpLine(s)), v6)
+		if err != nil || again != s {
+			t.Fatalf("%+v came back as %+v, %v", s, again, err)
+		}
+	})
+}

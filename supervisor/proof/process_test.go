@@ -1,0 +1,162 @@
+package proof
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// statLine is a stat line as the kernel prints it (fs/proc/array.c).
+func statLine(st Stat) string {
+	return fmt.Sprintf("%d (%s) %c %d %d %d 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 %d 0 %d 1 2 3\n",
+		st.PID, st.Comm, st.State, st.PPID, st.PGRP, st.Session, st.Threads, st.StartTicks)
+}
+
+// A process names itself. One that calls itself "a) R 1 1 1" once made a parser
+// read another parent and another start time.
+func TestParseStat(t *testing.T) {
+	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, StartTicks: 123456}
+	for name, comm := range map[string]string{
+		"plain":         "node",
+		"empty":         "",
+		"spaces":        "a b c",
+		"parentheses":   "((a) b)) ((",
+		"forged-fields": "x) R 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1",
+		"newline":       "a\n43 (b) R",
+		"not-text":      "\xff\x00\x01",
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := base
+			want.Comm = comm
+			if got, err := ParseStat([]byte(statLine(want))); err != nil || got != want {
+				t.Errorf("got %+v, %v; want %+v", got, err, want)
+			}
+		})
+	}
+	released := base
+	released.PGRP, released.Session = -1, -1
+	if got, err := ParseStat([]byte(statLine(released))); err != nil || got != released {
+		t.Errorf("got %+v, %v; want %+v", got, err, released)
+	}
+}
+
+// What is no stat line is refused: a field that reads as 0 is a guess.
+func TestParseStatRefuses(t *testing.T) {
+	good := statLine(Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, StartTicks: 99})
+	swap := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	for name, line := range map[string]string{
+		"empty":            "",
+		"no-name":          swap("(node)", "node"),
+		"half-a-name":      swap("node)", "node"),
+		"turned-name":      swap("(node)", ")node("),
+		"no-pid":           swap("42 (", "("),
+		"pid-zero":         swap("42 (", "0 ("),
+		"pid-negative":     swap("42 (", "-42 ("),
+		"pid-signed":       swap("42 (", "+42 ("),
+		"pid-octal":        swap("42 (", "042 ("),
+		"pid-huge":         swap("42 (", "4294967338 ("),
+		"long-state":       swap(" S ", " SS "),
+		"state-is-a-digit": swap(" S ", " 1 "),
+		"ppid-not-number":  swap(" S 1 ", " S x "),
+		"ppid-negative":    swap(" S 1 ", " S -1 "),
+		"start-overflows":  swap(" 99 ", " 18446744073709551616 "),
+		"start-missing":    good[:strings.Index(good, " 99 ")],
+		"too-long":         swap("node", strings.Repeat("n", maxStat)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if st, err := ParseStat([]byte(line)); err == nil {
+				t.Errorf("accepted as %+v", st)
+			}
+		})
+	}
+}
+
+// The kernel's own lines are read: ours, and those of every process there is.
+func TestReadStat(t *testing.T) {
+	st, err := ReadStat(os.Getpid())
+	check(t, err)
+	if st.PID != os.Getpid() || st.PPID != os.Getppid() || st.Threads < 1 || st.StartTicks == 0 {
+		t.Errorf("got %+v", st)
+	}
+	entries, err := os.ReadDir("/proc")
+	check(t, err)
+	for _, e := range entries {
+		var pid int
+		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil {
+			continue
+		}
+		if st, err := ReadStat(pid); err != nil && !errors.Is(err, ErrGone) {
+			t.Errorf("pid %d: %+v, %v", pid, st, err)
+		}
+	}
+}
+
+// A pid is no identity: a zombie, a dead one and a recycled pid are each told
+// apart from the process that was meant.
+func TestVerify(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+	in, out, err := os.Pipe()
+	check(t, err)
+	defer in.Close()
+	cmd.Stdout = out
+	check(t, cmd.Start())
+	p, err := Capture(cmd.Process.Pid)
+	check(t, err)
+	out.Close()
+	waitFor(t, func() bool {
+		st, err := ReadStat(p.PID)
+		return err == nil && st.State == 'Z'
+	})
+	if err := p.Verify(); !errors.Is(err, ErrGone) {
+		t.Errorf("zombie: %v", err)
+	}
+	cmd.Wait()
+	if err := p.Verify(); !errors.Is(err, ErrGone) {
+		t.Errorf("reaped: %v", err)
+	}
+	if _, err := Capture(p.PID); !errors.Is(err, ErrGone) {
+		t.Errorf("capture of a dead one: %v", err)
+	}
+	self, err := Capture(os.Getpid())
+	check(t, err)
+	check(t, self.Verify())
+	self.StartTicks++
+	if err := self.Verify(); !errors.Is(err, ErrReplaced) {
+		t.Errorf("recycled: %v", err)
+	}
+}
+
+// Accepted ⇒ the line that the Stat stands for parses to the same Stat; and
+// whatever a process calls itself, no other field changes.
+func FuzzParseStat(f *testing.F) {
+	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, StartTicks: 99}
+	f.Add([]byte(statLine(base)))
+	f.Add([]byte("a) R 1 1 1 0 -1 0"))
+	if own, err := os.ReadFile("/proc/self/stat"); err == nil {
+		f.Add(own)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if st, err := ParseStat(data); err == nil {
+			if st.PID < 1 || st.PPID < 0 || st.PGRP < -1 || st.Session < -1 || st.Threads < 0 {
+				t.Fatalf("accepted %+v", st)
+			}
+			if again, err := ParseStat([]byte(statLine(st))); err != nil || again != st {
+				t.Fatalf("%+v came back as %+v, %v", st, again, err)
+			}
+			if !bytes.Contains(data, []byte("("+st.Comm+")")) {
+				t.Fatalf("name %q is not in the line", st.Comm)
+			}
+		}
+		named := base
+		if named.Comm = string(data); len(statLine(named)) > maxStat {
+			return
+		}
+		if st, err := ParseStat([]byte(statLine(named))); err != nil || st != named {
+			t.Fatalf("a name made %+v of %+v, %v", st, named, err)
+		}
+	})
+}
