@@ -1,0 +1,122 @@
+package neighbours
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// partLen is how much of the token is a leak.
+const partLen = 16
+
+const (
+	loot     = "/tmp/loot"
+	portAddr = "127.0.0.1:18789"
+	takes    = 25
+)
+
+// tokenIn tells whether data holds any part of the token.
+func tokenIn(data, token string) bool {
+	for i := 0; i+partLen <= len(token); i++ {
+		if strings.Contains(data, token[i:i+partLen]) {
+			return true
+		}
+	}
+	return false
+}
+
+// stolen is what the thief received so far.
+func stolen(t *testing.T, c *harness.Container) string {
+	t.Helper()
+	data, err := os.ReadFile(c.HostPath(loot))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// F15: the port changes hands after the supervisor has seen whose it is and
+// before it sends the token, which the agent then had.
+func TestScenarioF15(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]struct {
+		give string // before which answer the gateway loses its port
+		ends bool   // and then it is gone itself
+		args []string
+		// What the thief must have been asked, so that the race was run at all.
+		asked string
+	}{
+		"deaf-after-ready":         {"ready", false, nil, "GET /api/whoami "},
+		"deaf-after-refusal":       {"refusal", false, nil, "GET /api/whoami "},
+		"deaf-before-eager-thief":  {"refusal", false, []string{"-eager"}, "GET /api/whoami "},
+		"dies-after-ready":         {"ready", true, nil, ""},
+		"dies-after-refusal":       {"refusal", true, nil, ""},
+		"dies-before-eager-thief":  {"refusal", true, []string{"-eager"}, ""},
+		"dies-and-is-always-there": {"refusal", true, []string{"-hold", "0.5"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
+				"health":  map[string]any{"interval": "200ms"},
+				"restart": map[string]any{"backoff_min": "10ms", "backoff_max": "10ms"},
+			}}})
+			old := c.WaitServing(20 * time.Second)
+			token := c.Token()
+			deed := map[string]any{"give_port": m.give, "give_and_end": m.ends}
+			c.SetMisbehave(deed) // for those that come after this one
+			c.Misbehave(deed)
+			c.ExecDetached("sandbox", append(append([]string{"demotools", "thief"}, m.args...), portAddr, loot)...)
+			harness.Eventually(t, 3*time.Minute, fmt.Sprintf("%d thefts", takes), func() error {
+				// Probes and recovers ask for a proof, as often as they may.
+				for _, verb := range []string{"probe", "recover"} {
+					c.Ctl(verb)
+				}
+				if n := strings.Count(stolen(t, c), "take "); n < takes {
+					return fmt.Errorf("%d", n)
+				}
+				return nil
+			})
+			if !strings.Contains(stolen(t, c), m.asked) {
+				t.Errorf("the thief was never asked %q", m.asked)
+			}
+			if now := c.Status(); !m.ends && now.Gateway.Process != old.Gateway.Process {
+				t.Errorf("a gateway that lost its port for moments was replaced: %+v, was %+v", now.Gateway, old.Gateway)
+			}
+			if tokenIn(stolen(t, c), token) {
+				t.Fatal("the thief has the token")
+			}
+			endTools(c, "demotools")
+			c.SetMisbehave(nil)
+			c.Ctl("restart")
+			c.WaitServing(20 * time.Second)
+			if tokenIn(stolen(t, c), token) {
+				t.Fatal("the thief has the token")
+			}
+			if c.Token() != token {
+				t.Error("the token changed meanwhile: the search was for another one")
+			}
+		})
+	}
+}
+
+// The recorder of F15 records: a client that does send a token to it is found.
+func TestThiefRecords(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(20 * time.Second)
+	token := c.Token()
+	c.MustCtl("stop")
+	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", portAddr, loot)
+	harness.Eventually(t, 10*time.Second, "the thief to have the token it was sent", func() error {
+		r := c.HTTP("GET", "/api/whoami", token, "")
+		if !tokenIn(stolen(t, c), token) {
+			return fmt.Errorf("it answered %+v and has %q", r, stolen(t, c))
+		}
+		return nil
+	})
+}
