@@ -15,48 +15,67 @@ const Len = 64
 var errWiped = errors.New("token was wiped")
 
 // Secret holds a token's text. It cannot be printed: every fmt verb, text and
-// JSON encoding give "[secret]". The only way out is WriteTo and Bytes. Wipe it
-// after use; what Go's runtime may have copied meanwhile (it does not move heap
-// objects) and what the kernel buffers is not covered.
-type Secret struct{ text []byte }
+// JSON encoding give "[secret]", or an address where a Secret lies in an
+// unexported field, whose methods fmt does not call. The only way out is WriteTo
+// and Bytes. Wipe it after use, which wipes every copy; what Go's runtime may
+// have copied meanwhile (it does not move heap objects) and what the kernel
+// buffers is not covered.
+type Secret struct{ at *place }
+
+// place is one pointer more: where a verb does not fit, fmt prints what a
+// pointer leads to, but not what lies behind a second one.
+type place struct{ text *[]byte }
+
+// newText takes text over.
+func newText(text []byte) *Secret { return &Secret{&place{&text}} }
 
 // Bytes is the token itself, valid until Wipe. Do not keep or convert it.
-func (s *Secret) Bytes() []byte { return s.text }
+func (s Secret) Bytes() []byte {
+	if s.at == nil {
+		return nil
+	}
+	return *s.at.text
+}
 
 // WriteTo writes the token, without a newline.
-func (s *Secret) WriteTo(w io.Writer) (int64, error) {
-	if len(s.text) == 0 {
+func (s Secret) WriteTo(w io.Writer) (int64, error) {
+	text := s.Bytes()
+	if len(text) == 0 {
 		return 0, errWiped
 	}
-	n, err := w.Write(s.text)
+	n, err := w.Write(text)
 	return int64(n), err
 }
 
 // Sum is the token's SHA-256: what PID 1 remembers.
-func (s *Secret) Sum() [digest.Size]byte { return digest.Sum(s.text) }
+func (s Secret) Sum() [digest.Size]byte { return digest.Sum(s.Bytes()) }
 
 // Equal compares in constant time. A wiped Secret equals nothing.
-func (s *Secret) Equal(text []byte) bool {
-	if len(s.text) == 0 || len(s.text) != len(text) {
+func (s Secret) Equal(text []byte) bool {
+	own := s.Bytes()
+	if len(own) == 0 || len(own) != len(text) {
 		return false
 	}
 	var diff byte
 	for i := range text {
-		diff |= s.text[i] ^ text[i]
+		diff |= own[i] ^ text[i]
 	}
 	return diff == 0
 }
 
 // Wipe overwrites the token.
-func (s *Secret) Wipe() {
-	clear(s.text)
-	s.text = nil
+func (s Secret) Wipe() {
+	if s.at != nil {
+		clear(*s.at.text)
+		*s.at.text = nil
+	}
 }
 
 const redacted = "[secret]"
 
-// Format, MarshalText, String and GoString keep the token out of every output.
-func (s *Secret) Format(f fmt.State, _ rune)   { io.WriteString(f, redacted) }
-func (s *Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-func (s *Secret) String() string               { return redacted }
-func (s *Secret) GoString() string             { return redacted }
+// Format, MarshalText, String and GoString keep the token out of every output,
+// of a Secret as of a pointer to one.
+func (s Secret) Format(f fmt.State, _ rune)   { io.WriteString(f, redacted) }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (s Secret) String() string               { return redacted }
+func (s Secret) GoString() string             { return redacted }

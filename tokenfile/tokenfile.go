@@ -137,7 +137,7 @@ func Read(dir *os.File, name string, p Policy) (*Secret, error) {
 		clear(text)
 		return nil, fmt.Errorf("%w: %s is not %d lower-case hex digits", ErrMalformed, f.Name(), Len)
 	}
-	return &Secret{text}, nil
+	return newText(text), nil
 }
 
 func (p Policy) want() fsafe.Want {
@@ -169,7 +169,7 @@ func prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 			s.Wipe()
 		}
 	}()
-	f, err := fsafe.WriteNew(dir, name+fsafe.NewSuffix, s.text, mode, &fsafe.Owner{UID: p.UID, GID: p.GID})
+	f, err := fsafe.WriteNew(dir, name+fsafe.NewSuffix, s.Bytes(), mode, &fsafe.Owner{UID: p.UID, GID: p.GID})
 	if err != nil {
 		return nil, fmt.Errorf("cannot write token: %w", err)
 	}
@@ -186,7 +186,7 @@ func newSecret() (*Secret, error) {
 	if err := sys.Random(raw[:]); err != nil {
 		return nil, fmt.Errorf("cannot draw a token: %w", err)
 	}
-	s := &Secret{hex.AppendEncode(make([]byte, 0, Len), raw[:])}
+	s := newText(hex.AppendEncode(make([]byte, 0, Len), raw[:]))
 	clear(raw[:])
 	return s, nil
 }

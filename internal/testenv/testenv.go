@@ -62,8 +62,19 @@ func Dir(t testing.TB, path string) *os.File {
 // gone when that is closed (fsmount(2), Linux 5.2).
 func Tmpfs(t testing.TB, options ...string) *os.File {
 	t.Helper()
+	return mount(t, "tmpfs", options)
+}
+
+// Ramfs is Tmpfs with a ramfs.
+func Ramfs(t testing.TB) *os.File {
+	t.Helper()
+	return mount(t, "ramfs", nil)
+}
+
+func mount(t testing.TB, kind string, options []string) *os.File {
+	t.Helper()
 	Root(t)
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	fs, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
 	Must(t, err)
 	defer unix.Close(fs)
 	for _, o := range options {
@@ -76,7 +87,7 @@ func Tmpfs(t testing.TB, options ...string) *os.File {
 	defer unix.Close(mount)
 	dir, err := unix.Openat(mount, ".", unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	Must(t, err)
-	f := os.NewFile(uintptr(dir), "tmpfs")
+	f := os.NewFile(uintptr(dir), kind)
 	t.Cleanup(func() { f.Close() })
 	return f
 }
