@@ -125,6 +125,9 @@ func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
 			}
 			out = append(out, s)
 			done = flags&unix.NLM_F_MULTI == 0
+		case unix.NLMSG_NOOP:
+		default: // NLMSG_OVERRUN, and whatever else may stand for sockets that are not shown
+			return out, false, fmt.Errorf("%w: type %d", errDiag, kind)
 		}
 		data = data[min((size+3)&^3, len(data)):]
 	}

@@ -1,0 +1,179 @@
+package proof
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// message is one netlink message, padded.
+func message(kind, flags uint16, body []byte) []byte {
+	b := make([]byte, nlHeader, nlHeader+len(body)+3)
+	ne := binary.NativeEndian
+	ne.PutUint32(b, uint32(nlHeader+len(body)))
+	ne.PutUint16(b[4:], kind)
+	ne.PutUint16(b[6:], flags)
+	b = append(b, body...)
+	return append(b, make([]byte, (4-len(b)%4)%4)...)
+}
+
+// socketBody is the inet_diag_msg of s.
+func socketBody(s socket) []byte {
+	b := make([]byte, diagMsg)
+	b[0], b[1] = unix.AF_INET, s.state
+	if s.local.Addr().Is6() {
+		b[0] = unix.AF_INET6
+	}
+	binary.BigEndian.PutUint16(b[4:], s.local.Port())
+	binary.BigEndian.PutUint16(b[6:], s.remote.Port())
+	copy(b[8:24], s.local.Addr().AsSlice())
+	copy(b[24:40], s.remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint32(b[64:], s.uid)
+	binary.NativeEndian.PutUint32(b[68:], uint32(s.inode))
+	return b
+}
+
+func errnoBody(code int32) []byte {
+	return binary.NativeEndian.AppendUint32(nil, uint32(code))
+}
+
+var (
+	v4Socket = socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5}
+	v6Socket = socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::1]:81"), tcpEstablished, 4294967294, 4294967295}
+)
+
+// An answer that is cut short or interrupted reads as "nobody else listens".
+func TestParseDiag(t *testing.T) {
+	const multi = unix.NLM_F_MULTI
+	one, two := message(unix.SOCK_DIAG_BY_FAMILY, multi, socketBody(v4Socket)), message(unix.SOCK_DIAG_BY_FAMILY, multi, socketBody(v6Socket))
+	alone := message(unix.SOCK_DIAG_BY_FAMILY, 0, socketBody(v4Socket))
+	end := message(unix.NLMSG_DONE, multi, errnoBody(0))
+	for name, c := range map[string]struct {
+		data []byte
+		want []socket
+		done bool
+		err  error
+	}{
+		"empty":              {nil, nil, false, nil},
+		"nobody":             {end, nil, true, nil},
+		"two":                {slices.Concat(one, two), []socket{v4Socket, v6Socket}, false, nil},
+		"two-and-end":        {slices.Concat(one, two, end), []socket{v4Socket, v6Socket}, true, nil},
+		"look-up":            {alone, []socket{v4Socket}, true, nil},
+		"noop":               {slices.Concat(message(unix.NLMSG_NOOP, 0, nil), alone), []socket{v4Socket}, true, nil},
+		"not-found":          {message(unix.NLMSG_ERROR, 0, errnoBody(-2)), nil, true, unix.ENOENT},
+		"refused":            {message(unix.NLMSG_ERROR, 0, errnoBody(-1)), nil, true, unix.EPERM},
+		"end-with-errno":     {message(unix.NLMSG_DONE, multi, errnoBody(-2)), nil, true, unix.ENOENT},
+		"end-without-errno":  {message(unix.NLMSG_DONE, multi, nil), nil, true, errDiag},
+		"acknowledged":       {message(unix.NLMSG_ERROR, 0, errnoBody(0)), nil, false, errDiag},
+		"odd-errno":          {message(unix.NLMSG_ERROR, 0, errnoBody(7)), nil, true, errDiag},
+		"least-errno":        {message(unix.NLMSG_ERROR, 0, errnoBody(-1<<31)), nil, true, errDiag},
+		"interrupted":        {slices.Concat(one, message(unix.SOCK_DIAG_BY_FAMILY, multi|nlmsgDumpIntr, socketBody(v6Socket))), nil, false, errDump},
+		"interrupted-at-end": {message(unix.NLMSG_DONE, multi|nlmsgDumpIntr, errnoBody(0)), nil, false, errDump},
+		"lost-messages":      {slices.Concat(one, message(unix.NLMSG_OVERRUN, 0, nil), end), nil, false, errDiag},
+		"unknown-kind":       {slices.Concat(one, message(999, multi, nil), end), nil, false, errDiag},
+		"short-socket":       {message(unix.SOCK_DIAG_BY_FAMILY, multi, socketBody(v4Socket)[:71]), nil, false, errDiag},
+		"unix-socket":        {message(unix.SOCK_DIAG_BY_FAMILY, multi, make([]byte, 72)), nil, false, errDiag},
+		"half-a-header":      {one[:nlHeader-1], nil, false, errDiag},
+		"half-a-message":     {one[:len(one)-1], nil, false, errDiag},
+		"no-length":          {make([]byte, nlHeader), nil, false, errDiag},
+		"tail":               {slices.Concat(one, []byte{0}), nil, false, errDiag},
+		"with-attributes":    {message(unix.SOCK_DIAG_BY_FAMILY, 0, append(socketBody(v6Socket), 1, 2, 3, 4)), []socket{v6Socket}, true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, done, err := parseDiag(c.data, nil)
+			if c.err != nil {
+				if !errors.Is(err, c.err) {
+					t.Errorf("got %v, %v; want %v", got, err, c.err)
+				}
+				return
+			}
+			if err != nil || done != c.done || !slices.Equal(got, c.want) {
+				t.Errorf("got %v, done %v, %v; want %v, done %v", got, done, err, c.want, c.done)
+			}
+		})
+	}
+}
+
+// A port with more listeners than are counted proves nothing.
+func TestParseDiagBound(t *testing.T) {
+	one := message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket))
+	out := make([]socket, maxSocket-1)
+	out, _, err := parseDiag(one, out)
+	if check(t, err); len(out) != maxSocket {
+		t.Fatalf("%d sockets", len(out))
+	}
+	if _, _, err = parseDiag(one, out); err == nil {
+		t.Error("one too many was accepted")
+	}
+}
+
+// The kernel filters by the very port: a filter that lets others pass costs
+// time, one that holds ours back hides a stranger.
+func TestPortFilter(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	for range 3 {
+		serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	}
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, s.port()), netip.AddrPort{}, true))
+		check(t, err)
+		want := 0
+		if family == unix.AF_INET {
+			want = 1
+		}
+		if len(found) != want {
+			t.Errorf("family %d: %+v", family, found)
+		}
+	}
+}
+
+// A dump that changes while it is made is asked for again, a few times.
+func TestRefused(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.EOPNOTSUPP, unix.ENOENT, unix.EINVAL} {
+		if !refused(errno) {
+			t.Errorf("%v is no reason to look into /proc", errno)
+		}
+	}
+	for _, err := range []error{nil, errDump, errDiag, unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EMFILE} {
+		if refused(err) {
+			t.Errorf("%v leads to /proc", err)
+		}
+	}
+}
+
+// Accepted ⇒ the sockets, written as the kernel writes them, are read again as
+// the same; what was found before stays; and a second copy of the datagram adds
+// the same sockets, so no message changes how another is read.
+func FuzzNetlinkMessages(f *testing.F) {
+	f.Add(slices.Concat(message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket)),
+		message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v6Socket)), message(unix.NLMSG_DONE, 0, errnoBody(0))))
+	f.Add(message(unix.SOCK_DIAG_BY_FAMILY, 0, socketBody(v4Socket)))
+	f.Add(message(unix.NLMSG_ERROR, 0, errnoBody(-2)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before := []socket{v6Socket}
+		out, done, err := parseDiag(data, before)
+		if err != nil {
+			return
+		}
+		if len(out) == 0 || out[0] != v6Socket {
+			t.Fatal("what was found before is gone")
+		}
+		var again []byte
+		for _, s := range out[1:] {
+			again = append(again, message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(s))...)
+		}
+		if done {
+			again = append(again, message(unix.NLMSG_DONE, 0, errnoBody(0))...)
+		}
+		if back, end, err := parseDiag(again, before); err != nil || end != done || !slices.Equal(back, out) {
+			t.Fatalf("%v, done %v came back as %v, %v, %v", out, done, back, end, err)
+		}
+		if twice, _, err := parseDiag(data, slices.Clip(out)); err == nil && !slices.Equal(twice[len(out):], out[1:]) {
+			t.Fatalf("second reading: %v after %v", twice, out)
+		}
+	})
+}
