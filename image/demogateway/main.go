@@ -49,6 +49,9 @@ func run(args, env []string, received snapshot, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
+	if m.Neighbours {
+		fmt.Fprintf(stderr, "demogateway: neighbours %v\n", neighbours())
+	}
 	if m.StartExit != nil {
 		fmt.Fprintf(stderr, "demogateway: pid %d exits with %d\n", os.Getpid(), *m.StartExit)
 		return *m.StartExit

@@ -38,6 +38,7 @@ const (
 // gateway.
 type misbehaviour struct {
 	// At the start only.
+	Neighbours  bool     `json:"neighbours"`   // say first which other processes of our uid there are
 	Listen      string   `json:"listen"`       // addresses, separated by commas
 	StartExit   *int     `json:"start_exit"`   // exit at once with this code
 	ListenAfter duration `json:"listen_after"` // slow start: no listener until then

@@ -142,6 +142,9 @@ func (o Options) plan(t testing.TB) plan {
 		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile,
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
+	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
+		p.Bin = dir
+	}
 	for _, name := range []string{"gateway-init", "gatewayctl", "demogateway", "demotools"} {
 		if _, err := os.Stat(filepath.Join(p.Bin, name)); err != nil {
 			t.Fatalf("%v: run make image-context (or make ns, which does)", err)

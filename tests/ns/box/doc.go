@@ -13,5 +13,6 @@
 //
 // The root file system is a tmpfs with the layout of gateway-demo:dev, which
 // only the box sees; nothing has to be unmounted. It needs root and what make
-// image-context builds.
+// image-context builds; GATEWAY_INIT_BIN names a directory with other binaries,
+// to see which test fails with a broken one.
 package box

@@ -1,0 +1,103 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/ns/box"
+)
+
+// Inits that read their child's output through a pipe wait for whoever still
+// has it open; those that signal a process group miss who left it. The new
+// gateway then meets the old one's helpers at its port and its files.
+func TestScenarioF08(t *testing.T) {
+	for name, m := range map[string]map[string]any{
+		"own-session":             {"helper": true},
+		"grandchild-holds-stdout": {"hold_stdout": true},
+		"unreaped-children":       {"zombies": 50},
+		"all-and-ignores-term":    {"helper": true, "hold_stdout": true, "zombies": 5, "ignore_term": true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m["neighbours"] = true
+			b := box.Start(t, box.Options{Misbehave: m, Config: brief(map[string]any{
+				"stop":    map[string]any{"grace": "300ms"},
+				"restart": map[string]any{"backoff_min": "100ms", "backoff_max": "100ms"},
+			})})
+			before := b.WaitServing(10 * time.Second)
+			// A helper is started after the listener, so maybe after the proof.
+			tree(t, b, m)
+			for i, end := range []func(){
+				func() { b.MustCtl("restart") },
+				func() { b.MustCtl("restart", "--rotate-token") },
+				func() { b.Tools(0, "sigsend", fmt.Sprint(before.Gateway.PID), "KILL") },
+				func() { b.MustCtl("stop"); alone(t, b); b.MustCtl("start") },
+			} {
+				begin := time.Now()
+				end()
+				after := b.WaitRecord(10*time.Second, "another gateway", func(r status.Record) error {
+					if r.State != status.Running || r.Gateway.Process == before.Gateway.Process {
+						return fmt.Errorf("%s, gateway %+v", r.State, r.Gateway.Process)
+					}
+					return nil
+				})
+				if took := time.Since(begin); took > 5*time.Second {
+					t.Errorf("way %d took %v", i, took)
+				}
+				before = after
+				tree(t, b, m)
+			}
+			b.MustCtl("stop")
+			alone(t, b)
+			if n := strings.Count(b.Log(), "demogateway: neighbours []\n"); n != 5 || n != strings.Count(b.Log(), "demogateway: neighbours ") {
+				t.Errorf("%d of 5 gateways started alone", n)
+			}
+			b.Signal(unix.SIGTERM)
+			if s := b.Wait(bound); s.ExitStatus() != 0 {
+				t.Errorf("ended with %d", s.ExitStatus())
+			}
+		})
+	}
+}
+
+// tree waits until the gateway has what m asks for: else a test of what is left
+// would prove nothing.
+func tree(t *testing.T, b *box.Box, m map[string]any) {
+	t.Helper()
+	want := 1
+	for key, n := range map[string]int{"helper": 1, "hold_stdout": 1} {
+		if m[key] == true {
+			want += n
+		}
+	}
+	if n, ok := m["zombies"].(int); ok {
+		want += n
+	}
+	b.WaitRecord(10*time.Second, fmt.Sprintf("%d processes of the gateway's", want), func(status.Record) error {
+		if n := len(ofGateway(b)); n != want {
+			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
+}
+
+// alone: no process of the gateway's uid is there, zombies included.
+func alone(t *testing.T, b *box.Box) {
+	t.Helper()
+	if left := ofGateway(b); len(left) > 0 {
+		t.Errorf("left of the gateway: %v", left)
+	}
+}
+
+func ofGateway(b *box.Box) (all []box.Process) {
+	for _, p := range b.Processes() {
+		if p.UID == box.GatewayUID {
+			all = append(all, p)
+		}
+	}
+	return all
+}
