@@ -23,6 +23,12 @@ type task struct {
 	tries  int  // recover: definite failures so far
 }
 
+// looks tells whether it wants a gateway that serves and is still finding out
+// whether there is one.
+func (t *task) looks() bool {
+	return !t.awaits && (t.job.Action == control.Recover || t.job.Action == control.Start)
+}
+
 // receive takes a frame from the FIFO.
 func (s *Supervisor) receive(in control.Incoming) {
 	s.dirty = true
@@ -130,11 +136,7 @@ func (s *Supervisor) begin(j *control.Job) {
 	case control.Recover:
 		s.beginRecover()
 	case control.Start:
-		if s.phase == Running {
-			s.finish(control.Reply{Outcome: control.AlreadyRunning, NewPID: s.gateway.pid()})
-			return
-		}
-		s.awaitStart(Start)
+		s.beginStart()
 	case control.Restart:
 		s.beginRestart()
 	case control.Stop:
@@ -147,6 +149,25 @@ func (s *Supervisor) begin(j *control.Job) {
 func (s *Supervisor) awaitStart(e Event) {
 	s.task.awaits = true
 	s.post(e)
+}
+
+// beginStart leaves alone what runs, and says whether it serves.
+func (s *Supervisor) beginStart() {
+	switch {
+	case s.phase == Running:
+		s.check(proof.Prove, func(r result) {
+			s.noteHealth(r)
+			if r.ok {
+				s.finish(control.Reply{Outcome: control.AlreadyRunning, NewPID: s.gateway.pid()})
+				return
+			}
+			s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
+		})
+	case s.phase == Starting && s.late: // whoever waits for it has been told
+		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
+	default:
+		s.awaitStart(Start)
+	}
 }
 
 func (s *Supervisor) beginProbe() {
@@ -244,6 +265,14 @@ func (s *Supervisor) foreignBeside() string {
 	return foreignText(foreign[0])
 }
 
+// joinStart: the gateway is replaced while a task looks at it. Its next look
+// will never come, so from here on it waits for the new one.
+func (s *Supervisor) joinStart() {
+	if s.task != nil && s.task.looks() {
+		s.task.awaits = true
+	}
+}
+
 // startProven, failStart and stopped answer a task that waits for them.
 
 func (s *Supervisor) startProven() {
@@ -262,7 +291,7 @@ func (s *Supervisor) failStart(reason control.Reason) {
 	t := s.task
 	switch {
 	case t == nil:
-	case t.job.Action == control.Recover && !t.awaits:
+	case t.looks():
 		s.awaitStart(Start) // it was being looked at when it died
 	case t.awaits, t.job.Action == control.Probe:
 		s.finish(control.Reply{Outcome: control.Failed, Reason: reason, NewPID: s.gateway.pid()})

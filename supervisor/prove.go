@@ -263,6 +263,7 @@ func (s *Supervisor) giveUp(why string) {
 	s.rec.Crashes++
 	s.backoff.streak++
 	s.log.Warn().Str("event", evDeaf).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
+	s.joinStart()
 	s.post(Restart)
 }
 
