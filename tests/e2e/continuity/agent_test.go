@@ -1,0 +1,185 @@
+package continuity
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// agentsFile is the gateway's configuration, in a directory of the agent's: the
+// demo gateway reads what DEMO_MISBEHAVE names.
+const agentsFile = "/sandbox/gateway.json"
+
+// agentContainer runs a gateway whose configuration the agent owns.
+func agentContainer(t *testing.T) *harness.Container {
+	t.Helper()
+	return harness.Start(t, harness.Options{
+		Command: []string{"demotools", "sleep", "3600"},
+		Env:     map[string]string{"DEMO_MISBEHAVE": agentsFile},
+		Extra:   []string{"--tmpfs", "/sandbox:uid=9002,gid=9002,mode=0755"},
+		Config: map[string]any{"gateway": map[string]any{
+			"ready": map[string]any{"timeout": "3s"}, "stop": map[string]any{"grace": "2s"},
+		}},
+	})
+}
+
+// agentWrites changes the file as the agent does.
+func agentWrites(t *testing.T, c *harness.Container, text string) {
+	t.Helper()
+	if r := c.ExecInput("sandbox", []byte(text), "demotools", "write", agentsFile); r.Code != 0 {
+		t.Fatal(r)
+	}
+}
+
+// L18: the agent changed its own configuration, and a guard refused to start
+// the gateway again (#7801, #8614). What is in it is the gateway's to judge.
+func TestScenarioL18(t *testing.T) {
+	t.Parallel()
+	remove := func(t *testing.T, c *harness.Container) { c.Tools("sandbox", "rmtmp", "/sandbox") }
+	write := func(text string) func(*testing.T, *harness.Container) {
+		return func(t *testing.T, c *harness.Container) {
+			remove(t, c)
+			agentWrites(t, c, text)
+		}
+	}
+	// The gateway comes up with each of these, whatever they are.
+	for name, change := range map[string]func(t *testing.T, c *harness.Container){
+		"other-values": write(`{"delay":"1ms"}`),
+		"empty-object": write("{}"),
+		"removed":      remove,
+		"large":        write("{" + strings.Repeat(" ", 4<<20) + "}"),
+		"link-to-nothing": func(t *testing.T, c *harness.Container) {
+			remove(t, c)
+			c.Tools("sandbox", "ln", "/no/such/file", agentsFile)
+		},
+		"not-readable": func(t *testing.T, c *harness.Container) {
+			write("{}")(t, c)
+			c.Tools("sandbox", "chmod", agentsFile, "0000")
+		},
+		"hard-link-and-mode": func(t *testing.T, c *harness.Container) {
+			write("{}")(t, c)
+			c.Tools("sandbox", "hard", agentsFile, "/sandbox/other")
+			c.Tools("sandbox", "chmod", agentsFile, "0777")
+		},
+		"changing-all-the-time": func(t *testing.T, c *harness.Container) {
+			write("{}")(t, c)
+			for range 20 {
+				agentWrites(t, c, `{"delay":"2ms"}`)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := agentContainer(t)
+			pid1 := c.HostPID()
+			c.WaitServing(boot)
+			for range 2 {
+				change(t, c)
+				restarted(t, c.Ctl("restart"))
+			}
+			if err := answers(c); err != nil {
+				t.Error(err)
+			}
+			lives(t, c, pid1)
+		})
+	}
+}
+
+// With these the gateway itself cannot serve: that is reported as what it is,
+// and once the file is good again one command, or patience, is enough.
+func TestScenarioL18BrokenConfig(t *testing.T) {
+	t.Parallel()
+	plant := func(args ...string) func(*testing.T, *harness.Container) {
+		return func(_ *testing.T, c *harness.Container) {
+			c.Tools("sandbox", "rmtmp", "/sandbox")
+			c.Tools("sandbox", args...)
+		}
+	}
+	write := func(text string) func(*testing.T, *harness.Container) {
+		return func(t *testing.T, c *harness.Container) { agentWrites(t, c, text) }
+	}
+	for name, try := range map[string]struct {
+		change func(t *testing.T, c *harness.Container)
+		reason string
+	}{
+		"garbage":         {write("{\x00]"), "exited"},
+		"empty":           {write(""), "exited"},
+		"directory":       {plant("mkdir", agentsFile, "0755"), "exited"},
+		"binary-link":     {plant("ln", "/usr/local/bin/demogateway", agentsFile), "exited"},
+		"fifo":            {plant("fifo", agentsFile, "0666"), "listener-missing"}, // it waits for a writer
+		"exit-0":          {write(`{"start_exit":0}`), "exited"},
+		"own-token":       {write(`{"token_mode":"other"}`), "auth-mismatch"},
+		"no-token":        {write(`{"token_mode":"none"}`), "auth-mismatch"},
+		"other-port":      {write(`{"listen":"127.0.0.1:1999"}`), "listener-missing"},
+		"never-ready":     {write(`{"not_ready":true}`), "health-timeout"},
+		"ignores-sigterm": {write(`{"ignore_term":true,"not_ready":true}`), "health-timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := agentContainer(t)
+			pid1 := c.HostPID()
+			c.WaitServing(boot)
+			try.change(t, c)
+			r := wait(t, async(c, "restart"), time.Minute)
+			if r.Code == 0 || !strings.Contains(r.Stderr, ": "+try.reason+": ") {
+				t.Errorf("restart with a broken configuration: want %s: %v", try.reason, r)
+			}
+			c.Tools("sandbox", "rmtmp", "/sandbox")
+			agentWrites(t, c, "{}")
+			restarted(t, wait(t, async(c, "restart"), time.Minute))
+			if err := answers(c); err != nil {
+				t.Error(err)
+			}
+
+			// And once more, with the command that does the least.
+			try.change(t, c)
+			if r := wait(t, async(c, "restart"), time.Minute); r.Code == 0 {
+				t.Errorf("second restart with a broken configuration: %v", r)
+			}
+			c.Tools("sandbox", "rmtmp", "/sandbox")
+			agentWrites(t, c, "{}")
+			r = wait(t, async(c, "recover"), time.Minute)
+			switch {
+			case try.reason == "auth-mismatch":
+				// It serves somebody: nothing but a restart that somebody
+				// asks for ends it, and that is what recover says.
+				if r.Code == 0 || !strings.Contains(r.Stderr, "gatewayctl restart") {
+					t.Errorf("recover: want a hint to restart: %v", r)
+				}
+				restarted(t, wait(t, async(c, "restart"), time.Minute))
+			case try.reason == "exited" && r.Code != 0:
+				t.Errorf("recover: %v", r)
+			}
+			c.WaitServing(time.Minute)
+			lives(t, c, pid1)
+		})
+	}
+}
+
+// The gateway's own state is as good as the agent's: an agent that reaches the
+// gateway can have it changed.
+func TestScenarioL18State(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(boot)
+	for name, do := range map[string]func(dir string) error{
+		"files": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "state.db"), make([]byte, 1<<20), 0o644)
+		},
+		"modes": func(dir string) error { return os.Chmod(dir, 0o777) },
+		"owner": func(dir string) error { return os.Chown(dir, harness.GatewayUID, 0) },
+		"links": func(dir string) error { return os.Symlink("/", filepath.Join(dir, "link")) },
+		"deep":  func(dir string) error { return os.MkdirAll(filepath.Join(dir, strings.Repeat("d/", 200)), 0o700) },
+	} {
+		if err := do(c.StateDir()); err != nil {
+			t.Fatal(name, err)
+		}
+		if r := c.Ctl("restart"); r.Code != 0 {
+			t.Errorf("restart after %s were changed: %v", name, r)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package continuity
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+// onDisk is a configuration whose runtime directory outlives the container.
+func onDisk() map[string]any {
+	return map[string]any{"require_tmpfs": false, "runtime_dir": "/var/gateway-init"}
+}
+
+// runtimeDir makes a directory of the host for it.
+func runtimeDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "runtime")
+	if err := os.Mkdir(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// onDiskContainer runs one on that directory. The gateway's home is a volume of
+// the host too, as somebody who clones a sandbox has it.
+func onDiskContainer(t *testing.T, dir string, o harness.Options) *harness.Container {
+	t.Helper()
+	o.Config = onDisk()
+	o.Extra = append([]string{"-v", dir + ":/var/gateway-init"}, o.Extra...)
+	return harness.Start(t, o)
+}
+
+// tokenIn reads the token in a directory of the host.
+func tokenIn(t *testing.T, dir string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "gateway-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// L17: a cloned or recreated container did not boot, because of files that
+// another life had left (#6110).
+func TestScenarioL17(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(t *testing.T, c *harness.Container, dir string){
+		"killed":  func(_ *testing.T, c *harness.Container, _ string) { c.Kill("KILL") },
+		"stopped": func(_ *testing.T, c *harness.Container, _ string) { c.Stop() },
+		"killed-in-the-middle-of-a-rotation": func(t *testing.T, c *harness.Container, dir string) {
+			c.SetMisbehave(map[string]any{"ignore_term": true})
+			restarted(t, c.Ctl("restart"))
+			done := async(c, "restart", "--rotate-token")
+			c.WaitState("stopping", boot)
+			if _, err := os.Lstat(filepath.Join(dir, "gateway-token.new")); err != nil {
+				t.Fatalf("no prepared token in the middle of a rotation: %v", err)
+			}
+			c.Kill("KILL")
+			wait(t, done, boot)
+		},
+		"half-written": func(t *testing.T, c *harness.Container, dir string) {
+			c.Kill("KILL")
+			for _, name := range []string{"status.json", "status.json.new"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(`{"schema":1,"gatew`), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"without-fifo": func(t *testing.T, c *harness.Container, dir string) {
+			c.Kill("KILL")
+			if err := os.Remove(filepath.Join(dir, "control/request")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"without-token": func(t *testing.T, c *harness.Container, dir string) {
+			c.Kill("KILL")
+			if err := os.Remove(filepath.Join(dir, "gateway-token")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := runtimeDir(t)
+			first := onDiskContainer(t, dir, harness.Options{})
+			first.WaitServing(boot)
+			restarted(t, first.Ctl("restart")) // replies of another life
+			old := tokenIn(t, dir)
+			leave(t, first, dir)
+			first.WaitExit(boot)
+
+			second := onDiskContainer(t, dir, harness.Options{})
+			record := second.WaitServing(boot)
+			if tokenIn(t, dir) == old {
+				t.Error("the token is that of another life")
+			}
+			if record.Restarts != 0 || record.LastRequest != nil || record.LastExit != nil {
+				t.Errorf("the record holds another life: %+v", record)
+			}
+			replies, err := os.ReadDir(filepath.Join(dir, "control/replies"))
+			if err != nil || len(replies) != 0 {
+				t.Errorf("replies of another life: %v, %v", replies, err)
+			}
+			restarted(t, second.Ctl("restart", "--rotate-token"))
+		})
+	}
+}
+
+// A copy that was made while the original served, and both serve on. The copy
+// knows the original's pids, times and nonces; none of them means anything.
+func TestScenarioL17CloneOfARunningContainer(t *testing.T) {
+	t.Parallel()
+	dir, copied := runtimeDir(t), filepath.Join(t.TempDir(), "copy")
+	original := onDiskContainer(t, dir, harness.Options{})
+	original.WaitServing(boot)
+	if out, err := exec.Command("cp", "-a", dir, copied).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v: %s", err, out)
+	}
+	if tokenIn(t, copied) != tokenIn(t, dir) {
+		t.Fatal("the copy is none")
+	}
+	clone := onDiskContainer(t, copied, harness.Options{})
+	clone.WaitServing(boot)
+	if tokenIn(t, copied) == tokenIn(t, dir) {
+		t.Error("two containers have one token")
+	}
+	restarted(t, clone.Ctl("restart"))
+	restarted(t, original.Ctl("restart"))
+	for _, c := range []*harness.Container{original, clone} {
+		if v := c.View(); !v.Serving {
+			t.Errorf("%s: %s", v.Reason, v.Detail)
+		}
+	}
+}
+
+// docker commit of a container that served, and a container of that image. The
+// image must not bring a token either.
+func TestScenarioL17Commit(t *testing.T) {
+	t.Parallel()
+	flags := []string{} // a writable root, with the runtime directory in it
+	config := map[string]any{"require_tmpfs": false, "runtime_dir": "/var/lib/gateway-runtime"}
+	first := harness.Start(t, harness.Options{Flags: flags, Config: config})
+	first.WaitServing(boot)
+	token, err := os.ReadFile(first.HostPath("/var/lib/gateway-runtime/gateway-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := "gateway-init-test-commit:" + first.Name
+	if r := harness.Engine(t, nil, "commit", first.Name, image); r.Code != 0 {
+		t.Fatal(r)
+	}
+	t.Cleanup(func() { harness.Engine(t, nil, "rmi", "-f", image) })
+	second := harness.Start(t, harness.Options{Image: image, Flags: flags, Config: config})
+	second.WaitServing(boot)
+	again, err := os.ReadFile(second.HostPath("/var/lib/gateway-runtime/gateway-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(again) == string(token) {
+		t.Error("the clone has the original's token")
+	}
+	restarted(t, second.Ctl("restart"))
+}
+
+// What no former life of ours can have left is refused by its name: whoever
+// could put it there could do worse.
+func TestScenarioL17ForeignFiles(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]struct {
+		file string
+		do   func(path string) error
+	}{
+		"link-as-token":          {"gateway-token", func(p string) error { return os.Symlink("/etc/passwd", p) }},
+		"fifo-as-status":         {"status.json", func(p string) error { return unix.Mkfifo(p, 0o600) }},
+		"directory-as-new-token": {"gateway-token.new", func(p string) error { return os.Mkdir(p, 0o700) }},
+		"foreign-token": {"gateway-token", func(p string) error {
+			if err := os.WriteFile(p, []byte(strings.Repeat("0", 64)), 0o400); err != nil {
+				return err
+			}
+			return os.Chown(p, harness.SandboxUID, harness.SandboxUID)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := runtimeDir(t)
+			if err := plant.do(filepath.Join(dir, plant.file)); err != nil {
+				t.Fatal(err)
+			}
+			c := onDiskContainer(t, dir, harness.Options{})
+			if code := c.WaitExit(boot); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			if log := c.Logs(); !strings.Contains(log, plant.file) {
+				t.Errorf("the refusal does not name %s:\n%s", plant.file, log)
+			}
+			if err := os.Remove(filepath.Join(dir, plant.file)); err != nil {
+				t.Fatal(err)
+			}
+			c.StartAgain()
+			c.WaitServing(boot)
+		})
+	}
+}
