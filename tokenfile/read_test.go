@@ -1,0 +1,154 @@
+package tokenfile
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/digest"
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/testenv"
+)
+
+func TestRead(t *testing.T) {
+	good := strings.Repeat("0123456789abcdef", 4)
+	write := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			testenv.Must(t, os.WriteFile(path, []byte(text), 0o400))
+			testenv.Must(t, os.Chown(path, int(policy.UID), int(policy.GID)))
+		}
+	}
+	with := func(f func(path string) error) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			write(good)(t, path)
+			testenv.Must(t, f(path))
+		}
+	}
+	alone := func(f func(path string) error) func(*testing.T, string) {
+		return func(t *testing.T, path string) { testenv.Must(t, f(path)) }
+	}
+	for name, c := range map[string]struct {
+		make func(*testing.T, string)
+		want error
+	}{
+		"good":            {write(good), nil},
+		"missing":         {func(*testing.T, string) {}, ErrMissing},
+		"empty":           {write(""), ErrEmpty},
+		"too-short":       {write(good[1:]), ErrMalformed},
+		"newline":         {write(good + "\n"), ErrMalformed},
+		"newline-inside":  {write(good[1:] + "\n"), ErrMalformed},
+		"too-long":        {write(good + good), ErrMalformed},
+		"huge":            {write(strings.Repeat(good, 2000)), ErrMalformed},
+		"upper-case":      {write(strings.ToUpper(good)), ErrMalformed},
+		"not-hex":         {write("g" + good[1:]), ErrMalformed},
+		"not-hex-at-end":  {write(good[:63] + "`"), ErrMalformed},
+		"nul":             {write(good[:63] + "\x00"), ErrMalformed},
+		"wrong-owner":     {with(func(p string) error { return os.Chown(p, testenv.Stranger, int(policy.GID)) }), ErrUnsafe},
+		"root's":          {with(func(p string) error { return os.Chown(p, 0, int(policy.GID)) }), ErrUnsafe},
+		"wrong-group":     {with(func(p string) error { return os.Chown(p, int(policy.UID), 0) }), ErrUnsafe},
+		"group-readable":  {with(func(p string) error { return os.Chmod(p, 0o440) }), ErrUnsafe},
+		"writable":        {with(func(p string) error { return os.Chmod(p, 0o600) }), ErrUnsafe},
+		"setuid":          {with(func(p string) error { return os.Chmod(p, 0o400|os.ModeSetuid) }), ErrUnsafe},
+		"two-links":       {with(func(p string) error { return os.Link(p, p+"2") }), ErrUnsafe},
+		"link-to-a-token": {with(func(p string) error { return errors.Join(os.Rename(p, p+"2"), os.Symlink("token2", p)) }), ErrUnsafe},
+		"dangling-link":   {alone(func(p string) error { return os.Symlink("nowhere", p) }), ErrUnsafe},
+		"directory":       {alone(func(p string) error { return os.Mkdir(p, 0o700) }), ErrUnsafe},
+		"fifo":            {alone(func(p string) error { return unix.Mkfifo(p, 0o400) }), ErrUnsafe},
+		"socket":          {alone(func(p string) error { return unix.Mknod(p, unix.S_IFSOCK|0o400, 0) }), ErrUnsafe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := testenv.Tmpfs(t)
+			c.make(t, testenv.Path(dir, fileName))
+			s, err := Read(dir, fileName, policy)
+			if !errors.Is(err, c.want) || (s != nil) != (c.want == nil) {
+				t.Fatalf("got %v %v, want %v", s, err, c.want)
+			}
+			switch {
+			case err == nil && (string(s.Bytes()) != good || s.Sum() != digest.Sum([]byte(good))):
+				t.Error("read another token")
+			case err != nil && strings.Contains(err.Error(), good[2:10]):
+				t.Errorf("the error tells of the token: %v", err)
+			}
+		})
+	}
+}
+
+// TestFileSystem: a token must not reach a disk, unless it was permitted.
+func TestFileSystem(t *testing.T) {
+	testenv.Root(t)
+	proc := testenv.Dir(t, "/proc/self") // no memory file system, on any machine
+	for name, err := range map[string]error{
+		"mint":    second(Mint(proc, fileName, policy)),
+		"prepare": second(Prepare(proc, fileName, policy)),
+		"rotate":  second(Rotate(proc, fileName, policy)),
+		"read":    second(Read(proc, "auxv", Policy{})), // root's, 0400, one link
+	} {
+		if !errors.Is(err, ErrNotTmpfs) || !errors.Is(err, ErrUnsafe) {
+			t.Errorf("%s: got %v, want %v", name, err, ErrNotTmpfs)
+		}
+	}
+	any := policy
+	any.AnyFS = true
+	for name, dir := range map[string]*os.File{"ramfs": testenv.Ramfs(t), "permitted": testenv.Dir(t, t.TempDir())} {
+		p := policy
+		if name == "permitted" {
+			p = any
+		}
+		s, err := Mint(dir, fileName, p)
+		testenv.Must(t, err)
+		if got, err := Read(dir, fileName, p); err != nil || !got.Equal(s.Bytes()) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestAsPID1: with the rights that PID 1 keeps all of it works but to read the
+// token back; its owner can.
+func TestAsPID1(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	dir := testenv.Tmpfs(t, "mode=0711")
+	privs.Drop()
+	_, err := Mint(dir, fileName, policy)
+	testenv.Must(t, err)
+	if _, err := Read(dir, fileName, policy); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("root reads it: %v", err)
+	}
+	_, err = Prepare(dir, fileName, policy)
+	testenv.Must(t, errors.Join(err, Abort(dir, fileName)))
+	_, err = Rotate(dir, fileName, policy)
+	testenv.Must(t, err)
+	testenv.Must(t, Revoke(dir, fileName))
+	last, err := Mint(dir, fileName, policy)
+	testenv.Must(t, err)
+
+	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(policy.GID)), syscall.Setuid(int(policy.UID))))
+	got, err := Read(dir, fileName, policy)
+	testenv.Must(t, err)
+	if !got.Equal(last.Bytes()) {
+		t.Error("its owner reads another token")
+	}
+}
+
+// TestOwnerRewrites: the owner can put another token into its own file; only
+// the digest that was kept tells.
+func TestOwnerRewrites(t *testing.T) {
+	dir, s := minted(t)
+	f, err := os.OpenFile(testenv.Path(dir, fileName), os.O_WRONLY, 0)
+	testenv.Must(t, err)
+	defer f.Close()
+	_, err = f.WriteString(strings.Repeat("e", Len))
+	testenv.Must(t, err)
+	got, err := Read(dir, fileName, policy)
+	testenv.Must(t, err)
+	if got.Sum() == s.Sum() || got.Equal(s.Bytes()) {
+		t.Error("a rewritten token passes for the old one")
+	}
+}
