@@ -136,6 +136,9 @@ func readHead(s *source) (r response, h head, err error) {
 		if size += len(l) + 2; size > maxHead {
 			return r, h, errHTTP
 		}
+		if len(l) == 0 && old && h.chunked { // faulty framing (RFC 9112, 6.1)
+			return r, h, errHTTP
+		}
 		if len(l) == 0 {
 			return r, h, nil
 		}
@@ -174,6 +177,7 @@ func readBody(s *source, status int, h *head) ([]byte, error) {
 	case status == 204 || status == 304:
 		return nil, nil
 	case h.chunked:
+		h.close = h.close || h.length >= 0 // two lengths: who knows where the next answer begins (RFC 9112, 6.1)
 		return readChunks(s)
 	case h.length >= 0:
 		return s.take(h.length)
