@@ -1,0 +1,61 @@
+package proof
+
+import (
+	"testing"
+
+	"gatewayinit/supervisor/control"
+)
+
+// Definite verdicts end a gateway. One that the agent can bring about by itself
+// (a listener, a flood, a changed token file) must not be among them.
+func TestVerdicts(t *testing.T) {
+	for v, want := range map[Verdict]struct {
+		reason   control.Reason
+		definite bool
+	}{
+		OK:            {"", false},
+		Refused:       {control.ListenerMissing, true},
+		Timeout:       {control.HealthTimeout, true},
+		Dropped:       {control.HealthTimeout, true},
+		BadStatus:     {control.HealthTimeout, true},
+		BadBody:       {control.HealthTimeout, true},
+		Stranger:      {control.ListenerForeign, false},
+		TokenRefused:  {control.AuthMismatch, false},
+		NoTokenNeeded: {control.AuthMismatch, false},
+		Unproven:      {control.Unproven, false},
+		TokenFailed:   {control.TokenFailed, false},
+		TokenChanged:  {control.TokenChanged, false},
+		Throttled:     {control.Unproven, false},
+	} {
+		if v.Reason() != want.reason || v.Definite() != want.definite || v.String() == "" {
+			t.Errorf("%d: reason %q, definite %v, %q", v, v.Reason(), v.Definite(), v.String())
+		}
+		if v != OK && !v.Reason().Valid() {
+			t.Errorf("%d: reason %q is not of the closed set", v, v.Reason())
+		}
+		if back, ok := FromExit(int(v)); !ok || back != v {
+			t.Errorf("%d came back as %d, %v", v, back, ok)
+		}
+	}
+}
+
+// A worker that crashed, was killed or never began has not proven anything:
+// only exit codes of our own are verdicts, and 0 is the only success.
+func TestFromExit(t *testing.T) {
+	verdicts := 0
+	for code := -300; code <= 300; code++ {
+		v, ok := FromExit(code)
+		if ok {
+			verdicts++
+		}
+		if v == OK && code != 0 || !ok && v != Unproven {
+			t.Errorf("code %d reads as %d, %v", code, v, ok)
+		}
+		if ok && (code == 1 || code == 2 || code >= 126) {
+			t.Errorf("code %d is also that of a crash or a stage", code)
+		}
+	}
+	if verdicts != 13 {
+		t.Errorf("%d verdicts, want 13", verdicts)
+	}
+}
