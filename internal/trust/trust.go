@@ -18,21 +18,28 @@ import (
 const maxSteps = 256
 
 // Executable refuses unsafePath unless it is an absolute path to a regular,
-// executable file, and neither it nor any directory or link on the way can be
-// changed by anybody but root and uid. Directories are looked at from the top:
-// below one that only root can change, nothing moves between two looks.
+// executable file, and neither it nor any directory or link on the way, the
+// root included, can be changed by anybody but root and uid. It walks as the
+// kernel does: ".." is where a link led, not where it was written. Directories
+// are looked at from the top: below one that only root can change, nothing
+// moves between two looks.
 func Executable(unsafePath string, uid uint32) error {
-	at, rest := "/", strings.Split(strings.Trim(path.Clean(unsafePath), "/"), "/")
+	if !path.IsAbs(unsafePath) {
+		return &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
+	}
+	at, rest := "/", append([]string{"."}, components(unsafePath)...)
 	for range maxSteps {
-		name := rest[0]
-		next := path.Join(at, name)
+		if len(rest) == 0 {
+			return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
+		}
+		next := path.Join(at, rest[0])
+		rest = rest[1:]
 		st, err := os.Lstat(next)
 		if err != nil {
 			return fmt.Errorf("cannot use %s: %w", unsafePath, err)
 		}
-		sys := st.Sys().(*syscall.Stat_t)
-		if sys.Uid != 0 && sys.Uid != uid {
-			return &fsafe.UnsafeError{UnsafePath: next, Problem: fmt.Sprintf("is owned by uid %d: chown root it", sys.Uid)}
+		if err := check(next, st, uid); err != nil {
+			return err
 		}
 		switch {
 		case st.Mode()&fs.ModeSymlink != 0:
@@ -43,19 +50,42 @@ func Executable(unsafePath string, uid uint32) error {
 			if path.IsAbs(target) {
 				at = "/"
 			}
-			rest = append(strings.Split(strings.Trim(path.Clean(target), "/"), "/"), rest[1:]...)
-			continue
-		case st.Mode().Perm()&0o022 != 0 && st.Mode()&fs.ModeSticky == 0:
-			return &fsafe.UnsafeError{UnsafePath: next, Problem: fmt.Sprintf("is writable by others (mode %04o): chmod go-w it", st.Mode().Perm())}
-		case len(rest) > 1:
-			at, rest = next, rest[1:]
-			continue
+			rest = append(components(target), rest...)
+		case st.IsDir():
+			at = next
+		case len(rest) > 0:
+			return fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
 		case !st.Mode().IsRegular():
 			return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
 		case st.Mode().Perm()&0o111 == 0:
 			return fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
+		default:
+			return nil
 		}
-		return nil
 	}
 	return fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)
+}
+
+// components are the names of a path. It is not cleaned: that would take "a/.."
+// out before anybody saw whether a is a link.
+func components(unsafePath string) (names []string) {
+	for _, name := range strings.Split(unsafePath, "/") {
+		if name != "" && name != "." {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// check is whether somebody else owns or can write what is at next. A link has
+// no mode of its own; in a sticky directory only owners can move things.
+func check(next string, st fs.FileInfo, uid uint32) error {
+	sys := st.Sys().(*syscall.Stat_t)
+	if sys.Uid != 0 && sys.Uid != uid {
+		return &fsafe.UnsafeError{UnsafePath: next, Problem: fmt.Sprintf("is owned by uid %d: chown root it", sys.Uid)}
+	}
+	if st.Mode()&fs.ModeSymlink != 0 || st.Mode().Perm()&0o022 == 0 || st.IsDir() && st.Mode()&fs.ModeSticky != 0 {
+		return nil
+	}
+	return &fsafe.UnsafeError{UnsafePath: next, Problem: fmt.Sprintf("is writable by others (mode %04o): chmod go-w it", st.Mode().Perm())}
 }

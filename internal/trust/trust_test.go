@@ -1,0 +1,148 @@
+package trust
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/testenv"
+)
+
+// tree builds the places of the table below on a tmpfs at root.
+func tree(t *testing.T, root string) {
+	t.Helper()
+	program := func(path string, mode fs.FileMode, uid int) {
+		testenv.Must(t, errors.Join(os.WriteFile(root+path, []byte("#!/bin/true\n"), 0o600), os.Chown(root+path, uid, 0), os.Chmod(root+path, mode)))
+	}
+	dir := func(path string, mode fs.FileMode, uid int) {
+		testenv.Must(t, errors.Join(os.Mkdir(root+path, 0o700), os.Chown(root+path, uid, 0), os.Chmod(root+path, mode)))
+		program(path+"/p", 0o755, 0)
+	}
+	link := func(target, path string, uid int) {
+		testenv.Must(t, errors.Join(os.Symlink(target, root+path), os.Lchown(root+path, uid, 0)))
+	}
+	dir("/root", 0o755, 0)
+	dir("/gateway", 0o755, testenv.Gateway)
+	dir("/stranger", 0o755, testenv.Stranger)
+	dir("/group", 0o775, 0)
+	dir("/world", 0o757, 0)
+	dir("/sticky", 0o777|fs.ModeSticky, 0)
+	dir("/stickystranger", 0o777|fs.ModeSticky, testenv.Stranger)
+	dir("/root/sub", 0o755, 0)
+	dir("/decoy", 0o755, 0)
+	program("/root/own", 0o755, testenv.Gateway)
+	program("/root/strange", 0o755, testenv.Stranger)
+	program("/root/group", 0o775, 0)
+	program("/root/world", 0o757, 0)
+	program("/root/stickyfile", 0o777|fs.ModeSticky, 0)
+	program("/root/plain", 0o644, 0)
+	program("/sticky/strange", 0o755, testenv.Stranger)
+	testenv.Must(t, unix.Mkfifo(root+"/root/fifo", 0o755))
+	link("p", "/root/link", 0)
+	link(root+"/root/p", "/root/absolute", 0)
+	link("../world/p", "/root/out", 0)
+	link("p", "/root/strangelink", testenv.Stranger)
+	link("nowhere", "/root/dangling", 0)
+	link("loop", "/root/loop", 0)
+	link(root+"/world", "/root/jump", 0) // jump/../decoy/p is not /root/decoy/p
+	link(root+"/world/deep", "/decoy/jump", 0)
+	dir("/world/deep", 0o755, 0)
+	link("jump/../p", "/decoy/detour", 0) // is /world/p, not /decoy/p
+	link("sub/../p", "/root/around", 0)
+}
+
+// TestExecutable: whoever can change any piece of the way can have the token at
+// the next start.
+func TestExecutable(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+	tree(t, "/mnt")
+	for name, c := range map[string]struct {
+		path string
+		want error
+		says string
+	}{
+		"root's":                      {"/root/p", nil, ""},
+		"gateway's":                   {"/root/own", nil, ""},
+		"gateway's-directory":         {"/gateway/p", nil, ""},
+		"link":                        {"/root/link", nil, ""},
+		"absolute-link":               {"/root/absolute", nil, ""},
+		"sticky-directory":            {"/sticky/p", nil, ""},
+		"dot-dot":                     {"/root/sub/../p", nil, ""},
+		"dots-and-slashes":            {"//root/.//p", nil, ""},
+		"link-with-dot-dot":           {"/root/around", nil, ""},
+		"stranger's":                  {"/root/strange", fsafe.ErrUnsafe, "/mnt/root/strange: is owned by uid 54322"},
+		"stranger's-in-sticky":        {"/sticky/strange", fsafe.ErrUnsafe, "is owned by"},
+		"stranger's-directory":        {"/stranger/p", fsafe.ErrUnsafe, "/mnt/stranger: is owned by"},
+		"stranger's-sticky-directory": {"/stickystranger/p", fsafe.ErrUnsafe, "/mnt/stickystranger: is owned by"},
+		"stranger's-link":             {"/root/strangelink", fsafe.ErrUnsafe, "/mnt/root/strangelink: is owned by"},
+		"group-writable":              {"/root/group", fsafe.ErrUnsafe, "/mnt/root/group: is writable by others (mode 0775)"},
+		"world-writable":              {"/root/world", fsafe.ErrUnsafe, "is writable by others"},
+		"sticky-file":                 {"/root/stickyfile", fsafe.ErrUnsafe, "is writable by others"},
+		"group-directory":             {"/group/p", fsafe.ErrUnsafe, "/mnt/group: is writable"},
+		"world-directory":             {"/world/p", fsafe.ErrUnsafe, "/mnt/world: is writable"},
+		"link-out":                    {"/root/out", fsafe.ErrUnsafe, "/mnt/world: is writable"},
+		"dot-dot-after-a-link":        {"/decoy/jump/../p", fsafe.ErrUnsafe, "/mnt/world: is writable"},
+		"link-over-a-link":            {"/decoy/detour", fsafe.ErrUnsafe, "/mnt/world: is writable"},
+		"not-executable":              {"/root/plain", syscall.EACCES, "chmod a+x"},
+		"directory":                   {"/root/sub", syscall.EACCES, "not a regular file"},
+		"dot-dot-at-the-end":          {"/root/sub/..", syscall.EACCES, "not a regular file"},
+		"fifo":                        {"/root/fifo", syscall.EACCES, "not a regular file"},
+		"missing":                     {"/root/missing", fs.ErrNotExist, "/root/missing"},
+		"dangling":                    {"/root/dangling", fs.ErrNotExist, "/root/dangling"},
+		"loop":                        {"/root/loop", syscall.ELOOP, "/root/loop"},
+		"file-in-the-way":             {"/root/p/x", syscall.ENOTDIR, "/root/p"},
+		"file-and-dot-dot":            {"/root/p/../p", syscall.ENOTDIR, "/root/p"},
+		"endless":                     {strings.Repeat("/root/..", 200) + "/root/p", syscall.ELOOP, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := "/mnt" + c.path
+			err := Executable(path, testenv.Gateway)
+			if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: got %v, want %v that says %q", path, err, c.want, c.says)
+			}
+		})
+	}
+	for _, path := range []string{"", "p", "bin/p", "./p", "../p"} {
+		if err := Executable(path, testenv.Gateway); !errors.Is(err, fsafe.ErrUnsafe) {
+			t.Errorf("%q: got %v, want a refusal", path, err)
+		}
+	}
+	if err := Executable("/", 0); !errors.Is(err, syscall.EACCES) {
+		t.Errorf("the root: %v", err)
+	}
+}
+
+// TestExecutableRoot: in some images the root directory is not root's.
+func TestExecutableRoot(t *testing.T) {
+	for name, c := range map[string]struct {
+		uid  int
+		mode fs.FileMode
+		want error
+	}{
+		"root's":         {0, 0o755, nil},
+		"stranger's":     {testenv.Stranger, 0o755, fsafe.ErrUnsafe},
+		"world-writable": {0, 0o777, fsafe.ErrUnsafe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, unix.CLONE_NEWNS) {
+				return
+			}
+			testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+			tree(t, "/mnt")
+			testenv.Must(t, errors.Join(os.Chown("/mnt", c.uid, 0), os.Chmod("/mnt", c.mode)))
+			testenv.Must(t, errors.Join(unix.Chroot("/mnt"), os.Chdir("/")))
+			if err := Executable("/root/p", testenv.Gateway); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
