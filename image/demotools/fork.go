@@ -28,11 +28,12 @@ func leave() {
 	}
 }
 
-// family is a child that has n children, waits for none, and ends.
+// family is a child that has n children, waits for none, and ends. They end at
+// once, or live for some seconds.
 //
 //go:norace
 //go:nosplit
-func family(n int) (pid uintptr, errno syscall.Errno) {
+func family(n int, life int64) (pid uintptr, errno syscall.Errno) {
 	pid, errno = fork()
 	if errno != 0 || pid != 0 {
 		return pid, errno
@@ -44,6 +45,10 @@ func family(n int) (pid uintptr, errno syscall.Errno) {
 		case errno != 0: // at the limit: PID 1 reaps meanwhile
 			syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 		case grandchild == 0:
+			if life > 0 {
+				rest := syscall.Timespec{Sec: life}
+				syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&rest)), 0, 0)
+			}
 			leave()
 		default:
 			made++
@@ -61,18 +66,31 @@ func zombies(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := orphans(n); err != nil {
+	if err := orphans(n, 0); err != nil {
 		return err
 	}
 	fmt.Printf("orphaned %d\n", n)
 	return nil
 }
 
-func orphans(n int) error {
+// linger leaves orphans that live.
+func linger(args []string) error {
+	n, err := number(args[0])
+	if err != nil {
+		return err
+	}
+	life, err := seconds(args[1])
+	if err != nil {
+		return err
+	}
+	return orphans(n, int64(life/time.Second))
+}
+
+func orphans(n int, life int64) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for n > 0 {
-		pid, errno := family(min(n, batch))
+		pid, errno := family(min(n, batch), life)
 		if errno == syscall.EAGAIN {
 			time.Sleep(time.Millisecond)
 			continue
@@ -113,7 +131,7 @@ func churn(args []string) error {
 		case <-end:
 			return nil
 		case <-tick.C:
-			if err := orphans(1); err != nil {
+			if err := orphans(1, 0); err != nil {
 				return err
 			}
 		}

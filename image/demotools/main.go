@@ -56,6 +56,7 @@ func applets() map[string]applet {
 		"spin":      {"[SECONDS]", 0, spin},
 		"decoy":     {"COMM ARGV0 [ARG...]  (sleeps under that name)", 2, decoy},
 		"zombies":   {"N  (orphans N grandchildren that end at once)", 1, zombies},
+		"linger":    {"N SECONDS  (orphans N grandchildren that live so long)", 2, linger},
 		"orphan":    {"CMD [ARG...]  (in its own session, without parent)", 1, orphan},
 		"forkbomb":  {"SECONDS", 1, forkbomb},
 		"churn":     {"PER-SECOND SECONDS", 2, churn},

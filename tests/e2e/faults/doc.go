@@ -1,0 +1,4 @@
+// Package faults holds scenarios of hostile neighbours and poor surroundings
+// that only an engine can make: limits, seccomp profiles, tmpfs options. Those
+// that need no engine are in tests/ns/faults.
+package faults

@@ -1,0 +1,116 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+// processes counts what lives of a uid.
+func processes(c *harness.Container, uid int) int {
+	n := 0
+	for _, p := range c.Processes() {
+		if p.UID == uid && !strings.HasPrefix(p.State, "Z") {
+			n++
+		}
+	}
+	return n
+}
+
+// An agent that forks until nothing more can be started, by mistake or not,
+// took down inits that need one more thread or process to react, and the gateway
+// with them.
+func TestScenarioF01(t *testing.T) {
+	for name, limit := range map[string]string{"readme-limit": "512", "least-limit": "64"} {
+		t.Run(name, func(t *testing.T) {
+			c := harness.Start(t, harness.Options{Extra: []string{"--pids-limit", limit}})
+			before := c.WaitServing(20 * time.Second)
+			gateway, init := c.GatewayHostPID(), c.HostPID()
+
+			c.ExecDetached("sandbox", "demotools", "forkbomb", "8")
+			harness.Eventually(t, 5*time.Second, "a full pids limit", func() error {
+				if n := processes(c, harness.SandboxUID); 2*n < atoi(t, limit) {
+					return fmt.Errorf("%d processes of the agent's", n)
+				}
+				return nil
+			})
+			if err := unix.Kill(gateway, unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			// All the time that the bomb lasts, and nothing but PID 1's own life is
+			// asked for: there may be no pid left for a docker exec.
+			harness.Eventually(t, 20*time.Second, "the end of the bomb", func() error {
+				if !c.Running() || c.HostPID() != init {
+					t.Fatalf("PID 1 is gone\n%s", c.Logs())
+				}
+				if n := processes(c, harness.SandboxUID); n > 0 {
+					return fmt.Errorf("%d processes of the agent's", n)
+				}
+				return nil
+			})
+			after := c.WaitNewGateway(before.Gateway.Process, 5*time.Second)
+			if after.Init != before.Init {
+				t.Errorf("PID 1 was %+v, is %+v", before.Init, after.Init)
+			}
+			c.MustCtl("restart")
+			if code := stopCode(c); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// Requests under the bomb have a definite answer, and afterwards work.
+func TestScenarioF01Requests(t *testing.T) {
+	c := harness.Start(t, harness.Options{Extra: []string{"--pids-limit", "128"}})
+	before := c.WaitServing(20 * time.Second)
+	c.ExecDetached("sandbox", "demotools", "forkbomb", "5")
+	harness.Eventually(t, 5*time.Second, "a full pids limit", func() error {
+		if n := processes(c, harness.SandboxUID); n < 64 {
+			return fmt.Errorf("%d processes of the agent's", n)
+		}
+		return nil
+	})
+	// The engine may fail to start gatewayctl at all (126 and a message of its
+	// own); what counts is that PID 1 is there, and the gateway too if nobody
+	// could ask for a restart.
+	for processes(c, harness.SandboxUID) > 0 {
+		r := c.Ctl("restart", "--timeout", "20s")
+		t.Logf("restart under the bomb: %d %s", r.Code, firstLine(r.Stdout+r.Stderr))
+	}
+	harness.Eventually(t, 10*time.Second, "a gateway", func() error {
+		v, err := c.TryView()
+		if err == nil && !v.Serving {
+			err = errors.New(v.Reason + ": " + v.Detail)
+		}
+		return err
+	})
+	c.MustCtl("restart")
+	if after := c.Status(); after.Init != before.Init {
+		t.Errorf("PID 1 was %+v, is %+v", before.Init, after.Init)
+	}
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+func stopCode(c *harness.Container) int {
+	c.Stop()
+	return c.WaitExit(time.Second)
+}
+
+func atoi(t *testing.T, text string) (n int) {
+	t.Helper()
+	if _, err := fmt.Sscan(text, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
