@@ -80,7 +80,8 @@ func (c *Client) Do(ctx context.Context, r Request, onStage func(stage string)) 
 	if err != nil {
 		return Reply{}, fmt.Errorf("cannot encode request: %w", err)
 	}
-	if err := c.submit(ctx, frame); err != nil {
+	// Half a line of somebody who died must not swallow ours.
+	if err := c.submit(ctx, append([]byte{'\n'}, frame...)); err != nil {
 		return Reply{}, &UnsentError{err}
 	}
 	return c.await(ctx, r.Nonce, onStage)

@@ -142,6 +142,9 @@ func read(f *os.File, out chan<- Incoming) {
 				out <- Incoming{Err: ErrMalformed}
 				return
 			}
+			if len(line) == 0 { // clients write a newline first: see Client.Do
+				return
+			}
 			r, err := Decode(line)
 			out <- Incoming{r, err}
 		})
