@@ -1,0 +1,149 @@
+package continuity
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+// killRequester ends the gatewayctl that runs in the container, which docker
+// exec started: its process, not the engine's command, which would leave it
+// running. It is false when there is none any more.
+func killRequester(t *testing.T, c *harness.Container) bool {
+	t.Helper()
+	killed := false
+	for _, p := range c.Processes() {
+		if p.Comm == "gatewayctl" && p.State[0] != 'Z' {
+			if err := syscall.Kill(p.HostPID, syscall.SIGKILL); err == nil {
+				killed = true
+			}
+		}
+	}
+	return killed
+}
+
+// L21: a requester that was killed left a lock and a marker behind, and every
+// later request was refused (#6868).
+func TestScenarioL21(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"restart": {"restart"}, "rotate": {"restart", "--rotate-token"}, "stop": {"stop"},
+		"recover": {"recover"}, "probe": {"probe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// Slow enough to be met in the middle.
+			c := harness.Start(t, harness.Options{Misbehave: map[string]any{"drain": "150ms", "delay": "20ms"}})
+			c.WaitServing(boot)
+			kills := 0
+			// The moment is what is tested: from before its first line on.
+			for delay := time.Duration(0); delay <= 400*time.Millisecond; delay += 25 * time.Millisecond {
+				done := async(c, args...)
+				<-time.After(delay)
+				if killRequester(t, c) {
+					kills++
+				}
+				wait(t, done, boot)
+				restarted(t, wait(t, async(c, "restart"), boot))
+				nothingLeft(t, c)
+			}
+			if kills == 0 {
+				t.Error("no requester was killed")
+			}
+			if err := answers(c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The same at each stage of a restart: the effect comes all the same, and the
+// next request waits its turn.
+func TestScenarioL21Stages(t *testing.T) {
+	t.Parallel()
+	for stage, misbehave := range map[string]map[string]any{
+		"stopping": {"drain": "2s"},
+		"proving":  {"listen_after": "2s"},
+	} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Misbehave: misbehave})
+			before := c.WaitServing(boot)
+			done := async(c, "restart")
+			c.WaitStatus(boot, "stage "+stage, func(v harness.View) error {
+				if r := v.Record.Request; r == nil || r.Stage != stage {
+					return fmt.Errorf("request: %+v", r)
+				}
+				return nil
+			})
+			if !killRequester(t, c) {
+				t.Fatal("there is no requester")
+			}
+			if r := wait(t, done, boot); r.Code == 0 {
+				t.Errorf("a requester that was killed: %v", r)
+			}
+			after := c.WaitNewGateway(before.Gateway.Process, boot)
+			if after.Restarts != 1 || after.LastRequest == nil || after.LastRequest.Action != "restart" {
+				t.Errorf("the effect of the request: restarts %d, last request %+v", after.Restarts, after.LastRequest)
+			}
+			restarted(t, c.Ctl("restart"))
+			nothingLeft(t, c)
+		})
+	}
+}
+
+// nothingLeft fails the test if the runtime directory holds anything that
+// somebody might have to remove: no lock, no marker, no unfinished file.
+func nothingLeft(t *testing.T, c *harness.Container) {
+	t.Helper()
+	want := map[string]bool{"control": true, "gateway-token": true, "status.json": true}
+	entries, err := os.ReadDir(c.HostPath("/run/gateway-init"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		// The status is replaced at any time, under the name .new for an instant.
+		if !want[e.Name()] && e.Name() != "status.json.new" {
+			t.Errorf("left in the runtime directory: %s", e.Name())
+		}
+	}
+	entries, err = os.ReadDir(c.HostPath("/run/gateway-init/control"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != "request" && e.Name() != "replies" {
+			t.Errorf("left in the control directory: %s", e.Name())
+		}
+	}
+}
+
+// A requester that wrote half of a line and died swallowed the next request,
+// which waited for its whole deadline.
+func TestScenarioL21HalfALine(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(boot)
+	for name, text := range map[string]string{
+		"half": "v1 0123456789abcdef", "one-byte": "v", "long": string(make([]byte, 3000)), "newlines": "\n\n\n",
+	} {
+		f, err := os.OpenFile(c.HostPath("/run/gateway-init/control/request"), os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		r := c.Ctl("restart", "--timeout", "20s")
+		if r.Code != 0 {
+			t.Errorf("restart after %s: %v", name, r)
+		}
+	}
+}
