@@ -70,30 +70,41 @@ func (r *Ring) waiting() bool {
 func (r *Ring) run() {
 	for range r.wake {
 		for {
-			r.mu.Lock()
-			var line []byte
-			switch {
-			case len(r.lines) > 0:
-				line = r.lines[0]
-			case r.dropped > 0:
-				line = fmt.Appendf(nil, `{"level":"warn","event":"log-dropped","origin":"init","lines":%d}`+"\n", r.dropped)
-				r.dropped = 0
-			}
-			r.mu.Unlock()
+			line, written := r.next()
 			if line == nil {
 				break
 			}
 			r.w.Write(line) // an error means that nobody reads: nothing to do about it
-			r.mu.Lock()
-			if len(r.lines) > 0 {
-				r.lines[0] = nil
-				r.lines = r.lines[1:]
-			}
-			r.mu.Unlock()
+			written()
 		}
 		select {
 		case r.idle <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// next is the line to write, or nil. What it is leaves the ring only with
+// written: until then Flush waits for it.
+func (r *Ring) next() (line []byte, written func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.lines) > 0 {
+		return r.lines[0], func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.lines[0] = nil
+			r.lines = r.lines[1:]
+		}
+	}
+	n := r.dropped
+	if n == 0 {
+		return nil, nil
+	}
+	line = fmt.Appendf(nil, `{"level":"warn","event":"log-dropped","origin":"init","lines":%d}`+"\n", n)
+	return line, func() { // meanwhile more may have come, and more may have been dropped
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.dropped -= n
 	}
 }
