@@ -56,30 +56,35 @@ func (d Directory) make() error {
 	return d.evict(parent, name, i)
 }
 
-// evict removes an empty directory that a stranger put in our place, if the
-// parent is root's and sticky: there root may remove it, and the stranger may
-// not remove what takes its place. Anything else is refused.
+// evict removes an empty directory that is in our place: a stranger's, if the
+// parent is root's and sticky (there root may remove it, and the stranger may
+// not remove what takes its place), or one of our own that was made by a life
+// that ended before it could give it away. Anything else is refused.
 func (d Directory) evict(parent *os.File, name string, i fsafe.Info) error {
 	p, err := fsafe.Stat(parent)
 	if err != nil {
 		return err
 	}
-	if i.Type == fsafe.Directory && p.UID == 0 && p.Mode&unix.S_ISVTX != 0 {
+	ours := i.UID == uint32(os.Geteuid())
+	if i.Type == fsafe.Directory && p.UID == 0 && (ours || p.Mode&unix.S_ISVTX != 0) {
 		if err := fsafe.RemoveDir(parent, name); err == nil {
 			return d.create(parent, name)
 		}
 	}
 	return &fsafe.UnsafeError{UnsafePath: d.Path,
-		Problem: fmt.Sprintf("is %v of uid %d with mode %04o, not a directory of uid %d: remove it", i.Type, i.UID, i.Mode, d.UID)}
+		Problem: fmt.Sprintf("is %v of uid %d with mode %04o, not a directory of uid %d with mode %04o or less: remove it", i.Type, i.UID, i.Mode, d.UID, d.Mode)}
 }
 
 // create makes the directory; mode before owner, as a root without CAP_FOWNER
-// must.
+// must. What cannot be given away is taken back.
 func (d Directory) create(parent *os.File, name string) error {
 	f, err := fsafe.MakeDir(parent, name, d.Mode)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return fsafe.Chown(f, d.UID, d.GID)
+	if err := fsafe.Chown(f, d.UID, d.GID); err != nil {
+		return errors.Join(err, fsafe.RemoveDir(parent, name))
+	}
+	return nil
 }

@@ -1,0 +1,23 @@
+package prepare
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+// asStranger runs f on a thread that has the stranger's uid and no rights, and
+// ends the thread with it.
+func asStranger(ready chan<- error, f func()) {
+	runtime.LockOSThread() // never unlocked
+	const uid = uintptr(testenv.Stranger)
+	_, _, e := unix.RawSyscall(unix.SYS_SETRESUID, uid, uid, uid)
+	if e != 0 {
+		ready <- e
+		return
+	}
+	ready <- nil
+	f()
+}
