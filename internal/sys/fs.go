@@ -22,13 +22,13 @@ func FSMagic(f *os.File) (int64, error) {
 	return int64(st.Type), err
 }
 
-// Free is the number of bytes that f's file system can still take; 0 blocks in
-// all means that it has no bound.
-func Free(f *os.File) (bytes uint64, bounded bool, err error) {
+// Space is how many bytes f's file system can still take, and can take in all;
+// a tmpfs without a bound has 0 in all (fstatfs(2)).
+func Space(f *os.File) (free, total uint64, err error) {
 	var st unix.Statfs_t
 	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
 	runtime.KeepAlive(f)
-	return st.Bavail * uint64(st.Bsize), st.Blocks != 0, err
+	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), err
 }
 
 // ReadOnly tells whether the file system at path is mounted read-only; a file

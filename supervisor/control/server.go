@@ -9,10 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
 )
 
-// maxReplies is how many reply files are kept.
-const maxReplies = 512
+// Bounds of the reply files that are kept. Each takes a page, so 512 do not fit
+// into a runtime directory of 1 MiB: the oldest go as soon as the space that the
+// status record and a new token need would be touched, but never the newest few,
+// whose readers may still be on their way.
+const (
+	maxReplies = 512
+	minReplies = 16
+	reserve    = 64 << 10 // bytes
+)
 
 // Incoming is a frame that arrived. With Err set it caused nothing; Nonce is
 // set if that much was readable.
@@ -178,17 +186,38 @@ func (s *Server) Check() (problem error, err error) {
 
 // Reply publishes an answer. On error (no space) the request's effect stands.
 func (s *Server) Reply(r Reply) error {
-	if err := fsafe.Replace(s.replies, r.Nonce, []byte(r.String()+"\n"), 0o600); err != nil {
-		return err
-	}
-	if r.Final() {
-		s.kept = append(s.kept, r.Nonce)
-	}
-	for len(s.kept) > maxReplies {
-		if err := fsafe.Remove(s.replies, s.kept[0]); err != nil && !errors.Is(err, unix.ENOENT) {
+	for len(s.kept) >= maxReplies || len(s.kept) > minReplies && s.short() {
+		if err := s.forget(); err != nil {
 			return err
 		}
-		s.kept = s.kept[1:]
 	}
+	data := []byte(r.String() + "\n")
+	err := fsafe.Replace(s.replies, r.Nonce, data, 0o600)
+	for errors.Is(err, unix.ENOSPC) && len(s.kept) > 0 {
+		if err := s.forget(); err != nil {
+			return err
+		}
+		err = fsafe.Replace(s.replies, r.Nonce, data, 0o600)
+	}
+	if err == nil && r.Final() {
+		s.kept = append(s.kept, r.Nonce)
+	}
+	return err
+}
+
+// short tells whether the file system has less than the reserve left, or than a
+// quarter of it where that is less.
+func (s *Server) short() bool {
+	free, total, err := sys.Space(s.replies)
+	return err == nil && total > 0 && free < min(reserve, total/4)
+}
+
+// forget removes the oldest answer.
+func (s *Server) forget() error {
+	err := fsafe.Remove(s.replies, s.kept[0])
+	if err != nil && !errors.Is(err, unix.ENOENT) { // root may have removed it
+		return err
+	}
+	s.kept = s.kept[1:]
 	return nil
 }
