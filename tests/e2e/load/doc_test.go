@@ -1,0 +1,74 @@
+// Package load holds the tests that repeat one thing many times in one
+// container: restarts in a row and at once, and an idle minute.
+package load
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gatewayinit/tests/harness"
+)
+
+// usage is what PID 1 holds on to.
+type usage struct {
+	rssKB, threads, fds int
+	switches            int // voluntary context switches of all threads
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("rss %d KiB, %d threads, %d descriptors, %d voluntary switches", u.rssKB, u.threads, u.fds, u.switches)
+}
+
+func measure(t *testing.T, pid int) (u usage) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d", pid)
+	fields := statusOf(t, dir)
+	u.rssKB, u.threads = number(t, fields["VmRSS"]), number(t, fields["Threads"])
+	fds, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.fds = len(fds)
+	tasks, err := filepath.Glob(dir + "/task/*")
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("cannot list the threads of PID 1: %v", err)
+	}
+	for _, task := range tasks {
+		u.switches += number(t, statusOf(t, task)["voluntary_ctxt_switches"])
+	}
+	return u
+}
+
+func statusOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	fields, err := harness.StatusFields(dir + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fields
+}
+
+// number is the first number of a field such as "3220 kB".
+func number(t *testing.T, field string) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.Fields(field + " ?")[0])
+	if err != nil {
+		t.Fatalf("not a number: %q", field)
+	}
+	return n
+}
+
+// zombies are the dead processes of the container that nobody reaped. An exec'd
+// one is the engine's to reap and counts only while it lasts.
+func zombies(c *harness.Container) error {
+	for _, p := range c.Processes() {
+		if p.State == "Z" {
+			return fmt.Errorf("zombie %d (%s) of uid %d", p.PID, p.Comm, p.UID)
+		}
+	}
+	return nil
+}

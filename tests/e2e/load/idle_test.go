@@ -1,0 +1,40 @@
+package load
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// An init that wakes up keeps the CPU of a laptop or of a dense host from
+// sleeping. Between two health checks PID 1 must not run at all.
+func TestIdleMinute(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: map[string]any{
+		"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}})
+	c.WaitServing(30 * time.Second)
+	pid := c.HostPID()
+	// The runtime's own helpers go to sleep some time after the last work.
+	var last usage
+	harness.Eventually(t, 60*time.Second, "PID 1 to come to rest", func() error {
+		now := measure(t, pid)
+		defer func() { last = now }()
+		if now.switches != last.switches {
+			return fmt.Errorf("%v", now)
+		}
+		return nil
+	})
+	start := measure(t, pid)
+	minute := time.NewTimer(time.Minute) // what is measured is this minute, nothing is waited for
+	<-minute.C
+	end := measure(t, pid)
+	t.Logf("before: %v; a minute later: %v", start, end)
+	if woken := end.switches - start.switches; woken != 0 {
+		t.Errorf("PID 1 woke up %d times in an idle minute", woken)
+	}
+	if end.rssKB > maxRSS {
+		t.Errorf("PID 1 has %d KiB, more than %d", end.rssKB, maxRSS)
+	}
+}

@@ -1,0 +1,117 @@
+package load
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// maxRSS is the mission's bound on PID 1, in KiB.
+const maxRSS = 4096
+
+const restartsInARow = 1000
+
+// A supervisor that leaks a descriptor or a zombie with each restart dies
+// weeks later, at night.
+func TestThousandRestarts(t *testing.T) {
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(30 * time.Second)
+	restart := func(n int) {
+		for i := range n {
+			if r := c.Ctl("restart"); r.Code != 0 {
+				t.Fatalf("restart %d: %v", i, r)
+			}
+		}
+	}
+	restart(50) // whatever is allocated once
+	before := measure(t, c.HostPID())
+	restart(restartsInARow - 50)
+	after := measure(t, c.HostPID())
+	t.Logf("after 50: %v; after %d: %v", before, restartsInARow, after)
+	r := c.Status()
+	if r.Restarts != restartsInARow || r.Crashes != 0 {
+		t.Errorf("status counts %d restarts and %d crashes", r.Restarts, r.Crashes)
+	}
+	if after.fds != before.fds {
+		t.Errorf("descriptors: %d, then %d", before.fds, after.fds)
+	}
+	if after.threads > before.threads+2 { // the runtime may replace one that it parked
+		t.Errorf("threads: %d, then %d", before.threads, after.threads)
+	}
+	if after.rssKB > maxRSS {
+		t.Errorf("PID 1 has %d KiB, more than %d", after.rssKB, maxRSS)
+	}
+	// Half a KiB a restart would be a leak; the newest 4096 nonces are not.
+	if grown := after.rssKB - before.rssKB; grown > restartsInARow/2 {
+		t.Errorf("PID 1 has grown by %d KiB in %d restarts", grown, restartsInARow)
+	}
+	harness.Eventually(t, 5*time.Second, "no zombie", func() error { return zombies(c) })
+	if lost := strings.Count(c.Logs(), `"level":"error"`); lost != 0 {
+		t.Errorf("%d error lines in the log", lost)
+	}
+}
+
+// Sixty-four operators (or one retrying script) at once: each gets one definite
+// answer, and there are never two gateways.
+func TestSimultaneousRestarts(t *testing.T) {
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(30 * time.Second)
+	for round := range 5 {
+		done := make(chan struct{})
+		watched := make(chan error, 1)
+		go func() { watched <- watchGateways(c, done) }()
+		results := make([]harness.Result, 64)
+		var all sync.WaitGroup
+		for i := range results {
+			all.Go(func() { results[i] = c.Ctl("restart", "--timeout", "60s") })
+		}
+		all.Wait()
+		close(done)
+		if err := <-watched; err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+		for i, r := range results {
+			if r.Code != 0 {
+				t.Errorf("round %d, request %d: %v", round, i, r)
+			}
+		}
+	}
+	r := c.WaitServing(10 * time.Second)
+	// Merged ones count once; those in progress absorb none, so each round is two at least.
+	if r.Restarts < 10 || r.Restarts > 5*64 {
+		t.Errorf("%d restarts were done for 320 requests in 5 rounds", r.Restarts)
+	}
+	t.Logf("320 requests were answered by %d restarts", r.Restarts)
+}
+
+// watchGateways looks again and again, from the host, how many processes run
+// as the gateway's user with the gateway's program. Proof workers share the
+// user; they are stages of gateway-init and never listen.
+func watchGateways(c *harness.Container, done <-chan struct{}) error {
+	looks := 0
+	for {
+		select {
+		case <-done:
+			if looks < 5 {
+				return fmt.Errorf("looked only %d times", looks)
+			}
+			return nil
+		default:
+		}
+		var pids []string
+		for _, p := range c.Processes() {
+			if p.UID == harness.GatewayUID && strings.HasPrefix(p.Comm, "demogateway") && p.State != "Z" {
+				pids = append(pids, strconv.Itoa(p.PID))
+			}
+		}
+		looks++
+		if len(pids) > 1 {
+			return fmt.Errorf("two gateways at once: pids %s", strings.Join(pids, ", "))
+		}
+	}
+}
