@@ -45,12 +45,6 @@ func (s *Supervisor) receive(in control.Incoming) {
 	}
 	if s.replay.Seen(in.Nonce) {
 		s.rec.Refused.Replayed++
-		if s.pending(in.Nonce) {
-			// The one who asked first still waits for the answer under this
-			// name; a copy must not answer in its place.
-			s.log.Warn().Str("event", evRefused).Str("nonce", in.Nonce[:8]).Str("reason", string(control.Replayed)).Msg("")
-			return
-		}
 		s.refuse(in.Nonce, control.Replayed)
 		return
 	}
@@ -73,12 +67,16 @@ func (s *Supervisor) pending(nonce string) bool {
 	return s.task != nil && s.task.job.Has(nonce) || s.queue.Has(nonce)
 }
 
-// refuse answers a frame that causes nothing, if it can be answered.
+// refuse answers a frame that causes nothing, if it can be answered. Whoever
+// still waits for the answer under this nonce asked first: a copy of that
+// request, whole or cut, must not answer in its place.
 func (s *Supervisor) refuse(nonce string, reason control.Reason) {
 	short := ""
 	if nonce != "" {
 		short = nonce[:8]
-		s.reply(control.Reply{Nonce: nonce, Outcome: control.Failed, Reason: reason})
+		if !s.pending(nonce) {
+			s.reply(control.Reply{Nonce: nonce, Outcome: control.Failed, Reason: reason})
+		}
 	}
 	s.log.Warn().Str("event", evRefused).Str("nonce", short).Str("reason", string(reason)).Msg("")
 }

@@ -1,0 +1,234 @@
+package supervisor
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// A frame that causes nothing is counted, and answered where that is possible.
+func TestReceiveRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		words  string
+		reply  string
+		counts status.Refused
+	}{
+		"unknown-action": {"reboot", "failed unknown-action 0 0", status.Refused{UnknownAction: 1}},
+		"unknown-key":    {"stop force=1", "failed unknown-action 0 0", status.Refused{UnknownAction: 1}},
+		"malformed":      {"restart rotate=2", "failed malformed 0 0", status.Refused{Malformed: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).serving()
+			d.request(1, c.words)
+			d.replies(c.reply)
+			if d.rec.Refused != c.counts || d.queue.Len() != 0 || !d.dirty {
+				t.Errorf("counted %+v, %d wait", d.rec.Refused, d.queue.Len())
+			}
+		})
+	}
+	t.Run("no-nonce", func(t *testing.T) {
+		d := newDesk(t).serving()
+		d.receive(control.Incoming{Err: control.ErrMalformed})
+		if d.rec.Refused.Malformed != 1 || !strings.Contains(d.log.String(), `"reason":"malformed"`) {
+			t.Errorf("counted %+v, logged %s", d.rec.Refused, d.log.String())
+		}
+	})
+	t.Run("no-gateway", func(t *testing.T) {
+		d := newDesk(t).serving()
+		d.c.Gateway = nil
+		d.request(1, "restart")
+		d.replies("failed not-permitted 0 0")
+	})
+	t.Run("container-ends", func(t *testing.T) {
+		d := newDesk(t).serving()
+		d.ending = true
+		d.request(1, "restart")
+		d.replies("failed shutting-down 0 0")
+	})
+}
+
+// A nonce works once. A copy of a request that still waits must not answer in
+// its place, whether the copy is whole, cut or changed: the requester would be
+// told "failed" of a restart that goes on.
+func TestReceiveReplayed(t *testing.T) {
+	d := newDesk(t).serving()
+	d.request(1, "restart")
+	d.replies("accepted")
+	for _, words := range []string{"restart", "stop", "restart rotate=2", "reboot", ""} {
+		if d.request(1, words); d.reply(1) != "accepted" {
+			t.Errorf("after %q the first requester reads %q", words, d.reply(1))
+		}
+	}
+	if n := d.queue.Len(); n != 1 {
+		t.Errorf("%d wait, want 1", n)
+	}
+	d.queue.Next()
+	d.request(1, "restart")
+	d.replies("failed replayed 0 0")
+	if d.queue.Len() != 0 || d.rec.Refused.Replayed != 3 {
+		t.Errorf("%d wait, counted %+v", d.queue.Len(), d.rec.Refused)
+	}
+	// The one in progress counts as waiting too.
+	d.request(2, "stop")
+	d.task = &task{job: d.queue.Next()}
+	d.request(2, "stop")
+	d.request(2, "stop x")
+	d.replies("failed replayed 0 0", "accepted")
+}
+
+// 256 wait; the next is told so, and may ask again under another nonce.
+func TestReceiveQueueFull(t *testing.T) {
+	d := newDesk(t).serving()
+	for n := 1; n <= control.MaxWaiting; n++ {
+		d.request(n, "probe")
+	}
+	d.request(1000, "probe")
+	if got := d.reply(1000); got != "failed queue-full 0 0" {
+		t.Errorf("the next reads %q", got)
+	}
+	if d.reply(control.MaxWaiting) != "accepted" || d.rec.Refused.QueueFull != 1 || d.queue.Len() != control.MaxWaiting {
+		t.Errorf("%d wait, counted %+v", d.queue.Len(), d.rec.Refused)
+	}
+}
+
+// What a stopped gateway, and one that runs, answers at once.
+func TestServeAtOnce(t *testing.T) {
+	d := newDesk(t).serving()
+	d.request(1, "probe")
+	d.request(2, "stop")
+	d.step()
+	d.replies("failed not-running 0 0", "complete stopped 0 0")
+	if r := d.rec.LastRequest; r == nil || r.Action != "stop" || r.Result != "complete stopped 0 0" || r.Nonce != nonce(2)[:8] {
+		t.Errorf("last request %+v", r)
+	}
+	d = newDesk(t).serving().running()
+	d.request(1, "start")
+	d.request(2, "start")
+	d.step()
+	// Pid 77 is not the process that was started: already-running would be a
+	// success that nobody has proven.
+	d.replies("failed identity-changed 77 77", "failed identity-changed 77 77")
+}
+
+// A restart that cannot work is refused while the old gateway serves.
+func TestRestartRefused(t *testing.T) {
+	d := newDesk(t).serving().running()
+	d.unsafe = errors.New("executable is writable by others")
+	d.request(1, "restart rotate=1")
+	d.step()
+	d.unsafe, d.token.fail = nil, errors.New("no space")
+	d.request(2, "restart rotate=1")
+	d.step()
+	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
+	if d.phase != Running || d.rotate || d.token.prepared != 1 || len(d.events) != 0 {
+		t.Errorf("phase %v, rotate %v, prepared %d times", d.phase, d.rotate, d.token.prepared)
+	}
+}
+
+// A stop supersedes the start that is being proven, and those that wait before
+// it; what was asked after it keeps waiting.
+func TestStopSupersedes(t *testing.T) {
+	d := newDesk(t).serving()
+	d.phase = Starting
+	for n, words := range []string{"start", "recover", "stop", "start"} {
+		d.request(n+1, words)
+	}
+	d.task = &task{job: d.queue.Next(), awaits: true}
+	d.serve()
+	d.replies("failed superseded 0 0", "failed superseded 0 0", "accepted", "accepted")
+	if d.task == nil || !d.task.stops || len(d.events) != 1 || d.events[0] != Stop {
+		t.Errorf("task %+v, events %v", d.task, d.events)
+	}
+	d.events = nil
+	d.stopped()
+	d.replies("failed superseded 0 0", "failed superseded 0 0", "complete stopped 0 0", "accepted")
+}
+
+// When the container ends, nobody waits for nothing; a stop that is under way
+// is still answered by the stop.
+func TestDismiss(t *testing.T) {
+	d := newDesk(t).serving()
+	for n, words := range []string{"stop", "restart", "probe", "probe"} {
+		d.request(n+1, words)
+	}
+	d.task, d.ending = &task{job: d.queue.Next(), stops: true}, true
+	d.serve()
+	d.replies("accepted", "failed shutting-down 0 0", "failed shutting-down 0 0", "failed shutting-down 0 0")
+	d.stopped()
+	d.replies("complete stopped 0 0")
+}
+
+// recover leaves alone what serves and what nobody can judge; only repeated
+// definite failure replaces a gateway that is alive.
+func TestRecovered(t *testing.T) {
+	bad := result{definite: true, reason: control.HealthTimeout}
+	foreign := result{reason: control.ListenerForeign}
+	for name, c := range map[string]struct {
+		results []result
+		reply   string
+		events  int
+	}{
+		"serves":                {[]result{{ok: true}}, "complete already-running 77 77", 0},
+		"serves-at-second-look": {[]result{bad, {ok: true}}, "complete already-running 77 77", 0},
+		"foreign":               {[]result{foreign}, "failed listener-foreign 77 77", 0},
+		"foreign-in-between":    {[]result{bad, bad, bad, foreign}, "failed listener-foreign 77 77", 0},
+		"three-times-down":      {[]result{bad, bad, bad}, "accepted", 0},
+		"four-times-down":       {[]result{bad, bad, bad, bad}, "accepted", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).serving().running()
+			d.request(1, "recover")
+			d.task = &task{job: d.queue.Next(), old: 77}
+			for i, r := range c.results {
+				d.timers.cancel(attemptTimer)
+				d.recovered(r)
+				if again := d.timers.armed(attemptTimer); again != (r.definite && i < recoverTries-1) {
+					t.Errorf("after result %d another look is armed: %v", i+1, again)
+				}
+			}
+			d.replies(c.reply)
+			if len(d.events) != c.events || c.events == 1 && d.events[0] != Restart {
+				t.Errorf("events %v", d.events)
+			}
+		})
+	}
+}
+
+// Health: unknown and foreign change no count, so the agent cannot make us kill
+// a gateway that serves; four definite failures in a row end it.
+func TestHealthChecked(t *testing.T) {
+	good, bad := result{ok: true}, result{definite: true, reason: control.HealthTimeout, detail: "no answer"}
+	foreign, unknown := result{reason: control.ListenerForeign}, result{reason: proof.Unproven.Reason()}
+	for name, c := range map[string]struct {
+		results  []result
+		state    string
+		failures int
+		ended    bool
+	}{
+		"serving":            {[]result{good}, status.Serving, 0, false},
+		"three":              {[]result{bad, bad, bad}, status.NotServing, 3, false},
+		"four":               {[]result{bad, bad, bad, bad}, status.NotServing, 4, true},
+		"not-in-a-row":       {[]result{bad, bad, bad, good, bad}, status.NotServing, 1, false},
+		"foreign-for-ever":   {[]result{foreign, foreign, foreign, foreign, foreign, foreign}, status.Unknown, 0, false},
+		"unknown-for-ever":   {[]result{good, unknown, unknown, unknown, unknown, unknown}, status.Unknown, 0, false},
+		"unknown-in-between": {[]result{bad, unknown, bad, foreign, bad, unknown}, status.NotServing, 3, false},
+		"back-again":         {[]result{bad, bad, unknown, good}, status.Serving, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).running()
+			for _, r := range c.results {
+				d.healthChecked(r)
+			}
+			if h := d.rec.Health; h.State != c.state || h.Failures != c.failures {
+				t.Errorf("health %q with %d failures, want %q with %d", h.State, h.Failures, c.state, c.failures)
+			}
+			if ended := len(d.events) > 0; ended != c.ended || d.rec.Crashes > 0 != c.ended {
+				t.Errorf("given up: %v, %d crashes", ended, d.rec.Crashes)
+			}
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package supervisor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+// desk is a Supervisor that starts nothing: what it is told comes from the test,
+// what it answers goes into real files.
+type desk struct {
+	*Supervisor
+	t         *testing.T
+	dir       string
+	log       bytes.Buffer
+	token     fakeToken
+	published []status.Record
+	full      bool  // there is no space for the status record
+	unsafe    error // what Validate says
+}
+
+// fakeToken counts; no token is needed here.
+type fakeToken struct {
+	prepared, aborted int
+	fail              error
+}
+
+func (f *fakeToken) Sum() [32]byte        { return [32]byte{} }
+func (f *fakeToken) Status() status.Token { return status.Token{Path: "token"} }
+func (f *fakeToken) Prepare() error       { f.prepared++; return f.fail }
+func (f *fakeToken) Commit() error        { return nil }
+func (f *fakeToken) Abort() error         { f.aborted++; return nil }
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{t: t, dir: t.TempDir()}
+	dir, err := os.Open(d.dir)
+	check(t, err)
+	t.Cleanup(func() { dir.Close() })
+	d.Supervisor = New(Config{
+		Settings: &config.Config{Gateway: config.Gateway{StopGrace: 7 * time.Second, BackoffMin: time.Second, BackoffMax: time.Minute,
+			Ready: config.Probe{Timeout: time.Minute}, Health: config.Probe{Interval: 30 * time.Second}}},
+		Gateway: &launch.Child{}, Token: &d.token, Log: zerolog.New(&d.log),
+		Validate: func() error { return d.unsafe },
+		Publish: func(r status.Record) error {
+			if d.full {
+				return errors.New("no space")
+			}
+			d.published = append(d.published, r)
+			return nil
+		},
+	})
+	return d
+}
+
+// serving gives the desk its FIFO and replies. Not for a synctest bubble: the
+// FIFO's reader waits outside of it.
+func (d *desk) serving() *desk {
+	d.t.Helper()
+	dir, err := os.Open(d.dir)
+	check(d.t, err)
+	d.t.Cleanup(func() { dir.Close() })
+	d.c.Server, err = control.NewServer(dir)
+	check(d.t, err)
+	d.t.Cleanup(d.c.Server.Close)
+	return d
+}
+
+// running puts a gateway on the desk that was proven. It is no process: nothing
+// here may signal it.
+func (d *desk) running() *desk {
+	d.phase, d.proven = Running, time.Now()
+	d.gateway = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
+	return d
+}
+
+func nonce(n int) string { return fmt.Sprintf("%064x", n) }
+
+// request receives a frame, as if it had come over the FIFO.
+func (d *desk) request(n int, words string) {
+	r, err := control.Decode([]byte("v1 " + nonce(n) + " " + words))
+	d.receive(control.Incoming{Request: r, Err: err})
+}
+
+// step is one round of the loop without waiting.
+func (d *desk) step() {
+	d.apply()
+	d.serve()
+	d.apply()
+}
+
+// reply is what the requester n reads: "" if there is nothing.
+func (d *desk) reply(n int) string {
+	d.t.Helper()
+	data, err := os.ReadFile(filepath.Join(d.dir, control.Dir, control.Replies, nonce(n)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	check(d.t, err)
+	return strings.TrimSuffix(strings.TrimPrefix(string(data), "v1 "+nonce(n)+" "), "\n")
+}
+
+// replies fails unless the requesters 1, 2, ... read this.
+func (d *desk) replies(want ...string) {
+	d.t.Helper()
+	for i, w := range want {
+		if got := d.reply(i + 1); got != w {
+			d.t.Errorf("requester %d reads %q, want %q", i+1, got, w)
+		}
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (t *timers) armed(k timerKind) bool { return !t.due[k].IsZero() }

@@ -1,0 +1,147 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+// The record is written when something changed, and only then.
+func TestPublish(t *testing.T) {
+	d := newDesk(t).serving()
+	d.publish()
+	d.publish()
+	if len(d.published) != 1 {
+		t.Fatalf("written %d times, want once", len(d.published))
+	}
+	// What cannot be written is logged and does no harm.
+	d.full, d.dirty = true, true
+	d.publish()
+	if !strings.Contains(d.log.String(), evStatusLost) {
+		t.Errorf("logged %s", d.log.String())
+	}
+	d.full, d.dirty = false, true
+	d.publish()
+	if len(d.published) != 2 {
+		t.Errorf("written %d times after there was space again", len(d.published))
+	}
+}
+
+// Somebody removed the FIFO: it is back before the record that is then written,
+// and the supervisor listens there.
+func TestPublishRepairsTheFIFO(t *testing.T) {
+	d := newDesk(t).serving()
+	fifo := filepath.Join(d.dir, control.Dir, control.FIFO)
+	for name, spoil := range map[string]func(){
+		"removed":  func() { check(t, os.Remove(fifo)) },
+		"a-file":   func() { check(t, os.Remove(fifo)); check(t, os.WriteFile(fifo, nil, 0o600)) },
+		"readable": func() { check(t, os.Chmod(fifo, 0o644)) },
+		"linked":   func() { check(t, os.Link(fifo, fifo+"2")); t.Cleanup(func() { os.Remove(fifo + "2") }) },
+	} {
+		spoil()
+		d.log.Reset()
+		d.dirty = true
+		d.publish()
+		if !strings.Contains(d.log.String(), evFIFO) {
+			t.Errorf("%s: not logged: %s", name, d.log.String())
+		}
+		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+		check(t, err)
+		_, err = f.WriteString("v1 " + nonce(7) + " probe\n")
+		check(t, err)
+		check(t, f.Close())
+		if in := <-d.c.Server.Requests(); in.Err != nil || in.Action != control.Probe {
+			t.Errorf("%s: got %+v", name, in)
+		}
+	}
+}
+
+// The record says what the machine is, and nothing of a gateway that is gone.
+func TestFill(t *testing.T) {
+	d := newDesk(t).running()
+	d.gateway.id.StartTicks = 99
+	d.rec.Backoff = &status.Waiting{Streak: 3}
+	d.fill()
+	g := d.rec.Gateway
+	if d.rec.State != status.Running || d.rec.Goal != status.GoalRun || g.PID != 77 || g.StartTicks != 99 ||
+		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
+		t.Errorf("running: %+v", d.rec)
+	}
+	d.phase, d.gateway, d.proven = Waiting, nil, time.Time{}
+	d.rec.Backoff = &status.Waiting{Streak: 3}
+	d.fill()
+	g = d.rec.Gateway
+	if d.rec.State != status.Backoff || g.PID != 0 || g.StartTicks != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.rec.Backoff == nil {
+		t.Errorf("waiting: %+v", d.rec)
+	}
+	d.ending = true
+	d.fill()
+	if d.rec.Goal != status.GoalExit {
+		t.Errorf("ending: goal %q", d.rec.Goal)
+	}
+}
+
+// What people who wait are told, and no nonce in full: whoever reads the record
+// could answer in its name.
+func TestFillRequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase    Phase
+		launched bool
+		run      *run
+		want     string
+	}{
+		"stopping": {Restarting, false, nil, "stopping"},
+		"halting":  {Halting, false, nil, "stopping"},
+		"starting": {Starting, false, nil, "starting"},
+		"proving":  {Starting, true, nil, "proving"},
+		"probing":  {Running, true, &run{}, "proving"},
+		"waiting":  {Waiting, false, nil, "accepted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.phase, d.launched, d.run = c.phase, c.launched, c.run
+			r := control.Request{Nonce: strings.Repeat("ab", 32), Action: control.Restart}
+			d.task = &task{job: &control.Job{Request: r, Nonces: []string{r.Nonce}}, since: time.Now()}
+			d.queue.Add(control.Request{Nonce: nonce(1), Action: control.Stop})
+			d.fill()
+			q := d.rec.Request
+			if q == nil || q.Stage != c.want || q.Nonce != "abababab" || q.Action != "restart" || d.rec.Queued != 1 {
+				t.Errorf("got %+v, %d queued", q, d.rec.Queued)
+			}
+			text, err := json.Marshal(d.rec)
+			check(t, err)
+			if strings.Contains(string(text), "ababababab") {
+				t.Error("the record has more than a prefix of the nonce")
+			}
+		})
+	}
+}
+
+// The command's line in the record, from waiting to its exit code.
+func TestFillCommand(t *testing.T) {
+	d := newDesk(t)
+	d.c.Command = &launch.Child{UID: 9002}
+	code := 3
+	for _, c := range []struct {
+		set    func()
+		state  string
+		detail string
+	}{
+		{func() {}, "waiting", ""},
+		{func() { d.command = &child{proc: &launch.Proc{PID: 88}} }, "running", ""},
+		{func() { d.cmdCode = &code }, "stopped", "ended with exit code 3"},
+	} {
+		c.set()
+		d.fill()
+		if got := d.rec.Command; got.State != c.state || got.Detail != c.detail || got.UID != 9002 {
+			t.Errorf("got %+v, want %q %q", got, c.state, c.detail)
+		}
+	}
+}

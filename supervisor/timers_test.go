@@ -1,0 +1,136 @@
+package supervisor
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fired waits for everything that is armed, and says what came when.
+func fired(t *timers) (kinds []timerKind, after []time.Duration) {
+	start := time.Now()
+	for c := t.set(time.Now()); c != nil; c = t.set(time.Now()) {
+		<-c
+		for k, ok := t.take(time.Now()); ok; k, ok = t.take(time.Now()) {
+			kinds, after = append(kinds, k), append(after, time.Since(start))
+		}
+	}
+	return kinds, after
+}
+
+// Deadlines come in their order and at their time, whichever was armed first.
+func TestTimersFire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTimers()
+		ts.arm(healthTimer, 30*time.Second)
+		ts.arm(graceTimer, 7*time.Second)
+		ts.arm(sweepTimer, time.Millisecond)
+		ts.arm(readyTimer, 7*time.Second)
+		kinds, after := fired(ts)
+		if want := []timerKind{sweepTimer, graceTimer, readyTimer, healthTimer}; !slices.Equal(kinds, want) {
+			t.Errorf("fired %v, want %v", kinds, want)
+		}
+		if want := []time.Duration{time.Millisecond, 7 * time.Second, 7 * time.Second, 30 * time.Second}; !slices.Equal(after, want) {
+			t.Errorf("after %v, want %v", after, want)
+		}
+	})
+}
+
+// A deadline that was cancelled or moved must not fire at its old time: a stale
+// grace would kill the next gateway.
+func TestTimersStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTimers()
+		ts.arm(graceTimer, time.Second)
+		ts.arm(retryTimer, time.Second)
+		ts.arm(healthTimer, 5*time.Second)
+		ts.set(time.Now())
+		time.Sleep(2 * time.Second) // the runtime timer has fired; nobody has looked
+		synctest.Wait()
+		ts.cancel(graceTimer, retryTimer)
+		if ts.armed(graceTimer) || ts.armed(retryTimer) || !ts.armed(healthTimer) {
+			t.Error("cancelled the wrong ones")
+		}
+		ts.arm(healthTimer, 60*time.Second)
+		kinds, after := fired(ts)
+		if !slices.Equal(kinds, []timerKind{healthTimer}) || after[0] != 60*time.Second {
+			t.Errorf("fired %v after %v", kinds, after)
+		}
+	})
+}
+
+// With nothing armed there is nothing to wake PID 1.
+func TestTimersIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTimers()
+		if ts.set(time.Now()) != nil {
+			t.Error("a channel without a deadline")
+		}
+		ts.arm(endTimer, time.Second)
+		ts.set(time.Now())
+		ts.cancel(endTimer)
+		if ts.set(time.Now()) != nil {
+			t.Error("a channel after the only deadline was cancelled")
+		}
+		if k, ok := ts.take(time.Now().Add(time.Hour)); ok {
+			t.Errorf("took %v", k)
+		}
+	})
+}
+
+// What is overdue fires at once, and only once; what is not yet due does not.
+func TestTimersTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTimers()
+		ts.arm(attemptTimer, -time.Minute)
+		ts.arm(sidecarTimer, 0)
+		ts.arm(workerTimer, time.Nanosecond)
+		now := time.Now()
+		<-ts.set(now)
+		got := []timerKind{}
+		for k, ok := ts.take(now); ok; k, ok = ts.take(now) {
+			got = append(got, k)
+		}
+		if !slices.Equal(got, []timerKind{attemptTimer, sidecarTimer}) || !ts.armed(workerTimer) {
+			t.Errorf("took %v, worker armed: %v", got, ts.armed(workerTimer))
+		}
+	})
+}
+
+// A phase takes its deadlines along when it is left; grace and sweep go on from
+// one way of stopping to another.
+func TestEnterCancels(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to Phase
+		left     []timerKind
+	}{
+		"backoff-ends":      {Waiting, Starting, []timerKind{readyTimer, neverTimer}},
+		"proven":            {Starting, Running, nil},
+		"restart":           {Running, Restarting, nil},
+		"stop-while-at-it":  {Restarting, Halting, []timerKind{graceTimer, sweepTimer}},
+		"exit-while-at-it":  {Halting, Ending, []timerKind{graceTimer, sweepTimer}},
+		"swept-to-starting": {Restarting, Starting, []timerKind{readyTimer, neverTimer}},
+		"stopped":           {Halting, Stopped, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t)
+				d.phase = c.from
+				machine := []timerKind{graceTimer, retryTimer, sweepTimer, attemptTimer, readyTimer, neverTimer, healthTimer}
+				for _, k := range machine {
+					d.timers.arm(k, time.Minute)
+				}
+				d.enter(c.to)
+				for _, k := range machine {
+					if d.timers.armed(k) != slices.Contains(c.left, k) {
+						t.Errorf("timer %d: armed is %v", k, d.timers.armed(k))
+					}
+				}
+				if d.phase != c.to || !d.since.Equal(time.Now()) || !d.dirty {
+					t.Errorf("in %v since %v, dirty %v", d.phase, d.since, d.dirty)
+				}
+			})
+		})
+	}
+}
