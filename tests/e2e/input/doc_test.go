@@ -1,0 +1,67 @@
+// Package input gives gateway-init and gatewayctl bad input in containers: each
+// gets one line that says what was wrong, where, and what to do.
+package input
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// refused starts a container that must end by itself with the exit code and
+// one line that has all the words.
+func refused(t *testing.T, o harness.Options, code int, words ...string) {
+	t.Helper()
+	c, r := harness.TryStart(t, o)
+	if r.Code != 0 {
+		t.Fatalf("the engine refuses: %v", r)
+	}
+	if got := c.WaitExit(30 * time.Second); got != code {
+		t.Errorf("exit code %d, want %d", got, code)
+	}
+	oneLine(t, c.Logs(), words...)
+}
+
+// oneLine: warnings in the log's format may come before it; what is said to the
+// person who started the container is the last line and the only one of its kind.
+func oneLine(t *testing.T, output string, words ...string) {
+	t.Helper()
+	var said []string
+	for _, line := range strings.Split(strings.TrimSpace(output), "\n") {
+		if !strings.HasPrefix(line, "{") {
+			said = append(said, line)
+		}
+	}
+	if len(said) != 1 || !strings.HasPrefix(said[0], "gateway-init: ") {
+		t.Fatalf("not one line of gateway-init:\n%s", output)
+	}
+	for _, w := range words {
+		if !strings.Contains(said[0], w) {
+			t.Errorf("the line does not say %q: %s", w, said[0])
+		}
+	}
+}
+
+// configDir is a directory to be mounted as /etc/gateway-init.
+func configDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "etc")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func write(t *testing.T, path string, data []byte, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, data, mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
