@@ -79,6 +79,9 @@ func serve(t *testing.T, network, host string, uid uint32, handle func(c *client
 		var err error
 		// The socket is made on this very thread; so is every accepted one.
 		s.l, err = (&net.ListenConfig{}).Listen(context.Background(), network, host)
+		if err == nil {
+			s.addr = netip.MustParseAddrPort(s.l.Addr().String())
+		}
 		up <- err
 		if err != nil || handle == nil {
 			return
@@ -101,7 +104,6 @@ func serve(t *testing.T, network, host string, uid uint32, handle func(c *client
 	if err := <-up; err != nil {
 		t.Skipf("cannot listen at %s: %v", host, err)
 	}
-	s.addr = netip.MustParseAddrPort(s.l.Addr().String())
 	t.Cleanup(s.stop)
 	return s
 }
