@@ -2,9 +2,12 @@ package privs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 
 	"gatewayinit/internal/sys"
 )
@@ -20,7 +23,8 @@ type State struct {
 }
 
 // Read reads /proc/self/task/*/status. A thread that ended meanwhile is
-// skipped; a field that is missing is an error.
+// skipped; one that cannot be read, or none at all, is an error: nothing seen
+// is not nothing left.
 func Read() (State, error) {
 	s := State{NoNewPrivs: true}
 	dir, err := os.Open("/proc/self/task")
@@ -34,12 +38,18 @@ func Read() (State, error) {
 	}
 	for _, tid := range tids {
 		data, err := os.ReadFile("/proc/self/task/" + tid + "/status")
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue
 		}
-		if err := s.add(data); err != nil {
+		if err == nil {
+			err = s.add(data)
+		}
+		if err != nil {
 			return s, fmt.Errorf("cannot read capabilities of thread %s: %w", tid, err)
 		}
+	}
+	if s.Threads == 0 {
+		return s, errors.New("cannot read capabilities: /proc/self/task lists no thread")
 	}
 	s.Dumpable, err = sys.Dumpable()
 	return s, err
