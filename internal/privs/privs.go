@@ -5,7 +5,6 @@ package privs
 import (
 	"errors"
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -51,7 +50,7 @@ func Drop() (missing []Missing) {
 	add("core-limit", sys.NoCore(), "core files are possible")
 	permitted, err := sys.Permitted()
 	if err == nil {
-		err = capset(permitted & Needed)
+		err = sys.SetCaps(permitted & Needed)
 	}
 	add("capabilities", err, "PID 1 keeps what the engine gave it")
 	for _, n := range names {
@@ -67,8 +66,11 @@ func Drop() (missing []Missing) {
 func dropBounding() error {
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP+8; c++ { // a newer kernel may know more
 		set, err := sys.InBoundingSet(c)
-		if err != nil { // EINVAL: past the kernel's last one
+		if errors.Is(err, unix.EINVAL) { // past the kernel's last one
 			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the bounding set: %w", err)
 		}
 		if !set {
 			continue
@@ -78,19 +80,6 @@ func dropBounding() error {
 		}
 	}
 	return nil
-}
-
-// capset sets effective and permitted to set and inheritable to nothing, on
-// every thread. Header and data are read by the kernel only; no thread writes
-// the header back, because version and pid 0 are right for each.
-func capset(set uint64) error {
-	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := &[2]unix.CapUserData{
-		{Effective: uint32(set), Permitted: uint32(set)},
-		{Effective: uint32(set >> 32), Permitted: uint32(set >> 32)},
-	}
-	return sys.AllThreads("capset", unix.SYS_CAPSET,
-		uintptr(unsafe.Pointer(hdr)), uintptr(unsafe.Pointer(&data[0])), 0, 0, 0)
 }
 
 func ignore(err error, errno unix.Errno) error {

@@ -2,6 +2,8 @@ package sys
 
 import (
 	"os"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +16,24 @@ func Permitted() (uint64, error) {
 		return 0, os.NewSyscallError("capget", err)
 	}
 	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
+}
+
+// SetCaps makes set the effective and the permitted set of every thread and
+// empties the inheritable one (capset(2)). Header and data are read by the
+// kernel only; no thread writes the header back, because version and pid 0 are
+// right for each. The call is made here and not through AllThreads: only for
+// its own arguments does the compiler keep what a uintptr points to in place.
+func SetCaps(set uint64) error {
+	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := &[2]unix.CapUserData{
+		{Effective: uint32(set), Permitted: uint32(set)},
+		{Effective: uint32(set >> 32), Permitted: uint32(set >> 32)},
+	}
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(hdr)), uintptr(unsafe.Pointer(data)), 0)
+	if errno != 0 {
+		return os.NewSyscallError("capset", errno)
+	}
+	return nil
 }
 
 // InBoundingSet tells whether the calling thread's bounding set has capability

@@ -33,7 +33,8 @@ func WarmThreads(n int) {
 
 // AllThreads does one system call on every thread of the process. Capabilities
 // and most prctl(2) settings belong to a thread, not to a process. It fails
-// with ENOTSUP in a binary that links cgo.
+// with ENOTSUP in a binary that links cgo. No argument may be a pointer: see
+// SetCaps.
 func AllThreads(name string, trap, a1, a2, a3, a4, a5 uintptr) error {
 	_, _, errno := syscall.AllThreadsSyscall6(trap, a1, a2, a3, a4, a5, 0)
 	if errno != 0 {
