@@ -283,6 +283,9 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 	if err != nil {
 		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir.Path)
 	}
+	if err := checkSpace(dir); err != nil {
+		return nil, err
+	}
 	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.log, Validate: b.validate}
 	if !b.settings.noGateway {
 		keeper, err := mint(dir, b.who.gateway)
@@ -317,6 +320,20 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 		return fsafe.Replace(dir.File, status.Name, data, 0o600)
 	}
 	return c, nil
+}
+
+// minFree is room for token, status and a few replies, each beside its former
+// self: a file takes a page at least. Without it nobody could be told anything.
+const minFree = 32 << 10
+
+// checkSpace is for a tmpfs that is too small, or that others have filled.
+func checkSpace(dir *runtimedir.Dir) error {
+	free, total, err := sys.Space(dir.File)
+	if err != nil || total == 0 || free >= minFree {
+		return err
+	}
+	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or run with --tmpfs %s:mode=0711,size=1m",
+		dir.Path, free, minFree, dir.Path)
 }
 
 // advise adds to a boot error what to do about it, where it does not say.
