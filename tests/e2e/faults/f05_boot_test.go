@@ -1,0 +1,103 @@
+package faults
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// flags are the README's with the runtime directory's tmpfs replaced.
+func flags(tmpfs ...string) []string {
+	var out []string
+	all := harness.ReadmeFlags()
+	for i := 0; i < len(all); i++ {
+		if all[i] == "--tmpfs" && strings.HasPrefix(all[i+1], "/run/") {
+			i++
+			continue
+		}
+		out = append(out, all[i])
+	}
+	for _, mount := range tmpfs {
+		out = append(out, "--tmpfs", mount)
+	}
+	return out
+}
+
+// Small hosts and hand-written run commands: an init that needs more than it
+// was given, or trusts a directory that it should not, must say so at once.
+func TestScenarioF05(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags, extra []string
+		down         string // what the one line says; empty: it boots and serves
+		missing      string // what status names under hardening
+	}{
+		"readme":         {},
+		"memory-64m":     {extra: []string{"--memory", "64m", "--memory-swap", "64m"}},
+		"pids-64":        {extra: []string{"--pids-limit", "64"}},
+		"descriptors-64": {extra: []string{"--ulimit", "nofile=64:64"}},
+		"descriptors-16": {extra: []string{"--ulimit", "nofile=16:16"}, down: "cannot run with 16 file descriptors"},
+		"all-small":      {extra: []string{"--memory", "64m", "--memory-swap", "64m", "--pids-limit", "64", "--ulimit", "nofile=64:64", "--cpus", "0.5"}},
+		// A mode for /run itself is not asked for: the image has that directory, and
+		// runc gives the mount its mode. tests/ns/faults has those cases.
+		"run-noexec":            {flags: flags("/run:mode=0755,noexec,nosuid,nodev")},
+		"run-exec":              {flags: flags("/run:mode=0755,exec,suid,dev")},
+		"run-of-the-agent":      {flags: flags("/run:mode=0755,uid=9002"), down: "uid 9002"},
+		"runtime-dir-0700":      {flags: flags("/run/gateway-init:mode=0700")},
+		"runtime-dir-0777":      {flags: flags("/run/gateway-init:mode=0777"), down: "writable by others"},
+		"runtime-dir-unbounded": {flags: flags("/run/gateway-init"), down: "writable by others"},
+		"runtime-dir-of-agent":  {flags: flags("/run/gateway-init:mode=0755,uid=9002"), down: "uid 9002"},
+		"runtime-dir-4k":        {flags: flags("/run/gateway-init:mode=0711,size=4k"), down: "bytes are free"},
+		"runtime-dir-64k":       {flags: flags("/run/gateway-init:mode=0711,size=64k")},
+		"no-tmpfs-at-all":       {flags: flags()}, // /dev/.gateway-init
+		"plain-docker-run":      {flags: []string{}, missing: "engine-capabilities"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.Start(t, harness.Options{Flags: c.flags, Extra: c.extra})
+			if c.down != "" {
+				endsWithOneLine(t, b, c.down)
+				return
+			}
+			record := b.WaitServing(20 * time.Second)
+			if c.missing != "" && !names(record, c.missing) {
+				t.Errorf("no %q under hardening: %v", c.missing, record.Hardening)
+			}
+			worksWhole(t, b)
+		})
+	}
+}
+
+func names(r status.Record, missing string) bool {
+	for _, h := range r.Hardening {
+		if h.Name == missing {
+			return true
+		}
+	}
+	return false
+}
+
+// A container that is started again finds its own files where the engine keeps
+// the directory: they are another life's, never an error.
+func TestScenarioF05StartedAgain(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"readme": nil,
+		// A tmpfs of the host's outlives the container's processes.
+		"kept-tmpfs": append(flags(), "-v", keptTmpfs(t)+":/run/gateway-init"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := harness.Start(t, harness.Options{Flags: flags})
+			c.WaitServing(20 * time.Second)
+			first := c.Token()
+			for _, again := range []func(){c.Restart, func() { c.Kill("9"); c.WaitExit(5 * time.Second); c.StartAgain() }} {
+				again()
+				c.WaitServing(20 * time.Second)
+				if c.Token() == first {
+					t.Error("the token survived its PID 1")
+				}
+				c.MustCtl("restart")
+			}
+		})
+	}
+}

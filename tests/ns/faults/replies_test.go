@@ -1,0 +1,21 @@
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"gatewayinit/tests/ns/box"
+)
+
+// Each answer is a file: so many requests that all kept answers exist must fit
+// into the runtime directory of the README's size.
+func TestRepliesFitTheReadmesTmpfs(t *testing.T) {
+	b := box.Start(t, box.Options{Config: quiet, Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: box.Runtime, Data: "mode=0711,size=1m"}}})
+	b.WaitServing(10 * time.Second)
+	for i := range 600 {
+		if r := b.Ctl("probe", "--timeout", "10s"); r.Code != 0 {
+			t.Fatalf("request %d: %v", i, r)
+		}
+	}
+	b.MustCtl("restart", "--rotate-token")
+}
