@@ -47,7 +47,7 @@ func Drop() (missing []Missing) {
 	add("no-new-privs", sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
 		"the kernel is older than 3.5")
 	add("dumpable", sys.SetDumpable(false), "a core file of PID 1 is possible")
-	add("core-limit", sys.NoCore(), "core files are possible")
+	add("core-limit", sys.NoCore(), "run without --ulimit core=0, which does not keep a core file from a core_pattern program")
 	permitted, err := sys.Permitted()
 	if err == nil {
 		err = sys.SetCaps(permitted & Needed)
