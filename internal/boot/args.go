@@ -77,6 +77,9 @@ func parseArgs(args []string) (settings, error) {
 		case "--help", "-h":
 			s.mode = helpMode
 		case "--":
+			if joined {
+				return s, fmt.Errorf("unknown option %q", "--=")
+			}
 			s.command = args
 			return s, s.validate()
 		default:
@@ -84,9 +87,6 @@ func parseArgs(args []string) (settings, error) {
 				return s, fmt.Errorf("unknown option %q", arg)
 			}
 			s.command = append([]string{arg}, args...)
-			if joined {
-				s.command[0] = arg + "=" + value
-			}
 			return s, s.validate()
 		}
 		if joined {

@@ -1,0 +1,122 @@
+package boot
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/config"
+)
+
+// What belongs to the command is the command's, whatever it looks like: an init
+// that ate its --help or its -- once ran another program than was asked for.
+func TestParseArgs(t *testing.T) {
+	for name, c := range map[string]struct {
+		args string
+		want settings
+	}{
+		"nothing":              {"", settings{}},
+		"command":              {"sh -c x", settings{command: []string{"sh", "-c", "x"}}},
+		"dashes":               {"-- sh", settings{command: []string{"sh"}}},
+		"only-dashes":          {"--", settings{}},
+		"options-of-command":   {"sh --config x --version --", settings{command: []string{"sh", "--config", "x", "--version", "--"}}},
+		"dashes-of-command":    {"-- --version", settings{command: []string{"--version"}}},
+		"dashes-twice":         {"-- -- x", settings{command: []string{"--", "x"}}},
+		"command-with-equals":  {"a=b c", settings{command: []string{"a=b", "c"}}},
+		"a-dash":               {"- x", settings{command: []string{"-", "x"}}},
+		"config":               {"--config f sh", settings{config: "f", given: true, command: []string{"sh"}}},
+		"config-joined":        {"--config=f=g sh", settings{config: "f=g", given: true, command: []string{"sh"}}},
+		"config-last-wins":     {"--config f --config g", settings{config: "g", given: true}},
+		"config-like-option":   {"--config --version", settings{config: "--version", given: true}},
+		"no-gateway":           {"--no-gateway sh", settings{noGateway: true, command: []string{"sh"}}},
+		"check":                {"--check-config", settings{mode: checkMode}},
+		"check-file":           {"--check-config f", settings{mode: checkMode, config: "f"}},
+		"check-joined":         {"--check-config=f", settings{mode: checkMode, config: "f"}},
+		"check-before-option":  {"--check-config --config f", settings{mode: checkMode, config: "f", given: true}},
+		"version":              {"--version", settings{mode: versionMode}},
+		"help":                 {"--help", settings{mode: helpMode}},
+		"help-short":           {"-h", settings{mode: helpMode}},
+		"help-without-command": {"--no-gateway --help", settings{mode: helpMode, noGateway: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.want.config == "" {
+				c.want.config = config.DefaultFile
+			}
+			got, err := parseArgs(strings.Fields(c.args))
+			if err != nil || got.mode != c.want.mode || got.config != c.want.config || got.given != c.want.given ||
+				got.noGateway != c.want.noGateway || !slices.Equal(got.command, c.want.command) {
+				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+// A mistake ends boot; it is never taken for the command, and what stands
+// behind an = may be a secret and is not repeated.
+func TestParseArgsRefuses(t *testing.T) {
+	for name, args := range map[string][]string{
+		"unknown":               {"--gateway"},
+		"unknown-short":         {"-x"},
+		"unknown-with-value":    {"--token=s3cret"},
+		"config-without-file":   {"--config"},
+		"config-empty":          {"--config", ""},
+		"config-joined-empty":   {"--config="},
+		"no-gateway-no-command": {"--no-gateway"},
+		"no-gateway-dashes":     {"--no-gateway", "--"},
+		"no-gateway-value":      {"--no-gateway=s3cret", "sh"},
+		"version-value":         {"--version=s3cret"},
+		"check-and-command":     {"--check-config", "f", "sh"},
+		"check-and-dashes":      {"--check-config", "--", "sh"},
+		"empty-command":         {""},
+		"empty-after-dashes":    {"--", "", "x"},
+		"dashes-value":          {"--=s3cret", "sh"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := parseArgs(args)
+			if err == nil {
+				t.Fatalf("accepted as %+v", s)
+			}
+			if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("says %q", err)
+			}
+		})
+	}
+}
+
+// Every option of the usage is one, and the other way round.
+func TestUsage(t *testing.T) {
+	for _, option := range []string{"--config FILE", "--no-gateway", "--check-config [FILE]", "--version", "--help", config.DefaultFile} {
+		if !strings.Contains(Usage, option) {
+			t.Errorf("the usage does not name %s", option)
+		}
+	}
+}
+
+// Accepted ⇒ the command is the end of the line, unchanged, and what comes
+// before it, read alone, gives the same settings.
+func FuzzParseArgs(f *testing.F) {
+	for _, s := range []string{"", "sh\n-c", "--config\nf\n--\n--version", "--check-config\nf", "--=x\ny", "--no-gateway\na"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		args := strings.Split(line, "\n")
+		s, err := parseArgs(args)
+		if err != nil {
+			return
+		}
+		n := len(args) - len(s.command)
+		if n < 0 || !slices.Equal(args[n:], s.command) {
+			t.Fatalf("%q became %+v", args, s)
+		}
+		if s.noGateway && s.mode == runMode && len(s.command) == 0 {
+			t.Fatalf("%q leaves nothing to run", args)
+		}
+		again, err := parseArgs(append(slices.Clone(args[:n]), "x"))
+		if s.mode == checkMode || n > 0 && args[n-1] == "--" {
+			return // they take no command, or "x" is the next word of the same one
+		}
+		if err != nil || again.mode != s.mode || again.config != s.config || again.noGateway != s.noGateway || again.given != s.given {
+			t.Fatalf("%q: %+v, with another command %+v, %v", args, s, again, err)
+		}
+	})
+}
