@@ -1,0 +1,98 @@
+package token
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// quits are signals whose default is a core file.
+var quits = []os.Signal{syscall.SIGQUIT, syscall.SIGABRT}
+
+// A helper that could not read the token printed a dashboard address with an
+// empty fragment, and the user was told that it had worked.
+func TestScenarioT05(t *testing.T) {
+	t.Run("not-running", func(t *testing.T) {
+		t.Parallel()
+		c := harness.Start(t, harness.Options{
+			Extra: []string{"--entrypoint", "/usr/local/bin/demotools"}, Args: []string{"sleep", "600"}})
+		refusedToken(t, c, "root", 5, "not-running", "gateway-token")
+	})
+	t.Run("not-readable", func(t *testing.T) {
+		t.Parallel()
+		c := harness.Start(t, harness.Options{})
+		c.WaitServing(30 * time.Second)
+		// The file is read as its owner, who is shut out.
+		if err := os.Chmod(c.HostPath("/run/gateway-init"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		refusedToken(t, c, "root", 1, "not-readable", "/run/gateway-init/gateway-token")
+	})
+	// With the README's flags the kernel does not even execute it for others.
+	t.Run("not-permitted", func(t *testing.T) {
+		t.Parallel()
+		c := harness.Start(t, harness.Options{Flags: []string{}})
+		c.WaitServing(30 * time.Second)
+		for _, user := range []string{"sandbox", "operator", "gateway"} {
+			refusedToken(t, c, user, 3, "not-permitted", "docker exec CONTAINER gatewayctl token")
+		}
+	})
+	for reason, spoil := range map[string]func(t *testing.T, path string){
+		"empty":     func(t *testing.T, path string) { overwrite(t, path, "") },
+		"malformed": func(t *testing.T, path string) { overwrite(t, path, strings.Repeat("Z", 64)) },
+		"changed": func(t *testing.T, path string) {
+			if err := os.Rename(path, path+".old"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(strings.Repeat("a", 64)), 0o400); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chown(path, harness.GatewayUID, harness.GatewayUID); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{})
+			c.WaitServing(30 * time.Second)
+			if out := c.MustCtl("token", "--url", "http://127.0.0.1:18789/"); strings.TrimSpace(out) != "http://127.0.0.1:18789/#token="+c.Token() {
+				t.Fatalf("a good token: %q", out)
+			}
+			spoil(t, c.HostPath("/run/gateway-init/gateway-token"))
+			refusedToken(t, c, "root", 1, reason, "/run/gateway-init/gateway-token")
+			// The way out that is printed works.
+			c.MustCtl("restart", "--rotate-token")
+			if out := c.MustCtl("token"); strings.TrimSpace(out) != c.Token() || len(c.Token()) != 64 {
+				t.Errorf("after the rotation: %q", out)
+			}
+		})
+	}
+}
+
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err == nil {
+		_, err = f.WriteString(text)
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refusedToken: nothing on stdout, the reason and the path on stderr.
+func refusedToken(t *testing.T, c *harness.Container, user string, code int, reason, path string) {
+	t.Helper()
+	for _, args := range [][]string{{"token"}, {"token", "--url", "http://127.0.0.1:18789/"}} {
+		r := c.Exec(user, append([]string{"gatewayctl"}, args...)...)
+		if r.Code != code || r.Stdout != "" || !strings.Contains(r.Stderr, ": "+reason+": ") || !strings.Contains(r.Stderr, path) {
+			t.Errorf("gatewayctl %q as %s: want code %d, %s and %s; got %v", args, user, code, reason, path, r)
+		}
+	}
+}
