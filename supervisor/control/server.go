@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -187,22 +188,27 @@ func (s *Server) Check() (problem error, err error) {
 // Reply publishes an answer. On error (no space) the request's effect stands.
 func (s *Server) Reply(r Reply) error {
 	for len(s.kept) >= maxReplies || len(s.kept) > minReplies && s.short() {
-		if err := s.forget(); err != nil {
-			return err
-		}
+		s.forget()
 	}
 	data := []byte(r.String() + "\n")
 	err := fsafe.Replace(s.replies, r.Nonce, data, 0o600)
 	for errors.Is(err, unix.ENOSPC) && len(s.kept) > 0 {
-		if err := s.forget(); err != nil {
-			return err
-		}
+		s.forget()
 		err = fsafe.Replace(s.replies, r.Nonce, data, 0o600)
 	}
-	if err == nil && r.Final() {
-		s.kept = append(s.kept, r.Nonce)
+	if r.Final() { // even if it failed: "accepted" may stand there
+		s.keep(r.Nonce)
 	}
 	return err
+}
+
+// keep notes that a reply is the newest; one that is answered again (replayed)
+// counts once, or it would be forgotten at its first place.
+func (s *Server) keep(nonce string) {
+	if i := slices.Index(s.kept, nonce); i >= 0 {
+		s.kept = slices.Delete(s.kept, i, i+1)
+	}
+	s.kept = append(s.kept, nonce)
 }
 
 // short tells whether the file system has less than the reserve left, or than a
@@ -212,12 +218,9 @@ func (s *Server) short() bool {
 	return err == nil && total > 0 && free < min(reserve, total/4)
 }
 
-// forget removes the oldest answer.
-func (s *Server) forget() error {
-	err := fsafe.Remove(s.replies, s.kept[0])
-	if err != nil && !errors.Is(err, unix.ENOENT) { // root may have removed it
-		return err
-	}
+// forget removes the oldest answer. What cannot be removed (root put something
+// else there) must not keep others from their answers.
+func (s *Server) forget() {
+	_ = fsafe.Remove(s.replies, s.kept[0])
 	s.kept = s.kept[1:]
-	return nil
 }
