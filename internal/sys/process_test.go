@@ -1,0 +1,175 @@
+package sys
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+const gateway, stranger = testenv.Gateway, testenv.Stranger
+
+// sleeper starts a process of uid that leads a session of its own.
+func sleeper(t *testing.T, uid uint32) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd
+}
+
+// state is the letter in /proc/PID/status.
+func state(t *testing.T, pid int) string {
+	t.Helper()
+	return testenv.Status(t, "/proc/"+strconv.Itoa(pid)+"/status")["State"][:1]
+}
+
+// TestKillUser: everything of one user ends, and nobody else; afterwards every
+// thread is root again, with all rights.
+func TestKillUser(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	if err := KillUser(gateway, unix.SIGKILL); err != nil { // nobody there
+		t.Errorf("alone: %v", err)
+	}
+	before := testenv.Status(t, "/proc/self/status")
+	root, other := sleeper(t, 0), sleeper(t, stranger)
+	var victims []*exec.Cmd
+	for range 5 {
+		victims = append(victims, sleeper(t, gateway))
+	}
+	if alive, err := UserAlive(gateway); err != nil || !alive {
+		t.Errorf("before: %v %v", alive, err)
+	}
+	testenv.Must(t, KillUser(gateway, 0)) // harms nobody
+	testenv.Must(t, KillUser(gateway, unix.SIGKILL))
+	for _, v := range victims {
+		testenv.Eventually(t, "a zombie", func() bool { return state(t, v.Process.Pid) == "Z" })
+	}
+	if alive, err := UserAlive(gateway); err != nil || !alive {
+		t.Errorf("zombies do not count: %v %v", alive, err)
+	}
+	for _, v := range victims {
+		if err := v.Wait(); !strings.Contains(err.Error(), "killed") {
+			t.Errorf("ended by %v", err)
+		}
+	}
+	if alive, err := UserAlive(gateway); err != nil || alive {
+		t.Errorf("after: %v %v", alive, err)
+	}
+	for name, cmd := range map[string]*exec.Cmd{"root's": root, "a stranger's": other} {
+		if s := state(t, cmd.Process.Pid); s != "S" {
+			t.Errorf("%s process is in state %s", name, s)
+		}
+	}
+	if alive, err := UserAlive(stranger); err != nil || !alive {
+		t.Errorf("the stranger: %v %v", alive, err)
+	}
+	tasks, err := os.ReadDir("/proc/self/task")
+	testenv.Must(t, err)
+	for _, task := range tasks {
+		f := testenv.Status(t, "/proc/self/task/"+task.Name()+"/status")
+		if f["Uid"] != "0 0 0 0" || f["CapEff"] != before["CapEff"] || f["CapPrm"] != before["CapPrm"] {
+			t.Errorf("thread %s is %s with %s", task.Name(), f["Uid"], f["CapEff"])
+		}
+	}
+}
+
+// TestKillUserSaved: a program may have put its uid aside; it is the gateway's
+// all the same.
+func TestKillUserSaved(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	cmd := sleeper(t, gateway)
+	testenv.Must(t, KillUser(gateway, unix.SIGTERM))
+	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("ended by %v", err)
+	}
+}
+
+// TestKillUserRefused: without the right nothing is signalled; of root nothing
+// ever is.
+func TestKillUserRefused(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	root := sleeper(t, 0)
+	if err := KillUser(0, unix.SIGKILL); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("root: %v", err)
+	}
+	cmd := sleeper(t, gateway)
+	if err := KillUser(gateway, 99); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("signal 99: %v", err)
+	}
+	testenv.Must(t, SetCaps(1<<unix.CAP_KILL))
+	if err := KillUser(gateway, unix.SIGKILL); !errors.Is(err, unix.EPERM) {
+		t.Errorf("without CAP_SETUID: %v", err)
+	}
+	for _, c := range []*exec.Cmd{root, cmd} {
+		if s := state(t, c.Process.Pid); s != "S" {
+			t.Errorf("process %d is in state %s", c.Process.Pid, s)
+		}
+	}
+}
+
+func TestUserAliveRefused(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	testenv.Refuse(t, unix.EPERM, unix.SYS_GETPRIORITY)
+	if alive, err := UserAlive(gateway); alive || !errors.Is(err, unix.EPERM) {
+		t.Errorf("got %v %v", alive, err)
+	}
+}
+
+func TestPidfd(t *testing.T) {
+	testenv.Root(t)
+	cmd := sleeper(t, gateway)
+	fd, err := PidfdOpen(cmd.Process.Pid)
+	testenv.Must(t, err)
+	defer unix.Close(fd)
+	if inherited(t, fd) {
+		t.Error("a child would inherit it")
+	}
+	testenv.Must(t, PidfdSignal(fd, 0))
+	testenv.Must(t, Kill(cmd.Process.Pid, 0))
+	testenv.Must(t, PidfdSignal(fd, unix.SIGKILL))
+	cmd.Wait()
+	if err := PidfdSignal(fd, unix.SIGKILL); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("one that ended: %v", err)
+	}
+	if err := Kill(cmd.Process.Pid, 0); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("one that was reaped: %v", err)
+	}
+	if _, err := PidfdOpen(cmd.Process.Pid); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("opening one that was reaped: %v", err)
+	}
+	if err := PidfdSignal(-1, 0); !errors.Is(err, unix.EBADF) {
+		t.Errorf("none: %v", err)
+	}
+}
+
+func TestDumpable(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	for _, want := range []bool{false, true, false} {
+		testenv.Must(t, SetDumpable(want))
+		if got, err := Dumpable(); err != nil || got != want {
+			t.Errorf("got %v %v, want %v", got, err, want)
+		}
+	}
+}

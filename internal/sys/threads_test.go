@@ -1,0 +1,98 @@
+package sys
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+func threadCount(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	testenv.Must(t, err)
+	return len(tasks)
+}
+
+// TestWarmThreads: the threads stay after they were asked for; at the pids
+// limit there are no others.
+func TestWarmThreads(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	WarmThreads(24)
+	before := threadCount(t)
+	if before < 24 {
+		t.Fatalf("%d threads", before)
+	}
+	// As many goroutines as were asked for, each on a thread of its own: no new one.
+	ready, release := make(chan struct{}), make(chan struct{})
+	for range 20 {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			ready <- struct{}{}
+			<-release
+		}()
+	}
+	for range 20 {
+		<-ready
+	}
+	if after := threadCount(t); after > before {
+		t.Errorf("%d threads became %d", before, after)
+	}
+	close(release)
+}
+
+func TestAllThreads(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	WarmThreads(5)
+	testenv.Must(t, AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 123456, 0, 0, 0))
+	testenv.Must(t, AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	tasks, err := os.ReadDir("/proc/self/task")
+	testenv.Must(t, err)
+	for _, task := range tasks {
+		if f := testenv.Status(t, "/proc/self/task/"+task.Name()+"/status"); f["NoNewPrivs"] != "1" {
+			t.Errorf("thread %s was left out", task.Name())
+		}
+	}
+	err = AllThreads("prctl", unix.SYS_PRCTL, 1<<20, 0, 0, 0, 0)
+	if call := (*os.SyscallError)(nil); !errors.Is(err, unix.EINVAL) || !errors.As(err, &call) || call.Syscall != "prctl" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCaps: what is set is what is there, above 32 bits too; nothing is regained.
+func TestCaps(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	const set = 1<<unix.CAP_CHOWN | 1<<unix.CAP_CHECKPOINT_RESTORE
+	testenv.Must(t, SetCaps(set))
+	if got, err := Permitted(); err != nil || got != set {
+		t.Errorf("got %x %v, want %x", got, err, uint64(set))
+	}
+	if err := SetCaps(set | 1<<unix.CAP_KILL); !errors.Is(err, unix.EPERM) {
+		t.Errorf("regained: %v", err)
+	}
+	if in, err := InBoundingSet(unix.CAP_KILL); err != nil || !in {
+		t.Errorf("bounding set: %v %v", in, err)
+	}
+	if _, err := InBoundingSet(63); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("a capability that is none: %v", err)
+	}
+	if err := NoCore(); err != nil {
+		t.Errorf("lowering the core limit: %v", err)
+	}
+	testenv.Must(t, AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) // for the filter
+	testenv.Refuse(t, unix.EPERM, unix.SYS_CAPGET)
+	if _, err := Permitted(); !errors.Is(err, unix.EPERM) {
+		t.Errorf("no capget: %v", err)
+	}
+}
