@@ -1,0 +1,131 @@
+package proof
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+const (
+	pidMax       = "400" // 100 pids are left to go round
+	lastReserved = 299   // the kernel starts again after it (RESERVED_PIDS)
+	register     = "/tmp/victims"
+)
+
+// bystanders are what the register says: which pids victims had since from, and
+// which victims a signal ended.
+func bystanders(t *testing.T, c *harness.Container, from int64) (had map[int]bool, killed []string, end int64) {
+	t.Helper()
+	f, err := os.Open(c.HostPath(register))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Seek(from, 0); err != nil {
+		t.Fatal(err)
+	}
+	had, end = map[int]bool{}, from
+	for r := bufio.NewReader(f); ; {
+		line, err := r.ReadString('\n')
+		if err != nil { // the end, perhaps in the middle of a line
+			return had, killed, end
+		}
+		end += int64(len(line))
+		word, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if word != "had" {
+			killed = append(killed, line)
+			continue
+		}
+		pid, err := strconv.Atoi(number)
+		if err != nil {
+			t.Fatalf("the register holds %q", line)
+		}
+		had[pid] = true
+	}
+}
+
+// P06: a pid was kept after its process had been reaped, and what got it next
+// was signalled in its place.
+func TestScenarioP06(t *testing.T) {
+	t.Parallel()
+	// A writable /proc/sys; kernel.pid_max is the PID namespace's own since Linux
+	// 6.14, and the write fails the test if it is not.
+	c := harness.Start(t, harness.Options{Extra: []string{"--security-opt", "systempaths=unconfined"},
+		Config: map[string]any{"gateway": map[string]any{
+			"health":  map[string]any{"interval": "100ms"}, // many workers
+			"restart": map[string]any{"backoff_min": "10ms", "backoff_max": "50ms"},
+			"stop":    map[string]any{"grace": "1s"},
+		}}})
+	c.WaitServing(20 * time.Second)
+	hosts, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.ExecInput("", []byte(pidMax), "demotools", "write", "/proc/sys/kernel/pid_max"); r.Code != 0 {
+		t.Fatalf("cannot lower pid_max: %v", r)
+	}
+	if now, err := os.ReadFile("/proc/sys/kernel/pid_max"); err != nil || string(now) != string(hosts) {
+		t.Fatalf("pid_max of the host was %s and is %s (%v): it is not the namespace's own here", hosts, now, err)
+	}
+	c.ExecDetached("sandbox", "demotools", "victims", register)
+	harness.Eventually(t, 10*time.Second, "the register", func() error {
+		_, err := os.Stat(c.HostPath(register))
+		return err
+	})
+	// reuse waits until a bystander has had the pid.
+	reuse := func(t *testing.T, pid int, from int64) {
+		harness.Eventually(t, 30*time.Second, "a bystander with the former gateway's pid", func() error {
+			if had, _, _ := bystanders(t, c, from); !had[pid] {
+				return fmt.Errorf("nobody had %d, and %d others were had", pid, len(had))
+			}
+			return nil
+		})
+	}
+	signal := func(sig unix.Signal) {
+		if err := unix.Kill(c.GatewayHostPID(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, step := range map[string]func(){
+		"restart": func() { c.MustCtl("restart") },
+		"crash":   func() { signal(unix.SIGKILL) },
+		"exit":    func() { signal(unix.SIGTERM) },
+		"killed-in-its-grace": func() {
+			c.Misbehave(map[string]any{"ignore_term": true})
+			c.MustCtl("restart")
+		},
+		"stop-and-start": func() {
+			c.MustCtl("stop")
+			c.MustCtl("start")
+		},
+		"exit-under-a-restart": func() {
+			// It ends by itself while its grace runs: what is armed must die with it.
+			c.Misbehave(map[string]any{"drain": "200ms", "exit_code": 1})
+			c.MustCtl("restart")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 3 {
+				old := c.WaitServing(20 * time.Second).Gateway.Process
+				_, _, from := bystanders(t, c, 0)
+				step()
+				c.WaitNewGateway(old, 20*time.Second)
+				// The first one has a pid below those that go round.
+				if old.PID > lastReserved {
+					reuse(t, old.PID, from)
+				}
+			}
+		})
+	}
+	if _, killed, _ := bystanders(t, c, 0); len(killed) > 0 {
+		t.Errorf("%d bystanders were signalled: %v", len(killed), killed)
+	}
+}
