@@ -39,7 +39,7 @@ const (
 )
 
 // warmThreads is how many threads exist before anything untrusted runs.
-const warmThreads = 8
+const warmThreads = 16
 
 // flushBound is how long the end waits for the log.
 const flushBound = 500 * time.Millisecond
@@ -182,6 +182,7 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	if err := os.Chdir("/"); err != nil {
 		return codeFailed, err
 	}
+	syscall.Umask(privateUmask)
 	if err := b.validate(); !b.settings.noGateway && err != nil {
 		return codeFailed, err
 	}

@@ -18,8 +18,10 @@ const (
 	agentOOM   = 500
 )
 
-// Umasks. The gateway's group may share files with it; nobody else.
+// Umasks. What PID 1 makes is root's alone until it says otherwise. The
+// gateway's group may share files with it; nobody else.
 const (
+	privateUmask = 0o077
 	gatewayUmask = 0o007
 	agentUmask   = 0o022
 )

@@ -1,0 +1,79 @@
+package privilege
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// Images met engines that grant less (or much more) than their author's, and
+// either did not boot or ran unprotected without a word.
+func TestScenarioG01(t *testing.T) {
+	tmp := []string{"--tmpfs", "/run/gateway-init:mode=0711,size=1m", "--tmpfs", "/tmp"}
+	four := []string{"--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL", "--cap-add", "CHOWN"}
+	for name, c := range map[string]struct {
+		flags   []string
+		noState bool
+		missing []string // names under hardening, all of them
+	}{
+		"readme": {harness.ReadmeFlags(), false, nil},
+		"plain":  {[]string{}, false, []string{"engine-capabilities", "engine-no-new-privs", "pids-limit", "rootfs-writable"}},
+		"no-new-privs": {append([]string{"--security-opt", "no-new-privileges"}, tmp...), false,
+			[]string{"engine-capabilities", "pids-limit", "rootfs-writable"}},
+		"no-setpcap": {append([]string{"--cap-drop", "SETPCAP"}, tmp...), false,
+			[]string{"bounding-set", "engine-capabilities", "engine-no-new-privs", "pids-limit", "rootfs-writable"}},
+		"no-dac-override": {append([]string{"--cap-drop", "DAC_OVERRIDE"}, tmp...), false,
+			[]string{"engine-capabilities", "engine-no-new-privs", "pids-limit", "rootfs-writable"}},
+		"four-capabilities": {append(four, tmp...), false,
+			[]string{"bounding-set", "engine-no-new-privs", "pids-limit", "rootfs-writable"}},
+		"read-only": {append([]string{"--read-only"}, tmp...), false,
+			[]string{"engine-capabilities", "engine-no-new-privs", "pids-limit"}},
+		"read-only-without-tmpfs": {[]string{"--read-only", "--tmpfs", "/tmp"}, false,
+			[]string{"engine-capabilities", "engine-no-new-privs", "pids-limit"}},
+		"home-not-writable": {harness.ReadmeFlags(), true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := harness.Start(t, harness.Options{Flags: c.flags, NoState: c.noState})
+			box.WaitServing(30 * time.Second)
+			box.MustCtl("restart")
+			r := box.WaitServing(30 * time.Second)
+			var names []string
+			for _, h := range r.Hardening {
+				names = append(names, h.Name)
+				if h.Detail == "" {
+					t.Errorf("%s: no detail", h.Name)
+				}
+				if n := strings.Count(box.Logs(), `"event":"hardening","name":"`+h.Name+`"`); n != 1 {
+					t.Errorf("%s: %d log lines", h.Name, n)
+				}
+			}
+			slices.Sort(names)
+			if !slices.Equal(names, c.missing) {
+				t.Errorf("hardening names %q, want %q", names, c.missing)
+			}
+			human := box.Ctl("status").Stdout
+			for _, name := range c.missing {
+				if !strings.Contains(human, name+": ") {
+					t.Errorf("gatewayctl status does not name %s", name)
+				}
+			}
+			// Whatever the engine gave: the children have nothing.
+			expect(t, "gateway", box.GatewayHostPID(), map[string]string{
+				"CapInh": zeroCaps, "CapPrm": zeroCaps, "CapEff": zeroCaps, "CapAmb": zeroCaps, "NoNewPrivs": "1"})
+		})
+	}
+	t.Run("require-hardening", func(t *testing.T) {
+		t.Parallel()
+		box := harness.Start(t, harness.Options{Flags: []string{}, Config: map[string]any{"require_hardening": true}})
+		if code := box.WaitExit(30 * time.Second); code != 1 {
+			t.Errorf("exit code %d, want 1", code)
+		}
+		if log := box.Logs(); !strings.Contains(log, "gateway-init: cannot start: require_hardening is set and") || strings.Contains(log, "demogateway:") {
+			t.Errorf("log: %s", log)
+		}
+	})
+}

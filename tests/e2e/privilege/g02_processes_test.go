@@ -1,0 +1,153 @@
+package privilege
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// One process that kept a capability, a group or a descriptor of root's was all
+// that the agent needed. The table is DESIGN section 4; the host's /proc is the
+// witness.
+func TestScenarioG02(t *testing.T) {
+	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{
+				Flags:   flags,
+				Command: []string{"demotools", "sleep", "600"},
+				Config: map[string]any{"sidecars": []any{
+					map[string]any{"name": "side", "command": []string{"/usr/local/bin/demotools", "sleep", "601"}, "user": "operator"}}},
+			})
+			c.WaitServing(30 * time.Second)
+			r := c.WaitStatus(20*time.Second, "command and sidecar to run", func(v harness.View) error {
+				if v.Record == nil || v.Record.Command == nil || v.Record.Command.PID == 0 || len(v.Record.Sidecars) != 1 || v.Record.Sidecars[0].PID == 0 {
+					return fmt.Errorf("not yet: %+v", v.Record)
+				}
+				return nil
+			})
+			init := c.HostPID()
+			expect(t, "PID 1", init, map[string]string{
+				"Uid": ids(0), "Gid": ids(0), "Umask": "0077", "NoNewPrivs": "1",
+				"CapInh": zeroCaps, "CapPrm": initCaps, "CapEff": initCaps, "CapBnd": zeroCaps, "CapAmb": zeroCaps})
+			if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", init)); err != nil || cwd != "/" {
+				t.Errorf("PID 1 is in %s, %v", cwd, err)
+			}
+			if r.Caps.Dumpable || !r.Caps.NoNewPrivs || r.Caps.Effective != initCaps || r.Caps.Bounding != zeroCaps {
+				t.Errorf("status says %+v", r.Caps)
+			}
+			coreLimit(t, init)
+			for _, child := range []struct {
+				who   string
+				pid   int
+				uid   int
+				umask string
+			}{
+				{"gateway", r.Gateway.PID, harness.GatewayUID, "0007"},
+				{"command", r.Command.PID, harness.SandboxUID, "0022"},
+				{"sidecar", r.Sidecars[0].PID, harness.OperatorUID, "0022"},
+			} {
+				host := c.HostPIDOf(child.pid)
+				expect(t, child.who, host, map[string]string{
+					"Uid": ids(child.uid), "Gid": ids(child.uid), "Groups": fmt.Sprint(child.uid), "Umask": child.umask, "NoNewPrivs": "1",
+					"CapInh": zeroCaps, "CapPrm": zeroCaps, "CapEff": zeroCaps, "CapBnd": zeroCaps, "CapAmb": zeroCaps})
+				coreLimit(t, host)
+				descriptors(t, child.who, host)
+				session(t, child.who, host, child.pid)
+			}
+			worker(t, c)
+		})
+	}
+}
+
+func ids(id int) string {
+	return strings.Join([]string{fmt.Sprint(id), fmt.Sprint(id), fmt.Sprint(id), fmt.Sprint(id)}, "\t")
+}
+
+func coreLimit(t *testing.T, hostPID int) {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", hostPID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(data), "\n") {
+		if rest, ok := strings.CutPrefix(line, "Max core file size"); ok {
+			if f := strings.Fields(rest); f[0] != "1" || f[1] != "1" {
+				t.Errorf("process %d: core limit %v", hostPID, f)
+			}
+			return
+		}
+	}
+	t.Errorf("process %d: no core limit in %s", hostPID, data)
+}
+
+// descriptors: 0 to 2 come from us; what a program opens itself is a socket or
+// an anonymous inode. A file, directory or FIFO of ours would be a leak.
+func descriptors(t *testing.T, who string, hostPID int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", hostPID)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) < 3 {
+		t.Errorf("%s has only %d descriptors", who, len(entries))
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(e.Name()) == 1 && e.Name() <= "2" || strings.HasPrefix(target, "socket:") || strings.HasPrefix(target, "anon_inode:") ||
+			strings.HasPrefix(target, "/sys/fs/cgroup/") { // Go programs read their CPU limit
+			continue
+		}
+		t.Errorf("%s has descriptor %s: %s", who, e.Name(), target)
+	}
+}
+
+// session: each child leads its own session or, with a terminal, its group.
+func session(t *testing.T, who string, hostPID, pid int) {
+	t.Helper()
+	fields := threads(t, hostPID)[0]
+	for _, name := range []string{"NSsid", "NSpgid"} {
+		f := strings.Fields(fields[name])
+		if len(f) == 0 || f[len(f)-1] != fmt.Sprint(pid) {
+			t.Errorf("%s, pid %d: %s is %v", who, pid, name, f)
+		}
+	}
+}
+
+// worker looks at a proof worker: a gateway that hangs keeps it long enough.
+func worker(t *testing.T, c *harness.Container) {
+	t.Helper()
+	c.Misbehave(map[string]any{"accept": "hang"})
+	c.ExecDetached("root", "gatewayctl", "probe")
+	gateway := c.GatewayHostPID()
+	harness.Eventually(t, 20*time.Second, "a worker to be seen", func() error {
+		for _, p := range c.Processes() {
+			if p.UID != harness.GatewayUID || p.HostPID == gateway || p.State == "Z" {
+				continue
+			}
+			fields, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", p.HostPID))
+			if err != nil {
+				return err
+			}
+			for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+				if fields[name] != zeroCaps {
+					return fmt.Errorf("worker %d has %s %s", p.PID, name, fields[name])
+				}
+			}
+			if fields["NoNewPrivs"] != "1" || fields["Uid"] != ids(harness.GatewayUID) || fields["Groups"] != fmt.Sprint(harness.GatewayUID) {
+				return fmt.Errorf("worker %d: %v", p.PID, fields)
+			}
+			return nil
+		}
+		return fmt.Errorf("none among %v", c.Processes())
+	})
+}
