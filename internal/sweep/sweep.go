@@ -4,6 +4,7 @@ package sweep
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -77,47 +78,109 @@ func (s *Sweeper) Signal(uid uint32, sig syscall.Signal) {
 	}
 }
 
-// children lists our children with the real uid. The kernel keeps the list per
-// thread (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN); an orphan is
-// handed to the main thread, a fork belongs to the thread that made it.
+// children lists our children with the real uid.
 func (s *Sweeper) children(uid uint32) ([]int, error) {
+	pids, err := listed()
+	if errors.Is(err, errNoList) {
+		pids, err = scanned()
+	}
+	var found []int
+	for _, pid := range pids {
+		_, real, errLook := lookup(pid)
+		switch {
+		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH): // has ended, or is no child
+		case errLook != nil: // not seen is not gone
+			err = errors.Join(err, errLook)
+		case real == uid:
+			found = append(found, pid)
+		}
+	}
+	return found, err
+}
+
+// errNoList: there is no list of children, or not a whole one.
+var errNoList = errors.New("no list of children")
+
+// listed asks the kernel, which keeps the list per thread
+// (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN): an orphan is handed to
+// the main thread, a fork belongs to the thread that made it.
+func listed() (pids []int, err error) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return nil, err
 	}
-	var found []int
 	for _, t := range tasks {
 		data, err := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if errors.Is(err, fs.ErrNotExist) { // the kernel has none, or the thread ended and its children moved
+			return nil, errNoList
 		}
 		if err != nil {
-			return found, err
+			return nil, err
 		}
 		for _, field := range strings.Fields(string(data)) {
-			pid, err := strconv.Atoi(field)
-			if err == nil && realUID(pid) == int64(uid) {
-				found = append(found, pid)
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
 			}
 		}
 	}
-	return found, nil
+	return pids, nil
 }
 
-// realUID is the first number of the Uid line of /proc/PID/status, or -1.
-func realUID(pid int) int64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+// scanned looks through all of /proc for processes whose parent we are. Without
+// it a missing list would mean that nothing is left.
+func scanned() (pids []int, err error) {
+	dir, err := os.Open("/proc")
 	if err != nil {
-		return -1
+		return nil, err
 	}
-	_, rest, ok := strings.Cut(string(data), "\nUid:\t")
+	names, err := dir.Readdirnames(-1)
+	dir.Close()
+	for _, name := range names {
+		pid, errName := strconv.Atoi(name)
+		if errName != nil {
+			continue
+		}
+		ppid, _, errLook := lookup(pid)
+		switch {
+		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH):
+		case errLook != nil:
+			err = errors.Join(err, errLook)
+		case ppid == os.Getpid():
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
+
+// lookup reads a process's parent and real uid.
+func lookup(pid int) (ppid int, uid uint32, err error) {
+	unsafePath := "/proc/" + strconv.Itoa(pid) + "/status"
+	data, err := os.ReadFile(unsafePath)
+	if err != nil {
+		return 0, 0, err
+	}
+	ppid, uid, ok := parse(string(data))
 	if !ok {
-		return -1
+		return 0, 0, fmt.Errorf("cannot read %s: no parent or uid in it", unsafePath)
 	}
-	text, _, _ := strings.Cut(rest, "\t")
-	uid, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return -1
+	return ppid, uid, nil
+}
+
+// parse takes the fields PPid and Uid, the real one, from a status file
+// (proc_pid_status(5)). The kernel escapes newlines in the name.
+func parse(status string) (ppid int, uid uint32, ok bool) {
+	parent, ok1 := number(status, "\nPPid:\t")
+	real, ok2 := number(status, "\nUid:\t")
+	return int(parent), uint32(real), ok1 && ok2 && parent <= 1<<30
+}
+
+// number is what follows key, up to a tab or the end of the line.
+func number(status, key string) (uint64, bool) {
+	_, rest, found := strings.Cut(status, key)
+	end := strings.IndexAny(rest, "\t\n")
+	if !found || end < 0 {
+		return 0, false
 	}
-	return uid
+	v, err := strconv.ParseUint(rest[:end], 10, 32)
+	return v, err == nil
 }

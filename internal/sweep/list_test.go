@@ -1,0 +1,166 @@
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/testenv"
+)
+
+// TestListed: both ways to find our children find all of them, zombies too, and
+// nobody else's.
+func TestListed(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	var want []int
+	for range 20 {
+		want = append(want, run(t, gateway, "exec sleep 1000"))
+	}
+	zombie := run(t, stranger, "exit 0")
+	want = append(want, zombie)
+	testenv.Eventually(t, "a zombie", func() bool { pid, err := sys.Peek(); return err == nil && pid == zombie })
+	grandchild := run(t, gateway, "sleep 1000 & wait")
+	want = append(want, grandchild)
+	testenv.Eventually(t, "a grandchild", func() bool { return count(t, gateway) == 22 })
+	for name, list := range map[string]func() ([]int, error){"listed": listed, "scanned": scanned} {
+		got, err := list()
+		slices.Sort(got)
+		if slices.Sort(want); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v %v, want %v", name, got, err, want)
+		}
+	}
+	if alive, err := New(0, true).Others(stranger); err != nil || !alive {
+		t.Errorf("a zombie does not count: %v %v", alive, err)
+	}
+}
+
+// TestWithoutList: a kernel without CONFIG_PROC_CHILDREN (gVisor) keeps no
+// list; that must not mean that nothing is left.
+func TestWithoutList(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	run(t, gateway, "setsid sleep 1000")
+	testenv.Eventually(t, "it runs", func() bool { return count(t, gateway) > 0 })
+	d := t.TempDir()
+	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
+	if _, err := listed(); !errors.Is(err, errNoList) {
+		t.Fatalf("got %v, want %v", err, errNoList)
+	}
+	s := New(gateway, true)
+	if alive, err := s.Alive(); err != nil || !alive {
+		t.Errorf("got %v %v", alive, err)
+	}
+	swept(t, s)
+}
+
+// TestErrors: what cannot be seen is an error, never "nothing is left".
+func TestErrors(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	s := New(gateway, true)
+	task := func(do func() error) {
+		t.Helper()
+		testenv.Must(t, do())
+		alive, err := s.Alive()
+		if alive || err == nil || errors.Is(err, errNoList) || s.Sweep() == nil {
+			t.Errorf("got %v %v, sweep %v", alive, err, s.Sweep())
+		}
+		s.Signal(gateway, unix.SIGTERM) // of nobody, and no harm
+	}
+	testenv.Must(t, unix.Mount("none", "/proc", "tmpfs", 0, ""))
+	task(func() error { return nil }) // no /proc/self/task
+	task(func() error { return os.MkdirAll("/proc/self/task/1/children", 0o755) })
+	task(func() error {
+		return errors.Join(os.Remove("/proc/self/task/1/children"), os.WriteFile("/proc/self/task/1/children", []byte("7 8 "), 0o600),
+			os.MkdirAll("/proc/7/status", 0o755), os.MkdirAll("/proc/8", 0o755)) // 8 has ended
+	})
+	task(func() error {
+		return errors.Join(os.Remove("/proc/7/status"), os.WriteFile("/proc/7/status", []byte("Name:\tx\nUid:\t54321\t1\t1\t1\n"), 0o600))
+	})
+	if err := os.Remove("/proc/self/task/1/children"); err != nil {
+		t.Fatal(err)
+	}
+	task(func() error { return nil }) // by scan: 7 is still unreadable
+	testenv.Must(t, os.WriteFile("/proc/7/status", []byte("Name:\tx\nPPid:\t1\nUid:\t54321\t1\t1\t1\n"), 0o600))
+	if alive, err := s.Alive(); !alive || err != nil {
+		t.Errorf("by scan: %v %v", alive, err)
+	}
+	testenv.Must(t, s.Sweep()) // 7 is nobody: no error
+	testenv.Refuse(t, unix.EPERM, unix.SYS_KILL)
+	if err := s.Sweep(); !errors.Is(err, unix.EPERM) {
+		t.Errorf("kill refused: %v", err)
+	}
+}
+
+// TestScanErrors: /proc itself is gone.
+func TestScanErrors(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	d := t.TempDir()
+	testenv.Must(t, errors.Join(unix.Chroot(d), os.Chdir("/")))
+	if pids, err := scanned(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v %v", pids, err)
+	}
+}
+
+func TestParse(t *testing.T) {
+	const good = "Name:\tsleep\nState:\tS\nTgid:\t9\nPid:\t9\nPPid:\t42\nTracerPid:\t0\nUid:\t1001\t1002\t1003\t1004\nGid:\t5\t6\t7\t8\n"
+	for name, c := range map[string]struct {
+		status string
+		ppid   int
+		uid    uint32
+		ok     bool
+	}{
+		"good":            {good, 42, 1001, true},
+		"of-another":      {strings.Replace(good, "PPid:\t42", "PPid:\t0", 1), 0, 1001, true},
+		"largest-uid":     {strings.Replace(good, "1001", "4294967294", 1), 42, 1<<32 - 2, true},
+		"no-parent":       {strings.Replace(good, "PPid", "PPit", 1), 0, 0, false},
+		"no-uid":          {strings.Replace(good, "Uid", "Uit", 1), 0, 0, false},
+		"uid-too-large":   {strings.Replace(good, "1001", "4294967296", 1), 0, 0, false},
+		"uid-negative":    {strings.Replace(good, "1001", "-1", 1), 0, 0, false},
+		"parent-no-pid":   {strings.Replace(good, "PPid:\t42", "PPid:\t4294967295", 1), 0, 0, false},
+		"parent-not-all":  {strings.Replace(good, "PPid:\t42", "PPid:\t42x", 1), 0, 0, false},
+		"cut-in-the-uid":  {good[:strings.Index(good, "1001")+2], 0, 0, false},
+		"empty":           {"", 0, 0, false},
+		"name-that-tries": {strings.Replace(good, "sleep", `x\nPPid:`+"\t1\\nUid:\t0", 1), 42, 1001, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ppid, uid, ok := parse(c.status)
+			if ok != c.ok || ok && (ppid != c.ppid || uid != c.uid) {
+				t.Errorf("got %d %d %v, want %d %d %v", ppid, uid, ok, c.ppid, c.uid, c.ok)
+			}
+		})
+	}
+}
+
+// FuzzParse: what is accepted means the same when it is written again.
+func FuzzParse(f *testing.F) {
+	f.Add("Name:\tsleep\nPPid:\t42\nUid:\t1001\t1002\t1003\t1004\n")
+	f.Add("\nPPid:\t1\nUid:\t0\n")
+	f.Add("\nUid:\t4294967295\t\nPPid:\t1073741824\n")
+	f.Fuzz(func(t *testing.T, status string) {
+		ppid, uid, ok := parse(status)
+		if !ok {
+			return
+		}
+		if ppid < 0 {
+			t.Fatalf("a parent of %d", ppid)
+		}
+		again := fmt.Sprintf("\nPPid:\t%d\nUid:\t%d\t\n", ppid, uid)
+		if p, u, ok := parse(again); !ok || p != ppid || u != uid {
+			t.Errorf("%d %d became %d %d %v", ppid, uid, p, u, ok)
+		}
+	})
+}
