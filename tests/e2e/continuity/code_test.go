@@ -1,0 +1,222 @@
+package continuity
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gatewayinit/tests/harness"
+)
+
+// modes are the two ways to run a command.
+func modes() map[string][]string {
+	return map[string][]string{"gateway": nil, "no-gateway": {"--no-gateway"}}
+}
+
+// code runs a container to its end.
+func code(t *testing.T, o harness.Options) (*harness.Container, int) {
+	t.Helper()
+	c := harness.Start(t, o)
+	return c, c.WaitExit(boot)
+}
+
+// L23: the exit code of the agent was lost, or another's was reported.
+func TestScenarioL23(t *testing.T) {
+	t.Parallel()
+	for mode, args := range modes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			for _, want := range []int{0, 1, 2, 3, 63, 64, 75, 78, 125, 126, 127, 128, 129, 130, 137, 143, 200, 254, 255} {
+				t.Run(strconv.Itoa(want), func(t *testing.T) {
+					_, got := code(t, harness.Options{Args: args, Command: []string{"demotools", "exit", strconv.Itoa(want)}})
+					if got != want {
+						t.Errorf("exit code %d, want %d", got, want)
+					}
+				})
+			}
+		})
+	}
+}
+
+// 128+n for a command that a signal ended, its own or anybody's.
+func TestScenarioL23Signals(t *testing.T) {
+	t.Parallel()
+	for mode, args := range modes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			for _, sig := range []int{1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 24, 31, 34, 50, 64} {
+				t.Run(strconv.Itoa(sig), func(t *testing.T) {
+					_, got := code(t, harness.Options{Args: args, Command: []string{"demotools", "die", strconv.Itoa(sig)}})
+					if got != 128+sig {
+						t.Errorf("exit code %d, want %d", got, 128+sig)
+					}
+				})
+			}
+			t.Run("killed-from-outside", func(t *testing.T) {
+				c := harness.Start(t, harness.Options{Args: args, Command: []string{"demotools", "stubborn", "3600"}})
+				waitLog(t, c, "ignoring")
+				for _, p := range c.Processes() {
+					if p.UID == harness.SandboxUID {
+						if err := syscall.Kill(p.HostPID, syscall.SIGKILL); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if got := c.WaitExit(boot); got != 137 {
+					t.Errorf("exit code %d, want 137", got)
+				}
+			})
+		})
+	}
+}
+
+// 127 for what is not there, 126 for what cannot be executed, and a line that
+// names it.
+func TestScenarioL23ExecErrors(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "programs")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]struct {
+		text string
+		mode os.FileMode
+	}{
+		"text": {"no program\n", 0o755}, "plain": {"#!/usr/local/bin/demotools\n", 0o644}, "root": {"#!/usr/local/bin/demotools\n", 0o700},
+		"script": {"#!/no/such/interpreter\n", 0o755}, "empty": {"", 0o755}, "elf": {"\x7fELF\x02\x01\x01", 0o755},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(file.text), file.mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, file.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, link := range [][2]string{{"loop", "loop"}, {"nowhere", "dangling"}} {
+		if err := os.Symlink(link[0], filepath.Join(dir, link[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mode, args := range modes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			for name, try := range map[string]struct {
+				command string
+				want    int
+			}{
+				"not-in-path":         {"no-such-program", 127},
+				"no-such-file":        {"/no/such/program", 127},
+				"relative":            {"./no-such-program", 127},
+				"no-interpreter":      {"/programs/script", 127},
+				"dangling-link":       {"/programs/dangling", 127},
+				"directory":           {"/etc", 126},
+				"not-executable":      {"/programs/plain", 126},
+				"for-root-only":       {"/programs/root", 126},
+				"for-root-in-path":    {"gatewayctl", 126},
+				"not-a-program":       {"/programs/text", 126},
+				"empty-file":          {"/programs/empty", 126},
+				"cut-program":         {"/programs/elf", 126},
+				"link-to-itself":      {"/programs/loop", 126},
+				"file-as-directory":   {"/etc/passwd/x", 126},
+				"very-long-file-name": {"/" + strings.Repeat("x", 300), 126},
+			} {
+				t.Run(name, func(t *testing.T) {
+					c, got := code(t, harness.Options{Args: args, Command: []string{try.command}, Extra: []string{"-v", dir + ":/programs:ro"}})
+					if got != try.want {
+						t.Errorf("exit code %d, want %d", got, try.want)
+					}
+					if err := logHas(c, `"event":"command-failed"`, try.command); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+	}
+}
+
+// What goes on around the command does not change its code.
+func TestScenarioL23Around(t *testing.T) {
+	t.Parallel()
+	for name, try := range map[string]struct {
+		misbehave map[string]any
+		do        func(t *testing.T, c *harness.Container)
+		args      []string
+	}{
+		"gateway-crashes":  {map[string]any{"exit_after": "0s", "exit_code": 3}, nil, nil},
+		"gateway-ignores":  {map[string]any{"ignore_term": true}, nil, nil},
+		"gateway-stopped":  {nil, func(_ *testing.T, c *harness.Container) { c.WaitServing(boot); c.MustCtl("stop") }, nil},
+		"gateway-restarts": {nil, func(t *testing.T, c *harness.Container) { c.WaitServing(boot); restarted(t, c.Ctl("restart")) }, nil},
+		"orphans":          {nil, func(_ *testing.T, c *harness.Container) { c.Tools("sandbox", "zombies", "300") }, nil},
+		"no-gateway": {nil, func(t *testing.T, c *harness.Container) {
+			if r := c.Ctl("restart"); r.Code != 3 || !strings.Contains(r.Stderr, "not-permitted") {
+				t.Errorf("restart without a gateway: %v", r)
+			}
+			if n := count(c, harness.GatewayUID, "demogateway"); n != 0 {
+				t.Errorf("%d gateways in spite of --no-gateway", n)
+			}
+			if _, err := os.Stat(c.HostPath("/run/gateway-init/gateway-token")); err == nil {
+				t.Error("there is a token without a gateway")
+			}
+		}, []string{"--no-gateway"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := endOptions([]string{"demotools", "trap", "command", "0", "33"}, try.misbehave)
+			o.Args = try.args
+			c := harness.Start(t, o)
+			waitLog(t, c, "command waits", `"event":"command-started"`)
+			if try.do != nil {
+				try.do(t, c)
+			}
+			for _, p := range c.Processes() {
+				if p.UID == harness.SandboxUID && p.Comm == "demotools" {
+					if err := syscall.Kill(p.HostPID, syscall.SIGINT); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if got := c.WaitExit(boot); got != 33 {
+				t.Errorf("exit code %d, want the command's 33", got)
+			}
+		})
+	}
+}
+
+// A failure of our own is none of the command's: usage and configuration are 2,
+// boot is 1, and the command never ran.
+func TestScenarioL23OwnFailures(t *testing.T) {
+	t.Parallel()
+	const ran = "the command ran"
+	command := []string{"demotools", "trap", ran, "0", "0"}
+	for name, try := range map[string]struct {
+		o    harness.Options
+		want int
+		text string
+	}{
+		"unknown-option":   {harness.Options{Args: []string{"--no-such-option"}}, 2, "--no-such-option"},
+		"no-command":       {harness.Options{Args: []string{"--no-gateway"}}, 2, "needs a command"},
+		"broken-config":    {harness.Options{RawConfig: []byte(`{"gateway": {"command": ["/x"],}}`), Command: command}, 2, "config.json"},
+		"missing-config":   {harness.Options{Args: []string{"--config", "/no/such/file"}, Command: command}, 2, "/no/such/file"},
+		"no-gateway-there": {harness.Options{Config: map[string]any{"gateway": map[string]any{"command": []any{"/no/such/gateway"}}}, Command: command}, 1, "/no/such/gateway"},
+		"not-as-root":      {harness.Options{Extra: []string{"--user", "9002"}, Command: command}, 1, "root"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, got := code(t, try.o)
+			if got != try.want {
+				t.Errorf("exit code %d, want %d", got, try.want)
+			}
+			if err := logHas(c, try.text); err != nil {
+				t.Error(err)
+			}
+			if logHas(c, fmt.Sprintf("%s waits", ran)) == nil {
+				t.Error("the command ran")
+			}
+		})
+	}
+}

@@ -1,0 +1,261 @@
+package continuity
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// tool is a sidecar that runs a tool.
+func tool(name, user string, args ...string) map[string]any {
+	return map[string]any{"name": name, "user": user, "command": append([]string{"/usr/local/bin/demotools"}, args...)}
+}
+
+// endOptions is a container whose grace is short, so that what is killed at its
+// end is killed long before the engine would do it.
+func endOptions(command []string, misbehave map[string]any, sidecars ...any) harness.Options {
+	config := map[string]any{"gateway": map[string]any{"stop": map[string]any{"grace": "2s"}}}
+	if len(sidecars) > 0 {
+		config["sidecars"] = sidecars
+	}
+	return harness.Options{Command: command, Misbehave: misbehave, Config: config}
+}
+
+// waitLog waits until the container has written every text.
+func waitLog(t *testing.T, c *harness.Container, texts ...string) {
+	t.Helper()
+	harness.Eventually(t, boot, fmt.Sprintf("%q in the log", texts), func() error { return logHas(c, texts...) })
+}
+
+func logHas(c *harness.Container, texts ...string) error {
+	log := c.Logs()
+	for _, text := range texts {
+		if !strings.Contains(log, text) {
+			return fmt.Errorf("no %q", text)
+		}
+	}
+	return nil
+}
+
+// engineGrace is docker stop's: what takes as long was killed by the engine.
+const engineGrace = 10 * time.Second
+
+// L22: docker stop killed the gateway and what the agent had started without a
+// warning, after ten seconds of nothing (#1015).
+func TestScenarioL22(t *testing.T) {
+	t.Parallel()
+	const killed = `"event":"killed"`
+	for name, try := range map[string]struct {
+		command   []string
+		misbehave map[string]any
+		sidecars  []any
+		ready     []string // in the log before the stop
+		want      []string // in the log after it
+		code      int
+		killed    bool
+	}{
+		"gateway-alone":       {code: 0, want: []string{`"requested":true`}},
+		"gateway-exits-1":     {misbehave: map[string]any{"exit_code": 1}, code: 0},
+		"gateway-drains":      {misbehave: map[string]any{"drain": "1s"}, code: 0, want: []string{`"code":0,"signal":0,"requested":true`}},
+		"gateway-ignores":     {misbehave: map[string]any{"ignore_term": true}, code: 137, killed: true},
+		"gateway-with-helper": {misbehave: map[string]any{"helper": true, "hold_stdout": true}, code: 0},
+		"command-dies":        {command: []string{"demotools", "sleep", "3600"}, code: 143},
+		"command-ends-in-time": {command: []string{"demotools", "trap", "command", "1", "9"},
+			ready: []string{"command waits"}, want: []string{"command got terminated"}, code: 9},
+		"command-ends-with-0": {command: []string{"demotools", "trap", "command", "0", "0"},
+			ready: []string{"command waits"}, want: []string{"command got terminated"}, code: 0},
+		"command-ignores": {command: []string{"demotools", "stubborn", "3600"}, ready: []string{"ignoring"}, code: 137, killed: true},
+		"command-too-slow": {command: []string{"demotools", "trap", "command", "60", "9"},
+			ready: []string{"command waits"}, want: []string{"command got terminated"}, code: 137, killed: true},
+		"gateway-ignores-command-ends": {command: []string{"demotools", "trap", "command", "0", "5"},
+			misbehave: map[string]any{"ignore_term": true}, ready: []string{"command waits"},
+			want: []string{"command got terminated"}, code: 5, killed: true},
+		"orphan-ends": {command: []string{"demotools", "orphan-then", "trap", "orphan", "1", "3", "--", "trap", "command", "0", "4"},
+			ready: []string{"orphan waits", "command waits"}, want: []string{"orphan got terminated", "command got terminated"}, code: 4},
+		"orphan-ignores": {command: []string{"demotools", "orphan-then", "stubborn", "3600", "--", "trap", "command", "0", "4"},
+			ready: []string{"ignoring", "command waits"}, want: []string{"command got terminated"}, code: 4, killed: true},
+		"sidecar-ends": {sidecars: []any{tool("tail", "sandbox", "trap", "tail", "1", "3"), tool("relay", "operator", "trap", "relay", "0", "1")},
+			ready: []string{"tail waits", "relay waits"}, want: []string{"tail got terminated", "relay got terminated"}, code: 0},
+		"sidecar-ignores": {sidecars: []any{tool("tail", "operator", "stubborn", "3600")}, ready: []string{"ignoring"}, code: 137, killed: true},
+		"everything-at-once": {
+			command:   []string{"demotools", "orphan-then", "trap", "orphan", "1", "0", "--", "trap", "command", "1", "6"},
+			sidecars:  []any{tool("tail", "sandbox", "trap", "tail", "1", "0")},
+			misbehave: map[string]any{"drain": "1s"},
+			ready:     []string{"orphan waits", "command waits", "tail waits"},
+			want:      []string{"orphan got terminated", "command got terminated", "tail got terminated"}, code: 6,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, endOptions(try.command, try.misbehave, try.sidecars...))
+			c.WaitServing(boot)
+			waitLog(t, c, try.ready...)
+			if try.command != nil {
+				waitLog(t, c, `"event":"command-started"`)
+			}
+			if took := c.Stop(); took >= engineGrace {
+				t.Errorf("docker stop took %v: the engine ended it, not we", took)
+			}
+			if code := c.WaitExit(time.Second); code != try.code {
+				t.Errorf("exit code %d, want %d", code, try.code)
+			}
+			if err := logHas(c, try.want...); err != nil {
+				t.Error(err)
+			}
+			if got := logHas(c, killed) == nil || logHas(c, `"event":"gateway-killed"`) == nil; got != try.killed {
+				t.Errorf("something was killed: %t, want %t", got, try.killed)
+			}
+		})
+	}
+}
+
+// What was started by docker exec gets the signal too, and the time: the
+// agent's and the operator's. Root's own end with the container.
+func TestScenarioL22Exec(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, endOptions(nil, nil))
+	c.WaitServing(boot)
+	guests := map[string]*guest{}
+	for _, user := range []string{"sandbox", "operator"} {
+		guests[user] = enter(t, c, user, "demotools", "trap", user, "1", "21")
+	}
+	c.ExecDetached("", "demotools", "stubborn", "3600")
+	harness.Eventually(t, boot, "root's own tool", func() error {
+		if n := count(c, 0, "demotools"); n != 1 {
+			return fmt.Errorf("%d of them: %v", n, c.Processes())
+		}
+		return nil
+	})
+	if took := c.Stop(); took >= engineGrace {
+		t.Errorf("docker stop took %v", took)
+	}
+	if code := c.WaitExit(time.Second); code != 0 {
+		t.Errorf("exit code %d: root's process was waited for, or counted", code)
+	}
+	for user, g := range guests {
+		if text, code := g.end(t); !strings.Contains(text, user+" got terminated") || code != 21 {
+			t.Errorf("docker exec as %s: exit code %d, %q", user, code, text)
+		}
+	}
+}
+
+// guest is a docker exec whose output is read while it runs.
+type guest struct {
+	cmd *exec.Cmd
+	out *bufio.Reader
+}
+
+// enter starts one and waits for its first line.
+func enter(t *testing.T, c *harness.Container, user string, args ...string) *guest {
+	t.Helper()
+	cmd := exec.Command(engine(), append([]string{"exec", "-u", user, c.Name}, args...)...)
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g := &guest{cmd, bufio.NewReader(pipe)}
+	if line, err := g.out.ReadString('\n'); err != nil || !strings.HasSuffix(line, " waits\n") {
+		t.Fatalf("docker exec as %s says %q, %v", user, line, err)
+	}
+	return g
+}
+
+// end is what else it wrote, and its exit code.
+func (g *guest) end(t *testing.T) (string, int) {
+	t.Helper()
+	text, err := io.ReadAll(g.out)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := g.cmd.Wait(); err != nil && g.cmd.ProcessState == nil {
+		t.Error(err)
+	}
+	return string(text), g.cmd.ProcessState.ExitCode()
+}
+
+// engine is the engine's command, as the harness has it.
+func engine() string {
+	if e := os.Getenv("ENGINE"); e != "" {
+		return e
+	}
+	return "docker"
+}
+
+// Every way to say stop, and said twice: the same end.
+func TestScenarioL22Signals(t *testing.T) {
+	t.Parallel()
+	for name, signals := range map[string][]string{
+		"term": {"TERM"}, "int": {"INT"}, "quit": {"QUIT"}, "hup": {"HUP"}, "twice": {"TERM", "TERM"}, "mixed": {"INT", "TERM", "HUP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, endOptions([]string{"demotools", "trap", "command", "1", "8"}, nil))
+			c.WaitServing(boot)
+			waitLog(t, c, "command waits", `"event":"command-started"`)
+			for _, sig := range signals {
+				c.Kill(sig)
+			}
+			if code := c.WaitExit(engineGrace); code != 8 {
+				t.Errorf("exit code %d, want the command's 8", code)
+			}
+			// Without a terminal nobody else can tell the command.
+			if err := logHas(c, "command got terminated"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// docker stop while the gateway is stopped, crashes, or is being replaced.
+func TestScenarioL22OtherStates(t *testing.T) {
+	t.Parallel()
+	for name, try := range map[string]struct {
+		misbehave map[string]any
+		do        func(t *testing.T, c *harness.Container)
+		code      int
+	}{
+		"stopped":  {nil, func(_ *testing.T, c *harness.Container) { c.WaitServing(boot); c.MustCtl("stop") }, 0},
+		"backoff":  {map[string]any{"start_exit": 1}, func(_ *testing.T, c *harness.Container) { c.WaitState("backoff", boot) }, 0},
+		"starting": {map[string]any{"listen_after": "1h"}, func(_ *testing.T, c *harness.Container) { c.WaitState("starting", boot) }, 0},
+		"stopping": {map[string]any{"drain": "1s"}, func(t *testing.T, c *harness.Container) {
+			c.WaitServing(boot)
+			done := async(c, "restart")
+			t.Cleanup(func() {
+				if r := wait(t, done, boot); r.Code == 0 {
+					t.Errorf("the restart in progress: %v", r)
+				}
+			})
+			c.WaitState("stopping", boot)
+		}, 0},
+		"frozen": {nil, func(t *testing.T, c *harness.Container) { // SIGSTOP: SIGTERM waits until it goes on
+			c.WaitServing(boot)
+			if err := syscall.Kill(c.GatewayHostPID(), syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}, 137},
+		"just-started": {nil, func(*testing.T, *harness.Container) {}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, endOptions(nil, try.misbehave))
+			try.do(t, c)
+			if took := c.Stop(); took >= engineGrace {
+				t.Errorf("docker stop took %v", took)
+			}
+			if code := c.WaitExit(time.Second); code != try.code {
+				t.Errorf("exit code %d, want %d", code, try.code)
+			}
+		})
+	}
+}
