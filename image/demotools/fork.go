@@ -139,18 +139,33 @@ func churn(args []string) error {
 }
 
 // forkbomb fills the pids limit and keeps it full. Every copy forks on, and all
-// of them end when the time is over.
+// of them end when the time is over; with a second time this process lives on.
 func forkbomb(args []string) error {
 	d, err := seconds(args[0])
 	if err != nil {
 		return err
+	}
+	var stay time.Duration
+	if len(args) > 1 {
+		if stay, err = seconds(args[1]); err != nil {
+			return err
+		}
 	}
 	runtime.LockOSThread()
 	var end syscall.Timespec
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&end)), 0); errno != 0 {
 		return errno
 	}
-	bomb(end.Sec + int64(d/time.Second) + 1)
+	until := end.Sec + int64(d/time.Second) + 1
+	if stay > 0 {
+		if pid, errno := fork(); errno != 0 {
+			return errno
+		} else if pid != 0 {
+			time.Sleep(d + stay)
+			return nil
+		}
+	}
+	bomb(until)
 	return nil
 }
 

@@ -66,6 +66,41 @@ func TestScenarioF01(t *testing.T) {
 	}
 }
 
+// The bomb is there before the gateway is: PID 1 has not needed yet whatever it
+// needs for a launch, a proof or a sweep.
+func TestScenarioF01FromTheStart(t *testing.T) {
+	for name, limit := range map[string]string{"readme-limit": "512", "least-limit": "64"} {
+		t.Run(name, func(t *testing.T) {
+			c := harness.Start(t, harness.Options{
+				Extra:   []string{"--pids-limit", limit},
+				Config:  map[string]any{"command_start": "immediate"},
+				Command: []string{"demotools", "forkbomb", "8", "600"},
+				// So that there is a launch under the bomb in any case.
+				Misbehave: map[string]any{"start_exit": 1},
+			})
+			init := c.HostPID()
+			harness.Eventually(t, 5*time.Second, "a full pids limit", func() error {
+				if n := processes(c, harness.SandboxUID); 2*n < atoi(t, limit) {
+					return fmt.Errorf("%d processes of the agent's", n)
+				}
+				return nil
+			})
+			c.SetMisbehave(nil)
+			harness.Eventually(t, 20*time.Second, "the end of the bomb", func() error {
+				if !c.Running() || c.HostPID() != init {
+					t.Fatalf("PID 1 is gone\n%s", c.Logs())
+				}
+				if n := processes(c, harness.SandboxUID); n > 1 {
+					return fmt.Errorf("%d processes of the agent's", n)
+				}
+				return nil
+			})
+			c.WaitServing(5 * time.Second)
+			c.MustCtl("restart")
+		})
+	}
+}
+
 // Requests under the bomb have a definite answer, and afterwards work.
 func TestScenarioF01Requests(t *testing.T) {
 	c := harness.Start(t, harness.Options{Extra: []string{"--pids-limit", "128"}})
