@@ -61,7 +61,7 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	}
 	go func() {
 		defer r.Close()
-		report(p.PID, readReport(r))
+		report(p.PID, readReport(r, reportTimeout))
 	}()
 	return p, nil
 }
@@ -110,8 +110,8 @@ func name(s Spec) string {
 // readReport waits for what became of the stage. It writes Ready right before
 // execve(2): end of file after that means the target runs, end of file without
 // it means that the stage itself was killed (or died at the pids limit).
-func readReport(r *os.File) error {
-	r.SetReadDeadline(time.Now().Add(reportTimeout))
+func readReport(r *os.File, limit time.Duration) error {
+	r.SetReadDeadline(time.Now().Add(limit))
 	buf := make([]byte, maxReport)
 	n, err := io.ReadFull(r, buf)
 	text, ready := strings.CutPrefix(string(buf[:n]), Ready)

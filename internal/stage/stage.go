@@ -28,30 +28,36 @@ const failed = 126
 // (the Verdict's exit code) or after a failure.
 func Run() int {
 	runtime.LockOSThread() // the signal mask around TakeForeground is per thread
+	// One owner to the end: a second os.File of the number could be closed by
+	// the first one's finalizer.
+	out := os.NewFile(launch.ReportFD, "report")
 	spec, err := launch.ReadSpec(os.NewFile(launch.SpecFD, "launch-spec"))
+	if err == nil && spec.Worker == nil && len(spec.Argv) == 0 {
+		err = syscall.EINVAL
+	}
 	if err != nil {
-		return report(launch.StepSpec, err)
+		return report(out, launch.StepSpec, err)
 	}
 	sys.CloseOnExec(launch.SpecFD)
 	sys.CloseOnExec(launch.ReportFD)
 	if spec.Worker != nil {
-		return work(spec)
+		return work(spec, out)
 	}
-	return become(spec)
+	return become(spec, out)
 }
 
 // become sets up this process and executes the target.
-func become(spec launch.Spec) int {
+func become(spec launch.Spec, out *os.File) int {
 	syscall.Umask(spec.Umask)
 	oomAdj(spec.OOMAdj)
 	if err := limits(spec.Nofile); err != nil {
-		return report(launch.StepLimits, err)
+		return report(out, launch.StepLimits, err)
 	}
 	env := spec.Env
 	if spec.Token != nil {
 		secret, step, err := token(spec.Token)
 		if err != nil {
-			return report(step, err)
+			return report(out, step, err)
 		}
 		// A string of the token cannot be wiped; this process is about to be
 		// replaced, and its memory with it.
@@ -59,27 +65,27 @@ func become(spec launch.Spec) int {
 		secret.Wipe()
 	}
 	if err := syscall.Chdir(spec.Dir); err != nil {
-		return report(launch.StepDir, err)
+		return report(out, launch.StepDir, err)
 	}
 	if spec.Foreground {
 		if err := sys.TakeForeground(0); err != nil && !errors.Is(err, syscall.ENOTTY) {
-			return report(launch.StepTerminal, err)
+			return report(out, launch.StepTerminal, err)
 		}
 	}
 	path, err := sys.LookPath(spec.Argv[0], env)
 	if err != nil {
-		return report(launch.StepExec, err)
+		return report(out, launch.StepExec, err)
 	}
 	sys.CloseOnExecFrom(launch.SpecFD)
-	os.NewFile(launch.ReportFD, "report").WriteString(launch.Ready)
-	return report(launch.StepExec, syscall.Exec(path, spec.Argv, env))
+	out.WriteString(launch.Ready)
+	return report(out, launch.StepExec, syscall.Exec(path, spec.Argv, env))
 }
 
 // work runs a proof.Job and makes its verdict the exit code.
-func work(spec launch.Spec) int {
+func work(spec launch.Spec, out *os.File) int {
 	var job proof.Job
 	if err := json.Unmarshal(spec.Worker, &job); err != nil {
-		return report(launch.StepSpec, err)
+		return report(out, launch.StepSpec, err)
 	}
 	if spec.Token == nil {
 		return int(proof.Work(job, nil))
@@ -134,7 +140,7 @@ func oomAdj(adj int) {
 }
 
 // report writes the failure to PID 1.
-func report(step launch.Step, err error) int {
+func report(out *os.File, step launch.Step, err error) int {
 	f := launch.Failure{Step: step}
 	var errno syscall.Errno
 	switch {
@@ -143,6 +149,6 @@ func report(step launch.Step, err error) int {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Errno = syscall.ENOENT
 	}
-	os.NewFile(launch.ReportFD, "report").WriteString(f.Encode())
+	out.WriteString(f.Encode())
 	return failed
 }
