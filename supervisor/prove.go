@@ -241,10 +241,11 @@ func (s *Supervisor) attempted(r result) {
 // readyLate: ready.timeout has passed. Whoever waits hears it; the tries go on.
 func (s *Supervisor) readyLate() {
 	s.late = true
-	s.log.Warn().Str("event", evLate).Str("reason", s.rec.Reason).Str("detail", s.rec.Detail).Msg("")
-	if s.rec.Reason == "" { // no attempt has come to an end yet
+	// No attempt has come to an end yet, or the last one ended before it listened.
+	if awaited := s.run != nil && s.run.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == string(control.ListenerMissing) {
 		s.trouble(control.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
 	}
+	s.log.Warn().Str("event", evLate).Str("reason", s.rec.Reason).Str("detail", s.rec.Detail).Msg("")
 	s.failStart(control.Reason(s.rec.Reason))
 	s.beginCommand()
 }

@@ -1,0 +1,84 @@
+package invariants
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// I7: PID 1 itself never talks to the network. It holds no socket of the
+// gateway's port, not even while a proof is on its way, and what it is fed there
+// (garbage, an endless answer) leaves it as it was. tests/layers and make check
+// hold the imports: no net, no shell, no plugin.
+func TestInvariantI7(t *testing.T) {
+	for _, answer := range []string{"garbage", "endless", "headers", "drip"} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
+				"health": map[string]any{"timeout": "1s"}}}})
+			c.WaitServing(30 * time.Second)
+			pid := c.HostPID()
+			threads := threadCount(t, pid)
+			c.Misbehave(map[string]any{"answer": answer})
+			c.ExecDetached("root", "gatewayctl", "probe")
+			c.WaitStatus(30*time.Second, "the probe to fail", func(v harness.View) error {
+				for _, target := range sockets(t, pid) {
+					t.Errorf("PID 1 holds %s", target)
+				}
+				if v.Record == nil || v.Record.LastRequest == nil {
+					return fmt.Errorf("no answer yet")
+				}
+				if !strings.Contains(v.Record.LastRequest.Result, "failed") {
+					return fmt.Errorf("it did not fail: %s", v.Record.LastRequest.Result)
+				}
+				return nil
+			})
+			if now := threadCount(t, pid); now > threads+2 {
+				t.Errorf("%d threads, then %d", threads, now)
+			}
+			if log := c.Logs(); strings.Contains(log, "panic") || strings.Contains(log, "goroutine ") {
+				t.Error("PID 1 panicked")
+			}
+		})
+	}
+}
+
+// sockets are PID 1's descriptors that are internet sockets. A netlink socket
+// for sock_diag is not one, and lives for one question only.
+func sockets(t *testing.T, hostPID int) (found []string) {
+	t.Helper()
+	inet := ""
+	for _, name := range []string{"tcp", "tcp6", "udp", "udp6", "raw", "packet"} {
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", hostPID, name))
+		inet += string(data)
+	}
+	entries, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", hostPID))
+	if err != nil || len(entries) < 3 {
+		t.Fatalf("cannot list the descriptors of PID 1: %v", err)
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(e)
+		if err != nil {
+			continue
+		}
+		inode := strings.TrimSuffix(strings.TrimPrefix(target, "socket:["), "]")
+		if strings.HasPrefix(target, "socket:") && strings.Contains(inet, " "+inode+" ") {
+			found = append(found, target)
+		}
+	}
+	return found
+}
+
+func threadCount(t *testing.T, hostPID int) int {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", hostPID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
+}
