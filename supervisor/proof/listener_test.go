@@ -154,6 +154,41 @@ func TestOwnerClosed(t *testing.T) {
 	}
 }
 
+// Half-closed by us it still is the server's; half-closed by the server, nothing
+// more comes from there.
+func TestOwnerHalfClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		ours bool
+		held bool
+	}{"by-us": {true, true}, "by-the-server": {false, false}} {
+		t.Run(name, func(t *testing.T) {
+			turn := make(chan bool)
+			s := serve(t, "tcp4", "127.0.0.1:0", me, func(k *client, _ int) {
+				if !c.ours {
+					k.Conn.(*net.TCPConn).CloseWrite()
+				}
+				turn <- true
+				<-turn
+			})
+			defer close(turn)
+			conn, err := net.Dial("tcp4", s.addr.String())
+			check(t, err)
+			defer conn.Close()
+			<-turn
+			if c.ours {
+				check(t, conn.(*net.TCPConn).CloseWrite())
+			}
+			local := netip.MustParseAddrPort(conn.LocalAddr().String())
+			for way, ask := range ways {
+				uid, err := ask.owner(s.addr, local)
+				if c.held && (err != nil || uid != me) || !c.held && !errors.Is(err, errUnheld) {
+					t.Errorf("%s: uid %d, %v", way, uid, err)
+				}
+			}
+		})
+	}
+}
+
 // A refusal of netlink leads to /proc; any other failure is unproven, never an
 // empty list.
 func TestListenersFailure(t *testing.T) {

@@ -3,6 +3,8 @@ package proof
 import (
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -144,25 +146,69 @@ func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
 	}
 }
 
-// Where the owner cannot be found out at all, nothing is proven and no token
-// leaves.
-func TestOwnerNotToBeHad(t *testing.T) {
-	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
-	asked := 0
-	w := claim(s, func(local, remote netip.AddrPort) (uint32, error) {
-		if asked++; asked <= 2 { // ready, and the request without token
-			return Owner(local, remote)
+// counted is good, and counts the requests that were read.
+func counted(n *atomic.Int32) func(*client, int) {
+	return func(c *client, _ int) {
+		for r := c.request(); r != ""; r = c.request() {
+			n.Add(1)
+			c.write(goodAnswer(r))
 		}
-		return ownerFrom(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.EMFILE })
+	}
+}
+
+// A server says 408 and hangs up in the very moment of the next request: that is
+// a farewell, and its answer comes on the next connection.
+func TestFarewellBetweenRequests(t *testing.T) {
+	var answered atomic.Int32
+	hangUp, gone := make(chan bool), make(chan bool)
+	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, n int) {
+		if n > 1 {
+			good(c, n)
+			return
+		}
+		for range 2 {
+			r := c.request()
+			answered.Add(1)
+			c.write(goodAnswer(r))
+		}
+		c.r.ReadString('\n')
+		<-hangUp
+		c.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+		c.Close()
+		close(gone)
 	})
-	if got := w.work([]byte(secret)); got != Unproven {
-		t.Errorf("got %v", got)
+	var once sync.Once
+	w := claim(s, func(local, remote netip.AddrPort) (uint32, error) {
+		if answered.Load() == 2 { // so this is the request with the token
+			once.Do(func() { close(hangUp); <-gone })
+		}
+		return Owner(local, remote)
+	})
+	if got := w.work([]byte(secret)); got != OK || s.accepted() != 2 {
+		t.Errorf("got %v on %d connections", got, s.accepted())
 	}
-	if asked != 3 {
-		t.Errorf("the owner was asked for %d times, want once a request", asked)
-	}
-	if strings.Contains(s.bytes(), secret) {
-		t.Error("the token was sent unchecked")
+}
+
+// The owner is asked for in each request, on a kept connection too. Where it
+// cannot be found out, nothing is proven and no token leaves.
+func TestOwnerNotToBeHad(t *testing.T) {
+	for way, errno := range map[string]unix.Errno{"no-descriptors": unix.EMFILE, "no-memory": unix.ENOBUFS} {
+		t.Run(way, func(t *testing.T) {
+			var answered atomic.Int32
+			s := serve(t, "tcp4", "127.0.0.1:0", me, counted(&answered))
+			w := claim(s, func(local, remote netip.AddrPort) (uint32, error) {
+				if answered.Load() < 2 { // ready, and the request without token
+					return Owner(local, remote)
+				}
+				return ownerFrom(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, errno })
+			})
+			if got := w.work([]byte(secret)); got != Unproven || answered.Load() != 2 {
+				t.Errorf("got %v after %d answers", got, answered.Load())
+			}
+			if strings.Contains(s.bytes(), secret) {
+				t.Error("the token was sent unchecked")
+			}
+		})
 	}
 }
 

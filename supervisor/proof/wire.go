@@ -12,10 +12,11 @@ import (
 
 // ask sends one request and reads its answer, on the connection of the request
 // before if that is still there. A server may close that one at any moment, so
-// being dropped there leads to a new one.
+// being dropped there leads to a new one, with a 408 on the way out (RFC 9110,
+// 15.5.9) or without.
 func (w *worker) ask(method, path, body string, token []byte) (response, Verdict) {
 	if w.conn != nil {
-		if r, v := w.exchange(method, path, body, token); v != Dropped {
+		if r, v := w.exchange(method, path, body, token); v != Dropped && r.status != 408 {
 			return r, v
 		}
 	}

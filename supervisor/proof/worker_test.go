@@ -52,6 +52,7 @@ func TestWorkMisbehaving(t *testing.T) {
 		"endless-header":      {flood("HTTP/1.1 200 OK\r\nX: ", "y"), BadBody, nil},
 		"endless-body":        {flood("HTTP/1.1 200 OK\r\n\r\n", "{\"ready\":true}"), BadBody, nil},
 		"endless-chunks":      {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"), BadBody, nil},
+		"endless-extensions":  {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1;"+strings.Repeat("x", 8000)+"\r\nx\r\n"), BadBody, nil},
 		"endless-interim":     {flood("", "HTTP/1.1 100 Continue\r\n\r\n"), BadBody, nil},
 		"oversized-body":      {say("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"), BadBody, nil},
 		"absurd-body":         {say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"), BadBody, nil},
@@ -167,7 +168,7 @@ func TestWorkDeferredAccept(t *testing.T) {
 	raw, err := s.l.(*net.TCPListener).SyscallConn()
 	check(t, err)
 	check(t, raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10)
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 3*int(bound.Seconds()))
 	}))
 	check(t, err)
 	if got := Work(job(s.port()), []byte(secret)); got != OK {
@@ -223,6 +224,24 @@ func TestWorkAuth(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+}
+
+// Answers that nobody has asked for yet are answers to nothing: taken for those
+// to the next requests, they prove a token that was never tried.
+func TestWorkPrematureAnswers(t *testing.T) {
+	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, n int) {
+		for r := c.request(); r != ""; r = c.request() {
+			switch {
+			case n == 1:
+				c.write(goodAnswer(r) + answer("401 Unauthorized", "{}") + answer("404 Not Found", "{}"))
+			default:
+				c.write(answer("401 Unauthorized", "{}"))
+			}
+		}
+	})
+	if got := Work(job(s.port()), []byte(secret)); got != TokenRefused {
+		t.Errorf("got %v", got)
+	}
 }
 
 // doors: what is connected to, and above all what is not.
