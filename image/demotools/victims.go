@@ -14,7 +14,7 @@ import (
 // Bounds of victims.
 const (
 	victimLife = 30 * time.Millisecond
-	victimsMax = 24 // at a time
+	victimsMax = 40 // at a time
 )
 
 // victims has short-lived children without end, so that every free pid is soon
@@ -36,7 +36,6 @@ func victims(args []string) error {
 				return fmt.Errorf("cannot fork: %w", errno)
 			}
 			alive++
-			time.Sleep(time.Millisecond)
 		}
 		if alive == 0 {
 			time.Sleep(time.Millisecond)
