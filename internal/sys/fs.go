@@ -31,9 +31,14 @@ func Space(f *os.File) (free, total uint64, err error) {
 	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), err
 }
 
-// ReadOnly tells whether the file system at path is mounted read-only; a file
-// that is only not ours to write does not count (access(2)).
-func ReadOnly(path string) bool { return unix.Access(path, unix.W_OK) == unix.EROFS }
+// ReadOnly tells whether the file system at path is mounted read-only. The
+// mount's flag, not access(2): that says EACCES first where the mode alone
+// refuses a root without CAP_DAC_OVERRIDE.
+func ReadOnly(path string) bool {
+	var st unix.Statfs_t
+	err := retry("statfs", func() error { return unix.Statfs(path, &st) })
+	return err == nil && st.Flags&unix.ST_RDONLY != 0
+}
 
 // IsTerminal tells whether fd is a terminal.
 func IsTerminal(fd int) bool {
