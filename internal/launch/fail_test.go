@@ -3,6 +3,7 @@ package launch_test
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,7 +190,10 @@ func TestSignal(t *testing.T) {
 			testenv.Must(t, sys.SetSubreaper())
 			p, err := start(t, program(t, "sh", "-c", "trap 'exit 7' USR1; sleep 1000 & echo on; wait"))
 			testenv.Must(t, err)
-			testenv.Eventually(t, "its trap", func() bool { return testenv.Status(t, "/proc/"+itoa(p.PID)+"/status")["SigCgt"] != none })
+			testenv.Eventually(t, "its trap", func() bool {
+				caught, err := strconv.ParseUint(testenv.Status(t, "/proc/"+itoa(p.PID)+"/status")["SigCgt"], 16, 64)
+				return err == nil && caught&(1<<(syscall.SIGUSR1-1)) != 0
+			})
 			testenv.Must(t, p.Signal(0))
 			if err := p.Signal(99); !errors.Is(err, unix.EINVAL) {
 				t.Errorf("signal 99: %v", err)
