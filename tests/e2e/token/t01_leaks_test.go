@@ -19,7 +19,7 @@ func TestScenarioT01(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := harness.Start(t, harness.Options{Flags: flags, Extra: []string{"--ulimit", "core=-1"}})
-			old := c.WaitServing(30 * time.Second).Gateway.Process
+			c.WaitServing(30 * time.Second)
 			tokens := []string{c.Token()}
 			look := func(when string) {
 				t.Helper()
@@ -36,7 +36,7 @@ func TestScenarioT01(t *testing.T) {
 			}
 			look("after a rotation")
 			// A crash that asks for a core file. The kernel writes none of it.
-			old = c.Status().Gateway.Process
+			old := c.Status().Gateway.Process
 			crash(t, c.GatewayHostPID())
 			c.WaitNewGateway(old, 30*time.Second)
 			look("after a crash")
