@@ -228,6 +228,11 @@ func (s *Supervisor) kill() {
 	s.log.Warn().Str("event", evKilled).Int("pid", s.gateway.pid()).Msg("the gateway did not stop within its grace")
 	if err := s.gateway.proc.Signal(syscall.SIGKILL); err != nil {
 		s.fault("cannot kill the gateway", err)
+		// Without CAP_KILL no process of another uid is ours to signal. The
+		// sweep takes that uid itself; or this stop would never come to an end.
+		if err := s.c.Sweeper.Sweep(); err != nil {
+			s.fault("cannot sweep", err)
+		}
 	}
 	s.killSidecars()
 }

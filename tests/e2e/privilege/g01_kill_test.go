@@ -1,0 +1,27 @@
+package privilege
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+// A gateway that could not be signalled was stopped for ever: restart, recover
+// and stop all waited for an end that nobody could bring about.
+func TestScenarioG01WithoutKill(t *testing.T) {
+	flags := harness.ReadmeFlags()
+	i := slices.Index(flags, "KILL")
+	flags = slices.Delete(flags, i-1, i+1)
+	box := harness.Start(t, harness.Options{Flags: flags, Config: map[string]any{
+		"gateway": map[string]any{"stop": map[string]any{"grace": "1s"}}}})
+	before := box.WaitServing(30 * time.Second)
+	if names := before.Hardening; len(names) != 1 || names[0].Name != "cap-KILL" {
+		t.Errorf("hardening is %v, want cap-KILL alone", names)
+	}
+	box.MustCtl("restart", "--timeout", "20s")
+	box.WaitNewGateway(before.Gateway.Process, 10*time.Second)
+	box.MustCtl("stop", "--timeout", "20s")
+	box.MustCtl("start", "--timeout", "20s")
+}
