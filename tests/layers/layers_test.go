@@ -11,6 +11,9 @@ import (
 	"testing"
 )
 
+// module is the prefix of our own packages.
+const module = "gatewayinit/"
+
 // rank of each package: it may import only what ranks lower. Leaves are 0.
 var rank = map[string]int{
 	"internal/sys": 0, "internal/digest": 0, "internal/strictjson": 0, "internal/version": 0, "internal/logring": 0,
@@ -57,7 +60,7 @@ func list(t *testing.T, args ...string) (all []pkg) {
 func TestImportsGoOneWay(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range list(t, "./init", "./gatewayctl") {
-		name, ours := strings.CutPrefix(p.ImportPath, "gatewayinit/")
+		name, ours := strings.CutPrefix(p.ImportPath, module)
 		if !ours {
 			continue
 		}
@@ -67,7 +70,7 @@ func TestImportsGoOneWay(t *testing.T) {
 			t.Errorf("%s has no rank: give it one", name)
 		}
 		for _, i := range p.Imports {
-			if below, ours := strings.CutPrefix(i, "gatewayinit/"); ours && rank[below] >= own {
+			if below, ours := strings.CutPrefix(i, module); ours && rank[below] >= own {
 				t.Errorf("%s (rank %d) imports %s (rank %d)", name, own, below, rank[below])
 			}
 		}
@@ -81,7 +84,7 @@ func TestImportsGoOneWay(t *testing.T) {
 
 func TestPID1ImportsNoNetwork(t *testing.T) {
 	for _, p := range list(t, "./init") {
-		if !strings.HasPrefix(p.ImportPath, "gatewayinit/") {
+		if !strings.HasPrefix(p.ImportPath, module) {
 			continue
 		}
 		for _, b := range banned {

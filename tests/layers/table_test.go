@@ -1,0 +1,116 @@
+package layers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// may is what each package imports of ours and of other modules, all of it. A
+// new line here is a decision: who reads it in review asks whether that package
+// should know the other. Of the standard library only
+// what reaches out of the process is watched.
+var may = map[string]string{
+	"internal/digest":     "",
+	"internal/logring":    "",
+	"internal/strictjson": "",
+	"internal/version":    "",
+
+	"internal/sys":   "x/sys net/netip syscall",
+	"internal/fsafe": "x/sys",
+
+	"internal/config":     "internal/fsafe internal/strictjson x/sys syscall",
+	"internal/launch":     "internal/fsafe internal/sys x/sys syscall",
+	"internal/prepare":    "internal/fsafe x/sys",
+	"internal/privs":      "internal/sys x/sys syscall",
+	"internal/runtimedir": "internal/fsafe internal/sys mountinfo",
+	"internal/status":     "internal/fsafe x/sys",
+	"internal/sweep":      "internal/sys x/sys syscall",
+	"internal/trust":      "internal/fsafe syscall",
+	"internal/users":      "internal/fsafe moby/user x/sys",
+	"tokenfile":           "internal/digest internal/fsafe internal/sys x/sys",
+
+	"supervisor/control": "internal/fsafe internal/sys x/sys",
+	"supervisor/proof":   "internal/config internal/strictjson internal/sys supervisor/control x/sys net/netip syscall",
+	"supervisor": "internal/config internal/launch internal/status internal/sys supervisor/control supervisor/proof " +
+		"x/sys zerolog syscall",
+
+	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
+	"internal/boot": "internal/config internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
+		"internal/status internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
+		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
+
+	"init": "internal/boot internal/launch internal/stage",
+	"gatewayctl": "internal/config internal/fsafe internal/status internal/sys internal/version supervisor/control supervisor/proof " +
+		"tokenfile x/sys net/netip syscall os/signal",
+}
+
+// short are the names in the table of what is not ours.
+var short = map[string]string{
+	"golang.org/x/sys/unix":         "x/sys",
+	"github.com/moby/sys/mountinfo": "mountinfo",
+	"github.com/moby/sys/user":      "moby/user",
+	"github.com/rs/zerolog":         "zerolog",
+	"net/netip":                     "net/netip", // addresses only, no sockets
+	"syscall":                       "syscall",
+	"os/signal":                     "os/signal",
+	"net":                           "net",
+	"net/http":                      "net/http",
+	"net/url":                       "net/url",
+	"os/exec":                       "os/exec",
+	"plugin":                        "plugin",
+}
+
+// A leaf that reaches up to its user cannot be read, tested or given away
+// alone, and what PID 1 links grows without anybody deciding it.
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range list(t, "./init", "./gatewayctl") {
+		name, ours := strings.CutPrefix(p.ImportPath, module)
+		if !ours {
+			continue
+		}
+		seen[name] = true
+		allowed, ok := may[name]
+		if !ok {
+			t.Errorf("%s is not in the table", name)
+			continue
+		}
+		unused := strings.Fields(allowed)
+		for _, i := range p.Imports {
+			label := labelOf(i)
+			if label == "" {
+				continue
+			}
+			at := slices.Index(unused, label)
+			if at < 0 {
+				t.Errorf("%s imports %s: the table does not let it", name, i)
+				continue
+			}
+			unused = slices.Delete(unused, at, at+1)
+		}
+		if len(unused) > 0 {
+			t.Errorf("%s may import %v and does not: take it out of the table", name, unused)
+		}
+	}
+	for name := range may {
+		if !seen[name] {
+			t.Errorf("%s is in the table and in neither program", name)
+		}
+	}
+}
+
+// labelOf is an import's name in the table; "" is what nobody watches.
+func labelOf(path string) string {
+	if name, ours := strings.CutPrefix(path, module); ours {
+		return name
+	}
+	if label, ok := short[path]; ok {
+		return label
+	}
+	if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
+		return fmt.Sprintf("%s (another module)", path)
+	}
+	return ""
+}
