@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -53,7 +54,11 @@ func leaked(t testing.TB, token string, data string) error {
 // engine exports it: image layers and what was written since; no tmpfs.
 func exported(t *testing.T, c *harness.Container, token string) (files int) {
 	t.Helper()
-	cmd := exec.Command("docker", "export", c.Name)
+	engine := os.Getenv("ENGINE")
+	if engine == "" {
+		engine = "docker"
+	}
+	cmd := exec.Command(engine, "export", c.Name)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -1,7 +1,8 @@
 package token
 
 import (
-	"sync/atomic"
+	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -14,35 +15,51 @@ func TestScenarioT07(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
+	pid, path := c.HostPID(), c.HostPath("/run/gateway-init/gateway-token")
 	for round := range 5 {
 		before := c.Token()
-		var stop atomic.Bool
-		order := make(chan []string, 1)
-		go func() { order <- accepted(c, before, &stop) }()
+		// The next token is tried from the moment that it exists: as name.new,
+		// while the old gateway still serves, and then in its place.
+		next := func() string {
+			for _, name := range []string{path + ".new", path} {
+				if data, err := os.ReadFile(name); err == nil && len(data) == 64 && string(data) != before {
+					return string(data)
+				}
+			}
+			return ""
+		}
+		old, stopOld := newHammer(pid, func() string { return before })
+		fresh, stopFresh := newHammer(pid, next)
+		defer stopOld() // a test that fails in between
+		defer stopFresh()
+		harness.Eventually(t, 10*time.Second, "the old token to work", func() error { return letIn(old) })
 		c.MustCtl("restart", "--rotate-token")
 		after := c.Token()
 		if before == after {
 			t.Fatal("the token is the same")
 		}
-		// The watcher has to see the new one at work before it ends.
-		harness.Eventually(t, 10*time.Second, "the new token to work", func() error {
-			return statusIs(c, after, 200)
-		})
-		harness.Eventually(t, 10*time.Second, "the old token to be refused", func() error {
-			return statusIs(c, before, 401)
-		})
-		stop.Store(true)
-		seen := <-order
-		sawNew := false
-		for _, which := range seen {
-			if which == "new" {
-				sawNew = true
-			} else if sawNew {
-				t.Fatalf("round %d: the old token worked after the new one: %v", round, seen)
+		harness.Eventually(t, 10*time.Second, "the new token to work", func() error { return letIn(fresh) })
+		// The old one is tried some more times beside the new one.
+		tries, _, _ := old.seen()
+		harness.Eventually(t, 10*time.Second, "more tries", func() error {
+			if now, _, _ := old.seen(); now < tries+20 {
+				return errors.New("not yet")
 			}
+			return nil
+		})
+		stopOld()
+		stopFresh()
+		_, newFirst, _ := fresh.seen()
+		n, _, oldLast := old.seen()
+		if both := overlap(newFirst, oldLast); both > 0 {
+			t.Fatalf("round %d: both tokens worked for %v", round, both)
 		}
-		if !sawNew || len(seen) < 2 {
-			t.Fatalf("round %d: saw only %v", round, seen)
+		t.Logf("round %d: %d tries with the old token, let in for the last time %v before the new one", round, n, newFirst.Sub(oldLast))
+		if r := c.HTTP("GET", "/api/whoami", before, ""); r.Code != 401 {
+			t.Errorf("round %d: the old token gets %d %v", round, r.Code, r.Err)
+		}
+		if r := c.HTTP("GET", "/api/whoami", after, ""); r.Code != 200 {
+			t.Errorf("round %d: the new token gets %d %v", round, r.Code, r.Err)
 		}
 		if r := c.Status(); r.Token.Generation != round+2 {
 			t.Errorf("round %d: status says generation %d", round, r.Token.Generation)
@@ -50,40 +67,10 @@ func TestScenarioT07(t *testing.T) {
 	}
 }
 
-func statusIs(c *harness.Container, token string, want int) error {
-	r := c.HTTP("GET", "/api/whoami", token, "")
-	if r.Err != nil || r.Code != want {
-		return &unexpected{r}
+// letIn tells whether a try was let in.
+func letIn(h *hammer) error {
+	if _, first, _ := h.seen(); first.IsZero() {
+		return errors.New("not let in")
 	}
 	return nil
-}
-
-type unexpected struct{ r harness.Response }
-
-func (u *unexpected) Error() string { return u.r.Body + errText(u.r.Err) }
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// accepted tries the old token and the one in the file in turn, one request at
-// a time, and notes the order in which they were let in.
-func accepted(c *harness.Container, old string, stop *atomic.Bool) (order []string) {
-	note := func(which string) {
-		if n := len(order); n == 0 || order[n-1] != which {
-			order = append(order, which)
-		}
-	}
-	for !stop.Load() {
-		if c.HTTP("GET", "/api/whoami", old, "").Code == 200 {
-			note("old")
-		}
-		if now := c.Token(); now != old && c.HTTP("GET", "/api/whoami", now, "").Code == 200 {
-			note("new")
-		}
-	}
-	return order
 }
