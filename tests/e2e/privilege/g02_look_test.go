@@ -1,0 +1,109 @@
+package privilege
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+// closedOnExec: a descriptor beyond 2 that execve(2) does not close is one that
+// came from the parent, or that a child would get. What a program opens for
+// itself is marked O_CLOEXEC, here as in Go's runtime.
+func closedOnExec(t *testing.T, who string, hostPID int) {
+	t.Helper()
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", hostPID))
+	if err != nil || len(paths) < 3 {
+		t.Fatalf("%s: cannot list descriptors: %v, %v", who, paths, err)
+	}
+	for _, path := range paths {
+		fields, err := harness.StatusFields(path)
+		if errors.Is(err, fs.ErrNotExist) { // closed meanwhile
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags, err := strconv.ParseUint(fields["flags"], 8, 32)
+		if err != nil {
+			t.Fatalf("%s: %s has no flags: %v", who, path, fields)
+		}
+		fd, err := strconv.Atoi(filepath.Base(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fd > 2 && flags&unix.O_CLOEXEC == 0 {
+			target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", hostPID, fd))
+			t.Errorf("%s has descriptor %d, %s, which is inherited", who, fd, target)
+		}
+	}
+}
+
+// notDumpable: another root of the container, with all of PID 1's capabilities,
+// may not read what ptrace rights are needed for. Of a program that is dumpable
+// its own user can, which shows that the question is a good one.
+func notDumpable(t *testing.T, c *harness.Container, gateway int) {
+	t.Helper()
+	for _, name := range []string{"maps", "environ", "auxv"} {
+		if r := c.Exec("root", "demotools", "cat", "/proc/1/"+name); r.Code == 0 || !strings.Contains(r.Stderr, "permission denied") {
+			t.Errorf("root reads %s of PID 1: it is dumpable (code %d, %s)", name, r.Code, r.Stderr)
+		}
+		if r := c.Exec("gateway", "demotools", "cat", fmt.Sprintf("/proc/%d/%s", gateway, name)); r.Code != 0 {
+			t.Errorf("the gateway's user cannot read %s of the gateway: %v", name, r.Stderr)
+		}
+	}
+}
+
+// worker looks at a proof worker: a gateway that hangs keeps it long enough.
+func worker(t *testing.T, c *harness.Container) {
+	t.Helper()
+	c.Misbehave(map[string]any{"accept": "hang"})
+	c.ExecDetached("root", "gatewayctl", "probe")
+	gateway := c.GatewayHostPID()
+	harness.Eventually(t, 20*time.Second, "a worker to be looked at", func() error {
+		for _, p := range c.Processes() {
+			if p.UID != harness.GatewayUID || p.HostPID == gateway || strings.HasPrefix(p.State, "Z") {
+				continue
+			}
+			link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.HostPID))
+			if err != nil || !strings.HasSuffix(link, "/gateway-init") {
+				return fmt.Errorf("process %d executes %q, %v", p.PID, link, err)
+			}
+			return workerIs(p.HostPID)
+		}
+		return fmt.Errorf("none among %v", c.Processes())
+	})
+}
+
+// workerIs does not end the test: a worker may end while it is looked at, and
+// its successor is as good.
+func workerIs(hostPID int) error {
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", hostPID))
+	if err != nil || len(paths) == 0 {
+		return fmt.Errorf("no threads: %v", err)
+	}
+	for _, path := range paths {
+		fields, err := harness.StatusFields(path)
+		if err != nil {
+			return err
+		}
+		for name, want := range map[string]string{
+			"CapInh": zeroCaps, "CapPrm": zeroCaps, "CapEff": zeroCaps, "CapBnd": zeroCaps, "CapAmb": zeroCaps, "NoNewPrivs": "1",
+			"Uid": ids(harness.GatewayUID), "Gid": ids(harness.GatewayUID), "Groups": fmt.Sprint(harness.GatewayUID),
+		} {
+			if fields[name] != want {
+				return fmt.Errorf("%s: %s is %q, want %q", path, name, fields[name], want)
+			}
+		}
+	}
+	return nil
+}
