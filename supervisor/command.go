@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
@@ -62,10 +64,11 @@ type sidecar struct {
 	due     time.Time // not before
 	backoff backoff
 	rec     status.Child
+	log     zerolog.Logger
 }
 
-func newSidecar(cfg config.Sidecar, l launch.Child) *sidecar {
-	return &sidecar{cfg: cfg, launch: l, rec: status.Child{Name: cfg.Name, State: "waiting", UID: l.UID},
+func newSidecar(cfg config.Sidecar, l launch.Child, log zerolog.Logger) *sidecar {
+	return &sidecar{cfg: cfg, launch: l, log: origin(log, cfg.Name), rec: status.Child{Name: cfg.Name, State: "waiting", UID: l.UID},
 		backoff: backoff{min: time.Second, max: 30 * time.Second, reset: time.Minute}}
 }
 
@@ -106,7 +109,7 @@ func (s *Supervisor) startSidecar(c *sidecar) {
 		return
 	}
 	c.rec.State, c.rec.PID, c.rec.Detail = "running", c.child.pid(), ""
-	s.log.Info().Str("event", evSidecarStarted).Str("origin", c.cfg.Name).Int("pid", c.child.pid()).Msg("")
+	c.log.Info().Str("event", evSidecarStarted).Int("pid", c.child.pid()).Msg("")
 }
 
 func (s *Supervisor) sidecarDone(c *sidecar) {
@@ -120,7 +123,7 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 	if c.child.err != nil {
 		c.rec.State, c.rec.Detail = "failed", c.child.err.Error()
 	}
-	s.log.Info().Str("event", evSidecarExited).Str("origin", c.cfg.Name).Int("pid", c.child.pid()).
+	c.log.Info().Str("event", evSidecarExited).Int("pid", c.child.pid()).
 		Int("code", code).Str("detail", c.rec.Detail).Msg("")
 	asked := c.child.asked
 	c.child, s.dirty = nil, true

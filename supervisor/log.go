@@ -1,5 +1,16 @@
 package supervisor
 
+import "github.com/rs/zerolog"
+
+// OriginInit is l for lines about PID 1 and its gateway. A sidecar's lines have
+// its name for an origin instead: beside another one it would be a second member
+// of the same name.
+func OriginInit(l zerolog.Logger) zerolog.Logger { return origin(l, "init") }
+
+func origin(l zerolog.Logger, name string) zerolog.Logger {
+	return l.With().Str("origin", name).Logger()
+}
+
 // Names of log events; docs/logging.md lists them.
 const (
 	evStarted        = "gateway-started"

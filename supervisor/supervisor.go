@@ -35,7 +35,7 @@ type Config struct {
 	Signals Signals
 	Base    status.Record             // the fields that never change
 	Publish func(status.Record) error // writes the record; an error leaves the old one
-	Log     zerolog.Logger
+	Log     zerolog.Logger            // without an origin
 }
 
 // TokenKeeper rotates the token file. Sum is the SHA-256 of the token in force.
@@ -108,7 +108,7 @@ type Supervisor struct {
 // New returns a supervisor that has started nothing.
 func New(c Config) *Supervisor {
 	s := &Supervisor{
-		c: c, g: c.Settings.Gateway, log: c.Log, phase: Stopped, since: time.Now(),
+		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), phase: Stopped, since: time.Now(),
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
@@ -116,7 +116,7 @@ func New(c Config) *Supervisor {
 	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}
 	for i := range c.Sidecars {
-		s.sidecars = append(s.sidecars, newSidecar(c.Settings.Sidecars[i], c.Sidecars[i]))
+		s.sidecars = append(s.sidecars, newSidecar(c.Settings.Sidecars[i], c.Sidecars[i], c.Log))
 	}
 	return s
 }

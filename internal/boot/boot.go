@@ -128,7 +128,7 @@ func run(s settings, cfg *config.Config, env environ, signals supervisor.Signals
 	}
 	ring := logring.New(std.log)
 	log := logger(cfg.LogFormat, ring)
-	b := &booter{settings: s, cfg: cfg, env: env, who: who, cwd: cwd, std: std, log: log}
+	b := &booter{settings: s, cfg: cfg, env: env, who: who, cwd: cwd, std: std, lines: log, log: supervisor.OriginInit(log)}
 	code, err := b.run(signals)
 	ring.Flush(flushBound)
 	if err != nil {
@@ -137,12 +137,12 @@ func run(s settings, cfg *config.Config, env environ, signals supervisor.Signals
 	return code
 }
 
-// logger writes one line an event.
+// logger writes one line an event; whoever logs adds its origin, once.
 func logger(format string, w io.Writer) zerolog.Logger {
 	if format == "text" {
 		w = textWriter{w}
 	}
-	return zerolog.New(w).With().Timestamp().Str("origin", "init").Logger().Level(zerolog.InfoLevel)
+	return zerolog.New(w).With().Timestamp().Logger().Level(zerolog.InfoLevel)
 }
 
 // checkProc: every proof reads /proc; a tmpfs in its place would be a liar's.
@@ -169,7 +169,8 @@ type booter struct {
 	who      identities
 	cwd      string
 	std      *stdio
-	log      zerolog.Logger
+	lines    zerolog.Logger // without an origin
+	log      zerolog.Logger // ours
 	hard     hardening
 	after    privs.State
 	nofile   uint64
@@ -287,7 +288,7 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 	if err := checkSpace(dir); err != nil {
 		return nil, err
 	}
-	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.log, Validate: b.validate}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.lines, Validate: b.validate}
 	if !b.settings.noGateway {
 		keeper, err := mint(dir, b.who.gateway)
 		if err != nil {
