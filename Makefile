@@ -33,7 +33,7 @@ export GOTEST_TALLY
 .PHONY: build build-all image demo test check unit race ns e2e fuzz reproducible clean help
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 build: ## bin/gateway-init and bin/gatewayctl: static, stripped, reproducible
 	@mkdir -p $(BIN)

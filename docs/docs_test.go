@@ -1,0 +1,209 @@
+// Package docs holds these pages against the code they describe.
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// sources is the shipped code below the folders, without tests, by file.
+func sources(t *testing.T, patterns ...string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, p := range patterns {
+		files, err := filepath.Glob(filepath.Join("..", p, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files in %s: %v", p, err)
+		}
+		for _, f := range files {
+			if !strings.HasSuffix(f, "_test.go") {
+				out[f] = read(t, strings.TrimPrefix(f, "../"))
+			}
+		}
+	}
+	return out
+}
+
+// column is the words in backquotes of one column of a page's tables.
+func column(page string, n int) (words []string) {
+	for line := range strings.Lines(page) {
+		if cells := strings.Split(strings.TrimSpace(line), "|"); strings.HasPrefix(line, "| `") && len(cells) > n {
+			words = append(words, quoted(cells[n])...)
+		}
+	}
+	return words
+}
+
+func quoted(text string) (words []string) {
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(text, -1) {
+		words = append(words, m[1])
+	}
+	return words
+}
+
+// same compares what is documented with what there is, as sets.
+func same(t *testing.T, page string, documented, known []string) {
+	t.Helper()
+	for _, k := range known {
+		if !slices.Contains(documented, k) {
+			t.Errorf("%s does not have %s", page, k)
+		}
+	}
+	for _, d := range documented {
+		if !slices.Contains(known, d) {
+			t.Errorf("%s has %s, the code has not", page, d)
+		}
+	}
+}
+
+var (
+	eventConst = regexp.MustCompile(`(?m)^\s+(ev\w+)\s+= "([^"]+)"`)
+	eventCall  = regexp.MustCompile(`(?s)\.(Info|Warn|Error)\(\)\.Str\("event", ("?)([\w-]+)"?\)(.*?)\.\s*Msg\(`)
+	eventField = regexp.MustCompile(`\b\w+\("(\w+)"`)
+)
+
+// A log line that nobody documented is one that nobody may rely on.
+func TestLogEvents(t *testing.T) {
+	names := map[string]string{}
+	for _, m := range eventConst.FindAllStringSubmatch(read(t, "supervisor/log.go"), -1) {
+		names[m[1]] = m[2]
+	}
+	fields := map[string][]string{"log-dropped": {"lines"}} // internal/logring writes that one by hand
+	for _, text := range sources(t, "supervisor", "supervisor/control", "supervisor/proof", "internal/*") {
+		for _, m := range eventCall.FindAllStringSubmatch(text, -1) {
+			name := m[3]
+			if m[2] == "" {
+				name = names[name]
+			}
+			used := fields[name]
+			for _, f := range eventField.FindAllStringSubmatch(m[4], -1) {
+				used = append(used, f[1])
+			}
+			if strings.Contains(m[4], "Err(") {
+				used = append(used, "error")
+			}
+			fields[name] = used
+		}
+	}
+	for word, name := range names {
+		if _, ok := fields[name]; !ok {
+			t.Errorf("nothing logs %s (%s)", name, word)
+		}
+	}
+	var documented, known []string
+	for line := range strings.Lines(read(t, "docs/logging.md")) {
+		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| `") && len(cells) > 4 {
+			name := quoted(cells[1])[0]
+			documented = append(documented, name)
+			same(t, "docs/logging.md, "+name, quoted(cells[3]), fields[name])
+		}
+	}
+	for name := range fields {
+		known = append(known, name)
+	}
+	same(t, "docs/logging.md", documented, known)
+}
+
+// An operator who reads a name under hardening must find it.
+func TestHardeningNames(t *testing.T) {
+	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
+	var known []string
+	for _, text := range sources(t, "internal/boot", "internal/privs") {
+		for line := range strings.Lines(text) {
+			for _, m := range name.FindAllStringSubmatch(line, -1) {
+				if n := m[1] + m[2] + m[3]; n != "cap-" {
+					known = append(known, n)
+				}
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`CAP_\w+, "(\w+)"`).FindAllStringSubmatch(read(t, "internal/privs/privs.go"), -1) {
+		known = append(known, "cap-"+m[1])
+	}
+	if len(known) < 20 {
+		t.Fatalf("found only %q", known)
+	}
+	same(t, "docs/hardening.md", column(read(t, "docs/hardening.md"), 1), known)
+}
+
+// Each module that go.mod requires has its reason.
+func TestDependencies(t *testing.T) {
+	page := read(t, "docs/dependencies.md")
+	required := regexp.MustCompile(`(?m)^\t(\S+/\S+) (v\S+)`).FindAllStringSubmatch(read(t, "go.mod"), -1)
+	if len(required) == 0 {
+		t.Fatal("go.mod requires nothing")
+	}
+	for _, m := range required {
+		if !strings.Contains(page, "`"+m[1]+"` "+m[2]) {
+			t.Errorf("docs/dependencies.md does not have `%s` %s", m[1], m[2])
+		}
+	}
+	if version := regexp.MustCompile(`staticcheck@(v\S+)`).FindStringSubmatch(read(t, "Makefile")); version == nil || !strings.Contains(page, "(staticcheck) "+version[1]) {
+		t.Errorf("docs/dependencies.md has not the Makefile's staticcheck %q", version)
+	}
+}
+
+// What is in PID 1 is in the page about it.
+func TestPackagesOfPID1(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "../init").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for p := range strings.Lines(string(out)) {
+		if name, ours := strings.CutPrefix(strings.TrimSpace(p), "gatewayinit/"); ours {
+			known = append(known, name)
+		}
+	}
+	_, page, _ := strings.Cut(read(t, "docs/tcb.md"), "## Packages")
+	page, _, _ = strings.Cut(page, "## What parses what")
+	same(t, "docs/tcb.md", column(page, 1), known)
+}
+
+// The options and what the manual says of them.
+func TestManualHasTheUsage(t *testing.T) {
+	option := regexp.MustCompile(`--[a-z][a-z-]+`)
+	usage := read(t, "internal/boot/args.go")
+	_, usage, _ = strings.Cut(usage, "const Usage = `")
+	usage, _, _ = strings.Cut(usage, "\n`\n")
+	page := read(t, "man/gateway-init.8.md")
+	_, page, _ = strings.Cut(page, "## OPTIONS")
+	page, _, _ = strings.Cut(page, "## BOOT")
+	same(t, "man/gateway-init.8.md", option.FindAllString(page, -1), option.FindAllString(usage, -1))
+}
+
+// A link that leads nowhere, or to a place that a reader does not have.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+	pages, err := filepath.Glob("../*/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := filepath.Glob("../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, top...) {
+		for _, m := range link.FindAllStringSubmatch(read(t, strings.TrimPrefix(page, "../")), -1) {
+			if strings.Contains(m[1], "://") {
+				t.Errorf("%s depends on another place: %s", page, m[1])
+			} else if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
