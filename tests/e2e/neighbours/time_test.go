@@ -18,6 +18,9 @@ func briskHealth() map[string]any {
 
 // F10: what stops the clock or a process for a while was taken for a crash, or
 // not noticed at all.
+//
+// The wall clock is not stepped here: there is one for the whole host, and no
+// namespace for it.
 func TestScenarioF10(t *testing.T) {
 	t.Parallel()
 
