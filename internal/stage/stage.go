@@ -77,6 +77,7 @@ func become(spec launch.Spec, out *os.File) int {
 		return report(out, launch.StepExec, err)
 	}
 	sys.CloseOnExecFrom(launch.SpecFD)
+	sys.DefaultRealtime()
 	out.WriteString(launch.Ready)
 	return report(out, launch.StepExec, syscall.Exec(path, spec.Argv, env))
 }

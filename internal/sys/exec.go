@@ -3,6 +3,7 @@ package sys
 import (
 	"os"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,17 @@ func CloseOnExecFrom(first int) {
 		if fd >= first {
 			unix.CloseOnExec(fd)
 		}
+	}
+}
+
+// DefaultRealtime gives the real-time signals, 32 to 64, their default action
+// again. Go's runtime does that with the others on the way to an exec, but
+// leaves 32 to 34 as they were inherited: a parent that ignored one would pass
+// that on for good. Only right before an exec; the runtime uses 33 itself.
+func DefaultRealtime() {
+	var action [4]uint64 // struct sigaction: SIG_DFL, no flags, empty mask
+	for sig := uintptr(32); sig <= 64; sig++ {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 	}
 }
 
