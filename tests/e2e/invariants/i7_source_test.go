@@ -1,0 +1,108 @@
+package invariants
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatewayinit/tests/harness"
+)
+
+// home of each thing that PID 1 itself must not do: the only packages in which
+// the name may be used. internal/stage is what gateway-init becomes after its
+// fork, with the gateway's UID; proof's worker runs there and nowhere else.
+var home = map[string][]string{
+	"proof.Work":           {"internal/stage"},
+	"sys.DialTCP":          {"supervisor/proof"},
+	"unix.Connect":         {"internal/sys"},
+	"unix.Socket":          {"internal/sys"},
+	"unix.Bind":            nil,
+	"unix.Listen":          nil,
+	"unix.Accept4":         nil,
+	"syscall.Exec":         {"internal/stage"},
+	"syscall.ForkExec":     {"internal/launch"},
+	"syscall.StartProcess": nil,
+	"os.StartProcess":      nil,
+	"unix.Exec":            nil,
+	"panic":                nil,
+	"log.Panic":            nil,
+}
+
+// I7, in the source: what is linked into gateway-init has no network stack, no
+// way to run a shell, no plugins and no panics; what reads network bytes is
+// called from the stage alone.
+func TestInvariantI7Source(t *testing.T) {
+	root := harness.Root(t)
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}\t{{.Dir}}\t{{join .GoFiles \" \"}}\t{{join .Imports \" \"}}", "./init")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		switch f[0] {
+		case "net/http", "os/exec", "plugin", "net/rpc":
+			t.Errorf("gateway-init links %s", f[0])
+		}
+		pkg, ours := strings.CutPrefix(f[0], "gatewayinit/")
+		if !ours {
+			continue
+		}
+		// The logger's module imports net for a formatter that nobody calls.
+		if slices.Contains(strings.Fields(f[3]), "net") {
+			t.Errorf("%s imports net", pkg)
+		}
+		for _, name := range strings.Fields(f[2]) {
+			if err := homes(filepath.Join(f[1], name), pkg, used); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for name, packages := range home {
+		if packages != nil && !used[name] {
+			t.Errorf("nobody uses %s: this test looks for the wrong name", name)
+		}
+	}
+}
+
+// homes holds one file against home.
+func homes(path, pkg string, used map[string]bool) error {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, path, nil, 0)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	ast.Inspect(file, func(n ast.Node) bool {
+		name := ""
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if from, ok := n.X.(*ast.Ident); ok {
+				name = from.Name + "." + n.Sel.Name
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.Ident); ok {
+				name = f.Name
+			}
+		}
+		packages, watched := home[name]
+		if !watched {
+			return true
+		}
+		used[name] = true
+		if !slices.Contains(packages, pkg) {
+			errs = append(errs, fmt.Errorf("%s: %s is not for package %s", files.Position(n.Pos()), name, pkg))
+		}
+		return true
+	})
+	return errors.Join(errs...)
+}
