@@ -2,6 +2,7 @@ package continuity
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,7 +196,7 @@ func TestScenarioL22OtherStates(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 137},
-		"just-started": {nil, func(*testing.T, *harness.Container) {}, 0},
+		"just-started": {nil, listening, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,4 +210,20 @@ func TestScenarioL22OtherStates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// listening waits until PID 1 has a handler for SIGTERM: what comes before its
+// exec has finished is dropped by the kernel, whatever the init.
+func listening(t *testing.T, c *harness.Container) {
+	harness.Eventually(t, boot, "a handler for SIGTERM", func() error {
+		fields, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", c.HostPID()))
+		if err != nil {
+			return err
+		}
+		caught, err := strconv.ParseUint(fields["SigCgt"], 16, 64)
+		if err != nil || fields["Name"] != "gateway-init" || caught>>(syscall.SIGTERM-1)&1 == 0 {
+			return fmt.Errorf("%s catches %s", fields["Name"], fields["SigCgt"])
+		}
+		return nil
+	})
 }

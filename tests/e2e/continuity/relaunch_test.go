@@ -44,7 +44,7 @@ func look(t *testing.T, c *harness.Container) launch {
 	l.Host = map[string]string{}
 	for _, name := range []string{
 		"Umask", "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
-		"Seccomp", "SigIgn", "SigBlk", "CoreDumping", "THP_enabled", "Cpus_allowed",
+		"Seccomp", "SigIgn", "CoreDumping", "THP_enabled", "Cpus_allowed",
 	} {
 		l.Host[name] = fields[name]
 	}
