@@ -26,7 +26,6 @@ func run(args, env []string) int {
 	debug.SetGCPercent(gcPercent)
 	runtime.GOMAXPROCS(1) // one loop; on a host with 64 CPUs no more threads and caches than here
 	sleepWell()
-	debug.SetTraceback("none") // a crash must not print what is in memory
 	os.Clearenv()
 	return boot.Run(args, env, signals)
 }

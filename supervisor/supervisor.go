@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -132,22 +133,38 @@ func (s *Supervisor) Run() (code int, err error) {
 		s.beginCommand()
 	}
 	s.reap() // what ended before SIGCHLD was subscribed to
-	for {
-		s.apply()
-		s.serve()
-		s.apply()
-		if s.over {
-			s.publish()
-			return s.code, s.bootError()
-		}
-		s.publish()
-		if s.trim {
-			s.trim = false
-			sys.Trim()
-		}
-		s.turn()
+	for !s.round() {
 	}
+	return s.code, s.bootError()
 }
+
+// round does what is to be done and takes in one more thing; true: all is over.
+// A bug of ours that panics costs what was in hand and a line in the log, not
+// the container: PID 1 goes on reaping, and the next event finds it at its place.
+func (s *Supervisor) round() (over bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.fault("PID 1 goes on after a panic", fmt.Errorf("panic: %v", r))
+			time.Sleep(panicPause)
+		}
+	}()
+	s.apply()
+	s.serve()
+	s.apply()
+	s.publish()
+	if s.over {
+		return true
+	}
+	if s.trim {
+		s.trim = false
+		sys.Trim()
+	}
+	s.turn()
+	return false
+}
+
+// panicPause bounds the log of a bug that comes again at once.
+const panicPause = 100 * time.Millisecond
 
 // turn waits for one thing to happen and takes it in.
 func (s *Supervisor) turn() {
