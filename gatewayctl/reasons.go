@@ -49,7 +49,7 @@ func adviceFor(r control.Reason) advice {
 	case control.ShuttingDown:
 		return advice{"the container stops", "docker start CONTAINER"}
 	case control.NotPermitted:
-		return advice{"the action is not allowed here", "run it as root: docker exec -u 0 CONTAINER gatewayctl ..."}
+		return advice{"the action is not allowed here", "run it as root, in a container that was started without --no-gateway"}
 	case control.Internal:
 		return advice{"gateway-init met a bug of its own", "read docker logs CONTAINER and report it; then: gatewayctl recover"}
 	}
