@@ -16,6 +16,11 @@ import (
 // 4 MiB before the first collection, which is all that PID 1 may use.
 const gcPercent = 10
 
+// memoryLimit is far beyond what PID 1 ever has. It is a goal for the heap while
+// collections are off for a fork: without any the runtime takes the heap for a
+// huge one and backs its own tables with huge pages, 2 MiB for good.
+const memoryLimit = 64 << 20
+
 func main() { os.Exit(run(os.Args, os.Environ())) }
 
 func run(args, env []string) int {
@@ -24,7 +29,8 @@ func run(args, env []string) int {
 	}
 	signals := boot.Subscribe() // before anything that can fail or take time
 	debug.SetGCPercent(gcPercent)
-	runtime.GOMAXPROCS(1) // one loop; on a host with 64 CPUs no more threads and caches than here
+	debug.SetMemoryLimit(memoryLimit)
+	runtime.GOMAXPROCS(2) // the loop, and who frees it from a fork that hangs; no more on a host with 64 CPUs
 	sleepWell()
 	os.Clearenv()
 	return boot.Run(args, env, signals)

@@ -39,7 +39,7 @@ const (
 )
 
 // warmThreads is how many threads exist before anything untrusted runs.
-const warmThreads = 16
+const warmThreads = 12
 
 // flushBound is how long the end waits for the log.
 const flushBound = 500 * time.Millisecond

@@ -88,12 +88,12 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	}
 	argv := []string{StageName, name(c.Spec)}
 	var err error
-	p.PID, err = syscall.ForkExec("/proc/self/exe", argv, attr)
+	p.PID, err = guarded(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
 		// It may be CLONE_PIDFD that is refused: Signal does without. Whatever
 		// else it is comes again.
 		attr.Sys.PidFD, p.pidfd = nil, -1
-		p.PID, err = syscall.ForkExec("/proc/self/exe", argv, attr)
+		p.PID, err = guarded(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	}
 	runtime.KeepAlive(c)
 	return p, err
