@@ -50,7 +50,10 @@ func closedOnExec(t *testing.T, who string, hostPID int) {
 
 // notDumpable: another root of the container, with all of PID 1's capabilities,
 // may not read what ptrace rights are needed for. Of a program that is dumpable
-// its own user can, which shows that the question is a good one.
+// its own user can, which shows that the question is a good one. Status has the
+// flag as it was read at boot; this is about later: a child that is forked with
+// another uid shares our memory until its execve(2), and the change of
+// credentials there sets the flag of both to fs.suid_dumpable.
 func notDumpable(t *testing.T, c *harness.Container, gateway int) {
 	t.Helper()
 	for _, name := range []string{"maps", "environ", "auxv"} {
