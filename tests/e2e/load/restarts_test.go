@@ -19,6 +19,7 @@ const restartsInARow = 1000
 // A supervisor that leaks a descriptor or a zombie with each restart dies
 // weeks later, at night.
 func TestThousandRestarts(t *testing.T) {
+	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
 	restart := func(n int) {
