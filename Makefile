@@ -30,7 +30,7 @@ GOTEST := go run ./tests/gotest
 # One tally for all parts of make test; a part alone has its own.
 export GOTEST_TALLY
 
-.PHONY: build build-all image demo test check unit race ns e2e fuzz reproducible clean help
+.PHONY: build build-all image demo openclaw test check unit race ns e2e fuzz reproducible clean help
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,12 +52,16 @@ image-context: build
 	@$(BUILD) -o $(BIN)/demotools ./image/demotools
 	@go run ./image/mkroot image/init.manifest $(BIN) $(BIN)/image/init.tar
 	@go run ./image/mkroot image/demo.manifest $(BIN) $(BIN)/image/demo.tar
+	@go run ./image/mkroot image/openclaw.manifest $(BIN) $(BIN)/image/openclaw.tar
 
 image: image-context ## gateway-init:dev and gateway-demo:dev
 	@tests/engine/run tests/engine/build-images
 
 demo: image-context ## start a container, restart its gateway, try to steal its token
 	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && image/demo.sh'
+
+openclaw: image-context ## gateway-openclaw:dev, with the real OpenClaw gateway (BASE= builds on your image)
+	@tests/engine/run image/openclaw/build
 
 test: ## everything; the last line is the tally
 	@rm -f $(BIN)/tally && mkdir -p $(BIN)

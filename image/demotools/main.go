@@ -75,6 +75,7 @@ func applets() map[string]applet {
 		"thief":     {"[-hold SECONDS] [-eager] ADDR FILE  (takes the port whenever it is free; FILE gets what it receives)", 2, thief},
 		"connect":   {"ADDR", 1, connect},
 		"http":      {"METHOD URL [BODY]  (token on stdin, or an empty stdin)", 2, httpRequest},
+		"fakemodel": {"ADDR  (a model endpoint that does what the user's message says)", 1, fakemodel},
 		// secrets
 		"scan-token": {"[DIR...]  (token on stdin; looks in files and /proc)", 0, scanToken},
 	}
