@@ -30,7 +30,7 @@ GOTEST := go run ./tests/gotest
 # One tally for all parts of make test; a part alone has its own.
 export GOTEST_TALLY
 
-.PHONY: build build-all image demo openclaw test check unit race ns e2e fuzz reproducible clean help
+.PHONY: build build-all image demo openclaw openclaw-demo test check unit race ns e2e fuzz reproducible clean help
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ demo: image-context ## start a container, restart its gateway, try to steal its 
 
 openclaw: image-context ## gateway-openclaw:dev, with the real OpenClaw gateway (BASE= builds on your image)
 	@tests/engine/run image/openclaw/build
+
+openclaw-demo: image-context ## the same tour with it: start, pair, restart, attack, terminal UI, stop
+	@tests/engine/run bash -c 'image/openclaw/build && image/openclaw/demo.sh'
 
 test: ## everything; the last line is the tally
 	@rm -f $(BIN)/tally && mkdir -p $(BIN)

@@ -17,7 +17,11 @@ const (
 	InitImage = "gateway-init:dev"
 )
 
-// UIDs of the demo image.
+// OpenClawImage is what make openclaw builds; tests of it skip without it,
+// where that is allowed.
+const OpenClawImage = "gateway-openclaw:dev"
+
+// UIDs of the images.
 const (
 	GatewayUID  = 9001
 	SandboxUID  = 9002
@@ -46,8 +50,9 @@ type Options struct {
 	Args  []string // options of gateway-init
 	// Command is the container's command, run as the sandbox user.
 	Command []string
-	// Config is merged over image/demo/config.json: objects member by member,
-	// nil deletes a member, anything else replaces. RawConfig is written as it
+	// Config is merged over the image's configuration (image/demo/config.json,
+	// image/profiles/openclaw.json): objects member by member, nil deletes a
+	// member, anything else replaces. RawConfig is written as it
 	// is instead. Either is mounted as /etc/gateway-init, root-owned.
 	Config    map[string]any
 	RawConfig []byte
@@ -85,7 +90,13 @@ func Root(t testing.TB) string {
 // DemoConfig is image/demo/config.json with over merged into it.
 func DemoConfig(t testing.TB, over map[string]any) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(Root(t), "image/demo/config.json"))
+	return MergedJSON(t, "image/demo/config.json", over)
+}
+
+// MergedJSON is a JSON file of the repository with over merged into it.
+func MergedJSON(t testing.TB, name string, over map[string]any) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(Root(t), name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +138,7 @@ func (c *Container) runArgs(o Options) []string {
 		args = append(args, "-v", c.writeConfig(o)+":/etc/gateway-init:ro")
 	}
 	if !o.NoState {
-		c.stateDir = c.hostDir("state", GatewayUID, 0o700)
+		c.stateDir = HostDir(c.t, "state", GatewayUID, 0o700)
 		args = append(args, "-v", c.stateDir+":/var/lib/gateway")
 		if o.Misbehave != nil {
 			c.SetMisbehave(o.Misbehave)
@@ -145,21 +156,25 @@ func (c *Container) runArgs(o Options) []string {
 func (c *Container) writeConfig(o Options) string {
 	c.t.Helper()
 	data := o.RawConfig
-	if data == nil {
+	switch {
+	case data != nil:
+	case o.Image == OpenClawImage:
+		data = MergedJSON(c.t, "image/profiles/openclaw.json", o.Config)
+	default:
 		data = DemoConfig(c.t, o.Config)
 	}
-	c.configDir = c.hostDir("config", 0, 0o755)
+	c.configDir = HostDir(c.t, "config", 0, 0o755)
 	writeFile(c.t, filepath.Join(c.configDir, "config.json"), data, 0, 0o644)
 	return c.configDir
 }
 
-// hostDir makes a directory of the host to be mounted.
-func (c *Container) hostDir(name string, uid int, mode os.FileMode) string {
-	c.t.Helper()
-	dir := filepath.Join(c.t.TempDir(), name)
+// HostDir makes a directory of the host to be mounted.
+func HostDir(t testing.TB, name string, uid int, mode os.FileMode) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
 	err := os.Mkdir(dir, mode)
 	if err := errors.Join(err, os.Chmod(dir, mode), os.Chown(dir, uid, uid)); err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return dir
 }
