@@ -263,7 +263,7 @@ func (s *Supervisor) wait() {
 		}
 		detail += s.leftListening()
 		if s.backoff.held(e.code) {
-			detail += "; the next try is in " + delay.String() + ", gatewayctl recover tries at once"
+			detail += "; the next try is after " + delay.String() + ", gatewayctl recover tries at once"
 		}
 	}
 	if charged {

@@ -120,32 +120,32 @@ func (s *Supervisor) startSidecar(c *sidecar) {
 
 func (s *Supervisor) sidecarDone(c *sidecar) {
 	c.dropReader()
-	ended, code := c.child, c.child.exit.Code()
+	was, code := c.child, c.child.exit.Code()
 	c.child, c.killAt, s.dirty = nil, time.Time{}, true
 	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+itoa(code)
-	if ended.err != nil {
-		c.rec.State, c.rec.Detail = "failed", ended.err.Error()
+	if was.err != nil {
+		c.rec.State, c.rec.Detail = "failed", was.err.Error()
 	}
-	c.log.Info().Str("event", evSidecarExited).Int("pid", ended.pid()).
+	c.log.Info().Str("event", evSidecarExited).Int("pid", was.pid()).
 		Int("code", code).Str("detail", c.rec.Detail).Msg("")
 	switch { // what we end is no failure of its own, and no success
-	case ended.asked:
+	case was.asked:
 	case c.cfg.Restart == "on-failure" && code == 0:
 		c.wanted, c.backoff.streak, c.rec.State = false, 0, "done"
 	case c.cfg.Restart == "never":
 		c.wanted = false
 	default:
-		c.retry(ended, code)
+		c.retry(was, code)
 	}
 	s.tendSidecars()
 }
 
 // retry is for one that ended by itself and should run.
-func (c *sidecar) retry(done *child, code int) {
-	delay, _ := c.backoff.charge(ended{code: code, proven: done.err == nil, served: time.Since(done.started)})
+func (c *sidecar) retry(was *child, code int) {
+	delay, _ := c.backoff.charge(ended{code: code, proven: was.err == nil, served: time.Since(was.started)})
 	c.due = time.Now().Add(delay)
 	c.rec.Restarts++
-	if done.err == nil {
+	if was.err == nil {
 		c.rec.State = "backoff"
 	}
 }
