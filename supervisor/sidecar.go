@@ -150,10 +150,10 @@ func (c *sidecar) retry(was *child, code int) {
 	}
 }
 
-// record is what status says of c. Nothing is retried without a gateway.
+// record is what status says of c. What would be started waits for the gateway.
 func (c *sidecar) record(mayStart bool) status.Child {
 	r := c.rec
-	if r.State == "backoff" && !mayStart {
+	if !mayStart && (r.State == "backoff" || r.State == "stopped" && c.wanted) {
 		r.State = "waiting"
 	}
 	return r

@@ -167,6 +167,30 @@ func TestSidecarsMayStart(t *testing.T) {
 	}
 }
 
+// What the sweep has ended comes back with the gateway; what a stop has ended is
+// stopped.
+func TestSidecarWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*desk)
+		want string
+	}{
+		"swept":   {func(d *desk) { d.sweptSidecars() }, "waiting"},
+		"stopped": {func(d *desk) { d.stopSidecars() }, "stopped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			s := d.beside("always")
+			s.launch.UID = d.c.Gateway.UID
+			c.end(d)
+			d.ends(s, 137, nil)
+			d.fill()
+			if got := d.rec.Sidecars[0]; got.State != c.want || got.Restarts != 0 {
+				t.Errorf("status says %+v", got)
+			}
+		})
+	}
+}
+
 // fakeSweeper finds nothing.
 type fakeSweeper struct{}
 
