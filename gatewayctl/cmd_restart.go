@@ -17,8 +17,8 @@ func cmdRestart() verb {
 before the old gateway is stopped.
 
   --rotate-token   mint a new token; the old one ends with the old gateway
-  --drain D        give the old gateway this long to end, in whole seconds,
-                   instead of stop.grace
+  --drain D        give the old gateway this long to end by itself, in whole
+                   seconds, instead of stop.grace; its sidecars stay meanwhile
   --timeout D      wait at most this long (default 120s, plus the drain)
 
 Exit code: 0 restarted and proven, 1 failed, 3 refused, 4 not serving,

@@ -21,7 +21,7 @@ func adviceFor(r control.Reason) advice {
 	case control.IdentityChanged:
 		return advice{"the gateway's process is no longer the same", "gatewayctl probe, then if it fails: gatewayctl restart"}
 	case control.AuthMismatch:
-		return advice{"the token in force is not the one PID 1 minted", "look for a token or an auth setting in the gateway's own config; then: gatewayctl restart"}
+		return advice{"the token in force is not the one PID 1 minted", "in the gateway's own config gateway.auth.token must be \"\" and gateway.auth.mode \"token\" (in the image build: gatewayctl config seal); then: gatewayctl restart"}
 	case control.Unproven:
 		return advice{"the proof could not be made: unknown, not down", "wait and try: gatewayctl probe"}
 	case control.NotRunning:

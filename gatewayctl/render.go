@@ -148,6 +148,9 @@ func (p *page) exit(e status.Exit) string {
 	if e.Signal != 0 {
 		how = "killed by " + signalName(e.Signal)
 	}
+	if e.Text != "" {
+		how += " (" + e.Text + ")"
+	}
 	why := "unrequested"
 	if e.Requested {
 		why = "as requested"
@@ -172,6 +175,9 @@ func signalName(n int) string {
 func (p *page) requests(r *status.Record) {
 	if q := r.Request; q != nil {
 		text := fmt.Sprintf("%s (%s): %s, for %s", q.Action, q.Nonce, q.Stage, span(p.now.Sub(q.Since)))
+		if q.Until != nil {
+			text += fmt.Sprintf(", the old gateway has %s more to end", span(q.Until.Sub(p.now)))
+		}
 		if r.Queued > 0 {
 			text += fmt.Sprintf(", %d more waiting", r.Queued)
 		}

@@ -64,6 +64,18 @@ func TestRender(t *testing.T) {
 			r.Request = &status.Request{Nonce: "aabbccdd", Action: "restart", Stage: "proving", Since: before(4 * time.Second)}
 			r.Queued = 2
 		}, allHeld()},
+		"draining": {func(r *status.Record) {
+			r.State = status.Stopping
+			r.Request = &status.Request{Nonce: "aabbccdd", Action: "restart", Stage: "stopping", Since: before(12 * time.Second), Until: ptr(noon.Add(303 * time.Second))}
+			r.Queued = 1
+		}, allHeld()},
+		"held": {func(r *status.Record) {
+			idle(r, status.Backoff, status.GoalRun)
+			r.Reason, r.Detail = "exited", "the gateway ended with exit code 78 (no configuration); the next try is after 30s, gatewayctl recover tries at once"
+			r.Backoff = &status.Waiting{Until: noon.Add(12 * time.Second), DelayMS: 30000, Streak: 1}
+			r.LastExit = &status.Exit{PID: 41, Code: 78, Text: "no configuration", At: before(18 * time.Second), Charged: true}
+			r.Sidecars = []status.Child{{Name: "pair", State: "done", UID: 1002, Detail: "ended with exit code 0"}, {Name: "node", State: "waiting", UID: 1000}}
+		}, noGateway(allHeld())},
 		"stopping": {func(r *status.Record) { r.State = status.Stopping }, allHeld()},
 		"backoff": {func(r *status.Record) {
 			idle(r, status.Backoff, status.GoalRun)

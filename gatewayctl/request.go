@@ -21,6 +21,13 @@ const (
 	probeTimeout   = 30 * time.Second
 )
 
+// How often a record is looked at for the detail of a failure. The answer of a
+// request that was merged with another one stands under the other's nonce.
+const (
+	detailTries = 8
+	detailEvery = 25 * time.Millisecond
+)
+
 // ask sends one request, waits for its end and prints it.
 func (a *app) ask(r control.Request, timeout time.Duration) int {
 	name := string(r.Action)
@@ -32,7 +39,7 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	show := a.stages(name)
-	reply, err := a.request(ctx, r, show)
+	reply, detail, err := a.request(ctx, r, show)
 	show.done()
 	switch {
 	case errors.Is(err, control.ErrDeadline):
@@ -43,16 +50,20 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 		return a.fail(code, fmt.Errorf("cannot %s: %w", name, err), hint)
 	case reply.Outcome == control.Failed:
 		advice := adviceFor(reply.Reason)
-		return a.fail(exitFor(reply.Reason), fmt.Errorf("cannot %s: %s: %s%s", name, reply.Reason, advice.text, pids(reply)), advice.next)
+		if detail == "" {
+			detail = advice.text
+		}
+		return a.fail(exitFor(reply.Reason), fmt.Errorf("cannot %s: %s: %s%s", name, reply.Reason, detail, pids(reply)), advice.next)
 	}
 	return a.write(success(r, reply) + "\n")
 }
 
-// request waits for a supervisor that is just coming up, then sends.
-func (a *app) request(ctx context.Context, r control.Request, show *stages) (control.Reply, error) {
+// request waits for a supervisor that is just coming up, then sends. detail is
+// what PID 1 says about a failure.
+func (a *app) request(ctx context.Context, r control.Request, show *stages) (reply control.Reply, detail string, err error) {
 	dir, err := a.awaitRuntime(ctx, show)
 	if err != nil {
-		return control.Reply{}, &control.UnsentError{Err: err}
+		return reply, "", &control.UnsentError{Err: err}
 	}
 	defer dir.Close()
 	c := control.NewClient(dir)
@@ -60,17 +71,48 @@ func (a *app) request(ctx context.Context, r control.Request, show *stages) (con
 	if rec, err := status.ReadOwned(dir, a.owner); err == nil && a.process(rec.Init) == nil {
 		c.Alive = func() error { return a.process(rec.Init) }
 	}
-	c.Stage = func(nonce string) string { return a.stageOf(dir, nonce) }
-	return c.Do(ctx, r, show.stage)
+	drain := time.Duration(r.Drain) * time.Second
+	c.Stage = func(nonce string) string { return a.stageOf(dir, nonce, drain) }
+	if reply, err = c.Do(ctx, r, show.stage); err == nil && reply.Outcome == control.Failed {
+		detail = a.detailOf(dir, reply)
+	}
+	return reply, detail, err
 }
 
 // stageOf is where PID 1 is with our request; another one's stage is not ours.
-func (a *app) stageOf(dir *os.File, nonce string) string {
+// A drain can take minutes: how far it is is a part of the stage.
+func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
 	r, err := status.ReadOwned(dir, a.owner)
 	if err != nil || r.Request == nil || r.Request.Nonce == "" || !strings.HasPrefix(nonce, r.Request.Nonce) {
 		return ""
 	}
+	if until := r.Request.Until; drain > 0 && until != nil {
+		return fmt.Sprintf("%s pid %d ends by itself within %s, %s passed",
+			draining, r.Gateway.PID, span(drain), span(drain-until.Sub(a.now())))
+	}
 	return r.Request.Stage
+}
+
+// detailOf is PID 1's own words about the failure that it has just answered; ""
+// if its record is about something else. The record is written right after the
+// reply, so the first look may come too early.
+func (a *app) detailOf(dir *os.File, reply control.Reply) string {
+	tick := time.NewTicker(detailEvery)
+	defer tick.Stop()
+	for try := 0; ; try++ {
+		r, err := status.ReadOwned(dir, a.owner)
+		if err != nil {
+			return ""
+		}
+		answered := r.LastRequest != nil && r.LastRequest.Nonce != "" && strings.HasPrefix(reply.Nonce, r.LastRequest.Nonce)
+		if answered || try == detailTries {
+			if r.Reason != string(reply.Reason) {
+				return ""
+			}
+			return r.Detail
+		}
+		<-tick.C
+	}
 }
 
 // awaitRuntime opens the runtime directory, and waits for it while PID 1 is one
@@ -134,32 +176,43 @@ func pids(r control.Reply) string {
 	return fmt.Sprintf(" (pid %d → %d)", r.OldPID, r.NewPID)
 }
 
-// stages shows progress on a terminal, on a line that is rewritten; elsewhere it
-// is silent.
+// stages shows progress on a terminal, on a line that is rewritten. Elsewhere it
+// is silent, but for a drain: a log that says nothing for minutes looks like one
+// of something that hangs.
 type stages struct {
 	w     io.Writer
+	tty   bool
+	now   func() time.Time
 	verb  string
 	shown string
+	said  time.Time // when the last line of a drain was written
 }
 
+// draining begins the stage of a drain; drainEvery is between two lines of it.
+const (
+	draining   = "draining:"
+	drainEvery = 10 * time.Second
+)
+
 func (a *app) stages(verb string) *stages {
-	s := &stages{verb: verb}
-	if a.errTTY {
-		s.w = a.err
-	}
-	return s
+	return &stages{w: a.err, tty: a.errTTY, now: a.now, verb: verb}
 }
 
 func (s *stages) stage(text string) {
-	if s.w != nil && text != s.shown {
+	switch {
+	case text == s.shown:
+	case s.tty:
 		s.shown = text
 		fmt.Fprintf(s.w, "\r\x1b[K%s: %s ...", s.verb, text)
+	case strings.HasPrefix(text, draining) && s.now().Sub(s.said) >= drainEvery:
+		s.said = s.now()
+		fmt.Fprintf(s.w, "%s: %s\n", s.verb, text)
 	}
 }
 
 // done removes the line.
 func (s *stages) done() {
-	if s.w != nil && s.shown != "" {
+	if s.shown != "" {
 		fmt.Fprint(s.w, "\r\x1b[K")
 	}
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
@@ -164,6 +166,87 @@ func TestRequestStages(t *testing.T) {
 	w.want(code, exitOK, "restarted: pid 12 → 34", "\r\x1b[K")
 	if !strings.HasSuffix(w.err.String(), "\r\x1b[K") {
 		t.Error("the last stage stays on the screen")
+	}
+}
+
+// TestRequestDrain: for minutes nothing seems to happen. On a terminal the line
+// is rewritten, in a log there is one now and then.
+func TestRequestDrain(t *testing.T) {
+	for name, tty := range map[string]bool{"terminal": true, "log": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.errTTY = tty
+			now := noon
+			w.now = func() time.Time { return now }
+			w.record.Gateway.PID = 27
+			w.publish()
+			shown := make(chan string, 16)
+			next := func(part string) {
+				for !strings.Contains(<-shown, part) {
+				}
+			}
+			w.serve(func(s *control.Server, r control.Request) {
+				until := noon.Add(5*time.Minute + 3*time.Second)
+				w.record.Request = &status.Request{Nonce: r.Nonce[:8], Action: "restart", Stage: "stopping", Until: &until}
+				w.publish()
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Accepted})
+				next("restart: draining: pid 27 ends by itself within 5m15s, 12s passed")
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.OK, OldPID: 27, NewPID: 34})
+			})
+			w.app.err = writerFunc(func(b []byte) (int, error) {
+				shown <- string(b)
+				return w.err.Write(b)
+			})
+			w.want(w.run("restart", "--drain", "5m15s"), exitOK, "restarted: pid 27 → 34", "draining")
+			if escapes := strings.Contains(w.err.String(), "\x1b"); escapes != tty {
+				t.Errorf("wrote %q", w.err.String())
+			}
+		})
+	}
+}
+
+// TestDrainLines: a line each ten seconds, not forty a second.
+func TestDrainLines(t *testing.T) {
+	var out strings.Builder
+	now := noon
+	s := &stages{w: &out, verb: "restart", now: func() time.Time { return now }}
+	s.stage("accepted")
+	for i := range 25 {
+		s.stage(fmt.Sprintf("%s %d", draining, i))
+		now = now.Add(time.Second)
+	}
+	s.stage("proving")
+	s.done()
+	if got := out.String(); got != "restart: draining: 0\nrestart: draining: 10\nrestart: draining: 20\n" {
+		t.Errorf("wrote %q", got)
+	}
+}
+
+// TestRequestDetail: what PID 1 found is said at once; what its record says of
+// something else, or from before, is not taken for it.
+func TestRequestDetail(t *testing.T) {
+	const general = "the gateway ended before it was proven"
+	for name, c := range map[string]struct {
+		reason, nonce, want string
+	}{
+		"its-own":        {"exited", "", "exited: ended with 78 (no config)"},
+		"another-reason": {"health-timeout", "", "exited: " + general},
+		"merged":         {"exited", "00000000", "exited: ended with 78 (no config)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.publish()
+			w.serve(func(s *control.Server, r control.Request) {
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Failed, Reason: control.Exited, NewPID: 34})
+				if c.nonce == "" {
+					c.nonce = r.Nonce[:8]
+				}
+				w.record.Reason, w.record.Detail = c.reason, "ended with 78 (no config)"
+				w.record.LastRequest = &status.LastRequest{Nonce: c.nonce, Action: "restart", Result: "failed exited 0 34"}
+				w.publish() // after the reply, as PID 1 does
+			})
+			w.want(w.run("restart"), exitFailed, "", c.want+" (pid 34)\ngatewayctl: hint: ")
+		})
 	}
 }
 

@@ -92,7 +92,9 @@ func judge(r *status.Record, cs checks) verdict {
 	if r.State != status.Running {
 		v := notServing(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
-			v.hint = "gatewayctl wait"
+			if v.reason != string(control.AuthMismatch) { // which no wait will mend
+				v.hint = "gatewayctl wait"
+			}
 			if r.Detail == "" {
 				v.detail = "the gateway is on its way"
 			}

@@ -44,13 +44,16 @@ func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {
 		b.streak++
 	}
 	switch {
-	case slices.Contains(b.hold, e.code):
+	case b.held(e.code):
 		return b.max, charged
 	case !charged:
 		return b.min, false
 	}
 	return b.delay(), true
 }
+
+// held tells whether a code waits the maximum.
+func (b *backoff) held(code int) bool { return slices.Contains(b.hold, code) }
 
 // delay doubles with each charged exit up to the maximum.
 func (b *backoff) delay() time.Duration {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"syscall"
 	"time"
 
 	"gatewayinit/internal/launch"
@@ -19,6 +20,7 @@ type child struct {
 	exit     *sys.Exit
 	over     bool // done was called
 	asked    bool // we told it to end
+	group    bool // what is left of its process group ends with it
 
 	up   func(*child) // once, when the target was executed; may be nil
 	done func(*child) // once, when it was reaped and the stage has answered
@@ -96,6 +98,9 @@ func (s *Supervisor) reap() (more bool) {
 			return false
 		}
 		c := s.children[pid]
+		if c != nil && c.group { // as long as it is not reaped, the group's number is its own
+			c.proc.SignalGroup(syscall.SIGKILL)
+		}
 		exit, err := sys.Reap(pid)
 		if err != nil {
 			s.fault("cannot reap", err)

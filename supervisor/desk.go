@@ -245,6 +245,9 @@ func (s *Supervisor) beginRestart() {
 		s.rotate = true
 	}
 	s.drain = time.Duration(s.task.job.Drain) * time.Second
+	if !s.gateway.alive() {
+		s.stopSidecars() // those that a crash left: a new token is not theirs
+	}
 	s.awaitStart(Restart)
 }
 

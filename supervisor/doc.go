@@ -12,8 +12,8 @@
 //	           launched→starting/prove failed→waiting/wait proven→running/settle
 //	           died→waiting/wait
 //	running    restart→restarting/halt stop→halting/halt exit→ending/halt died→waiting/wait
-//	restarting stop→halting exit→ending/hasten swept→starting/launch failed→restarting/sweep
-//	           died→restarting/sweep grace-over→restarting/kill
+//	restarting stop→halting/hasten exit→ending/hasten swept→starting/launch
+//	           failed→restarting/sweep died→restarting/sweep grace-over→restarting/kill
 //	halting    start→restarting restart→restarting exit→ending/hasten swept→stopped/rest
 //	           failed→halting/sweep died→halting/sweep grace-over→halting/kill
 //	ending     swept→ended/rest failed→ending/sweep died→ending/sweep grace-over→ending/kill

@@ -31,7 +31,11 @@ type startError struct {
 // sweep ends all that is left of a former gateway, then waits for it to be
 // gone; Swept follows.
 func (s *Supervisor) sweep() {
-	s.cancelRun() // the worker has the gateway's UID
+	s.cancelRun()    // the worker has the gateway's UID
+	if s.drain > 0 { // they stayed for what the gateway had to finish
+		s.drain = 0
+		s.stopSidecars()
+	}
 	s.sweptSidecars()
 	s.swept, s.look = time.Now(), sweepPause
 	s.startErr, s.launched, s.late, s.proven = nil, false, false, time.Time{}
@@ -82,9 +86,7 @@ func (s *Supervisor) launch() {
 		return
 	}
 	l := *s.c.Gateway
-	token := *l.Spec.Token
-	token.Sum = s.c.Token.Sum()
-	l.Spec.Token = &token
+	l.Spec.Token = s.current(l.Spec.Token)
 	c := &child{up: s.gatewayUp, done: s.gatewayDone}
 	if err := s.start(l, c); err != nil {
 		s.startFailed(control.LaunchFailed, err, true)
@@ -142,7 +144,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	s.cancelRun()
 	code := c.exit.Code()
 	served := !s.proven.IsZero()
-	last := &status.Exit{PID: c.pid(), Code: code, At: time.Now(), Requested: c.asked, Proven: served}
+	last := &status.Exit{PID: c.pid(), Code: code, Text: s.g.ExitText(code), At: time.Now(), Requested: c.asked, Proven: served}
 	if c.exit.Status.Signaled() {
 		last.Signal = int(c.exit.Status.Signal())
 	}
@@ -195,14 +197,15 @@ func (s *Supervisor) hopeless(err error) bool {
 // halt asks the gateway to end; without one it sweeps.
 func (s *Supervisor) halt() {
 	s.cancelRun()
-	s.stopSidecars()
+	grace := s.g.StopGrace
+	if s.drain > 0 { // the sidecars stay: what it has to finish may need them
+		grace = s.drain
+	} else {
+		s.stopSidecars()
+	}
 	if !s.gateway.alive() {
 		s.sweep()
 		return
-	}
-	grace := s.g.StopGrace
-	if s.drain > 0 {
-		grace = s.drain
 	}
 	s.gateway.asked = true
 	if err := s.gateway.proc.Signal(s.g.StopSignal); err != nil {
@@ -212,11 +215,12 @@ func (s *Supervisor) halt() {
 	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
 }
 
-// hasten: the container ends while the gateway is being stopped already.
+// hasten: a stop, or the container's end, while the gateway is being stopped
+// already. It has had its signal; a drain is cut short.
 func (s *Supervisor) hasten() {
-	if s.gateway.alive() {
-		s.timers.arm(graceTimer, s.g.StopGrace)
-	}
+	s.drain = 0
+	s.stopSidecars()
+	s.timers.hasten(graceTimer, s.g.StopGrace)
 }
 
 // kill ends a gateway that did not stop in time; Died follows.
@@ -234,7 +238,6 @@ func (s *Supervisor) kill() {
 			s.fault("cannot sweep", err)
 		}
 	}
-	s.killSidecars()
 }
 
 // wait charges what ended and arms the backoff.
@@ -254,7 +257,14 @@ func (s *Supervisor) wait() {
 			e.served = time.Since(s.proven)
 		}
 		delay, charged = s.backoff.charge(e)
-		detail = "the gateway ended with exit code " + itoa(e.code) + s.leftListening()
+		detail = "the gateway ended with exit code " + itoa(e.code)
+		if text := s.g.ExitText(e.code); text != "" {
+			detail += " (" + text + ")"
+		}
+		detail += s.leftListening()
+		if s.backoff.held(e.code) {
+			detail += "; the next try is after " + delay.String() + ", gatewayctl recover tries at once"
+		}
 	}
 	if charged {
 		s.rec.Crashes++
@@ -282,10 +292,7 @@ func (s *Supervisor) settle() {
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.log.Info().Str("event", evProven).Int("pid", s.gateway.pid()).Stringer("after", now.Sub(s.gateway.started)).Msg("")
 	s.beginCommand()
-	for _, c := range s.sidecars {
-		c.wanted = true
-	}
-	s.startSidecars()
+	s.wantSidecars()
 	s.startProven()
 }
 

@@ -126,9 +126,7 @@ func (s *Supervisor) ask(u *run) {
 	u.r.asked = true
 	l := s.c.Worker
 	if job.Auth != nil {
-		token := *s.c.Gateway.Spec.Token
-		token.Env, token.Sum = "", s.c.Token.Sum()
-		l.Spec.Token, l.Runtime = &token, s.c.Gateway.Runtime
+		l.Spec.Token, l.Runtime = s.current(s.c.Gateway.Spec.Token), s.c.Gateway.Runtime
 	}
 	data, err := json.Marshal(job)
 	if err == nil {

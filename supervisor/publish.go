@@ -56,6 +56,9 @@ func (s *Supervisor) fill() {
 	r.Request = nil
 	if t := s.task; t != nil {
 		r.Request = &status.Request{Nonce: t.job.Nonce[:8], Action: string(t.job.Action), Stage: s.stage(), Since: t.since}
+		if until := s.timers.due[graceTimer]; !until.IsZero() {
+			r.Request.Until = &until
+		}
 	}
 	if s.c.Gateway != nil {
 		r.Token = s.c.Token.Status()
@@ -77,6 +80,6 @@ func (s *Supervisor) fillChildren() {
 	}
 	r.Sidecars = r.Sidecars[:0]
 	for _, c := range s.sidecars {
-		r.Sidecars = append(r.Sidecars, c.rec)
+		r.Sidecars = append(r.Sidecars, c.record(s.sidecarsMayStart()))
 	}
 }

@@ -124,6 +124,22 @@ func TestFillRequest(t *testing.T) {
 	}
 }
 
+// How long the old gateway has is known while it is being stopped, and only then.
+func TestFillUntil(t *testing.T) {
+	d := newDesk(t)
+	d.phase, d.task = Restarting, &task{job: &control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}}
+	d.timers.arm(graceTimer, time.Hour)
+	d.fill()
+	if until := d.rec.Request.Until; until == nil || time.Until(*until) < 59*time.Minute {
+		t.Errorf("until %v", until)
+	}
+	d.enter(Starting)
+	d.fill()
+	if until := d.rec.Request.Until; until != nil {
+		t.Errorf("of a start: until %v", until)
+	}
+}
+
 // The command's line in the record, from waiting to its exit code.
 func TestFillCommand(t *testing.T) {
 	d := newDesk(t)

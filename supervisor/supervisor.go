@@ -271,7 +271,7 @@ func (s *Supervisor) elapsed(k timerKind) {
 	case lastTimer:
 		s.endNow()
 	case sidecarTimer:
-		s.startSidecars()
+		s.tendSidecars()
 	}
 }
 

@@ -82,7 +82,7 @@ const (
 	actProve                    // begin to prove it
 	actSettle                   // it serves: health checks, answers
 	actHalt                     // stop signal and grace, or sweep if there is no process
-	actHasten                   // the container's own grace replaces the current one
+	actHasten                   // it is being stopped: at most stop.grace from now
 	actKill                     // SIGKILL
 	actWait                     // charge the exit, arm the backoff
 	actRest                     // it is stopped: answers
@@ -118,7 +118,7 @@ var table = [phases][events]cell{
 		Retry: {Running, actImpossible}, GraceOver: {Running, actImpossible},
 	},
 	Restarting: {
-		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Halting, actIgnore}, Exit: {Ending, actHasten},
+		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Halting, actHasten}, Exit: {Ending, actHasten},
 		Swept: {Starting, actLaunch}, Launched: {Restarting, actIgnore}, Failed: {Restarting, actSweep},
 		Proven: {Restarting, actIgnore}, Died: {Restarting, actSweep},
 		Retry: {Restarting, actImpossible}, GraceOver: {Restarting, actKill},

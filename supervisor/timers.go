@@ -16,7 +16,7 @@ const (
 	healthTimer                   // the next health check
 	endTimer                      // look again whether everything is gone
 	lastTimer                     // the container's grace is over
-	sidecarTimer                  // a sidecar's backoff is over
+	sidecarTimer                  // a sidecar's backoff or grace is over
 	timerKinds
 )
 
@@ -34,6 +34,14 @@ func newTimers() *timers {
 }
 
 func (t *timers) arm(k timerKind, d time.Duration) { t.due[k] = time.Now().Add(d) }
+
+// hasten brings a deadline forward; it never puts one off.
+func (t *timers) hasten(k timerKind, d time.Duration) {
+	if due := time.Now().Add(d); t.due[k].After(due) {
+		t.due[k] = due
+	}
+}
+
 func (t *timers) cancel(kinds ...timerKind) {
 	for _, k := range kinds {
 		t.due[k] = time.Time{}

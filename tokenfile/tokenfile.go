@@ -19,6 +19,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -136,6 +137,21 @@ func Read(dir *os.File, name string, p Policy) (*Secret, error) {
 	case !wellFormed(text):
 		clear(text)
 		return nil, fmt.Errorf("%w: %s is not %d lower-case hex digits", ErrMalformed, f.Name(), Len)
+	}
+	return newText(text), nil
+}
+
+// Receive takes a token from r, a pipe from who could Read it: Len bytes, no
+// more. The caller compares the Sum, and wipes the Secret.
+func Receive(r io.Reader) (*Secret, error) {
+	text := make([]byte, Len)
+	_, err := io.ReadFull(r, text)
+	if err == nil && !wellFormed(text) {
+		err = ErrMalformed
+	}
+	if err != nil {
+		clear(text)
+		return nil, fmt.Errorf("cannot receive token: %w", err)
 	}
 	return newText(text), nil
 }

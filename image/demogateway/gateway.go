@@ -30,6 +30,7 @@ type gateway struct {
 	listeners []net.Listener
 	server    *http.Server
 	held      []net.Conn // accept "hang": never answered, never closed
+	draining  bool
 }
 
 // run serves until it is told to end; the result is the exit code.
@@ -91,10 +92,38 @@ func (g *gateway) terminate() (code int, ended bool) {
 		return 0, false
 	}
 	if m.Drain > 0 {
-		time.AfterFunc(time.Duration(m.Drain), func() { g.end(m.ExitCode) })
+		g.drain(m)
 		return 0, false
 	}
 	return m.ExitCode, true
+}
+
+// codeAlone is the exit code of a drain that missed a helper.
+const codeAlone = 9
+
+// drain ends later, as a gateway does that lets a run come to its end.
+func (g *gateway) drain(m misbehaviour) {
+	g.mu.Lock()
+	again := g.draining
+	g.draining = true
+	g.mu.Unlock()
+	if again {
+		fmt.Fprintln(g.stderr, "demogateway: draining, ignoring another signal")
+		return
+	}
+	fmt.Fprintf(g.stderr, "demogateway: draining for %v\n", time.Duration(m.Drain))
+	time.AfterFunc(time.Duration(m.Drain), func() {
+		if m.DrainNeeds != "" {
+			conn, err := net.DialTimeout("tcp", m.DrainNeeds, time.Second)
+			if err != nil {
+				fmt.Fprintf(g.stderr, "demogateway: cannot reach the helper: %v\n", err)
+				g.end(codeAlone)
+				return
+			}
+			conn.Close()
+		}
+		g.end(m.ExitCode)
+	})
 }
 
 func (g *gateway) end(code int) {

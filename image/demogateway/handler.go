@@ -58,7 +58,10 @@ func (g *gateway) handler() http.Handler {
 
 func (g *gateway) readyz(w http.ResponseWriter, _ *http.Request) {
 	m := g.behaviour()
-	if m.NotReady || time.Since(g.start) < time.Duration(m.ReadyAfter) {
+	g.mu.Lock()
+	draining := g.draining
+	g.mu.Unlock()
+	if draining || m.NotReady || time.Since(g.start) < time.Duration(m.ReadyAfter) {
 		answer(w, http.StatusServiceUnavailable, map[string]any{"ready": false})
 		return
 	}

@@ -47,7 +47,8 @@ type misbehaviour struct {
 	// At the end.
 	ExitCode   int      `json:"exit_code"`   // after SIGTERM
 	IgnoreTerm bool     `json:"ignore_term"` // SIGTERM does nothing
-	Drain      duration `json:"drain"`       // serve on for so long after SIGTERM
+	Drain      duration `json:"drain"`       // serve on for so long after SIGTERM, but for /readyz
+	DrainNeeds string   `json:"drain_needs"` // an address: exit 9 if nobody listens there when that is over
 
 	// Answers.
 	Accept      string   `json:"accept"`        // "hang" or "drop"

@@ -241,9 +241,21 @@ func (b *booter) drop() error {
 	return nil
 }
 
-// validate is what must hold before a gateway is started or given up.
+// validate is what must hold before a gateway is started or given up: no
+// program or script of those who may have the token is somebody else's to
+// change. A sidecar's may be missing, which is its own affair.
 func (b *booter) validate() error {
-	return trust.Executable(b.cfg.Gateway.Command[0], b.who.gateway.UID)
+	command, uid := b.cfg.Gateway.Command, b.who.gateway.UID
+	err := trust.Executable(command[0], uid)
+	if err == nil {
+		err = trust.Arguments(command[1:], uid)
+	}
+	for i, c := range b.cfg.Sidecars {
+		if u := b.who.sidecars[i].UID; err == nil && (u == uid || u == b.who.operator.UID) {
+			err = trust.Arguments(c.Command, u)
+		}
+	}
+	return err
 }
 
 // subreaper makes orphans ours where we are not PID 1, and tells whether the

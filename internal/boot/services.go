@@ -116,8 +116,11 @@ func (b *booter) sidecars(dir *runtimedir.Dir, k *keeper) (out []launch.Child) {
 		if c.WorkingDir != "" {
 			l.Spec.Dir = c.WorkingDir
 		}
-		if c.TokenEnv != "" && u.UID == b.who.gateway.UID {
+		// The operator's may have it, and cannot read its file: it is handed over.
+		handed := u.UID == b.who.operator.UID
+		if c.TokenEnv != "" && (handed || u.UID == b.who.gateway.UID) {
 			l.Spec.Token = k.spec(c.TokenEnv)
+			l.Spec.Token.Handed = handed
 		}
 		out = append(out, l)
 	}

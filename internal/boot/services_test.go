@@ -24,16 +24,19 @@ func container(t *testing.T) (*booter, *runtimedir.Dir, *keeper) {
 		Gateway: config.Gateway{Command: []string{"/gw", "run"}, WorkingDir: "/srv", TokenEnv: "TOKEN", PassEnv: []string{"TZ"}},
 		Sidecars: []config.Sidecar{
 			{Name: "helper", Command: []string{"/helper"}, TokenEnv: "HELPER_TOKEN"},
+			{Name: "pair", Command: []string{"/pair"}, TokenEnv: "PAIR_TOKEN"},
+			{Name: "agent", Command: []string{"/agent"}, TokenEnv: "AGENT_TOKEN"},
 			{Name: "stray", Command: []string{"/stray"}, TokenEnv: "STRAY_TOKEN", WorkingDir: "/tmp", PassEnv: []string{"TZ"}},
 		},
 	}
 	sandbox := users.User{Name: "sandbox", UID: 9002, GID: 9002, Groups: []uint32{9002}, Home: "/home/sandbox", Shell: "/bin/sh"}
+	operator := users.User{Name: "operator", UID: 9003, GID: 9003, Home: "/home/operator"}
 	other := users.User{Name: "other", UID: 9004, GID: 9004, Home: "/", Shell: "/bin/false"}
 	b := &booter{
 		settings: settings{command: []string{"agent", "--x"}}, cfg: cfg, cwd: "/work-dir", std: std, nofile: 4096,
 		env: clean([]string{"TOKEN=preset", "TZ=UTC", "SECRET=1", "HELPER_TOKEN=preset"}),
-		who: identities{gateway: gatewayUser, sandbox: sandbox, operator: users.User{Name: "operator", UID: 9003},
-			sidecars: []users.User{gatewayUser, other}},
+		who: identities{gateway: gatewayUser, sandbox: sandbox, operator: operator,
+			sidecars: []users.User{gatewayUser, operator, sandbox, other}},
 	}
 	k := &keeper{policy: tokenfile.Policy{UID: gatewayUser.UID, GID: gatewayUser.GID}, sum: [32]byte{1}}
 	return b, &runtimedir.Dir{File: testenv.Dir(t, t.TempDir())}, k
@@ -68,14 +71,25 @@ func TestChildren(t *testing.T) {
 		t.Errorf("worker: %+v", worker)
 	}
 
-	helper, stray := sidecars[0], sidecars[1]
+	helper, pair, agent, stray := sidecars[0], sidecars[1], sidecars[2], sidecars[3]
 	if helper.UID != 9001 || helper.Spec.Token == nil || helper.Spec.Token.Env != "HELPER_TOKEN" || helper.Spec.Dir != "/" {
 		t.Errorf("helper: %+v", helper)
+	}
+	if want.Env = "HELPER_TOKEN"; *helper.Spec.Token != want {
+		t.Errorf("helper's token: %+v, want %+v", helper.Spec.Token, want)
+	}
+	want.Env, want.Handed = "PAIR_TOKEN", true
+	if pair.UID != 9003 || pair.Spec.Token == nil || *pair.Spec.Token != want {
+		t.Errorf("the operator's is handed the token: %+v", pair)
+	}
+	if agent.UID != 9002 || agent.Spec.Token != nil {
+		t.Errorf("the agent's sidecar: %+v", agent)
 	}
 	if stray.UID != 9004 || stray.Spec.Token != nil || stray.Spec.Dir != "/tmp" || !slices.Contains(stray.Spec.Env, "TZ=UTC") {
 		t.Errorf("a sidecar of another user: %+v", stray)
 	}
-	for name, env := range map[string][]string{"gateway": gateway.Spec.Env, "command": command.Spec.Env, "helper": helper.Spec.Env, "stray": stray.Spec.Env} {
+	for name, env := range map[string][]string{"gateway": gateway.Spec.Env, "command": command.Spec.Env, "helper": helper.Spec.Env,
+		"pair": pair.Spec.Env, "agent": agent.Spec.Env, "stray": stray.Spec.Env} {
 		if count(env, "TOKEN") != 0 {
 			t.Errorf("%s has the token's variable before the stage adds it: %q", name, env)
 		}

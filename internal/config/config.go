@@ -48,7 +48,24 @@ type Gateway struct {
 	BackoffMax time.Duration
 	ResetAfter time.Duration
 	HoldCodes  []int
+	ExitTexts  []ExitText
 	Nofile     uint64 // 0: leave as it is
+}
+
+// ExitText is what an exit code of this gateway means, in words.
+type ExitText struct {
+	Code int
+	Text string
+}
+
+// ExitText is the text of a code, or "".
+func (g *Gateway) ExitText(code int) string {
+	for _, e := range g.ExitTexts {
+		if e.Code == code {
+			return e.Text
+		}
+	}
+	return ""
 }
 
 // Probe is one HTTP GET and what counts as a good answer.
@@ -92,6 +109,6 @@ type Sidecar struct {
 	WorkingDir string // "" means /
 	Env        []string
 	PassEnv    []string
-	TokenEnv   string // "" (no token) unless User is the gateway's
+	TokenEnv   string // "" (no token) unless User is the gateway's or the operator's
 	Restart    string // "always", "on-failure" or "never"
 }

@@ -116,8 +116,9 @@ func (d *decoder) finishSidecar(i int) {
 	if s.TokenEnv == "" {
 		return
 	}
-	if s.User != g.User {
-		d.fail(d.where(key+".token_env"), "is not for user %.64s (accepted: only with the gateway's user %.64s)", s.User, g.User)
+	if s.User != g.User && s.User != d.c.OperatorUser {
+		d.fail(d.where(key+".token_env"), "is not for user %.64s (accepted: only with the gateway's user %.64s or the operator's %.64s)",
+			s.User, g.User, d.c.OperatorUser)
 	}
 	d.tokenOnce(key, s.TokenEnv, s.Env, s.PassEnv)
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"syscall"
 )
 
@@ -68,6 +69,11 @@ func (g *Gateway) print(p *printer) {
 		p.span("backoff_max", g.BackoffMax)
 		p.span("reset_after", g.ResetAfter)
 		p.numbers("hold_codes", g.HoldCodes)
+		p.object("exit_texts", func() {
+			for _, e := range g.ExitTexts {
+				p.text(strconv.Itoa(e.Code), e.Text)
+			}
+		})
 	})
 	if g.Nofile != 0 {
 		p.object("rlimits", func() { p.number("nofile", g.Nofile) })

@@ -15,7 +15,8 @@ import (
 const full = `{
   "sidecars": [
     {"name": "log-tail", "command": ["/bin/tail", "-f", "/x y"], "env": {"A": "<&>=é\t\""}, "pass_env": ["TZ"], "restart": "never"},
-    {"name": "relay2", "command": ["/bin/relay"], "user": "gw:gws", "working_dir": "/srv", "token_env": "RELAY_TOKEN", "restart": "on-failure"}
+    {"name": "relay2", "command": ["/bin/relay"], "user": "gw:gws", "working_dir": "/srv", "token_env": "RELAY_TOKEN", "restart": "on-failure"},
+    {"name": "pair", "command": ["/bin/pair"], "user": "op", "token_env": "PAIR_TOKEN"}
   ],
   "prepare": [{"path": "/tmp/a", "type": "directory", "owner": "9001:9002", "mode": "0750"}, {"path": "/tmp/b"}],
   "gateway": {
@@ -30,7 +31,8 @@ const full = `{
     "health": {"path": "/healthz", "status": [200], "json": {"ok": true}, "timeout": "3.5s", "interval": "1h"},
     "auth_check": {"method": "POST", "path": "/invoke", "body": "{\"tool\":\"x\"}", "with_token": [404], "without_token": [401, 403]},
     "stop": {"signal": "SIGUSR2", "grace": "1m30s"},
-    "restart": {"backoff_min": "10ms", "backoff_max": "1h", "reset_after": "24h", "hold_codes": [78, 0]},
+    "restart": {"backoff_min": "10ms", "backoff_max": "1h", "reset_after": "24h", "hold_codes": [78, 0],
+      "exit_texts": {"78": "its own configuration is invalid: \"see\" é", "0": "", "255": "x"}},
     "rlimits": {"nofile": 65536}
   },
   "sandbox": {"user": "agent"},
@@ -65,6 +67,7 @@ func TestParseFull(t *testing.T) {
 			StopSignal: syscall.SIGUSR2, StopGrace: 90 * time.Second,
 			BackoffMin: 10 * time.Millisecond, BackoffMax: time.Hour, ResetAfter: 24 * time.Hour,
 			HoldCodes: []int{78, 0}, Nofile: 65536,
+			ExitTexts: []ExitText{{78, `its own configuration is invalid: "see" é`}, {0, ""}, {255, "x"}},
 		},
 		Prepare: []Prepare{
 			{Path: "/tmp/a", Type: "directory", Owner: "9001:9002", Mode: 0o750},
@@ -76,6 +79,7 @@ func TestParseFull(t *testing.T) {
 				Env: []string{"A=<&>=é\t\""}, PassEnv: []string{"TZ"}, Restart: "never"},
 			{Name: "relay2", Command: []string{"/bin/relay"}, User: "gw:gws", WorkingDir: "/srv",
 				TokenEnv: "RELAY_TOKEN", Restart: "on-failure"},
+			{Name: "pair", Command: []string{"/bin/pair"}, User: "op", TokenEnv: "PAIR_TOKEN", Restart: "always"},
 		},
 		RuntimeDir: "/run/gw", RequireHardening: true, RequireSeparation: true,
 		CommandStart: "immediate", LogFormat: "text",

@@ -116,6 +116,8 @@ func (d *decoder) restart(key string, n node) bool {
 		d.resetAfter(n, &g.ResetAfter)
 	case "hold_codes":
 		d.codes(n, &g.HoldCodes, 0, 255)
+	case "exit_texts":
+		d.exitTexts(n, &g.ExitTexts)
 	default:
 		return false
 	}

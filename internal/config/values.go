@@ -83,6 +83,28 @@ func (d *decoder) codes(n node, to *[]int, least, most uint64) {
 	d.list(n, maxCodes, func(n node) { *to = append(*to, int(d.whole(n, least, most))) })
 }
 
+// exitTexts is an object of codes in words. They go into logs and onto terminals
+// as they are.
+func (d *decoder) exitTexts(n node, to *[]ExitText) {
+	*to = nil
+	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxCodes) {
+		return
+	}
+	for _, m := range n.Members {
+		e, at := ExitText{}, node{m.Value, join(n.key, m.Key)}
+		code, err := strconv.ParseUint(m.Key, 10, 8)
+		if err != nil || strconv.FormatUint(code, 10) != m.Key {
+			d.fail(node{&strictjson.Value{Line: m.Line, Col: m.Col}, at.key}, "is not an exit code (accepted: 0 to 255)")
+		}
+		d.text(at, &e.Text, 200)
+		if strings.ContainsFunc(e.Text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+			d.fail(at, "%.64q holds a character that cannot be printed", e.Text)
+		}
+		e.Code = int(code)
+		*to = append(*to, e)
+	}
+}
+
 // statuses are HTTP status codes, at least one.
 func (d *decoder) statuses(n node, to *[]int) {
 	if d.codes(n, to, 100, 599); len(*to) == 0 {

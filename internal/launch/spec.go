@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"gatewayinit/internal/fsafe"
 )
@@ -29,7 +30,7 @@ const StageName = "gateway-init:stage"
 const (
 	SpecFD    = 3
 	ReportFD  = 4
-	RuntimeFD = 5 // the runtime directory; only with a Token
+	RuntimeFD = 5 // with a Token or Hand: the runtime directory, or the pipe of a handed token
 )
 
 // maxSpec bounds a Spec's encoding; config.json is at most 64 KiB.
@@ -47,17 +48,23 @@ type Spec struct {
 	Foreground bool            `json:"foreground,omitempty"` // own the terminal on descriptor 0
 	Token      *Token          `json:"token,omitempty"`
 	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
+	Hand       *Token          `json:"hand,omitempty"`   // instead of Argv: write this one to descriptor 1, a pipe
 }
 
 // Token says where the stage finds the token and what it must be.
 type Token struct {
-	Name string   `json:"name"` // in the runtime directory
-	Env  string   `json:"env"`  // the variable to put it into; "" for a worker
-	UID  uint32   `json:"uid"`
-	GID  uint32   `json:"gid"`
-	Any  bool     `json:"any_fs,omitempty"`
-	Sum  [32]byte `json:"sum"` // SHA-256 of the token
+	Name   string   `json:"name"` // in the runtime directory
+	Env    string   `json:"env"`  // the variable to put it into; a worker has none
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Any    bool     `json:"any_fs,omitempty"`
+	Handed bool     `json:"handed,omitempty"` // it comes over the pipe on RuntimeFD: this user cannot read the file
+	Sum    [32]byte `json:"sum"`              // SHA-256 of the token
 }
+
+// HandPatience is how long a stage waits for a handed token: a reader that was
+// stopped must not hold it up. It is less than a stage's answer may take.
+const HandPatience = 5 * time.Second
 
 // ReadSpec reads the stage's orders.
 func ReadSpec(f *os.File) (Spec, error) {

@@ -22,7 +22,7 @@ type Child struct {
 	UID, GID uint32
 	Groups   []uint32    // supplementary
 	Stdio    [3]*os.File // stay the caller's
-	Runtime  *os.File    // the runtime directory, if Spec.Token is set; stays the caller's
+	Runtime  *os.File    // becomes RuntimeFD; stays the caller's
 }
 
 // Proc is a started child. Whoever reaps it closes it.
@@ -72,7 +72,7 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 func fork(c Child, spec, w *os.File) (*Proc, error) {
 	p := &Proc{pidfd: -1}
 	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), w.Fd()}
-	if c.Spec.Token != nil {
+	if c.Spec.Token != nil || c.Spec.Hand != nil {
 		files = append(files, c.Runtime.Fd())
 	}
 	attr := &syscall.ProcAttr{

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
@@ -32,7 +33,7 @@ func Run() int {
 	// the first one's finalizer.
 	out := os.NewFile(launch.ReportFD, "report")
 	spec, err := launch.ReadSpec(os.NewFile(launch.SpecFD, "launch-spec"))
-	if err == nil && spec.Worker == nil && len(spec.Argv) == 0 {
+	if err == nil && spec.Worker == nil && spec.Hand == nil && len(spec.Argv) == 0 {
 		err = syscall.EINVAL
 	}
 	if err != nil {
@@ -40,8 +41,11 @@ func Run() int {
 	}
 	sys.CloseOnExec(launch.SpecFD)
 	sys.CloseOnExec(launch.ReportFD)
-	if spec.Worker != nil {
+	switch {
+	case spec.Worker != nil:
 		return work(spec, out)
+	case spec.Hand != nil:
+		return hand(spec.Hand, out)
 	}
 	return become(spec, out)
 }
@@ -102,12 +106,31 @@ func work(spec launch.Spec, out *os.File) int {
 	return int(proof.Work(job, secret.Bytes()))
 }
 
-// token reads the token as its owner and compares it with what PID 1 minted:
-// the owner could have rewritten its own file.
-func token(t *launch.Token) (*tokenfile.Secret, launch.Step, error) {
-	dir := os.NewFile(launch.RuntimeFD, "runtime-dir")
-	defer dir.Close()
-	secret, err := tokenfile.Read(dir, t.Name, tokenfile.Policy{UID: t.UID, GID: t.GID, AnyFS: t.Any})
+// hand gives the token to the stage of another user at the other end of a pipe.
+// Who waits there compares the digest too; that this side does keeps a changed
+// file from leaving it at all.
+func hand(t *launch.Token, out *os.File) int {
+	secret, step, err := token(t)
+	if err != nil {
+		return report(out, step, err)
+	}
+	defer secret.Wipe()
+	if _, err := secret.WriteTo(os.Stdout); err != nil {
+		return report(out, launch.StepTokenFailed, err)
+	}
+	return 0
+}
+
+// token reads the token as its owner, or takes it from who did, and compares it
+// with what PID 1 minted: the owner could have rewritten its own file.
+func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err error) {
+	if t.Handed {
+		secret, err = handed()
+	} else {
+		dir := os.NewFile(launch.RuntimeFD, "runtime-dir")
+		defer dir.Close()
+		secret, err = tokenfile.Read(dir, t.Name, tokenfile.Policy{UID: t.UID, GID: t.GID, AnyFS: t.Any})
+	}
 	if err != nil {
 		return nil, launch.StepTokenFailed, err
 	}
@@ -116,6 +139,20 @@ func token(t *launch.Token) (*tokenfile.Secret, launch.Step, error) {
 		return nil, launch.StepTokenChanged, errChanged
 	}
 	return secret, "", nil
+}
+
+// handed takes the token off the pipe, within a bound: nobody who stops the
+// reader stops us.
+func handed() (*tokenfile.Secret, error) {
+	if err := syscall.SetNonblock(launch.RuntimeFD, true); err != nil {
+		return nil, err
+	}
+	pipe := os.NewFile(launch.RuntimeFD, "token-pipe")
+	defer pipe.Close()
+	if err := pipe.SetReadDeadline(time.Now().Add(launch.HandPatience)); err != nil {
+		return nil, err
+	}
+	return tokenfile.Receive(pipe)
 }
 
 // errChanged: the token file holds a token, but not the one PID 1 minted.

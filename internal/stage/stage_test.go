@@ -83,6 +83,9 @@ func TestOrders(t *testing.T) {
 		"wrong-type":   {`{"argv":"true"}`, "spec 0\n"},
 		"too-large":    {`{"argv":["true"],"env":["` + strings.Repeat("x", 1<<20) + `"]}`, "spec 0\n"},
 		"worker-array": {`{"worker":[1]}`, "spec 0\n"},
+		"hand-nothing": {`{"hand":{}}`, "token-failed 0\n"},
+		"hand-array":   {`{"hand":[1]}`, "spec 0\n"},
+		"handed-none":  {`{"argv":["true"],"dir":"/","token":{"handed":true}}`, "token-failed 0\n"},
 		"no-directory": {`{"argv":["true"]}`, "chdir 2\n"},
 		"no-path":      {`{"argv":["true"],"dir":"/"}`, "exec 2\n"},
 	} {

@@ -118,7 +118,7 @@ var (
 	healths     = []string{Serving, NotServing, Unknown}
 	signals     = []string{Held, Failed, NotAvailable, ""}
 	stages      = []string{"accepted", "stopping", "starting", "proving"}
-	childStates = []string{"waiting", "running", "backoff", "stopped", "failed"}
+	childStates = []string{"waiting", "running", "backoff", "stopped", "done", "failed"}
 	separations = []string{"uid", "none"}
 )
 

@@ -134,6 +134,7 @@ type Exit struct {
 	PID       int       `json:"pid"`
 	Code      int       `json:"code"`
 	Signal    int       `json:"signal,omitempty"`
+	Text      string    `json:"text,omitempty"` // what the configuration says that the code means
 	At        time.Time `json:"at"`
 	Requested bool      `json:"requested"` // we asked for it
 	Charged   bool      `json:"charged"`   // it raised the backoff
@@ -148,12 +149,14 @@ type Waiting struct {
 }
 
 // Request is the request in progress. Stage is accepted, stopping, starting
-// or proving. Nonce is its first 8 digits.
+// or proving. Nonce is its first 8 digits. Until is there while the old gateway
+// is being stopped: then it is killed.
 type Request struct {
-	Nonce  string    `json:"nonce"`
-	Action string    `json:"action"`
-	Stage  string    `json:"stage"`
-	Since  time.Time `json:"since"`
+	Nonce  string     `json:"nonce"`
+	Action string     `json:"action"`
+	Stage  string     `json:"stage"`
+	Since  time.Time  `json:"since"`
+	Until  *time.Time `json:"until,omitempty"`
 }
 
 // LastRequest is the request answered last.
@@ -173,7 +176,8 @@ type Refused struct {
 }
 
 // Child is the container's command or a sidecar. State is waiting, running,
-// backoff, stopped or failed (cannot be started; Detail says why).
+// backoff, stopped, done (it succeeded and is not started again before the
+// gateway is) or failed (cannot be started; Detail says why).
 type Child struct {
 	Name     string `json:"name"`
 	State    string `json:"state"`

@@ -1,9 +1,11 @@
-// Package trust tells whether a program's path is out of reach of everybody
-// but root (and its own user): if the agent could replace the gateway's
-// executable, it would be handed the token at the next start.
+// Package trust tells whether the path of a program, or of the script that it
+// is given, is out of reach of everybody but root (and its own user): if the
+// agent could replace what the gateway executes, it would be handed the token at
+// the next start.
 package trust
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,33 +21,63 @@ const maxSteps = 256
 
 // Executable refuses unsafePath unless it is an absolute path to a regular,
 // executable file, and neither it nor any directory or link on the way, the
-// root included, can be changed by anybody but root and uid. It walks as the
-// kernel does: ".." is where a link led, not where it was written. Directories
-// are looked at from the top: below one that only root can change, nothing
-// moves between two looks.
+// root included, can be changed by anybody but root and uid.
 func Executable(unsafePath string, uid uint32) error {
 	if !path.IsAbs(unsafePath) {
 		return &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
 	}
+	st, err := walk(unsafePath, uid)
+	if err == nil && st.Mode().Perm()&0o111 == 0 {
+		err = fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
+	}
+	return err
+}
+
+// Arguments is Executable for the words of a command: the script that an
+// interpreter runs is as good as the interpreter. Looked at is only what is the
+// absolute path of a regular file now: a directory to work in, or a file that is
+// still to be written, may be somebody else's. What is behind a directory that
+// is closed to us is refused if the way there shows that somebody else can
+// change it, and taken for its user's own if not.
+func Arguments(words []string, uid uint32) error {
+	for _, word := range words {
+		if !path.IsAbs(word) {
+			continue
+		}
+		st, err := os.Stat(word)
+		if err == nil && !st.Mode().IsRegular() || err != nil && !errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if _, err := walk(word, uid); errors.Is(err, fsafe.ErrUnsafe) {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk goes to a regular file as the kernel does: ".." is where a link led, not
+// where it was written. Directories are looked at from the top: below one that
+// only root can change, nothing moves between two looks.
+func walk(unsafePath string, uid uint32) (fs.FileInfo, error) {
 	at, rest := "/", append([]string{"."}, components(unsafePath)...)
 	for range maxSteps {
 		if len(rest) == 0 {
-			return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
+			return nil, fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
 		}
 		next := path.Join(at, rest[0])
 		rest = rest[1:]
 		st, err := os.Lstat(next)
 		if err != nil {
-			return fmt.Errorf("cannot use %s: %w", unsafePath, err)
+			return nil, fmt.Errorf("cannot use %s: %w", unsafePath, err)
 		}
 		if err := check(next, st, uid); err != nil {
-			return err
+			return nil, err
 		}
 		switch {
 		case st.Mode()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(next)
 			if err != nil {
-				return fmt.Errorf("cannot use %s: %w", unsafePath, err)
+				return nil, fmt.Errorf("cannot use %s: %w", unsafePath, err)
 			}
 			if path.IsAbs(target) {
 				at = "/"
@@ -54,16 +86,14 @@ func Executable(unsafePath string, uid uint32) error {
 		case st.IsDir():
 			at = next
 		case len(rest) > 0:
-			return fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
+			return nil, fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
 		case !st.Mode().IsRegular():
-			return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
-		case st.Mode().Perm()&0o111 == 0:
-			return fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
+			return nil, fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
 		default:
-			return nil
+			return st, nil
 		}
 	}
-	return fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)
+	return nil, fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)
 }
 
 // components are the names of a path. It is not cleaned: that would take "a/.."

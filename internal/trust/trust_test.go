@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 )
 
@@ -118,6 +119,56 @@ func TestExecutable(t *testing.T) {
 	}
 	if err := Executable("/", 0); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("the root: %v", err)
+	}
+}
+
+// TestArguments: the interpreter was root's, and the script that it ran was the
+// agent's.
+func TestArguments(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+	tree(t, "/mnt")
+	closed := func(path string, uid int) {
+		testenv.Must(t, errors.Join(os.Chown(path, uid, uid), os.Chmod(path, 0o700)))
+	}
+	for dir, uid := range map[string]int{"/mnt/private": testenv.Gateway, "/mnt/home": testenv.Stranger} {
+		testenv.Must(t, errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(dir+"/s", nil, 0o644)))
+		closed(dir, uid)
+	}
+	testenv.Must(t, sys.SetCaps(0)) // as PID 1: root without DAC_OVERRIDE
+	for name, c := range map[string]struct {
+		words []string
+		says  string
+	}{
+		"none":                     {nil, ""},
+		"root's-script":            {[]string{"/mnt/root/plain"}, ""},
+		"gateway's-script":         {[]string{"/mnt/root/own"}, ""},
+		"link":                     {[]string{"/mnt/root/link"}, ""},
+		"missing":                  {[]string{"/mnt/root/missing"}, ""},
+		"missing-at-a-stranger's":  {[]string{"/mnt/stranger/missing"}, ""},
+		"dangling":                 {[]string{"/mnt/root/dangling"}, ""},
+		"loop":                     {[]string{"/mnt/root/loop"}, ""},
+		"directory":                {[]string{"/mnt/world"}, ""},
+		"stranger's-directory":     {[]string{"/mnt/stranger"}, ""},
+		"fifo":                     {[]string{"/mnt/root/fifo"}, ""},
+		"file-in-the-way":          {[]string{"/mnt/root/p/x"}, ""},
+		"no-path":                  {[]string{"run", "", "--token", "mnt/root/strange", "--file=/mnt/root/strange"}, ""},
+		"behind-its-own-closed":    {[]string{"/mnt/private/s"}, ""},
+		"stranger's-script":        {[]string{"/mnt/root/strange"}, "/mnt/root/strange: is owned by uid 54322"},
+		"writable-script":          {[]string{"/mnt/root/world"}, "/mnt/root/world: is writable by others"},
+		"in-a-stranger's":          {[]string{"/mnt/stranger/p"}, "/mnt/stranger: is owned by"},
+		"link-to-a-stranger's":     {[]string{"/mnt/root/out"}, "/mnt/world: is writable"},
+		"behind-a-stranger-closed": {[]string{"/mnt/home/s"}, "/mnt/home: is owned by uid 54322"},
+		"the-last-of-many":         {[]string{"gateway", "/mnt/root/plain", "--config", "/mnt/world/p"}, "/mnt/world: is writable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Arguments(c.words, testenv.Gateway)
+			if c.says == "" && err != nil || c.says != "" && (!errors.Is(err, fsafe.ErrUnsafe) || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("got %v, want %q", err, c.says)
+			}
+		})
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"gatewayinit/tests/harness"
 )
@@ -103,5 +105,55 @@ func TestGatewayProgramRefused(t *testing.T) {
 			Config: map[string]any{"gateway": map[string]any{"command": []string{"/opt/gateway"}}},
 			Extra:  []string{"-v", dir + ":/opt:ro"},
 		}, 1, "/opt/gateway", "exec format error")
+	})
+}
+
+// The interpreter was root's, and the script that it ran was the agent's: the
+// next start would have handed it the token.
+func TestScriptRefused(t *testing.T) {
+	command := []string{"/usr/local/bin/demogateway", "run", "/opt/scripts/gateway.mjs"}
+	scripts := func(t *testing.T, uid int) (dir string, extra []string) {
+		dir = configDir(t)
+		path := filepath.Join(dir, "gateway.mjs")
+		write(t, path, []byte("script\n"), 0o644)
+		if err := os.Chown(path, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+		return dir, []string{"-v", dir + ":/opt/scripts"}
+	}
+	gateway := map[string]any{"gateway": map[string]any{"command": command}}
+	t.Run("boot", func(t *testing.T) {
+		t.Parallel()
+		_, extra := scripts(t, harness.SandboxUID)
+		refused(t, harness.Options{Config: gateway, Extra: extra}, 1, "/opt/scripts/gateway.mjs", "uid 9002", "chown")
+	})
+	t.Run("boot-operators-sidecar", func(t *testing.T) {
+		t.Parallel()
+		_, extra := scripts(t, harness.SandboxUID)
+		refused(t, harness.Options{Extra: extra, Config: map[string]any{"sidecars": []any{map[string]any{
+			"name": "pair", "user": "operator", "command": command}}}}, 1, "/opt/scripts/gateway.mjs", "uid 9002")
+	})
+	t.Run("restart", func(t *testing.T) {
+		t.Parallel()
+		dir, extra := scripts(t, 0)
+		path := filepath.Join(dir, "gateway.mjs")
+		c := harness.Start(t, harness.Options{Config: gateway, Extra: extra})
+		old := c.WaitServing(20 * time.Second).Gateway.Process
+		if err := os.Chown(path, harness.SandboxUID, 0); err != nil {
+			t.Fatal(err)
+		}
+		if r := c.Ctl("restart"); r.Code != 3 || !strings.Contains(r.Stderr, "unsafe-config") {
+			t.Errorf("with the agent's script: %v", r)
+		}
+		if log := c.Logs(); !strings.Contains(log, "/opt/scripts/gateway.mjs: is owned by uid 9002") {
+			t.Errorf("the log does not name it:\n%s", log)
+		}
+		if now := c.WaitServing(0); now.Gateway.Process != old {
+			t.Errorf("the old gateway was given up: %+v, was %+v", now.Gateway.Process, old)
+		}
+		if err := os.Remove(path); err != nil { // missing: the gateway's to complain
+			t.Fatal(err)
+		}
+		c.MustCtl("restart")
 	})
 }

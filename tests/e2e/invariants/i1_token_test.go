@@ -12,14 +12,16 @@ import (
 	"gatewayinit/tests/harness"
 )
 
-// I1: the token is in its file and in the gateway's environment and nowhere
-// else; PID 1 keeps only its SHA-256. The host looks into every process, PID 1's
-// memory included.
+// I1: the token is in its file, in the gateway's environment, in that of a
+// sidecar which is given it, and nowhere else; PID 1 keeps only its SHA-256. The
+// host looks into every process, PID 1's memory included: it is PID 1's pipe
+// through which the operator's sidecar got its token.
 func TestInvariantI1(t *testing.T) {
 	c := harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "600"},
 		Config: map[string]any{"sidecars": []any{
-			map[string]any{"name": "side", "command": []string{"/usr/local/bin/demotools", "sleep", "601"}, "user": "operator"}}},
+			map[string]any{"name": "side", "command": []string{"/usr/local/bin/demotools", "sleep", "601"}, "user": "operator"},
+			map[string]any{"name": "pair", "command": []string{"/usr/local/bin/demotools", "sleep", "602"}, "user": "operator", "token_env": "PAIR_TOKEN"}}},
 	})
 	c.WaitServing(30 * time.Second)
 	c.MustCtl("restart")
@@ -27,7 +29,13 @@ func TestInvariantI1(t *testing.T) {
 	c.MustCtl("restart", "--rotate-token")
 	c.MustCtl("probe")
 	c.WaitServing(30 * time.Second)
-	gateway := c.Status().Gateway.PID
+	r := c.WaitStatus(30*time.Second, "the sidecars", func(v harness.View) error {
+		if s := v.Record.Sidecars; s[0].State != "running" || s[1].State != "running" {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	variable := map[int]string{r.Gateway.PID: "OPENCLAW_GATEWAY_TOKEN=", r.Sidecars[1].PID: "PAIR_TOKEN="}
 	for _, token := range []string{first, c.Token()} {
 		raw, err := hex.DecodeString(token)
 		if err != nil {
@@ -54,17 +62,17 @@ func TestInvariantI1(t *testing.T) {
 					continue // it ended meanwhile
 				}
 				switch has := bytes.Contains(data, []byte(token)); {
-				case has && name == "environ" && p.PID == gateway:
+				case has && name == "environ" && variable[p.PID] != "":
 					holders++
-					if n := bytes.Count(data, []byte("OPENCLAW_GATEWAY_TOKEN=")); n != 1 {
-						t.Errorf("the gateway has %d entries", n)
+					if n := bytes.Count(data, []byte(variable[p.PID])); n != 1 {
+						t.Errorf("%s has %d entries", p.Comm, n)
 					}
 				case has:
 					t.Errorf("%s of process %d (%s) has the token", name, p.PID, p.Comm)
 				}
 			}
 		}
-		want := 1
+		want := 2
 		if token == first {
 			want = 0
 		}

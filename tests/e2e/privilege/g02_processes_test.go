@@ -21,7 +21,7 @@ func TestScenarioG02(t *testing.T) {
 				Flags:   flags,
 				Command: []string{"demotools", "sleep", "600"},
 				Config: map[string]any{"sidecars": []any{
-					map[string]any{"name": "side", "command": []string{"/usr/local/bin/demotools", "sleep", "601"}, "user": "operator"}}},
+					map[string]any{"name": "side", "command": []string{"/usr/local/bin/demotools", "sleep", "601"}, "user": "operator", "token_env": "SIDE_TOKEN"}}},
 			})
 			c.WaitServing(30 * time.Second)
 			r := c.WaitStatus(20*time.Second, "command and sidecar to run", func(v harness.View) error {
@@ -63,7 +63,8 @@ func TestScenarioG02(t *testing.T) {
 				session(t, child.who, host, child.pid)
 				known[child.pid] = true
 			}
-			// And there is no other: what is not in the table has not been looked at.
+			// And there is no other, neither the reader that handed the sidecar its
+			// token: what is not in the table has not been looked at.
 			harness.Eventually(t, 10*time.Second, "only processes of the table", func() error {
 				for _, p := range c.Processes() {
 					if !known[p.PID] { // a worker or a docker exec of ours, for an instant

@@ -1,0 +1,48 @@
+package supervisor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+)
+
+// A bare 78 in status sent people to the vendor's source.
+func TestExitTexts(t *testing.T) {
+	const text = "its own configuration is invalid"
+	const held = "; the next try is after 1m0s, gatewayctl recover tries at once"
+	for name, c := range map[string]struct {
+		status unix.WaitStatus
+		text   string
+		detail string
+	}{
+		"held-with-text":    {78 << 8, text, "exit code 78 (" + text + ")" + held},
+		"held-without-text": {79 << 8, "", "exit code 79" + held},
+		"text-not-held":     {1 << 8, "a token is missing", "exit code 1 (a token is missing)"},
+		"neither":           {2 << 8, "", "exit code 2"},
+		"killed":            {9, "out of memory, maybe", "exit code 137 (out of memory, maybe)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).running()
+			d.g.HoldCodes, d.backoff.hold = []int{78, 79}, []int{78, 79}
+			d.g.ExitTexts = []config.ExitText{{Code: 78, Text: text}, {Code: 1, Text: "a token is missing"}, {Code: 137, Text: "out of memory, maybe"}}
+			d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
+			d.gatewayDone(d.gateway)
+			d.apply()
+			if d.phase != Waiting || d.rec.Detail != "the gateway ended with "+c.detail || d.rec.LastExit.Text != c.text {
+				t.Errorf("%v, detail %q, text %q", d.phase, d.rec.Detail, d.rec.LastExit.Text)
+			}
+			if held := d.rec.Backoff.DelayMS == time.Minute.Milliseconds(); held != strings.HasPrefix(name, "held") {
+				t.Errorf("the next try in %d ms", d.rec.Backoff.DelayMS)
+			}
+			if c.text != "" && !strings.Contains(d.log.String(), c.text) {
+				t.Errorf("logged %s", d.log.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,160 @@
+package supervisor
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/status"
+)
+
+// sidecar is a further child. It can fail as it likes: nothing else waits for
+// it. It is started when the gateway is proven, and told to end before the
+// gateway is. One that outlives its gateway (that crashed) is kept: its token is
+// still the one in force.
+type sidecar struct {
+	cfg     config.Sidecar
+	launch  launch.Child
+	child   *child
+	reader  *child // hands it the token: handover.go
+	wanted  bool
+	due     time.Time // not before
+	killAt  time.Time // it was told to end, and has until then
+	backoff backoff
+	rec     status.Child
+	log     zerolog.Logger
+}
+
+func newSidecar(cfg config.Sidecar, l launch.Child, log zerolog.Logger) *sidecar {
+	return &sidecar{cfg: cfg, launch: l, log: origin(log, cfg.Name), rec: status.Child{Name: cfg.Name, State: "waiting", UID: l.UID},
+		backoff: backoff{min: time.Second, max: 30 * time.Second, reset: time.Minute}}
+}
+
+// wantSidecars starts them all: the gateway is proven. One that is still there
+// is left alone, or replaced once it has ended as it was told.
+func (s *Supervisor) wantSidecars() {
+	for _, c := range s.sidecars {
+		c.wanted = true
+	}
+	s.tendSidecars()
+}
+
+// stopSidecars tells all of them to end, each once: from then on it has the
+// gateway's grace.
+func (s *Supervisor) stopSidecars() {
+	for _, c := range s.sidecars {
+		c.wanted = false
+		if c.child.alive() && c.killAt.IsZero() {
+			c.child.asked, c.killAt = true, time.Now().Add(s.g.StopGrace)
+			c.child.proc.SignalGroup(syscall.SIGTERM)
+		}
+	}
+	s.tendSidecars()
+}
+
+// sweptSidecars: the sweep is about to end those that have the gateway's UID.
+func (s *Supervisor) sweptSidecars() {
+	for _, c := range s.sidecars {
+		if c.child.alive() && c.launch.UID == s.c.Gateway.UID {
+			c.child.asked = true
+		}
+	}
+}
+
+// sidecarsMayStart: beside a gateway that serves, or that drains: what it still
+// does may need them.
+func (s *Supervisor) sidecarsMayStart() bool {
+	return s.phase == Running || s.drain > 0 && !s.proven.IsZero()
+}
+
+// tendSidecars does what is due, and arms the timer for the rest.
+func (s *Supervisor) tendSidecars() {
+	var next time.Time
+	for _, c := range s.sidecars {
+		if due := s.tend(c, time.Now()); !due.IsZero() && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+	}
+	s.timers.cancel(sidecarTimer)
+	if !next.IsZero() {
+		s.timers.arm(sidecarTimer, time.Until(next))
+	}
+}
+
+// tend starts or kills c if it is time to, and says when it will be; zero: when
+// something happens.
+func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
+	switch {
+	case c.child.pending(): // never two of one
+		if !c.child.alive() || c.killAt.IsZero() || c.killAt.After(now) {
+			return c.killAt
+		}
+		c.killAt = now.Add(killBound) // where we may not kill it, it is tried again
+		c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
+		c.child.proc.SignalGroup(syscall.SIGKILL)
+		return c.killAt
+	case !c.wanted || !s.sidecarsMayStart():
+		return time.Time{}
+	case !c.due.After(now):
+		s.startSidecar(c)
+	}
+	return c.due
+}
+
+func (s *Supervisor) startSidecar(c *sidecar) {
+	s.dirty = true
+	c.child = &child{group: true, up: func(*child) { c.dropReader() }, done: func(*child) { s.sidecarDone(c) }}
+	if err := s.launchSidecar(c); err != nil {
+		c.child = nil
+		c.rec.State, c.rec.Detail = "failed", err.Error()
+		c.due = time.Now().Add(c.backoff.max)
+		return
+	}
+	c.due = time.Time{}
+	c.rec.State, c.rec.PID, c.rec.Detail = "running", c.child.pid(), ""
+	c.log.Info().Str("event", evSidecarStarted).Int("pid", c.child.pid()).Msg("")
+}
+
+func (s *Supervisor) sidecarDone(c *sidecar) {
+	c.dropReader()
+	was, code := c.child, c.child.exit.Code()
+	c.child, c.killAt, s.dirty = nil, time.Time{}, true
+	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+itoa(code)
+	if was.err != nil {
+		c.rec.State, c.rec.Detail = "failed", was.err.Error()
+	}
+	c.log.Info().Str("event", evSidecarExited).Int("pid", was.pid()).
+		Int("code", code).Str("detail", c.rec.Detail).Msg("")
+	switch { // what we end is no failure of its own, and no success
+	case was.asked:
+	case c.cfg.Restart == "on-failure" && code == 0:
+		c.wanted, c.backoff.streak, c.rec.State = false, 0, "done"
+	case c.cfg.Restart == "never":
+		c.wanted = false
+	default:
+		c.retry(was, code)
+	}
+	s.tendSidecars()
+}
+
+// retry is for one that ended by itself and should run.
+func (c *sidecar) retry(was *child, code int) {
+	delay, _ := c.backoff.charge(ended{code: code, proven: was.err == nil, served: time.Since(was.started)})
+	c.due = time.Now().Add(delay)
+	c.rec.Restarts++
+	if was.err == nil {
+		c.rec.State = "backoff"
+	}
+}
+
+// record is what status says of c. What would be started waits for the gateway.
+func (c *sidecar) record(mayStart bool) status.Child {
+	r := c.rec
+	if !mayStart && (r.State == "backoff" || r.State == "stopped" && c.wanted) {
+		r.State = "waiting"
+	}
+	return r
+}

@@ -1,0 +1,284 @@
+package supervisor
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+)
+
+// nobody is a pid above every limit: what signals it reaches no process.
+const nobody = 1 << 30
+
+// beside puts a sidecar on the desk that runs.
+func (d *desk) beside(restart string) *sidecar {
+	c := newSidecar(config.Sidecar{Name: "side", Restart: restart}, launch.Child{UID: 9002}, d.c.Log)
+	c.wanted, c.rec.State, c.rec.PID = true, "running", nobody
+	c.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+	d.sidecars = append(d.sidecars, c)
+	return c
+}
+
+// ends reports the end of c's process.
+func (d *desk) ends(c *sidecar, code int, err error) {
+	c.child.exit, c.child.err = &sys.Exit{PID: nobody, Status: unix.WaitStatus(code << 8)}, err
+	d.sidecarDone(c)
+}
+
+// A one-shot that failed was called done, and one that we ended was called a
+// failure of its own.
+func TestSidecarDone(t *testing.T) {
+	refused := errors.New("token-failed")
+	for name, c := range map[string]struct {
+		restart  string
+		code     int
+		err      error
+		asked    bool
+		state    string
+		wanted   bool
+		restarts int
+		delay    time.Duration
+	}{
+		"always-0":         {"always", 0, nil, false, "backoff", true, 1, time.Second},
+		"always-1":         {"always", 1, nil, false, "backoff", true, 1, time.Second},
+		"one-shot-0":       {"on-failure", 0, nil, false, "done", false, 0, 0},
+		"one-shot-1":       {"on-failure", 1, nil, false, "backoff", true, 1, time.Second},
+		"one-shot-no-exec": {"on-failure", 126, refused, false, "failed", true, 1, time.Second},
+		"never-0":          {"never", 0, nil, false, "stopped", false, 0, 0},
+		"never-1":          {"never", 1, nil, false, "stopped", false, 0, 0},
+		"asked-0":          {"on-failure", 0, nil, true, "stopped", true, 0, 0},
+		"asked-1":          {"always", 1, nil, true, "stopped", true, 0, 0},
+		"asked-never":      {"never", 0, nil, true, "stopped", true, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t)
+				s := d.beside(c.restart)
+				s.child.asked, s.killAt = c.asked, time.Now()
+				d.ends(s, c.code, c.err)
+				delay := time.Duration(0)
+				if !s.due.IsZero() {
+					delay = time.Until(s.due)
+				}
+				if s.rec.State != c.state || s.wanted != c.wanted || s.rec.Restarts != c.restarts || delay != c.delay {
+					t.Errorf("%s, wanted %v, %d restarts, again in %v", s.rec.State, s.wanted, s.rec.Restarts, delay)
+				}
+				if s.child != nil || !s.killAt.IsZero() || s.rec.PID != 0 || s.rec.Detail == "" || !d.dirty {
+					t.Errorf("left: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A one-shot's failures are forgotten once it has succeeded.
+func TestSidecarBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		s := d.beside("on-failure")
+		for i, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+			d.ends(s, 1, nil)
+			if got := time.Until(s.due); got != want*time.Second {
+				t.Errorf("failure %d: again in %v", i+1, got)
+			}
+			s.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+		}
+		d.ends(s, 0, nil)
+		s.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+		d.ends(s, 1, nil)
+		if got := time.Until(s.due); got != time.Second {
+			t.Errorf("after a success: again in %v", got)
+		}
+	})
+}
+
+// One that ignores its stop signal was adopted by the next gateway, or stayed
+// behind a stop for ever; and each restart gave it another grace.
+func TestSidecarGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t).running()
+		s := d.beside("always")
+		d.stopSidecars()
+		told := time.Now()
+		time.Sleep(3 * time.Second)
+		d.wantSidecars() // the next gateway is there
+		d.stopSidecars() // and is restarted too
+		d.wantSidecars()
+		if got := s.killAt.Sub(told); got != 7*time.Second || !s.child.asked || !s.wanted {
+			t.Fatalf("it has %v, asked %v, wanted %v", got, s.child.asked, s.wanted)
+		}
+		kinds, after := fired(d.timers)
+		if len(kinds) != 1 || kinds[0] != sidecarTimer || after[0] != 4*time.Second {
+			t.Fatalf("armed: %v after %v", kinds, after)
+		}
+		d.elapsed(sidecarTimer)
+		if !strings.Contains(d.log.String(), `"event":"killed"`) || !strings.Contains(d.log.String(), `"origin":"side"`) || !d.timers.armed(sidecarTimer) {
+			t.Errorf("logged %s", d.log.String())
+		}
+		if s.child == nil || s.rec.State != "running" {
+			t.Error("another one was started beside it, or it was forgotten")
+		}
+	})
+}
+
+// Those of the gateway's user came back in the middle of a crash loop, to be
+// swept again with each try.
+func TestSidecarsMayStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase  Phase
+		drain  time.Duration
+		proven bool
+		want   bool
+	}{
+		"running":           {Running, 0, true, true},
+		"draining":          {Restarting, time.Minute, true, true},
+		"stopping":          {Restarting, 0, true, false},
+		"unproven-draining": {Restarting, time.Minute, false, false},
+		"starting":          {Starting, 0, false, false},
+		"backoff":           {Waiting, 0, false, false},
+		"stopped":           {Stopped, 0, false, false},
+		"ending":            {Ending, 0, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t)
+				s := d.beside("always")
+				if d.phase, d.drain = c.phase, c.drain; c.proven {
+					d.proven = time.Now()
+				}
+				d.ends(s, 1, nil)
+				if d.timers.armed(sidecarTimer) != c.want {
+					t.Errorf("it is started again: %v", !c.want)
+				}
+				d.fill()
+				if got := d.rec.Sidecars[0].State; got != map[bool]string{true: "backoff", false: "waiting"}[c.want] {
+					t.Errorf("status says %s", got)
+				}
+			})
+		})
+	}
+}
+
+// What the sweep has ended comes back with the gateway; what a stop has ended is
+// stopped.
+func TestSidecarWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*desk)
+		want string
+	}{
+		"swept":   {func(d *desk) { d.sweptSidecars() }, "waiting"},
+		"stopped": {func(d *desk) { d.stopSidecars() }, "stopped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			s := d.beside("always")
+			s.launch.UID = d.c.Gateway.UID
+			c.end(d)
+			d.ends(s, 137, nil)
+			d.fill()
+			if got := d.rec.Sidecars[0]; got.State != c.want || got.Restarts != 0 {
+				t.Errorf("status says %+v", got)
+			}
+		})
+	}
+}
+
+// fakeSweeper finds nothing.
+type fakeSweeper struct{}
+
+func (fakeSweeper) Sweep() error                  { return nil }
+func (fakeSweeper) Alive() (bool, error)          { return false, nil }
+func (fakeSweeper) Signal(uint32, syscall.Signal) {}
+func (fakeSweeper) Others(uint32) (bool, error)   { return false, nil }
+
+// What a draining gateway still does may need its helpers: they are told to end
+// when it has, or when the drain is cut short.
+func TestDrainKeepsSidecars(t *testing.T) {
+	drained := func(t *testing.T) (*desk, *sidecar) {
+		d := newDesk(t).running()
+		d.c.Sweeper = fakeSweeper{}
+		d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+		s := d.beside("always")
+		d.drain = 5 * time.Minute
+		d.post(Restart)
+		d.apply()
+		if s.child.asked || !s.wanted || time.Until(d.timers.due[graceTimer]) != 5*time.Minute {
+			t.Fatalf("asked %v, wanted %v, grace %v", s.child.asked, s.wanted, time.Until(d.timers.due[graceTimer]))
+		}
+		time.Sleep(time.Minute)
+		return d, s
+	}
+	left := func(d *desk) time.Duration { return time.Until(d.timers.due[graceTimer]) }
+	for name, c := range map[string]struct {
+		do    func(d *desk)
+		grace time.Duration // what the gateway has left
+		phase Phase
+	}{
+		"gateway-ends":   {func(d *desk) { d.gateway.exit = &sys.Exit{}; d.post(Died); d.apply() }, 0, Starting},
+		"stop":           {func(d *desk) { d.post(Stop); d.apply() }, 7 * time.Second, Halting},
+		"container-ends": {func(d *desk) { d.end(); d.apply() }, 7 * time.Second, Ending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, s := drained(t)
+				d.c.Prepare = func() error { return errors.New("not in this test") }
+				c.do(d)
+				if !s.child.asked || d.drain != 0 || time.Until(s.killAt) != 7*time.Second {
+					t.Errorf("asked %v, drain %v, killed in %v", s.child.asked, d.drain, time.Until(s.killAt))
+				}
+				if c.grace > 0 && (left(d) != c.grace || d.phase != c.phase) {
+					t.Errorf("the gateway has %v, phase %v", left(d), d.phase)
+				}
+				if n := strings.Count(d.log.String(), evStopping); n != 1 {
+					t.Errorf("it was told to stop %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// Of a drain that is nearly over a stop leaves no more than was left.
+func TestStopDoesNotProlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.timers.arm(graceTimer, 2*time.Second)
+		d.phase = Restarting
+		d.post(Stop)
+		d.apply()
+		if got := time.Until(d.timers.due[graceTimer]); got != 2*time.Second {
+			t.Errorf("it has %v", got)
+		}
+		d.timers.cancel(graceTimer) // it is being killed already
+		d.hasten()
+		if d.timers.armed(graceTimer) {
+			t.Error("a grace after the kill")
+		}
+	})
+}
+
+// After a crash some are still there. A restart replaces them too: the token may
+// be another one.
+func TestRestartInBackoffReplacesSidecars(t *testing.T) {
+	d := newDesk(t).serving()
+	s := d.beside("always")
+	d.phase = Waiting
+	d.request(1, "start")
+	d.serve()
+	if s.child.asked {
+		t.Error("a start ended it")
+	}
+	d.task, d.events = nil, nil
+	d.request(2, "restart rotate=1")
+	d.serve()
+	if !s.child.asked || s.killAt.IsZero() {
+		t.Error("a restart left it with the old token")
+	}
+}

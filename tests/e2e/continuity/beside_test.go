@@ -1,0 +1,303 @@
+package continuity
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// with is a sidecar with one more setting.
+func with(sidecar map[string]any, key, value string) map[string]any {
+	sidecar[key] = value
+	return sidecar
+}
+
+// sidecars waits until all of these run, and returns them by name.
+func sidecars(c *harness.Container, running ...string) map[string]status.Child {
+	all := map[string]status.Child{}
+	c.WaitStatus(boot, fmt.Sprintf("%v to run beside a gateway that serves", running), func(v harness.View) error {
+		clear(all)
+		for _, s := range v.Record.Sidecars {
+			all[s.Name] = s
+		}
+		if !v.Serving {
+			return fmt.Errorf("%s: %s", v.Reason, v.Detail)
+		}
+		for _, name := range running {
+			if all[name].State != "running" {
+				return fmt.Errorf("%s is %+v", name, all[name])
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+// given is the value of a variable of a process, as the host reads it.
+func given(t *testing.T, c *harness.Container, pid int, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.HostPIDOf(pid)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, found := "", 0
+	for _, kv := range bytes.Split(data, []byte{0}) {
+		if v, ok := bytes.CutPrefix(kv, []byte(name+"=")); ok {
+			value, found = string(v), found+1
+		}
+	}
+	if found > 1 {
+		t.Errorf("process %d has %s %d times", pid, name, found)
+	}
+	return value
+}
+
+func hostKill(t *testing.T, c *harness.Container, pid int) {
+	t.Helper()
+	if err := syscall.Kill(c.HostPIDOf(pid), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A sidecar of the operator's gets the token that it cannot read: the one in
+// force, at each of its starts.
+func TestOperatorsToken(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
+		with(tool("pair", "operator", "sleep", "3600"), "token_env", "PAIR_TOKEN"),
+	}}})
+	is := func(old int) int {
+		t.Helper()
+		pid := sidecars(c, "pair")["pair"].PID
+		if pid == old || given(t, c, pid, "PAIR_TOKEN") != c.Token() {
+			t.Errorf("process %d, was %d: it has no token, or another than the one in force", pid, old)
+		}
+		return pid
+	}
+	first := is(0)
+	token := c.Token()
+	restarted(t, c.Ctl("restart", "--rotate-token"))
+	if c.Token() == token {
+		t.Fatal("the token was not rotated")
+	}
+	second := is(first)
+	c.MustCtl("stop")
+	c.MustCtl("start")
+	third := is(second)
+
+	// The gateway's own user can spoil the file: the sidecar stays away, alone,
+	// and comes back by itself.
+	file := c.HostPath("/run/gateway-init/gateway-token")
+	if err := os.Chmod(file, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	hostKill(t, c, third)
+	r := c.WaitStatus(boot, "a hand-over that fails", func(v harness.View) error {
+		if s := v.Record.Sidecars[0]; s.State != "failed" || s.Detail != "token-failed" || !v.Serving {
+			return fmt.Errorf("%+v, serving %v", s, v.Serving)
+		}
+		return nil
+	})
+	if n := count(c, harness.OperatorUID, "demotools"); n != 0 || r.Crashes != 0 {
+		t.Errorf("%d of the sidecar's processes, %d crashes", n, r.Crashes)
+	}
+	if err := os.Chmod(file, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	is(third)
+	if c.Logs(); strings.Contains(c.Logs(), c.Token()[:16]) {
+		t.Error("the log has the token")
+	}
+}
+
+// A one-shot is tried until it succeeds, and then rests until the gateway's next
+// start. Neither keeps anything else down.
+func TestOneShot(t *testing.T) {
+	t.Parallel()
+	once := func(name, user string, args ...string) map[string]any {
+		return with(tool(name, user, args...), "restart", "on-failure")
+	}
+	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
+		once("succeeds", "operator", "exit", "0"), once("fails", "operator", "exit", "4"),
+		once("long", "sandbox", "trap", "long", "1", "0"), tool("node", "sandbox", "sleep", "3600"),
+	}}})
+	runs := func(name string) int {
+		return strings.Count(c.Logs(), `"origin":"`+name+`","event":"sidecar-started"`)
+	}
+	settled := func(tries int) {
+		t.Helper()
+		sidecars(c, "long", "node")
+		c.WaitStatus(boot, "the one-shots", func(v harness.View) error {
+			s := v.Record.Sidecars
+			if s[0].State != "done" || s[0].Detail != "ended with exit code 0" || s[0].Restarts != 0 || s[1].Restarts < tries || !v.Serving {
+				return fmt.Errorf("%+v", s)
+			}
+			return nil
+		})
+	}
+	settled(2)
+	if n := runs("succeeds"); n != 1 {
+		t.Errorf("it ran %d times", n)
+	}
+	want := "sidecar        succeeds done, uid 9003: ended with exit code 0"
+	if text := c.MustCtl("status"); !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	restarted(t, c.Ctl("restart"))
+	settled(2)
+	if n := runs("succeeds"); n != 2 {
+		t.Errorf("after a restart it has run %d times", n)
+	}
+	waitLog(t, c, "long waits")
+	if took := c.Stop(); took >= engineGrace {
+		t.Errorf("docker stop took %v", took)
+	}
+	if err := logHas(c, "long got terminated"); err != nil {
+		t.Error(err)
+	}
+	if code := c.WaitExit(time.Second); code != 0 {
+		t.Errorf("exit code %d: something had to be killed", code)
+	}
+}
+
+// After a crash those of other users are kept; those of the gateway's user, whom
+// the sweep ends, come back beside the next gateway and not before.
+func TestSidecarsOverACrash(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: map[string]any{
+		"gateway": map[string]any{"restart": map[string]any{"backoff_min": "200ms", "backoff_max": "1h"}},
+		"sidecars": []any{
+			tool("node", "sandbox", "sleep", "3600"), tool("helper", "gateway", "sleep", "3600"),
+			with(tool("pair", "operator", "sleep", "3600"), "token_env", "PAIR_TOKEN"),
+		},
+	}})
+	all := func() map[string]status.Child { return sidecars(c, "node", "helper", "pair") }
+	old := all()
+	kept := func(now map[string]status.Child) {
+		t.Helper()
+		for _, name := range []string{"node", "pair"} {
+			if now[name].PID != old[name].PID || now[name].Restarts != 0 {
+				t.Errorf("%s was %+v and is %+v", name, old[name], now[name])
+			}
+		}
+		if now["helper"].PID == old["helper"].PID || now["helper"].Restarts != 0 {
+			t.Errorf("helper was %+v and is %+v", old["helper"], now["helper"])
+		}
+		if n := count(c, harness.GatewayUID, "demotools"); n != 1 {
+			t.Errorf("%d helpers", n)
+		}
+		if given(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() {
+			t.Error("the token in force is another one")
+		}
+		old = now
+	}
+	for range 2 {
+		gateway := c.Status().Gateway
+		hostKill(t, c, gateway.PID)
+		c.WaitNewGateway(gateway.Process, boot)
+		kept(all())
+	}
+	// While no gateway serves, nothing is started.
+	c.SetMisbehave(map[string]any{"start_exit": 78}) // held: an hour
+	hostKill(t, c, c.Status().Gateway.PID)
+	c.WaitStatus(boot, "no helper without a gateway", func(v harness.View) error {
+		if s := v.Record.Sidecars[1]; v.Record.State != "backoff" || s.State != "waiting" || s.PID != 0 {
+			return fmt.Errorf("%s, %+v", v.Record.State, s)
+		}
+		return nil
+	})
+	hostKill(t, c, old["node"].PID)
+	c.WaitStatus(boot, "no node either", func(v harness.View) error {
+		if s := v.Record.Sidecars[0]; s.State != "waiting" || s.PID != 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	harness.Never(t, 3*time.Second, "a sidecar without a gateway", func() error {
+		if n := count(c, harness.SandboxUID, "demotools") + count(c, harness.GatewayUID, "demotools"); n != 0 {
+			return fmt.Errorf("%d were started: %v", n, c.Processes())
+		}
+		return nil
+	})
+	// A restart out of the backoff replaces what the crash has left: its token
+	// may be another one.
+	c.SetMisbehave(nil)
+	restarted(t, c.Ctl("restart", "--rotate-token"))
+	now := all()
+	if now["pair"].PID == old["pair"].PID || given(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() {
+		t.Errorf("pair was %+v and is %+v", old["pair"], now["pair"])
+	}
+}
+
+// One that ignores SIGTERM delays nothing and does not outlive its grace, and
+// there are never two of it.
+func TestStubbornSidecar(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: map[string]any{
+		"gateway":  map[string]any{"stop": map[string]any{"grace": "2s"}},
+		"sidecars": []any{tool("deaf", "operator", "stubborn", "3600")},
+	}})
+	first := sidecars(c, "deaf")["deaf"].PID
+	waitLog(t, c, "ignoring")
+	begin := time.Now()
+	restarted(t, c.Ctl("restart"))
+	if took := time.Since(begin); took > 1900*time.Millisecond {
+		t.Errorf("it kept the restart waiting: %v", took)
+	}
+	second := 0
+	harness.Eventually(t, boot, "the next one, and never two", func() error {
+		if n := count(c, harness.OperatorUID, "demotools"); n > 1 {
+			t.Fatalf("%d of it: %v", n, c.Processes())
+		}
+		if second = c.Status().Sidecars[0].PID; second == 0 || second == first {
+			return errors.New("it is the same")
+		}
+		return nil
+	})
+	killed := `"origin":"deaf","event":"killed","pid":` + strconv.Itoa(first)
+	if err := logHas(c, killed); err != nil {
+		t.Error(err)
+	}
+	c.MustCtl("stop")
+	harness.Eventually(t, boot, "its end", func() error {
+		if n := count(c, harness.OperatorUID, "demotools"); n != 0 {
+			return fmt.Errorf("%d are left", n)
+		}
+		return nil
+	})
+	if r := c.Status().Sidecars[0]; r.PID != 0 || r.Restarts != 0 {
+		t.Errorf("it is %+v", r)
+	}
+}
+
+// What a sidecar's program leaves in its process group ends with it: the next
+// one would meet it at its port and its files.
+func TestSidecarsGroup(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
+		with(tool("leaves", "operator", "linger", "5", "3600"), "restart", "never"),
+	}}})
+	c.WaitStatus(boot, "its end", func(v harness.View) error {
+		if s := v.Record.Sidecars[0]; s.State != "stopped" || s.Detail != "ended with exit code 0" {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	harness.Eventually(t, 5*time.Second, "nothing of its group", func() error {
+		for _, p := range c.Processes() {
+			if p.UID == harness.OperatorUID {
+				return fmt.Errorf("%+v is left", p)
+			}
+		}
+		return nil
+	})
+}
