@@ -75,6 +75,9 @@ func applets() map[string]applet {
 		"thief":     {"[-hold SECONDS] [-eager] ADDR FILE  (takes the port whenever it is free; FILE gets what it receives)", 2, thief},
 		"connect":   {"ADDR", 1, connect},
 		"http":      {"METHOD URL [BODY]  (token on stdin, or an empty stdin)", 2, httpRequest},
+		// clients of the gateway, for gatewayctl exec
+		"tui-demo":    {"(says who it is, echoes lines until exit; the token is in the environment)", 0, tuiDemo},
+		"revoke-demo": {"(stands for a vendor's command that revokes devices)", 0, revokeDemo},
 		// secrets
 		"scan-token": {"[DIR...]  (token on stdin; looks in files and /proc)", 0, scanToken},
 	}

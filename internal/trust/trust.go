@@ -24,46 +24,61 @@ const maxSteps = 256
 // are looked at from the top: below one that only root can change, nothing
 // moves between two looks.
 func Executable(unsafePath string, uid uint32) error {
+	st, err := walk(unsafePath, uid)
+	switch {
+	case err != nil:
+		return err
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
+	case st.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
+	}
+	return nil
+}
+
+// Path refuses unsafePath, a file or a directory, unless it and all on the way
+// to it are out of others' reach, as Executable does. In a sticky directory
+// others can still make what is not there yet.
+func Path(unsafePath string, uid uint32) (fs.FileInfo, error) { return walk(unsafePath, uid) }
+
+// walk checks each step to unsafePath and returns what is there.
+func walk(unsafePath string, uid uint32) (fs.FileInfo, error) {
 	if !path.IsAbs(unsafePath) {
-		return &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
+		return nil, &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
 	}
 	at, rest := "/", append([]string{"."}, components(unsafePath)...)
 	for range maxSteps {
-		if len(rest) == 0 {
-			return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
-		}
 		next := path.Join(at, rest[0])
 		rest = rest[1:]
 		st, err := os.Lstat(next)
 		if err != nil {
-			return fmt.Errorf("cannot use %s: %w", unsafePath, err)
+			return nil, fmt.Errorf("cannot use %s: %w", unsafePath, err)
 		}
 		if err := check(next, st, uid); err != nil {
-			return err
+			return nil, err
 		}
 		switch {
 		case st.Mode()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(next)
 			if err != nil {
-				return fmt.Errorf("cannot use %s: %w", unsafePath, err)
+				return nil, fmt.Errorf("cannot use %s: %w", unsafePath, err)
 			}
 			if path.IsAbs(target) {
 				at = "/"
 			}
 			rest = append(components(target), rest...)
+			if len(rest) == 0 { // a link to /
+				rest = []string{"."}
+			}
+		case len(rest) == 0:
+			return st, nil
 		case st.IsDir():
 			at = next
-		case len(rest) > 0:
-			return fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
-		case !st.Mode().IsRegular():
-			return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
-		case st.Mode().Perm()&0o111 == 0:
-			return fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
 		default:
-			return nil
+			return nil, fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
 		}
 	}
-	return fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)
+	return nil, fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)
 }
 
 // components are the names of a path. It is not cleaned: that would take "a/.."
