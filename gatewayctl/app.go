@@ -7,12 +7,15 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"gatewayinit/internal/client"
 )
 
 // stdio is where output goes, and whether a person sees it.
 type stdio struct {
-	out, err       io.Writer
-	outTTY, errTTY bool
+	out, err              io.Writer
+	inTTY, outTTY, errTTY bool
+	files                 client.Stdio // for a client; the same descriptors
 }
 
 // app is one run of the program.
@@ -22,15 +25,17 @@ type app struct {
 	color      bool
 	runtimeDir string // --runtime-dir; "" means: look for it
 	hardened   error  // what harden said
+	env        []string
 }
 
 // verb is one row of the command table.
 type verb struct {
-	name    string
-	args    string // arguments, for the usage line
-	summary string // for the list
-	help    string // for help VERB: what the flags do
-	anyone  bool   // runs without root
+	name     string
+	args     string // arguments, for the usage line
+	summary  string // for the list
+	help     string // for help VERB: what the flags do
+	anyone   bool   // runs without root
+	operands bool   // takes arguments that are no flags
 	// setup declares the flags and returns what runs after they are parsed.
 	setup func(f *flag.FlagSet) func(a *app, args []string) int
 }
@@ -39,7 +44,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(),
-		cmdProbe(), cmdWait(), cmdToken(), cmdVersion(), cmdHelp(),
+		cmdProbe(), cmdWait(), cmdTUI(), cmdExec(), cmdToken(), cmdVersion(), cmdHelp(),
 	}
 }
 
@@ -72,7 +77,7 @@ func (a *app) dispatch(args []string) int {
 	if err := flags.Parse(rest); err != nil {
 		return a.usage(err, name)
 	}
-	if flags.NArg() > 0 && v.name != "help" {
+	if flags.NArg() > 0 && !v.operands {
 		return a.usage(fmt.Errorf("unexpected argument %.40q", flags.Arg(0)), name)
 	}
 	if strings.Contains(a.runtimeDir, "\x00") || (a.runtimeDir != "" && a.runtimeDir[0] != '/') {

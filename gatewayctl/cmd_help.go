@@ -8,7 +8,7 @@ import (
 
 func cmdHelp() verb {
 	return verb{
-		name: "help", args: "[VERB]", summary: "explain a command", anyone: true,
+		name: "help", args: "[VERB]", summary: "explain a command", anyone: true, operands: true,
 		help: "Explains VERB, or lists all of them.\n",
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			return func(a *app, args []string) int {

@@ -11,27 +11,35 @@ import (
 
 func cmdRestart() verb {
 	return verb{
-		name: "restart", args: "[--rotate-token] [--drain D] [--timeout D]",
+		name: "restart", args: "[--rotate-token [--revoke-devices]] [--drain D] [--timeout D]",
 		summary: "replace the gateway by a new one, and wait until that is proven",
 		help: `A stopped gateway is started. What makes the request impossible is found
 before the old gateway is stopped.
 
-  --rotate-token   mint a new token; the old one ends with the old gateway
-  --drain D        give the old gateway this long to end by itself, in whole
-                   seconds, instead of stop.grace; its sidecars stay meanwhile
-  --timeout D      wait at most this long (default 120s, plus the drain)
+  --rotate-token     mint a new token; the old one ends with the old gateway
+  --revoke-devices   then run the client revoke-devices of the configuration,
+                     with the new token: what the old one had paired is cut off
+  --drain D          give the old gateway this long to end by itself, in whole
+                     seconds, instead of stop.grace; its sidecars stay meanwhile
+  --timeout D        wait at most this long for the gateway (default 120s, plus
+                     the drain)
 
 Exit code: 0 restarted and proven, 1 failed, 3 refused, 4 not serving,
-5 no supervisor, 6 the deadline passed (the request stays queued).
+5 no supervisor, 6 the deadline passed (the request stays queued). If the
+gateway was restarted and the devices were not revoked: 1.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			rotate := f.Bool("rotate-token", false, "")
+			revoke := f.Bool("revoke-devices", false, "")
 			drain := f.Duration("drain", 0, "")
 			timeout := timeoutFlag(f, restartTimeout)
 			return func(a *app, _ []string) int {
 				given := map[string]bool{}
 				f.Visit(func(f *flag.Flag) { given[f.Name] = true })
 				r := control.Request{Action: control.Restart, Rotate: *rotate}
+				if *revoke && !*rotate {
+					return a.usage(errors.New("--revoke-devices needs --rotate-token: who has the old token could pair again"), "restart")
+				}
 				if given["drain"] {
 					if err := checkDrain(*drain); err != nil {
 						return a.usage(err, "restart")
@@ -43,10 +51,46 @@ Exit code: 0 restarted and proven, 1 failed, 3 refused, 4 not serving,
 				} else if *timeout > 0 && *drain >= *timeout {
 					return a.usage(fmt.Errorf("--drain %v does not fit into --timeout %v", *drain, *timeout), "restart")
 				}
+				if *revoke {
+					return a.revokeDevices(func() int { return a.ask(r, *timeout) })
+				}
 				return a.ask(r, *timeout)
 			}
 		},
 	}
+}
+
+// revokeClient is what ends the credentials that a gateway has given out for
+// its token. Only its vendor's program knows them.
+const revokeClient = "revoke-devices"
+
+// revokeDevices rotates, then runs the client with the new token. What speaks
+// against the client is found before the old gateway is stopped.
+func (a *app) revokeDevices(rotate func() int) int {
+	s := clientSpec{verb: "restart --revoke-devices", name: revokeClient, mute: true}
+	p, who, err := a.plan(s)
+	if v := a.look(); err == nil && v.record != nil {
+		err = mayHaveToken(v.record, who)
+	}
+	if err != nil {
+		return a.refused(s.verb, err)
+	}
+	if code := rotate(); code != exitOK {
+		return code
+	}
+	secret, r, err := a.readToken()
+	if err == nil {
+		defer secret.Wipe()
+		var code int
+		if code, err = a.runClient(s, p, &r, secret); err == nil && code != exitOK {
+			err = fmt.Errorf("client %s ended with %d", revokeClient, code)
+		}
+	}
+	if err != nil {
+		return a.fail(exitFailed, fmt.Errorf("the token was rotated, but credentials that the old one had bought may still work: %w", err),
+			"gatewayctl exec --client "+revokeClient)
+	}
+	return exitOK
 }
 
 func checkDrain(d time.Duration) error {

@@ -17,8 +17,8 @@ import (
 func cmdToken() verb {
 	return verb{
 		name: "token", args: "[--url BASE]", summary: "print the gateway's token (root only)",
-		help: `Prints the token alone on one line. It reads the file as the gateway's user,
-after it has given up root for good.
+		help: `Prints the token alone on one line. It reads the file with the gateway's user's
+access, and without any capability.
 
   --url BASE   print the dashboard's URL instead: BASE with the token in its
                fragment, which browsers do not send to the server
@@ -71,20 +71,25 @@ func (e *tokenError) code() (int, string) {
 	case tokenNotRunning:
 		return exitNoSupervisor, hintNoSupervisor
 	case tokenNotReadable:
-		return exitFailed, "the exec needs SETUID and SETGID to become the gateway's user; see docs/reasons.md"
+		return exitFailed, "the exec needs SETUID and SETGID to read as the gateway's user; see docs/reasons.md"
 	}
 	return exitFailed, "gatewayctl restart --rotate-token"
 }
 
+// noToken says why there is no token.
+func (a *app) noToken(err error) int {
+	code, hint := exitFailed, ""
+	if e := (*tokenError)(nil); errors.As(err, &e) {
+		code, hint = e.code()
+	}
+	return a.fail(code, err, hint)
+}
+
 // token prints the token, or why there is none. Nothing is on stdout in between.
 func (a *app) token(prefix string) int {
-	secret, err := a.readToken()
+	secret, _, err := a.readToken()
 	if err != nil {
-		code, hint := exitFailed, ""
-		if e := (*tokenError)(nil); errors.As(err, &e) {
-			code, hint = e.code()
-		}
-		return a.fail(code, err, hint)
+		return a.noToken(err)
 	}
 	defer secret.Wipe()
 	line := make([]byte, 0, len(prefix)+tokenfile.Len+1)
@@ -98,10 +103,11 @@ func (a *app) token(prefix string) int {
 	return exitOK
 }
 
-// readToken identifies the file as root, then reads it as its owner.
-func (a *app) readToken() (*tokenfile.Secret, error) {
+// readToken identifies the file as root, then reads it as its owner. The record
+// is the one that names the file.
+func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error) {
 	if a.hardened != nil {
-		return nil, &tokenError{tokenNotReadable, tokenName, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
+		return nil, r, &tokenError{tokenNotReadable, tokenName, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
 	}
 	dir, err := a.openRuntime()
 	if err != nil {
@@ -109,23 +115,30 @@ func (a *app) readToken() (*tokenfile.Secret, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			reason = tokenNotRunning
 		}
-		return nil, &tokenError{reason, tokenName, err}
+		return nil, r, &tokenError{reason, tokenName, err}
 	}
 	defer dir.Close()
 	path := strings.TrimSuffix(dir.Name(), "/") + "/" + tokenName
-	r, err := a.identifyToken(dir, path)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.become(r.Token.UID, r.Token.GID); err != nil {
-		return nil, &tokenError{tokenNotReadable, path, fmt.Errorf("cannot become its owner, uid %d: %w", r.Token.UID, err)}
+	if r, err = a.identifyToken(dir, path); err != nil {
+		return nil, r, err
 	}
 	// Whether a file system may hold a token was PID 1's decision.
-	secret, err := tokenfile.Read(dir, tokenName, tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, AnyFS: true})
-	if err != nil {
-		return nil, &tokenError{tokenReason(err), path, err}
+	policy := tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, AnyFS: true}
+	var failed error
+	err = a.asOwner(r.Token.UID, r.Token.GID, func() error {
+		secret, failed = tokenfile.Read(dir, tokenName, policy)
+		return nil
+	})
+	switch {
+	case err != nil:
+		if secret != nil {
+			secret.Wipe()
+		}
+		return nil, r, &tokenError{tokenNotReadable, path, fmt.Errorf("cannot read as its owner, uid %d: %w", r.Token.UID, err)}
+	case failed != nil:
+		return nil, r, &tokenError{tokenReason(failed), path, failed}
 	}
-	return secret, nil
+	return secret, r, nil
 }
 
 // identifyToken holds the file against what PID 1 installed, several
@@ -146,7 +159,7 @@ func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
 			return r, &tokenError{tokenNotRunning, path, errors.New(c.detail)}
 		}
 		// Root's uid 0 is no gateway's: a record that says so must not make us
-		// skip giving up root.
+		// read as root.
 		if !a.anyTokenOwner && (r.Token.UID == 0 || r.Token.GID == 0) {
 			return r, &tokenError{tokenChanged, path, fmt.Errorf("the record names %d:%d as its owner", r.Token.UID, r.Token.GID)}
 		}

@@ -19,6 +19,10 @@ const (
 	exitNotServing   = 4
 	exitNoSupervisor = 5
 	exitDeadline     = 6
+
+	// Of a client, as shells have them; others of its codes are its own.
+	exitNotExecutable = 126
+	exitNotFound      = 127
 )
 
 // exitFor is the exit code of a request that failed with r.

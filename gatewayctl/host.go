@@ -5,16 +5,17 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"gatewayinit/internal/client"
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
+	"gatewayinit/tokenfile"
 )
 
 // host is what this program asks of the machine it runs on, in one place.
@@ -27,7 +28,11 @@ type host struct {
 	process   func(status.Process) error                  // nil: alive with this start time
 	uids      func(pid int) (procStatus, error)           // from /proc/PID/status
 	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
-	become    func(uid, gid uint32) error                 // give up root for good
+	// asOwner runs f with the file access of uid and gid.
+	asOwner func(uid, gid uint32, f func() error) error
+	config  func() (*config.Config, error)
+	users   func(*config.Config) (identities, error)
+	launch  func(*client.Plan, *tokenfile.Secret, client.Stdio) (int, error) // run a client to its end
 	// anyTokenOwner permits a token of uid 0: for a supervisor without root, and
 	// tests that run as root.
 	anyTokenOwner bool
@@ -46,7 +51,10 @@ func thisHost() host {
 		},
 		uids:      readProcStatus,
 		listeners: proof.Listeners,
-		become:    become,
+		asOwner:   sys.AsFileOwner,
+		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
+		users:     resolveUsers,
+		launch:    (*client.Plan).Run,
 
 		tokenTries: 20,
 	}
@@ -96,22 +104,6 @@ func readProc(pid int, name string) ([]byte, error) {
 		return nil, errors.Join(errors.New("/proc is not procfs"), err)
 	}
 	return fsafe.ReadAll(f, 64<<10)
-}
-
-// become gives up root in all threads and for good. The kernel resets dumpable
-// when credentials change, to the sysctl's value (prctl(2)), so it is cleared
-// once more: from here on the gateway's other processes have our uid.
-func become(uid, gid uint32) error {
-	if err := syscall.Setgroups(nil); err != nil {
-		return os.NewSyscallError("setgroups", err)
-	}
-	if err := syscall.Setresgid(int(gid), int(gid), int(gid)); err != nil {
-		return os.NewSyscallError("setresgid", err)
-	}
-	if err := syscall.Setresuid(int(uid), int(uid), int(uid)); err != nil {
-		return os.NewSyscallError("setresuid", err)
-	}
-	return sys.SetDumpable(false)
 }
 
 // openRuntime opens the supervisor's runtime directory: the first candidate

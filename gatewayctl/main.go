@@ -2,9 +2,10 @@
 // PID 1 for something over the root-owned FIFO and waits for the answer, and it
 // says what PID 1 published only after it has held it against the kernel.
 //
-// It reads nothing from its environment but TERM and NO_COLOR, it starts no
-// program and loads no library: whoever can choose the environment of a docker
-// exec changes no decision by it. The manual is man/gatewayctl.1.md.
+// It takes no decision from its environment: whoever can choose that of a docker
+// exec changes how output looks (TERM, NO_COLOR), and what the configuration
+// passes on to a client. It loads no library, and starts no program but the
+// client that it was asked for. The manual is man/gatewayctl.1.md.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"gatewayinit/internal/client"
 	"gatewayinit/internal/sys"
 )
 
@@ -21,7 +23,8 @@ func main() {
 	env := os.Environ()
 	os.Clearenv()
 	os.Exit(run(os.Args[1:], env, stdio{
-		out: os.Stdout, err: os.Stderr, outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
+		out: os.Stdout, err: os.Stderr, inTTY: sys.IsTerminal(0), outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
+		files: client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 	}))
 }
 
@@ -29,7 +32,7 @@ func main() {
 func run(args, env []string, io stdio) int {
 	// A closed pipe behind stdout is an error of write(2), not our death.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdio: io, host: thisHost(), color: wantColor(env, io.outTTY)}
+	a := &app{stdio: io, host: thisHost(), color: wantColor(env, io.outTTY), env: env}
 	a.hardened = harden()
 	return a.dispatch(args)
 }

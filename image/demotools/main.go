@@ -76,6 +76,9 @@ func applets() map[string]applet {
 		"connect":   {"ADDR", 1, connect},
 		"http":      {"METHOD URL [BODY]  (token on stdin, or an empty stdin)", 2, httpRequest},
 		"fakemodel": {"ADDR  (a model endpoint that does what the user's message says)", 1, fakemodel},
+		// clients of the gateway, for gatewayctl exec
+		"tui-demo":    {"(says who it is, echoes lines until exit; the token is in the environment)", 0, tuiDemo},
+		"revoke-demo": {"(stands for a vendor's command that revokes devices)", 0, revokeDemo},
 		// secrets
 		"scan-token": {"[DIR...]  (token on stdin; looks in files and /proc)", 0, scanToken},
 	}

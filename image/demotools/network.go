@@ -91,19 +91,23 @@ func httpRequest(args []string) error {
 	if len(args) > 2 {
 		body = args[2]
 	}
-	req, err := http.NewRequest(args[0], args[1], strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	if text := strings.TrimSpace(string(token)); text != "" {
-		req.Header.Set("Authorization", "Bearer "+text)
-	}
-	client := &http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Do(req)
+	resp, err := ask(args[0], args[1], strings.TrimSpace(string(token)), body)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d\n\n", resp.StatusCode)
 	_, err = io.Copy(os.Stdout, resp.Body)
 	return errors.Join(err, resp.Body.Close())
+}
+
+// ask sends one request; an empty token sends none.
+func ask(method, url, token, body string) (*http.Response, error) {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return (&http.Client{Timeout: 10 * time.Second}).Do(req)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/environ"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/logring"
 	"gatewayinit/internal/prepare"
@@ -64,7 +65,7 @@ func Run(args, env []string, signals supervisor.Signals) int {
 	if err != nil {
 		return fail(codeUsage, err)
 	}
-	return run(s, cfg, clean(env), signals)
+	return run(s, cfg, environ.Clean(env), signals)
 }
 
 // load finds the configuration. Plain init mode is for images without
@@ -104,7 +105,7 @@ func fail(code int, err error) int {
 }
 
 // run is boot from step 4 on, and the loop.
-func run(s settings, cfg *config.Config, env environ, signals supervisor.Signals) int {
+func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
 	if os.Geteuid() != 0 {
 		return fail(codeFailed, fmt.Errorf("cannot supervise a gateway as uid %d: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
 	}
@@ -165,7 +166,7 @@ func checkProc() error {
 type booter struct {
 	settings settings
 	cfg      *config.Config
-	env      environ
+	env      environ.List
 	who      identities
 	cwd      string
 	std      *stdio
@@ -309,7 +310,7 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 		c.Token = keeper
 		c.Gateway = b.gateway(dir, keeper)
 		c.Sidecars = b.sidecars(dir, keeper)
-		if _, preset := b.env.lookup(b.cfg.Gateway.TokenEnv); preset {
+		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
 			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
 				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
 		}

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/environ"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/prepare"
 	"gatewayinit/internal/runtimedir"
@@ -39,13 +40,9 @@ func resolve(cfg *config.Config) (who identities, err error) {
 	if err != nil {
 		return who, err
 	}
-	for _, r := range []struct {
-		to   *users.User
-		spec string
-	}{{&who.gateway, cfg.Gateway.User}, {&who.sandbox, cfg.SandboxUser}, {&who.operator, cfg.OperatorUser}} {
-		if *r.to, err = db.Resolve(r.spec); err != nil {
-			return who, err
-		}
+	who.gateway, who.sandbox, who.operator, err = db.Separate(cfg.Gateway.User, cfg.SandboxUser, cfg.OperatorUser)
+	if err != nil {
+		return who, err
 	}
 	for _, c := range cfg.Sidecars {
 		u, err := db.Resolve(c.User)
@@ -61,7 +58,7 @@ func resolve(cfg *config.Config) (who identities, err error) {
 		}
 		who.owners = append(who.owners, u)
 	}
-	return who, users.Distinct(who.gateway, who.sandbox, who.operator)
+	return who, nil
 }
 
 // minDescriptors is what a launch and a proof at the same time need, with some
@@ -96,7 +93,7 @@ func (b *booter) gateway(dir *runtimedir.Dir, k *keeper) *launch.Child {
 	return &launch.Child{
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.gateway, Runtime: dir.File,
 		Spec: launch.Spec{
-			Argv: g.Command, Env: built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
+			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
 			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: gatewayOOM, Token: k.spec(g.TokenEnv),
 		},
 	}
@@ -108,7 +105,7 @@ func (b *booter) sidecars(dir *runtimedir.Dir, k *keeper) (out []launch.Child) {
 		l := launch.Child{
 			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container, Runtime: dir.File,
 			Spec: launch.Spec{
-				Argv: c.Command, Env: built(u, c.Env, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
+				Argv: c.Command, Env: environ.Built(u, c.Env, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
 				Umask: agentUmask, OOMAdj: agentOOM,
 			},
 		}
@@ -134,7 +131,7 @@ func (b *booter) command() *launch.Child {
 	return &launch.Child{
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
 		Spec: launch.Spec{
-			Argv: b.settings.command, Env: inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
+			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
 			Umask: agentUmask, OOMAdj: agentOOM, Foreground: sys.IsTerminal(0),
 		},
 	}

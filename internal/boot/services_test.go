@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/environ"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/privs"
 	"gatewayinit/internal/runtimedir"
@@ -14,6 +15,8 @@ import (
 	"gatewayinit/internal/users"
 	"gatewayinit/tokenfile"
 )
+
+var gatewayUser = users.User{Name: "gateway", UID: 9001, GID: 9001, Home: "/var/lib/gateway", Shell: "/bin/false"}
 
 // container is a booter whose steps up to the children have been made.
 func container(t *testing.T) (*booter, *runtimedir.Dir, *keeper) {
@@ -34,7 +37,7 @@ func container(t *testing.T) (*booter, *runtimedir.Dir, *keeper) {
 	other := users.User{Name: "other", UID: 9004, GID: 9004, Home: "/", Shell: "/bin/false"}
 	b := &booter{
 		settings: settings{command: []string{"agent", "--x"}}, cfg: cfg, cwd: "/work-dir", std: std, nofile: 4096,
-		env: clean([]string{"TOKEN=preset", "TZ=UTC", "SECRET=1", "HELPER_TOKEN=preset"}),
+		env: environ.Clean([]string{"TOKEN=preset", "TZ=UTC", "SECRET=1", "HELPER_TOKEN=preset"}),
 		who: identities{gateway: gatewayUser, sandbox: sandbox, operator: operator,
 			sidecars: []users.User{gatewayUser, operator, sandbox, other}},
 	}
@@ -174,4 +177,14 @@ func TestHardening(t *testing.T) {
 	if got.Permitted != "00000000000000e1" || got.Bounding != "0000000000000001" || got.Ambient != "0000000000000000" || got.Threads != 3 || !got.NoNewPrivs {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// count is how many entries of env are name's.
+func count(env []string, name string) (n int) {
+	for _, kv := range env {
+		if strings.HasPrefix(kv, name+"=") {
+			n++
+		}
+	}
+	return n
 }

@@ -140,10 +140,30 @@ func (d *decoder) mode(n node, to *uint32) {
 }
 
 func (d *decoder) sidecarName(n node, to *string) {
-	d.text(n, to, 32)
-	bad := strings.ContainsFunc(*to, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
+	d.text(n, to, maxName)
 	taken := slices.Contains([]string{"init", "gateway", "command"}, *to) // origins of log lines
-	if *to == "" || bad || taken {
+	if !plainName(*to) || taken {
 		d.fail(n, "%.64q is no name for a sidecar (accepted: a-z, 0-9 and -, not init, gateway or command)", *to)
+	}
+}
+
+const maxName = 32 // of a sidecar, of a client
+
+func plainName(s string) bool {
+	return s != "" && len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// clients keeps the order of the file; the parser has refused a name that
+// stands twice.
+func (d *decoder) clients(n node) {
+	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxClients) {
+		return
+	}
+	for _, m := range n.Members {
+		c, at := Client{Name: m.Key}, node{m.Value, join(n.key, m.Key)}
+		if d.command(at, &c.Command); !plainName(c.Name) {
+			d.fail(at, "is no name for a client (accepted: 1 to 32 of a-z, 0-9 and -)")
+		}
+		d.c.Clients = append(d.c.Clients, c)
 	}
 }

@@ -21,6 +21,9 @@ type Config struct {
 	Prepare           []Prepare
 	SandboxUser       string
 	OperatorUser      string
+	OperatorEnv       []string // of every client, as Gateway.Env
+	OperatorPassEnv   []string // as Gateway.PassEnv
+	Clients           []Client // in the order of the file
 	Sidecars          []Sidecar
 	RuntimeDir        string // absolute and clean
 	RequireTmpfs      bool
@@ -111,4 +114,10 @@ type Sidecar struct {
 	PassEnv    []string
 	TokenEnv   string // "" (no token) unless User is the gateway's or the operator's
 	Restart    string // "always", "on-failure" or "never"
+}
+
+// Client is a program that gatewayctl runs as the operator, with the token.
+type Client struct {
+	Name    string
+	Command []string // Command[0] is an absolute path
 }

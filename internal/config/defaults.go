@@ -49,6 +49,7 @@ func (d *decoder) finish() {
 		}
 	}
 	d.tokenOnce("gateway", g.TokenEnv, g.Env, g.PassEnv)
+	d.tokenOnce("operator", g.TokenEnv, c.OperatorEnv, c.OperatorPassEnv)
 	for i := range c.Sidecars {
 		d.finishSidecar(i)
 	}

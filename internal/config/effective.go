@@ -30,7 +30,16 @@ func (c *Config) print(p *printer) {
 		}
 	})
 	p.object("sandbox", func() { p.text("user", c.SandboxUser) })
-	p.object("operator", func() { p.text("user", c.OperatorUser) })
+	p.object("operator", func() {
+		p.text("user", c.OperatorUser)
+		p.pairs("env", c.OperatorEnv)
+		p.texts("pass_env", c.OperatorPassEnv)
+	})
+	p.object("clients", func() {
+		for _, k := range c.Clients {
+			p.texts(k.Name, k.Command)
+		}
+	})
 	p.list("sidecars", func() {
 		for i := range c.Sidecars {
 			p.object("", func() { c.Sidecars[i].print(p) })

@@ -36,7 +36,8 @@ const full = `{
     "rlimits": {"nofile": 65536}
   },
   "sandbox": {"user": "agent"},
-  "operator": {"user": "op"},
+  "operator": {"user": "op", "env": {"NODE_OPTIONS": "--disable-sigusr1"}, "pass_env": ["TZ"]},
+  "clients": {"tui": ["/usr/bin/node", "", "tui"], "a-1": ["/bin/a"]},
   "runtime_dir": "/run/gw",
   "require_tmpfs": false,
   "require_hardening": true,
@@ -74,6 +75,8 @@ func TestParseFull(t *testing.T) {
 			{Path: "/tmp/b", Type: "directory", Owner: "gw:gws", Mode: 0o700},
 		},
 		SandboxUser: "agent", OperatorUser: "op",
+		OperatorEnv: []string{"NODE_OPTIONS=--disable-sigusr1"}, OperatorPassEnv: []string{"TZ"},
+		Clients: []Client{{"tui", []string{"/usr/bin/node", "", "tui"}}, {"a-1", []string{"/bin/a"}}},
 		Sidecars: []Sidecar{
 			{Name: "log-tail", Command: []string{"/bin/tail", "-f", "/x y"}, User: "agent",
 				Env: []string{"A=<&>=é\t\""}, PassEnv: []string{"TZ"}, Restart: "never"},

@@ -6,6 +6,7 @@ import "slices"
 const (
 	maxPrepare  = 64
 	maxSidecars = 16
+	maxClients  = 32
 	maxArgs     = 256
 	maxEnv      = 256
 	maxCodes    = 32
@@ -26,7 +27,9 @@ func (d *decoder) top(key string, n node) bool {
 	case "sandbox":
 		d.object(n, only("user", d.user, &c.SandboxUser))
 	case "operator":
-		d.object(n, only("user", d.user, &c.OperatorUser))
+		d.object(n, d.operator)
+	case "clients":
+		d.clients(n)
 	case "sidecars":
 		d.list(n, maxSidecars, d.sidecar)
 	case "runtime_dir":
@@ -55,6 +58,21 @@ func only[T any](key string, take func(node, *T), to *T) table {
 		}
 		return have == key
 	}
+}
+
+func (d *decoder) operator(key string, n node) bool {
+	c := d.c
+	switch key {
+	case "user":
+		d.user(n, &c.OperatorUser)
+	case "env":
+		d.env(n, &c.OperatorEnv)
+	case "pass_env":
+		d.passEnv(n, &c.OperatorPassEnv)
+	default:
+		return false
+	}
+	return true
 }
 
 func (d *decoder) gateway(key string, n node) bool {

@@ -170,12 +170,7 @@ func limits(nofile uint64) error {
 
 // oomAdj makes the kernel prefer this process to PID 1 when memory runs out.
 // Raising one's own value needs no right; a read-only /proc is not worth failing.
-func oomAdj(adj int) {
-	if f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_WRONLY, 0); err == nil {
-		f.WriteString(strconv.Itoa(adj))
-		f.Close()
-	}
-}
+func oomAdj(adj int) { _ = sys.SetOOMScore(strconv.Itoa(adj)) }
 
 // report writes the failure to PID 1.
 func report(out *os.File, step launch.Step, err error) int {

@@ -50,16 +50,24 @@ func IsTerminal(fd int) bool {
 // group. SIGTTOU is blocked on this thread meanwhile: a background group that
 // asks would be stopped by it (tcsetpgrp(3)). The caller has locked its thread.
 func TakeForeground(tty int) error {
+	return os.NewSyscallError("tcsetpgrp", withoutTTOU(func() error {
+		return unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, unix.Getpgrp())
+	}))
+}
+
+// withoutTTOU blocks SIGTTOU on this thread, which the caller has locked, for
+// the length of f.
+func withoutTTOU(f func() error) error {
 	var block, old unix.Sigset_t
 	sigaddset(&block, unix.SIGTTOU)
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old); err != nil {
-		return os.NewSyscallError("rt_sigprocmask", err)
+		return err
 	}
-	err := unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, unix.Getpgrp())
+	err := f()
 	if e := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); e != nil && err == nil {
 		err = e
 	}
-	return os.NewSyscallError("tcsetpgrp", err)
+	return err
 }
 
 func sigaddset(set *unix.Sigset_t, sig unix.Signal) {

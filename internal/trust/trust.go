@@ -23,15 +23,22 @@ const maxSteps = 256
 // executable file, and neither it nor any directory or link on the way, the
 // root included, can be changed by anybody but root and uid.
 func Executable(unsafePath string, uid uint32) error {
-	if !path.IsAbs(unsafePath) {
-		return &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
-	}
 	st, err := walk(unsafePath, uid)
-	if err == nil && st.Mode().Perm()&0o111 == 0 {
-		err = fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
+	switch {
+	case err != nil:
+		return err
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
+	case st.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("cannot execute %s: %w: chmod a+x it", unsafePath, syscall.EACCES)
 	}
-	return err
+	return nil
 }
+
+// Path refuses unsafePath, a file or a directory, unless it and all on the way
+// to it are out of others' reach, as Executable does. In a sticky directory
+// others can still make what is not there yet.
+func Path(unsafePath string, uid uint32) (fs.FileInfo, error) { return walk(unsafePath, uid) }
 
 // Arguments is Executable for the words of a command: the script that an
 // interpreter runs is as good as the interpreter. Looked at is only what is the
@@ -55,15 +62,16 @@ func Arguments(words []string, uid uint32) error {
 	return nil
 }
 
-// walk goes to a regular file as the kernel does: ".." is where a link led, not
-// where it was written. Directories are looked at from the top: below one that
-// only root can change, nothing moves between two looks.
+// walk checks each step and returns what is there. It goes as the kernel does:
+// ".." is where a link led, not where it was written. Directories are looked at
+// from the top: below one that only root can change, nothing moves between two
+// looks.
 func walk(unsafePath string, uid uint32) (fs.FileInfo, error) {
+	if !path.IsAbs(unsafePath) {
+		return nil, &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
+	}
 	at, rest := "/", append([]string{"."}, components(unsafePath)...)
 	for range maxSteps {
-		if len(rest) == 0 {
-			return nil, fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
-		}
 		next := path.Join(at, rest[0])
 		rest = rest[1:]
 		st, err := os.Lstat(next)
@@ -83,14 +91,15 @@ func walk(unsafePath string, uid uint32) (fs.FileInfo, error) {
 				at = "/"
 			}
 			rest = append(components(target), rest...)
+			if len(rest) == 0 { // a link to /
+				rest = []string{"."}
+			}
+		case len(rest) == 0:
+			return st, nil
 		case st.IsDir():
 			at = next
-		case len(rest) > 0:
-			return nil, fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
-		case !st.Mode().IsRegular():
-			return nil, fmt.Errorf("cannot execute %s: %w: it is not a regular file", unsafePath, syscall.EACCES)
 		default:
-			return st, nil
+			return nil, fmt.Errorf("cannot use %s: %s: %w", unsafePath, next, syscall.ENOTDIR)
 		}
 	}
 	return nil, fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)

@@ -181,6 +181,20 @@ func (db *Database) groups(u User) ([]uint32, error) {
 	return groups, nil
 }
 
+// Separate resolves the three accounts of a configuration, which must be
+// Distinct.
+func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, err error) {
+	for _, r := range []struct {
+		to   *User
+		spec string
+	}{{&g, gateway}, {&s, sandbox}, {&o, operator}} {
+		if *r.to, err = db.Resolve(r.spec); err != nil {
+			return g, s, o, err
+		}
+	}
+	return g, s, o, Distinct(g, s, o)
+}
+
 // Distinct refuses accounts that the kernel would not keep apart: the same uid,
 // or somebody else in the gateway's primary group, which may enter the runtime
 // directory (root:gateway 0710) and what the gateway shares with its group.

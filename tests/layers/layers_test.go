@@ -20,9 +20,9 @@ var rank = map[string]int{
 	"internal/fsafe": 1,
 	"internal/privs": 2, "internal/launch": 2, "internal/status": 2, "internal/users": 2, "internal/trust": 2, "internal/sweep": 2,
 	"internal/prepare": 2, "internal/runtimedir": 2, "internal/config": 2, "tokenfile": 2,
-	"supervisor/control": 3,
-	"supervisor/proof":   4,
-	"supervisor":         5, "internal/stage": 5,
+	"supervisor/control": 3, "internal/environ": 3,
+	"supervisor/proof": 4,
+	"supervisor":       5, "internal/stage": 5,
 	"internal/boot": 6,
 	"init":          7, "gatewayctl": 7,
 }

@@ -20,6 +20,7 @@ var may = map[string]string{
 	"internal/sys":   "x/sys net/netip syscall",
 	"internal/fsafe": "x/sys",
 
+	"internal/environ":    "internal/users",
 	"internal/config":     "internal/fsafe internal/strictjson x/sys syscall",
 	"internal/launch":     "internal/fsafe internal/sys x/sys syscall",
 	"internal/prepare":    "internal/fsafe x/sys",
@@ -37,7 +38,7 @@ var may = map[string]string{
 		"x/sys zerolog syscall",
 
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
-	"internal/boot": "internal/config internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
+	"internal/boot": "internal/config internal/environ internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
 		"internal/status internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 

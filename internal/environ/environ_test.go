@@ -1,4 +1,4 @@
-package boot
+package environ
 
 import (
 	"slices"
@@ -24,7 +24,7 @@ func TestClean(t *testing.T) {
 		"prefix":        {[]string{"AB=1", "A=2"}, []string{"AB=1", "A=2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := clean(c.env); !slices.Equal(got, c.want) {
+			if got := Clean(c.env); !slices.Equal(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -34,8 +34,8 @@ func TestClean(t *testing.T) {
 // The gateway's environment is made, not inherited: nothing of the container's
 // passes but what is named, and the token's variable in no way.
 func TestBuilt(t *testing.T) {
-	container := clean([]string{"PATH=/evil", "LD_PRELOAD=/evil.so", "TZ=UTC", "HOME=/root", "TOKEN=preset", "NODE_OPTIONS=-r evil"})
-	base := []string{"PATH=" + defaultPath, "HOME=/var/lib/gateway", "USER=gateway", "LOGNAME=gateway", "SHELL=/bin/false", "LANG=C.UTF-8"}
+	container := Clean([]string{"PATH=/evil", "LD_PRELOAD=/evil.so", "TZ=UTC", "HOME=/root", "TOKEN=preset", "NODE_OPTIONS=-r evil"})
+	base := []string{"PATH=" + DefaultPath, "HOME=/var/lib/gateway", "USER=gateway", "LOGNAME=gateway", "SHELL=/bin/false", "LANG=C.UTF-8"}
 	for name, c := range map[string]struct{ env, pass, want []string }{
 		"nothing":           {nil, nil, base},
 		"env":               {[]string{"A=b=c"}, nil, append(slices.Clone(base), "A=b=c")},
@@ -49,7 +49,7 @@ func TestBuilt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := slices.Clone(container)
-			if got := built(gatewayUser, c.env, c.pass, container, "TOKEN"); !slices.Equal(got, c.want) {
+			if got := Built(gatewayUser, c.env, c.pass, container, "TOKEN"); !slices.Equal(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			if !slices.Equal(container, before) {
@@ -65,15 +65,15 @@ func TestInherited(t *testing.T) {
 	agent := users.User{Name: "sandbox", Home: "/home/sandbox", Shell: "/bin/sh"}
 	for name, c := range map[string]struct{ container, want []string }{
 		"path-kept":    {[]string{"PATH=/opt", "A=1"}, []string{"PATH=/opt", "A=1"}},
-		"path-added":   {[]string{"A=1"}, []string{"A=1", "PATH=" + defaultPath}},
+		"path-added":   {[]string{"A=1"}, []string{"A=1", "PATH=" + DefaultPath}},
 		"no-token":     {[]string{"TOKEN=preset", "PATH=/opt", "TOKENS=2"}, []string{"PATH=/opt", "TOKENS=2"}},
 		"not-root's":   {[]string{"PATH=/opt", "HOME=/root", "USER=root"}, nil},
 		"token-at-end": {[]string{"PATH=/opt", "TOKEN=a=b"}, []string{"PATH=/opt"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			container := clean(c.container)
+			container := Clean(c.container)
 			before := slices.Clone(container)
-			got := inherited(agent, container, "TOKEN")
+			got := Inherited(agent, container, "TOKEN")
 			for _, kv := range append(c.want, "HOME=/home/sandbox", "USER=sandbox", "LOGNAME=sandbox", "SHELL=/bin/sh") {
 				if n := count(got, strings.SplitN(kv, "=", 2)[0]); n != 1 || !slices.Contains(got, kv) {
 					t.Errorf("%s stands %d times in %q", kv, n, got)

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+)
+
+func cmdExec() verb {
+	return verb{
+		name: "exec", args: "[--tty|--no-tty] [--user U] [--dir DIR] CMD [ARG...] | --client NAME [ARG...]",
+		summary:  "run a client of the gateway as the operator, with the token",
+		operands: true,
+		help: `CMD is a name, looked up in a PATH of our own, or an absolute path. The token
+is in its environment alone. What it leaves running ends with it.
+
+  --client NAME   the program of "clients" in the configuration, ARGs appended
+  --tty           give it a terminal of its own; the default if stdin and stdout
+                  are terminals
+  --no-tty        give it pipes
+  --user U        only the operator's name or uid is accepted
+  --dir DIR       its working directory (default: its HOME)
+
+Flags end at CMD or at --; all that follows is the client's.
+
+Exit code: the client's, 128+n if signal n ended it; 127 no such program,
+126 it cannot be executed. If none ran: 1 failed, 2 usage, 3 refused,
+5 no supervisor.
+`,
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			flags := clientFlags(f)
+			user := f.String("user", "", "")
+			name := f.String("client", "", "")
+			return func(a *app, args []string) int {
+				s := clientSpec{verb: "exec", name: *name, argv: args, user: *user}
+				if err := checkCommand(s); err != nil {
+					return a.usage(err, "exec")
+				}
+				if err := flags.apply(&s, a.stdio); err != nil {
+					return a.usage(err, "exec")
+				}
+				return a.exec(s)
+			}
+		},
+	}
+}
+
+func checkCommand(s clientSpec) error {
+	switch {
+	case s.name != "":
+		return nil
+	case len(s.argv) == 0 || s.argv[0] == "":
+		return errors.New("no command given")
+	case s.argv[0][0] != '/' && strings.Contains(s.argv[0], "/"):
+		return fmt.Errorf("%.40q is neither a name nor an absolute path", s.argv[0])
+	}
+	return nil
+}
+
+// terminalFlags are those of exec and tui.
+type terminalFlags struct {
+	tty, noTTY *bool
+	dir        *string
+}
+
+func clientFlags(f *flag.FlagSet) terminalFlags {
+	return terminalFlags{f.Bool("tty", false, ""), f.Bool("no-tty", false, ""), f.String("dir", "", "")}
+}
+
+// apply decides whether the client gets a terminal.
+func (t terminalFlags) apply(s *clientSpec, io stdio) error {
+	switch {
+	case *t.tty && *t.noTTY:
+		return errors.New("--tty and --no-tty exclude each other")
+	case *t.tty && !io.inTTY:
+		return errors.New("--tty needs a terminal on stdin: docker exec -it")
+	case *t.dir != "" && (*t.dir)[0] != '/':
+		return errors.New("--dir must be an absolute path")
+	}
+	s.tty = *t.tty || io.inTTY && io.outTTY && !*t.noTTY
+	s.dir = *t.dir
+	return nil
+}

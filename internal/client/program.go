@@ -1,0 +1,130 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/trust"
+)
+
+// What a caller branches on, besides fsafe.ErrUnsafe: the exit codes of shells.
+var (
+	ErrNotFound      = errors.New("not found")      // 127
+	ErrNotExecutable = errors.New("not executable") // 126
+)
+
+// find is the path of the program that the token would go to, once it is sure
+// that nobody but root and uid could have put it there. It runs as uid.
+func find(name string, env environ.List, uid uint32) (string, error) {
+	found, err := sys.LookPath(name, env)
+	if err != nil {
+		return "", execError(name, err)
+	}
+	if err := trust.Executable(found, uid); err != nil {
+		return "", execError(name, err)
+	}
+	return found, interpreters(found, uid)
+}
+
+// execError puts the kernel's answers into the two words for them.
+func execError(name string, err error) error {
+	switch {
+	case errors.Is(err, fsafe.ErrUnsafe):
+		return err
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%.128q is %w: %w", name, ErrNotFound, err)
+	}
+	return fmt.Errorf("%.128q is %w: %w", name, ErrNotExecutable, err)
+}
+
+// Bounds of execve(2): how much of a script it looks at, and how many
+// interpreters of interpreters there may be.
+const (
+	maxShebang      = 256
+	maxInterpreters = 5
+)
+
+// interpreters checks what the kernel executes instead of a script. What that
+// loads in turn is the image's affair, as far as PATH leads nowhere else.
+func interpreters(unsafePath string, uid uint32) error {
+	for range maxInterpreters {
+		line, err := firstLine(unsafePath)
+		rest, script := strings.CutPrefix(line, "#!")
+		if err != nil || !script {
+			// What cannot be read is no script: its interpreter could not read it either.
+			return nil
+		}
+		fields := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == '\t' })
+		if len(fields) == 0 || !path.IsAbs(fields[0]) {
+			return &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "names no interpreter by its absolute path"}
+		}
+		if err := trust.Executable(fields[0], uid); err != nil {
+			return fmt.Errorf("%s: %w", unsafePath, execError(fields[0], err))
+		}
+		unsafePath = fields[0]
+	}
+	return execError(unsafePath, syscall.ELOOP)
+}
+
+func firstLine(unsafePath string) (string, error) {
+	f, err := os.OpenFile(unsafePath, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	buf := make([]byte, maxShebang)
+	n, err := f.ReadAt(buf, 0)
+	if n == 0 {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(buf[:n]), "\n")
+	return line, nil
+}
+
+// scripts refuses arguments of a configured client that are files which others
+// could change: with an interpreter as its program, one of them is the program.
+func scripts(args []string, uid uint32) error {
+	for _, arg := range args {
+		if !path.IsAbs(arg) {
+			continue
+		}
+		if st, err := os.Stat(arg); err != nil || !st.Mode().IsRegular() {
+			continue
+		}
+		if _, err := trust.Path(arg, uid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// searchPath is what of the default PATH is there and closed to others: in a
+// directory that they can write, the next program of that name is theirs. What
+// was left out is in the second result.
+func searchPath(uid uint32) (kept string, left []string) {
+	var dirs []string
+	for _, dir := range strings.Split(environ.DefaultPath, ":") {
+		st, err := trust.Path(dir, uid)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err == nil && (!st.IsDir() || st.Mode().Perm()&0o022 != 0):
+			left = append(left, dir+": is no directory, or is writable by others")
+		case err != nil:
+			left = append(left, err.Error())
+		default:
+			dirs = append(dirs, dir)
+		}
+	}
+	if len(dirs) == 0 {
+		return "/nonexistent", left // an empty one means the working directory
+	}
+	return strings.Join(dirs, ":"), left
+}

@@ -1,0 +1,91 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
+)
+
+// close removes a temporary home. The client and all it started have ended.
+func (h *home) close() error {
+	if h.parent == nil {
+		return nil
+	}
+	defer h.parent.Close()
+	defer h.dir.Close()
+	err := sys.AsFileOwner(h.user.UID, h.user.GID, func() error {
+		budget := maxRemoved
+		if err := empty(h.dir, maxDepth, &budget); err != nil {
+			return err
+		}
+		held, err := fsafe.Stat(h.dir)
+		if err != nil {
+			return err
+		}
+		named, err := fsafe.StatAt(h.parent, h.name)
+		if err == nil && !named.Same(held) {
+			err = &fsafe.UnsafeError{UnsafePath: h.path, Problem: "is another directory now"}
+		}
+		if err != nil {
+			return err
+		}
+		return fsafe.RemoveDir(h.parent, h.name)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot remove the temporary home %s: %w", h.path, err)
+	}
+	return nil
+}
+
+// Bounds of what is removed; more is left behind, on tmpfs.
+const (
+	maxDepth   = 64
+	maxRemoved = 1 << 20
+)
+
+// errTooMuch: a client that made more than that has to be cleaned up after.
+var errTooMuch = errors.New("it holds too much")
+
+// empty removes what is in dir, following no link.
+func empty(dir *os.File, depth int, budget *int) error {
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if *budget--; *budget < 0 || depth == 0 {
+			return errTooMuch
+		}
+		info, err := fsafe.StatAt(dir, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return err
+		case info.Type != fsafe.Directory:
+			err = fsafe.Remove(dir, name)
+		default:
+			err = emptyBelow(dir, name, depth, budget)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func emptyBelow(dir *os.File, name string, depth int, budget *int) error {
+	below, err := fsafe.OpenDirAt(dir, name)
+	if err != nil {
+		return err
+	}
+	defer below.Close()
+	if err := empty(below, depth-1, budget); err != nil {
+		return err
+	}
+	return fsafe.RemoveDir(dir, name)
+}

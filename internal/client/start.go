@@ -1,0 +1,115 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/sys"
+	"gatewayinit/tokenfile"
+)
+
+// confine gives up, in every thread, what neither this process nor the client
+// needs: afterwards an exec gains nothing. What the engine did not let us give
+// up is a note, as it is at boot of PID 1; without no_new_privs nothing is
+// started.
+func (p *Plan) confine() error {
+	const needed = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
+	privs.Drop()
+	have, err := privs.Read()
+	switch {
+	case err != nil:
+		return err
+	case have.Effective&needed != needed:
+		return errors.New("cannot start a client: this exec has not SETUID, SETGID and KILL: run the container with --cap-add SETUID --cap-add SETGID --cap-add KILL")
+	case !have.NoNewPrivs || have.Dumpable:
+		return errors.New("cannot start a client: the kernel lets this process gain rights or be read")
+	}
+	if have.Bounding|have.Inheritable|have.Ambient != 0 {
+		p.Notes = append(p.Notes, "the bounding set is not empty (no SETPCAP); no_new_privs stands in for it")
+	}
+	return nil
+}
+
+// keepOnly is the rest of it, after the fork: KILL is for ending the client, by
+// us and by the kernel when we die (a parent-death signal is sent with the
+// rights of the parent); the others only for removing a temporary home.
+func keepOnly(temporaryHome bool) error {
+	set := uint64(1 << unix.CAP_KILL)
+	if temporaryHome {
+		set |= 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	}
+	return sys.SetCaps(set)
+}
+
+// clientOOM is as the agent's: without memory the kernel ends a client before
+// the gateway.
+const clientOOM = 500
+
+// start forks the client. The caller has locked its thread and keeps it until
+// the client has ended: the parent-death signal is bound to the thread that
+// forked (golang #27505).
+func (p *Plan) start(h *home, secret *tokenfile.Secret, files [3]*os.File) (*os.Process, error) {
+	env := p.environment(h)
+	// A string cannot be wiped, and neither can what Go copies of it for
+	// execve(2): both are garbage from here on, in a process that nobody can read.
+	env = append(env, p.TokenEnv+"="+string(secret.Bytes()))
+	dir := p.Dir
+	if dir == "" {
+		dir = h.path
+	}
+	restore, err := inherited()
+	if err != nil {
+		return nil, err
+	}
+	process, err := os.StartProcess(p.path, p.Argv, &os.ProcAttr{
+		Dir: dir, Env: env, Files: files[:],
+		Sys: &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: p.User.UID, Gid: p.User.GID, Groups: p.User.Groups},
+			Setsid:     true, Setctty: p.TTY, Ctty: 0,
+			Pdeathsig: syscall.SIGKILL,
+		},
+	})
+	// The child changes its uid while it shares our memory, and the kernel sets
+	// dumpable of both to a sysctl's value.
+	if err := errors.Join(restore(), sys.SetDumpable(false)); err != nil && process != nil {
+		process.Kill()
+		process.Wait()
+		return nil, err
+	}
+	if err != nil {
+		return nil, execError(p.Argv[0], err)
+	}
+	return process, nil
+}
+
+// inherited sets what a child takes over from us by fork(2) and execve(2), and
+// returns what undoes the part that is not meant for us.
+func inherited() (restore func() error, err error) {
+	syscall.Umask(0o077)
+	sys.CloseOnExecFrom(3)
+	if err := sys.CleanSignals(); err != nil {
+		return nil, err
+	}
+	before, err := sys.OOMScore()
+	if err == nil {
+		err = raise(before)
+	}
+	if err != nil { // a /proc that is read-only is not worth failing
+		return func() error { return nil }, nil
+	}
+	return func() error { return sys.SetOOMScore(before) }, nil
+}
+
+func raise(before string) error {
+	var now int
+	if _, err := fmt.Sscan(before, &now); err != nil {
+		return err
+	}
+	return sys.SetOOMScore(strconv.Itoa(max(now, clientOOM)))
+}

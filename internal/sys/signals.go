@@ -1,0 +1,47 @@
+package sys
+
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// CleanSignals makes what a child of this thread inherits what a new program
+// expects: no signal blocked, none ignored. Go's fork gives every signal that
+// has a handler its default back and leaves alone what the caller of this
+// program has ignored (nohup does that) or blocked. The caller has locked its
+// thread; ignored signals count for the whole process.
+func CleanSignals() error {
+	const ignored = 1                         // SIG_IGN
+	var old, byDefault [4]uint64              // struct sigaction: SIG_DFL, no flags, empty mask
+	for sig := uintptr(1); sig <= 64; sig++ { // KILL and STOP have no other action
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+		if old[0] == ignored {
+			unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+		}
+	}
+	var none unix.Sigset_t
+	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil))
+}
+
+// OOMScore reads this process's oom_score_adj, and SetOOMScore sets it
+// (proc_pid_oom_score_adj(5)). Raising it needs no right; back down to where it
+// was neither.
+func OOMScore() (string, error) {
+	text, err := os.ReadFile(oomScore)
+	return string(text), err
+}
+
+// SetOOMScore writes what OOMScore would read.
+func SetOOMScore(text string) error {
+	f, err := os.OpenFile(oomScore, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	f.Close()
+	return err
+}
+
+const oomScore = "/proc/self/oom_score_adj"
