@@ -20,7 +20,7 @@ var may = map[string]string{
 	"internal/sys":   "x/sys net/netip syscall",
 	"internal/fsafe": "x/sys",
 
-	"internal/config":     "internal/fsafe internal/strictjson x/sys syscall",
+	"internal/config":     "internal/fsafe internal/strictjson syscall",
 	"internal/launch":     "internal/fsafe internal/sys x/sys syscall",
 	"internal/prepare":    "internal/fsafe x/sys",
 	"internal/privs":      "internal/sys x/sys syscall",
