@@ -4,7 +4,10 @@
 //
 // It reads nothing from its environment but TERM and NO_COLOR, it starts no
 // program and loads no library: whoever can choose the environment of a docker
-// exec changes no decision by it. The manual is man/gatewayctl.1.md.
+// exec changes no decision by it. verify-image alone starts programs: those of
+// the image that it looks at, with an empty environment, and where an image is
+// named, on the host, the engine with its caller's. The manual is
+// man/gatewayctl.1.md.
 package main
 
 import (
@@ -21,7 +24,7 @@ func main() {
 	env := os.Environ()
 	os.Clearenv()
 	os.Exit(run(os.Args[1:], env, stdio{
-		out: os.Stdout, err: os.Stderr, outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
 	}))
 }
 
@@ -29,7 +32,7 @@ func main() {
 func run(args, env []string, io stdio) int {
 	// A closed pipe behind stdout is an error of write(2), not our death.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdio: io, host: thisHost(), color: wantColor(env, io.outTTY)}
+	a := &app{stdio: io, host: thisHost(), color: wantColor(env, io.outTTY), env: env}
 	a.hardened = harden()
 	return a.dispatch(args)
 }
