@@ -5,14 +5,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"gatewayinit/internal/client"
 )
 
-// stdio is where output goes, and whether a person sees it.
+// stdio is where input comes from, where output goes, and whether a person sees it.
 type stdio struct {
+	in                    io.Reader
 	out, err              io.Writer
 	inTTY, outTTY, errTTY bool
 	files                 client.Stdio // for a client; the same descriptors
@@ -23,14 +25,14 @@ type app struct {
 	stdio
 	host
 	color      bool
-	runtimeDir string // --runtime-dir; "" means: look for it
-	hardened   error  // what harden said
-	env        []string
+	env        []string // the caller's, for what a client is passed and for a container engine
+	runtimeDir string   // --runtime-dir; "" means: look for it
+	hardened   error    // what harden said
 }
 
 // verb is one row of the command table.
 type verb struct {
-	name     string
+	name     string // one word, or two: "config seal"
 	args     string // arguments, for the usage line
 	summary  string // for the list
 	help     string // for help VERB: what the flags do
@@ -44,8 +46,26 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(),
-		cmdProbe(), cmdWait(), cmdTUI(), cmdExec(), cmdToken(), cmdVersion(), cmdHelp(),
+		cmdProbe(), cmdWait(), cmdTUI(), cmdExec(), cmdToken(), cmdVerifyImage(), cmdConfigSeal(), cmdVersion(), cmdHelp(),
 	}
+}
+
+// find is the verb that args begin with, and the arguments after it.
+func find(args []string) (v verb, rest []string, err error) {
+	var more []string
+	for _, v := range verbs() {
+		words := strings.Fields(v.name)
+		if len(args) >= len(words) && slices.Equal(words, args[:len(words)]) {
+			return v, args[len(words):], nil
+		}
+		if words[0] == args[0] {
+			more = append(more, words[1])
+		}
+	}
+	if more != nil {
+		return v, nil, fmt.Errorf("%s needs one of: %s", args[0], strings.Join(more, ", "))
+	}
+	return v, nil, fmt.Errorf("unknown command %.40q", args[0])
 }
 
 func lookup(name string) (verb, bool) {
@@ -67,11 +87,11 @@ func (a *app) dispatch(args []string) int {
 	if global.NArg() == 0 {
 		return a.usage(errors.New("no command given"), "")
 	}
-	name, rest := global.Arg(0), global.Args()[1:]
-	v, ok := lookup(name)
-	if !ok {
-		return a.usage(fmt.Errorf("unknown command %.40q", name), "")
+	v, rest, err := find(global.Args())
+	if err != nil {
+		return a.usage(err, "")
 	}
+	name := v.name
 	flags := a.flags(name)
 	action := v.setup(flags)
 	if err := flags.Parse(rest); err != nil {

@@ -8,16 +8,13 @@ import (
 
 func cmdHelp() verb {
 	return verb{
-		name: "help", args: "[VERB]", summary: "explain a command", anyone: true, operands: true,
-		help: "Explains VERB, or lists all of them.\n",
+		name: "help", args: "[COMMAND]", summary: "explain a command", anyone: true, operands: true,
+		help: "Explains COMMAND, or lists all of them.\n",
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			return func(a *app, args []string) int {
-				name := ""
-				if len(args) > 0 {
-					name = args[0]
-				}
-				if _, ok := lookup(name); len(args) > 1 || name != "" && !ok {
-					return a.usage(fmt.Errorf("no help on %.40q", strings.Join(args, " ")), "")
+				name := strings.Join(args, " ")
+				if _, ok := lookup(name); name != "" && !ok {
+					return a.usage(fmt.Errorf("no help on %.40q", name), "")
 				}
 				return a.write(helpText(name))
 			}
@@ -39,7 +36,7 @@ func overview() string {
 	var b strings.Builder
 	b.WriteString("usage: gatewayctl [--runtime-dir DIR] COMMAND [FLAGS]\n\nOperates the gateway-init that is PID 1 of this container. Run it as root:\ndocker exec CONTAINER gatewayctl status\n\n")
 	for _, v := range verbs() {
-		fmt.Fprintf(&b, "  %-8s  %s\n", v.name, v.summary)
+		fmt.Fprintf(&b, "  %-12s  %s\n", v.name, v.summary)
 	}
 	b.WriteString(`
   --runtime-dir DIR   where the supervisor has its files (default: runtime_dir

@@ -5,7 +5,9 @@
 // It takes no decision from its environment: whoever can choose that of a docker
 // exec changes how output looks (TERM, NO_COLOR), and what the configuration
 // passes on to a client. It loads no library, and starts no program but the
-// client that it was asked for. The manual is man/gatewayctl.1.md.
+// client that it was asked for, and for verify-image those of the image that it
+// looks at (with an empty environment) and, where an image is named, on the host,
+// the engine (with its caller's). The manual is man/gatewayctl.1.md.
 package main
 
 import (
@@ -23,7 +25,8 @@ func main() {
 	env := os.Environ()
 	os.Clearenv()
 	os.Exit(run(os.Args[1:], env, stdio{
-		out: os.Stdout, err: os.Stderr, inTTY: sys.IsTerminal(0), outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		inTTY: sys.IsTerminal(0), outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
 		files: client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 	}))
 }

@@ -2,64 +2,21 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
+
+	"gatewayinit/internal/needle"
 )
 
-const (
-	tokenLen = 64       // hex digits
-	window   = 16       // a leak is any so many bytes of a form of the token
-	maxScan  = 64 << 20 // bytes of one file
-)
-
-// needles are all windows of all forms of the token.
-type needles map[[window]byte]bool
-
-func newNeedles(token string) needles {
-	n := needles{}
-	n.add(token)
-	n.add(strings.ToUpper(token))
-	raw, _ := hex.DecodeString(token)
-	n.add(string(raw))
-	// Base64 of a text that holds the token somewhere has one of three alignments.
-	for _, form := range []string{token, string(raw)} {
-		for skip := range 3 {
-			part := form[skip:]
-			part = part[:len(part)-len(part)%3]
-			n.add(base64.StdEncoding.EncodeToString([]byte(part)))
-			n.add(base64.URLEncoding.EncodeToString([]byte(part)))
-		}
-	}
-	return n
-}
-
-func (n needles) add(form string) {
-	for i := 0; i+window <= len(form); i++ {
-		n[[window]byte([]byte(form[i:i+window]))] = true
-	}
-}
-
-// find is the offset of the first window in data, or -1.
-func (n needles) find(data []byte) int {
-	for i := 0; i+window <= len(data); i++ {
-		if n[[window]byte(data[i:i+window])] {
-			return i
-		}
-	}
-	return -1
-}
+const maxScan = 64 << 20 // bytes of one file
 
 // scan is one search, with counts that show that it looked at something.
 type scan struct {
-	needles               needles
+	token                 *needle.Set
 	files, denied, leaks  int
 	bytes                 int64
 	processes, foreignEnv int
@@ -72,14 +29,14 @@ func scanToken(dirs []string) error {
 	if err != nil {
 		return err
 	}
-	token := string(bytes.TrimSpace(data))
-	if _, err := hex.DecodeString(token); err != nil || len(token) != tokenLen {
-		return errors.New("stdin is not a token of 64 hex digits")
+	token, err := needle.New(string(bytes.TrimSpace(data)))
+	if err != nil {
+		return fmt.Errorf("cannot use stdin: %w", err)
 	}
 	if len(dirs) == 0 {
 		dirs = []string{"/"}
 	}
-	s := &scan{needles: newNeedles(token)}
+	s := &scan{token: token}
 	for _, dir := range dirs {
 		if err := s.tree(dir); err != nil {
 			return err
@@ -156,7 +113,7 @@ func (s *scan) file(path string) bool {
 }
 
 func (s *scan) judge(path string, data []byte) {
-	if at := s.needles.find(data); at >= 0 {
+	if at := s.token.Find(data); at >= 0 {
 		s.leaks++
 		fmt.Printf("leak: %s at %d\n", path, at)
 	}

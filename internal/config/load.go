@@ -8,8 +8,6 @@ import (
 	"path"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"gatewayinit/internal/fsafe"
 )
 
@@ -36,16 +34,8 @@ func read(unsafePath string, owner *uint32) ([]byte, error) {
 		return nil, explain(unsafePath, fsafe.Info{}, err)
 	}
 	defer dir.Close()
-	f, err := fsafe.OpenAt(dir, path.Base(unsafePath), unix.O_RDONLY)
-	if err != nil {
-		return nil, explain(unsafePath, fsafe.Info{}, err)
-	}
-	defer f.Close()
-	info, err := fsafe.Verify(f, fsafe.Want{Type: fsafe.Regular, UID: owner, NotWritableByOthers: true, Links: 1})
-	if err != nil {
-		return nil, explain(unsafePath, info, err)
-	}
-	data, err := fsafe.ReadAll(f, MaxSize)
+	want := fsafe.Want{Type: fsafe.Regular, UID: owner, NotWritableByOthers: true, Links: 1}
+	data, info, err := fsafe.ReadAt(dir, path.Base(unsafePath), want, MaxSize)
 	if err != nil {
 		return nil, explain(unsafePath, info, err)
 	}

@@ -146,3 +146,19 @@ func ReadAll(f *os.File, max int) ([]byte, error) {
 		}
 	}
 }
+
+// ReadAt is the content of name in dir, at most max bytes, if it is what w says.
+// The Info is that of what was opened, also where w refuses it.
+func ReadAt(dir *os.File, name string, w Want, max int) ([]byte, Info, error) {
+	f, err := OpenAt(dir, name, unix.O_RDONLY)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer f.Close()
+	info, err := Verify(f, w)
+	if err != nil {
+		return nil, info, err
+	}
+	data, err := ReadAll(f, max)
+	return data, info, err
+}

@@ -54,7 +54,7 @@ func (p *parser) space() {
 
 // value parses what stands within depth arrays and objects.
 func (p *parser) value(depth int) (*Value, error) {
-	v := &Value{Line: p.line, Col: p.col()}
+	v := &Value{Line: p.line, Col: p.col(), Start: p.at}
 	var err error
 	switch c := p.peek(); {
 	case (c == '{' || c == '[') && depth == maxDepth:
@@ -81,6 +81,7 @@ func (p *parser) value(depth int) (*Value, error) {
 	default:
 		err = p.fail("not a JSON value")
 	}
+	v.End = p.at
 	return v, err
 }
 

@@ -96,6 +96,27 @@ func TestParsePositions(t *testing.T) {
 	}
 }
 
+// The text of a value, cut out by its offsets, is that value.
+func TestOffsets(t *testing.T) {
+	text := " {\"a\" : [1, \"é\\n\" ,{}], \"b\":-1.5e3 ,\"c\":null}\n"
+	v, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := v.Get("a")
+	for want, got := range map[string]*Value{
+		text[1 : len(text)-1]: v, `[1, "é\n" ,{}]`: a, "1": a.Items[0], `"é\n"`: a.Items[1], "{}": a.Items[2],
+		"-1.5e3": v.Get("b"), "null": v.Get("c"),
+	} {
+		if cut := text[got.Start:got.End]; cut != want {
+			t.Errorf("got %q, want %q", cut, want)
+		}
+	}
+	if v.Get("d") != nil || a.Get("a") != nil {
+		t.Error("got a member that is not there")
+	}
+}
+
 func TestParseDeepestAccepted(t *testing.T) {
 	if _, err := Parse([]byte(strings.Repeat("[", 32) + "1" + strings.Repeat("]", 32))); err != nil {
 		t.Error(err)
@@ -138,6 +159,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if got := plain(v); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %#v, want %#v", got, want)
+		}
+		if cut, err := Parse(data[v.Start:v.End]); err != nil || !reflect.DeepEqual(plain(cut), want) {
+			t.Fatalf("its own text is something else: %v", err)
 		}
 	})
 }

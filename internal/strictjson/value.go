@@ -44,13 +44,14 @@ func (k Kind) String() string {
 // Value is one JSON value. Line and Col are those of its first byte and count
 // from 1; Col counts bytes.
 type Value struct {
-	Kind      Kind
-	Line, Col int
-	Bool      bool
-	Num       string // as written
-	Str       string // decoded
-	Items     []*Value
-	Members   []Member
+	Kind       Kind
+	Line, Col  int
+	Start, End int // its text is data[Start:End]
+	Bool       bool
+	Num        string // as written
+	Str        string // decoded
+	Items      []*Value
+	Members    []Member
 }
 
 // Member is one key of an Object, in the order of the text. Line and Col are
@@ -59,6 +60,16 @@ type Member struct {
 	Key       string
 	Line, Col int
 	Value     *Value
+}
+
+// Get is the member with this key; nil if there is none, or v is no object.
+func (v *Value) Get(key string) *Value {
+	for _, m := range v.Members {
+		if m.Key == key {
+			return m.Value
+		}
+	}
+	return nil
 }
 
 // Scalar is the canonical JSON text of a value that is no array or object:

@@ -12,6 +12,7 @@ const (
 	ProcMagic  = unix.PROC_SUPER_MAGIC
 	TmpfsMagic = unix.TMPFS_MAGIC
 	RamfsMagic = unix.RAMFS_MAGIC
+	SysfsMagic = unix.SYSFS_MAGIC
 )
 
 // FSMagic is the file system type of f (fstatfs(2)).

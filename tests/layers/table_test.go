@@ -21,7 +21,7 @@ var may = map[string]string{
 	"internal/fsafe": "x/sys",
 
 	"internal/environ":    "internal/users",
-	"internal/config":     "internal/fsafe internal/strictjson x/sys syscall",
+	"internal/config":     "internal/fsafe internal/strictjson syscall",
 	"internal/launch":     "internal/fsafe internal/sys x/sys syscall",
 	"internal/prepare":    "internal/fsafe x/sys",
 	"internal/privs":      "internal/sys x/sys syscall",

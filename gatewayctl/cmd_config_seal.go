@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"gatewayinit/image/seal"
+	"gatewayinit/image/verify"
+	"gatewayinit/internal/fsafe"
+)
+
+func cmdConfigSeal() verb {
+	return verb{
+		name: "config seal", args: "[--file FILE] [--root DIR]", summary: "empty the token in the gateway's own configuration, and pin it",
+		help: `For an image's build, after whatever writes the gateway's configuration. It sets
+gateway.auth.token to "" and leaves every other byte as it is, removes backups
+beside the file that have a token, reads it again, and writes its hash to
+/etc/gateway-init/seal.json, where verify-image finds it.
+
+  --file FILE  default: /etc/openclaw/openclaw.json
+  --root DIR   the image's files are below DIR (default: /)
+
+Exit code: 0 sealed, 1 failed, 2 usage, 3 refused: not strict JSON, another
+gateway.auth.mode than "token", or a file that others could have changed.
+`,
+		setup: func(f *flag.FlagSet) func(*app, []string) int {
+			file := f.String("file", verify.OwnConfig("openclaw"), "")
+			root := f.String("root", "/", "")
+			return func(a *app, _ []string) int { return a.configSeal(*root, *file) }
+		},
+	}
+}
+
+func (a *app) configSeal(root, file string) int {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return a.fail(exitFailed, fmt.Errorf("cannot use --root: %w", err), "")
+	}
+	done, err := seal.Seal(root, file)
+	switch {
+	case errors.Is(err, fsafe.ErrUnsafe), errors.Is(err, fsafe.ErrTooLarge), errors.As(err, new(*seal.ContentError)):
+		return a.fail(exitRefused, err, "correct the file, then seal it again; nothing is sealed now")
+	case errors.Is(err, fs.ErrNotExist):
+		return a.fail(exitFailed, err, "write the configuration and "+seal.PinFile[:strings.LastIndex(seal.PinFile, "/")]+" into the image first")
+	case err != nil:
+		return a.fail(exitFailed, err, "")
+	}
+	return a.write(sealed(file, done))
+}
+
+// sealed says what was done, a line each.
+func sealed(file string, done seal.Done) string {
+	text := file + ": gateway.auth.token was empty already\n"
+	if done.Cleared {
+		text = file + ": gateway.auth.token is empty now\n"
+	}
+	for _, name := range done.Removed {
+		text += "removed " + clean(name) + "\n"
+	}
+	pinned := "is pinned already"
+	if done.Pinned {
+		pinned = "is pinned now"
+	}
+	return text + fmt.Sprintf("sha256 %s %s in %s\n", done.SHA256, pinned, seal.PinFile)
+}

@@ -1,0 +1,73 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// account is a line of passwd, group one of group. What another reader could take
+// for something else is no line but a problem.
+type account struct {
+	name     string
+	uid, gid uint32
+}
+
+type group struct {
+	name    string
+	gid     uint32
+	members []string
+}
+
+func parsePasswd(data []byte) (all []account, problems []string) {
+	for n, f := range fieldsOf(data) {
+		var a account
+		if len(f) == 7 {
+			a.name = f[0]
+			if number(f[2], &a.uid) && number(f[3], &a.gid) && plain(a.name) {
+				all = append(all, a)
+				continue
+			}
+		}
+		problems = append(problems, fmt.Sprintf("%s:%d", passwdPath, n+1))
+	}
+	return all, problems
+}
+
+func parseGroup(data []byte) (all []group, problems []string) {
+	for n, f := range fieldsOf(data) {
+		var g group
+		if len(f) == 4 {
+			g.name = f[0]
+			if f[3] != "" {
+				g.members = strings.Split(f[3], ",")
+			}
+			if number(f[2], &g.gid) && plain(g.name) && !slices.ContainsFunc(g.members, func(m string) bool { return !plain(m) }) {
+				all = append(all, g)
+				continue
+			}
+		}
+		problems = append(problems, fmt.Sprintf("%s:%d", groupPath, n+1))
+	}
+	return all, problems
+}
+
+func fieldsOf(data []byte) (lines [][]string) {
+	text := strings.TrimSuffix(string(data), "\n")
+	for line := range strings.SplitSeq(text, "\n") {
+		lines = append(lines, strings.Split(line, ":"))
+	}
+	return lines
+}
+
+// number is a decimal number without sign, space or leading zero.
+func number(text string, to *uint32) bool {
+	n, err := strconv.ParseUint(text, 10, 32)
+	*to = uint32(n)
+	return err == nil && strconv.FormatUint(n, 10) == text
+}
+
+func plain(name string) bool {
+	return name != "" && name[0] != '#' && name[0] != '+' && name[0] != '-' && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+}

@@ -1,0 +1,139 @@
+package verify
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// noConfig is the verdict on what a directory does not have.
+func (s *subject) noConfig() bool { return s.image.config == nil }
+
+func onlyImage() verdict { return beyond("a directory has no image config: use --image or --archive") }
+
+func checkEntrypoint(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	if e := s.image.config.Config.Entrypoint; !slices.Equal(e, []string{initPath}) {
+		return failed("it is %.200q, not [%q]", e, initPath)
+	}
+	return held("%s", initPath)
+}
+
+// checkImageUser: gateway-init separates users only as root; for an image without
+// root another user is what it is for.
+func checkImageUser(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	u := s.image.config.Config.User
+	if root := slices.Contains([]string{"", "0", "root", "0:0", "root:root"}, u); !root && !s.options.NonRoot {
+		return failed("it is %.80q: take USER out, gateway-init starts as root and gives it up", u)
+	}
+	return held("%.80q", u)
+}
+
+func checkHealth(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	h := s.image.config.Config.Healthcheck
+	if h == nil {
+		return failed(`there is none: HEALTHCHECK --start-period=120s CMD ["gatewayctl", "health"] (podman: build with --format docker)`)
+	}
+	for _, name := range []string{ctlPath, path.Base(ctlPath)} {
+		if slices.Equal(h.Test, []string{"CMD", name, "health"}) {
+			return held("%s health", name)
+		}
+	}
+	return failed(`it is %.200q, not ["CMD" "gatewayctl" "health"]`, h.Test)
+}
+
+func checkStopSignal(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	sig := s.image.config.Config.StopSignal
+	if !slices.Contains([]string{"", "SIGTERM", "TERM", "15"}, sig) {
+		return failed("it is %.40q: take STOPSIGNAL out, gateway-init stops the gateway with the signal of its own configuration", sig)
+	}
+	return held("SIGTERM")
+}
+
+// tokenEnv is the name of the variable that has the token.
+func (s *subject) tokenEnv() string {
+	if s.config != nil {
+		return s.config.Gateway.TokenEnv
+	}
+	return s.profile.tokenEnv
+}
+
+// checkEnvironment: a variable of the image is in every container, and in docker
+// inspect. Even an empty one of that name overrides what its author meant.
+func checkEnvironment(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	var bad []string
+	for _, kv := range s.image.config.Config.Env {
+		name, _, _ := strings.Cut(kv, "=")
+		if name == s.tokenEnv() || hasSecret(kv) {
+			bad = append(bad, name) // never the value
+		}
+	}
+	return none(bad, "take out of ENV", "%d variables, none is a token", len(s.image.config.Config.Env))
+}
+
+// checkHistory: RUN lines, labels and build arguments are kept as text.
+func checkHistory(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	if s.tokenEnv() == "" {
+		return unavailable("see config")
+	}
+	assignment := s.tokenEnv() + "="
+	var bad []string
+	for _, text := range s.image.config.texts {
+		switch _, value, given := strings.Cut(text, assignment); {
+		case given && strings.TrimLeft(value, `"' `) != "":
+			bad = append(bad, assignment+"...")
+		case hasSecret(text):
+			bad = append(bad, "64 hex digits after the name of a secret")
+		}
+	}
+	return none(bad, "build it again without", "%d texts, none has a token", len(s.image.config.texts))
+}
+
+// hasSecret tells whether text has 64 hex digits that something with a secret's
+// name stands before: TOKEN=..., "api_key": "...", --password ... A digest has
+// "sha256:" before it.
+func hasSecret(text string) bool {
+	const digits = 64
+	run := 0
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && isHex(text[i]) {
+			run++
+			continue
+		}
+		if run == digits && secretName(text[:i-run]) {
+			return true
+		}
+		run = 0
+	}
+	return false
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// secretName tells whether the last word of text names a secret.
+func secretName(text string) bool {
+	text = strings.TrimRight(text, ` "'=:`)
+	word := strings.ToLower(text[strings.LastIndexAny(text, " \t\"'=:,;/")+1:])
+	return slices.ContainsFunc([]string{"token", "secret", "passw", "key", "auth", "credential", "bearer"}, func(part string) bool {
+		return strings.Contains(word, part)
+	})
+}

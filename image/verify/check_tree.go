@@ -1,0 +1,62 @@
+package verify
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"gatewayinit/internal/fsafe"
+)
+
+// findings are the paths of what match says, with the mode.
+func (s *subject) findings(match func(at string, n *node) bool) (found []string) {
+	s.tree.walk(func(at string, n *node) {
+		if match(at, n) {
+			found = append(found, fmt.Sprintf("%s (%04o)", at, n.mode))
+		}
+	})
+	return found
+}
+
+// checkSetID: no_new_privs stops them where it is set; docker exec may not set it.
+// On a directory the bit only says which group new files have.
+func checkSetID(s *subject) verdict {
+	found := s.findings(func(_ string, n *node) bool { return n.kind == fsafe.Regular && n.mode&0o6000 != 0 })
+	return none(found, "setuid or setgid: chmod ug-s", "no setuid or setgid file")
+}
+
+func checkCapabilities(s *subject) verdict {
+	found := s.findings(func(_ string, n *node) bool { return n.capable })
+	return none(found, "has file capabilities: setcap -r", "no file has capabilities")
+}
+
+// checkWorldWritable: a place where everybody can change what is everybody's. In
+// a sticky directory only owners can. Over /dev the engine mounts its own.
+func checkWorldWritable(s *subject) verdict {
+	found := s.findings(func(at string, n *node) bool {
+		return n.kind != link && n.mode&0o002 != 0 && (n.kind != fsafe.Directory || n.mode&0o1000 == 0) &&
+			(n.kind != character || !strings.HasPrefix(at, "/dev/"))
+	})
+	return none(found, "writable by everybody: chmod o-w, or +t", "nothing is writable by everybody")
+}
+
+// checkCompilers: a build's tools are an agent's too.
+func checkCompilers(s *subject) verdict {
+	dirs := []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}
+	found := s.findings(func(at string, n *node) bool {
+		return n.kind != fsafe.Directory && slices.Contains(dirs, path.Dir(at)) && isCompiler(path.Base(at))
+	})
+	return none(found, "tools of a build", "no compiler, assembler, linker or make")
+}
+
+// isCompiler knows gcc, gcc-12 and x86_64-linux-gnu-gcc-12.
+func isCompiler(name string) bool {
+	if i := strings.Index(name, "-linux-gnu-"); i >= 0 {
+		name = name[i+len("-linux-gnu-"):]
+	}
+	if i := strings.LastIndexByte(name, '-'); i >= 0 && strings.Trim(name[i+1:], "0123456789.") == "" {
+		name = name[:i]
+	}
+	return slices.Contains([]string{"cc", "c++", "gcc", "g++", "clang", "clang++", "ld", "as", "make", "tcc"}, name)
+}

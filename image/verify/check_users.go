@@ -1,0 +1,122 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/users"
+)
+
+// checkUsers: three accounts that the kernel keeps apart, each with a primary
+// group of its own.
+func checkUsers(s *subject) verdict {
+	if s.usersErr != nil {
+		return failed("%v", s.usersErr)
+	}
+	p := s.people
+	if err := users.Distinct(p[gateway], p[sandbox], p[operator]); err != nil {
+		return failed("%v", err)
+	}
+	for i, u := range p {
+		for _, a := range s.accounts {
+			if a.gid == u.GID && a.uid != u.UID {
+				return failed("%s and %s have the primary group %d: give each its own", u.Name, a.name, u.GID)
+			}
+			if a.uid == u.UID && a.name != u.Name {
+				return failed("%s and %s are both uid %d: remove one", u.Name, a.name, u.UID)
+			}
+		}
+		if j := slices.IndexFunc(p[i+1:], func(o users.User) bool { return o.GID == u.GID }); j >= 0 {
+			return failed("%s and %s have the primary group %d: give each its own", u.Name, p[i+1+j].Name, u.GID)
+		}
+	}
+	return held("%s %d, %s %d, %s %d", p[0].Name, p[0].UID, p[1].Name, p[1].UID, p[2].Name, p[2].UID)
+}
+
+// checkAccounts: another name for uid 0 is another root, and a line that two
+// programs read differently may be one.
+func checkAccounts(s *subject) verdict {
+	if len(s.problems) > 0 {
+		return failed("two programs could read differently: %s", some(s.problems))
+	}
+	var roots []string
+	for _, a := range s.accounts {
+		if a.uid == 0 {
+			roots = append(roots, a.name)
+		}
+	}
+	if len(roots) != 1 {
+		return failed("uid 0 has %d accounts (%s): leave one", len(roots), some(roots))
+	}
+	return held("%d accounts, uid 0 is %s alone", len(s.accounts), roots[0])
+}
+
+// checkSandboxGroup: what the agent shares with its group is the agent's alone.
+func checkSandboxGroup(s *subject) verdict {
+	if s.usersErr != nil {
+		return unavailable("see users")
+	}
+	u := s.people[sandbox]
+	var others []string
+	for _, g := range s.groups {
+		if g.gid != u.GID {
+			continue
+		}
+		for _, m := range g.members {
+			if m != u.Name {
+				others = append(others, m)
+			}
+		}
+	}
+	return none(others, "in the sandbox group beside "+u.Name, "group %d is %s's alone", u.GID, u.Name)
+}
+
+// powerful are groups that Linux distributions and engines give power over the
+// machine, its logs or its devices.
+func powerful(name string) bool {
+	return slices.Contains([]string{"root", "wheel", "sudo", "admin", "adm", "docker", "podman", "lxd", "libvirt", "kvm", "disk", "shadow",
+		"kmem", "staff", "systemd-journal"}, name)
+}
+
+// checkSandboxMember: the agent is in no group of the gateway or the operator, and
+// in none that is as good as root.
+func checkSandboxMember(s *subject) verdict {
+	if s.usersErr != nil {
+		return unavailable("see users")
+	}
+	u := s.people[sandbox]
+	var bad []string
+	for _, g := range s.groups {
+		if !slices.Contains(u.Groups, g.gid) || g.gid == u.GID {
+			continue
+		}
+		shared := slices.Contains(s.people[gateway].Groups, g.gid) || slices.Contains(s.people[operator].Groups, g.gid)
+		if shared || powerful(g.name) {
+			bad = append(bad, fmt.Sprintf("%s (%d)", g.name, g.gid))
+		}
+	}
+	return none(bad, u.Name+" is in", "%s is in no group of others", u.Name)
+}
+
+// checkHomes: the gateway's state is ownership of the gateway, the operator's has
+// the credentials of its clients.
+func checkHomes(s *subject) verdict {
+	if s.usersErr != nil {
+		return unavailable("see users")
+	}
+	for i, u := range s.people {
+		n := s.tree.at(u.Home)
+		switch {
+		case n == nil:
+			return failed("%s, the home of %s, is missing", u.Home, u.Name)
+		case n.kind != fsafe.Directory:
+			return failed("%s, the home of %s, is %v", u.Home, u.Name, n.kind)
+		case n.uid != u.UID || n.gid != u.GID:
+			return failed("%s is owned by %d:%d: chown %d:%d it", u.Home, n.uid, n.gid, u.UID, u.GID)
+		case i != sandbox && n.mode != 0o700:
+			return failed("%s, the home of %s, has mode %04o: chmod 0700 it", u.Home, u.Name, n.mode)
+		}
+	}
+	return held("%s, %s, %s", s.people[0].Home, s.people[1].Home, s.people[2].Home)
+}

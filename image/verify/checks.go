@@ -1,0 +1,60 @@
+package verify
+
+import "strconv"
+
+// check is one row of the table.
+type check struct {
+	name string
+	of   func(profile) bool // nil: every profile has it
+	make func(*subject) verdict
+}
+
+// checks is the closed list, in the order of the output; docs/image.md has each.
+func checks() []check {
+	return []check{
+		{"tree", nil, checkTree},
+		{"init", nil, func(s *subject) verdict { return s.plain(initPath, 0o755) }},
+		{"ctl", nil, checkCtl},
+		{"hashes", nil, checkHashes},
+		{"release", nil, checkRelease},
+		{"config", nil, checkConfig},
+		{"profile", nil, checkProfile},
+		{"parents", nil, checkParents},
+		{"programs", nil, checkPrograms},
+		{"execute-only", func(p profile) bool { return p.hidden }, checkExecuteOnly},
+		{"gateway-code", func(p profile) bool { return p.script }, checkGatewayCode},
+		{"users", nil, checkUsers},
+		{"accounts", nil, checkAccounts},
+		{"sandbox-group", nil, checkSandboxGroup},
+		{"sandbox-member", nil, checkSandboxMember},
+		{"homes", nil, checkHomes},
+		{"set-id", nil, checkSetID},
+		{"capabilities", nil, checkCapabilities},
+		{"world-writable", nil, checkWorldWritable},
+		{"compilers", func(p profile) bool { return p.bare }, checkCompilers},
+		{"entrypoint", nil, checkEntrypoint},
+		{"image-user", nil, checkImageUser},
+		{"health", nil, checkHealth},
+		{"stop-signal", nil, checkStopSignal},
+		{"environment", nil, checkEnvironment},
+		{"history", nil, checkHistory},
+		{"token-files", nil, checkTokenFiles},
+		{"config-tokens", nil, checkConfigTokens},
+		{"device-state", nil, checkDeviceState},
+		{"token-bytes", nil, checkTokenBytes},
+		{"placeholder", func(p profile) bool { return p.own != "" }, checkPlaceholder},
+		{"pin", func(p profile) bool { return p.own != "" }, checkPin},
+		{"probe-root", nil, checkProbeRoot},
+		{"probe-sandbox", nil, checkProbeSandbox},
+	}
+}
+
+// Names are the names of all checks.
+func Names() (names []string) {
+	for _, c := range checks() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,91 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// The limits. An image with OpenClaw has 60 thousand entries and a gigabyte.
+const (
+	maxEntries = 1 << 20
+	maxHeld    = 256 << 20 // bytes that stay in memory: names, JSON, small files
+	maxBytes   = 64 << 30  // to be read, unpacked; a byte of a file in a layer counts twice
+	maxDepth   = 256       // directories in each other
+	maxPath    = 4096
+	maxJSON    = 4 << 20 // bytes of the image's config or manifest
+)
+
+// ErrLimit is the refusal of an image that is larger than anybody's.
+var ErrLimit = errors.New("the image is too large")
+
+// budget is what is left of the limits.
+type budget struct {
+	entries     int
+	held, bytes int64
+}
+
+func newBudget() *budget { return &budget{maxEntries, maxHeld, maxBytes} }
+
+// entry takes one name.
+func (b *budget) entry(path string) error {
+	if b.entries--; b.entries < 0 {
+		return fmt.Errorf("%w: more than %d entries", ErrLimit, maxEntries)
+	}
+	return b.hold(len(path))
+}
+
+// hold takes n bytes of memory.
+func (b *budget) hold(n int) error {
+	if b.held -= int64(n); b.held < 0 {
+		return fmt.Errorf("%w: more than %d bytes of names and texts", ErrLimit, maxHeld)
+	}
+	return nil
+}
+
+// take takes n bytes of content. A sparse file takes its full size: that is what
+// reading it yields.
+func (b *budget) take(n int64) error {
+	if n < 0 || n > b.bytes {
+		return fmt.Errorf("%w: more than %d bytes", ErrLimit, int64(maxBytes))
+	}
+	b.bytes -= n
+	return nil
+}
+
+// reader is r within the budget, which is shared with all other readers.
+type reader struct {
+	r io.Reader
+	b *budget
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if e := r.b.take(int64(n)); e != nil {
+		return 0, e
+	}
+	return n, err
+}
+
+// memberPath is the absolute, clean path of a name in an archive. What would lead
+// out of the tree, or what two readers could take for two names, is refused.
+func memberPath(name string) (string, error) {
+	if len(name) > maxPath || strings.Contains(name, "\x00") {
+		return "", fmt.Errorf("cannot use name %.64q: it is too long or has a NUL", name)
+	}
+	var parts []string
+	for _, part := range strings.Split(name, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			return "", fmt.Errorf("cannot use name %.200q: it leads out of the tree", name)
+		default:
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) > maxDepth {
+		return "", fmt.Errorf("cannot use name %.64q: it is more than %d levels deep", name, maxDepth)
+	}
+	return "/" + strings.Join(parts, "/"), nil
+}

@@ -1,0 +1,85 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Result is what became of a check; the words are those of gatewayctl status.
+type Result string
+
+// The results.
+const (
+	Held         Result = "held"
+	Failed       Result = "failed"
+	NotAvailable Result = "not-available"
+)
+
+// Report is what was found, schema 1 (docs/image.md). Members are only ever added
+// within one schema.
+type Report struct {
+	Schema  int     `json:"schema"`
+	Profile string  `json:"profile"`
+	OK      bool    `json:"ok"` // every check held that can be made of such a source
+	Checks  []Check `json:"checks"`
+}
+
+// Check is one check and what became of it.
+type Check struct {
+	Name   string `json:"name"`
+	Result Result `json:"result"`
+	Detail string `json:"detail"`
+	// Excused tells that NotAvailable is no fault: the source has no such thing,
+	// or nobody asked for the check.
+	Excused bool `json:"-"`
+}
+
+// OK tells whether the check stands in nobody's way.
+func (c Check) OK() bool { return c.Result == Held || c.Excused }
+
+// verdict is the end of one check.
+type verdict struct {
+	result  Result
+	detail  string
+	excused bool
+}
+
+func held(format string, args ...any) verdict {
+	return verdict{result: Held, detail: fmt.Sprintf(format, args...)}
+}
+
+func failed(format string, args ...any) verdict {
+	return verdict{result: Failed, detail: fmt.Sprintf(format, args...)}
+}
+
+// unavailable is a check that could be made, and was not: that is no success.
+func unavailable(format string, args ...any) verdict {
+	return verdict{result: NotAvailable, detail: fmt.Sprintf(format, args...)}
+}
+
+// beyond is a check of what the source has not at all.
+func beyond(format string, args ...any) verdict {
+	return verdict{result: NotAvailable, detail: fmt.Sprintf(format, args...), excused: true}
+}
+
+// none is held if there are no findings, and otherwise names the first few.
+func none(findings []string, problem, good string, args ...any) verdict {
+	if len(findings) > 0 {
+		return failed("%s: %s", problem, some(findings))
+	}
+	return held(good, args...)
+}
+
+// some is the first few of a list.
+func some(list []string) string {
+	const most = 5
+	short := make([]string, 0, most)
+	for _, item := range list[:min(most, len(list))] {
+		short = append(short, fmt.Sprintf("%.200s", item))
+	}
+	text := strings.Join(short, ", ")
+	if len(list) > most {
+		text += fmt.Sprintf(" and %d more", len(list)-most)
+	}
+	return text
+}

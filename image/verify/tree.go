@@ -1,0 +1,184 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+)
+
+// The types that are asked for beside those of fsafe.
+const (
+	link      fsafe.Type = unix.S_IFLNK
+	character fsafe.Type = unix.S_IFCHR
+	block     fsafe.Type = unix.S_IFBLK
+)
+
+// node is what a name stands for; hard links share one.
+type node struct {
+	kind     fsafe.Type
+	mode     uint32 // 12 bits
+	uid, gid uint32
+	links    uint64
+	size     int64
+	target   string // of a link
+	capable  bool   // has file capabilities
+	data     []byte // content, of the few files that are read
+	sum      string // SHA-256 of the content in hex; "" where nobody computed it
+	below    map[string]*node
+}
+
+// writable tells whether anybody but the owner may change it. A link has no mode.
+func (n *node) writable() bool { return n.kind != link && n.mode&0o022 != 0 }
+
+// tree is a file system by name.
+type tree struct{ root *node }
+
+func newTree() *tree { return &tree{newDir()} }
+
+func newDir() *node {
+	return &node{kind: fsafe.Directory, mode: 0o755, below: map[string]*node{}}
+}
+
+// names are the components of an absolute, clean path.
+func names(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
+
+// at is what is at path, no link followed; nil if nothing is.
+func (t *tree) at(path string) *node {
+	n := t.root
+	for _, name := range names(path) {
+		if n = n.below[name]; n == nil {
+			return nil
+		}
+	}
+	return n
+}
+
+// walk visits everything in order, a directory before what is in it.
+func (t *tree) walk(visit func(path string, n *node)) { walk("/", t.root, visit) }
+
+func walk(at string, n *node, visit func(string, *node)) {
+	visit(at, n)
+	for _, name := range slices.Sorted(maps.Keys(n.below)) {
+		walk(path.Join(at, name), n.below[name], visit)
+	}
+}
+
+// maxSteps bounds components and links, as the kernel bounds links.
+const maxSteps = 256
+
+// follow is what the kernel would find at path, and calls visit for everything on
+// the way, the root and the file itself included. As in internal/trust, ".." is
+// where a link led, not where it was written.
+func (t *tree) follow(unsafePath string, visit func(path string, n *node) error) (*node, error) {
+	at, rest := "/", append([]string{"."}, names(unsafePath)...)
+	for range maxSteps {
+		if len(rest) == 0 {
+			return t.at(at), nil
+		}
+		next := path.Join(at, rest[0])
+		rest = rest[1:]
+		n := t.at(next)
+		if n == nil {
+			return nil, fmt.Errorf("%s: %w", next, fs.ErrNotExist)
+		}
+		if err := visit(next, n); err != nil {
+			return nil, err
+		}
+		switch {
+		case n.kind == link:
+			if path.IsAbs(n.target) {
+				at = "/"
+			}
+			rest = append(names(n.target), rest...)
+		case n.kind == fsafe.Directory:
+			at = next
+		case len(rest) > 0:
+			return nil, fmt.Errorf("%s: %w", next, syscall.ENOTDIR)
+		default:
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", unsafePath, syscall.ELOOP)
+}
+
+// errBelowFile refuses an archive whose names contradict each other.
+var errBelowFile = errors.New("is below something that is no directory: two readers could read this archive differently")
+
+// add puts n at an absolute, clean path, over what is there. A directory over a
+// directory changes its owner and mode and keeps what is in it.
+func (t *tree) add(unsafePath string, n *node) error {
+	parts := names(unsafePath)
+	if len(parts) == 0 {
+		if n.kind != fsafe.Directory {
+			return fmt.Errorf("/: %w", errBelowFile)
+		}
+		n.below, t.root = t.root.below, n
+		return nil
+	}
+	dir := t.root
+	for _, name := range parts[:len(parts)-1] {
+		next := dir.below[name]
+		if next == nil {
+			next = newDir()
+			dir.below[name] = next
+		}
+		if next.kind != fsafe.Directory {
+			return fmt.Errorf("%s %w", unsafePath, errBelowFile)
+		}
+		dir = next
+	}
+	name := parts[len(parts)-1]
+	old := dir.below[name]
+	if old != nil && old.kind == fsafe.Directory && n.kind == fsafe.Directory {
+		n.below = old.below
+	} else if old != nil {
+		drop(old)
+	}
+	dir.below[name] = n
+	if n.kind != fsafe.Directory {
+		n.links++
+	}
+	return nil
+}
+
+// remove takes a name away, with all below it. One that is not there is no error:
+// a whiteout may be of what a squashed layer had.
+func (t *tree) remove(unsafePath string) {
+	if dir := t.at(path.Dir(unsafePath)); dir != nil {
+		if n := dir.below[path.Base(unsafePath)]; n != nil {
+			drop(n)
+			delete(dir.below, path.Base(unsafePath))
+		}
+	}
+}
+
+// empty takes away all below a directory.
+func (t *tree) empty(unsafePath string) {
+	if dir := t.at(unsafePath); dir != nil {
+		for name, n := range dir.below {
+			drop(n)
+			delete(dir.below, name)
+		}
+	}
+}
+
+// drop counts the links of what is taken away.
+func drop(n *node) {
+	if n.kind != fsafe.Directory {
+		n.links--
+	}
+	for _, below := range n.below {
+		drop(below)
+	}
+}
