@@ -16,8 +16,8 @@ import (
 )
 
 // engineTimeout bounds one call of the engine's command; a request to PID 1 has
-// 120 s of its own.
-const engineTimeout = 3 * time.Minute
+// 120 s of its own, and a drain some minutes.
+const engineTimeout = 6 * time.Minute
 
 // Container is one container of a test. Its methods fail the test when the
 // engine does; what the program inside says is the test's to judge.
@@ -68,6 +68,15 @@ func TryStart(t testing.TB, o Options) (*Container, Result) {
 	return c, r
 }
 
+// For is the same container as another test sees it: failures and the log go
+// there. The first test removes it.
+func (c *Container) For(t testing.TB) *Container {
+	d := *c
+	d.t = t
+	t.Cleanup(d.explain)
+	return &d
+}
+
 func needImage(t testing.TB, image string) {
 	t.Helper()
 	if r := Engine(t, nil, "image", "inspect", "-f", "{{.Id}}", image); r.Code != 0 {
@@ -75,15 +84,21 @@ func needImage(t testing.TB, image string) {
 	}
 }
 
-// remove ends the container; the log of one that failed is shown before.
+// remove ends the container.
 func (c *Container) remove() {
-	if c.t.Failed() {
-		c.t.Logf("container %s: %s\nlog:\n%s", c.Name, c.inspect("{{json .State}}"), c.Logs())
-		if c.Running() {
-			c.t.Logf("status: %v", c.Ctl("status"))
-		}
-	}
+	c.explain()
 	Engine(c.t, nil, "rm", "-f", "-v", c.Name)
+}
+
+// explain shows the log of a container whose test failed.
+func (c *Container) explain() {
+	if !c.t.Failed() {
+		return
+	}
+	c.t.Logf("container %s: %s\nlog:\n%s", c.Name, c.inspect("{{json .State}}"), c.Logs())
+	if c.Running() {
+		c.t.Logf("status: %v", c.Ctl("status"))
+	}
 }
 
 // Engine runs the engine's command with stdin. It fails the test only if the

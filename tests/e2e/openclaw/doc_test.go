@@ -44,7 +44,7 @@ func flags() []string {
 
 // options is a container with the fake model as its command. conf is merged
 // over the image's openclaw.json, over over its config.json.
-func options(t *testing.T, conf, over map[string]any) harness.Options {
+func options(t testing.TB, conf, over map[string]any) harness.Options {
 	t.Helper()
 	needImage(t)
 	dir := harness.HostDir(t, "openclaw", 0, 0o755)
@@ -82,7 +82,7 @@ func withModel(conf map[string]any) map[string]any {
 }
 
 // needImage skips where there is no image, which is a failure under CI=true.
-func needImage(t *testing.T) {
+func needImage(t testing.TB) {
 	t.Helper()
 	if r := harness.Engine(t, nil, "image", "inspect", "-f", "{{.Id}}", harness.OpenClawImage); r.Code != 0 {
 		t.Skipf("no image %s: run make openclaw (is the npm registry reachable?)", harness.OpenClawImage)

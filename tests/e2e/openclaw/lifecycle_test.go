@@ -1,0 +1,221 @@
+package openclaw
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// sameContainer is when PID 1 of it was started.
+func sameContainer(c *harness.Container) string {
+	var state struct{ State struct{ StartedAt string } }
+	c.Inspect(&state)
+	return state.State.StartedAt
+}
+
+// signal sends one to a process of the container, as root in it.
+func signal(c *harness.Container, pid int, name string) {
+	c.Tools("", "sigsend", strconv.Itoa(pid), name)
+}
+
+// L01: the gateway exits 0 on SIGTERM; a supervisor that took 0 for "done" left
+// the container without one (#6107).
+func TestScenarioL01(t *testing.T) {
+	c := shared(t)
+	began, old := sameContainer(c), c.Status().Gateway.Process
+	signal(c, old.PID, "TERM")
+	r := c.WaitNewGateway(old, ready)
+	if e := r.LastExit; e.PID != old.PID || e.Code != 0 || e.Requested || e.Charged || !e.Proven {
+		t.Errorf("last exit: %+v", e)
+	}
+	if sameContainer(c) != began {
+		t.Error("the container was started again")
+	}
+}
+
+// The gateway restarts itself for some changes of its configuration. Under
+// external supervision that is exit 0, and every start is one of ours: proven,
+// with the token in force checked.
+func TestRestartsItself(t *testing.T) {
+	c := shared(t)
+	old := c.Status()
+	signal(c, old.Gateway.PID, "USR2")
+	r := c.WaitNewGateway(old.Gateway.Process, ready)
+	if e := r.LastExit; e.PID != old.Gateway.PID || e.Code != 0 || e.Charged || r.Crashes != old.Crashes {
+		t.Errorf("last exit: %+v, %d crashes after %d", e, r.Crashes, old.Crashes)
+	}
+	if r.Proof.Auth != status.Held {
+		t.Errorf("proof: %+v", r.Proof)
+	}
+}
+
+// L02: a requested restart of a gateway that exits 0 (#6868).
+func TestScenarioL02(t *testing.T) {
+	c := shared(t)
+	old := c.Status()
+	c.MustCtl("restart", "--timeout", "4m")
+	r := c.Status()
+	if r.Gateway.Process == old.Gateway.Process || r.Restarts != old.Restarts+1 || r.State != status.Running {
+		t.Errorf("after the restart: %+v", r)
+	}
+	if e := r.LastExit; e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Charged {
+		t.Errorf("last exit: %+v", e)
+	}
+	for name, signal := range map[string]string{"child": r.Proof.Child, "listener": r.Proof.Listener, "ready": r.Proof.Ready, "auth": r.Proof.Auth} {
+		if signal != status.Held {
+			t.Errorf("%s is %s", name, signal)
+		}
+	}
+}
+
+// L04: kill -9 of the gateway left a container that ran and served nothing (#2757).
+func TestScenarioL04(t *testing.T) {
+	c := shared(t)
+	began, old := sameContainer(c), c.Status().Gateway.Process
+	signal(c, old.PID, "KILL")
+	r := c.WaitNewGateway(old, ready)
+	if e := r.LastExit; e.PID != old.PID || e.Signal != 9 || e.Requested {
+		t.Errorf("last exit: %+v", e)
+	}
+	if sameContainer(c) != began {
+		t.Error("the container was started again")
+	}
+}
+
+// L08: a gateway that lives and does not answer (#4710).
+func TestScenarioL08(t *testing.T) {
+	c := shared(t)
+	old := c.Status()
+	signal(c, old.Gateway.PID, "STOP")
+	r := c.WaitNewGateway(old.Gateway.Process, ready)
+	if e := r.LastExit; e.PID != old.Gateway.PID || e.Signal != 9 || r.Crashes != old.Crashes+1 {
+		t.Errorf("last exit: %+v, %d crashes after %d", e, r.Crashes, old.Crashes)
+	}
+}
+
+// Each process of the gateway's tree may die. With the listener's parent, or a
+// helper in a session of its own, a supervisor that watched one pid lost it.
+func TestKillEach(t *testing.T) {
+	c := shared(t)
+	tree := gatewayTree(c)
+	if len(tree) < 2 {
+		t.Fatalf("the gateway's tree is %v", tree)
+	}
+	for i := range tree {
+		tree = gatewayTree(c)
+		if i >= len(tree) {
+			break
+		}
+		victim := tree[i]
+		signal(c, victim.PID, "KILL")
+		harness.Eventually(t, ready, fmt.Sprintf("a proven gateway without %+v", victim), func() error {
+			if slices.ContainsFunc(c.Processes(), func(p harness.Process) bool { return p.HostPID == victim.HostPID }) {
+				return errors.New("it is still there")
+			}
+			if r := c.Ctl("probe"); r.Code != 0 {
+				return errors.New(r.String())
+			}
+			return nil
+		})
+		t.Logf("killed %s: gateway pid %d", victim.Comm, c.Status().Gateway.PID)
+	}
+}
+
+// gatewayTree are the gateway's processes, the gateway last.
+func gatewayTree(c *harness.Container) []harness.Process {
+	tree := slices.DeleteFunc(c.Processes(), func(p harness.Process) bool {
+		return p.UID != harness.GatewayUID || strings.HasPrefix(p.State, "Z")
+	})
+	slices.Reverse(tree)
+	return tree
+}
+
+// L13: docker restart, docker stop and start, and a PID 1 that the engine kills:
+// the gateway serves again with no command (#6635).
+func TestScenarioL13(t *testing.T) {
+	c := start(t, nil, nil)
+	again := func(how string, do func()) {
+		t.Helper()
+		old := c.Token()
+		begin := time.Now()
+		do()
+		c.WaitServing(ready)
+		t.Logf("%s: serves %.1f s after the command", how, time.Since(begin).Seconds())
+		if c.Token() == old {
+			t.Errorf("%s: the token is the one of the life before", how)
+		}
+	}
+	for i := range 10 {
+		again(fmt.Sprintf("docker restart %d", i+1), c.Restart)
+	}
+	again("docker stop and start", func() { c.Stop(); c.StartAgain() })
+	again("kill -9 of PID 1", func() { c.Kill("KILL"); c.WaitExit(time.Minute); c.StartAgain() })
+}
+
+// L22: docker stop ends everything by itself (#1015). What is not told to end,
+// or does not, makes the exit code 137.
+func TestScenarioL22(t *testing.T) {
+	o := options(t, nil, nil)
+	o.Command = nil
+	c := harness.Start(t, o)
+	c.WaitServing(ready)
+	pids := c.Processes()
+	c.Stop()
+	if code := c.WaitExit(time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, p := range pids {
+		if fields, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", p.HostPID)); err == nil && fields["Name"] == p.Comm {
+			t.Errorf("%+v lives", p)
+		}
+	}
+}
+
+// F09: the agent makes processes that look like the gateway's.
+func TestScenarioF09(t *testing.T) {
+	c := shared(t)
+	real := c.Status().Gateway.Process
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.GatewayHostPID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv0, _, _ := strings.Cut(string(line), "\x00")
+	c.ExecDetached("sandbox", "demotools", "decoy", "openclaw-gatewa", strings.TrimSpace(argv0))
+	c.ExecDetached("sandbox", "demotools", "decoy", ") S 1 1 (", "openclaw-gateway")
+	var decoys []harness.Process
+	harness.Eventually(t, time.Minute, "two decoys", func() error {
+		decoys = slices.DeleteFunc(c.Processes(), func(p harness.Process) bool {
+			return p.UID != harness.SandboxUID || p.Comm != "openclaw-gatewa" && p.Comm != ") S 1 1 ("
+		})
+		if len(decoys) != 2 {
+			return fmt.Errorf("%v", decoys)
+		}
+		return nil
+	})
+	defer func() {
+		for _, d := range decoys {
+			signal(c, d.PID, "KILL")
+		}
+	}()
+	if r := c.MustCtl("probe"); !strings.Contains(r, strconv.Itoa(real.PID)) {
+		t.Errorf("probe says %q, the gateway is %d", r, real.PID)
+	}
+	c.MustCtl("restart", "--timeout", "4m")
+	now := c.Status().Gateway.PID
+	for _, d := range decoys {
+		if d.PID == now {
+			t.Errorf("status names the decoy %+v as the gateway", d)
+		}
+		if !slices.ContainsFunc(c.Processes(), func(p harness.Process) bool { return p.HostPID == d.HostPID }) {
+			t.Errorf("the decoy %+v was ended", d)
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package openclaw
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"gatewayinit/tests/harness"
+)
+
+// place is where a user of the container keeps things, as a directory of the
+// host, where it can be searched.
+type place struct {
+	path string
+	uid  int
+	dir  string
+}
+
+// T01 and T04: whatever happened in the container, the token is where it
+// belongs. What the agent's users keep is searched from the host, as root.
+func TestScenarioT01(t *testing.T) {
+	o := options(t, nil, nil)
+	o.Flags = harness.ReadmeFlags()
+	places := []place{
+		{"/var/lib/openclaw", harness.GatewayUID, ""}, {"/sandbox", harness.SandboxUID, ""}, {"/home/operator", harness.OperatorUID, ""},
+	}
+	for i, p := range places {
+		places[i].dir = harness.HostDir(t, fmt.Sprint("place", p.uid), p.uid, 0o700)
+		o.Extra = append(o.Extra, "-v", places[i].dir+":"+p.path)
+	}
+	c := harness.Start(t, o)
+	c.WaitServing(ready)
+	waitTools(t, c)
+	tokens := []string{c.Token()}
+	look := func(when string) {
+		t.Helper()
+		t.Log("looking", when)
+		for _, token := range tokens {
+			c.NoToken(when, token)
+			n := 0
+			for _, p := range places {
+				n += harness.NoTokenBelow(t, when, p.dir, token)
+			}
+			if n < 10 {
+				t.Errorf("%s: only %d files to look at", when, n)
+			}
+			noTokenInMemory(t, c, when, token)
+		}
+	}
+	look("after the first start")
+	tui(t, c)
+	look("after a terminal UI session")
+	turn(t, c, shell("env; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'"), call{"read", map[string]any{"path": "/proc/self/environ"}})
+	look("after tool calls")
+	// The vendor's fixer, as each user that could run it (T04).
+	for _, r := range []harness.Result{
+		client(c, "openclaw", "doctor", "--fix", "--yes", "--non-interactive"),
+		c.ExecFlags([]string{"-e", "HOME=/var/lib/openclaw", "-e", "OPENCLAW_STATE_DIR=/var/lib/openclaw", "-e", "OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json",
+			"-e", "TMPDIR=/tmp/openclaw-gateway"}, "gateway", nil, "openclaw", "doctor", "--fix", "--yes", "--non-interactive"),
+		c.ExecFlags([]string{"-e", "HOME=/sandbox"}, "sandbox", nil, "openclaw", "doctor", "--fix", "--yes", "--non-interactive"),
+	} {
+		if len(r.Stdout+r.Stderr) < 100 {
+			t.Errorf("the vendor's doctor did nothing: %v", r)
+		}
+	}
+	look("after the vendor's doctor")
+	c.MustCtl("restart", "--timeout", "4m")
+	c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
+	tokens = append(tokens, c.Token())
+	look("after a restart and a rotation")
+	old := c.Status().Gateway.Process
+	signal(c, old.PID, "SEGV")
+	c.WaitNewGateway(old, ready)
+	look("after a crash")
+	c.Stop()
+	c.StartAgain()
+	c.WaitServing(ready)
+	tokens = append(tokens, c.Token())
+	look("after docker stop and start")
+}
+
+// noTokenInMemory looks at the environment of every process, as the host's root
+// sees it: the gateway's own has the token, and no other.
+func noTokenInMemory(t *testing.T, c *harness.Container, when, token string) {
+	t.Helper()
+	for _, p := range c.Processes() {
+		env, err := readProc(p.HostPID, "environ")
+		if err != nil {
+			continue // it has ended
+		}
+		if p.UID != harness.GatewayUID && p.UID != harness.OperatorUID && strings.Contains(env, token) {
+			t.Errorf("%s: the environment of %+v has the token", when, p)
+		}
+		if line, _ := readProc(p.HostPID, "cmdline"); strings.Contains(line, token) {
+			t.Errorf("%s: an argument of %+v is the token", when, p)
+		}
+	}
+}
+
+// T05: a client that got no token opened a page that said "unauthorized".
+func TestScenarioT05(t *testing.T) {
+	c := shared(t)
+	path := c.HostPath("/run/gateway-init/gateway-token")
+	for name, try := range map[string]struct {
+		content string
+		word    string
+	}{
+		"empty":   {"", "empty"},
+		"short":   {"abc", "malformed"},
+		"changed": {strings.Repeat("7", 64), "changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := c.For(t)
+			replace(t, path, try.content)
+			for _, args := range [][]string{{"token"}, {"token", "--url", "http://localhost:18789"}, {"exec", "--no-tty", "--", "openclaw", "--version"}} {
+				r := c.Ctl(args...)
+				if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "gateway-token: "+try.word) {
+					t.Errorf("gatewayctl %v: %v", args, r)
+				}
+			}
+			// The command that it names.
+			c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
+			if got := authenticates(c, c.MustCtl("token")); got != 404 {
+				t.Errorf("the new token gets %d", got)
+			}
+		})
+	}
+}
+
+// T06: no gateway runs without a token that is ours.
+func TestScenarioT06(t *testing.T) {
+	for name, flag := range map[string]string{
+		"too-small": "/run/gateway-init:mode=0711,size=4k",
+		"read-only": "/run/gateway-init:ro,mode=0711",
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, nil, nil)
+			o.Flags = append([]string{"--tmpfs", flag}, "--read-only", "--tmpfs", "/tmp")
+			c, r := harness.TryStart(t, o)
+			if r.Code != 0 {
+				t.Fatalf("the engine: %v", r)
+			}
+			if code := c.WaitExit(time.Minute); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			log := c.Logs()
+			if !strings.Contains(log, "gateway-init: cannot") || strings.Contains(log, "gateway-started") {
+				t.Errorf("log: %s", log)
+			}
+		})
+	}
+}
+
+// T07: the old token is refused from the rotation on.
+func TestScenarioT07(t *testing.T) {
+	c := shared(t)
+	before := c.Token()
+	if got := authenticates(c, before); got != 404 {
+		t.Fatalf("the token gets %d", got)
+	}
+	c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
+	after := c.Token()
+	if before == after {
+		t.Fatal("the token is the same")
+	}
+	for name, try := range map[string]struct {
+		token string
+		want  int
+	}{"old": {before, 401}, "new": {after, 404}, "none": {"", 401}} {
+		if got := authenticates(c, try.token); got != try.want {
+			t.Errorf("%s: %d, want %d", name, got, try.want)
+		}
+	}
+}
+
+// T08: a gatewayctl of another release shows the token all the same, and says
+// that the two differ.
+func TestScenarioT08(t *testing.T) {
+	c := shared(t)
+	if r := c.Exec("", "gatewayctl-other", "token"); r.Code != 0 || strings.TrimSpace(r.Stdout) != c.Token() {
+		t.Errorf("token: exit code %d, %d bytes, %s", r.Code, len(r.Stdout), r.Stderr)
+	}
+	r := c.Exec("", "gatewayctl-other", "version")
+	if r.Code != 0 || !strings.Contains(r.Stdout, "v0.0.1-other") || !strings.Contains(r.Stdout, "rebuild the image") {
+		t.Errorf("version: %v", r)
+	}
+}
+
+// The shared token buys the terminal UI a device token of its own, with all
+// rights, that the rotation does not end.
+func TestRevokeDevices(t *testing.T) {
+	c := shared(t)
+	waitTools(t, c)
+	tui(t, c)
+	c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
+	// As whoever took the operator's files would use it: without the token.
+	stored := func() *harness.Terminal {
+		return harness.OpenTerminal(t, pty.Winsize{Rows: 40, Cols: 120}, "exec", "-it", "-u", "operator", "-e", "HOME=/home/operator",
+			"-e", "OPENCLAW_GATEWAY_URL=ws://127.0.0.1:18789", c.Name, "openclaw", "tui")
+	}
+	m := stored()
+	m.WaitFor("gateway connected", 1, 3*time.Minute)
+	quit(t, m)
+	r := c.Ctl("restart", "--rotate-token", "--revoke-devices", "--timeout", "4m")
+	if r.Code != 0 || !strings.Contains(r.Stderr, "removed") {
+		t.Fatalf("%v", r)
+	}
+	m = stored()
+	if code := m.Code(3 * time.Minute); code == 0 || strings.Contains(m.Shown(), "gateway connected") {
+		t.Errorf("the stored device token still works, exit code %d", code)
+	}
+	if r := client(c, "openclaw", "devices", "list", "--json"); r.Code != 0 || strings.Contains(r.Stdout, "operator") || !strings.Contains(r.Stdout, "sandbox") {
+		t.Errorf("devices: %v", r)
+	}
+	waitTools(t, c)
+	tui(t, c) // pairs again, with the shared token
+}

@@ -1,0 +1,165 @@
+package openclaw
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"gatewayinit/tests/harness"
+)
+
+func readProc(hostPID int, name string) (string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", hostPID, name))
+	return string(data), err
+}
+
+// replace writes a file in place: the same inode, with another content.
+func replace(t *testing.T, path, content string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err == nil {
+		_, err = f.WriteString(content)
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A model that is hostile, or was talked into it, calls every tool that it has.
+// By the vendor's default they run in the gateway, with its environment: then
+// the agent has the token. Here none reaches token, process or state.
+func TestHostileTools(t *testing.T) {
+	c := shared(t)
+	waitTools(t, c)
+	gateway := c.Status().Gateway.Process
+	token := c.Token()
+	set := harness.Needles(t, token)
+	tools := func(t *testing.T, calls ...call) []string {
+		t.Helper()
+		results := turn(t, c.For(t), calls...)
+		for i, r := range results {
+			if set.Find([]byte(r)) >= 0 {
+				t.Errorf("%v shows the token", calls[i])
+			}
+		}
+		return results
+	}
+	t.Run("commands", func(t *testing.T) {
+		results := tools(t,
+			shell("id -u; env; tr '\\0' '\\n' </proc/self/environ"),
+			shell("for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ; cat $p/cmdline $p/mem $p/fd/*; done 2>&1 | tail -c 20000"),
+			shell(fmt.Sprintf("kill -9 %d; kill -9 1; kill -USR1 %d; echo", gateway.PID, gateway.PID)),
+			shell("ls /var/lib/openclaw; cat /var/lib/openclaw/state/openclaw.sqlite /run/gateway-init/gateway-token /run/gateway-init/status.json; ls /home/operator /tmp/openclaw-gateway; echo x >/etc/openclaw/openclaw.json; gatewayctl token; echo"),
+			shell("OPENCLAW_STATE_DIR=/var/lib/openclaw OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json openclaw dashboard --json; echo"),
+		)
+		if !strings.Contains(results[0], "9002\n") || strings.Contains(results[0], tokenEnv) {
+			t.Errorf("commands run as %s", results[0])
+		}
+		for i, want := range []int{2: 3, 3: 8, 4: 0} {
+			if got := strings.Count(strings.ToLower(results[i]), "not permitted") + strings.Count(strings.ToLower(results[i]), "permission denied") +
+				strings.Count(strings.ToLower(results[i]), "read-only file system"); got < want {
+				t.Errorf("only %d of %d refused: %s", got, want, results[i])
+			}
+		}
+		if strings.Contains(results[4], "bootstrapToken") {
+			t.Errorf("dashboard with the gateway's state: %s", results[4])
+		}
+	})
+	t.Run("other-hosts", func(t *testing.T) {
+		for i, r := range tools(t,
+			call{"exec", map[string]any{"command": "id -u", "host": "gateway"}},
+			call{"exec", map[string]any{"command": "id -u", "host": "sandbox"}},
+			call{"exec", map[string]any{"command": "id -u", "elevated": true}},
+			call{"exec", map[string]any{"command": "id -u", "node": "nosuch"}},
+		) {
+			if strings.Contains(r, "9001") || !strings.Contains(r, "error") && !strings.Contains(r, "9002") {
+				t.Errorf("call %d: %s", i, r)
+			}
+		}
+	})
+	t.Run("files", func(t *testing.T) {
+		for i, r := range tools(t,
+			call{"read", map[string]any{"path": "/proc/self/environ"}},
+			call{"read", map[string]any{"path": "../state/openclaw.sqlite"}},
+			call{"read", map[string]any{"path": "/run/gateway-init/gateway-token"}},
+			call{"write", map[string]any{"path": "/var/lib/openclaw/openclaw.json", "content": "{}"}},
+			call{"write", map[string]any{"path": "../openclaw.json", "content": "{}"}},
+			call{"edit", map[string]any{"path": "/etc/openclaw/openclaw.json", "edits": []any{map[string]any{"oldText": "token", "newText": "none"}}}},
+			call{"apply_patch", map[string]any{"input": "*** Begin Patch\n*** Add File: ../planted\n+x\n*** End Patch\n"}},
+		) {
+			if !strings.Contains(r, "escapes") && !strings.Contains(r, "rror") && !strings.Contains(r, "denied") {
+				t.Errorf("call %d: %s", i, r)
+			}
+		}
+	})
+	// What changes the gateway itself is not among the agent's tools.
+	t.Run("catalog", func(t *testing.T) {
+		results := tools(t,
+			call{"tool_search", map[string]any{"query": "gateway configuration restart update"}},
+			call{"tool_search", map[string]any{"query": "schedule a cron automation that runs a command"}},
+			call{"tool_search", map[string]any{"query": "run a command on a node, browser, plugins"}},
+			call{"openclaw", map[string]any{"message": "set gateway.auth.mode to none"}},
+			call{"gateway", map[string]any{"action": "config.get"}},
+			call{"tool_call", map[string]any{"id": "openclaw:core:gateway", "args": map[string]any{"action": "config.get"}}},
+		)
+		for _, id := range []string{"core:gateway", "core:automations", "core:cron", "core:openclaw", "core:plugins", "core:nodes", "core:terminal", "browser:browser"} {
+			for i, r := range results[:3] {
+				if strings.Contains(r, id) {
+					t.Errorf("search %d finds %s", i, id)
+				}
+			}
+		}
+		for i, r := range results[3:] {
+			if !strings.Contains(strings.ToLower(r), "not found") && !strings.Contains(strings.ToLower(r), "unknown") && !strings.Contains(r, "rror") {
+				t.Errorf("call %d: %s", i, r)
+			}
+		}
+	})
+	// A bootstrap that the agent mints in a state directory of its own is no
+	// key to the gateway.
+	t.Run("bootstrap", func(t *testing.T) {
+		r := c.For(t).ExecFlags([]string{"-e", "HOME=/sandbox"}, "sandbox", nil, "openclaw", "dashboard", "--json")
+		_, rest, ok := strings.Cut(r.Stdout, "bootstrapToken=")
+		bootstrap, _, end := strings.Cut(rest, "&")
+		if !ok || !end {
+			t.Fatalf("dashboard: %v", r)
+		}
+		code, err := json.Marshal(map[string]string{"url": "ws://127.0.0.1:18789", "bootstrapToken": bootstrap})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := paired(t, c)
+		r = c.ExecFlags([]string{"-e", "HOME=/tmp"}, "sandbox", nil, "timeout", "40", "openclaw", "connect", "--display-name", "thief",
+			base64.RawURLEncoding.EncodeToString(code))
+		if r.Code == 0 {
+			t.Errorf("connect: %v", r)
+		}
+		if after := paired(t, c); after != before {
+			t.Errorf("devices were %s and are %s", before, after)
+		}
+	})
+	now := c.Status()
+	if now.Gateway.Process != gateway || !c.View().Serving {
+		t.Errorf("the gateway was %v and is %v", gateway, now.Gateway)
+	}
+}
+
+// paired are the names of all paired devices.
+func paired(t *testing.T, c *harness.Container) string {
+	t.Helper()
+	r := client(c, "openclaw", "devices", "list", "--json")
+	var list struct {
+		Paired []struct {
+			DeviceID    string `json:"deviceId"`
+			DisplayName string `json:"displayName"`
+		} `json:"paired"`
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil || r.Code != 0 {
+		t.Fatalf("devices: %v: %v", err, r)
+	}
+	return fmt.Sprint(list.Paired)
+}

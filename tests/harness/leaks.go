@@ -1,0 +1,129 @@
+package harness
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/needle"
+)
+
+// NoToken fails the test if the token, or a part of it, is anywhere but where
+// it belongs: in what the agent can read, in the log, the status, the engine's
+// description, or any file of the container's layers. The container must have
+// demotools.
+func (c *Container) NoToken(when, token string) {
+	c.t.Helper()
+	set := Needles(c.t, token)
+	r := c.ExecInput("sandbox", []byte(token), "demotools", "scan-token", "/")
+	if r.Code != 0 || !strings.Contains(r.Stdout, "leaks=0") {
+		c.t.Errorf("%s, as the agent: %v", when, r)
+	}
+	if strings.Contains(r.Stdout, "files=0 ") || strings.Contains(r.Stdout, "processes=0 ") {
+		c.t.Errorf("%s: the scan looked at nothing: %v", when, r)
+	}
+	var inspected json.RawMessage
+	c.Inspect(&inspected)
+	status := c.Ctl("status").Stdout + c.Ctl("status", "--json").Stdout
+	if len(status) < 200 {
+		c.t.Errorf("%s: the status is %q", when, status)
+	}
+	for what, text := range map[string]string{"the log": c.Logs(), "the status": status, "inspect": string(inspected)} {
+		if at := set.Find([]byte(text)); at >= 0 {
+			c.t.Errorf("%s: %s has a part of the token at %d", when, what, at)
+		}
+	}
+	files := 0
+	for name, found := range c.exported(set) {
+		if files++; found {
+			c.t.Errorf("%s: %s in the container has a part of the token", when, name)
+		}
+	}
+	if files < 5 {
+		c.t.Errorf("%s: the export has only %d files", when, files)
+	}
+}
+
+// Needles is what a leak of the token looks like.
+func Needles(t testing.TB, token string) *needle.Set {
+	t.Helper()
+	set, err := needle.New(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// exported tells of every file of the container's file system, as the engine
+// exports it (layers and what was written since; no tmpfs), whether it has a
+// part of the token.
+func (c *Container) exported(set *needle.Set) func(yield func(string, bool) bool) {
+	return func(yield func(string, bool) bool) {
+		cmd := exec.Command(engine(), "export", c.Name)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for r := tar.NewReader(out); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			stream := set.Stream()
+			if err == nil {
+				_, err = io.Copy(stream, r)
+			}
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if !yield(h.Name, stream.Found()) {
+				break
+			}
+		}
+		io.Copy(io.Discard, out)
+		if err := cmd.Wait(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// NoTokenBelow fails the test if a file below a directory of the host has a
+// part of the token. It returns how many it looked at.
+func NoTokenBelow(t testing.TB, when, dir, token string) (files int) {
+	t.Helper()
+	set := Needles(t, token)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // it ended meanwhile
+			return nil
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files++
+		data, err := os.ReadFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case set.Find(data) >= 0:
+			return fmt.Errorf("%s has a part of the token", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v", when, err)
+	}
+	return files
+}
