@@ -132,13 +132,13 @@ func TestHostileTools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := paired(t, c)
+		before := devices(t, c)
 		r = c.ExecFlags([]string{"-e", "HOME=/tmp"}, "sandbox", nil, "timeout", "40", "openclaw", "connect", "--display-name", "thief",
 			base64.RawURLEncoding.EncodeToString(code))
 		if r.Code == 0 {
 			t.Errorf("connect: %v", r)
 		}
-		if after := paired(t, c); after != before {
+		if after := devices(t, c); after != before {
 			t.Errorf("devices were %s and are %s", before, after)
 		}
 	})
@@ -148,8 +148,8 @@ func TestHostileTools(t *testing.T) {
 	}
 }
 
-// paired are the names of all paired devices.
-func paired(t *testing.T, c *harness.Container) string {
+// devices are the names of all paired devices.
+func devices(t *testing.T, c *harness.Container) string {
 	t.Helper()
 	r := client(c, "openclaw", "devices", "list", "--json")
 	var list struct {
