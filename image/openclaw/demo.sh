@@ -51,8 +51,9 @@ ok "it says: gateway connected"
 # Ctrl-C, twice, ends it.
 for ((i = 0; i < 20; i++)); do
 	[[ -d /proc/$ui ]] || break
-	printf '\003' >&3 2>/dev/null
-	sleep 0.5
+	# Once it has left its own mode, Ctrl-C would be a signal.
+	grep -qF $'\e[?2004l' "$work/screen" || printf '\003' >&3
+	sleep 1
 done
 exec 3>&-
 wait "$ui" || fail "the terminal UI ended with $?"

@@ -10,8 +10,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const file = "/tmp/openclaw-pairing/code";
 const name = "sandbox";
-const patience = 90_000; // ms, for a node that has a code
-const reconnect = 20_000; // ms, for a node that is paired already
+const patience = 180_000; // ms, for a node that has a code
+const reconnect = 30_000; // ms, for a node that is paired already
+// A look starts the vendor's CLI, which takes seconds of CPU from the node.
+const pause = 4000; // ms
 
 // HOME of its own: nothing of a former run counts, and nothing stays. In /tmp
 // nobody but this user can enter it.
@@ -33,7 +35,8 @@ function node() {
 }
 
 async function connected(limit) {
-  for (const end = Date.now() + limit; Date.now() < end; await sleep(1000)) {
+  for (const end = Date.now() + limit; Date.now() < end; ) {
+    await sleep(pause);
     if (node() === "connected") return true;
   }
   return false;

@@ -21,13 +21,17 @@ func tui(t *testing.T, c *harness.Container) {
 	quit(t, m)
 }
 
-// quit presses Ctrl-C until the terminal UI has ended: the first may only stop
-// what it is doing.
+// pasteOff is what a terminal UI says last: from here on Ctrl-C would be a
+// signal, not a key.
+const pasteOff = "\x1b[?2004l"
+
+// quit presses Ctrl-C until the terminal UI ends: the first may only stop what
+// it is doing.
 func quit(t *testing.T, m *harness.Terminal) {
 	t.Helper()
 	code := make(chan int, 1)
 	go func() { code <- m.Code(2 * time.Minute) }()
-	tick := time.NewTicker(500 * time.Millisecond)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
@@ -37,7 +41,9 @@ func quit(t *testing.T, m *harness.Terminal) {
 			}
 			return
 		case <-tick.C:
-			m.TryType("\x03")
+			if !strings.Contains(m.Shown(), pasteOff) {
+				m.TryType("\x03")
+			}
 		}
 	}
 }
