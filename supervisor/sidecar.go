@@ -88,20 +88,28 @@ func (s *Supervisor) tendSidecars() {
 // something happens.
 func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
 	switch {
-	case c.child.pending(): // never two of one
-		if !c.child.alive() || c.killAt.IsZero() || c.killAt.After(now) {
-			return c.killAt
+	case c.child.alive():
+		if !c.killAt.IsZero() && !c.killAt.After(now) {
+			s.killSidecar(c)
 		}
-		c.killAt = now.Add(killBound) // where we may not kill it, it is tried again
-		c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
-		c.child.proc.SignalGroup(syscall.SIGKILL)
 		return c.killAt
+	case c.child.pending(): // its end is still to be heard of, and never two of one
+		return time.Time{}
 	case !c.wanted || !s.sidecarsMayStart():
 		return time.Time{}
 	case !c.due.After(now):
 		s.startSidecar(c)
 	}
 	return c.due
+}
+
+// killSidecar is once for each time that it was told to end: one that we may
+// not kill is told again by the next stop.
+func (s *Supervisor) killSidecar(c *sidecar) {
+	s.killed = s.killed || s.ending
+	c.killAt = time.Time{}
+	c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
+	c.child.proc.SignalGroup(syscall.SIGKILL)
 }
 
 func (s *Supervisor) startSidecar(c *sidecar) {

@@ -120,8 +120,19 @@ func TestSidecarGrace(t *testing.T) {
 			t.Fatalf("armed: %v after %v", kinds, after)
 		}
 		d.elapsed(sidecarTimer)
-		if !strings.Contains(d.log.String(), `"event":"killed"`) || !strings.Contains(d.log.String(), `"origin":"side"`) || !d.timers.armed(sidecarTimer) {
+		if !strings.Contains(d.log.String(), `"event":"killed"`) || !strings.Contains(d.log.String(), `"origin":"side"`) || d.timers.armed(sidecarTimer) {
 			t.Errorf("logged %s", d.log.String())
+		}
+		// One that nobody may kill is told again, and has its grace again.
+		if d.stopSidecars(); time.Until(s.killAt) != 7*time.Second {
+			t.Errorf("told again it has %v", time.Until(s.killAt))
+		}
+		// Reaped, and its stage has not answered: there is nothing to do, and no
+		// reason to look again at once.
+		s.child.exit = &sys.Exit{}
+		time.Sleep(time.Minute)
+		if d.wantSidecars(); d.timers.armed(sidecarTimer) {
+			t.Error("the loop spins")
 		}
 		if s.child == nil || s.rec.State != "running" {
 			t.Error("another one was started beside it, or it was forgotten")

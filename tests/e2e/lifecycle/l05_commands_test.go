@@ -67,13 +67,13 @@ func TestRecoverServesACrashLoop(t *testing.T) {
 	c := harness.Start(t, harness.Options{Misbehave: object{"start_exit": 9}, Config: gatewayConfig(object{
 		"restart": object{"backoff_min": "50ms", "backoff_max": never},
 	})})
-	before := life(c)
 	loop := c.WaitStatus(serveBy, "seven crashes in a row", func(v harness.View) error {
 		if v.Record.Crashes < 7 || v.Record.State != status.Backoff {
 			return fmt.Errorf("%d crashes, %s", v.Record.Crashes, v.Record.State)
 		}
 		return nil
 	})
+	before := life(c)
 	if loop.Backoff.Streak != loop.Crashes || loop.Reason != "exited" || loop.LastExit.Code != 9 {
 		t.Errorf("streak %d, %d crashes, reason %q, last exit %+v", loop.Backoff.Streak, loop.Crashes, loop.Reason, loop.LastExit)
 	}
