@@ -1,0 +1,218 @@
+package openclaw
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatewayinit/tests/harness"
+)
+
+// report is gatewayctl verify-image --json (docs/image.md).
+type report struct {
+	OK     bool `json:"ok"`
+	Checks []struct {
+		Name, Result, Detail string
+	} `json:"checks"`
+}
+
+func (r report) failed() (names []string) {
+	for _, c := range r.Checks {
+		if c.Result == "failed" {
+			names = append(names, c.Name+": "+c.Detail)
+		}
+	}
+	return names
+}
+
+// after runs a command as root in a container of the image, then its own
+// validation there.
+func after(t *testing.T, command string) report {
+	t.Helper()
+	r := harness.Engine(t, nil, "run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", harness.OpenClawImage,
+		"-c", command+"\ngatewayctl verify-image --profile openclaw --json")
+	var out report
+	if err := json.Unmarshal([]byte(r.Stdout), &out); err != nil || out.OK != (r.Code == 0) {
+		t.Fatalf("%v: %v", err, r)
+	}
+	return out
+}
+
+// E01: the image passes its own validation, and stops passing with each thing
+// that is taken from it.
+func TestScenarioE01(t *testing.T) {
+	needImage(t)
+	if r := after(t, "gatewayctl config seal"); !r.OK {
+		t.Fatalf("as built: %v", r.failed())
+	}
+	for name, command := range map[string]string{
+		"node-readable":     "chmod 0755 /usr/local/bin/node",
+		"script-writable":   "chmod o+w /usr/local/lib/node_modules/openclaw/openclaw.mjs",
+		"script-not-roots":  "chown sandbox /usr/local/lib/node_modules/openclaw/openclaw.mjs",
+		"gatewayctl-public": "chmod 0755 /usr/local/bin/gatewayctl",
+		"init-writable":     "chmod 0775 /usr/local/sbin/gateway-init",
+		"config-writable":   "chmod 0666 /etc/gateway-init/config.json",
+		"setuid":            "cp /bin/cat /usr/bin/cat2; chmod 4755 /usr/bin/cat2",
+		"world-writable":    "mkdir -m 0777 /opt/open",
+		"second-root":       "echo toor:x:0:0::/root:/bin/sh >>/etc/passwd",
+		"in-sandbox":        "sed -i 's/^sandbox:x:9002:.*/sandbox:x:9002:gateway/' /etc/group",
+		"state-open":        "chmod 0755 /var/lib/openclaw",
+		"compiler":          "cp /bin/cat /usr/bin/gcc",
+		"token":             `sed -i 's/"token": ""/"token": "x"/' /etc/openclaw/openclaw.json`,
+		"no-auth":           `sed -i 's/"mode": "token"/"mode": "none"/' /etc/openclaw/openclaw.json`,
+		"pin":               `sed -i 's/18789/18790/' /etc/openclaw/openclaw.json`,
+		"left-behind":       "mkdir -p /run/gateway-init; echo x >/run/gateway-init/gateway-token",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := after(t, "gatewayctl config seal >/dev/null\n"+command); r.OK || len(r.failed()) == 0 {
+				t.Errorf("it still passes: %+v", r)
+			}
+		})
+	}
+}
+
+// build makes an image from a Containerfile on the real one.
+func build(t *testing.T, name, file string) harness.Result {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Containerfile"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { harness.Engine(t, nil, "rmi", "-f", name) })
+	return harness.Engine(t, nil, "build", "--network", "none", "-t", name, "-f", filepath.Join(dir, "Containerfile"), dir)
+}
+
+// T04: a vendor's fixer, run in the image build, left a token in the image that
+// every container of it shared.
+func TestScenarioT04(t *testing.T) {
+	needImage(t)
+	const name = "gateway-openclaw-t04:dev"
+	token := strings.Repeat("9e", 32)
+	r := build(t, name, `FROM `+harness.OpenClawImage+`
+RUN echo '{"gateway":{"mode":"local","auth":{"mode":"token","token":"`+token+`"}}}' >/etc/openclaw/openclaw.json.bak
+RUN HOME=/root OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json openclaw doctor --fix --yes --non-interactive </dev/null; \
+    gatewayctl config seal && gateway-init --check-config >/dev/null
+`)
+	if r.Code != 0 {
+		t.Fatalf("build: %v", r)
+	}
+	// What stood in a layer is found there, although a later one took it away.
+	ctl := filepath.Join(harness.Root(t), "bin/gatewayctl")
+	verify := func(image, token string) report {
+		t.Helper()
+		cmd := exec.Command(ctl, "verify-image", "--profile", "openclaw", "--image", image, "--json", "--token-stdin")
+		cmd.Stdin = strings.NewReader(token)
+		out, err := cmd.Output()
+		var r report
+		if errJSON := json.Unmarshal(out, &r); errJSON != nil {
+			t.Fatalf("verify-image: %v, %v: %s", err, errJSON, out)
+		}
+		return r
+	}
+	bad := verify(name, token)
+	if bad.OK || !slices.ContainsFunc(bad.failed(), func(f string) bool { return strings.Contains(f, "openclaw.json.bak") }) {
+		t.Errorf("a token in a layer: %v", bad.failed())
+	}
+	for _, f := range bad.failed() {
+		if strings.Contains(f, token[:16]) {
+			t.Errorf("the report shows the token: %s", f)
+		}
+	}
+	// The image as it is built has none, with a token of a container of it.
+	good := verify(harness.OpenClawImage, shared(t).Token())
+	for _, f := range good.failed() {
+		// Not sealed: a user's own image is.
+		if !strings.HasPrefix(f, "pin") {
+			t.Errorf("the image: %s", f)
+		}
+	}
+}
+
+// commands are the lines of a page's sh blocks.
+func commands(t *testing.T, page string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(harness.Root(t), page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, part := range strings.Split(string(data), "```sh\n")[1:] {
+		block, _, ok := strings.Cut(part, "\n```")
+		if !ok {
+			t.Fatalf("%s: a block without an end", page)
+		}
+		all = append(all, block)
+	}
+	if len(all) < 2 {
+		t.Fatalf("%s has %d blocks", page, len(all))
+	}
+	return strings.Join(all, "\n")
+}
+
+// The page's commands, as they stand there.
+func TestTenMinutes(t *testing.T) {
+	needImage(t)
+	engine := os.Getenv("ENGINE")
+	if engine == "" {
+		engine = "docker"
+	}
+	t.Cleanup(func() {
+		harness.Engine(t, nil, "rm", "-f", "-v", "my-agent")
+		harness.Engine(t, nil, "volume", "rm", "-f", "my-agent-state", "my-agent-files")
+		harness.Engine(t, nil, "rmi", "-f", "my-agent")
+	})
+	cmd := exec.Command("bash", "-euc", "docker() { command "+engine+` "$@"; }`+"\n"+commands(t, "docs/openclaw.md"))
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\nlog:\n%s", err, out, harness.Engine(t, nil, "logs", "my-agent"))
+	}
+	if !strings.Contains(string(out), "\nSERVING") || !strings.Contains(string(out), "hardening      complete") {
+		t.Errorf("%s", out)
+	}
+	// The named volumes have the owners of the image.
+	for path, want := range map[string]string{"/var/lib/openclaw": "700:9001:9001", "/sandbox": "755:9002:9002"} {
+		r := harness.Engine(t, nil, "exec", "my-agent", "stat", "-c", "%a:%u:%g", path)
+		if strings.TrimSpace(r.Stdout) != want {
+			t.Errorf("%s: %v, want %s", path, r, want)
+		}
+	}
+}
+
+// BASE builds on an image of the user's, with Node where that has it.
+func TestOwnBase(t *testing.T) {
+	needImage(t)
+	const base, name = "gateway-openclaw-test-base:dev", "gateway-openclaw-own:dev"
+	r := build(t, base, `FROM `+harness.OpenClawImage+`
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/openclaw /usr/local/share/gateway-init /etc/openclaw /etc/gateway-init && \
+    mv /usr/local/bin/node /usr/bin/node && chmod 0755 /usr/bin/node && \
+    cp /bin/cat /usr/bin/setuid-cat && chmod 4755 /usr/bin/setuid-cat
+ENTRYPOINT []
+CMD ["/bin/sh"]
+`)
+	if r.Code != 0 {
+		t.Fatalf("base: %v", r)
+	}
+	t.Cleanup(func() { harness.Engine(t, nil, "rmi", "-f", name) })
+	cmd := exec.Command(filepath.Join(harness.Root(t), "image/openclaw/build"))
+	cmd.Env = append(os.Environ(), "BASE="+base, "NAME="+name)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out := harness.Engine(t, nil, "run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", name, "-c",
+		"gatewayctl config seal >/dev/null; gatewayctl verify-image --profile openclaw --json")
+	var v report
+	if err := json.Unmarshal([]byte(out.Stdout), &v); err != nil || !v.OK {
+		t.Errorf("%v %v %v", err, v.failed(), out)
+	}
+	c := harness.Start(t, harness.Options{Image: name, NoState: true, Flags: flags(), Extra: []string{"--network", "none"},
+		Env: map[string]string{"OPENCLAW_OFFLINE": "1"}})
+	c.WaitServing(ready)
+	if r := client(c, "openclaw", "--version"); r.Code != 0 {
+		t.Errorf("%v", r)
+	}
+}
