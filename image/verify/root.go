@@ -198,8 +198,11 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 	if err != nil {
 		return err
 	}
-	if n.capable, err = fsafe.HasCapabilities(f); err != nil || !w.sift.wants(at) {
-		return err
+	if n.capable, err = fsafe.HasCapabilities(f); err != nil {
+		w.missed(at, err)
+	}
+	if !w.sift.wants(at) {
+		return nil
 	}
 	if err := w.sift.take(n.size); err != nil {
 		return err
