@@ -208,8 +208,8 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		return err
 	}
 	stream := w.sift.stream()
-	err = w.sift.content(at, n, tee(io.LimitReader(f, n.size), stream))
-	if stream != nil && stream.Found() {
+	err = w.sift.content(at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
+	if stream.Found() {
 		w.sift.leak("", at)
 	}
 	return err
