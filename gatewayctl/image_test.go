@@ -44,7 +44,7 @@ func TestVerifyImage(t *testing.T) {
 	file := t.TempDir() + "/saved.tar"
 	must(t, os.WriteFile(file, savedImage(t), 0o600))
 	w.app.in = strings.NewReader(hexToken + "\n")
-	w.want(w.run("verify-image", "--archive", file, "--token-stdin", "--expect-sha256", "gatewayctl="+hexToken), exitFailed, "FAIL  token-bytes     bytes of the token: l.tar", "checks: ")
+	w.want(w.run("verify-image", "--archive", file, "--token-stdin", "--expect-sha256", "gatewayctl="+hexToken), exitFailed, "FAIL  token-bytes     bytes of the token: opt/?[31mred in layer l.tar\n", "checks: ")
 	w.want(w.run("verify-image", "--archive", file, "--profile", "openclaw", "--json"), exitFailed, `{"schema":1,"profile":"openclaw","ok":false,"checks":[{"name":"tree","result":"held","detail":`, "checks: ")
 	var got verify.Report
 	must(t, json.Unmarshal(w.out.Bytes(), &got))

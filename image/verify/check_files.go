@@ -173,7 +173,7 @@ func checkPrograms(s *subject) verdict {
 	for i, p := range programs {
 		n, err := s.trusted(p)
 		if err != nil {
-			return failed("%v", err)
+			return failed("on the way to %s: %v", p, err)
 		}
 		if script := s.profile.script && i == 1; !script && n.mode&0o111 == 0 {
 			return failed("%s is not executable: chmod a+x it", p)

@@ -189,3 +189,19 @@ func TestFollow(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A name that means another file than a moment ago is not read as the first one.
+func TestReplacedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	testenv.Must(t, os.WriteFile(dir+"/a", nil, 0o600))
+	testenv.Must(t, os.WriteFile(dir+"/b", nil, 0o600))
+	a, b := testenv.Dir(t, dir+"/a"), testenv.Dir(t, dir+"/b")
+	seen, err := fsafe.Stat(a)
+	testenv.Must(t, err)
+	if _, err := stillThe(a, seen); err != nil {
+		t.Error(err)
+	}
+	if _, err := stillThe(b, seen); err != errReplaced {
+		t.Errorf("got %v", err)
+	}
+}
