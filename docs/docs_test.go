@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gatewayinit/image/verify"
 )
 
 func read(t *testing.T, name string) string {
@@ -138,6 +140,41 @@ func TestHardeningNames(t *testing.T) {
 		t.Fatalf("found only %q", known)
 	}
 	same(t, "docs/hardening.md", column(read(t, "docs/hardening.md"), 1), known)
+}
+
+// A check that fails sends its reader to this page.
+func TestImageChecks(t *testing.T) {
+	_, page, _ := strings.Cut(read(t, "docs/image.md"), "## Checks")
+	page, _, _ = strings.Cut(page, "## JSON")
+	same(t, "docs/image.md", column(page, 1), verify.Names())
+	_, page, _ = strings.Cut(read(t, "docs/image.md"), "## Profiles")
+	page, _, _ = strings.Cut(page, "## Checks")
+	for _, name := range verify.Profiles() {
+		if !strings.Contains(page, "\n| "+name+" |") {
+			t.Errorf("docs/image.md does not have the profile %s", name)
+		}
+	}
+}
+
+// Each flag of a verb is in the manual, and the other way round.
+func TestManualHasTheFlags(t *testing.T) {
+	flagName := regexp.MustCompile(`--[a-z][a-z0-9-]+`)
+	page := read(t, "man/gatewayctl.1.md")
+	_, commands, _ := strings.Cut(page, "## COMMANDS")
+	commands, _, _ = strings.Cut(commands, "## OPTIONS")
+	help := regexp.MustCompile("(?s)name: \"([a-z -]+)\".*?help: (`[^`]*`|\"[^\"]*\")")
+	seen := 0
+	for _, text := range sources(t, "gatewayctl") {
+		for _, m := range help.FindAllStringSubmatch(text, -1) {
+			seen++
+			_, paragraph, _ := strings.Cut(commands, "\n**"+m[1]+"**")
+			paragraph, _, _ = strings.Cut(paragraph, "\n\n**")
+			same(t, "man/gatewayctl.1.md, "+m[1], flagName.FindAllString(paragraph, -1), flagName.FindAllString(m[2], -1))
+		}
+	}
+	if seen < 10 {
+		t.Errorf("found the help of %d verbs", seen)
+	}
 }
 
 // Each module that go.mod requires has its reason.

@@ -36,6 +36,15 @@ func TestUsage(t *testing.T) {
 		"token-empty-url":       {[]string{"token", "--url", ""}, "--url must begin"},
 		"help-unknown":          {[]string{"help", "explode"}, "no help on"},
 		"help-two":              {[]string{"help", "stop", "start"}, "no help on"},
+		"config-alone":          {[]string{"config"}, "config needs one of: seal"},
+		"config-unknown":        {[]string{"config", "sael"}, "config needs one of: seal"},
+		"seal-argument":         {[]string{"config", "seal", "x"}, `unexpected argument "x"`},
+		"image-two-sources":     {[]string{"verify-image", "--root", "/x", "--image", "y"}, "--image is given beside --root"},
+		"image-no-source":       {[]string{"verify-image", "--archive", ""}, "it is empty"},
+		"image-sum":             {[]string{"verify-image", "--expect-sha256", "gateway-init=0a"}, "with 64 hex digits"},
+		"image-sum-of-what":     {[]string{"verify-image", "--expect-sha256", "node=" + hexToken}, "it is not gateway-init=HEX"},
+		"image-two-stdins":      {[]string{"verify-image", "--token-stdin", "--archive", "-"}, "both read stdin"},
+		"image-no-token":        {[]string{"verify-image", "--token-stdin"}, "cannot use --token-stdin: it is not a token"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,9 +66,10 @@ func TestHelp(t *testing.T) {
 	manual, err := os.ReadFile(filepath.Join("..", "man", "gatewayctl.1.md"))
 	must(t, err)
 	for _, v := range verbs() {
-		w.want(w.run("help", v.name), exitOK, "usage: gatewayctl "+v.name, "")
+		words := strings.Fields(v.name)
+		w.want(w.run(append([]string{"help"}, words...)...), exitOK, "usage: gatewayctl "+v.name, "")
 		text := w.out.String()
-		w.want(w.run(v.name, "--help"), exitOK, text, "")
+		w.want(w.run(append(words, "--help")...), exitOK, text, "")
 		if !strings.Contains(string(manual), "**"+v.name+"**") {
 			t.Errorf("the manual page does not explain %s", v.name)
 		}
@@ -81,11 +91,17 @@ func TestOnlyRoot(t *testing.T) {
 	w := newWorld(t)
 	w.euid++
 	for _, v := range verbs() {
-		if v.anyone {
-			w.want(w.run(v.name), exitOK, "gatewayctl", "")
+		words := strings.Fields(v.name)
+		if v.name == "verify-image" { // of the image alone: it says itself what it cannot see
+			words = append(words, "--root", t.TempDir())
+			w.want(w.run(words...), exitUsage, "", "give --profile")
 			continue
 		}
-		w.want(w.run(v.name), exitRefused, "", "not-permitted")
+		if v.anyone {
+			w.want(w.run(words...), exitOK, "gatewayctl", "")
+			continue
+		}
+		w.want(w.run(words...), exitRefused, "", "not-permitted")
 		if !strings.Contains(w.err.String(), "docker exec") {
 			t.Errorf("%s: no hint", v.name)
 		}

@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	w.record.RuntimeDir = w.path
 	w.record.Token.Path = filepath.Join(w.path, tokenName)
 	w.app = &app{
-		stdio: stdio{out: &w.out, err: &w.err},
+		stdio: stdio{in: strings.NewReader(""), out: &w.out, err: &w.err},
 		host: host{
 			now: func() time.Time { return noon }, euid: os.Geteuid(), owner: uint32(os.Geteuid()),
 			defaults: func() []string { return []string{w.path} },

@@ -11,8 +11,6 @@ import (
 	"io"
 	"path"
 	"strings"
-
-	"gatewayinit/internal/needle"
 )
 
 // image is what a source has.
@@ -104,10 +102,10 @@ func (a *archive) member(name string, content io.Reader) error {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
 	stream := a.sift.stream()
-	kind, whole := sniff(plain), tee(&reader{plain, a.sift.budget}, stream)
+	kind, whole := sniff(plain), io.TeeReader(&reader{plain, a.sift.budget}, stream)
 	switch kind {
 	case isLayer:
-		l, err := readLayer("layer "+shortName(name), whole, a.sift)
+		l, err := readLayer("layer "+shortName(name), whole, a.sift, stream)
 		if err != nil {
 			return err
 		}
@@ -128,17 +126,10 @@ func (a *archive) member(name string, content io.Reader) error {
 	if _, err := io.Copy(io.Discard, whole); err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
-	if stream != nil && stream.Found() {
+	if stream.Found() {
 		a.sift.leak("", strings.TrimPrefix(name, "/"))
 	}
 	return nil
-}
-
-func tee(r io.Reader, stream *needle.Stream) io.Reader {
-	if stream == nil {
-		return r
-	}
-	return io.TeeReader(r, stream)
 }
 
 // What a member can be, in words for an error.

@@ -106,8 +106,9 @@ func checkProfile(s *subject) verdict {
 	return held("%s, token in %s", s.profile.name, s.config.Gateway.TokenEnv)
 }
 
-// checkParents: who can rename a directory on the way chooses the file. A link is
-// accepted where a distribution merges /usr: in the root, root's own.
+// checkParents: who can rename a directory on the way chooses the file. No link is
+// on the way: gateway-init follows none (/bin and the like of a merged /usr are on
+// no such way, and checkPrograms follows them).
 func checkParents(s *subject) verdict {
 	files := []string{initPath, ctlPath, config.DefaultFile}
 	if s.profile.own != "" {
@@ -116,7 +117,7 @@ func checkParents(s *subject) verdict {
 	for _, file := range files {
 		_, err := s.tree.follow(path.Dir(file), func(at string, n *node) error {
 			switch {
-			case n.kind == link && path.Dir(at) != "/":
+			case n.kind == link:
 				return fmt.Errorf("%s is a symbolic link: make it a directory", at)
 			case n.uid != 0:
 				return fmt.Errorf("%s is owned by uid %d: chown root it", at, n.uid)
@@ -172,7 +173,7 @@ func checkPrograms(s *subject) verdict {
 	for i, p := range programs {
 		n, err := s.trusted(p)
 		if err != nil {
-			return failed("%v", err)
+			return failed("on the way to %s: %v", p, err)
 		}
 		if script := s.profile.script && i == 1; !script && n.mode&0o111 == 0 {
 			return failed("%s is not executable: chmod a+x it", p)

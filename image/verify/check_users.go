@@ -37,6 +37,9 @@ func checkUsers(s *subject) verdict {
 // checkAccounts: another name for uid 0 is another root, and a line that two
 // programs read differently may be one.
 func checkAccounts(s *subject) verdict {
+	if s.filesErr != nil {
+		return failed("%v", s.filesErr)
+	}
 	if len(s.problems) > 0 {
 		return failed("two programs could read differently: %s", some(s.problems))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/needle"
 )
 
 // Whiteouts (OCI image specification, "Layer Filesystem Changeset").
@@ -37,19 +38,23 @@ type layer struct {
 // xattrCapability is how a tar has the extended attribute (PAX record).
 const xattrCapability = "SCHILY.xattr.security.capability"
 
-// readLayer reads one layer to its end.
-func readLayer(name string, r io.Reader, s *sift) (*layer, error) {
+// readLayer reads one layer to its end; seen is what has passed of r.
+func readLayer(name string, r io.Reader, s *sift, seen *needle.Stream) (*layer, error) {
 	l := &layer{name: name}
 	for files := tar.NewReader(r); ; {
 		h, err := files.Next()
 		if errors.Is(err, io.EOF) {
 			return l, nil
 		}
+		if err == nil {
+			err = l.entry(h, files, s)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s: %w", name, err)
 		}
-		if err := l.entry(h, files, s); err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", name, err)
+		if seen.Found() {
+			s.leak(name, h.Name)
+			seen.Reset()
 		}
 	}
 }

@@ -160,10 +160,7 @@ func (w *walker) enter(d *os.File, name, at string, n *node, seen fsafe.Info) er
 		return nil
 	}
 	defer sub.Close()
-	info, err := fsafe.Stat(sub)
-	if err == nil && !info.Same(seen) {
-		err = errReplaced
-	}
+	info, err := stillThe(sub, seen)
 	if err != nil {
 		w.missed(at, err)
 		return nil
@@ -184,6 +181,15 @@ func (w *walker) enter(d *os.File, name, at string, n *node, seen fsafe.Info) er
 
 var errReplaced = errors.New("it was replaced meanwhile")
 
+// stillThe refuses f unless it is the inode that was seen under its name.
+func stillThe(f *os.File, seen fsafe.Info) (fsafe.Info, error) {
+	info, err := fsafe.Stat(f)
+	if err == nil && !info.Same(seen) {
+		err = errReplaced
+	}
+	return info, err
+}
+
 // file looks at what only an open file says.
 func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) error {
 	f, err := fsafe.OpenAt(d, name, unix.O_RDONLY)
@@ -191,22 +197,21 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		return err
 	}
 	defer f.Close()
-	info, err := fsafe.Stat(f)
-	if err == nil && !info.Same(seen) {
-		err = errReplaced
-	}
-	if err != nil {
+	if _, err := stillThe(f, seen); err != nil {
 		return err
 	}
-	if n.capable, err = fsafe.HasCapabilities(f); err != nil || !w.sift.wants(at) {
-		return err
+	if n.capable, err = fsafe.HasCapabilities(f); err != nil {
+		w.missed(at, err)
+	}
+	if !w.sift.wants(at) {
+		return nil
 	}
 	if err := w.sift.take(n.size); err != nil {
 		return err
 	}
 	stream := w.sift.stream()
-	err = w.sift.content(at, n, tee(io.LimitReader(f, n.size), stream))
-	if stream != nil && stream.Found() {
+	err = w.sift.content(at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
+	if stream.Found() {
 		w.sift.leak("", at)
 	}
 	return err

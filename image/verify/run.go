@@ -73,7 +73,8 @@ type subject struct {
 
 	accounts []account
 	groups   []group
-	problems []string // lines of both files, and files that cannot be read
+	problems []string // lines of both files
+	filesErr error    // why there are no accounts
 	people   [3]users.User
 	usersErr error
 	trials   trials
@@ -101,13 +102,10 @@ func (im *image) configuration() (*config.Config, error) {
 func (s *subject) resolve() {
 	passwd, err := s.tree.regular(passwdPath)
 	groupFile, err2 := s.tree.regular(groupPath)
-	for _, e := range []error{err, err2} {
-		if e != nil {
-			s.usersErr = e
-			s.problems = append(s.problems, e.Error())
-		}
+	if err == nil {
+		err = err2
 	}
-	if s.usersErr != nil {
+	if s.filesErr, s.usersErr = err, err; err != nil {
 		return
 	}
 	var bad []string

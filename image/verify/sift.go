@@ -91,7 +91,11 @@ func (s *sift) name(layer, unsafePath string) {
 	}
 }
 
+// leak notes a place; one whose own name is the leak is cut before it.
 func (s *sift) leak(layer, place string) {
+	if i := s.tokens.Find([]byte(place)); i >= 0 {
+		place = place[:i] + "..."
+	}
 	s.leaks = append(s.leaks, trace{layer: layer, path: place}.String())
 }
 

@@ -86,12 +86,16 @@ type Stream struct {
 // Stream is a new one.
 func (s *Set) Stream() *Stream { return &Stream{set: s} }
 
-// Found tells whether there was a window in what was written so far.
-func (s *Stream) Found() bool { return s.found }
+// Found tells whether there was a window in what was written so far. A nil
+// Stream is one that looks for nothing.
+func (s *Stream) Found() bool { return s != nil && s.found }
+
+// Reset forgets what was written so far.
+func (s *Stream) Reset() { s.found, s.tail = false, nil }
 
 // Write looks at p; it never fails.
 func (s *Stream) Write(p []byte) (int, error) {
-	if s.found || len(p) == 0 {
+	if s == nil || s.found || len(p) == 0 {
 		return len(p), nil
 	}
 	seam := append(s.tail, p[:min(len(p), Window-1)]...)

@@ -61,8 +61,19 @@ func TestFind(t *testing.T) {
 				if stream.Found() != (c.at >= 0) {
 					t.Errorf("in writes of %d: found %v", size, stream.Found())
 				}
+				if stream.Reset(); stream.Found() {
+					t.Error("found again after a reset")
+				}
 			}
 		})
+	}
+}
+
+// Where no token was given nothing has to be asked.
+func TestNilStream(t *testing.T) {
+	var s *Stream
+	if n, err := s.Write([]byte(sample)); n != len(sample) || err != nil || s.Found() {
+		t.Errorf("wrote %d, %v, found %v", n, err, s.Found())
 	}
 }
 

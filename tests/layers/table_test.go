@@ -14,6 +14,7 @@ import (
 var may = map[string]string{
 	"internal/digest":     "",
 	"internal/logring":    "",
+	"internal/needle":     "",
 	"internal/strictjson": "",
 	"internal/version":    "",
 
@@ -42,9 +43,12 @@ var may = map[string]string{
 		"internal/status internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 
+	"image/seal":   "internal/fsafe internal/strictjson",
+	"image/verify": "image/seal internal/config internal/fsafe internal/needle internal/sys internal/users x/sys syscall",
+
 	"init": "internal/boot internal/launch internal/stage",
-	"gatewayctl": "internal/config internal/fsafe internal/status internal/sys internal/version supervisor/control supervisor/proof " +
-		"tokenfile x/sys net/netip syscall os/signal",
+	"gatewayctl": "image/seal image/verify internal/config internal/fsafe internal/needle internal/status internal/sys internal/version supervisor/control " +
+		"supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }
 
 // short are the names in the table of what is not ours.

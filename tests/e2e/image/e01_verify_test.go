@@ -1,0 +1,306 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatewayinit/image/verify"
+	"gatewayinit/tests/harness"
+)
+
+// verifyImage runs the built gatewayctl on the host, as its caller.
+func verifyImage(t *testing.T, stdin []byte, args ...string) (code int, r verify.Report, stderr string) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(harness.Root(t), "bin/gatewayctl"), append([]string{"verify-image", "--json"}, args...)...)
+	var out, complaint bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &complaint
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	if out.Len() > 0 {
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatalf("cannot read %q: %v", out.String(), err)
+		}
+	}
+	return cmd.ProcessState.ExitCode(), r, complaint.String()
+}
+
+// named are the checks with this result.
+func named(r verify.Report, result verify.Result) (names []string) {
+	for _, c := range r.Checks {
+		if c.Result == result {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// wantFailed: these checks fail and no others.
+func wantFailed(t *testing.T, code int, r verify.Report, stderr string, want ...string) {
+	t.Helper()
+	if got := named(r, verify.Failed); code != 1 || r.OK || !slices.Equal(got, want) {
+		t.Errorf("exit code %d, failed %v, want %v\n%s%+v", code, got, want, stderr, r.Checks)
+	}
+}
+
+// TestScenarioE01: the images that we ship pass their own validation, read as the
+// engine has them, as an archive, as a directory and from inside a build; and each
+// owner, mode, user, group, file or setting that is changed makes it fail.
+func TestScenarioE01(t *testing.T) {
+	t.Run("the-demo", func(t *testing.T) {
+		code, r, stderr := verifyImage(t, nil, "--image", harness.DemoImage)
+		if code != 0 || !r.OK || r.Profile != "demo" || !slices.Equal(named(r, verify.NotAvailable), []string{"token-bytes"}) {
+			t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
+		}
+	})
+	t.Run("the-binaries-alone", func(t *testing.T) {
+		code, r, stderr := verifyImage(t, nil, "--image", harness.InitImage, "--profile", "demo")
+		// It is for COPY --from: the programs are right, the rest is the other image's.
+		wantFailed(t, code, r, stderr, "config", "users", "accounts", "health")
+		for _, name := range []string{"init", "ctl", "hashes", "release", "probe-root", "entrypoint"} {
+			if !slices.Contains(named(r, verify.Held), name) {
+				t.Errorf("%s does not hold: %+v", name, r.Checks)
+			}
+		}
+	})
+	t.Run("an-archive", func(t *testing.T) {
+		saved := save(t, harness.DemoImage)
+		code, r, stderr := verifyImage(t, saved, "--archive", "-")
+		if code != 0 || len(named(r, verify.Failed)) != 0 {
+			t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
+		}
+	})
+	t.Run("no-such-image", func(t *testing.T) {
+		code, _, stderr := verifyImage(t, nil, "--image", "nosuch:nosuch")
+		if code != 3 || !strings.HasPrefix(stderr, `gatewayctl: cannot read image "nosuch:nosuch": `) {
+			t.Errorf("exit code %d: %s", code, stderr)
+		}
+	})
+	t.Run("in-a-build", func(t *testing.T) { inABuild(t) })
+	t.Run("another-image", func(t *testing.T) { otherImages(t) })
+	t.Run("another-tree", func(t *testing.T) { otherTrees(t) })
+}
+
+func save(t *testing.T, image string) []byte {
+	t.Helper()
+	r := harness.Engine(t, nil, "save", image)
+	if r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	return []byte(r.Stdout)
+}
+
+// file is one that a derived image adds.
+type file struct {
+	path     string
+	mode     int64
+	uid, gid int
+	data     string
+}
+
+// build makes an image from the demo's: files in one layer, then instructions.
+func build(t *testing.T, files []file, instructions ...string) (image string, r harness.Result) {
+	t.Helper()
+	var layer, context bytes.Buffer
+	l := tar.NewWriter(&layer)
+	for _, f := range files {
+		add(t, l, &tar.Header{Name: f.path[1:], Mode: f.mode, Uid: f.uid, Gid: f.gid}, f.data)
+	}
+	must(t, l.Close())
+	lines := []string{"FROM " + harness.DemoImage}
+	if len(files) > 0 {
+		lines = append(lines, "ADD layer.tar /")
+	}
+	c := tar.NewWriter(&context)
+	add(t, c, &tar.Header{Name: "Containerfile", Mode: 0o644}, strings.Join(append(lines, instructions...), "\n")+"\n")
+	add(t, c, &tar.Header{Name: "layer.tar", Mode: 0o644}, layer.String())
+	must(t, c.Close())
+	image = "gateway-e01:" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	t.Cleanup(func() { harness.Engine(t, nil, "rmi", "-f", image) })
+	return image, harness.Engine(t, context.Bytes(), "build", "--network", "none", "-f", "Containerfile", "-t", image, "-")
+}
+
+func add(t *testing.T, w *tar.Writer, h *tar.Header, data string) {
+	t.Helper()
+	h.Typeflag, h.Size = tar.TypeReg, int64(len(data))
+	must(t, w.WriteHeader(h))
+	_, err := w.Write([]byte(data))
+	must(t, err)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inABuild: root is the image, there is no supervisor and no engine.
+func inABuild(t *testing.T) {
+	const look = `RUN ["/usr/local/bin/gatewayctl", "verify-image"]`
+	t.Run("good", func(t *testing.T) {
+		if _, r := build(t, nil, look); r.Code != 0 {
+			t.Errorf("the build fails: %v", r)
+		}
+	})
+	t.Run("broken", func(t *testing.T) {
+		_, r := build(t, []file{{"/etc/gateway-init/config.json", 0o666, 0, 0, string(harness.DemoConfig(t, nil))}}, look)
+		if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "FAIL  config ") {
+			t.Errorf("a broken image can be built: %v", r)
+		}
+	})
+	t.Run("sealed", func(t *testing.T) {
+		open := file{"/etc/openclaw/openclaw.json", 0o644, 0, 0, `{"gateway": {"auth": {"token": "s3cret"}}}`}
+		_, r := build(t, []file{open}, `RUN ["/usr/local/bin/gatewayctl", "config", "seal"]`, `RUN ["/usr/local/bin/gatewayctl", "config", "seal"]`, look)
+		if r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, "gateway.auth.token is empty now") || !strings.Contains(r.Stdout+r.Stderr, "was empty already") {
+			t.Errorf("cannot seal in a build: %v", r)
+		}
+	})
+}
+
+func otherImages(t *testing.T) {
+	ctl, err := os.ReadFile(filepath.Join(harness.Root(t), "bin/gatewayctl"))
+	must(t, err)
+	token := strings.Repeat("0123456789abcdef", 4)
+	for name, c := range map[string]struct {
+		files        []file
+		instructions []string
+		want         []string
+	}{
+		"entrypoint":  {nil, []string{`ENTRYPOINT ["/usr/local/bin/demotools", "env"]`}, []string{"entrypoint"}},
+		"user":        {nil, []string{"USER sandbox"}, []string{"image-user"}},
+		"no-health":   {nil, []string{"HEALTHCHECK NONE"}, []string{"health"}},
+		"stop-signal": {nil, []string{"STOPSIGNAL SIGKILL"}, []string{"stop-signal"}},
+		// The engine keeps an ENV line in the history too.
+		"environment": {nil, []string{"ENV OPENCLAW_GATEWAY_TOKEN=" + token}, []string{"environment", "history"}},
+		"label":       {nil, []string{"LABEL secret=" + token}, []string{"history"}},
+		"removed-later": {[]file{{"/root/gateway-token", 0o400, 0, 0, "x"}, {"/sandbox/openclaw.json.bak", 0o600, 9002, 9002, `{"gateway":{"auth":{"token":"x"}}}`}},
+			[]string{`RUN ["/usr/local/bin/demotools", "rm", "/root/gateway-token", "/sandbox/openclaw.json.bak"]`}, []string{"token-files", "config-tokens"}},
+		"gatewayctl-for-all": {[]file{{"/usr/local/bin/gatewayctl", 0o755, 0, 0, string(ctl)}}, nil, []string{"ctl", "probe-sandbox"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image, r := build(t, c.files, c.instructions...)
+			if r.Code != 0 {
+				t.Fatal(r)
+			}
+			if slices.Contains(c.want, "probe-sandbox") {
+				code, report, stderr := verifyImage(t, nil, "--image", image)
+				wantFailed(t, code, report, stderr, c.want...)
+				return
+			}
+			code, report, stderr := verifyImage(t, save(t, image), "--archive", "-")
+			wantFailed(t, code, report, stderr, c.want...)
+		})
+	}
+	t.Run("token-in-a-layer", func(t *testing.T) {
+		image, r := build(t, []file{{"/var/log", 0o644, 0, 0, "token " + strings.ToUpper(token)}}, `RUN ["/usr/local/bin/demotools", "rm", "/var/log"]`)
+		if r.Code != 0 {
+			t.Fatal(r)
+		}
+		code, report, stderr := verifyImage(t, []byte(token), "--image", image, "--token-stdin")
+		wantFailed(t, code, report, stderr, "token-bytes")
+	})
+}
+
+// otherTrees changes the demo's exported tree, one thing at a time.
+func otherTrees(t *testing.T) {
+	exported := export(t)
+	lines := func(path, old, new string) func(*testing.T, string) {
+		return func(t *testing.T, root string) {
+			text, err := os.ReadFile(root + path)
+			must(t, err)
+			changed := strings.Replace(string(text), old, new, 1)
+			if changed == string(text) {
+				t.Fatalf("%s has no %q", path, old)
+			}
+			must(t, os.WriteFile(root+path, []byte(changed), 0o644))
+		}
+	}
+	mode := func(path string, m fs.FileMode) func(*testing.T, string) {
+		return func(t *testing.T, root string) { must(t, os.Chmod(root+path, m)) }
+	}
+	owner := func(path string, id int) func(*testing.T, string) {
+		return func(t *testing.T, root string) { must(t, os.Chown(root+path, id, id)) }
+	}
+	put := func(path, data string, m fs.FileMode) func(*testing.T, string) {
+		return func(t *testing.T, root string) {
+			must(t, os.WriteFile(root+path, []byte(data), m))
+			must(t, os.Chmod(root+path, m))
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*testing.T, string)
+		want   []string
+	}{
+		"nothing":           {func(*testing.T, string) {}, nil},
+		"init-mode":         {mode("/usr/local/sbin/gateway-init", 0o775), []string{"init"}},
+		"init-owner":        {owner("/usr/local/sbin/gateway-init", 9001), []string{"init"}},
+		"ctl-mode":          {mode("/usr/local/bin/gatewayctl", 0o710), []string{"ctl"}},
+		"ctl-for-all":       {mode("/usr/local/bin/gatewayctl", 0o755), []string{"ctl", "probe-sandbox"}},
+		"ctl-of-another":    {put("/usr/local/bin/gatewayctl", "#!/nowhere\n", 0o700), []string{"probe-root"}},
+		"config-mode":       {mode("/etc/gateway-init/config.json", 0o664), []string{"config"}},
+		"config-owner":      {owner("/etc/gateway-init/config.json", 9001), []string{"config"}},
+		"config-folder":     {mode("/etc/gateway-init", 0o775), []string{"parents"}},
+		"gateway-mode":      {mode("/usr/local/bin/demogateway", 0o775), []string{"programs"}},
+		"gateway-owner":     {owner("/usr/local/bin/demogateway", 9001), []string{"programs"}},
+		"setuid":            {mode("/usr/local/bin/demotools", 0o755|fs.ModeSetuid), []string{"set-id"}},
+		"world-writable":    {mode("/var", 0o777), []string{"world-writable"}},
+		"gateway-home":      {mode("/var/lib/gateway", 0o755), []string{"homes"}},
+		"operator-home":     {owner("/home/operator", 9002), []string{"homes"}},
+		"second-root":       {lines("/etc/passwd", "root:", "toor:x:0:0::/:\nroot:"), []string{"accounts"}},
+		"no-operator":       {lines("/etc/passwd", "operator:", "somebody:"), []string{"users"}},
+		"one-uid":           {lines("/etc/passwd", "sandbox:x:9002:", "sandbox:x:9001:"), []string{"users", "homes"}},
+		"in-sandbox-group":  {lines("/etc/group", "sandbox:x:9002:", "sandbox:x:9002:operator"), []string{"sandbox-group"}},
+		"sandbox-in-docker": {lines("/etc/group", "operator:", "docker:x:999:sandbox\noperator:"), []string{"sandbox-member"}},
+		"left-token":        {put("/var/lib/gateway-token", "x", 0o400), []string{"token-files"}},
+		"paired":            {put("/sandbox/paired.json", "{}", 0o600), []string{"device-state"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := unpack(t, exported)
+			c.change(t, root)
+			code, r, stderr := verifyImage(t, nil, "--root", root)
+			if c.want != nil {
+				wantFailed(t, code, r, stderr, c.want...)
+			} else if code != 0 || !r.OK {
+				t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
+			}
+		})
+	}
+}
+
+func export(t *testing.T) []byte {
+	t.Helper()
+	r := harness.Engine(t, nil, "create", harness.DemoImage)
+	if r.Code != 0 {
+		t.Fatal(r)
+	}
+	id := strings.TrimSpace(r.Stdout)
+	t.Cleanup(func() { harness.Engine(t, nil, "rm", "-f", id) })
+	exported := harness.Engine(t, nil, "export", id)
+	if exported.Code != 0 {
+		t.Fatal(exported.Stderr)
+	}
+	return []byte(exported.Stdout)
+}
+
+func unpack(t *testing.T, data []byte) string {
+	t.Helper()
+	root := t.TempDir()
+	must(t, os.Chmod(root, 0o755))
+	cmd := exec.Command("tar", "-xp", "--numeric-owner", "-C", root)
+	cmd.Stdin = bytes.NewReader(data)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatal(fmt.Errorf("%w: %s", err, out))
+	}
+	return root
+}
