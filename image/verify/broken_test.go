@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -123,6 +124,7 @@ func inFiles() map[string]map[string]breakage {
 		"gateway-code": {
 			"owner":          {openclaw, owner(package_+"/more.js", 9001), nil, package_ + "/more.js (mode 0644, uid 9001)"},
 			"group-writable": {openclaw, mode(package_+"/more.js", 0o664), nil, "more.js (mode 0664, uid 0)"},
+			"dependency":     {openclaw, put(path.Dir(package_)+"/dep.js", file(0o644, "code").owned(9002)), nil, "dep.js (mode 0644, uid 9002)"},
 			"below-a-link": {openclaw, all(swap(config.DefaultFile, package_+"/", "/opt/"), put("/opt", symlink(package_[1:]))), nil,
 				"/opt is no directory"},
 		},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"gatewayinit/image/seal"
 	"gatewayinit/internal/config"
@@ -201,13 +202,23 @@ func checkExecuteOnly(s *subject) verdict {
 	return held("%s, mode 0711", program)
 }
 
+// codeOf is the directory of everything that a script may load: its own, or the
+// outermost node_modules, where npm puts what it depends on beside it.
+func codeOf(script string) string {
+	dir := path.Dir(script)
+	if before, _, ok := strings.Cut(dir+"/", "/node_modules/"); ok {
+		return before + "/node_modules"
+	}
+	return dir
+}
+
 // checkGatewayCode: an interpreter loads what lies beside its script.
 func checkGatewayCode(s *subject) verdict {
 	if s.config == nil || len(s.config.Gateway.Command) < 2 {
 		return unavailable("see config and programs")
 	}
 	script := s.config.Gateway.Command[1]
-	dir := path.Dir(script)
+	dir := codeOf(script)
 	top := s.tree.at(dir)
 	if top == nil || top.kind != fsafe.Directory {
 		return failed("%s is no directory: name the script without links", dir)
