@@ -105,16 +105,16 @@ func TestScenarioT05(t *testing.T) {
 	c := shared(t)
 	path := c.HostPath("/run/gateway-init/gateway-token")
 	for name, try := range map[string]struct {
-		content string
-		word    string
+		write func(t *testing.T)
+		word  string
 	}{
-		"empty":   {"", "empty"},
-		"short":   {"abc", "malformed"},
-		"changed": {strings.Repeat("7", 64), "changed"},
+		"empty":   {func(t *testing.T) { rewrite(t, path, "") }, "empty"},
+		"short":   {func(t *testing.T) { rewrite(t, path, "abc") }, "malformed"},
+		"changed": {func(t *testing.T) { replace(t, path, strings.Repeat("7", 64)) }, "changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := c.For(t)
-			replace(t, path, try.content)
+			try.write(t)
 			for _, args := range [][]string{{"token"}, {"token", "--url", "http://localhost:18789"}, {"exec", "--no-tty", "--", "openclaw", "--version"}} {
 				r := c.Ctl(args...)
 				if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "gateway-token: "+try.word) {

@@ -3,6 +3,7 @@ package openclaw
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,14 +17,24 @@ func readProc(hostPID int, name string) (string, error) {
 	return string(data), err
 }
 
-// replace writes a file in place: the same inode, with another content.
-func replace(t *testing.T, path, content string) {
+// rewrite changes a file's content in place.
+func rewrite(t *testing.T, path, content string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err == nil {
 		_, err = f.WriteString(content)
-		f.Close()
+		err = errors.Join(err, f.Close())
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replace puts another file in the place of one, with the same owner and mode.
+func replace(t *testing.T, path, content string) {
+	t.Helper()
+	err := os.WriteFile(path+".test", []byte(content), 0o400)
+	err = errors.Join(err, os.Chown(path+".test", harness.GatewayUID, harness.GatewayUID), os.Rename(path+".test", path))
 	if err != nil {
 		t.Fatal(err)
 	}
