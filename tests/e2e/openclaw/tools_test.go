@@ -62,7 +62,8 @@ func TestHostileTools(t *testing.T) {
 	t.Run("commands", func(t *testing.T) {
 		results := tools(t,
 			shell("id -u; env; tr '\\0' '\\n' </proc/self/environ"),
-			shell("for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ; cat $p/cmdline $p/mem $p/fd/*; done 2>&1 | tail -c 20000"),
+			// Not the descriptors: reading those of its own host would take its words.
+			shell("for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ; cat $p/cmdline $p/maps; ls $p/fd; done 2>&1 | tail -c 20000"),
 			shell(fmt.Sprintf("kill -9 %d; kill -9 1; kill -USR1 %d; echo", gateway.PID, gateway.PID)),
 			shell("ls /var/lib/openclaw; cat /var/lib/openclaw/state/openclaw.sqlite /run/gateway-init/gateway-token /run/gateway-init/status.json; ls /home/operator /tmp/openclaw-gateway; echo x >/etc/openclaw/openclaw.json; gatewayctl token; echo"),
 			shell("OPENCLAW_STATE_DIR=/var/lib/openclaw OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json openclaw dashboard --json; echo"),
