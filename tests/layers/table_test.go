@@ -42,9 +42,12 @@ var may = map[string]string{
 		"internal/status internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 
+	"internal/client": "internal/environ internal/fsafe internal/privs internal/sweep internal/sys internal/trust internal/users tokenfile " +
+		"x/sys creack/pty syscall os/signal",
+
 	"init": "internal/boot internal/launch internal/stage",
-	"gatewayctl": "internal/config internal/fsafe internal/status internal/sys internal/version supervisor/control supervisor/proof " +
-		"tokenfile x/sys net/netip syscall os/signal",
+	"gatewayctl": "internal/client internal/config internal/environ internal/fsafe internal/status internal/sys internal/users internal/version " +
+		"supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }
 
 // short are the names in the table of what is not ours.
@@ -53,6 +56,7 @@ var short = map[string]string{
 	"github.com/moby/sys/mountinfo": "mountinfo",
 	"github.com/moby/sys/user":      "moby/user",
 	"github.com/rs/zerolog":         "zerolog",
+	"github.com/creack/pty":         "creack/pty",
 	"net/netip":                     "net/netip", // addresses only, no sockets
 	"syscall":                       "syscall",
 	"os/signal":                     "os/signal",
