@@ -133,7 +133,7 @@ func TestTerminal(t *testing.T) {
 		return
 	}
 	p := onTerminal(t, shell(`stty size; tty; for i in 0 1 2; do readlink /proc/$$/fd/$i; done | uniq
-		stat -c 'owner %u mode %a' $(tty); [ "$(ps -o tpgid= -p $$ | xargs)" = "$$" ] && echo foreground
+		stat -c 'owner %u mode %a' $(tty); [ "$(cut -d' ' -f8 /proc/$$/stat)" = $$ ] && echo foreground
 		ls /proc/self/fd | xargs; grep flags /proc/$$/fdinfo/0
 		trap 'stty size; echo resized' WINCH; echo ready; while :; do read x; [ "$x" = exit ] && exit 9; echo "read $x"; done`))
 	p.sees("ready")
