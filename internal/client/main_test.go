@@ -129,6 +129,10 @@ func driver(t *testing.T, o order) *exec.Cmd {
 	testenv.Must(t, err)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{asDriver + "=" + string(text)}
+	stray, err := os.Open("/dev/null") // of a caller who closes nothing
+	testenv.Must(t, err)
+	t.Cleanup(func() { stray.Close() })
+	cmd.ExtraFiles = []*os.File{stray}
 	return cmd
 }
 

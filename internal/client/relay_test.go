@@ -184,6 +184,21 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestStopKey: SIGTSTP does not stop the relay, which would then hear of nothing.
+// (The kernel ignores it for a session leader anyway: this driver is none.)
+func TestStopKey(t *testing.T) {
+	if !stage(t) {
+		return
+	}
+	s := start(t, shell(`echo $$; exec sleep 1000`))
+	pid := s.pid()
+	testenv.Must(t, s.Process.Signal(syscall.SIGTSTP))
+	testenv.Must(t, syscall.Kill(pid, syscall.SIGKILL))
+	if code := s.code(); code != 137 {
+		t.Errorf("code %d", code)
+	}
+}
+
 // below tells whether a process of that name is a descendant of pid. (A dash
 // that gets a signal while it forks loses it.)
 func below(pid int, name string) bool {

@@ -205,7 +205,6 @@ func TestTerminalIsRestored(t *testing.T) {
 		"hup":           {forever, func(p *person) error { return p.cmd.Process.Signal(syscall.SIGHUP) }, 129},
 		"interrupt":     {forever, func(p *person) error { return p.cmd.Process.Signal(syscall.SIGINT) }, 130},
 		"quit":          {forever, func(p *person) error { return p.cmd.Process.Signal(syscall.SIGQUIT) }, 131},
-		"stop-key":      {forever, func(p *person) error { return p.cmd.Process.Signal(syscall.SIGTSTP) }, 143},
 		"stubborn":      {`trap '' HUP TERM; ` + forever, func(p *person) error { return p.cmd.Process.Signal(syscall.SIGHUP) }, 137},
 		"changed-it":    {`stty raw; echo 1; exit 1`, func(*person) error { return nil }, 1},
 		"not-started":   {``, func(*person) error { return nil }, failedToRun},
@@ -222,9 +221,6 @@ func TestTerminalIsRestored(t *testing.T) {
 				p.pid(t)
 			}
 			testenv.Must(t, c.do(p))
-			if name == "stop-key" { // has no effect on us
-				testenv.Must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-			}
 			p.ends(c.code)
 		})
 	}
