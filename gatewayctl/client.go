@@ -58,8 +58,11 @@ func refuse(code int, hint, format string, args ...any) error {
 func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 	var who identities
 	c, err := a.config()
-	if err != nil {
-		return nil, who, refuse(configCode(err), "gateway-init --check-config", "%w", err)
+	switch {
+	case errors.Is(err, fsafe.ErrUnsafe), errors.As(err, new(*config.Error)):
+		return nil, who, refuse(exitRefused, hintConfig, "unsafe-config: %w", err)
+	case err != nil:
+		return nil, who, refuse(exitFailed, hintConfig, "%w", err)
 	}
 	if who, err = a.users(c); err != nil {
 		return nil, who, refuse(exitRefused, "see gateway-init.json(5), user", "unsafe-config: %w", err)
@@ -88,12 +91,7 @@ func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 	return p, who, nil
 }
 
-func configCode(err error) int {
-	if errors.Is(err, fsafe.ErrUnsafe) || errors.As(err, new(*config.Error)) {
-		return exitRefused
-	}
-	return exitFailed
-}
+const hintConfig = "gateway-init --check-config"
 
 // clientRefusal is why the program does not run, with the exit code that a
 // shell would have.

@@ -46,7 +46,7 @@ func overview() string {
 Durations are written as 90s or 2m30s.
 
 Exit codes: 0 done or serving; 1 failed; 2 usage; 3 refused; 4 not serving;
-5 no supervisor here; 6 the deadline passed.
+5 no supervisor here; 6 the deadline passed. Of exec and tui: the client's own.
 `)
 	return b.String()
 }

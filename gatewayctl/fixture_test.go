@@ -75,7 +75,7 @@ func newWorld(t *testing.T) *world {
 			listeners: func(port uint16) ([]proof.Listener, error) {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			},
-			become:     func(uid, gid uint32) error { return nil },
+			asOwner:    func(_, _ uint32, f func() error) error { return f() },
 			tokenTries: 1,
 		},
 	}

@@ -16,16 +16,16 @@ var hexToken = strings.Repeat("0123456789abcdef", 4)
 
 func TestToken(t *testing.T) {
 	w := newWorld(t)
-	became := [2]uint32{}
-	w.become = func(uid, gid uint32) error { became = [2]uint32{uid, gid}; return nil }
+	owner := [2]uint32{}
+	w.asOwner = func(uid, gid uint32, f func() error) error { owner = [2]uint32{uid, gid}; return f() }
 	w.rootless()
 	w.up()
 	w.want(w.run("token"), exitOK, hexToken+"\n", "")
 	if w.out.String() != hexToken+"\n" {
 		t.Errorf("stdout has more than the token")
 	}
-	if became != [2]uint32{w.record.Token.UID, w.record.Token.GID} {
-		t.Errorf("read as %v", became)
+	if owner != [2]uint32{w.record.Token.UID, w.record.Token.GID} {
+		t.Errorf("read as %v", owner)
 	}
 	w.want(w.run("token", "--url", "http://localhost:18789"), exitOK, "http://localhost:18789/#token="+hexToken+"\n", "")
 }
@@ -45,13 +45,18 @@ func TestTokenRefusals(t *testing.T) {
 		"supervisor-gone": {func(w *world) {
 			w.process = func(status.Process) error { return proof.ErrGone }
 		}, 5, "not-running"},
-		"no-record":     {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
-		"bad-record":    {func(w *world) { w.put("{", 0o600) }, 1, "not-readable"},
-		"unsafe-dir":    {func(w *world) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
-		"cannot-become": {func(w *world) { w.become = func(uint32, uint32) error { return os.ErrPermission } }, 1, "not-readable"},
-		"dumpable":      {func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
+		"no-record":  {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
+		"bad-record": {func(w *world) { w.put("{", 0o600) }, 1, "not-readable"},
+		"unsafe-dir": {func(w *world) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
+		"cannot-read-as-owner": {func(w *world) {
+			w.asOwner = func(uint32, uint32, func() error) error { return os.ErrPermission }
+		}, 1, "not-readable"},
+		"cannot-return": {func(w *world) {
+			w.asOwner = func(_, _ uint32, f func() error) error { return errors.Join(f(), os.ErrPermission) }
+		}, 1, "not-readable"},
+		"dumpable": {func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
 		"removed-meanwhile": {func(w *world) {
-			w.become = func(uint32, uint32) error { return os.Remove(w.record.Token.Path) }
+			w.asOwner = func(_, _ uint32, f func() error) error { return errors.Join(os.Remove(w.record.Token.Path), f()) }
 		}, 1, "changed"},
 		"missing":  {func(w *world) { must(w.t, os.Remove(w.record.Token.Path)) }, 1, "changed"},
 		"empty":    {func(w *world) { w.rewrite("") }, 1, "empty"},
@@ -102,7 +107,7 @@ func TestTokenNeverAsRoot(t *testing.T) {
 		t.Skip("needs files of root")
 	}
 	w.up()
-	w.become = func(uint32, uint32) error { t.Error("became"); return nil }
+	w.asOwner = func(uint32, uint32, func() error) error { t.Error("read"); return nil }
 	w.want(w.run("token"), exitFailed, "", "changed")
 }
 

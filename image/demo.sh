@@ -19,6 +19,14 @@ ok "$line"
 line=$(in_container gatewayctl restart --rotate-token --timeout 30s) || fail "restart with a new token"
 ok "$line"
 
+step "client: a program with the token, as the operator, for as long as it runs"
+line=$(in_container gatewayctl exec demotools id 2>/dev/null) || fail "gatewayctl exec"
+[[ $line == uid=9003* ]] || fail "a client runs as $line"
+ok "gatewayctl exec demotools id: $line"
+line=$("$engine" exec -i "$name" gatewayctl tui 2>/dev/null <<<exit | sed -n 's/^gateway: //p') || fail "gatewayctl tui"
+[[ $line == "takes the token" ]] || fail "the gateway $line"
+ok "gatewayctl tui: the gateway $line"
+
 step "attack: the same container, as the agent's user"
 find_gateway
 denied "read the token file" as_agent demotools cat /run/gateway-init/gateway-token
@@ -26,6 +34,7 @@ denied "read the gateway's environment" as_agent demotools cat "/proc/$gateway_p
 denied "kill the gateway" as_agent demotools sigsend "$gateway_pid" KILL
 denied "write a request to PID 1" as_agent demotools write /run/gateway-init/control/request </dev/null
 denied "run gatewayctl" as_agent gatewayctl restart
+denied "get the token as a client" as_agent gatewayctl exec demotools env
 line=$(in_container gatewayctl token | "$engine" exec -i -u sandbox "$name" demotools scan-token) || fail "the token is readable: $line"
 ok "search every readable file and process for the token: nothing ($line)"
 
@@ -36,3 +45,4 @@ if [[ -n ${ENGINE_PRIVATE:-} ]]; then step "done"; exit 0; fi
 step "done. Try it yourself:"
 echo "  $engine run -d --name demo ${flags[*]} gateway-demo:dev"
 echo "  $engine exec demo gatewayctl status --watch"
+echo "  $engine exec -it demo gatewayctl tui"

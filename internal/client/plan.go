@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/sys"
@@ -30,12 +31,13 @@ type Plan struct {
 	Notes []string     // for the user, a line each
 	path  string       // of the program
 	base  environ.List // without HOME and TMPDIR
+	grace time.Duration
 }
 
 // New decides, with the operator's rights, whether the client may have the
 // token.
 func New(s Spec) (*Plan, error) {
-	p := &Plan{Spec: s}
+	p := &Plan{Spec: s, grace: grace}
 	return p, sys.AsFileOwner(s.User.UID, s.User.GID, p.resolve)
 }
 

@@ -34,15 +34,18 @@ func find(name string, env environ.List, uid uint32) (string, error) {
 	return found, interpreters(found, uid)
 }
 
-// execError puts the kernel's answers into the two words for them.
+// execError puts the kernel's answers into the two words for them. The rest (no
+// process to be had, arguments too long) says nothing about the program.
 func execError(name string, err error) error {
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe):
 		return err
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%.128q is %w: %w", name, ErrNotFound, err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.ELOOP):
+		return fmt.Errorf("%.128q is %w: %w", name, ErrNotExecutable, err)
 	}
-	return fmt.Errorf("%.128q is %w: %w", name, ErrNotExecutable, err)
+	return fmt.Errorf("cannot start %.128q: %w", name, err)
 }
 
 // Bounds of execve(2): how much of a script it looks at, and how many

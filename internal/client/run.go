@@ -61,7 +61,7 @@ func (p *Plan) run(h *home, secret *tokenfile.Secret, io Stdio) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.New(p.User.UID, true)}
+	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.New(p.User.UID, true), grace: p.grace}
 	r.begin(io.In, p.TTY)
 	if err := keepOnly(h.parent != nil); err != nil {
 		s.kill()
@@ -87,6 +87,7 @@ type session struct {
 	tty     bool
 	signals chan os.Signal
 	sweeper *sweep.Sweeper
+	grace   time.Duration
 	exit    sys.Exit // once ended
 	ended   bool
 	hurry   bool // somebody wants us to end
@@ -101,7 +102,7 @@ func (s *session) loop() {
 	end := func(sig syscall.Signal) {
 		s.deliver(sig)
 		if deadline == nil {
-			deadline = time.After(grace)
+			deadline = time.After(s.grace)
 		}
 		s.hurry = true
 	}

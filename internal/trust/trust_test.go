@@ -197,3 +197,42 @@ func TestExecutableRoot(t *testing.T) {
 		})
 	}
 }
+
+// TestPath: a file need not be executable, a directory is as good, and what is
+// there is in the result.
+func TestPath(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+	tree(t, "/mnt")
+	testenv.Must(t, os.Symlink("/", "/mnt/top"))
+	for name, c := range map[string]struct {
+		path string
+		want error
+		mode fs.FileMode
+	}{
+		"plain-file":         {"/mnt/root/plain", nil, 0o644},
+		"directory":          {"/mnt/root/sub", nil, fs.ModeDir | 0o755},
+		"sticky-directory":   {"/mnt/sticky", nil, fs.ModeDir | fs.ModeSticky | 0o777},
+		"link":               {"/mnt/root/around", nil, 0o755},
+		"link-to-/":          {"/mnt/top/mnt/root/plain", nil, 0o644},
+		"link-to-/-at-end":   {"/mnt/top", nil, fs.ModeDir},
+		"root":               {"/", nil, fs.ModeDir},
+		"world-directory":    {"/mnt/world", fsafe.ErrUnsafe, 0},
+		"stranger's":         {"/mnt/root/strange", fsafe.ErrUnsafe, 0},
+		"missing":            {"/mnt/root/missing", fs.ErrNotExist, 0},
+		"relative":           {"root/plain", fsafe.ErrUnsafe, 0},
+		"file-in-the-middle": {"/mnt/root/plain/x", syscall.ENOTDIR, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st, err := Path(c.path, testenv.Gateway)
+			if !errors.Is(err, c.want) || (err == nil) != (st != nil) {
+				t.Fatalf("got %v, %v, want %v", st, err, c.want)
+			}
+			if st != nil && (st.Mode().Type()&^fs.ModeSticky != c.mode.Type()&^fs.ModeSticky || c.mode.Perm() != 0 && st.Mode() != c.mode) {
+				t.Errorf("mode %v, want %v", st.Mode(), c.mode)
+			}
+		})
+	}
+}

@@ -217,6 +217,26 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
+// Separate is all three, or the first thing that speaks against one.
+func TestSeparate(t *testing.T) {
+	db := &Database{passwd: []byte("g:x:1:1::/g:\ns:x:2:2::/s:\no:x:3:3::/o:\n"), group: []byte("g:x:1:\ns:x:2:\no:x:3:\n")}
+	g, s, o, err := db.Separate("g", "2", "o")
+	if err != nil || g.UID != 1 || s.UID != 2 || o.UID != 3 || o.Home != "/o" {
+		t.Errorf("got %+v %+v %+v, %v", g, s, o, err)
+	}
+	for name, c := range map[string]struct{ specs, want string }{
+		"gateway-missing":  {"x s o", `cannot use user "x"`},
+		"operator-missing": {"g s x", `cannot use user "x"`},
+		"operator-root":    {"g s 0", `cannot use user "0"`},
+		"same":             {"g s s", "both are uid 2"},
+	} {
+		spec := strings.Fields(c.specs)
+		if _, _, _, err := db.Separate(spec[0], spec[1], spec[2]); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 // Whatever the files hold, nothing resolves to root or out of range, and what
 // resolves by name does so by exactly one line.
 func FuzzResolve(f *testing.F) {

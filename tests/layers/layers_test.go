@@ -24,8 +24,8 @@ var rank = map[string]int{
 	"supervisor/control": 3, "internal/environ": 3,
 	"supervisor/proof": 4,
 	"supervisor":       5, "internal/stage": 5,
-	"internal/boot": 6,
-	"init":          7, "gatewayctl": 7,
+	"internal/boot": 6, "internal/client": 6,
+	"init": 7, "gatewayctl": 7,
 }
 
 // banned is what PID 1's own packages must not import (DESIGN I7): the network,

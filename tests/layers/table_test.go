@@ -46,9 +46,12 @@ var may = map[string]string{
 	"image/seal":   "internal/fsafe internal/strictjson",
 	"image/verify": "image/seal internal/config internal/fsafe internal/needle internal/sys internal/users x/sys syscall",
 
+	"internal/client": "internal/environ internal/fsafe internal/privs internal/sweep internal/sys internal/trust internal/users tokenfile " +
+		"x/sys creack/pty syscall os/signal",
+
 	"init": "internal/boot internal/launch internal/stage",
-	"gatewayctl": "image/seal image/verify internal/config internal/fsafe internal/needle internal/status internal/sys internal/version supervisor/control " +
-		"supervisor/proof tokenfile x/sys net/netip syscall os/signal",
+	"gatewayctl": "image/seal image/verify internal/client internal/config internal/environ internal/fsafe internal/needle internal/status " +
+		"internal/sys internal/users internal/version supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }
 
 // short are the names in the table of what is not ours.
@@ -57,6 +60,7 @@ var short = map[string]string{
 	"github.com/moby/sys/mountinfo": "mountinfo",
 	"github.com/moby/sys/user":      "moby/user",
 	"github.com/rs/zerolog":         "zerolog",
+	"github.com/creack/pty":         "creack/pty",
 	"net/netip":                     "net/netip", // addresses only, no sockets
 	"syscall":                       "syscall",
 	"os/signal":                     "os/signal",

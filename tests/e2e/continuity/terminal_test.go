@@ -3,28 +3,18 @@ package continuity
 import (
 	"crypto/rand"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 
 	"gatewayinit/tests/harness"
 )
 
-// terminal is a docker run -it, with a person's end of the terminal.
+// terminal is a docker run -it.
 type terminal struct {
+	*harness.Terminal
 	name string
-	file *os.File
-	cmd  *exec.Cmd
-	done chan struct{}
-
-	mu   sync.Mutex
-	text strings.Builder
 }
 
 // openTerminal runs the demo image on a new terminal of that size. args are
@@ -34,80 +24,15 @@ func openTerminal(t *testing.T, size pty.Winsize, args ...string) *terminal {
 	name := "gateway-init-test-" + strings.ToLower(rand.Text())
 	all := append([]string{"run", "-it", "--name", name, "--label", "gateway-init-test=" + t.Name()}, harness.ReadmeFlags()...)
 	all = append(append(all, "--tmpfs", "/var/lib/gateway:uid=9001,gid=9001,mode=0700", harness.DemoImage), args...)
-	term := &terminal{name: name, cmd: exec.Command(engine(), all...), done: make(chan struct{})}
-	var err error
-	if term.file, err = pty.StartWithSize(term.cmd, &size); err != nil {
-		t.Fatalf("cannot start a terminal: %v", err)
-	}
-	go func() {
-		defer close(term.done)
-		buf := make([]byte, 4096)
-		for {
-			n, err := term.file.Read(buf) // EIO when the other end is gone
-			term.mu.Lock()
-			term.text.Write(buf[:n])
-			term.mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		harness.Engine(t, nil, "rm", "-f", "-v", name)
-		term.file.Close()
-		<-term.done
-		if term.cmd.ProcessState == nil {
-			term.cmd.Wait()
-		}
-		if t.Failed() {
-			t.Logf("terminal of %v:\n%s", args, term.shown())
-		}
-	})
-	return term
+	m := &terminal{harness.OpenTerminal(t, size, all...), name}
+	t.Cleanup(func() { harness.Engine(t, nil, "rm", "-f", "-v", name) })
+	return m
 }
 
-func (m *terminal) shown() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.text.String()
-}
+func (m *terminal) waitFor(text string, times int) { m.WaitFor(text, times, boot) }
 
-// waitFor waits until the terminal has shown the text so many times.
-func (m *terminal) waitFor(t *testing.T, text string, times int) {
-	t.Helper()
-	harness.Eventually(t, boot, fmt.Sprintf("%q on the terminal, %d times", text, times), func() error {
-		if n := strings.Count(m.shown(), text); n < times {
-			return fmt.Errorf("%d times", n)
-		}
-		return nil
-	})
-}
-
-// types is what a person does.
-func (m *terminal) types(t *testing.T, keys string) {
-	t.Helper()
-	if _, err := io.WriteString(m.file, keys); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// code waits for the end of docker run and returns its exit code, which is the
-// container's.
-func (m *terminal) code(t *testing.T) int {
-	t.Helper()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		m.cmd.Wait()
-	}()
-	select {
-	case <-ended:
-		return m.cmd.ProcessState.ExitCode()
-	case <-time.After(boot):
-		t.Fatal("docker run has not ended")
-		return 0
-	}
-}
+// code is the container's exit code.
+func (m *terminal) code() int { return m.Code(boot) }
 
 // probe names the gateway that serves.
 func (m *terminal) probe(t *testing.T) string {
@@ -130,41 +55,39 @@ func TestScenarioL23Terminal(t *testing.T) {
 			t.Parallel()
 			t.Run("ctrl-c", func(t *testing.T) {
 				m := openTerminal(t, pty.Winsize{Rows: 33, Cols: 111}, append(args, "demotools", "tty-watch")...)
-				m.waitFor(t, "tty=yes rows=33 cols=111 foreground=true", 1)
-				m.types(t, ctrlC)
-				if got := m.code(t); got != 130 {
+				m.waitFor("tty=yes rows=33 cols=111 foreground=true", 1)
+				m.Type(ctrlC)
+				if got := m.code(); got != 130 {
 					t.Errorf("exit code %d after Ctrl-C, want 130", got)
 				}
 			})
 			t.Run("resize", func(t *testing.T) {
 				m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, append(args, "demotools", "tty-watch")...)
-				m.waitFor(t, "tty=yes rows=24 cols=80 foreground=true", 1)
+				m.waitFor("tty=yes rows=24 cols=80 foreground=true", 1)
 				for _, size := range []pty.Winsize{{Rows: 50, Cols: 132}, {Rows: 10, Cols: 40}} {
-					if err := pty.Setsize(m.file, &size); err != nil {
-						t.Fatal(err)
-					}
-					m.waitFor(t, fmt.Sprintf("tty=yes rows=%d cols=%d foreground=true", size.Rows, size.Cols), 1)
+					m.Resize(size)
+					m.waitFor(fmt.Sprintf("tty=yes rows=%d cols=%d foreground=true", size.Rows, size.Cols), 1)
 				}
-				m.types(t, ctrlC)
-				if got := m.code(t); got != 130 {
+				m.Type(ctrlC)
+				if got := m.code(); got != 130 {
 					t.Errorf("exit code %d after Ctrl-C, want 130", got)
 				}
 			})
 			t.Run("ctrl-c-is-the-commands", func(t *testing.T) {
 				m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, append(args, "demotools", "trap", "command", "2", "44")...)
-				m.waitFor(t, "command waits", 1)
-				m.types(t, ctrlC)
-				m.waitFor(t, "command got interrupt", 1)
-				if got := m.code(t); got != 44 {
+				m.waitFor("command waits", 1)
+				m.Type(ctrlC)
+				m.waitFor("command got interrupt", 1)
+				if got := m.code(); got != 44 {
 					t.Errorf("exit code %d, want the command's 44", got)
 				}
 			})
 			t.Run("quit", func(t *testing.T) {
 				m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, append(args, "demotools", "trap", "command", "0", "45")...)
-				m.waitFor(t, "command waits", 1)
-				m.types(t, ctrlBackslash)
-				m.waitFor(t, "command got quit", 1)
-				if got := m.code(t); got != 45 {
+				m.waitFor("command waits", 1)
+				m.Type(ctrlBackslash)
+				m.waitFor("command got quit", 1)
+				if got := m.code(); got != 45 {
 					t.Errorf("exit code %d, want the command's 45", got)
 				}
 			})
@@ -172,22 +95,22 @@ func TestScenarioL23Terminal(t *testing.T) {
 				m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, append(args, "demotools", "cat")...)
 				for i := range 3 {
 					line := fmt.Sprintf("line number %d", i)
-					m.types(t, line+"\r")
-					m.waitFor(t, line, 2) // the terminal's echo, and cat's
+					m.Type(line + "\r")
+					m.waitFor(line, 2) // the terminal's echo, and cat's
 				}
-				m.types(t, "\x04") // Ctrl-D
-				if got := m.code(t); got != 0 {
+				m.Type("\x04") // Ctrl-D
+				if got := m.code(); got != 0 {
 					t.Errorf("exit code %d at the end of input", got)
 				}
 			})
 			t.Run("docker-stop", func(t *testing.T) {
 				m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, append(args, "demotools", "trap", "command", "0", "46")...)
-				m.waitFor(t, "command waits", 1)
+				m.waitFor("command waits", 1)
 				if r := harness.Engine(t, nil, "stop", m.name); r.Code != 0 {
 					t.Fatal(r)
 				}
-				m.waitFor(t, "command got terminated", 1)
-				if got := m.code(t); got != 46 {
+				m.waitFor("command got terminated", 1)
+				if got := m.code(); got != 46 {
 					t.Errorf("exit code %d, want the command's 46", got)
 				}
 			})
@@ -199,14 +122,14 @@ func TestScenarioL23Terminal(t *testing.T) {
 func TestScenarioL23TerminalGateway(t *testing.T) {
 	t.Parallel()
 	m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, "demotools", "trap", "command", "5", "48")
-	m.waitFor(t, "command waits", 1)
+	m.waitFor("command waits", 1)
 	before := m.probe(t)
-	m.types(t, ctrlC)
-	m.waitFor(t, "command got interrupt", 1)
+	m.Type(ctrlC)
+	m.waitFor("command got interrupt", 1)
 	if after := m.probe(t); after != before {
 		t.Errorf("the gateway was %q and is %q", before, after)
 	}
-	if got := m.code(t); got != 48 {
+	if got := m.code(); got != 48 {
 		t.Errorf("exit code %d, want the command's 48", got)
 	}
 }

@@ -53,6 +53,11 @@ func TestScenarioG05(t *testing.T) {
 	if r := plain.Status(); r.LastRequest != nil || r.Restarts != 0 {
 		t.Errorf("something arrived: %+v", r.LastRequest)
 	}
+	for _, verb := range []string{"tui", "exec"} {
+		if r := plain.Exec("sandbox", "/usr/local/bin/gatewayctl", verb, "demotools", "env"); r.Code != 3 && r.Code != 126 || r.Stdout != "" {
+			t.Errorf("gatewayctl %s as sandbox: %v", verb, r)
+		}
+	}
 	// A container without root is refused with one line.
 	user := harness.Start(t, harness.Options{Flags: []string{"--user", "9002"}, NoState: true})
 	if code := user.WaitExit(30 * time.Second); code != 1 || strings.Count(strings.TrimSpace(user.Logs()), "\n") != 0 {

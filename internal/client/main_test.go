@@ -1,0 +1,159 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/testenv"
+	"gatewayinit/internal/users"
+	"gatewayinit/tokenfile"
+)
+
+// asDriver makes this test binary a gatewayctl that runs one client: Run changes
+// its process for good. Its value is an order.
+const asDriver = "CLIENT_TEST_ORDER"
+
+// order is what a driver does.
+type order struct {
+	Argv            []string
+	Configured, TTY bool
+	Dir, Home       string
+	Env, PassEnv    []string
+	Caller          []string
+	Grace           time.Duration
+	Caps            *uint64 // has only these
+	Mute            bool
+}
+
+// failedToRun is a driver's exit code when Run has an error.
+const failedToRun = 99
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(asDriver); text != "" {
+		os.Exit(drive(text))
+	}
+	os.Exit(m.Run())
+}
+
+func drive(text string) int {
+	var o order
+	err := json.Unmarshal([]byte(text), &o)
+	if err == nil && o.Caps != nil {
+		err = sys.SetCaps(*o.Caps)
+	}
+	code := 0
+	if err == nil {
+		code, err = o.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return failedToRun
+	}
+	return code
+}
+
+func (o order) run() (int, error) {
+	p, err := New(o.spec())
+	if err != nil {
+		return 0, err
+	}
+	if o.Grace != 0 {
+		p.grace = o.Grace
+	}
+	dir, err := os.Open("/mnt/token")
+	if err != nil {
+		return 0, err
+	}
+	secret, err := tokenfile.Mint(dir, fmt.Sprint(os.Getpid()), tokenfile.Policy{AnyFS: true})
+	if err != nil {
+		return 0, err
+	}
+	io := Stdio{os.Stdin, os.Stdout, os.Stderr}
+	if o.Mute {
+		io.In = nil
+	}
+	code, err := p.Run(secret, io)
+	if len(secret.Bytes()) != 0 {
+		err = errors.Join(err, errors.New("the token was not wiped"))
+	}
+	return code, err
+}
+
+func (o order) spec() Spec {
+	return Spec{
+		Argv: o.Argv, Configured: o.Configured, TTY: o.TTY, Dir: o.Dir, Env: o.Env, PassEnv: o.PassEnv,
+		Caller: environ.Clean(o.Caller), TokenEnv: "TOKEN",
+		User: users.User{Name: "op", UID: op, GID: op, Groups: []uint32{op, op + 1}, Home: o.Home, Shell: "/bin/sh"},
+	}
+}
+
+const op, agent = testenv.Stranger, testenv.Gateway
+
+// stage is a test's own view of the file system: a tmpfs at /mnt, with a home of
+// the operator's and a place for drivers' tokens.
+func stage(t *testing.T) bool {
+	t.Helper()
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return false
+	}
+	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+	for _, d := range []struct {
+		path string
+		mode os.FileMode
+		uid  int
+	}{{"/mnt/token", 0o700, 0}, {"/mnt/home", 0o700, op}, {"/mnt/agent", 0o755, agent}} {
+		testenv.Must(t, errors.Join(os.Mkdir(d.path, 0o700), os.Chmod(d.path, d.mode), os.Chown(d.path, d.uid, d.uid)))
+	}
+	return true
+}
+
+// shell is an order for a script of the operator's, in its own home.
+func shell(script string, args ...string) order {
+	return order{Argv: append([]string{"sh", "-c", script, "sh"}, args...), Home: "/mnt/home"}
+}
+
+// driver is a process that carries out o.
+func driver(t *testing.T, o order) *exec.Cmd {
+	t.Helper()
+	text, err := json.Marshal(o)
+	testenv.Must(t, err)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{asDriver + "=" + string(text)}
+	stray, err := os.Open("/dev/null") // of a caller who closes nothing
+	testenv.Must(t, err)
+	t.Cleanup(func() { stray.Close() })
+	cmd.ExtraFiles = []*os.File{stray}
+	return cmd
+}
+
+// output runs o to its end.
+func output(t *testing.T, o order) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := driver(t, o)
+	var out, err strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if e := (*exec.ExitError)(nil); !errors.As(cmd.Run(), &e) && cmd.ProcessState == nil {
+		t.Fatal("the driver did not run")
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), err.String()
+}
+
+// must is output that ends with 0 and says nothing on stderr.
+func must(t *testing.T, o order) string {
+	t.Helper()
+	code, out, stderr := output(t, o)
+	if code != 0 || stderr != "" {
+		t.Fatalf("code %d, stdout %q, stderr %q", code, out, stderr)
+	}
+	return out
+}

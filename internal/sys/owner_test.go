@@ -1,0 +1,138 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+// readmeCaps is a root of the README's flags: it may not read what is not its.
+const readmeCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
+
+// TestAsFileOwner: inside, the files are the owner's and no right is left;
+// nobody can touch us meanwhile; afterwards all is as before.
+func TestAsFileOwner(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	const dir, secret = "/mnt", "/mnt/secret"
+	testenv.Must(t, unix.Mount("none", dir, "tmpfs", 0, "mode=0777"))
+	testenv.Must(t, errors.Join(os.WriteFile(secret, []byte("x"), 0o400), os.Chown(secret, gateway, gateway)))
+	testenv.Must(t, SetCaps(readmeCaps))
+	testenv.Must(t, SetDumpable(false))
+	if _, err := os.ReadFile(secret); !errors.Is(err, fs.ErrPermission) {
+		t.Fatalf("root reads it anyway: %v", err)
+	}
+	hold, held := make(chan struct{}), make(chan struct{})
+	go func() {
+		<-held
+		defer close(hold)
+		for _, sig := range []string{"0", "TERM", "STOP"} {
+			kill := exec.Command("/bin/sh", "-c", fmt.Sprintf("kill -%s %d", sig, os.Getpid()))
+			kill.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gateway, Gid: gateway}}
+			if kill.Run() == nil {
+				t.Errorf("the owner could send us %s", sig)
+			}
+		}
+	}()
+	var now map[string]string
+	err := AsFileOwner(gateway, stranger, func() error {
+		now = testenv.Status(t, "/proc/thread-self/status")
+		close(held)
+		<-hold
+		_, err := os.ReadFile(secret)
+		return errors.Join(err, os.WriteFile(dir+"/made", nil, 0o600))
+	})
+	testenv.Must(t, err)
+	if want := fmt.Sprintf("0 %d 0 %d", gateway, gateway); now["Uid"] != want || now["CapEff"] != "0000000000000000" {
+		t.Errorf("inside: Uid %s, CapEff %s, want %s and none", now["Uid"], now["CapEff"], want)
+	}
+	if want := fmt.Sprintf("0 %d 0 %d", stranger, stranger); now["Gid"] != want {
+		t.Errorf("inside: Gid %s, want %s", now["Gid"], want)
+	}
+	st, err := os.Stat(dir + "/made")
+	testenv.Must(t, err)
+	if own := st.Sys().(*syscall.Stat_t); own.Uid != gateway || own.Gid != stranger {
+		t.Errorf("made by %d:%d", own.Uid, own.Gid)
+	}
+	rootAgain(t, readmeCaps)
+}
+
+// rootAgain: every thread is as it was before AsFileOwner.
+func rootAgain(t *testing.T, caps uint64) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	testenv.Must(t, err)
+	for _, task := range tasks {
+		s := testenv.Status(t, "/proc/self/task/"+task.Name()+"/status")
+		if s["Uid"] != "0 0 0 0" || s["Gid"] != "0 0 0 0" || s["CapEff"] != fmt.Sprintf("%016x", caps) {
+			t.Errorf("thread %s: Uid %s, Gid %s, CapEff %s", task.Name(), s["Uid"], s["Gid"], s["CapEff"])
+		}
+	}
+	if dumpable, err := Dumpable(); err != nil || dumpable {
+		t.Errorf("dumpable: %v %v", dumpable, err)
+	}
+}
+
+// TestAsFileOwnerFails: what f says is handed on, and what cannot be had is an
+// error before f runs, with nothing changed.
+func TestAsFileOwnerFails(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	never := func() error { t.Error("f was run"); return nil }
+	testenv.Must(t, SetDumpable(false))
+	testenv.Must(t, SetCaps(readmeCaps))
+	if err := AsFileOwner(gateway, gateway, func() error { return fs.ErrExist }); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("f's error became %v", err)
+	}
+	if err := AsFileOwner(0, 0, never); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("as root: %v", err)
+	}
+	rootAgain(t, readmeCaps)
+	for _, caps := range []uint64{1 << unix.CAP_SETGID, 0} {
+		testenv.Must(t, SetCaps(caps))
+		if err := AsFileOwner(gateway, gateway, never); !errors.Is(err, unix.EPERM) {
+			t.Errorf("with %x: %v", caps, err)
+		}
+		rootAgain(t, caps)
+	}
+}
+
+// TestAsFileOwnerCannotReturn: a thread that is somebody else for good is an
+// error even if f was content, and is not used again.
+func TestAsFileOwnerCannotReturn(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	err := AsFileOwner(gateway, gateway, func() error {
+		// From here on this thread is the gateway's also by its other ids.
+		return syscallErr(unix.RawSyscall(unix.SYS_SETRESUID, gateway, gateway, gateway))
+	})
+	if !errors.Is(err, unix.EPERM) {
+		t.Errorf("got %v", err)
+	}
+	// Its thread has ended (the first of a process sleeps for good): whoever runs
+	// now, on whatever thread, is root.
+	results := make(chan int)
+	for range 50 {
+		go func() {
+			runtime.LockOSThread()
+			results <- syscall.Geteuid()
+		}()
+	}
+	for range 50 {
+		if euid := <-results; euid != 0 {
+			t.Errorf("a goroutine runs as %d", euid)
+		}
+	}
+}

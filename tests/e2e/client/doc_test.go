@@ -1,0 +1,104 @@
+// Package client runs clients of the gateway in containers: gatewayctl exec, tui
+// and restart --revoke-devices, as a person has them from docker exec.
+package client
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"gatewayinit/tests/harness"
+)
+
+// boot bounds what starts or ends.
+const boot = 30 * time.Second
+
+const (
+	ctrlC    = "\x03"
+	tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
+	greeting = "type a line, or exit"
+)
+
+// serving is a container with a gateway that serves.
+func serving(t *testing.T, o harness.Options) *harness.Container {
+	t.Helper()
+	c := harness.Start(t, o)
+	c.WaitServing(boot)
+	return c
+}
+
+// tui is docker exec -it C gatewayctl tui ARGS on a new terminal.
+func tui(t *testing.T, c *harness.Container, args ...string) *harness.Terminal {
+	t.Helper()
+	all := append([]string{"exec", "-it", "-e", "TERM=xterm-256color", c.Name, "gatewayctl", "tui"}, args...)
+	return harness.OpenTerminal(t, pty.Winsize{Rows: 33, Cols: 111}, all...)
+}
+
+// operators are the processes of the operator's uid, without zombies.
+func operators(c *harness.Container) (all []harness.Process) {
+	for _, p := range c.Processes() {
+		if p.UID == harness.OperatorUID && !strings.HasPrefix(p.State, "Z") {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// theClient is the one process of the operator's.
+func theClient(t *testing.T, c *harness.Container) harness.Process {
+	t.Helper()
+	var found harness.Process
+	harness.Eventually(t, boot, "a client", func() error {
+		all := operators(c)
+		if len(all) != 1 {
+			return fmt.Errorf("the operator has %v", all)
+		}
+		found = all[0]
+		return nil
+	})
+	return found
+}
+
+// nobodyLeft waits until neither a client nor a relay is there.
+func nobodyLeft(t *testing.T, c *harness.Container) {
+	t.Helper()
+	harness.Eventually(t, boot, "client and relay to be gone", func() error {
+		for _, p := range c.Processes() {
+			if p.UID == harness.OperatorUID || p.Comm == "gatewayctl" {
+				return fmt.Errorf("there is %v", p)
+			}
+		}
+		return nil
+	})
+}
+
+// noHomes: no temporary home is left.
+func noHomes(t *testing.T, c *harness.Container) {
+	t.Helper()
+	for _, dir := range []string{"/dev/shm", "/tmp"} {
+		left, err := filepath.Glob(c.HostPath(dir) + "/.gatewayctl*")
+		if err != nil || len(left) > 0 {
+			t.Errorf("left: %q, %v", left, err)
+		}
+	}
+}
+
+// environ is a process's, as the host's root reads it.
+func environ(t *testing.T, hostPID int) []string {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", hostPID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
+}
+
+var (
+	tokenEntry = regexp.MustCompile(`^` + tokenEnv + `=[0-9a-f]{64}$`)
+)

@@ -1,0 +1,213 @@
+package client
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"gatewayinit/tests/harness"
+)
+
+// A session from beginning to end, as a person has it.
+func TestTUI(t *testing.T) {
+	t.Parallel()
+	c := serving(t, harness.Options{})
+	m := tui(t, c, "--", "--session", "main")
+	before := m.Mode()
+	m.WaitFor(greeting, 1, boot)
+	m.WaitFor("tty=yes rows=33 cols=111 foreground=true session-leader=true", 1, boot) // the engine sets it at the start or a moment later
+	for _, want := range []string{"args: --session main", "uid=9003 euid=9003 gid=9003 egid=9003 groups=[9003]",
+		"gateway: takes the token", "gatewayctl: note: HOME is a temporary directory"} {
+		if !strings.Contains(m.Shown(), want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	m.Type("hello\r")
+	m.WaitFor(`you said "hello"`, 1, boot)
+	m.Resize(pty.Winsize{Rows: 50, Cols: 132})
+	m.WaitFor("tty=yes rows=50 cols=132 foreground=true", 1, boot)
+	m.Type(ctrlC)
+	m.WaitFor("got interrupt", 1, boot)
+	m.Type("exit\r")
+	m.WaitFor("bye", 1, boot)
+	if code := m.Code(boot); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if after := m.Mode(); after != before {
+		t.Errorf("the terminal was %+v and is %+v", before, after)
+	}
+	if strings.Contains(m.Shown(), c.Token()) {
+		t.Error("the token was shown")
+	}
+	nobodyLeft(t, c)
+	noHomes(t, c)
+}
+
+// The exit code is the client's, with and without a terminal.
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	c := serving(t, harness.Options{})
+	for _, test := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"demotools", "exit", "0"}, 0}, {[]string{"demotools", "exit", "7"}, 7}, {[]string{"demotools", "die", "9"}, 137},
+		{[]string{"demotools", "die", "15"}, 143}, {[]string{"no-such-program"}, 127}, {[]string{"/etc/passwd"}, 126},
+		{[]string{"--user", "gateway", "demotools", "id"}, 3}, {[]string{"--client", "no-such-client"}, 3}, {[]string{}, 2},
+	} {
+		if r := c.Ctl(append([]string{"exec"}, test.args...)...); r.Code != test.code {
+			t.Errorf("%q: %v", test.args, r)
+		}
+		all := append([]string{"exec", "-it", c.Name, "gatewayctl", "exec"}, test.args...)
+		if code := harness.OpenTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, all...).Code(boot); code != test.code {
+			t.Errorf("%q on a terminal: exit code %d, want %d", test.args, code, test.code)
+		}
+	}
+	// Without a supervisor there is no token.
+	alone := harness.Start(t, harness.Options{Extra: []string{"--entrypoint", "/usr/local/bin/demotools"}, Args: []string{"sleep", "600"}})
+	for _, args := range [][]string{{"tui"}, {"exec", "demotools", "id"}} {
+		if r := alone.Ctl(args...); r.Code != 5 || r.Stdout != "" || !strings.Contains(r.Stderr, "not-running") {
+			t.Errorf("%q without a supervisor: %v", args, r)
+		}
+	}
+}
+
+// A client with pipes: input to its end, output to the last byte, a reader that
+// goes away.
+func TestPipes(t *testing.T) {
+	t.Parallel()
+	c := serving(t, harness.Options{})
+	text := strings.Repeat("0123456789abcdef\n", 64<<10)
+	if r := c.ExecInput("", []byte(text), "gatewayctl", "exec", "demotools", "cat"); r.Code != 0 || r.Stdout != text {
+		t.Errorf("code %d, %d of %d bytes, %s", r.Code, len(r.Stdout), len(text), r.Stderr)
+	}
+	if r := c.ExecInput("", []byte("one\nexit\n"), "gatewayctl", "tui"); r.Code != 0 || !strings.Contains(r.Stdout, "tty=no") || !strings.HasSuffix(r.Stdout, "you said \"one\"\nbye\n") {
+		t.Errorf("tui without a terminal: %v", r)
+	}
+	if r := c.Ctl("exec", "demotools", "stdio-all", "1000"); r.Code != 0 || strings.Count(r.Stdout, "\n") != 1000 || strings.Count(r.Stderr, "stderr line") != 1000 {
+		t.Errorf("code %d, %d and %d lines", r.Code, strings.Count(r.Stdout, "\n"), strings.Count(r.Stderr, "\n"))
+	}
+	// What it leaves running neither keeps the call nor outlives it.
+	begin := time.Now()
+	if r := c.Ctl("exec", "demotools", "orphan-then", "sleep", "600", "--", "exit", "4"); r.Code != 4 || time.Since(begin) > boot {
+		t.Errorf("after %v: %v", time.Since(begin), r)
+	}
+	nobodyLeft(t, c)
+}
+
+// The home: kept where there is one, taken away where there was none.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	const flag = "/home/operator:uid=9003,gid=9003,mode=0700"
+	for name, test := range map[string]struct {
+		o    harness.Options
+		home string
+	}{
+		"none":     {harness.Options{}, "/dev/shm/.gatewayctl-home-"},
+		"tmpfs":    {harness.Options{Extra: []string{"--tmpfs", flag}}, "/home/operator"},
+		"writable": {harness.Options{Flags: []string{}}, "/home/operator"},
+		"foreign":  {harness.Options{Extra: []string{"--tmpfs", "/home/operator:uid=9002,gid=9002,mode=0777"}}, "/dev/shm/.gatewayctl-home-"},
+		"shm-gone": {harness.Options{Extra: []string{"-v", "/dev/null:/dev/shm"}}, "/tmp/.gatewayctl-home-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := serving(t, test.o)
+			r := c.Ctl("exec", "demotools", "env")
+			temporary := !strings.HasSuffix(test.home, "operator")
+			if r.Code != 0 || !strings.Contains(r.Stdout, "\nHOME="+test.home) || !strings.Contains(r.Stdout, "\nTMPDIR="+test.home) ||
+				strings.Contains(r.Stderr, "--tmpfs "+flag) != temporary {
+				t.Errorf("got %v", r)
+			}
+			r = c.ExecInput("", []byte("kept"), "gatewayctl", "exec", "demotools", "write", "file")
+			kept, err := os.ReadFile(c.HostPath("/home/operator/file"))
+			if r.Code != 0 || (err == nil && string(kept) == "kept") == temporary {
+				t.Errorf("%v; the file: %q, %v", r, kept, err)
+			}
+			noHomes(t, c)
+		})
+	}
+	c := serving(t, harness.Options{
+		Flags:  append([]string{"-v", "/dev/null:/dev/shm"}, without(harness.ReadmeFlags(), "--tmpfs", "/tmp")...),
+		Config: map[string]any{"prepare": nil}, // is in /tmp
+	})
+	if r := c.Ctl("tui"); r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "run the container with --tmpfs "+flag) {
+		t.Errorf("without any: %v", r)
+	}
+}
+
+// without takes a flag and its value out.
+func without(flags []string, name, value string) []string {
+	for i := range flags {
+		if flags[i] == name && flags[i+1] == value {
+			return append(flags[:i:i], flags[i+2:]...)
+		}
+	}
+	return flags
+}
+
+// docker exec dies. It closes the pipes of its exec, and a client that reads
+// ends by itself; a terminal it keeps open and tells nobody, so a client there
+// ends with the container, at the latest.
+func TestEngineClientKilled(t *testing.T) {
+	t.Parallel()
+	c := serving(t, harness.Options{})
+	m := tui(t, c)
+	m.WaitFor(greeting, 1, boot)
+	m.Kill()
+	// The relay that is killed from outside takes the client with it.
+	for _, p := range c.Processes() {
+		if p.Comm == "gatewayctl" {
+			kill9(t, p.HostPID)
+		}
+	}
+	nobodyLeft(t, c)
+	left, err := filepath.Glob(c.HostPath("/dev/shm") + "/.gatewayctl*")
+	if err != nil || len(left) != 1 { // nobody was there to remove it; it is the operator's, 0700
+		t.Errorf("homes: %q, %v", left, err)
+	}
+	m = tui(t, c)
+	m.WaitFor(greeting, 1, boot)
+	m.Kill()
+	if took := c.Stop(); took > 9*time.Second {
+		t.Errorf("docker stop took %v", took)
+	}
+	if code := c.WaitExit(boot); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// docker stop while somebody sits at a terminal UI.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	c := serving(t, harness.Options{})
+	m := tui(t, c)
+	before := m.Mode()
+	m.WaitFor(greeting, 1, boot)
+	if took := c.Stop(); took > 9*time.Second {
+		t.Errorf("docker stop took %v", took)
+	}
+	if code := c.WaitExit(boot); code != 0 {
+		t.Errorf("the container's exit code is %d", code)
+	}
+	m.Code(boot) // whatever the engine makes of it
+	if after := m.Mode(); after != before {
+		t.Errorf("the terminal was %+v and is %+v", before, after)
+	}
+}
+
+// kill9 is by the host's root.
+func kill9(t *testing.T, hostPID int) {
+	t.Helper()
+	p, err := os.FindProcess(hostPID)
+	if err == nil {
+		err = p.Kill()
+	}
+	if err != nil {
+		t.Fatal(fmt.Errorf("cannot kill %d: %w", hostPID, err))
+	}
+}
