@@ -8,7 +8,8 @@ func cmdTUI() verb {
 		summary:  "open the gateway's terminal UI: exec --client tui",
 		operands: true,
 		help: `Runs the program tui of "clients" in the configuration; ARGs are appended.
-Those that begin with - come after --.
+Those that begin with - come after --. --tty, --no-tty and --dir are those of
+exec.
 
 Exit code: as exec.
 `,
