@@ -93,7 +93,7 @@ ns: image-context ## tests in PID namespaces of their own (root)
 	@$(GOTEST) -part ns -- -timeout 20m ./tests/ns/...
 
 e2e: image-context ## tests in containers
-	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part e2e -- -p 1 -timeout 40m ./tests/harness ./tests/e2e/...'
+	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part e2e -- -p 1 -timeout 60m ./tests/harness ./tests/e2e/...'
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz

@@ -23,7 +23,8 @@ for ((i = 0; i < 240; i++)); do
 	sleep 1
 done
 ((i < 240)) || fail "the tools are not paired within 4 minutes"
-ok "$(in_container gatewayctl exec --no-tty -- openclaw nodes status --connected | grep -o 'Connected: [0-9]*' || echo 'node sandbox is connected')"
+in_container gatewayctl exec --no-tty -- openclaw nodes status --connected --json | grep -q '"displayName": "sandbox"' || fail "no node is connected"
+ok "the node sandbox is connected"
 
 step "restart: gatewayctl asks PID 1 and waits until the new gateway is proven"
 progress gatewayctl restart --rotate-token --timeout 4m || fail "restart with a new token"

@@ -212,3 +212,19 @@ CMD ["/bin/sh"]
 		t.Errorf("%v", r)
 	}
 }
+
+// make openclaw-demo, with the image that is there.
+func TestDemo(t *testing.T) {
+	needImage(t)
+	cmd := exec.Command(filepath.Join(harness.Root(t), "image/openclaw/demo.sh"))
+	cmd.Dir = harness.Root(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, line := range []string{"the node sandbox is connected", "proven, with a new token", "read the token file: permission denied", "it says: gateway connected", "exit code 0"} {
+		if !strings.Contains(string(out), line) {
+			t.Errorf("it does not say %q:\n%s", line, out)
+		}
+	}
+}
