@@ -129,6 +129,34 @@ func TestKillEach(t *testing.T) {
 	}
 }
 
+// With some settings the vendor's gateway is the child of a launcher. Killed, the
+// launcher leaves it with port and locks, and each new one ended with exit code
+// 78: a restart loop.
+func TestLauncher(t *testing.T) {
+	c := start(t, nil, map[string]any{"gateway": map[string]any{"env": map[string]any{"OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": nil}}})
+	launcher := c.Status().Gateway.Process
+	listener := func() (found harness.Process) {
+		for _, p := range gatewayTree(c) {
+			if p.Comm == "openclaw-gatewa" {
+				found = p
+			}
+		}
+		return found
+	}
+	old := listener()
+	if old.PID == 0 || old.PID == launcher.PID {
+		t.Fatalf("no launcher: the gateway is %v, its tree %v", launcher, gatewayTree(c))
+	}
+	signal(c, launcher.PID, "KILL")
+	r := c.WaitNewGateway(launcher, ready)
+	if now := listener(); now.HostPID == old.HostPID {
+		t.Errorf("the old listener %+v serves", old)
+	}
+	if e := r.LastExit; e.PID != launcher.PID || e.Signal != 9 {
+		t.Errorf("last exit: %+v", e)
+	}
+}
+
 // gatewayTree are the gateway's processes, the gateway last.
 func gatewayTree(c *harness.Container) []harness.Process {
 	tree := slices.DeleteFunc(c.Processes(), func(p harness.Process) bool {
