@@ -51,6 +51,7 @@ func quit(t *testing.T, m *harness.Terminal) {
 // T02: the token moved into a file that the documented command could not read,
 // and nobody had run that command (#2480).
 func TestScenarioT02(t *testing.T) {
+	t.Parallel()
 	needImage(t)
 	for name, flags := range map[string][]string{
 		"readme":            flags(),
@@ -58,6 +59,7 @@ func TestScenarioT02(t *testing.T) {
 		"plain":             {},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := options(t, nil, nil)
 			o.Flags = flags
 			c := harness.Start(t, o)

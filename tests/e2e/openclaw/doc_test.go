@@ -1,6 +1,7 @@
 // Package openclaw runs the real gateway, OpenClaw's, under gateway-init: the
 // mission as users meet it. One start of it takes ten seconds and more, so tests
-// share a container where they do not get into each other's way.
+// share a container where they do not get into each other's way, and those with one
+// of their own run two at a time.
 //
 // The model is demotools fakemodel, the container's command: it calls the tools
 // that a test asks for. Nothing reaches any network but the container's own

@@ -45,6 +45,7 @@ func after(t *testing.T, command string) report {
 // E01: the image passes its own validation, and stops passing with each thing
 // that is taken from it.
 func TestScenarioE01(t *testing.T) {
+	t.Parallel()
 	needImage(t)
 	if r := after(t, ":"); !r.OK {
 		t.Fatalf("as built: %v", r.failed())
@@ -151,6 +152,7 @@ func commands(t *testing.T, page string) string {
 
 // The page's commands, as they stand there.
 func TestTenMinutes(t *testing.T) {
+	t.Parallel()
 	needImage(t)
 	engine := os.Getenv("ENGINE")
 	if engine == "" {
@@ -181,6 +183,7 @@ func TestTenMinutes(t *testing.T) {
 
 // BASE builds on an image of the user's, with Node where that has it.
 func TestOwnBase(t *testing.T) {
+	t.Parallel()
 	needImage(t)
 	const base, name = "gateway-openclaw-test-base:dev", "gateway-openclaw-own:dev"
 	r := build(t, base, `FROM `+harness.OpenClawImage+`
@@ -215,6 +218,7 @@ CMD ["/bin/sh"]
 
 // make openclaw-demo, with the image that is there.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	needImage(t)
 	cmd := exec.Command(filepath.Join(harness.Root(t), "image/openclaw/demo.sh"))
 	cmd.Dir = harness.Root(t)

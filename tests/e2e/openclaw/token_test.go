@@ -22,6 +22,7 @@ type place struct {
 // T01 and T04: whatever happened in the container, the token is where it
 // belongs. What the agent's users keep is searched from the host, as root.
 func TestScenarioT01(t *testing.T) {
+	t.Parallel()
 	o := options(t, nil, nil)
 	o.Flags = harness.ReadmeFlags()
 	places := []place{
@@ -132,6 +133,7 @@ func TestScenarioT05(t *testing.T) {
 
 // T06: no gateway runs without a token that is ours.
 func TestScenarioT06(t *testing.T) {
+	t.Parallel()
 	for name, flag := range map[string]string{
 		"too-small": "/run/gateway-init:mode=0711,size=4k",
 		"read-only": "/run/gateway-init:ro,mode=0711",
