@@ -9,6 +9,7 @@ import (
 
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/sys"
+	"gatewayinit/internal/trust"
 	"gatewayinit/internal/users"
 )
 
@@ -54,7 +55,7 @@ func (p *Plan) resolve() (err error) {
 		return err
 	}
 	if p.Configured {
-		if err := scripts(p.Argv[1:], p.User.UID); err != nil {
+		if err := trust.Arguments(p.Argv[1:], p.User.UID); err != nil {
 			return err
 		}
 	}

@@ -92,23 +92,6 @@ func firstLine(unsafePath string) (string, error) {
 	return line, nil
 }
 
-// scripts refuses arguments of a configured client that are files which others
-// could change: with an interpreter as its program, one of them is the program.
-func scripts(args []string, uid uint32) error {
-	for _, arg := range args {
-		if !path.IsAbs(arg) {
-			continue
-		}
-		if st, err := os.Stat(arg); err != nil || !st.Mode().IsRegular() {
-			continue
-		}
-		if _, err := trust.Path(arg, uid); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // searchPath is what of the default PATH is there and closed to others: in a
 // directory that they can write, the next program of that name is theirs. What
 // was left out is in the second result.
