@@ -106,17 +106,27 @@ func TestScenarioL08(t *testing.T) {
 func TestKillEach(t *testing.T) {
 	c := shared(t)
 	tree := gatewayTree(c)
-	if len(tree) < 2 {
+	if len(tree) < 3 { // gateway, spawn broker, database worker
 		t.Fatalf("the gateway's tree is %v", tree)
 	}
-	for i := range tree {
-		tree = gatewayTree(c)
-		if i >= len(tree) {
-			break
+	for _, first := range tree {
+		line, err := readProc(first.HostPID, "cmdline")
+		if err != nil {
+			t.Fatal(err)
 		}
-		victim := tree[i]
+		name := strings.TrimSpace(strings.ReplaceAll(line, "\x00", " "))
+		var victim harness.Process
+		harness.Eventually(t, ready, "a process "+name, func() error {
+			for _, p := range gatewayTree(c) {
+				if again, _ := readProc(p.HostPID, "cmdline"); again == line {
+					victim = p
+					return nil
+				}
+			}
+			return fmt.Errorf("%v", gatewayTree(c))
+		})
 		signal(c, victim.PID, "KILL")
-		harness.Eventually(t, ready, fmt.Sprintf("a proven gateway without %+v", victim), func() error {
+		harness.Eventually(t, ready, "a proven gateway without "+name, func() error {
 			if slices.ContainsFunc(c.Processes(), func(p harness.Process) bool { return p.HostPID == victim.HostPID }) {
 				return errors.New("it is still there")
 			}
@@ -125,7 +135,7 @@ func TestKillEach(t *testing.T) {
 			}
 			return nil
 		})
-		t.Logf("killed %s: gateway pid %d", victim.Comm, c.Status().Gateway.PID)
+		t.Logf("killed %d, %s: gateway pid %d", victim.PID, name, c.Status().Gateway.PID)
 	}
 }
 
