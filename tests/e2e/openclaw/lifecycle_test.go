@@ -14,8 +14,8 @@ import (
 	"gatewayinit/tests/harness"
 )
 
-// sameContainer is when PID 1 of it was started.
-func sameContainer(c *harness.Container) string {
+// startedAt is when PID 1 of the container was started.
+func startedAt(c *harness.Container) string {
 	var state struct{ State struct{ StartedAt string } }
 	c.Inspect(&state)
 	return state.State.StartedAt
@@ -26,18 +26,29 @@ func signal(c *harness.Container, pid int, name string) {
 	c.Tools("", "sigsend", strconv.Itoa(pid), name)
 }
 
+// replaced signals the gateway and waits for the one that comes after it, in the
+// same container; the records are from before and after.
+func replaced(t *testing.T, c *harness.Container, name string) (old, now status.Record) {
+	t.Helper()
+	began, old := startedAt(c), c.Status()
+	signal(c, old.Gateway.PID, name)
+	now = c.WaitNewGateway(old.Gateway.Process, ready)
+	if now.LastExit.PID != old.Gateway.PID {
+		t.Errorf("the last exit is not of pid %d: %+v", old.Gateway.PID, now.LastExit)
+	}
+	if startedAt(c) != began {
+		t.Error("the container was started again")
+	}
+	return old, now
+}
+
 // L01: the gateway exits 0 on SIGTERM; a supervisor that took 0 for "done" left
 // the container without one (#6107).
 func TestScenarioL01(t *testing.T) {
 	c := shared(t)
-	began, old := sameContainer(c), c.Status().Gateway.Process
-	signal(c, old.PID, "TERM")
-	r := c.WaitNewGateway(old, ready)
-	if e := r.LastExit; e.PID != old.PID || e.Code != 0 || e.Requested || e.Charged || !e.Proven {
+	_, r := replaced(t, c, "TERM")
+	if e := r.LastExit; e.Code != 0 || e.Requested || e.Charged || !e.Proven {
 		t.Errorf("last exit: %+v", e)
-	}
-	if sameContainer(c) != began {
-		t.Error("the container was started again")
 	}
 }
 
@@ -46,10 +57,8 @@ func TestScenarioL01(t *testing.T) {
 // with the token in force checked.
 func TestRestartsItself(t *testing.T) {
 	c := shared(t)
-	old := c.Status()
-	signal(c, old.Gateway.PID, "USR2")
-	r := c.WaitNewGateway(old.Gateway.Process, ready)
-	if e := r.LastExit; e.PID != old.Gateway.PID || e.Code != 0 || e.Charged || r.Crashes != old.Crashes {
+	old, r := replaced(t, c, "USR2")
+	if e := r.LastExit; e.Code != 0 || e.Charged || r.Crashes != old.Crashes {
 		t.Errorf("last exit: %+v, %d crashes after %d", e, r.Crashes, old.Crashes)
 	}
 	if r.Proof.Auth != status.Held {
@@ -79,24 +88,17 @@ func TestScenarioL02(t *testing.T) {
 // L04: kill -9 of the gateway left a container that ran and served nothing (#2757).
 func TestScenarioL04(t *testing.T) {
 	c := shared(t)
-	began, old := sameContainer(c), c.Status().Gateway.Process
-	signal(c, old.PID, "KILL")
-	r := c.WaitNewGateway(old, ready)
-	if e := r.LastExit; e.PID != old.PID || e.Signal != 9 || e.Requested {
+	_, r := replaced(t, c, "KILL")
+	if e := r.LastExit; e.Signal != 9 || e.Requested {
 		t.Errorf("last exit: %+v", e)
-	}
-	if sameContainer(c) != began {
-		t.Error("the container was started again")
 	}
 }
 
 // L08: a gateway that lives and does not answer (#4710).
 func TestScenarioL08(t *testing.T) {
 	c := shared(t)
-	old := c.Status()
-	signal(c, old.Gateway.PID, "STOP")
-	r := c.WaitNewGateway(old.Gateway.Process, ready)
-	if e := r.LastExit; e.PID != old.Gateway.PID || e.Signal != 9 || r.Crashes != old.Crashes+1 {
+	old, r := replaced(t, c, "STOP")
+	if e := r.LastExit; e.Signal != 9 || r.Crashes != old.Crashes+1 {
 		t.Errorf("last exit: %+v, %d crashes after %d", e, r.Crashes, old.Crashes)
 	}
 }
