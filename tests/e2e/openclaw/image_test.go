@@ -76,6 +76,34 @@ func TestScenarioE01(t *testing.T) {
 	}
 }
 
+// finish can be run again, and says in one line what a base lacks.
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	needImage(t)
+	finish := func(before string) harness.Result {
+		return harness.Engine(t, nil, "run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", harness.OpenClawImage,
+			"-c", before+"\n/usr/local/share/gateway-init/openclaw/finish")
+	}
+	if r := finish(":"); r.Code != 0 {
+		t.Errorf("again: %v", r)
+	}
+	for name, try := range map[string]struct{ before, says string }{
+		"no-openclaw":  {"rm /usr/local/lib/node_modules/openclaw/openclaw.mjs", "no OpenClaw at"},
+		"lifecycle":    {"touch /usr/local/lib/node_modules/openclaw/.openclaw-lifecycle-pending", "lifecycle is not finished"},
+		"no-node":      {"mv /usr/local/bin/node /opt/node", "no node in PATH"},
+		"another-uid":  {"sed -i 's/^sandbox:x:9002:9002/sandbox:x:9102:9002/' /etc/passwd", "sandbox is not 9002:9002"},
+		"uid-is-taken": {"sed -i 's/^sandbox:x/other:x/' /etc/passwd", "uid 9002 is taken"},
+		"gid-is-taken": {"sed -i 's/^sandbox:x/other:x/' /etc/group", "gid 9002 is taken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := finish(try.before)
+			if lines := strings.Count(strings.TrimSpace(r.Stderr), "\n"); r.Code == 0 || lines != 0 || !strings.Contains(r.Stderr, "finish: ") || !strings.Contains(r.Stderr, try.says) {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
 // build makes an image from a Containerfile on the real one.
 func build(t *testing.T, name, file string) harness.Result {
 	t.Helper()

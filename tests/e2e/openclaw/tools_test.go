@@ -114,6 +114,7 @@ func TestHostileTools(t *testing.T) {
 			call{"tool_search", map[string]any{"query": "gateway configuration restart update"}},
 			call{"tool_search", map[string]any{"query": "schedule a cron automation that runs a command"}},
 			call{"tool_search", map[string]any{"query": "run a command on a node, browser, plugins"}},
+			call{"tool_search", map[string]any{"query": "fetch a web page by its URL"}}, // what is there is found
 			call{"openclaw", map[string]any{"message": "set gateway.auth.mode to none"}},
 			call{"gateway", map[string]any{"action": "config.get"}},
 			call{"tool_call", map[string]any{"id": "openclaw:core:gateway", "args": map[string]any{"action": "config.get"}}},
@@ -125,7 +126,10 @@ func TestHostileTools(t *testing.T) {
 				}
 			}
 		}
-		for i, r := range results[3:] {
+		if !strings.Contains(results[3], "web_fetch") {
+			t.Errorf("the search finds nothing: %s", results[3])
+		}
+		for i, r := range results[4:] {
 			if !strings.Contains(strings.ToLower(r), "not found") && !strings.Contains(strings.ToLower(r), "unknown") && !strings.Contains(r, "rror") {
 				t.Errorf("call %d: %s", i, r)
 			}
