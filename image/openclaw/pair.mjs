@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const file = "/tmp/openclaw-pairing/code";
 const name = "sandbox";
-const patience = 180_000; // ms, for a node that has a code
+const patience = Number(process.env.PAIR_PATIENCE_MS ?? 180_000); // for a node that has a code
 const reconnect = 30_000; // ms, for a node that is paired already
 // A look starts the vendor's CLI, which takes seconds of CPU from the node.
 const pause = 4000; // ms
@@ -48,6 +48,12 @@ function hand(url) {
   renameSync(file + ".new", file);
 }
 
+// One line says what went wrong; the vendor's own words stand before it.
+process.on("uncaughtException", (e) => {
+  rmSync(file, { force: true });
+  console.error(`pair: ${e.message.split("\n")[0]}; trying again`);
+  process.exit(1);
+});
 process.umask(0o022);
 rmSync(file, { force: true });
 rmSync(file + ".new", { force: true });
@@ -58,7 +64,7 @@ if (state !== "connected") {
   const ok = await connected(patience);
   rmSync(file, { force: true });
   if (!ok) {
-    console.error(`pair: the node ${name} did not connect within ${patience / 1000} s; trying again`);
+    console.error(`pair: the node ${name} did not connect within ${patience} ms; trying again`);
     process.exit(1);
   }
 }

@@ -3,6 +3,11 @@
 // stay paired: they have no such role.
 import { execFileSync } from "node:child_process";
 
+process.on("uncaughtException", (e) => {
+  console.error(`revoke-devices: ${e.message.split("\n")[0]}`);
+  process.exit(1);
+});
+
 const openclaw = (...args) =>
   JSON.parse(execFileSync("openclaw", ["devices", ...args, "--json"], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], timeout: 60_000 }));
 const roles = (d) => new Set([d.role, ...(d.roles ?? []), ...(d.tokens ?? []).map((t) => t.role)].filter(Boolean));

@@ -10,39 +10,45 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"gatewayinit/internal/needle"
 )
 
-// NoToken fails the test if the token, or a part of it, is anywhere but where
-// it belongs: in what the agent can read, in the log, the status, the engine's
-// description, or any file of the container's layers. The container must have
-// demotools.
-func (c *Container) NoToken(when, token string) {
+// NoToken fails the test if one of the tokens, or a part of it, is anywhere but
+// where it belongs: in what the agent can read, in the log, the status, the
+// engine's description, or any file of the container's layers. The container
+// must have demotools.
+func (c *Container) NoToken(when string, tokens ...string) {
 	c.t.Helper()
-	set := Needles(c.t, token)
-	r := c.ExecInput("sandbox", []byte(token), "demotools", "scan-token", "/")
-	if r.Code != 0 || !strings.Contains(r.Stdout, "leaks=0") {
-		c.t.Errorf("%s, as the agent: %v", when, r)
-	}
-	if strings.Contains(r.Stdout, "files=0 ") || strings.Contains(r.Stdout, "processes=0 ") {
-		c.t.Errorf("%s: the scan looked at nothing: %v", when, r)
-	}
 	var inspected json.RawMessage
 	c.Inspect(&inspected)
 	status := c.Ctl("status").Stdout + c.Ctl("status", "--json").Stdout
 	if len(status) < 200 {
 		c.t.Errorf("%s: the status is %q", when, status)
 	}
-	for what, text := range map[string]string{"the log": c.Logs(), "the status": status, "inspect": string(inspected)} {
-		if at := set.Find([]byte(text)); at >= 0 {
-			c.t.Errorf("%s: %s has a part of the token at %d", when, what, at)
+	texts := map[string]string{"the log": c.Logs(), "the status": status, "inspect": string(inspected)}
+	var sets []*needle.Set
+	for _, token := range tokens {
+		set := Needles(c.t, token)
+		sets = append(sets, set)
+		r := c.ExecInput("sandbox", []byte(token), "demotools", "scan-token", "/")
+		if r.Code != 0 || !strings.Contains(r.Stdout, "leaks=0") {
+			c.t.Errorf("%s, as the agent: %v", when, r)
+		}
+		if strings.Contains(r.Stdout, "files=0 ") || strings.Contains(r.Stdout, "processes=0 ") {
+			c.t.Errorf("%s: the scan looked at nothing: %v", when, r)
+		}
+		for what, text := range texts {
+			if at := set.Find([]byte(text)); at >= 0 {
+				c.t.Errorf("%s: %s has a part of the token at %d", when, what, at)
+			}
 		}
 	}
 	files := 0
-	for name, found := range c.exported(set) {
+	for name, found := range c.exported(sets) {
 		if files++; found {
 			c.t.Errorf("%s: %s in the container has a part of the token", when, name)
 		}
@@ -64,8 +70,8 @@ func Needles(t testing.TB, token string) *needle.Set {
 
 // exported tells of every file of the container's file system, as the engine
 // exports it (layers and what was written since; no tmpfs), whether it has a
-// part of the token.
-func (c *Container) exported(set *needle.Set) func(yield func(string, bool) bool) {
+// part of a token.
+func (c *Container) exported(sets []*needle.Set) func(yield func(string, bool) bool) {
 	return func(yield func(string, bool) bool) {
 		cmd := exec.Command(engine(), "export", c.Name)
 		out, err := cmd.StdoutPipe()
@@ -80,14 +86,18 @@ func (c *Container) exported(set *needle.Set) func(yield func(string, bool) bool
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			stream := set.Stream()
+			streams, writers := make([]*needle.Stream, len(sets)), make([]io.Writer, len(sets))
+			for i, set := range sets {
+				streams[i] = set.Stream()
+				writers[i] = streams[i]
+			}
 			if err == nil {
-				_, err = io.Copy(stream, r)
+				_, err = io.Copy(io.MultiWriter(writers...), r)
 			}
 			if err != nil {
 				c.t.Fatal(err)
 			}
-			if !yield(h.Name, stream.Found()) {
+			if !yield(h.Name, slices.ContainsFunc(streams, (*needle.Stream).Found)) {
 				break
 			}
 		}
@@ -99,10 +109,13 @@ func (c *Container) exported(set *needle.Set) func(yield func(string, bool) bool
 }
 
 // NoTokenBelow fails the test if a file below a directory of the host has a
-// part of the token. It returns how many it looked at.
-func NoTokenBelow(t testing.TB, when, dir, token string) (files int) {
+// part of one of the tokens. It returns how many it looked at.
+func NoTokenBelow(t testing.TB, when, dir string, tokens ...string) (files int) {
 	t.Helper()
-	set := Needles(t, token)
+	var sets []*needle.Set
+	for _, token := range tokens {
+		sets = append(sets, Needles(t, token))
+	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // it ended meanwhile
 			return nil
@@ -117,7 +130,7 @@ func NoTokenBelow(t testing.TB, when, dir, token string) (files int) {
 			return nil
 		case err != nil:
 			return err
-		case set.Find(data) >= 0:
+		case slices.ContainsFunc(sets, func(s *needle.Set) bool { return s.Find(data) >= 0 }):
 			return fmt.Errorf("%s has a part of the token", path)
 		}
 		return nil

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,6 +91,45 @@ func TestScanToken(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// recorder is a test that notes its errors and does not fail.
+type recorder struct {
+	testing.TB
+	errors []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
+
+// What looks for a leak everywhere finds one in each place.
+func TestNoTokenFinds(t *testing.T) {
+	c := Start(t, Options{Flags: []string{}, Env: map[string]string{"DECOY": strings.Repeat("cd", 32)}})
+	c.WaitServing(20 * time.Second)
+	found := func(what string, look func(c *Container, t testing.TB)) {
+		t.Helper()
+		r := &recorder{TB: t}
+		look(c.For(r), r)
+		if !slices.ContainsFunc(r.errors, func(e string) bool { return strings.Contains(e, what) }) {
+			t.Errorf("%s is not found: %q", what, r.errors)
+		}
+	}
+	token, other := c.Token(), strings.Repeat("ab", 32)
+	c.NoToken("as it is", token, other)
+	found("inspect", func(c *Container, _ testing.TB) { c.NoToken("", other, strings.Repeat("cd", 32)) })
+	for name, owner := range map[string]string{"/of-root": "", "/sandbox/of-the-agent": "sandbox"} {
+		if r := c.ExecInput(owner, []byte("x"+token[8:40]), "demotools", "write", name); r.Code != 0 {
+			t.Fatal(r)
+		}
+		found(name[1:], func(c *Container, _ testing.TB) { c.NoToken("", other, token) })
+	}
+	found("as the agent", func(c *Container, _ testing.TB) { c.NoToken("", token) })
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "leak"), []byte(strings.ToUpper(token)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found("/leak", func(_ *Container, t testing.TB) { NoTokenBelow(t, "", dir, other, token) })
 }
 
 // Each misbehaviour does what it says, seen without any help of ours.

@@ -19,9 +19,9 @@ func TestScenarioT01(t *testing.T) {
 			tokens := []string{c.Token()}
 			look := func(when string) {
 				t.Helper()
-				for _, token := range tokens {
-					lookEverywhere(t, c, when, token)
-				}
+				c.NoToken(when, tokens...)
+				// The gateway's own directory, where its core file would be.
+				harness.NoTokenBelow(t, when, c.StateDir(), tokens...)
 			}
 			look("after the first start")
 			c.MustCtl("restart")
@@ -53,11 +53,4 @@ func crash(t *testing.T, hostPID int) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func lookEverywhere(t *testing.T, c *harness.Container, when, token string) {
-	t.Helper()
-	c.NoToken(when, token)
-	// The gateway's own directory, where its core file would be.
-	harness.NoTokenBelow(t, when, c.StateDir(), token)
 }
