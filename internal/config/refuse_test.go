@@ -234,18 +234,6 @@ func TestParseRefusesTheRest(t *testing.T) {
 	}
 }
 
-func TestLoaderVariable(t *testing.T) {
-	for name, want := range map[string]bool{
-		"LD_PRELOAD": true, "LD_LIBRARY_PATH": true, "BASH_ENV": true, "ENV": true, "NODE_OPTIONS": true, "PYTHONPATH": true,
-		"PERL5OPT": true, "PERL5LIB": true, "RUBYOPT": true, "GODEBUG": true, "GOTRACEBACK": true,
-		"TZ": false, "HTTPS_PROXY": false, "ENVIRONMENT": false, "LANG": false, "OLD_LD_X": false, "": false,
-	} {
-		if got := LoaderVariable(name); got != want {
-			t.Errorf("%q: got %v", name, got)
-		}
-	}
-}
-
 func repeat(item string, times int) string {
 	return strings.TrimSuffix(strings.Repeat(item+",", times), ",")
 }
