@@ -104,7 +104,12 @@ func TestForkFails(t *testing.T) {
 		want  error
 	}{
 		// The kernel lets the fork and the change of user pass, and refuses execve(2).
-		"rlimit-nproc": {func(t *testing.T) { testenv.Must(t, unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 0, Max: 0})) }, unix.EAGAIN},
+		// It counts the user's other processes, not this one (set_user, kernel/sys.c).
+		"rlimit-nproc": {func(t *testing.T) {
+			_, err := start(t, program(t, "sleep", "1000"))
+			testenv.Must(t, err)
+			testenv.Must(t, unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 0, Max: 0}))
+		}, unix.EAGAIN},
 		"no-clone":     {func(t *testing.T) { testenv.Refuse(t, unix.EAGAIN, unix.SYS_CLONE, unix.SYS_CLONE3) }, unix.EAGAIN},
 		"no-right":     {func(t *testing.T) { testenv.Must(t, sys.SetCaps(0)) }, unix.EPERM},
 		"no-memfd":     {func(t *testing.T) { testenv.Refuse(t, unix.EMFILE, unix.SYS_MEMFD_CREATE) }, unix.EMFILE},
