@@ -3,12 +3,15 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"runtime/debug"
 
 	"gatewayinit/internal/boot"
+	"gatewayinit/internal/config"
 	"gatewayinit/internal/launch"
+	"gatewayinit/internal/plain"
 	"gatewayinit/internal/stage"
 )
 
@@ -27,6 +30,9 @@ func run(args, env []string) int {
 	if args[0] == launch.StageName {
 		return stage.Run()
 	}
+	if code, ran := runPlain(args[1:], env); ran {
+		return code
+	}
 	signals := boot.Subscribe() // before anything that can fail or take time
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
@@ -34,4 +40,22 @@ func run(args, env []string) int {
 	sleepWell()
 	os.Clearenv()
 	return boot.Run(args, env, signals)
+}
+
+// runPlain is plain init mode, for images without /etc/gateway-init. Where the
+// directory exists, a missing file in it is a mistake and never a reason to run
+// the agent without its supervisor; and who asks for a configuration means it.
+func runPlain(args, env []string) (code int, ran bool) {
+	if _, err := os.Lstat(config.DefaultDir); !errors.Is(err, os.ErrNotExist) {
+		return 0, false
+	}
+	o, err := plain.Parse(args, os.LookupEnv)
+	switch {
+	case errors.Is(err, plain.ErrGateway):
+		return 0, false
+	case err != nil:
+		return plain.Refuse(err), true
+	}
+	sleepWell()
+	return plain.Run(o, env), true
 }

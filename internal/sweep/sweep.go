@@ -78,12 +78,19 @@ func (s *Sweeper) Signal(uid uint32, sig syscall.Signal) {
 	}
 }
 
-// children lists our children with the real uid.
-func (s *Sweeper) children(uid uint32) ([]int, error) {
+// Children lists the pids of our children, zombies included: nobody else can
+// reap them, so until we do each pid is its own.
+func Children() ([]int, error) {
 	pids, err := listed()
 	if errors.Is(err, errNoList) {
-		pids, err = scanned()
+		return scanned()
 	}
+	return pids, err
+}
+
+// children lists our children with the real uid.
+func (s *Sweeper) children(uid uint32) ([]int, error) {
+	pids, err := Children()
 	var found []int
 	for _, pid := range pids {
 		_, real, errLook := lookup(pid)

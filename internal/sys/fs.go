@@ -3,6 +3,7 @@ package sys
 import (
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,10 +51,54 @@ func IsTerminal(fd int) bool {
 // TakeForeground makes the caller's process group the terminal's foreground
 // group. SIGTTOU is blocked on this thread meanwhile: a background group that
 // asks would be stopped by it (tcsetpgrp(3)). The caller has locked its thread.
-func TakeForeground(tty int) error {
+func TakeForeground(tty int) error { return GiveForeground(tty, unix.Getpgrp()) }
+
+// GiveForeground does it for another group of our session.
+func GiveForeground(tty, group int) error {
 	return os.NewSyscallError("tcsetpgrp", withoutTTOU(func() error {
-		return unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, unix.Getpgrp())
+		return unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, group)
 	}))
+}
+
+// IsControlling tells whether fd is our controlling terminal.
+func IsControlling(fd int) bool {
+	_, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil
+}
+
+// Foreground tells whether fd is our controlling terminal and our process group
+// its foreground group.
+func Foreground(fd int) bool {
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
+// LeadsSession tells whether we are our session's leader: then no shell of it
+// could continue us.
+func LeadsSession() bool {
+	session, err := unix.Getsid(0)
+	return err == nil && session == os.Getpid()
+}
+
+// WriteQuietly writes to fd as a program does that nobody reads any more: it is
+// neither ended (SIGPIPE) nor stopped (SIGTTOU, from the background) by that,
+// and no signal of it is left for a handler.
+func WriteQuietly(fd int, data []byte) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var block, old unix.Sigset_t
+	sigaddset(&block, unix.SIGTTOU)
+	sigaddset(&block, unix.SIGPIPE)
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old) != nil {
+		return
+	}
+	if _, err := unix.Write(fd, data); err == unix.EPIPE {
+		var pipe unix.Sigset_t
+		sigaddset(&pipe, unix.SIGPIPE)
+		var now unix.Timespec
+		unix.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&pipe)), 0, uintptr(unsafe.Pointer(&now)), 8, 0, 0)
+	}
+	unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }
 
 // withoutTTOU blocks SIGTTOU on this thread, which the caller has locked, for

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,6 +89,19 @@ func KillUser(uid uint32, sig unix.Signal) error {
 // SetSubreaper makes orphaned descendants our children (prctl(2), Linux 3.4).
 func SetSubreaper() error {
 	return retry("prctl", func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+}
+
+// Subreaper tells whether we are one; it survives execve(2).
+func Subreaper() bool {
+	var v int32
+	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&v)), 0, 0, 0)
+	return err == nil && v == 1
+}
+
+// SetParentDeath has the kernel send sig to us when the thread that started us
+// ends (PR_SET_PDEATHSIG, prctl(2)). The caller has locked its thread.
+func SetParentDeath(sig unix.Signal) error {
+	return retry("prctl", func() error { return unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0) })
 }
 
 // SetDumpable sets whether this process leaves a core file, may be traced and

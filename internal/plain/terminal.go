@@ -1,0 +1,72 @@
+package plain
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+// terminal is our controlling terminal, if stdin is it.
+type terminal struct {
+	is     bool
+	leader bool // of the session: no shell is above us that could continue a job
+	given  bool // the command's group has the foreground from us
+}
+
+const stdin = 0
+
+func openTerminal() terminal {
+	return terminal{is: sys.IsControlling(stdin), leader: sys.LeadsSession()}
+}
+
+// forChild is the descriptor whose foreground the command gets, or -1: one that
+// a shell started in the background (gateway-init ... &) takes nothing.
+func (t *terminal) forChild() int {
+	if t.given = t.is && sys.Foreground(stdin); t.given {
+		return stdin
+	}
+	return -1
+}
+
+// giveBack puts our group in the foreground again: the shell that started us
+// expects its job there.
+func (t *terminal) giveBack() {
+	if t.given {
+		t.given = false
+		sys.TakeForeground(stdin) // the terminal may be gone
+	}
+}
+
+// give lets the command have the terminal if our group has it.
+func (t *terminal) give(group int) {
+	if sys.Foreground(stdin) {
+		t.given = sys.GiveForeground(stdin, group) == nil
+	}
+}
+
+// stopped is what a job does whose command was stopped. Under a shell we stop
+// too, so that it sees the job stopped, and go on when it continues us (fg, bg).
+// Without a shell above nobody would ever continue the command: the kernel does
+// not let the terminal stop such a group at all (setpgid(2), orphaned process
+// groups), and the command goes on.
+func (p *initProcess) stopped(stop unix.Signal) {
+	fromTerminal := stop == unix.SIGTSTP || stop == unix.SIGTTIN || stop == unix.SIGTTOU
+	asked := p.asked[stop]
+	p.asked[stop] = false
+	switch {
+	case p.terminal.leader && (asked || !fromTerminal):
+		return
+	case p.terminal.leader:
+	case stop != unix.SIGTSTP && fromTerminal && sys.Foreground(stdin):
+		// fg of a job that was running: the shell gave us the terminal and no word.
+	default:
+		p.say(2, "info", "%q was stopped by %s", p.Command[0], unix.SignalName(stop))
+		p.terminal.giveBack()
+		sys.Kill(os.Getpid(), unix.SIGSTOP)
+		// Continued.
+	}
+	p.terminal.give(p.child)
+	sys.Kill(-p.child, unix.SIGCONT)
+}

@@ -1,0 +1,82 @@
+#include "textflag.h"
+
+// func pointers() (handler, restore uint64)
+TEXT ·pointers(SB),NOSPLIT,$0-16
+	MOVD	$handler<>(SB), R0
+	MOVD	R0, handler+0(FP)
+	MOVD	$restore<>(SB), R0
+	MOVD	R0, restore+8(FP)
+	RET
+
+// handler is called by the kernel as void(int sig R0, siginfo_t *info R1, void *context R2)
+// on the thread's alternate stack, with every signal blocked. rt_sigreturn puts
+// all registers back, so none has to be kept but LR, which leads there.
+TEXT handler<>(SB),NOSPLIT|NOFRAME,$0
+	MOVW	R0, R9
+	SUB	$1, R9, R10
+	MOVD	$1, R11
+	LSL	R10, R11, R11			// its bit
+
+	// A fault of our own (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV with a
+	// si_code of the kernel's): back to the default and return into it again.
+	MOVW	8(R1), R4
+	CMPW	$0, R4
+	BLE	sent
+	MOVD	$0x4D8, R5
+	TST	R11, R5
+	BNE	fault
+sent:
+	MOVD	$·seen(SB), R6
+seen:
+	LDAXR	(R6), R7
+	ORR	R11, R7, R7
+	STLXR	R7, (R6), R8
+	CBNZ	R8, seen
+	MOVD	$·table(SB), R6
+	ADD	R9, R6, R6
+	MOVBU	(R6), R12
+	CBZ	R12, done
+	MOVD	$·target(SB), R13
+	LDARW	(R13), R0
+	CBNZW	R0, kill
+	MOVD	$·held(SB), R6
+hold:
+	LDAXR	(R6), R7
+	ORR	R11, R7, R7
+	STLXR	R7, (R6), R8
+	CBNZ	R8, hold
+	// The target may have come in between: whoever clears the bit sends it.
+	DMB	$0xb				// ish
+	LDARW	(R13), R0
+	CBZW	R0, done
+take:
+	LDAXR	(R6), R7
+	TST	R11, R7
+	BEQ	done
+	BIC	R11, R7, R7
+	STLXR	R7, (R6), R8
+	CBNZ	R8, take
+kill:
+	SXTW	R0, R0
+	MOVD	R12, R1
+	MOVD	$129, R8			// kill(target, table[sig])
+	SVC
+done:
+	RET
+fault:
+	SUB	$32, RSP
+	STP	(ZR, ZR), 0(RSP)		// SIG_DFL
+	STP	(ZR, ZR), 16(RSP)
+	MOVD	R9, R0
+	MOVD	RSP, R1
+	MOVD	$0, R2
+	MOVD	$8, R3
+	MOVD	$134, R8			// rt_sigaction(sig, &default, NULL, 8)
+	SVC
+	ADD	$32, RSP
+	RET
+
+TEXT restore<>(SB),NOSPLIT|NOFRAME,$0
+	MOVD	$139, R8			// rt_sigreturn()
+	SVC
+	BRK

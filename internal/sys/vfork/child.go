@@ -1,0 +1,133 @@
+package vfork
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What package syscall calls around a fork: all signals are blocked, so that no
+// handler of ours runs in the child, and a grown stack is a crash and not a
+// corruption. The runtime keeps the names for other packages.
+//
+//go:linkname beforeFork syscall.runtime_BeforeFork
+func beforeFork()
+
+//go:linkname afterFork syscall.runtime_AfterFork
+func afterFork()
+
+// clone is clone(2) with flags and no stack: with CLONE_VM the child goes on
+// with ours while we wait (CLONE_VFORK).
+func clone(flags uintptr) (pid, errno uintptr)
+
+// fork returns in the parent only, when the child has executed or ended. The
+// child shares memory and stack with the parent, so all that it does is in this
+// frame, and the parent leaves it at once: no allocation, no lock, no pointer
+// stored, no stack growth, and only calls that need none of it.
+//
+//go:noinline
+//go:norace
+//go:nocheckptr
+func fork(p *plan) (pid uintptr, errno syscall.Errno) {
+	var denied syscall.Errno
+	beforeFork() // the caller calls afterFork
+	pid, e := clone(unix.CLONE_VM | unix.CLONE_VFORK | uintptr(unix.SIGCHLD))
+	if e != 0 || pid != 0 {
+		return pid, syscall.Errno(e)
+	}
+
+	// A process group of its own, so that a signal of the terminal's reaches the
+	// child once, and from us once more only if somebody sends it to us.
+	if _, _, errno = syscall.RawSyscall(unix.SYS_SETPGID, 0, 0, 0); errno != 0 {
+		p.step = stepGroup
+		goto failed
+	}
+	if p.take { // SIGTTOU is blocked, or this would stop us
+		pid, _, _ = syscall.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
+		p.pgrp = int32(pid)
+		if _, _, errno = syscall.RawSyscall(unix.SYS_IOCTL, p.terminal, unix.TIOCSPGRP, uintptr(unsafe.Pointer(&p.pgrp))); errno != 0 {
+			p.step = stepTerminal
+			goto failed
+		}
+	}
+	if p.drop {
+		// Without CAP_SETPCAP the set stays: no_new_privs keeps its capabilities
+		// from being gained, by root too (capabilities(7)).
+		for c := uintptr(0); c < 64; c++ { // EINVAL: past the kernel's last one
+			if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0, 0); errno != 0 && errno != unix.EINVAL && errno != unix.EPERM {
+				p.step = stepBounding
+				goto failed
+			}
+		}
+	}
+	if p.become {
+		var groups uintptr
+		if len(p.groups) > 0 {
+			groups = uintptr(unsafe.Pointer(&p.groups[0]))
+		}
+		if _, _, errno = syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(p.groups)), groups, 0); errno != 0 {
+			p.step = stepGroups
+			goto failed
+		}
+		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, p.gid, p.gid, p.gid); errno != 0 {
+			p.step = stepGID
+			goto failed
+		}
+		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, p.uid, p.uid, p.uid); errno != 0 {
+			p.step = stepUID
+			goto failed
+		}
+	}
+	if p.drop {
+		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0); errno != 0 {
+			p.step = stepAmbient
+			goto failed
+		}
+		if _, _, errno = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&p.header)), uintptr(unsafe.Pointer(&p.caps)), 0); errno != 0 {
+			p.step = stepCaps
+			goto failed
+		}
+		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+			p.step = stepPrivs
+			goto failed
+		}
+	}
+	if p.nofile != nil {
+		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(p.nofile)), 0, 0, 0); errno != 0 {
+			p.step = stepLimit
+			goto failed
+		}
+	}
+	for sig := uintptr(1); sig <= 64; sig++ { // SIGKILL and SIGSTOP refuse
+		p.action[0] = uint64(p.ignored >> (sig - 1) & 1) // SIG_DFL or SIG_IGN
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&p.action)), 0, 8, 0, 0)
+	}
+	// What came for the child meanwhile is delivered now.
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&p.mask)), 0, 8, 0, 0)
+
+	p.step = stepExec
+	for _, path := range p.paths {
+		_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, path, uintptr(unsafe.Pointer(&p.argv[0])), uintptr(unsafe.Pointer(&p.env[0])))
+		if errno == unix.ENOEXEC { // a script without its first line (execvp(3))
+			p.shell[1] = path
+			_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, p.sh, uintptr(unsafe.Pointer(&p.shell[0])), uintptr(unsafe.Pointer(&p.env[0])))
+			goto failed
+		}
+		switch errno {
+		case unix.EACCES:
+			denied = errno
+		case unix.ENOENT, unix.ENOTDIR:
+		default:
+			goto failed
+		}
+	}
+	if denied != 0 {
+		errno = denied
+	}
+failed:
+	p.errno = uintptr(errno)
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT, 127, 0, 0)
+	}
+}

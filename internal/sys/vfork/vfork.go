@@ -1,0 +1,191 @@
+// Package vfork starts a program in a child that is made exactly as asked:
+// signal mask and actions, process group, terminal, user, capabilities. Package
+// syscall's fork can do neither the actions nor the bounding set, and hangs when
+// it takes the terminal from the background (golang.org/issue/37217); a second
+// stage would cost another start of Go's runtime.
+package vfork
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Identity is a user to become: setgroups(2), setgid(2), setuid(2). Without the
+// right to it the child fails.
+type Identity struct {
+	UID, GID uint32
+	Groups   []uint32
+}
+
+// Child is what to start. Its descriptors are the caller's that are not
+// close-on-exec, and so is its working directory.
+type Child struct {
+	Argv, Env []string
+	Mask      uint64 // blocked signals: bit n-1 is signal n
+	Ignored   uint64 // signals whose action is SIG_IGN; the others have their default
+	Nofile    *unix.Rlimit
+	Terminal  int       // a descriptor whose foreground the child's group becomes; -1: none
+	User      *Identity // nil: as we are
+	DropCaps  bool      // empty all five sets and set no_new_privs
+}
+
+// Error is the step at which the child failed. It has ended and was reaped.
+type Error struct {
+	Step  string // "exec", "setuid", ...
+	Errno syscall.Errno
+}
+
+func (e *Error) Error() string { return e.Step + ": " + e.Errno.Error() }
+
+// Unwrap is the errno.
+func (e *Error) Unwrap() error { return e.Errno }
+
+// The steps of a child, for Error.
+var steps = [...]string{"setpgid", "take the terminal", "drop the bounding set", "setgroups", "setgid", "setuid",
+	"clear the ambient set", "capset", "no_new_privs", "setrlimit", "exec"}
+
+const (
+	stepGroup = iota
+	stepTerminal
+	stepBounding
+	stepGroups
+	stepGID
+	stepUID
+	stepAmbient
+	stepCaps
+	stepPrivs
+	stepLimit
+	stepExec
+)
+
+// plan is Child with everything that the child needs as the kernel wants it: it
+// must not allocate, and stores no pointer, which could need the collector.
+type plan struct {
+	paths    []uintptr // candidates, in order
+	argv     []uintptr // NULL at the end
+	shell    []uintptr // argv for /bin/sh, its second element to be filled in
+	env      []uintptr
+	mask     uint64
+	ignored  uint64
+	nofile   *unix.Rlimit
+	terminal uintptr
+	take     bool
+	become   bool
+	uid, gid uintptr
+	groups   []uint32
+	drop     bool
+	header   unix.CapUserHeader
+	caps     [2]unix.CapUserData
+	sh       uintptr
+	action   [4]uint64 // struct sigaction
+	pgrp     int32
+
+	step  uintptr // what the child reports: it shares our memory
+	errno uintptr
+}
+
+// Start forks a child in a process group of its own and returns when it has
+// executed argv[0], looked up as execvp(3) does (the child's user, Env's PATH),
+// or has failed with an *Error. The caller reaps it.
+func Start(c Child) (pid int, err error) {
+	p, keep, err := c.plan()
+	if err != nil {
+		return 0, err
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	r, errno := fork(p)
+	afterFork()
+	runtime.KeepAlive(keep)
+	if errno != 0 {
+		return 0, &Error{"fork", errno}
+	}
+	if p.errno == 0 {
+		return int(r), nil
+	}
+	for {
+		if _, err := unix.Wait4(int(r), nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	return 0, &Error{steps[p.step], syscall.Errno(p.errno)}
+}
+
+// block is memory that the plan points to by number.
+type block [][]byte
+
+func (b *block) text(s string) (uintptr, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return 0, &Error{"exec", unix.EINVAL}
+	}
+	data := append([]byte(s), 0)
+	*b = append(*b, data)
+	return uintptr(unsafe.Pointer(&data[0])), nil
+}
+
+// list is texts as a NULL-terminated array.
+func (b *block) list(texts []string) ([]uintptr, error) {
+	list := make([]uintptr, 0, len(texts)+1)
+	for _, s := range texts {
+		at, err := b.text(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, at)
+	}
+	return append(list, 0), nil
+}
+
+func (c Child) plan() (p *plan, keep *block, err error) {
+	if len(c.Argv) == 0 {
+		return nil, nil, &Error{"exec", unix.EINVAL}
+	}
+	keep = &block{}
+	p = &plan{
+		mask: c.Mask, ignored: c.Ignored, nofile: c.Nofile, terminal: uintptr(c.Terminal), take: c.Terminal >= 0, drop: c.DropCaps,
+		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+	}
+	if p.sh, err = keep.text("/bin/sh"); err != nil {
+		return nil, nil, err
+	}
+	for _, l := range []struct {
+		to   *[]uintptr
+		from []string
+	}{{&p.argv, c.Argv}, {&p.env, c.Env}, {&p.paths, candidates(c.Argv[0], c.Env)}} {
+		if *l.to, err = keep.list(l.from); err != nil {
+			return nil, nil, err
+		}
+	}
+	p.paths = p.paths[:len(p.paths)-1]
+	p.shell = append([]uintptr{p.sh, 0}, p.argv[1:]...)
+	if u := c.User; u != nil {
+		p.become, p.uid, p.gid, p.groups = true, uintptr(u.UID), uintptr(u.GID), u.Groups
+	}
+	return p, keep, nil
+}
+
+// candidates are the files that execvp(3) would try for name.
+func candidates(name string, env []string) (paths []string) {
+	if strings.Contains(name, "/") || name == "" {
+		return []string{name}
+	}
+	list := "/bin:/usr/bin" // where there is no PATH
+	for _, kv := range env {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
+			list = value
+			break
+		}
+	}
+	for _, dir := range strings.Split(list, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		paths = append(paths, dir+"/"+name)
+	}
+	return paths
+}

@@ -1,0 +1,138 @@
+package plain
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+const none = "0000000000000000"
+
+// TestUser: gosu's job: ids, groups of /etc/group, HOME, and nobody in between.
+func TestUser(t *testing.T) {
+	for spec, want := range map[string]struct{ uid, gid, groups, home string }{
+		"nobody":      {"65534", "65534", "65534", "/nonexistent"},
+		"nobody:mail": {"65534", "8", "8", "/nonexistent"},
+		"65534:12345": {"65534", "12345", "12345", "/nonexistent"},
+		"54321:54322": {"54321", "54322", "54322", "/"},
+	} {
+		t.Run(spec, func(t *testing.T) {
+			out, code := output(t, how{env: []string{"HOME=/root", "OTHER=a b"}}, "--user", spec, "--", "sh", "-c", `cat /proc/self/status; echo "Home: $HOME"; echo "Other: $OTHER"`)
+			f := fields(out)
+			four := func(id string) string { return strings.Join([]string{id, id, id, id}, " ") }
+			if code != 0 || f["Uid"] != four(want.uid) || f["Gid"] != four(want.gid) || f["Groups"] != want.groups || f["Home"] != want.home || f["Other"] != "a b" {
+				t.Errorf("exit code %d: uid %s, gid %s, groups %s, home %s, other %s", code, f["Uid"], f["Gid"], f["Groups"], f["Home"], f["Other"])
+			}
+			if f["CapEff"] != none || f["CapPrm"] != none {
+				t.Errorf("capabilities %s", f["CapEff"])
+			}
+			if f["PPid"] == "" || f["NoNewPrivs"] != "0" {
+				t.Errorf("no_new_privs is %s without being asked for", f["NoNewPrivs"])
+			}
+		})
+	}
+}
+
+// TestUserRefused: without the right to become somebody else nothing is run.
+func TestUserRefused(t *testing.T) {
+	r := start(t, how{beside: true, sys: func(a *syscall.SysProcAttr) {
+		a.Credential = &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}
+	}}, "-s", "--user", "nobody", "--", "echo", "ran")
+	if code := r.ended(); code != 1 || !strings.Contains(r.stderr(), "setgroups") || r.stdout() != "" {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestDropCaps: setpriv's job: all five sets empty and no way back, for root and
+// for others, and without the right to lower the bounding set.
+func TestDropCaps(t *testing.T) {
+	check := func(what string, f map[string]string, bounding bool) {
+		t.Helper()
+		for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"} {
+			if f[set] != none && (set != "CapBnd" || bounding) {
+				t.Errorf("%s: %s is %s", what, set, f[set])
+			}
+		}
+		if f["NoNewPrivs"] != "1" {
+			t.Errorf("%s: no_new_privs is %s", what, f["NoNewPrivs"])
+		}
+	}
+	cat := []string{"cat", "/proc/self/status"}
+	root, _ := output(t, how{}, append([]string{"--drop-caps"}, cat...)...)
+	check("root", fields(root), true)
+	user, _ := output(t, how{}, append([]string{"--drop-caps", "--user", "nobody"}, cat...)...)
+	check("nobody", fields(user), true)
+	ambient := how{sys: func(a *syscall.SysProcAttr) { a.AmbientCaps = []uintptr{unix.CAP_CHOWN, unix.CAP_SETPCAP} }}
+	with, _ := output(t, ambient, append([]string{"--drop-caps"}, cat...)...)
+	check("ambient", fields(with), true)
+	without := how{beside: true, sys: func(a *syscall.SysProcAttr) {
+		a.Credential = &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}
+	}}
+	got, _ := output(t, without, append([]string{"-s", "--drop-caps"}, cat...)...)
+	check("no CAP_SETPCAP", fields(got), false)
+}
+
+// TestEnvironment: handed on as it came.
+func TestEnvironment(t *testing.T) {
+	got, _ := output(t, how{before: []string{"env", "-i", "A=1", "B=x y=z", "C="}}, "/usr/bin/env")
+	if got != "A=1\nB=x y=z\nC=\n" {
+		t.Errorf("%q", got)
+	}
+	got, _ = output(t, how{before: []string{"env", "-i"}}, "true") // no PATH: the C library's default
+	if got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestPlace: the command has our directory, descriptors and umask, a process
+// group of its own, our session, and us as its parent.
+func TestPlace(t *testing.T) {
+	const script = `pwd; umask; ls /proc/self/fd | tr '\n' ' '; echo; cut -d' ' -f6 /proc/self/stat; echo $PPID; cut -d' ' -f5 /proc/self/stat; echo $$`
+	before := []string{"sh", "-c", `cd /usr/bin; umask 027; exec 7</dev/null; exec "$0" "$@"`}
+	out, _ := output(t, how{before: before}, "sh", "-c", script)
+	direct, err := exec.Command(before[0], append(before[1:], "sh", "-c", script)...).Output()
+	testenv.Must(t, err)
+	got, want := strings.Split(out, "\n"), strings.Split(string(direct), "\n")
+	if !slices.Equal(got[:3], want[:3]) || !strings.Contains(got[2], " 7 ") {
+		t.Errorf("directory, umask and descriptors are %q, without us %q", got[:3], want[:3])
+	}
+	if got[3] != want[3] || got[4] != "1" || got[5] == want[5] {
+		t.Errorf("session %s (without us %s), parent %s, group %s (without us %s)", got[3], want[3], got[4], got[5], want[5])
+	}
+}
+
+// TestClosed: an engine may start us without any descriptor.
+func TestClosed(t *testing.T) {
+	path := t.TempDir() + "/out"
+	_, code := output(t, how{before: []string{"bash", "-c", `exec <&- >&- 2>&-; exec "$0" "$@"`}}, "-vvv", "sh", "-c", "echo ran >"+path+"; exit 3")
+	if data, err := os.ReadFile(path); code != 3 || err != nil || string(data) != "ran\n" {
+		t.Errorf("exit code %d, %q, %v", code, data, err)
+	}
+}
+
+// TestBrokenPipe: who reads our messages may have gone: that neither ends us nor
+// is it a signal for the command.
+func TestBrokenPipe(t *testing.T) {
+	_, self := listener(t)
+	r, w, err := os.Pipe()
+	testenv.Must(t, err)
+	r.Close()
+	defer w.Close()
+	run := start(t, how{env: []string{"PLAIN_TEST=listen", "GODEBUG=asyncpreemptoff=1"}, before: []string{"sh", "-c", `exec "$0" "$@" 2>&3`},
+		files: []*os.File{w}}, "-vvv", self)
+	run.waitFor("ready")
+	run.signal(int(unix.SIGUSR1))
+	run.waitFor("got 10\n")
+	run.signal(int(unix.SIGPIPE)) // a real one
+	run.waitFor("got 13\n")
+	if n := strings.Count(run.stdout(), "got 13\n"); n != 1 {
+		t.Errorf("%d SIGPIPE", n)
+	}
+}

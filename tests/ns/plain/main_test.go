@@ -1,0 +1,224 @@
+package plain
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys/forward"
+	"gatewayinit/internal/testenv"
+	"gatewayinit/tests/harness"
+)
+
+// TestMain makes this binary the programs that tests run under gateway-init.
+func TestMain(m *testing.M) {
+	switch os.Getenv("PLAIN_TEST") {
+	case "listen":
+		listen()
+	case "block":
+		block(os.Args[1:])
+	}
+	code := m.Run()
+	if shared != "" {
+		os.RemoveAll(shared)
+	}
+	os.Exit(code)
+}
+
+// shared is a directory that every user can enter; a checkout may be in one that
+// is closed.
+var shared string
+
+// binary is gateway-init where every user can execute it.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := func() string { return filepath.Join(shared, "gateway-init") }
+	if shared == "" {
+		data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin/gateway-init"))
+		testenv.Must(t, err)
+		shared, err = os.MkdirTemp("", "plain")
+		testenv.Must(t, err)
+		testenv.Must(t, errors.Join(os.Chmod(shared, 0o755), os.WriteFile(path(), data, 0o755)))
+	}
+	return path()
+}
+
+// listen prints each signal that comes, all of them, and ends at none.
+func listen() {
+	forward.Take(func(int) uint8 { return 0 }, func(sig int) bool { return sig == 9 || sig == 19 })
+	fmt.Println("ready")
+	for {
+		for set := forward.Seen(); set != 0; set &= set - 1 {
+			fmt.Println("got", bits.TrailingZeros64(set)+1)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// block executes a program with SIGUSR1, SIGTERM and signal 40 blocked.
+func block(argv []string) {
+	runtime.LockOSThread()
+	set := unix.Sigset_t{Val: [16]uint64{1<<(unix.SIGUSR1-1) | 1<<(unix.SIGTERM-1) | 1<<39}}
+	err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+	if err == nil {
+		os.Unsetenv("PLAIN_TEST")
+		err = syscall.Exec(argv[0], argv, os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(99)
+}
+
+// how gateway-init is started.
+type how struct {
+	beside bool     // not as PID 1
+	env    []string // over the test's own
+	stdin  *os.File
+	files  []*os.File // descriptors 3 and up
+	before []string   // a program that executes the rest
+	sys    func(*syscall.SysProcAttr)
+}
+
+// run is a gateway-init that runs.
+type run struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	out  bytes.Buffer
+	err  bytes.Buffer
+	done chan struct{}
+}
+
+func (r *run) write(to *bytes.Buffer) writer {
+	return func(p []byte) (int, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return to.Write(p)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+func (r *run) stdout() string { r.mu.Lock(); defer r.mu.Unlock(); return r.out.String() }
+func (r *run) stderr() string { r.mu.Lock(); defer r.mu.Unlock(); return r.err.String() }
+
+// start starts gateway-init with args; the test ends it.
+func start(t *testing.T, h how, args ...string) *run {
+	t.Helper()
+	testenv.Root(t)
+	if _, err := os.Lstat("/etc/gateway-init"); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal("this machine has /etc/gateway-init: plain mode is where it does not exist")
+	}
+	argv := append(append(h.before, binary(t)), args...)
+	r := &run{t: t, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	r.cmd.Env = append(os.Environ(), h.env...)
+	if h.stdin != nil {
+		r.cmd.Stdin = h.stdin
+	}
+	r.cmd.ExtraFiles = h.files
+	r.cmd.Stdout, r.cmd.Stderr = r.write(&r.out), r.write(&r.err)
+	r.cmd.WaitDelay = 10 * time.Second // of the pipes, which children that are left may hold
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if !h.beside {
+		r.cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID
+	}
+	if h.sys != nil {
+		h.sys(r.cmd.SysProcAttr)
+	}
+	testenv.Must(t, r.cmd.Start())
+	go func() {
+		r.cmd.Wait()
+		close(r.done)
+	}()
+	t.Cleanup(func() {
+		r.cmd.Process.Kill()
+		<-r.done
+		if t.Failed() {
+			t.Logf("stdout: %s\nstderr: %s", r.stdout(), r.stderr())
+		}
+	})
+	return r
+}
+
+// ended waits for the end and returns the exit code, 128+n for signal n.
+func (r *run) ended() int {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(30 * time.Second):
+		r.t.Fatal("it does not end")
+	}
+	ws := r.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ws.Signaled() {
+		r.t.Errorf("it was killed by %v", ws.Signal())
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}
+
+// output is what a gateway-init that ends by itself prints.
+func output(t *testing.T, h how, args ...string) (stdout string, code int) {
+	t.Helper()
+	r := start(t, h, args...)
+	code = r.ended()
+	return r.stdout(), code
+}
+
+func (r *run) signal(sig int) {
+	r.t.Helper()
+	testenv.Must(r.t, r.cmd.Process.Signal(syscall.Signal(sig)))
+}
+
+func (r *run) waitFor(what string) {
+	r.t.Helper()
+	testenv.Eventually(r.t, fmt.Sprintf("it prints %q", what), func() bool { return strings.Contains(r.stdout(), what) })
+}
+
+// children are gateway-init's, zombies included.
+func (r *run) children() []string {
+	r.t.Helper()
+	pid := strconv.Itoa(r.cmd.Process.Pid)
+	tasks, err := os.ReadDir("/proc/" + pid + "/task")
+	testenv.Must(r.t, err)
+	var all []string
+	for _, task := range tasks {
+		data, err := os.ReadFile("/proc/" + pid + "/task/" + task.Name() + "/children")
+		if err == nil {
+			all = append(all, strings.Fields(string(data))...)
+		}
+	}
+	return all
+}
+
+// fields are the lines of a status file (proc_pid_status(5)).
+func fields(text string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(line, ":"); ok {
+			all[key] = strings.Join(strings.Fields(value), " ")
+		}
+	}
+	return all
+}
+
+// listener is this binary as a program that prints signals.
+func listener(t *testing.T) (env []string, program string) {
+	t.Helper()
+	program, err := os.Executable()
+	testenv.Must(t, err)
+	return []string{"PLAIN_TEST=listen", "GODEBUG=asyncpreemptoff=1"}, program
+}

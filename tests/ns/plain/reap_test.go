@@ -1,0 +1,102 @@
+package plain
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+// TestOrphans: what descendants leave behind is handed to us and reaped, as PID
+// 1 and as a subreaper; -w says so.
+func TestOrphans(t *testing.T) {
+	for _, h := range []how{{}, {beside: true}} {
+		r := start(t, h, "-s", "-w", "sh", "-c", "for i in 1 2 3; do sh -c 'true & true &'; done; echo left; sleep 1000")
+		r.waitFor("left")
+		testenv.Eventually(t, "six are reaped", func() bool { return strings.Count(r.stderr(), "reaped orphan") == 6 })
+		testenv.Eventually(t, "only the command is left", func() bool { return len(r.children()) == 1 })
+		r.signal(int(unix.SIGTERM))
+		if code := r.ended(); code != 143 {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+// TestManyAtOnce: a thousand children that end in the same instant leave no
+// zombie, and the command's exit is not lost among them.
+func TestManyAtOnce(t *testing.T) {
+	// One process group, so that one kill(2) ends them all; not the command's.
+	r := start(t, how{}, "bash", "-c", `set -m
+		(for i in {1..1000}; do sleep 1000 & done; echo started; wait) & group=$!
+		read line <"$0"
+		kill -KILL -- -$group; echo killed; exit 6`, fifo(t))
+	r.waitFor("started")
+	testenv.Must(t, os.WriteFile(r.cmd.Args[len(r.cmd.Args)-1], []byte("go\n"), 0))
+	if code := r.ended(); code != 6 {
+		t.Errorf("exit code %d", code)
+	}
+	// Again, with a command that stays.
+	r = start(t, how{}, "bash", "-c", `set -m
+		bash -c 'for i in {1..1000}; do sleep 1000 & done; echo started; kill -STOP $$' &
+		wait; echo stopped; read line <"$0"; kill -KILL -- -$!; sleep 1000`, fifo(t))
+	r.waitFor("stopped")
+	testenv.Must(t, os.WriteFile(r.cmd.Args[len(r.cmd.Args)-1], []byte("go\n"), 0))
+	testenv.Eventually(t, "only the command is left", func() bool { return len(r.children()) == 1 })
+	r.signal(int(unix.SIGTERM))
+	if code := r.ended(); code != 143 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// fifo is where a script waits for the test.
+func fifo(t *testing.T) string {
+	t.Helper()
+	path := t.TempDir() + "/fifo"
+	testenv.Must(t, unix.Mkfifo(path, 0o600))
+	return path
+}
+
+// TestGrace: what the command leaves behind is asked to end, has its time, and
+// is killed; all of it is reaped before we end with the command's code.
+func TestGrace(t *testing.T) {
+	const leave = `(trap 'echo asked; exit' TERM; while :; do sleep 0.02; done) &
+		(trap '' TERM; while :; do sleep 0.02; done) &
+		(kill -STOP $BASHPID; sleep 1000) & setsid sleep 1000 &
+		sleep 0.3; exit 5`
+	for _, h := range []how{{}, {beside: true}} {
+		r := start(t, h, "-vv", "--grace", "700ms", "bash", "-c", leave)
+		if code := r.ended(); code != 5 {
+			t.Errorf("exit code %d", code)
+		}
+		if !strings.Contains(r.stdout(), "asked") || !strings.Contains(r.stderr(), "code 137") {
+			t.Error("not asked first, or not killed in the end")
+		}
+	}
+	r := start(t, how{}, "--grace=0", "-vv", "bash", "-c", leave)
+	if code := r.ended(); code != 5 || strings.Contains(r.stdout(), "asked") {
+		t.Errorf("no grace: exit code %d", code)
+	}
+	begun := time.Now()
+	r = start(t, how{}, "--grace=20", "bash", "-c", "(trap 'exit' TERM; while :; do sleep 0.02; done) & sleep 0.2; exit 5")
+	if code := r.ended(); code != 5 || time.Since(begun) > 15*time.Second {
+		t.Errorf("all have ended before the grace: exit code %d after %v", code, time.Since(begun))
+	}
+}
+
+// TestNoGrace: without --grace we end as soon as the command has, as tini does.
+func TestNoGrace(t *testing.T) {
+	r := start(t, how{beside: true}, "-s", "sh", "-c", `sleep 1000 >/dev/null 2>&1 & echo "pid $!"; exit 2`)
+	if code := r.ended(); code != 2 {
+		t.Errorf("exit code %d", code)
+	}
+	var pid int
+	if _, err := fmt.Sscanf(r.stdout(), "pid %d", &pid); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Must(t, unix.Kill(pid, unix.SIGKILL)) // it is still there
+}
