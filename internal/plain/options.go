@@ -78,9 +78,32 @@ const (
 	values = "per"
 )
 
-var long = map[string]byte{"help": 'h', "version": 'V', "verbose": 'v', "single-child": 'c', "rewrite": 'r', "user": 'U', "drop-caps": 'D', "grace": 'G'}
+// letter is a long option's short name, or one of its own.
+func letter(name string) byte {
+	switch name {
+	case "help":
+		return 'h'
+	case "version":
+		return 'V'
+	case "verbose":
+		return 'v'
+	case "single-child":
+		return 'c'
+	case "rewrite":
+		return 'r'
+	case "user":
+		return 'U'
+	case "drop-caps":
+		return 'D'
+	case "grace":
+		return 'G'
+	case "config", "check-config", "no-gateway":
+		return gatewayMode
+	}
+	return 0
+}
 
-var gatewayMode = map[string]bool{"config": true, "check-config": true, "no-gateway": true}
+const gatewayMode = 1
 
 // Parse reads options as getopt_long(3) does, up to the first word that is none,
 // and then tini's variables, which override. Errors are for the user.
@@ -145,14 +168,12 @@ func (o *Options) short(word string, args []string) ([]string, error) {
 
 func (o *Options) long(word string, args []string) ([]string, error) {
 	name, value, joined := strings.Cut(word, "=")
-	if gatewayMode[name] {
-		return nil, ErrGateway
-	}
-	letter, ok := long[name]
-	if !ok {
-		return nil, fmt.Errorf("unknown option --%s", name)
-	}
+	letter := letter(name)
 	switch letter {
+	case 0:
+		return nil, fmt.Errorf("unknown option --%.64s", name)
+	case gatewayMode:
+		return nil, ErrGateway
 	case 'r', 'U', 'G':
 		if !joined {
 			if len(args) == 0 {

@@ -37,6 +37,7 @@ type action struct{ handler, flags, restorer, mask uint64 }
 
 // Of sa_flags (sigaction(2)); not in x/sys.
 const (
+	sigInfo  = 0x00000004 // SA_SIGINFO: the kernel says what kind of signal it is
 	onStack  = 0x08000000 // SA_ONSTACK: a goroutine's stack is too small
 	restorer = 0x04000000 // SA_RESTORER
 )
@@ -53,7 +54,7 @@ func set(sig int, a action) {
 // when a signal came on its thread.
 func Take(rewrite func(sig int) uint8, keep func(sig int) bool) {
 	handler, restore := pointers()
-	a := action{handler, onStack | restorer, restore, ^uint64(0)}
+	a := action{handler, sigInfo | onStack | restorer, restore, ^uint64(0)}
 	for sig := 1; sig <= Last; sig++ {
 		switch {
 		case sig == int(unix.SIGCHLD):

@@ -16,7 +16,7 @@ import (
 // 1 and as a subreaper; -w says so.
 func TestOrphans(t *testing.T) {
 	for _, h := range []how{{}, {beside: true}} {
-		r := start(t, h, "-s", "-w", "sh", "-c", "for i in 1 2 3; do sh -c 'true & true &'; done; echo left; sleep 1000")
+		r := start(t, h, "-s", "-w", "sh", "-c", "for i in 1 2 3; do sh -c 'true & true &'; done; echo left; exec sleep 1000")
 		r.waitFor("left")
 		testenv.Eventually(t, "six are reaped", func() bool { return strings.Count(r.stderr(), "reaped orphan") == 6 })
 		testenv.Eventually(t, "only the command is left", func() bool { return len(r.children()) == 1 })

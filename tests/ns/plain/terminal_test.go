@@ -190,7 +190,7 @@ func TestCommandAtTerminal(t *testing.T) {
 func TestJob(t *testing.T) {
 	p := sit(t, false, bash...)
 	p.reads("@ ", 1)
-	p.types(binary(t) + " -s -- bash -c 'trap \"echo got int; exit 9\" INT; echo ready; while read line; do echo line $line; done'\n")
+	p.types(binary(t) + " -s -- bash -c 'trap \"echo int $((40+2)); exit 9\" INT; echo ready; while read line; do echo line $line; done'\n")
 	p.reads("ready", 2) // typed and said
 	p.types("one\n")
 	p.reads("line one", 1)
@@ -209,7 +209,8 @@ func TestJob(t *testing.T) {
 	p.types("three\n")
 	p.reads("line three", 1)
 	p.types("\x03")
-	p.reads("got int", 2)
+	p.reads("int 42", 1)
+	testenv.Eventually(t, "the shell has its terminal again", func() bool { return p.foreground() == p.cmd.Process.Pid })
 	p.types("echo code $?\n")
 	p.reads("code 9", 1)
 	p.types("exit\n")
@@ -221,7 +222,7 @@ func TestJob(t *testing.T) {
 func TestBackground(t *testing.T) {
 	p := sit(t, false, bash...)
 	p.reads("@ ", 1)
-	p.types(binary(t) + " -s -- sh -c 'echo up; sleep 1000' &\n")
+	p.types(binary(t) + " -s -- sh -c 'echo up; exec sleep 1000' &\n")
 	p.reads("up", 2)
 	p.types("echo mine $((3+3))\n")
 	p.reads("mine 6", 1)

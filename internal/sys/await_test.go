@@ -1,0 +1,158 @@
+package sys
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys/forward"
+	"gatewayinit/internal/testenv"
+)
+
+// TestAwait: it waits, tells an end from a stop, and takes nothing by itself.
+func TestAwait(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	if _, _, err := Await(false); !errors.Is(err, unix.ECHILD) {
+		t.Errorf("no child: %v", err)
+	}
+	pid := start(t, "kill -STOP $$; exit 7")
+	for range 2 { // until it is taken
+		if got, stop, err := Await(true); got != pid || stop != unix.SIGSTOP || err != nil {
+			t.Errorf("got %d %v %v, want the stop of %d", got, stop, err, pid)
+		}
+	}
+	testenv.Must(t, TakeStop(pid))
+	testenv.Must(t, TakeStop(pid)) // there is none any more
+	testenv.Must(t, Kill(pid, unix.SIGCONT))
+	for range 2 {
+		if got, stop, err := Await(true); got != pid || stop != 0 || err != nil {
+			t.Errorf("got %d %v %v, want the end of %d", got, stop, err, pid)
+		}
+	}
+	if e, err := Reap(pid); err != nil || e.Code() != 7 {
+		t.Errorf("%v, %v", e, err)
+	}
+	pid = start(t, "kill -STOP $$")
+	testenv.Eventually(t, "stopped", func() bool { return state(t, pid) == "T" })
+	testenv.Must(t, Kill(pid, unix.SIGKILL))
+	if got, stop, err := Await(false); got != pid || stop != 0 || err != nil { // stops are not asked for
+		t.Errorf("got %d %v %v", got, stop, err)
+	}
+	if err := TakeStop(pid + 1<<20); !errors.Is(err, unix.ECHILD) {
+		t.Errorf("the stop of no child: %v", err)
+	}
+}
+
+// TestInterruptAfter: who waits looks up when the time has come, and again and
+// again. A stop is no end: without the timer the wait would be for good.
+func TestInterruptAfter(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	runtime.LockOSThread()
+	sleeper := exec.Command("sleep", "1000")
+	testenv.Must(t, sleeper.Start())
+	defer sleeper.Wait()
+	defer sleeper.Process.Kill()
+	forward.Take(func(int) uint8 { return 0 }, func(sig int) bool { return sig != int(unix.SIGUSR2) })
+	begun := time.Now()
+	testenv.Must(t, InterruptAfter(50*time.Millisecond, 5*time.Millisecond, unix.SIGUSR2))
+	for range 3 {
+		if _, _, err := Await(false); !errors.Is(err, unix.EINTR) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if since := time.Since(begun); since < 50*time.Millisecond {
+		t.Errorf("it came after %v", since)
+	}
+	if err := InterruptAfter(time.Second, time.Second, unix.Signal(99)); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("no such signal: %v", err)
+	}
+}
+
+// TestSubreaperBit: what is set is read.
+func TestSubreaperBit(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	if Subreaper() {
+		t.Error("a subreaper already")
+	}
+	testenv.Must(t, SetSubreaper())
+	if !Subreaper() {
+		t.Error("not a subreaper")
+	}
+	testenv.Must(t, SetParentDeath(unix.SIGKILL))
+	if err := SetParentDeath(unix.Signal(99)); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestForegroundOf: a terminal's foreground is ours, then another group's, then
+// ours again although we are in the background.
+func TestForegroundOf(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	runtime.LockOSThread()
+	signal.Ignore(unix.SIGHUP) // of the terminal's end
+	_, slave := openPTY(t)
+	fd := int(slave.Fd())
+	if IsControlling(fd) || Foreground(fd) {
+		t.Error("ours before it is")
+	}
+	_, err := unix.Setsid()
+	testenv.Must(t, err)
+	testenv.Must(t, unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0))
+	if !IsControlling(fd) || !Foreground(fd) || !LeadsSession() {
+		t.Error("not ours")
+	}
+	other := exec.Command("sleep", "1000")
+	other.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	testenv.Must(t, other.Start())
+	defer other.Wait()
+	defer other.Process.Kill()
+	testenv.Must(t, GiveForeground(fd, other.Process.Pid))
+	if !IsControlling(fd) || Foreground(fd) {
+		t.Error("still in the foreground")
+	}
+	if err := GiveForeground(fd, os.Getpid()+1<<20); err == nil {
+		t.Error("a group that does not exist")
+	}
+	testenv.Must(t, TakeForeground(fd))
+	if !Foreground(fd) {
+		t.Error("not back in the foreground")
+	}
+}
+
+// TestWriteQuietly: nobody reads, and no signal is left over.
+func TestWriteQuietly(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	r, w, err := os.Pipe()
+	testenv.Must(t, err)
+	WriteQuietly(int(w.Fd()), []byte("text"))
+	buf := make([]byte, 8)
+	if n, err := r.Read(buf); err != nil || string(buf[:n]) != "text" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	testenv.Must(t, r.Close())
+	forward.Take(func(int) uint8 { return 0 }, func(sig int) bool { return sig != int(unix.SIGPIPE) })
+	WriteQuietly(int(w.Fd()), []byte("text"))
+	WriteQuietly(-1, []byte("text"))
+	if seen := forward.Seen(); seen != 0 {
+		t.Errorf("signals %x came", seen)
+	}
+	if _, err := unix.Write(int(w.Fd()), []byte("text")); !errors.Is(err, unix.EPIPE) || forward.Seen() == 0 {
+		t.Errorf("a loud write: %v, and no SIGPIPE", err)
+	}
+}
