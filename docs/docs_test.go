@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gatewayinit/image/verify"
+	"gatewayinit/internal/plain"
 )
 
 func read(t *testing.T, name string) string {
@@ -214,13 +215,45 @@ func TestPackagesOfPID1(t *testing.T) {
 // The options and what the manual says of them.
 func TestManualHasTheUsage(t *testing.T) {
 	option := regexp.MustCompile(`--[a-z][a-z-]+`)
-	usage := read(t, "internal/boot/args.go")
-	_, usage, _ = strings.Cut(usage, "const Usage = `")
-	usage, _, _ = strings.Cut(usage, "\n`\n")
-	page := read(t, "man/gateway-init.8.md")
-	_, page, _ = strings.Cut(page, "## OPTIONS")
-	page, _, _ = strings.Cut(page, "## BOOT")
-	same(t, "man/gateway-init.8.md", option.FindAllString(page, -1), option.FindAllString(usage, -1))
+	usage := func(file string) string {
+		_, text, _ := strings.Cut(read(t, file), "const Usage = `")
+		text, _, _ = strings.Cut(text, "\n`\n")
+		return text
+	}
+	section := func(from, to string) string {
+		_, page, _ := strings.Cut(read(t, "man/gateway-init.8.md"), from)
+		page, _, _ = strings.Cut(page, to)
+		return page
+	}
+	options := section("## OPTIONS", "## PLAIN INIT MODE")
+	same(t, "man/gateway-init.8.md", option.FindAllString(options, -1), option.FindAllString(usage("internal/boot/args.go"), -1))
+
+	option = regexp.MustCompile(`(?m)(?:^|[ ,*])(--?[a-zA-Z][a-z-]*)`)
+	words := func(text string) (all []string) {
+		for _, m := range option.FindAllStringSubmatch(text, -1) {
+			if m[1] != "-vv" { // said of -v
+				all = append(all, m[1])
+			}
+		}
+		return all
+	}
+	plain := words(section("## PLAIN INIT MODE", "## BOOT"))
+	same(t, "man/gateway-init.8.md", plain, words(usage("internal/plain/usage.go")))
+	for _, word := range plain {
+		if o, err := parsePlain(word); err != nil {
+			t.Errorf("%s is documented and refused: %v (%+v)", word, err, o)
+		}
+	}
+}
+
+// parsePlain reads one option of plain mode, with a value where it needs one.
+func parsePlain(word string) (plain.Options, error) {
+	value := map[string]string{"-p": "TERM", "-e": "1", "-r": "1:2", "--rewrite": "1:2", "--user": "u", "--grace": "1"}
+	args := []string{word, "true"}
+	if v := value[word]; v != "" {
+		args = []string{word, v, "true"}
+	}
+	return plain.Parse(args, func(string) (string, bool) { return "", false })
 }
 
 // A link that leads nowhere, or to a place that a reader does not have.

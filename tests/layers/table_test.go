@@ -21,6 +21,10 @@ var may = map[string]string{
 	"internal/sys":   "x/sys net/netip syscall",
 	"internal/fsafe": "x/sys",
 
+	"internal/sys/entry":   "",
+	"internal/sys/forward": "x/sys",
+	"internal/sys/vfork":   "x/sys syscall",
+
 	"internal/environ":    "internal/users",
 	"internal/config":     "internal/fsafe internal/strictjson syscall",
 	"internal/launch":     "internal/fsafe internal/sys x/sys syscall",
@@ -38,6 +42,8 @@ var may = map[string]string{
 	"supervisor": "internal/config internal/launch internal/status internal/sys supervisor/control supervisor/proof " +
 		"x/sys zerolog syscall",
 
+	"internal/plain": "internal/environ internal/sweep internal/sys internal/sys/entry internal/sys/forward internal/sys/vfork internal/users internal/version x/sys",
+
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
 	"internal/boot": "internal/config internal/environ internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
 		"internal/status internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
@@ -49,7 +55,7 @@ var may = map[string]string{
 	"internal/client": "internal/environ internal/fsafe internal/privs internal/sweep internal/sys internal/trust internal/users tokenfile " +
 		"x/sys creack/pty syscall os/signal",
 
-	"init": "internal/boot internal/launch internal/stage",
+	"init": "internal/boot internal/config internal/launch internal/plain internal/stage",
 	"gatewayctl": "image/seal image/verify internal/client internal/config internal/environ internal/fsafe internal/needle internal/status " +
 		"internal/sys internal/users internal/version supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }

@@ -14,7 +14,8 @@ var (
 	mask    uint64    // blocked signals: bit n-1 is signal n
 	ignored uint64    // signals whose action was SIG_IGN
 	nofile  [2]uint64 // RLIMIT_NOFILE, soft and hard
-	action  [4]uint64 // room for a struct sigaction of the kernel's
+	//lint:ignore U1000 the assembly's
+	action [4]uint64 // room for a struct sigaction of the kernel's
 )
 
 // start is the entry point: it has no caller, and goes on to the runtime's own.
@@ -24,6 +25,8 @@ var (
 // instruction on, unless they were ignored. Without it a TERM that comes before
 // os/signal listens ends Go's PID 1 with 2, and a default action would be none:
 // the kernel drops it for PID 1 of a namespace (pid_namespaces(7)).
+//
+//lint:ignore U1000 the linker's
 func start()
 
 // State is what the process was started with.
