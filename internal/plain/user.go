@@ -1,7 +1,9 @@
 package plain
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/sys/vfork"
@@ -12,6 +14,9 @@ import (
 // /etc/group, its HOME. The environment is otherwise the caller's.
 func (p *initProcess) become(c *vfork.Child) error {
 	db, err := users.Load()
+	if errors.Is(err, fs.ErrNotExist) { // an image without users: numbers are enough
+		db, err = &users.Database{}, nil
+	}
 	if err != nil {
 		return err
 	}
