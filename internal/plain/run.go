@@ -71,10 +71,12 @@ func show(text string) int {
 }
 
 func (p *initProcess) run(env []string) (int, error) {
+	state, noted := entry.Noted()
+	// Before anything that takes time: until then the runtime's handlers are there.
+	forward.Take(func(sig int) uint8 { return p.Rewrite[sig] }, func(sig int) bool { return leave(sig, noted) })
 	if err := p.prepare(); err != nil {
 		return codeFailed, err
 	}
-	state, noted := entry.Noted()
 	c := vfork.Child{Argv: p.Command, Env: env, Mask: state.Mask, Ignored: state.Ignored, DropCaps: p.DropCaps}
 	if noted {
 		c.Nofile = &unix.Rlimit{Cur: state.Nofile[0], Max: state.Nofile[1]}
@@ -87,19 +89,18 @@ func (p *initProcess) run(env []string) (int, error) {
 	p.terminal = openTerminal()
 	c.Terminal = p.terminal.forChild()
 
-	forward.Take(func(sig int) uint8 { return p.Rewrite[sig] }, func(sig int) bool { return leave(sig, noted) })
 	pid, err := vfork.Start(c)
 	if err != nil {
 		p.terminal.giveBack()
 		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
 	}
 	p.child = pid
-	p.say(2, "info", "started %q as process %d", p.Command[0], pid)
 	if p.Group {
 		forward.To(-pid)
 	} else {
 		forward.To(pid)
 	}
+	p.say(2, "info", "started %q as process %d", p.Command[0], pid)
 	code, err := p.wait()
 	if err != nil {
 		return codeFailed, err

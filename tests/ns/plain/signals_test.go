@@ -96,6 +96,22 @@ func TestEarlyTerm(t *testing.T) {
 	}
 }
 
+// TestNobodyLeft: a signal that comes while the command ends finds it or does
+// not; the exit code is one of the two, and nobody else gets the signal.
+func TestNobodyLeft(t *testing.T) {
+	for range 50 {
+		r := start(t, how{}, "true")
+		for {
+			if r.cmd.Process.Signal(unix.SIGUSR1) != nil {
+				break // it has ended
+			}
+		}
+		if code := r.ended(); code != 0 && code != 128+int(unix.SIGUSR1) {
+			t.Fatalf("exit code %d", code)
+		}
+	}
+}
+
 // TestStopped: a command that is stopped is not ended, and goes on.
 func TestStopped(t *testing.T) {
 	r := start(t, how{}, "sh", "-c", "echo ready; kill -STOP $$; echo again; exit 4")
