@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal is a command of the engine (run -it, exec -it) on a terminal, with a
-// person's end of it.
+// Terminal is a command on a terminal, with a person's end of it.
 type Terminal struct {
 	t    testing.TB
 	file *os.File
@@ -27,11 +26,18 @@ type Terminal struct {
 	text strings.Builder
 }
 
-// OpenTerminal runs the engine's command with args on a new terminal of that
-// size. It is killed at the end of the test; what it started is the caller's.
+// OpenTerminal runs the engine's command with args (run -it, exec -it) on a new
+// terminal of that size. It is killed at the end of the test; what it started is
+// the caller's.
 func OpenTerminal(t testing.TB, size pty.Winsize, args ...string) *Terminal {
 	t.Helper()
-	m := &Terminal{t: t, cmd: exec.Command(engine(), args...), done: make(chan struct{})}
+	return OpenTerminalWith(t, size, exec.Command(engine(), args...))
+}
+
+// OpenTerminalWith does it for any command, which leads a session of its own.
+func OpenTerminalWith(t testing.TB, size pty.Winsize, cmd *exec.Cmd) *Terminal {
+	t.Helper()
+	m := &Terminal{t: t, cmd: cmd, done: make(chan struct{})}
 	var err error
 	if m.file, m.tty, err = pty.Open(); err == nil {
 		err = pty.Setsize(m.file, &size)
@@ -40,9 +46,12 @@ func OpenTerminal(t testing.TB, size pty.Winsize, args ...string) *Terminal {
 		t.Fatalf("cannot open a terminal: %v", err)
 	}
 	m.cmd.Stdin, m.cmd.Stdout, m.cmd.Stderr = m.tty, m.tty, m.tty
-	m.cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	if m.cmd.SysProcAttr == nil {
+		m.cmd.SysProcAttr = &unix.SysProcAttr{}
+	}
+	m.cmd.SysProcAttr.Setsid, m.cmd.SysProcAttr.Setctty = true, true
 	if err := m.cmd.Start(); err != nil {
-		t.Fatalf("cannot start %s: %v", engine(), err)
+		t.Fatalf("cannot start %v: %v", cmd.Args, err)
 	}
 	go m.read()
 	t.Cleanup(m.close)
@@ -114,6 +123,35 @@ func (m *Terminal) Resize(size pty.Winsize) {
 		m.t.Fatal(err)
 	}
 }
+
+// Foreground is the terminal's foreground process group.
+func (m *Terminal) Foreground() int {
+	m.t.Helper()
+	group, err := unix.IoctlGetInt(int(m.file.Fd()), unix.TIOCGPGRP)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return group
+}
+
+// Hangup is the end of the terminal: a modem's line that drops (root only).
+func (m *Terminal) Hangup() {
+	m.t.Helper()
+	if err := unix.IoctlSetInt(int(m.tty.Fd()), unix.TIOCVHANGUP, 0); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Signal sends a signal to the command.
+func (m *Terminal) Signal(sig unix.Signal) {
+	m.t.Helper()
+	if err := m.cmd.Process.Signal(sig); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// PID is the command's.
+func (m *Terminal) PID() int { return m.cmd.Process.Pid }
 
 // Mode is how the terminal behaves now.
 func (m *Terminal) Mode() unix.Termios {
