@@ -50,6 +50,8 @@ func set(sig int, a action) {
 // the runtime, and gives SIGCHLD its default. What arrives is held until To says
 // where it goes. SIGKILL and SIGSTOP are the kernel's.
 //
+// Who took a signal in the runtime's handler at that moment ends us with 128+n.
+//
 // The handler is not restarting: a blocking wait of the caller returns EINTR
 // when a signal came on its thread.
 func Take(rewrite func(sig int) uint8, keep func(sig int) bool) {

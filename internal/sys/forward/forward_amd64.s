@@ -34,6 +34,10 @@ sent:
 	MOVL	·target(SB), DI
 	TESTL	DI, DI
 	JNZ	kill
+	// Go's runtime was about to end us by this signal when the handler changed,
+	// and has sent it once more, to its own thread: that is the end (128+n).
+	CMPL	R9, $-6				// SI_TKILL
+	JEQ	end
 	LOCK
 	BTSQ	CX, ·held(SB)
 	// The target may have come in between: whoever clears the bit sends it.
@@ -48,6 +52,11 @@ kill:
 	SYSCALL
 done:
 	RET
+end:
+	LEAL	128(R12), DI
+	MOVL	$231, AX			// exit_group(128+sig)
+	SYSCALL
+	INT	$3
 fault:
 	SUBQ	$32, SP
 	XORL	AX, AX

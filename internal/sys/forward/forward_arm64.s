@@ -39,6 +39,10 @@ seen:
 	MOVD	$·target(SB), R13
 	LDARW	(R13), R0
 	CBNZW	R0, kill
+	// Go's runtime was about to end us by this signal when the handler changed,
+	// and has sent it once more, to its own thread: that is the end (128+n).
+	CMNW	$6, R4				// SI_TKILL
+	BEQ	end
 	MOVD	$·held(SB), R6
 hold:
 	LDAXR	(R6), R7
@@ -63,6 +67,11 @@ kill:
 	SVC
 done:
 	RET
+end:
+	ADD	$128, R9, R0
+	MOVD	$94, R8				// exit_group(128+sig)
+	SVC
+	BRK
 fault:
 	SUB	$32, RSP
 	STP	(ZR, ZR), 0(RSP)		// SIG_DFL

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,11 @@ func TestMain(m *testing.M) {
 		Take(same, keep)
 		var nothing *int
 		fmt.Println(*nothing)
+	case "end": // as the runtime does when it ends a program by a signal
+		Take(same, keep)
+		runtime.LockOSThread()
+		must(unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTERM))
+		os.Exit(0)
 	case "hold":
 		// What comes before To is not lost, what is rewritten to 0 is, and after
 		// To(0) it is held again. The target is a shell that counts.
@@ -97,6 +103,14 @@ func TestHold(t *testing.T) {
 	out, err := child(t, "hold").CombinedOutput()
 	if want := "held usr1\nat once usr2\nheld again usr1\n"; err != nil || string(out) != want {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestEnd: one that the runtime was about to end us by is not held.
+func TestEnd(t *testing.T) {
+	cmd := child(t, "end")
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 143 {
+		t.Errorf("%v", err)
 	}
 }
 
