@@ -25,6 +25,9 @@ TEXT handler<>(SB),NOSPLIT|NOFRAME,$0
 	BTL	CX, R8
 	JCS	fault
 sent:
+	CMPL	R9, $-6				// SI_TKILL
+	JEQ	own
+forward:
 	LOCK
 	BTSQ	CX, ·seen(SB)
 	LEAQ	·table(SB), R8
@@ -34,10 +37,6 @@ sent:
 	MOVL	·target(SB), DI
 	TESTL	DI, DI
 	JNZ	kill
-	// Go's runtime was about to end us by this signal when the handler changed,
-	// and has sent it once more, to its own thread: that is the end (128+n).
-	CMPL	R9, $-6				// SI_TKILL
-	JEQ	end
 	LOCK
 	BTSQ	CX, ·held(SB)
 	// The target may have come in between: whoever clears the bit sends it.
@@ -52,7 +51,14 @@ kill:
 	SYSCALL
 done:
 	RET
-end:
+own:
+	// From our own process it is Go's runtime: it was about to end us by this
+	// signal when the handler changed, and sends it once more: the end (128+n).
+	MOVL	$39, AX				// getpid(), which loses CX
+	SYSCALL
+	CMPL	AX, 16(SI)			// si_pid
+	LEAL	-1(R12), CX
+	JNE	forward
 	LEAL	128(R12), DI
 	MOVL	$231, AX			// exit_group(128+sig)
 	SYSCALL

@@ -26,6 +26,9 @@ TEXT handler<>(SB),NOSPLIT|NOFRAME,$0
 	TST	R11, R5
 	BNE	fault
 sent:
+	CMNW	$6, R4				// SI_TKILL
+	BEQ	own
+forward:
 	MOVD	$·seen(SB), R6
 seen:
 	LDAXR	(R6), R7
@@ -39,10 +42,6 @@ seen:
 	MOVD	$·target(SB), R13
 	LDARW	(R13), R0
 	CBNZW	R0, kill
-	// Go's runtime was about to end us by this signal when the handler changed,
-	// and has sent it once more, to its own thread: that is the end (128+n).
-	CMNW	$6, R4				// SI_TKILL
-	BEQ	end
 	MOVD	$·held(SB), R6
 hold:
 	LDAXR	(R6), R7
@@ -67,7 +66,14 @@ kill:
 	SVC
 done:
 	RET
-end:
+own:
+	// From our own process it is Go's runtime: it was about to end us by this
+	// signal when the handler changed, and sends it once more: the end (128+n).
+	MOVD	$172, R8			// getpid()
+	SVC
+	MOVW	16(R1), R4			// si_pid
+	CMPW	R0, R4
+	BNE	forward
 	ADD	$128, R9, R0
 	MOVD	$94, R8				// exit_group(128+sig)
 	SVC

@@ -28,8 +28,14 @@ func TestMain(m *testing.M) {
 		Take(same, keep)
 		var nothing *int
 		fmt.Println(*nothing)
-	case "end": // as the runtime does when it ends a program by a signal
+	case "end", "end-later": // as the runtime does when it ends a program by a signal
 		Take(same, keep)
+		if os.Getenv("FORWARD_TEST") == "end-later" {
+			target := exec.Command("sleep", "1000")
+			target.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			must(target.Start())
+			To(target.Process.Pid)
+		}
 		runtime.LockOSThread()
 		must(unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTERM))
 		os.Exit(0)
@@ -108,9 +114,11 @@ func TestHold(t *testing.T) {
 
 // TestEnd: one that the runtime was about to end us by is not held.
 func TestEnd(t *testing.T) {
-	cmd := child(t, "end")
-	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 143 {
-		t.Errorf("%v", err)
+	for _, mode := range []string{"end", "end-later"} {
+		cmd := child(t, mode)
+		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 143 {
+			t.Errorf("%s: %v", mode, err)
+		}
 	}
 }
 
