@@ -36,14 +36,11 @@ func (p *initProcess) endOthers() {
 		if !time.Now().Before(deadline) {
 			p.signalOthers(unix.SIGKILL)
 		}
-		pid, _, err := sys.Await(false)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil { // ECHILD: all are gone
+		switch e, err := sys.Wait(false); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil: // ECHILD: all are gone
 			return
-		}
-		if e, err := sys.Reap(pid); err == nil {
+		default:
 			p.orphan(e)
 		}
 	}

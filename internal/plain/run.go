@@ -95,11 +95,7 @@ func (p *initProcess) run(env []string) (int, error) {
 		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
 	}
 	p.child = pid
-	if p.Group {
-		forward.To(-pid)
-	} else {
-		forward.To(pid)
-	}
+	forward.To(pid, p.Group)
 	p.say(2, "info", "started %q as process %d", p.Command[0], pid)
 	code, err := p.wait()
 	if err != nil {
@@ -158,40 +154,30 @@ func exitCode(err error) int {
 // wait is the loop: it ends when the command has, and returns its exit code.
 func (p *initProcess) wait() (int, error) {
 	for {
-		pid, stop, err := sys.Await(p.terminal.is)
+		e, err := sys.Wait(p.terminal.is)
 		p.forwarded()
 		switch {
 		case errors.Is(err, unix.EINTR):
-			continue
 		case err != nil: // ECHILD: somebody else took our child's exit, which is no state to go on in
 			return 0, fmt.Errorf("cannot wait for %q: %w", p.Command[0], err)
-		case stop != 0:
-			if err := sys.TakeStop(pid); err != nil {
-				return 0, err
-			}
-			if pid == p.child {
-				p.stopped(stop)
-			}
-			continue
-		case pid == p.child:
-			forward.To(0) // its pid is its own until it is reaped
+		case e.PID != p.child:
+			p.orphan(e)
+		case e.Stop != 0:
+			p.stopped(e.Stop)
+		default:
+			forward.Hold()
+			p.say(2, "info", "%q ended with code %d", p.Command[0], e.Code)
+			return e.Code, nil
 		}
-		e, err := sys.Reap(pid)
-		if err != nil {
-			return 0, err
-		}
-		if pid == p.child {
-			p.say(2, "info", "%q ended with code %d", p.Command[0], e.Code())
-			return e.Code(), nil
-		}
-		p.orphan(e)
 	}
 }
 
-func (p *initProcess) orphan(e sys.Exit) {
-	if p.WarnReaped {
-		p.say(1, "warning", "reaped orphan %d, code %d", e.PID, e.Code())
-	} else {
-		p.say(3, "debug", "reaped orphan %d, code %d", e.PID, e.Code())
+func (p *initProcess) orphan(e sys.Event) {
+	switch {
+	case e.Stop != 0: // it is not ours to continue
+	case p.WarnReaped:
+		p.say(1, "warning", "reaped orphan %d, code %d", e.PID, e.Code)
+	default:
+		p.say(3, "debug", "reaped orphan %d, code %d", e.PID, e.Code)
 	}
 }

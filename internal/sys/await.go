@@ -8,33 +8,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const childStopped = 5 // CLD_STOPPED
+// Of si_code (waitid(2)).
+const (
+	childExited  = 1 // CLD_EXITED
+	childStopped = 5 // CLD_STOPPED
+)
 
-// Await is Peek that waits: it returns when a child has ended, and with stops
-// also when one was stopped, then with the signal that did it. Nothing is
-// reaped; see Reap and TakeStop. ECHILD: there is no child. EINTR: a signal came
-// whose handler does not restart calls.
-func Await(stops bool) (pid int, stop unix.Signal, err error) {
-	options := unix.WEXITED | unix.WNOWAIT | unix.WALL
+// Event is what became of a child: it has ended, with the exit code that a shell
+// would report, or Stop is the signal that stopped it.
+type Event struct {
+	PID, Code int
+	Stop      unix.Signal
+}
+
+// Wait waits until a child has ended, and reaps it; with stops also until one was
+// stopped. One call for both: as PID 1 it is made for every process of the
+// container. After it the pid may be somebody else's. ECHILD: there is no child.
+// EINTR: a signal came whose handler does not restart calls.
+func Wait(stops bool) (Event, error) {
+	options := unix.WEXITED | unix.WALL
 	if stops {
 		options |= unix.WSTOPPED
 	}
 	var si siginfo
 	if err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&si)), options, nil); err != nil {
-		return 0, 0, os.NewSyscallError("waitid", err)
+		return Event{}, os.NewSyscallError("waitid", err)
 	}
-	if si.code == childStopped {
-		stop = unix.Signal(si.status)
+	e := Event{PID: int(si.pid)}
+	switch si.code {
+	case childExited:
+		e.Code = int(si.status)
+	case childStopped:
+		e.Stop = unix.Signal(si.status)
+	default: // CLD_KILLED, CLD_DUMPED
+		e.Code = 128 + int(si.status)
 	}
-	return int(si.pid), stop, nil
-}
-
-// TakeStop takes the stop of a child that Await returned, so that it is not
-// returned again. A child that goes on already has none to take.
-func TakeStop(pid int) error {
-	return retry("waitid", func() error {
-		return unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOHANG|unix.WALL, nil)
-	})
+	return e, nil
 }
 
 // InterruptAfter sends sig to the calling thread after d, and then every every,

@@ -15,39 +15,36 @@ import (
 	"gatewayinit/internal/testenv"
 )
 
-// TestAwait: it waits, tells an end from a stop, and takes nothing by itself.
-func TestAwait(t *testing.T) {
+// TestWait: it waits, reaps, and tells an end from a stop, which it reports once.
+func TestWait(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
-	if _, _, err := Await(false); !errors.Is(err, unix.ECHILD) {
+	if _, err := Wait(false); !errors.Is(err, unix.ECHILD) {
 		t.Errorf("no child: %v", err)
 	}
+	for script, want := range map[string]int{"exit 0": 0, "exit 255": 255, "kill -KILL $$": 137, "kill -SEGV $$": 139} {
+		pid := start(t, script)
+		if e, err := Wait(true); err != nil || e != (Event{PID: pid, Code: want}) {
+			t.Errorf("%s: %+v, %v", script, e, err)
+		}
+		if err := Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+			t.Errorf("%s: not reaped: %v", script, err)
+		}
+	}
 	pid := start(t, "kill -STOP $$; exit 7")
-	for range 2 { // until it is taken
-		if got, stop, err := Await(true); got != pid || stop != unix.SIGSTOP || err != nil {
-			t.Errorf("got %d %v %v, want the stop of %d", got, stop, err, pid)
-		}
+	if e, err := Wait(true); err != nil || e != (Event{PID: pid, Stop: unix.SIGSTOP}) {
+		t.Errorf("stopped: %+v, %v", e, err)
 	}
-	testenv.Must(t, TakeStop(pid))
-	testenv.Must(t, TakeStop(pid)) // there is none any more
 	testenv.Must(t, Kill(pid, unix.SIGCONT))
-	for range 2 {
-		if got, stop, err := Await(true); got != pid || stop != 0 || err != nil {
-			t.Errorf("got %d %v %v, want the end of %d", got, stop, err, pid)
-		}
-	}
-	if e, err := Reap(pid); err != nil || e.Code() != 7 {
-		t.Errorf("%v, %v", e, err)
+	if e, err := Wait(true); err != nil || e != (Event{PID: pid, Code: 7}) {
+		t.Errorf("continued: %+v, %v", e, err)
 	}
 	pid = start(t, "kill -STOP $$")
 	testenv.Eventually(t, "stopped", func() bool { return state(t, pid) == "T" })
 	testenv.Must(t, Kill(pid, unix.SIGKILL))
-	if got, stop, err := Await(false); got != pid || stop != 0 || err != nil { // stops are not asked for
-		t.Errorf("got %d %v %v", got, stop, err)
-	}
-	if err := TakeStop(pid + 1<<20); !errors.Is(err, unix.ECHILD) {
-		t.Errorf("the stop of no child: %v", err)
+	if e, err := Wait(false); err != nil || e != (Event{PID: pid, Code: 137}) { // stops are not asked for
+		t.Errorf("killed: %+v, %v", e, err)
 	}
 }
 
@@ -66,7 +63,7 @@ func TestInterruptAfter(t *testing.T) {
 	begun := time.Now()
 	testenv.Must(t, InterruptAfter(50*time.Millisecond, 5*time.Millisecond, unix.SIGUSR2))
 	for range 3 {
-		if _, _, err := Await(false); !errors.Is(err, unix.EINTR) {
+		if _, err := Wait(false); !errors.Is(err, unix.EINTR) {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -23,6 +23,7 @@ const Last = 64
 // What the handler reads and writes. Bit n-1 of a set is signal n.
 var (
 	target int32           // as in kill(2): a pid, or minus a group; 0: hold
+	pidfd  int32           // of a target that is a process, or -1 (PidfdOpen failed, a group)
 	held   uint64          // signals that came meanwhile
 	seen   uint64          // signals that came since Seen
 	table  [Last + 1]uint8 // what each becomes; 0: nothing
@@ -68,20 +69,28 @@ func Take(rewrite func(sig int) uint8, keep func(sig int) bool) {
 	}
 }
 
-// To hands on what was held, and from now on every signal as it comes, to a pid
-// or with a negative number to a process group. To(0) holds them again: before
-// the process is reaped, so that no signal reaches one that has its pid next.
-func To(pid int) {
-	atomic.StoreInt32(&target, int32(pid))
-	if pid == 0 {
-		return
+// To hands on what was held, and from now on every signal as it comes, to the
+// process pid or to the process group that it leads. The caller has not reaped
+// it. The process is bound by a pidfd, which means nobody else after it has been
+// reaped (Linux 5.3; before that, and for a group, the pid is, as with every
+// init, the former child's for the instant between the wait and Hold).
+func To(pid int, group bool) {
+	pidfd = -1
+	if group {
+		pid = -pid
+	} else if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		pidfd = int32(fd) // close-on-exec; for as long as we live
 	}
+	atomic.StoreInt32(&target, int32(pid))
 	for set := atomic.SwapUint64(&held, 0); set != 0; set &= set - 1 {
 		if sig := table[bits.TrailingZeros64(set)+1]; sig != 0 {
 			unix.Kill(pid, unix.Signal(sig))
 		}
 	}
 }
+
+// Hold keeps signals back again.
+func Hold() { atomic.StoreInt32(&target, 0) }
 
 // Seen returns the signals that came since the last call: bit n-1 is signal n.
 func Seen() uint64 { return atomic.SwapUint64(&seen, 0) }

@@ -47,7 +47,17 @@ forward:
 	BTRQ	CX, ·held(SB)
 	JCC	done
 kill:
+	MOVL	·pidfd(SB), AX
+	TESTL	AX, AX
+	JGE	bound
 	MOVL	$62, AX				// kill(target, table[sig])
+	SYSCALL
+	RET
+bound:
+	MOVL	AX, DI
+	XORL	DX, DX
+	XORL	R10, R10
+	MOVL	$424, AX			// pidfd_send_signal(pidfd, table[sig], NULL, 0)
 	SYSCALL
 done:
 	RET

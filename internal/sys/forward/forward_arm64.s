@@ -60,9 +60,18 @@ take:
 	STLXR	R7, (R6), R8
 	CBNZ	R8, take
 kill:
-	SXTW	R0, R0
 	MOVD	R12, R1
+	MOVW	·pidfd(SB), R4
+	TBZ	$31, R4, bound
+	SXTW	R0, R0
 	MOVD	$129, R8			// kill(target, table[sig])
+	SVC
+	RET
+bound:
+	MOVD	R4, R0
+	MOVD	$0, R2
+	MOVD	$0, R3
+	MOVD	$424, R8			// pidfd_send_signal(pidfd, table[sig], NULL, 0)
 	SVC
 done:
 	RET

@@ -34,15 +34,16 @@ func TestMain(m *testing.M) {
 			target := exec.Command("sleep", "1000")
 			target.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 			must(target.Start())
-			To(target.Process.Pid)
+			To(target.Process.Pid, os.Getenv("FORWARD_GROUP") != "")
 		}
 		runtime.LockOSThread()
 		must(unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTERM))
 		os.Exit(0)
 	case "hold":
 		// What comes before To is not lost, what is rewritten to 0 is, and after
-		// To(0) it is held again. The target is a shell that counts.
+		// Hold it is held again. The target is a shell that counts.
 		target := exec.Command("bash", "-c", `trap "echo usr1" USR1; trap "echo usr2" USR2; echo ready; while :; do sleep 0.01; done`)
+		target.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		out, err := target.StdoutPipe()
 		must(err, target.Start())
 		lines := bufio.NewReader(out)
@@ -57,14 +58,14 @@ func TestMain(m *testing.M) {
 		self := os.Getpid()
 		must(unix.Kill(self, unix.SIGUSR1), unix.Kill(self, unix.SIGWINCH))
 		wait(unix.SIGUSR1, unix.SIGWINCH)
-		To(target.Process.Pid)
+		To(target.Process.Pid, os.Getenv("FORWARD_GROUP") != "")
 		fmt.Print("held ", next())
 		must(unix.Kill(self, unix.SIGUSR2))
 		fmt.Print("at once ", next())
-		To(0)
+		Hold()
 		must(unix.Kill(self, unix.SIGUSR1))
 		wait(unix.SIGUSR2, unix.SIGUSR1)
-		To(target.Process.Pid)
+		To(target.Process.Pid, os.Getenv("FORWARD_GROUP") != "")
 		fmt.Print("held again ", next())
 		must(unix.Kill(target.Process.Pid, unix.SIGKILL))
 		os.Exit(0)
@@ -106,9 +107,13 @@ func child(t *testing.T, mode string) *exec.Cmd {
 }
 
 func TestHold(t *testing.T) {
-	out, err := child(t, "hold").CombinedOutput()
-	if want := "held usr1\nat once usr2\nheld again usr1\n"; err != nil || string(out) != want {
-		t.Errorf("%q, %v", out, err)
+	for _, group := range []string{"", "yes"} {
+		cmd := child(t, "hold")
+		cmd.Env = append(cmd.Env, "FORWARD_GROUP="+group)
+		out, err := cmd.CombinedOutput()
+		if want := "held usr1\nat once usr2\nheld again usr1\n"; err != nil || string(out) != want {
+			t.Errorf("group %q: %q, %v", group, out, err)
+		}
 	}
 }
 
