@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -29,13 +28,13 @@ type box struct {
 	inside  chan func()
 }
 
-// startBox starts one; loaded has counts.processes unrelated processes in it,
-// children of the container's command.
-func (b *bench) startBox(loaded bool) (x *box, err error) {
+// startBox starts one. With probe's arguments the container's command is a probe,
+// which runs as another user and has done what they say when startBox returns.
+func (b *bench) startBox(probe ...string) (x *box, err error) {
 	argv, records := []string{boxDir + "/gateway-init"}, 1 // the gateway's
-	if loaded {
-		argv = append(append(argv, boxDir+"/probe"), slices.Repeat([]string{"s"}, b.counts.processes/sleepFor)...)
-		records += 2 // the command has started; all sleep
+	if len(probe) > 0 {
+		argv = append(append(argv, boxDir+"/probe"), probe...)
+		records += 2 // the command has started; it has done it
 	}
 	i, err := b.startStaged(argv)
 	if err != nil {
@@ -138,12 +137,15 @@ func (x *box) gatewayctl(verb string) (took int64, err error) {
 }
 
 // end ends the box and all that is in it.
-func (x *box) end() {
+func (x *box) end() { x.leave().end() }
+
+// leave gives up what we have of the box but its PID 1.
+func (x *box) leave() *instance {
 	close(x.inside)
 	for _, f := range []*os.File{x.fifo, x.replies} {
 		if f != nil {
 			f.Close()
 		}
 	}
-	x.instance.end()
+	return x.instance
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"gatewayinit/supervisor/control"
@@ -129,7 +130,11 @@ func (b *bench) operations() (*table, error) {
 
 // measureBox does one box's share of the measurements.
 func (b *bench) measureBox(loaded bool, rounds int, rows []string, took map[string]sample) error {
-	x, err := b.startBox(loaded)
+	var processes []string
+	if loaded {
+		processes = slices.Repeat([]string{"s"}, b.counts.processes/batch)
+	}
+	x, err := b.startBox(processes...)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -54,12 +55,12 @@ func main() {
 func run() int {
 	var c counts
 	var write, only string
-	flag.IntVar(&c.starts, "starts", 200, "starts of each init in plain mode")
-	flag.IntVar(&c.boots, "boots", 40, "starts in gateway mode and of the bash entrypoint")
-	flag.IntVar(&c.signals, "signals", 2000, "signals for each init")
-	flag.IntVar(&c.storms, "storms", 5, "zombie storms for each init")
+	flag.IntVar(&c.starts, "starts", 300, "starts of each init in plain mode")
+	flag.IntVar(&c.boots, "boots", 100, "starts in gateway mode and of the bash entrypoint")
+	flag.IntVar(&c.signals, "signals", 4000, "signals for each init")
+	flag.IntVar(&c.storms, "storms", 9, "zombie storms for each init")
 	flag.IntVar(&c.orphans, "orphans", 20000, "orphans in a storm, by 500")
-	flag.IntVar(&c.restarts, "restarts", 60, "restarts of the gateway")
+	flag.IntVar(&c.restarts, "restarts", 100, "restarts of the gateway")
 	flag.IntVar(&c.looks, "looks", 100, "runs of gatewayctl status and of health")
 	flag.IntVar(&c.processes, "processes", 5000, "unrelated processes, by 500")
 	flag.DurationVar(&c.idle, "idle", time.Minute, "how long to be idle")
@@ -134,10 +135,9 @@ func (b *bench) file(name string) string { return filepath.Join(b.dir, name) }
 // execute them; a checkout may be in a directory that is closed.
 func (b *bench) prepare() (err error) {
 	top, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return fmt.Errorf("cannot find the module: %w", err)
+	if b.root = strings.TrimSpace(string(top)); err != nil || b.root == "" {
+		return errors.Join(errors.New("cannot find the module: run it in the repository"), err)
 	}
-	b.root = string(top[:len(top)-1])
 	if b.dir, err = os.MkdirTemp("", "gateway-init-bench"); err != nil {
 		return err
 	}

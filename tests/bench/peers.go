@@ -20,21 +20,21 @@ type peer struct {
 	program string // what PID 1 is; "" for no init at all
 	before  []string
 	scan    bool // s6-svscan: it runs what is in a directory
-	inits   bool // forwards nothing is no init; gosu only executes
-	mute    bool // keeps the signal that we send to itself
+	inits   bool // it stays, as the child's init; gosu only executes
+	mute    bool // forwards no signals
 }
 
 // Names that tables refer to.
 const (
-	ours     = "gateway-init"
-	tini     = "tini"
-	noInit   = "no init"
-	sleepFor = 500 // children a batch of the probe: BATCH in its source
+	ours   = "gateway-init"
+	tini   = "tini"
+	noInit = "no init"
+	batch  = 500 // children for one argument of the probe: BATCH in its source
 )
 
 func allPeers() []*peer {
 	return []*peer{
-		{name: noInit, mute: false},
+		{name: noInit},
 		{name: ours, program: ours, before: []string{"--"}, inits: true},
 		{name: tini, program: tini, before: []string{"--"}, inits: true},
 		{name: "dumb-init", program: "dumb-init", before: []string{"--"}, inits: true},

@@ -126,7 +126,7 @@ func endAll(running map[string]*instance) {
 func (b *bench) storm() (*table, error) {
 	reapers := slices.DeleteFunc(b.inits(), func(p *peer) bool { return p.program == "" })
 	wall, cpu := map[string]sample{}, map[string]sample{}
-	batches := slices.Repeat([]string{"o"}, b.counts.orphans/sleepFor)
+	batches := slices.Repeat([]string{"o"}, b.counts.orphans/batch)
 	err := b.turns(reapers, b.counts.storms, func(p *peer) error {
 		argv, err := b.argv(p, batches...)
 		if err != nil {
@@ -160,7 +160,7 @@ func (b *bench) storm() (*table, error) {
 	t := &table{
 		title: "Zombie storm",
 		about: fmt.Sprintf("%d orphans in batches of %d, from the first fork until PID 1 has reaped the last; medians of %d, in turns. "+
-			"CPU is PID 1's own (schedstat). Most of the wall time is the forks'.", len(batches)*sleepFor, sleepFor, b.counts.storms),
+			"CPU is PID 1's own (schedstat). Most of the wall time is the forks'.", len(batches)*batch, batch, b.counts.storms),
 		head: []string{"init", "wall ms", "10 % to 90 %", "of tini", "CPU ms", "CPU of tini", "goal"},
 	}
 	for _, p := range reapers {
