@@ -106,12 +106,20 @@ func (x *box) enter() error {
 	return <-entered
 }
 
-// gatewayctl runs it in the box, as docker exec does, and returns how long it
-// took from before the fork to its end.
-func (x *box) gatewayctl(verb string) (took int64, err error) {
+// do runs f on that thread.
+func (x *box) do(f func()) {
 	done := make(chan struct{})
 	x.inside <- func() {
 		defer close(done)
+		f()
+	}
+	<-done
+}
+
+// gatewayctl runs it in the box, as docker exec does, and returns how long it
+// took from before the fork to its end.
+func (x *box) gatewayctl(verb string) (took int64, err error) {
+	x.do(func() {
 		null, openErr := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		if err = openErr; err != nil {
 			return
@@ -131,8 +139,7 @@ func (x *box) gatewayctl(verb string) (took int64, err error) {
 		if err == nil && ws != 0 {
 			err = fmt.Errorf("gatewayctl %s ended with %d", verb, ws.ExitStatus())
 		}
-	}
-	<-done
+	})
 	return took, err
 }
 

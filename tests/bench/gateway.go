@@ -1,15 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
-	"os"
-	"slices"
 	"time"
-
-	"gatewayinit/supervisor/control"
 )
 
 // boots measures gateway mode's start beside a bash entrypoint with its duties.
@@ -52,116 +45,4 @@ func (b *bench) boots() (*table, error) {
 		t.add(p.name, s.mid(time.Millisecond), s.spread(time.Millisecond), ratio(s.median(), own), goal)
 	}
 	return t, nil
-}
-
-// restart asks PID 1 for a restart and returns how long it took until the new
-// gateway was executed, and until the final reply was there.
-func (x *box) restart() (executed, replied int64, err error) {
-	var random [control.NonceLen / 2]byte
-	rand.Read(random[:]) // never fails
-	r := control.Request{Nonce: hex.EncodeToString(random[:]), Action: control.Restart}
-	frame, err := control.Encode(r)
-	if err != nil {
-		return 0, 0, err
-	}
-	sent := now()
-	if _, err := x.fifo.Write(frame); err != nil {
-		return 0, 0, err
-	}
-	at, err := x.record()
-	if err != nil {
-		return 0, 0, err
-	}
-	if err := x.replies.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return 0, 0, err
-	}
-	events := make([]byte, 4096)
-	for {
-		n, err := x.replies.Read(events)
-		if err != nil {
-			return 0, 0, fmt.Errorf("no reply: %w", err)
-		}
-		seen := now()
-		if !bytes.Contains(events[:n], []byte(r.Nonce)) {
-			continue
-		}
-		data, err := os.ReadFile(x.path(control.Dir + "/" + control.Replies + "/" + r.Nonce))
-		if err != nil {
-			return 0, 0, err
-		}
-		reply, err := control.ParseReply(string(data))
-		switch {
-		case err != nil:
-			return 0, 0, err
-		case !reply.Final():
-		case reply.Outcome != control.OK:
-			return 0, 0, fmt.Errorf("restart: %s", bytes.TrimSpace(data))
-		default:
-			return at - sent, seen - sent, nil
-		}
-	}
-}
-
-// operations measures what is done to a running gateway, in a container that is
-// empty and in one with many processes.
-func (b *bench) operations() (*table, error) {
-	rows := []string{"restart, until the new gateway's exec", "restart, until the reply", "gatewayctl status", "gatewayctl health"}
-	took := map[bool]map[string]sample{false: {}, true: {}}
-	const rounds = 2 // of each kind, in turns; one box at a time: they share the kernel's list of processes
-	for round := range 2 * rounds {
-		if err := b.measureBox(round%2 == 1, rounds, rows, took[round%2 == 1]); err != nil {
-			return nil, err
-		}
-	}
-	t := &table{
-		title: "Operations in gateway mode",
-		about: fmt.Sprintf("A restart from the write to the FIFO, with the demo gateway, which is ready at once: its own end and start are in it. gatewayctl from fork to end. "+
-			"%d restarts and %d runs each, empty and with %d unrelated processes of another user in the container, in turns. No peer has an equivalent.",
-			b.counts.restarts, b.counts.looks, b.counts.processes),
-		head: []string{"", "empty ms", "10 % to 90 %", "full ms", "10 % to 90 %", "full of empty", "goal"},
-	}
-	for _, name := range rows {
-		e, f := took[false][name], took[true][name]
-		goal := atMost("10 ms", float64(e.median()), 10e6) + "; " + atMost("full 1.3 times", float64(f.median()), 1.3*float64(e.median()))
-		t.add(name, e.mid(time.Millisecond), e.spread(time.Millisecond), f.mid(time.Millisecond), f.spread(time.Millisecond), ratio(f.median(), e.median()), goal)
-	}
-	return t, nil
-}
-
-// measureBox does one box's share of the measurements.
-func (b *bench) measureBox(loaded bool, rounds int, rows []string, took map[string]sample) error {
-	var processes []string
-	if loaded {
-		processes = slices.Repeat([]string{"s"}, b.counts.processes/batch)
-	}
-	x, err := b.startBox(processes...)
-	if err != nil {
-		return err
-	}
-	defer x.end()
-	settle()
-	for range b.counts.restarts / rounds {
-		if err := b.Err(); err != nil {
-			return err
-		}
-		executed, replied, err := x.restart()
-		if err != nil {
-			return err
-		}
-		took[rows[0]] = append(took[rows[0]], executed)
-		took[rows[1]] = append(took[rows[1]], replied)
-	}
-	for range b.counts.looks / rounds {
-		for at, verb := range []string{"status", "health"} {
-			if err := b.Err(); err != nil {
-				return err
-			}
-			ns, err := x.gatewayctl(verb)
-			if err != nil {
-				return err
-			}
-			took[rows[2+at]] = append(took[rows[2+at]], ns)
-		}
-	}
-	return nil
 }
