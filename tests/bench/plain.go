@@ -37,8 +37,7 @@ func (b *bench) starts() (*table, error) {
 	}
 	base, peer := took[noInit].median(), took[tini].median()
 	for _, p := range b.starters {
-		s := took[p.name]
-		goal := ""
+		s, goal := took[p.name], ""
 		if p.name == ours && peer > 0 {
 			goal = atMost("at most 2 times tini", float64(s.median()), 2*float64(peer))
 		}
@@ -87,13 +86,12 @@ func (b *bench) signals() (*table, error) {
 		head: []string{"init", "p50 µs", "10 % to 90 %", "p99 µs", "p50 of tini", "goal"},
 	}
 	peer := took[tini].median()
-	for _, p := range heard {
-		s := took[p.name]
-		goal := ""
+	for _, p := range b.inits() {
+		s, goal := took[p.name], ""
 		if p.name == ours && peer > 0 {
 			goal = atMost("p50 at most 2 times tini", float64(s.median()), 2*float64(peer))
 		}
-		t.add(p.name, s.mid(time.Microsecond), s.spread(time.Microsecond), in(s.quantile(0.99), time.Microsecond), ratio(s.median(), peer), goal)
+		t.add(p.name, s.mid(time.Microsecond), s.spread(time.Microsecond), s.at(0.99, time.Microsecond), ratio(s.median(), peer), goal)
 	}
 	return t, nil
 }
@@ -163,9 +161,8 @@ func (b *bench) storm() (*table, error) {
 			"CPU is PID 1's own (schedstat). Most of the wall time is the forks'.", len(batches)*batch, batch, b.counts.storms),
 		head: []string{"init", "wall ms", "10 % to 90 %", "of tini", "CPU ms", "CPU of tini", "goal"},
 	}
-	for _, p := range reapers {
-		s, c := wall[p.name], cpu[p.name]
-		goal := ""
+	for _, p := range b.inits() {
+		s, c, goal := wall[p.name], cpu[p.name], ""
 		if peer := wall[tini].median(); p.name == ours && peer > 0 {
 			goal = atMost("wall at most tini's", float64(s.median()), float64(peer))
 		}

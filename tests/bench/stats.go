@@ -29,13 +29,15 @@ func (s sample) spread(unit time.Duration) string {
 	return in(s.quantile(0.1), unit) + " to " + in(s.quantile(0.9), unit)
 }
 
-// mid is the median as a table shows it.
-func (s sample) mid(unit time.Duration) string {
+// at is a quantile as a table shows it, mid the median.
+func (s sample) at(q float64, unit time.Duration) string {
 	if len(s) == 0 {
 		return none
 	}
-	return in(s.median(), unit)
+	return in(s.quantile(q), unit)
 }
+
+func (s sample) mid(unit time.Duration) string { return s.at(0.5, unit) }
 
 // none stands where a peer has no equivalent or could not be had.
 const none = "-"
