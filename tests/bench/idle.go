@@ -51,7 +51,7 @@ func (b *bench) idle() (*table, error) {
 		title: "Idle: context switches and memory",
 		about: fmt.Sprintf("All at the same time, in %v in which nothing else was done. Context switches of all threads of PID 1, voluntary or not. "+
 			"Memory of PID 1 in KiB (smaps_rollup): resident, proportional, private; \"after\" is another instance, after 1,000 orphans came and went. "+
-			"Two instances share the file's pages. Gateway mode is with the demo gateway serving, health checks a day apart.", b.counts.idle),
+			"Two instances share the file's pages. Gateway mode is with the demo gateway serving, health checks a day apart: each would give memory back that the orphans took.", b.counts.idle),
 		head: []string{"init", "switches", "Rss", "Pss", "private", "switches after", "Rss after", "Pss after", "private after", "goal"},
 	}
 	for _, name := range names {
