@@ -33,7 +33,7 @@ GOTEST := go run ./tests/gotest
 # One tally for all parts of make test; a part alone has its own.
 export GOTEST_TALLY
 
-.PHONY: build build-all image demo openclaw openclaw-demo test check unit race ns e2e fuzz reproducible clean help
+.PHONY: build build-all image demo openclaw openclaw-demo test check unit race ns e2e fuzz bench reproducible clean help
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -100,6 +100,10 @@ e2e: image-context ## tests in containers
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz
+
+BENCHFLAGS ?=
+bench: image-context ## gateway-init beside tini, dumb-init, catatonit, s6, gosu, bash (root; BENCHFLAGS='-write docs/benchmarks.md')
+	@go run ./tests/bench $(BENCHFLAGS)
 
 clean: ## remove what was built
 	rm -rf bin

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/control"
+)
+
+const (
+	gatewayMode = "gateway-init, gateway mode"
+	runtimeDir  = "/run/gateway-init"
+)
+
+// box is a gateway-init in gateway mode whose gateway serves.
+type box struct {
+	*instance
+	fifo    *os.File
+	replies *os.File // inotify: what is moved into the directory of replies
+	inside  chan func()
+}
+
+// startBox starts one. With probe's arguments the container's command is a probe,
+// which runs as another user and has done what they say when startBox returns.
+func (b *bench) startBox(probe ...string) (x *box, err error) {
+	argv, records := []string{boxDir + "/gateway-init"}, 1 // the gateway's
+	if len(probe) > 0 {
+		argv = append(append(argv, boxDir+"/probe"), probe...)
+		records += 2 // the command has started; it has done it
+	}
+	i, err := b.startStaged(argv)
+	if err != nil {
+		return nil, err
+	}
+	x = &box{instance: i, inside: make(chan func())}
+	defer func() {
+		if err != nil {
+			x.end()
+			x = nil
+		}
+	}()
+	for range records {
+		if _, err := i.record(); err != nil {
+			return x, fmt.Errorf("gateway mode: %w", err)
+		}
+	}
+	if err := x.waitServing(); err != nil {
+		return x, err
+	}
+	if x.fifo, err = os.OpenFile(x.path(control.Dir+"/"+control.FIFO), os.O_WRONLY|unix.O_NONBLOCK, 0); err != nil {
+		return x, err
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return x, err
+	}
+	x.replies = os.NewFile(uintptr(fd), "inotify")
+	if _, err := unix.InotifyAddWatch(fd, x.path(control.Dir+"/"+control.Replies), unix.IN_MOVED_TO); err != nil {
+		return x, err
+	}
+	return x, x.enter()
+}
+
+// path is ours for a file of the runtime directory.
+func (x *box) path(name string) string {
+	return fmt.Sprintf("/proc/%d/root%s/%s", x.pid, runtimeDir, name)
+}
+
+// waitServing waits until PID 1's record says that the gateway is proven.
+func (x *box) waitServing() error {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if data, err := os.ReadFile(x.path(status.Name)); err == nil {
+			var r status.Record
+			if err := json.Unmarshal(data, &r); err == nil && r.State == status.Running {
+				return nil
+			}
+		}
+	}
+	return errors.New("the gateway is not proven")
+}
+
+// enter starts a thread in the box's namespaces; it ends with the box.
+func (x *box) enter() error {
+	entered := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with us
+		fd, err := unix.PidfdOpen(x.pid, 0)
+		if err == nil {
+			defer unix.Close(fd)
+			err = errors.Join(unix.Unshare(unix.CLONE_FS), // the other threads share our root
+				unix.Setns(fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWIPC))
+		}
+		entered <- err
+		for f := range x.inside {
+			f()
+		}
+	}()
+	return <-entered
+}
+
+// do runs f on that thread.
+func (x *box) do(f func()) {
+	done := make(chan struct{})
+	x.inside <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
+}
+
+// gatewayctl runs it in the box, as docker exec does, and returns how long it
+// took from before the fork to its end.
+func (x *box) gatewayctl(verb string) (took int64, err error) {
+	x.do(func() {
+		null, openErr := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if err = openErr; err != nil {
+			return
+		}
+		defer null.Close()
+		var ws syscall.WaitStatus
+		began := now()
+		pid, startErr := syscall.ForkExec(boxDir+"/gatewayctl", []string{"gatewayctl", verb}, &syscall.ProcAttr{
+			Dir: "/", Env: []string{"PATH=" + path}, Files: []uintptr{null.Fd(), null.Fd(), null.Fd()}})
+		if err = startErr; err != nil {
+			return
+		}
+		for err = syscall.EINTR; err == syscall.EINTR; {
+			_, err = syscall.Wait4(pid, &ws, 0, nil)
+		}
+		took = now() - began
+		if err == nil && ws != 0 {
+			err = fmt.Errorf("gatewayctl %s ended with %d", verb, ws.ExitStatus())
+		}
+	})
+	return took, err
+}
+
+// end ends the box and all that is in it.
+func (x *box) end() { x.leave().end() }
+
+// leave gives up what we have of the box but its PID 1.
+func (x *box) leave() *instance {
+	close(x.inside)
+	for _, f := range []*os.File{x.fifo, x.replies} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	return x.instance
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
+)
+
+// stageArg is the first argument of this program where it is to become PID 1.
+const stageArg = "-become-pid-1"
+
+// Where a box has what this program gathered, and the gateway's home.
+const (
+	boxDir  = "/run/bench"
+	boxHome = "/run/home"
+)
+
+// namespaces of a box, beside its PIDs.
+const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
+
+// etc makes what boxes have as /etc: the demo image's users, what bash's
+// programs need, and the configuration. The host's has no /etc/gateway-init.
+func (b *bench) etc() error {
+	files := map[string]string{
+		"passwd": filepath.Join(b.root, "image/demo/passwd"), "group": filepath.Join(b.root, "image/demo/group"),
+		"ld.so.cache": "/etc/ld.so.cache", "ssl/openssl.cnf": "/etc/ssl/openssl.cnf",
+	}
+	for _, dir := range []string{"etc/ssl", "etc/gateway-init"} {
+		if err := os.MkdirAll(b.file(dir), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, from := range files {
+		data, err := os.ReadFile(from)
+		if errors.Is(err, os.ErrNotExist) && name != "passwd" && name != "group" {
+			continue // openssl is not there: the entrypoint takes python
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(b.file("etc"), name), data, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	config, err := b.config()
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(b.file("etc/nsswitch.conf"), []byte("passwd: files\ngroup: files\n"), 0o644),
+		os.WriteFile(b.file("etc/gateway-init/config.json"), config, 0o644))
+}
+
+// config is the demo image's, with a gateway that says when it was executed and
+// no health check in the minute of idleness.
+func (b *bench) config() ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(b.root, "image/demo/config.json"))
+	if err != nil {
+		return nil, err
+	}
+	var c map[string]any
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, err
+	}
+	delete(c, "prepare") // nobody's /tmp
+	delete(c, "clients")
+	gateway, ok := c["gateway"].(map[string]any)
+	health, found := gateway["health"].(map[string]any)
+	if !ok || !found {
+		return nil, errors.New("the demo's configuration has no gateway.health")
+	}
+	gateway["command"] = gatewayCommand()
+	gateway["working_dir"] = boxHome
+	health["interval"] = "24h"
+	return json.Marshal(c)
+}
+
+func gatewayCommand() []string {
+	return []string{boxDir + "/probe", "x", boxDir + "/demogateway"}
+}
+
+// startStaged starts argv as PID 1 of a box. Its first record is from just
+// before the execve of argv: what the stage did is no part of any measurement.
+func (b *bench) startStaged(argv []string) (*instance, error) {
+	i, err := start(append([]string{"/proc/self/exe", stageArg, b.dir}, argv...), namespaces)
+	if err != nil {
+		return nil, err
+	}
+	if i.began, err = i.record(); err != nil {
+		i.end()
+		return nil, fmt.Errorf("the stage of %s: %w", argv[0], err)
+	}
+	return i, nil
+}
+
+// become is the stage: it mounts, and executes what is to be measured.
+func become(args []string) error {
+	dir, argv := args[0], args[1:]
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	// Everything that is bound must be found before it is covered.
+	bound, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("cannot clone the mount of %s: %w", dir, err)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755,size=16m"); err != nil {
+		return fmt.Errorf("cannot mount /run: %w", err)
+	}
+	err = errors.Join(os.Mkdir(boxDir, 0o755), os.Mkdir(boxHome, 0o700), os.Chown(boxHome, harness.GatewayUID, harness.GatewayUID))
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		what string
+		err  error
+	}{
+		{boxDir, unix.MoveMount(bound, "", unix.AT_FDCWD, boxDir, unix.MOVE_MOUNT_F_EMPTY_PATH)},
+		{"/etc", unix.Mount(boxDir+"/etc", "/etc", "", unix.MS_BIND, "")},
+		{"/proc", unix.Mount("proc", "/proc", "proc", 0, "")},
+		{"loopback", loopback()},
+	} {
+		if step.err != nil {
+			return fmt.Errorf("cannot set up %s: %w", step.what, step.err)
+		}
+	}
+	env := []string{"PATH=" + path}
+	var record [16]byte
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return err
+	}
+	binary.NativeEndian.PutUint64(record[:8], uint64(t.Sec))
+	binary.NativeEndian.PutUint64(record[8:], uint64(t.Nsec))
+	if _, err := os.Stdout.Write(record[:]); err != nil {
+		return err
+	}
+	return fmt.Errorf("cannot execute %s: %w", argv[0], syscall.Exec(argv[0], argv, env))
+}
+
+// loopback brings it up; a gateway listens there.
+func loopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	r, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	r.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
+}
