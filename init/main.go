@@ -15,10 +15,6 @@ import (
 	"gatewayinit/internal/stage"
 )
 
-// gcPercent keeps the heap near what is live: Go's default would let it grow to
-// 4 MiB before the first collection, which is all that PID 1 may use.
-const gcPercent = 10
-
 // memoryLimit is far beyond what PID 1 ever has. It is a goal for the heap while
 // collections are off for a fork: without any the runtime takes the heap for a
 // huge one and backs its own tables with huge pages, 2 MiB for good.
@@ -34,7 +30,7 @@ func run(args, env []string) int {
 		return code
 	}
 	signals := boot.Subscribe() // before anything that can fail or take time
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(-1)      // boot is over before it matters, and says when
 	debug.SetMemoryLimit(memoryLimit)
 	runtime.GOMAXPROCS(2) // the loop, and who frees it from a fork that hangs; no more on a host with 64 CPUs
 	sleepWell()

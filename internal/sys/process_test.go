@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,9 +17,12 @@ import (
 
 const gateway, stranger = testenv.Gateway, testenv.Stranger
 
-// sleeper starts a process of uid that leads a session of its own.
+// sleeper starts a process of uid that leads a session of its own. It keeps the
+// test on its thread: the child would die with the thread that forked it, and
+// KillUser ends one that it cannot put back.
 func sleeper(t *testing.T, uid uint32) *exec.Cmd {
 	t.Helper()
+	runtime.LockOSThread()
 	cmd := exec.Command("sleep", "1000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	testenv.Must(t, cmd.Start())
