@@ -75,12 +75,13 @@ func Take(rewrite func(sig int) uint8, keep func(sig int) bool) {
 // reaped (Linux 5.3; before that, and for a group, the pid is, as with every
 // init, the former child's for the instant between the wait and Hold).
 func To(pid int, group bool) {
-	pidfd = -1
+	bound := -1
 	if group {
 		pid = -pid
 	} else if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		pidfd = int32(fd) // close-on-exec; for as long as we live
+		bound = fd // close-on-exec; for as long as we live
 	}
+	atomic.StoreInt32(&pidfd, int32(bound))
 	atomic.StoreInt32(&target, int32(pid))
 	for set := atomic.SwapUint64(&held, 0); set != 0; set &= set - 1 {
 		if sig := table[bits.TrailingZeros64(set)+1]; sig != 0 {
