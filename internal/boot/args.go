@@ -14,7 +14,8 @@ const Usage = `usage: gateway-init [--config FILE] [--no-gateway] [--] [COMMAND 
 
 The init of a container with an agent and its gateway: PID 1. It launches the
 gateway under its own user, COMMAND as the sandbox user, and is operated with
-gatewayctl. Without COMMAND the container lives as long as PID 1.
+gatewayctl. Without COMMAND the container lives as long as PID 1. Where there is
+no /etc/gateway-init it is an init and nothing more, with options of its own.
 
   --config FILE          the configuration (default ` + config.DefaultFile + `)
   --no-gateway           run COMMAND only
