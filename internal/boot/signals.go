@@ -26,9 +26,11 @@ func Subscribe() supervisor.Signals {
 		Stop:   make(chan os.Signal, 8),
 		Shared: make(chan os.Signal, 1),
 	}
-	signal.Notify(make(chan os.Signal, 1))
+	// The stop signals first: one that came when only the others' channel was
+	// there would be lost in it.
 	signal.Notify(s.Stop, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP)
 	signal.Notify(s.Child, unix.SIGCHLD)
 	signal.Notify(s.Shared, sharedSignal)
+	signal.Notify(make(chan os.Signal, 1))
 	return s
 }
