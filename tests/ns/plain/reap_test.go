@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -64,12 +63,14 @@ func fifo(t *testing.T) string {
 // TestGrace: what the command leaves behind is asked to end, has its time, and
 // is killed; all of it is reaped before we end with the command's code.
 func TestGrace(t *testing.T) {
-	const leave = `(trap 'echo asked; exit' TERM; while :; do sleep 0.02; done) &
-		(trap '' TERM; while :; do sleep 0.02; done) &
-		(kill -STOP $BASHPID; sleep 1000) & setsid sleep 1000 &
-		sleep 0.3; exit 5`
+	// Each says that it is ready by a file; one stops itself instead.
+	const leave = `cd "$0"
+		(trap 'echo asked; exit' TERM; >a; while :; do sleep 0.02; done) &
+		(trap '' TERM; >b; while :; do sleep 0.02; done) &
+		(>c; kill -STOP $BASHPID; sleep 1000) & setsid sleep 1000 &
+		while ! [ -e a -a -e b -a -e c ]; do sleep 0.02; done; exit 5`
 	for _, h := range []how{{}, {beside: true}} {
-		r := start(t, h, "-vv", "--grace", "700ms", "bash", "-c", leave)
+		r := start(t, h, "-vv", "--grace", "3s", "bash", "-c", leave, t.TempDir())
 		if code := r.ended(); code != 5 {
 			t.Errorf("exit code %d", code)
 		}
@@ -77,14 +78,14 @@ func TestGrace(t *testing.T) {
 			t.Error("not asked first, or not killed in the end")
 		}
 	}
-	r := start(t, how{}, "--grace=0", "-vv", "bash", "-c", leave)
+	r := start(t, how{}, "--grace=0", "-vv", "bash", "-c", leave, t.TempDir())
 	if code := r.ended(); code != 5 || strings.Contains(r.stdout(), "asked") {
 		t.Errorf("no grace: exit code %d", code)
 	}
-	begun := time.Now()
-	r = start(t, how{}, "--grace=20", "bash", "-c", "(trap 'exit' TERM; while :; do sleep 0.02; done) & sleep 0.2; exit 5")
-	if code := r.ended(); code != 5 || time.Since(begun) > 15*time.Second {
-		t.Errorf("all have ended before the grace: exit code %d after %v", code, time.Since(begun))
+	// All have ended before the grace has: nobody waits for the rest of it.
+	r = start(t, how{}, "--grace=10m", "bash", "-c", `cd "$0"; (trap exit TERM; >a; while :; do sleep 0.02; done) & while ! [ -e a ]; do sleep 0.02; done; exit 5`, t.TempDir())
+	if code := r.ended(); code != 5 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
