@@ -8,7 +8,6 @@ import (
 // boots measures gateway mode's start beside a bash entrypoint with its duties.
 func (b *bench) boots() (*table, error) {
 	const script = "bash entrypoint + gosu"
-	took := map[string]sample{}
 	argvs := map[string][]string{
 		gatewayMode: {boxDir + "/gateway-init"},
 		script:      append([]string{"/bin/bash", boxDir + "/entrypoint", "gateway"}, gatewayCommand()...),
@@ -17,16 +16,7 @@ func (b *bench) boots() (*table, error) {
 	if b.missing["gosu"] {
 		contenders = contenders[:1]
 	}
-	err := b.turns(contenders, b.counts.boots, func(p *peer) error {
-		i, err := b.startStaged(argvs[p.name])
-		if err != nil {
-			return err
-		}
-		defer i.end()
-		at, err := i.record()
-		took[p.name] = append(took[p.name], at-i.began)
-		return err
-	})
+	took, err := b.untilFirst(contenders, b.counts.boots, func(p *peer) (*instance, error) { return b.startStaged(argvs[p.name]) })
 	if err != nil {
 		return nil, err
 	}

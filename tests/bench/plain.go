@@ -8,16 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// starts measures from just before the clone of PID 1 to the first instruction
-// of its child.
-func (b *bench) starts() (*table, error) {
+// untilFirst measures n times each, in turns, from when launch began an instance
+// to the first instruction of the probe in it.
+func (b *bench) untilFirst(of []*peer, n int, launch func(*peer) (*instance, error)) (map[string]sample, error) {
 	took := map[string]sample{}
-	err := b.turns(b.starters, b.counts.starts, func(p *peer) error {
-		argv, err := b.argv(p)
-		if err != nil {
-			return err
-		}
-		i, err := start(argv, 0)
+	err := b.turns(of, n, func(p *peer) error {
+		i, err := launch(p)
 		if err != nil {
 			return err
 		}
@@ -25,6 +21,19 @@ func (b *bench) starts() (*table, error) {
 		at, err := i.record()
 		took[p.name] = append(took[p.name], at-i.began)
 		return err
+	})
+	return took, err
+}
+
+// starts measures from just before the clone of PID 1 to the first instruction
+// of its child.
+func (b *bench) starts() (*table, error) {
+	took, err := b.untilFirst(b.starters, b.counts.starts, func(p *peer) (*instance, error) {
+		argv, err := b.argv(p)
+		if err != nil {
+			return nil, err
+		}
+		return start(argv, 0)
 	})
 	if err != nil {
 		return nil, err
