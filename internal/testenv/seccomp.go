@@ -16,6 +16,13 @@ func Refuse(t *testing.T, errno unix.Errno, calls ...uint32) {
 	if os.Getenv(insideEnv) == "" {
 		t.Fatal("Refuse would outlive this test: call it Inside")
 	}
+	if err := RefuseCalls(errno, calls...); err != nil {
+		t.Fatalf("cannot install a seccomp filter: %v", err)
+	}
+}
+
+// RefuseCalls does it for a process that is no test; an execve(2) keeps it.
+func RefuseCalls(errno unix.Errno, calls ...uint32) error {
 	const nr = 0 // offset of the number in struct seccomp_data
 	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: nr}}
 	for _, c := range calls {
@@ -28,6 +35,7 @@ func Refuse(t *testing.T, errno unix.Errno, calls ...uint32) {
 	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&prog)))
 	if e != 0 {
-		t.Fatalf("cannot install a seccomp filter: %v", e)
+		return e
 	}
+	return nil
 }

@@ -125,7 +125,7 @@ func become(args []string) error {
 		{boxDir, unix.MoveMount(bound, "", unix.AT_FDCWD, boxDir, unix.MOVE_MOUNT_F_EMPTY_PATH)},
 		{"/etc", unix.Mount(boxDir+"/etc", "/etc", "", unix.MS_BIND, "")},
 		{"/proc", unix.Mount("proc", "/proc", "proc", 0, "")},
-		{"loopback", loopback()},
+		{"loopback", harness.Loopback()},
 	} {
 		if step.err != nil {
 			return fmt.Errorf("cannot set up %s: %w", step.what, step.err)
@@ -143,19 +143,4 @@ func become(args []string) error {
 		return err
 	}
 	return fmt.Errorf("cannot execute %s: %w", argv[0], syscall.Exec(argv[0], argv, env))
-}
-
-// loopback brings it up; a gateway listens there.
-func loopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
 }

@@ -204,3 +204,18 @@ func dialHere(ctx context.Context, pid int, network, addr string) (net.Conn, err
 	// One numeric address is dialled in this goroutine, so on this thread.
 	return new(net.Dialer).DialContext(ctx, network, addr)
 }
+
+// Loopback brings lo up in a network namespace of our own.
+func Loopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	r, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	r.SetUint16(unix.IFF_UP)
+	return os.NewSyscallError("ioctl", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r))
+}

@@ -61,6 +61,9 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 			}
 		}
 	}
+	// Changed ids make the memory that we share with the parent undumpable: other
+	// processes of the new user can neither trace nor read it (prctl(2),
+	// PR_SET_DUMPABLE). With fs.suid_dumpable=1 on the host they can, until the exec.
 	if p.become {
 		var groups uintptr
 		if len(p.groups) > 0 {

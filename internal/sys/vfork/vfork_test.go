@@ -92,10 +92,8 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%q: %v, want %v", name, err, want)
 		}
 	}
-	if err := unix.Access("/bin/sh", unix.X_OK); err == nil { // no PATH at all
-		if _, status, err := start(t, Child{Argv: []string{"true"}, Terminal: -1}); err != nil || status != 0 {
-			t.Errorf("no PATH: %v, %v", status, err)
-		}
+	if _, status, err := start(t, Child{Argv: []string{"true"}, Terminal: -1}); err != nil || status != 0 {
+		t.Errorf("no PATH at all: %v, %v", status, err)
 	}
 	t.Chdir(d + "/b")
 	if out, err := run(":/none", "closed"); err != nil || out != "b\n" { // an empty entry is the current directory

@@ -101,8 +101,8 @@ func TestReap(t *testing.T) {
 		}
 	}
 	harness.Eventually(t, patience, "PID 1 has one child", func() error {
-		out := strings.Fields(harness.Engine(t, nil, "exec", id, "/bin/cat", "/proc/1/task/1/children").Stdout)
-		for _, pid := range out { // the exec'd cat is not one of them
+		out := strings.Fields(harness.Engine(t, nil, "exec", id, "/bin/sh", "-c", "/bin/cat /proc/1/task/*/children").Stdout)
+		for _, pid := range out { // the exec'd shell is not one of them
 			if _, err := strconv.Atoi(pid); err != nil {
 				return err
 			}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"gatewayinit/tests/harness"
 )
 
 // stageEnv holds the plan; it marks the test binary that is to become PID 1.
@@ -135,21 +137,7 @@ func (p *plan) system() error {
 			return fmt.Errorf("cannot make /dev/%s: %w", name, err)
 		}
 	}
-	return loopback()
-}
-
-func loopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP)
-	return os.NewSyscallError("ioctl", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r))
+	return harness.Loopback()
 }
 
 // plant makes what another life, or somebody else, has left.

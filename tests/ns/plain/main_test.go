@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		listen()
 	case "block":
 		block(os.Args[1:])
+	case "refuse":
+		refuse(os.Args[1:])
 	}
 	code := m.Run()
 	if shared != "" {
@@ -72,7 +74,21 @@ func listen() {
 func block(argv []string) {
 	runtime.LockOSThread()
 	set := unix.Sigset_t{Val: [16]uint64{1<<(unix.SIGUSR1-1) | 1<<(unix.SIGTERM-1) | 1<<39}}
-	err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+	become(argv, unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
+}
+
+// refuse executes the rest of argv under a kernel that answers EPERM to the
+// system call whose number comes first.
+func refuse(argv []string) {
+	call, err := strconv.ParseUint(argv[0], 10, 32)
+	if err == nil {
+		err = testenv.RefuseCalls(unix.EPERM, uint32(call))
+	}
+	become(argv[1:], err)
+}
+
+// become executes argv, unless what was to be done before has failed.
+func become(argv []string, err error) {
 	if err == nil {
 		os.Unsetenv("PLAIN_TEST")
 		err = syscall.Exec(argv[0], argv, os.Environ())

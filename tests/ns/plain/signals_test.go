@@ -97,9 +97,9 @@ func TestEarlyTerm(t *testing.T) {
 	}
 }
 
-// TestNobodyLeft: a signal that comes while the command ends finds it or does
-// not; the exit code is one of the two, and nobody else gets the signal.
-func TestNobodyLeft(t *testing.T) {
+// TestWhileItEnds: a signal that comes while the command ends finds it or does
+// not; the exit code is one of the two.
+func TestWhileItEnds(t *testing.T) {
 	for range 50 {
 		r := start(t, how{}, "true")
 		for {
