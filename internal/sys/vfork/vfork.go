@@ -169,7 +169,9 @@ func (c Child) plan() (p *plan, keep *block, err error) {
 	return p, keep, nil
 }
 
-// candidates are the files that execvp(3) would try for name.
+// candidates are the files that execvp(3) would try for name, the current directory
+// included where PATH says so: what a program sees under other inits. sys.LookPath,
+// for a gateway and its agent, takes absolute entries only.
 func candidates(name string, env []string) (paths []string) {
 	if strings.Contains(name, "/") || name == "" {
 		return []string{name}
