@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/testenv"
 )
 
 // What a source does not have, and nobody asked for, stands in nobody's way.
@@ -49,6 +51,24 @@ func TestGoodImages(t *testing.T) {
 			good("compressed", Archive(bytes.NewReader(zipped(t, f.legacy(t)))), notInArchive)
 			good("directory", Root(f.write(t)), notInRoot)
 		})
+	}
+}
+
+// The configuration that is shipped for Hermes is one of its profile, with the
+// relay's user beside the usual ones.
+func TestShippedHermes(t *testing.T) {
+	text, err := os.ReadFile("../profiles/hermes.json")
+	testenv.Must(t, err)
+	f := common(string(text), usual)
+	f.base()[passwdPath] = file(0o644, f.base()[passwdPath].data+"relay:x:9004:9004::/:\n")
+	f.base()[groupPath] = file(0o644, f.base()[groupPath].data+"relay:x:9004:\n")
+	f.base()["/usr/local/bin/hermes"], f.base()["/usr/bin/socat"] = file(0o755, "python"), file(0o755, "socat")
+	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); !r.OK || r.Profile != "hermes" {
+		t.Errorf("profile %s, failed %v", r.Profile, bad)
+	}
+	f.base()["/usr/bin/socat"] = file(0o777, "socat")
+	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); r.OK || !slices.Contains(bad, "programs") {
+		t.Errorf("a relay that anybody may change was accepted, or for another reason: %v", bad)
 	}
 }
 

@@ -147,9 +147,15 @@ type Response struct {
 // An empty token sends none.
 func (c *Container) HTTP(method, path, token, body string) Response {
 	c.t.Helper()
+	return c.HTTPOn(Port, method, path, token, body)
+}
+
+// HTTPOn is HTTP for another port.
+func (c *Container) HTTPOn(port int, method, path, token, body string) Response {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://127.0.0.1:%d%s", Port, path), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,0 +1,258 @@
+// Package hermes runs the shipped profile of Hermes (image/profiles/hermes.json)
+// with a stand-in for the program: nobody here has the real one. What is tested
+// is the profile, and what PID 1 makes of Hermes' exit codes, key and helpers.
+package hermes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// object is a part of the configuration.
+type object = map[string]any
+
+// serveBy bounds a start on a loaded machine.
+const serveBy = 20 * time.Second
+
+// Ports and users of the profile.
+const (
+	gatewayPort   = 18642
+	relayPort     = 8642
+	dashboardPort = 9119
+	relayUID      = 9004
+)
+
+// fixture is a container with the profile.
+type fixture struct {
+	*harness.Container
+	home string // HERMES_HOME, on the host
+}
+
+// missing leaves a program out of the container.
+type missing string
+
+// start runs the profile, with over merged into it.
+func start(t *testing.T, over object, without ...missing) *fixture {
+	t.Helper()
+	dir := harness.HostDir(t, "hermes", 0, 0o755)
+	program := filepath.Join(dir, "standin")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./standin")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the stand-in: %v\n%s", err, out)
+	}
+	f := &fixture{home: harness.HostDir(t, "home", harness.GatewayUID, 0o700)}
+	mounts := map[string]string{
+		"/usr/local/bin/hermes": program, "/usr/bin/socat": program, "/var/lib/hermes": f.home,
+		"/etc/passwd": account(t, dir, "passwd", "relay:x:9004:9004::/:\n"), "/etc/group": account(t, dir, "group", "relay:x:9004:\n"),
+	}
+	for _, m := range without {
+		delete(mounts, string(m))
+	}
+	o := harness.Options{RawConfig: harness.MergedJSON(t, "image/profiles/hermes.json", over)}
+	for to, from := range mounts {
+		o.Extra = append(o.Extra, "-v", from+":"+to)
+	}
+	f.Container = harness.Start(t, o)
+	return f
+}
+
+// account is the demo image's file with one more line.
+func account(t *testing.T, dir, name, line string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(harness.Root(t), "image/demo", name))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name), append(data, line...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}
+
+// waitFor waits until a sidecar has this state.
+func (f *fixture) waitFor(name, state string) status.Child {
+	var found status.Child
+	f.WaitStatus(serveBy, name+" to be "+state, func(v harness.View) error {
+		for _, s := range v.Record.Sidecars {
+			if s.Name == name && s.State == state {
+				found = s
+				return nil
+			}
+		}
+		return fmt.Errorf("sidecars %+v", v.Record.Sidecars)
+	})
+	return found
+}
+
+// answers waits until a port gives this status, with the token or without.
+func (f *fixture) answers(t *testing.T, port int, token string, want int) {
+	t.Helper()
+	harness.Eventually(t, serveBy, fmt.Sprintf("%d from port %d", want, port), func() error {
+		if a := f.HTTPOn(port, "GET", "/v1/models", token, ""); a.Code != want {
+			return fmt.Errorf("got %d %v", a.Code, a.Err)
+		}
+		return nil
+	})
+}
+
+// environ is what a process was started with.
+func (f *fixture) environ(t *testing.T, pid int) []string {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", f.HostPIDOf(pid)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
+}
+
+// The key is in the gateway's environment alone, and the relay leads to it.
+func TestProfile(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	r := f.WaitServing(serveBy)
+	token := f.Token()
+	if r.Proof.Auth != status.Held || r.Gateway.Port != gatewayPort || r.Gateway.UID != harness.GatewayUID {
+		t.Errorf("proof %+v, gateway %+v", r.Proof, r.Gateway)
+	}
+	env := f.environ(t, r.Gateway.PID)
+	keys := slices.DeleteFunc(slices.Clone(env), func(kv string) bool { return !strings.HasPrefix(kv, "API_SERVER_KEY=") })
+	if len(token) != 64 || strings.Trim(token, "0123456789abcdef") != "" || !slices.Equal(keys, []string{"API_SERVER_KEY=" + token}) {
+		t.Errorf("a token of %d bytes, and %d entries of API_SERVER_KEY", len(token), len(keys))
+	}
+	for name, uid := range map[string]uint32{"relay": relayUID, "dashboard": harness.GatewayUID} {
+		s := f.waitFor(name, "running")
+		if s.UID != uid {
+			t.Errorf("%s runs with uid %d, not %d", name, s.UID, uid)
+		}
+		if all := strings.Join(f.environ(t, s.PID), " "); strings.Contains(all, token) {
+			t.Errorf("%s was given the key", name)
+		}
+	}
+	f.answers(t, relayPort, "", 401)
+	f.answers(t, relayPort, token, 200)
+	f.answers(t, dashboardPort, "", 404)
+
+	f.MustCtl("restart", "--rotate-token")
+	f.answers(t, relayPort, token, 401)
+	f.answers(t, relayPort, f.Token(), 200)
+}
+
+// Hermes exits 1 on SIGTERM: restarts that were asked for are no crashes.
+func TestRequestedRestart(t *testing.T) {
+	t.Parallel()
+	f := start(t, object{"gateway": object{"restart": object{"backoff_min": "1h", "backoff_max": "1h"}}}) // any charge would show
+	old := f.WaitServing(serveBy)
+	for range 10 {
+		f.MustCtl("restart")
+		now := f.WaitNewGateway(old.Gateway.Process, serveBy)
+		if e := now.LastExit; now.Crashes != 0 || now.Backoff != nil || e == nil || e.Code != 1 || !e.Requested || e.Charged {
+			t.Errorf("%d crashes, backoff %+v, last exit %+v", now.Crashes, now.Backoff, e)
+		}
+		old = now
+	}
+}
+
+// 75 is a restart that Hermes planned itself; 1 that nobody asked for is a crash.
+func TestOwnExits(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	old := f.WaitServing(serveBy)
+	for _, c := range []struct {
+		signal  syscall.Signal
+		code    int
+		crashes int
+		text    string
+	}{
+		{syscall.SIGUSR1, 75, 0, "planned restart"},
+		{syscall.SIGTERM, 1, 1, "docker logs"},
+	} {
+		if err := syscall.Kill(f.HostPIDOf(old.Gateway.PID), c.signal); err != nil {
+			t.Fatal(err)
+		}
+		now := f.WaitNewGateway(old.Gateway.Process, serveBy)
+		e := now.LastExit
+		if e == nil || e.Code != c.code || e.Requested || e.Charged != (c.crashes > 0) || !strings.Contains(e.Text, c.text) || now.Crashes != c.crashes {
+			t.Errorf("after signal %d: last exit %+v, %d crashes", c.signal, e, now.Crashes)
+		}
+		old = now
+	}
+}
+
+// L12, with what Hermes has: a relay that is missing, and helpers whose ports the
+// agent has taken, never keep the gateway from being started again.
+func TestScenarioL12(t *testing.T) {
+	for name, c := range map[string]struct {
+		without []missing
+		taken   []int
+		states  map[string]string
+	}{
+		"relay-missing": {[]missing{"/usr/bin/socat"}, nil, map[string]string{"relay": "failed", "dashboard": "running"}},
+		"ports-taken":   {nil, []int{relayPort, dashboardPort}, map[string]string{"relay": "backoff", "dashboard": "backoff"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t, nil, c.without...)
+			f.WaitServing(serveBy)
+			f.MustCtl("stop")
+			for _, port := range c.taken {
+				f.ExecDetached("sandbox", "/usr/local/bin/demotools", "hold-port", "-http", fmt.Sprintf("127.0.0.1:%d", port))
+				f.answers(t, port, "", 200)
+			}
+			f.MustCtl("start")
+			old := f.WaitServing(serveBy)
+			for range 3 {
+				for helper, state := range c.states {
+					f.waitFor(helper, state)
+				}
+				f.MustCtl("restart")
+				now := f.WaitNewGateway(old.Gateway.Process, serveBy)
+				if err := syscall.Kill(f.HostPIDOf(now.Gateway.PID), syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				old = f.WaitNewGateway(now.Gateway.Process, serveBy)
+			}
+			f.answers(t, gatewayPort, f.Token(), 200)
+		})
+	}
+}
+
+// A key in Hermes' own .env wins over the environment's: that is found, and named.
+func TestOwnKey(t *testing.T) {
+	t.Parallel()
+	f := start(t, nil)
+	old := f.WaitServing(serveBy)
+	file := filepath.Join(f.home, ".env")
+	err := os.WriteFile(file, []byte("API_SERVER_KEY=change-me-local-dev\n"), 0o600)
+	if err := errors.Join(err, os.Chown(file, harness.GatewayUID, harness.GatewayUID)); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(f.HostPIDOf(old.Gateway.PID), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	f.WaitStatus(serveBy, "auth-mismatch", func(v harness.View) error {
+		if v.Record.Reason != "auth-mismatch" {
+			return fmt.Errorf("reason %q", v.Record.Reason)
+		}
+		return nil
+	})
+	if r := f.Ctl("health"); r.Code != 4 {
+		t.Errorf("health: %v", r)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	f.MustCtl("restart")
+	f.WaitServing(serveBy)
+}

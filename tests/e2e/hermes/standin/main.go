@@ -1,0 +1,128 @@
+// Command standin plays Hermes for the tests of its profile, under the names that
+// image/profiles/hermes.json gives: as hermes the gateway and the dashboard, as
+// socat the relay. It follows what Hermes documents of its outside and nothing
+// else: the API server's variables, /health and /v1/models, the key that its own
+// .env sets in place of the environment's, exit 1 after SIGTERM, exit 75 when a
+// restart was planned (SIGUSR1).
+package main
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Exit codes of the gateway.
+const (
+	exitEnded   = 1  // SIGTERM, and every failure
+	exitPlanned = 75 // it wants to be started again
+)
+
+func main() {
+	err := errors.New("usage: hermes gateway run | hermes dashboard ..., or socat TCP-LISTEN:PORT,... TCP:ADDRESS")
+	switch name, args := filepath.Base(os.Args[0]), os.Args[1:]; {
+	case name == "socat" && len(args) == 2:
+		err = relay(args[0], args[1])
+	case name == "hermes" && len(args) == 2 && args[0] == "gateway" && args[1] == "run":
+		err = gateway()
+	case name == "hermes" && len(args) == 6 && args[0] == "dashboard":
+		err = http.ListenAndServe(net.JoinHostPort(args[2], args[4]), http.NotFoundHandler())
+	}
+	fmt.Fprintf(os.Stderr, "hermes stand-in: %v\n", err)
+	os.Exit(exitEnded)
+}
+
+// gateway serves until a signal; it returns only if it cannot.
+func gateway() error {
+	key, err := serverKey()
+	if err != nil {
+		return err
+	}
+	if os.Getenv("API_SERVER_ENABLED") != "true" || key == "" {
+		return errors.New("cannot start: API_SERVER_ENABLED and API_SERVER_KEY are needed")
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("API_SERVER_HOST"), os.Getenv("API_SERVER_PORT")))
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1)
+	go func() {
+		if <-signals == syscall.SIGUSR1 {
+			os.Exit(exitPlanned)
+		}
+		os.Exit(exitEnded)
+	}()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, `{"status": "ok", "platform": "hermes-agent"}`)
+	})
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(got), []byte(key)) != 1 {
+			answer(w, http.StatusUnauthorized, `{"error": {"code": "invalid_api_key"}}`)
+			return
+		}
+		answer(w, http.StatusOK, `{"object": "list", "data": [{"id": "hermes-agent"}]}`)
+	})
+	return http.Serve(l, mux)
+}
+
+func answer(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	io.WriteString(w, body)
+}
+
+// serverKey is the environment's, unless $HERMES_HOME/.env sets one.
+func serverKey() (string, error) {
+	key := os.Getenv("API_SERVER_KEY")
+	data, err := os.ReadFile(filepath.Join(os.Getenv("HERMES_HOME"), ".env"))
+	if errors.Is(err, os.ErrNotExist) {
+		return key, nil
+	}
+	for line := range strings.Lines(string(data)) {
+		if own, ok := strings.CutPrefix(strings.TrimSpace(line), "API_SERVER_KEY="); ok {
+			key = own
+		}
+	}
+	return key, err
+}
+
+// relay forwards each connection.
+func relay(listen, target string) error {
+	options, ok := strings.CutPrefix(listen, "TCP-LISTEN:")
+	address, ok2 := strings.CutPrefix(target, "TCP:")
+	if !ok || !ok2 {
+		return fmt.Errorf("cannot relay from %q to %q", listen, target)
+	}
+	port, _, _ := strings.Cut(options, ",")
+	l, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer in.Close()
+			out, err := net.Dial("tcp", address)
+			if err != nil {
+				return
+			}
+			defer out.Close()
+			go io.Copy(out, in)
+			io.Copy(in, out)
+		}()
+	}
+}
