@@ -1,8 +1,9 @@
 package boot
 
 import (
-	"encoding/json"
 	"io"
+
+	"gatewayinit/internal/strictjson"
 )
 
 // textWriter turns each JSON line of the log into key=value text, for people
@@ -56,14 +57,15 @@ func cutMember(m []byte) (key string, value []byte, ok bool) {
 		if m[i] != ':' || m[i-1] != '"' {
 			continue
 		}
-		if json.Unmarshal(m[:i], &key) != nil {
+		v, err := strictjson.Parse(m[:i])
+		if err != nil || v.Kind != strictjson.String {
 			return "", nil, false
 		}
 		value = m[i+1:]
 		if n := len(value); n > 2 && value[0] == '"' && plain(value[1:n-1]) {
 			value = value[1 : n-1]
 		}
-		return key, value, true
+		return v.Str, value, true
 	}
 	return "", nil, false
 }

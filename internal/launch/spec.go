@@ -13,13 +13,10 @@ package launch
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"gatewayinit/internal/fsafe"
 )
 
 // StageName is the stage's argv[0]. Whoever executes gateway-init under this
@@ -65,16 +62,6 @@ type Token struct {
 // HandPatience is how long a stage waits for a handed token: a reader that was
 // stopped must not hold it up. It is less than a stage's answer may take.
 const HandPatience = 5 * time.Second
-
-// ReadSpec reads the stage's orders.
-func ReadSpec(f *os.File) (Spec, error) {
-	var s Spec
-	data, err := fsafe.ReadAll(f, maxSpec)
-	if err != nil {
-		return s, err
-	}
-	return s, json.Unmarshal(data, &s)
-}
 
 // Step is where a stage failed: a closed set.
 type Step string

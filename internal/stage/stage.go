@@ -7,7 +7,6 @@
 package stage
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -88,8 +87,8 @@ func become(spec launch.Spec, out *os.File) int {
 
 // work runs a proof.Job and makes its verdict the exit code.
 func work(spec launch.Spec, out *os.File) int {
-	var job proof.Job
-	if err := json.Unmarshal(spec.Worker, &job); err != nil {
+	job, err := proof.ParseJob(spec.Worker)
+	if err != nil {
 		return report(out, launch.StepSpec, err)
 	}
 	if spec.Token == nil {

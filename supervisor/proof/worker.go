@@ -10,25 +10,6 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Mode is what a worker is for.
-type Mode string
-
-// The modes.
-const (
-	Health Mode = "health" // Check
-	Prove  Mode = "prove"  // Check, then Auth if there is one
-)
-
-// Job is a worker's orders.
-type Job struct {
-	Mode     Mode              `json:"mode"`
-	Port     uint16            `json:"port"`
-	UID      uint32            `json:"uid"` // the gateway's
-	Check    config.Probe      `json:"check"`
-	Auth     *config.AuthCheck `json:"auth,omitempty"`
-	Deadline time.Duration     `json:"deadline"` // for all of it
-}
-
 // Work does the job in a process that has the gateway's UID. The token is sent
 // only on a connection whose other end was seen to belong to that UID; it is
 // wiped by the caller.

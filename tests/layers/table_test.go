@@ -27,7 +27,7 @@ var may = map[string]string{
 
 	"internal/environ":    "internal/users",
 	"internal/config":     "internal/fsafe internal/strictjson syscall",
-	"internal/launch":     "internal/fsafe internal/sys x/sys syscall",
+	"internal/launch":     "internal/fsafe internal/strictjson internal/sys x/sys syscall",
 	"internal/prepare":    "internal/fsafe x/sys",
 	"internal/privs":      "internal/sys x/sys syscall",
 	"internal/runtimedir": "internal/fsafe internal/sys mountinfo",
@@ -46,7 +46,7 @@ var may = map[string]string{
 
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
 	"internal/boot": "internal/config internal/environ internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
-		"internal/status internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
+		"internal/status internal/strictjson internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 
 	"image/seal":   "internal/fsafe internal/strictjson",

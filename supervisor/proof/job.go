@@ -1,0 +1,69 @@
+package proof
+
+import (
+	"time"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/strictjson"
+)
+
+// Mode is what a worker is for.
+type Mode string
+
+// The modes.
+const (
+	Health Mode = "health" // Check
+	Prove  Mode = "prove"  // Check, then Auth if there is one
+)
+
+// Job is a worker's orders.
+type Job struct {
+	Mode     Mode              `json:"mode"`
+	Port     uint16            `json:"port"`
+	UID      uint32            `json:"uid"` // the gateway's
+	Check    config.Probe      `json:"check"`
+	Auth     *config.AuthCheck `json:"auth,omitempty"`
+	Deadline time.Duration     `json:"deadline"` // for all of it
+}
+
+// ParseJob reads what encoding/json made of a Job.
+func ParseJob(data []byte) (Job, error) {
+	var j Job
+	v, err := strictjson.Parse(data)
+	if err != nil {
+		return j, err
+	}
+	return j, v.Fields(map[string]strictjson.Take{
+		"mode": strictjson.Text(&j.Mode),
+		"port": strictjson.Whole(&j.Port),
+		"uid":  strictjson.Whole(&j.UID),
+		"check": strictjson.Within(map[string]strictjson.Take{
+			"path":    strictjson.Text(&j.Check.Path),
+			"status":  strictjson.List(&j.Check.Status, strictjson.Whole[int]),
+			"json":    strictjson.List(&j.Check.JSON, takeExpect),
+			"timeout": strictjson.Whole(&j.Check.Timeout),
+		}),
+		"auth": func(v *strictjson.Value) bool {
+			j.Auth = new(config.AuthCheck)
+			return takeAuth(j.Auth)(v)
+		},
+		"deadline": strictjson.Whole(&j.Deadline),
+	})
+}
+
+func takeExpect(e *config.Expect) strictjson.Take {
+	return strictjson.Within(map[string]strictjson.Take{
+		"key":   strictjson.Text(&e.Key),
+		"value": strictjson.Text(&e.Value),
+	})
+}
+
+func takeAuth(a *config.AuthCheck) strictjson.Take {
+	return strictjson.Within(map[string]strictjson.Take{
+		"method":        strictjson.Text(&a.Method),
+		"path":          strictjson.Text(&a.Path),
+		"body":          strictjson.Text(&a.Body),
+		"with_token":    strictjson.List(&a.WithToken, strictjson.Whole[int]),
+		"without_token": strictjson.List(&a.WithoutToken, strictjson.Whole[int]),
+	})
+}
