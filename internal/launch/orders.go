@@ -9,7 +9,7 @@ import (
 )
 
 // ReadSpec reads the stage's orders. The parser is the configuration's: that of
-// encoding/json would make PID 1 120 KiB bigger.
+// encoding/json would make PID 1 90 KiB bigger.
 func ReadSpec(f *os.File) (Spec, error) {
 	var s Spec
 	data, err := fsafe.ReadAll(f, maxSpec)

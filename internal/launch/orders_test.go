@@ -36,10 +36,10 @@ func TestOrdersArrive(t *testing.T) {
 		})
 	}
 	for name, text := range map[string]string{
-		"unknown-key": `{"argv":["a"],"umask":7,"shell":true}`,
-		"short-sum":   `{"token":{"sum":[1,2]}}`,
-		"long-sum":    `{"token":{"sum":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`,
-		"no-uid":      `{"hand":{"uid":-1}}`,
+		"unknown-key":  `{"argv":["a"],"umask":7,"shell":true}`,
+		"short-sum":    `{"token":{"sum":[1,2]}}`,
+		"long-sum":     `{"token":{"sum":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`,
+		"negative-uid": `{"hand":{"uid":-1}}`,
 	} {
 		if s, err := ReadSpec(written(t, []byte(text))); err == nil {
 			t.Errorf("%s: got %+v", name, s)

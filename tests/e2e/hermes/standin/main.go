@@ -27,7 +27,7 @@ const (
 )
 
 func main() {
-	err := errors.New("usage: hermes gateway run | hermes dashboard ..., or socat TCP-LISTEN:PORT,... TCP:ADDRESS")
+	err := errors.New("usage: hermes gateway run | hermes dashboard ..., or socat TCP6-LISTEN:PORT,ipv6only=0,... TCP:ADDRESS")
 	switch name, args := filepath.Base(os.Args[0]), os.Args[1:]; {
 	case name == "socat" && len(args) == 2:
 		err = relay(args[0], args[1])
@@ -97,15 +97,17 @@ func serverKey() (string, error) {
 	return key, err
 }
 
-// relay forwards each connection.
+// relay forwards each connection. As socat it listens with IPv4 alone, if it is not
+// told otherwise.
 func relay(listen, target string) error {
-	options, ok := strings.CutPrefix(listen, "TCP-LISTEN:")
-	address, ok2 := strings.CutPrefix(target, "TCP:")
-	if !ok || !ok2 {
+	network := map[string]string{"TCP-LISTEN": "tcp4", "TCP6-LISTEN": "tcp"}
+	kind, options, _ := strings.Cut(listen, ":")
+	address, ok := strings.CutPrefix(target, "TCP:")
+	port, more, _ := strings.Cut(options, ",")
+	if network[kind] == "" || !ok || kind == "TCP6-LISTEN" && !strings.HasPrefix(more, "ipv6only=0,") {
 		return fmt.Errorf("cannot relay from %q to %q", listen, target)
 	}
-	port, _, _ := strings.Cut(options, ",")
-	l, err := net.Listen("tcp", ":"+port)
+	l, err := net.Listen(network[kind], ":"+port)
 	if err != nil {
 		return err
 	}
