@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,10 +105,18 @@ func (a *app) dispatch(args []string) int {
 		return a.usage(errors.New("--runtime-dir must be an absolute path"), name)
 	}
 	if !v.anyone && a.euid != int(a.owner) {
-		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only root may, this is uid %d", name, a.euid),
+		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, who(a.owner), a.euid),
 			"run it as the container's default user: docker exec CONTAINER gatewayctl "+name)
 	}
 	return action(a, flags.Args())
+}
+
+// who is a uid in a message.
+func who(uid uint32) string {
+	if uid == 0 {
+		return "root"
+	}
+	return "uid " + strconv.FormatUint(uint64(uid), 10) + ", who PID 1 is,"
 }
 
 // flags is a set with the global flags, which may stand before and after the verb.

@@ -110,6 +110,10 @@ func clientRefusal(err error) error {
 // exec finds the token, decides about the client, and runs it; its exit code is
 // ours.
 func (a *app) exec(s clientSpec) int {
+	if a.owner != 0 {
+		return a.refused(s.verb, refuse(exitRefused, "run it in a shell of the container, with the token of gatewayctl token",
+			"not-permitted: nothing is separated in this container (PID 1 is uid %d), so no operator can be handed the token", a.owner))
+	}
 	secret, r, err := a.readToken()
 	if err != nil {
 		return a.noToken(err)

@@ -1,30 +1,45 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+
+	"gatewayinit/internal/status"
 )
 
 func cmdStatus() verb {
 	return verb{
-		name: "status", args: "[--json] [--watch]",
+		name: "status", args: "[--json] [--watch] [--require-separation]",
 		summary: "say what runs, and what of it this program could verify",
 		help: `Reads PID 1's record, holds it against the kernel and prints both.
 
   --json    one line of JSON instead (docs/status.md)
   --watch   print again at each change, until interrupted
+  --require-separation
+            fail as well if the agent has the gateway's user (PID 1 is not root)
 
-Exit code: 0 the gateway serves, 4 it does not, 5 there is no supervisor.
+Exit code: 0 the gateway serves, 3 it does and nothing is separated as
+--require-separation demands, 4 it does not serve, 5 there is no supervisor.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			asJSON := f.Bool("json", false, "")
 			watch := f.Bool("watch", false, "")
+			separate := f.Bool("require-separation", false, "")
 			return func(a *app, _ []string) int {
+				if *watch && *separate {
+					return a.usage(errors.New("--watch and --require-separation do not go together"), "status")
+				}
 				if *watch {
 					return a.watch(*asJSON)
 				}
 				v := a.look()
-				return a.show(v, *asJSON, "")
+				code := a.show(v, *asJSON, "")
+				if *separate && code == exitOK && v.record.Separation != status.SeparationUID {
+					return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: PID 1 is not root"),
+						"run the container as root (without --user)")
+				}
+				return code
 			}
 		},
 	}

@@ -11,7 +11,9 @@ import (
 
 	"gatewayinit/internal/client"
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/environ"
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
@@ -22,12 +24,13 @@ import (
 type host struct {
 	now       func() time.Time
 	euid      int
-	owner     uint32                                      // who must own everything of the supervisor
+	owner     uint32                                      // who must own everything of the supervisor: PID 1's uid
 	defaults  func() []string                             // where a runtime directory may be
 	booting   func() bool                                 // PID 1 is gateway-init: what is missing may still come
 	process   func(status.Process) error                  // nil: alive with this start time
 	uids      func(pid int) (procStatus, error)           // from /proc/PID/status
 	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
+	held      func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error)
 	// asOwner runs f with the file access of uid and gid.
 	asOwner func(uid, gid uint32, f func() error) error
 	config  func() (*config.Config, error)
@@ -39,11 +42,11 @@ type host struct {
 	tokenTries    int // how often, every 50 ms, a token that is not the recorded one is looked at
 }
 
-func thisHost() host {
-	return host{
+func thisHost(env []string) host {
+	h := host{
 		now:      time.Now,
 		euid:     os.Geteuid(),
-		owner:    0,
+		owner:    ownerOf(1),
 		defaults: runtimeDirs,
 		booting:  booting,
 		process: func(p status.Process) error {
@@ -51,6 +54,7 @@ func thisHost() host {
 		},
 		uids:      readProcStatus,
 		listeners: proof.Listeners,
+		held:      proof.JudgeHeld,
 		asOwner:   sys.AsFileOwner,
 		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		users:     resolveUsers,
@@ -58,6 +62,24 @@ func thisHost() host {
 
 		tokenTries: 20,
 	}
+	if h.owner != 0 {
+		xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR") // as PID 1 has it; whoever owns the place is looked at
+		h.defaults = func() []string { return runtimedir.Own(xdg, h.owner) }
+		h.anyTokenOwner = true
+		h.asOwner = func(uid, _ uint32, f func() error) error { return f() }
+	}
+	return h
+}
+
+// ownerOf is the uid of a process, if all four are one; 0, root's, if they are
+// not or cannot be read: then only root may do anything. It says whom PID 1
+// obeys (DESIGN I2), not who PID 1 is.
+func ownerOf(pid int) uint32 {
+	p, err := readProcStatus(pid)
+	if err != nil || !p.only(p.uids[0]) {
+		return 0
+	}
+	return p.uids[0]
 }
 
 // fallbackDirs are the supervisor's own choices (DESIGN section 7).

@@ -14,7 +14,7 @@ import (
 
 // TestThisHost asks the real kernel what the other tests put in its mouth.
 func TestThisHost(t *testing.T) {
-	h := thisHost()
+	h := thisHost(nil)
 	me, err := proof.Capture(os.Getpid())
 	must(t, err)
 	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks}); err != nil {

@@ -35,7 +35,7 @@ func main() {
 func run(args, env []string, io stdio) int {
 	// A closed pipe behind stdout is an error of write(2), not our death.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdio: io, host: thisHost(), color: wantColor(env, io.outTTY), env: env}
+	a := &app{stdio: io, host: thisHost(env), color: wantColor(env, io.outTTY), env: env}
 	a.hardened = harden()
 	return a.dispatch(args)
 }

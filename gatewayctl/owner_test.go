@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // runReader prints the token, then what became of the process.
 func runReader(dir string) int {
 	const readme = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP
-	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: thisHost()}
+	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: thisHost(nil)}
 	a.hardened = errors.Join(harden(), sys.SetCaps(readme))
 	a.runtimeDir = dir
 	a.process = func(status.Process) error { return nil } // no PID 1 of ours here

@@ -135,18 +135,25 @@ func (a *app) checkGateway(r *status.Record) []check {
 }
 
 // checkListener: every socket that listens on the port, in both families, must
-// be the gateway's uid's. Without separate uids that proves less, and says so.
+// be the gateway's uid's. Without separate uids the gateway or a descendant of
+// its must have it open.
 func (a *app) checkListener(r *status.Record) check {
 	g := r.Gateway
 	ls, err := a.listeners(g.Port)
 	if err != nil {
 		return unavailable(checkListener, err)
 	}
-	switch owner, foreign := proof.Judge(ls, g.UID); owner {
-	case proof.Ours:
-		if r.Separation == "none" {
-			return held(checkListener, "%s, which the agent could hold as well: uids are not separated", names(ls))
+	owner, foreign := proof.Judge(ls, g.UID)
+	if r.Separation == status.SeparationNone {
+		if owner, foreign, err = a.held(ls, g.PID); err != nil {
+			return unavailable(checkListener, err)
 		}
+		if again := a.process(g.Process); again != nil { // it was the gateway whose descriptors were read
+			return unavailable(checkListener, again)
+		}
+	}
+	switch owner {
+	case proof.Ours:
 		return held(checkListener, "%s", names(ls))
 	case proof.Missing:
 		return failed(checkListener, control.ListenerMissing, "nobody listens on port %d", g.Port)

@@ -53,6 +53,7 @@ func (s *Supervisor) sweepAgain() {
 		s.fault("cannot tell whether the gateway's processes are gone", err)
 	}
 	if !alive && err == nil {
+		s.session = 0
 		s.post(Swept)
 		return
 	}
@@ -92,7 +93,7 @@ func (s *Supervisor) launch() {
 		s.startFailed(control.LaunchFailed, err, true)
 		return
 	}
-	s.gateway, s.dirty = c, true
+	s.gateway, s.session, s.dirty = c, c.pid(), true
 	s.rec.Proof = status.Proof{Child: status.Held, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}
 	s.timers.arm(readyTimer, s.g.Ready.Timeout)

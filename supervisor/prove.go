@@ -93,7 +93,14 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 		u.r.reason, u.r.detail = control.Unproven, err.Error()
 		return false
 	}
-	switch o, foreign := proof.Judge(ls, s.c.Gateway.UID); o {
+	o, foreign := proof.Judge(ls, s.c.Gateway.UID)
+	if s.c.Unseparated {
+		if o, foreign, err = proof.JudgeHeld(ls, s.gateway.pid()); err != nil {
+			u.r.reason, u.r.detail = control.Unproven, err.Error()
+			return false
+		}
+	}
+	switch o {
 	case proof.Missing:
 		u.r.fail(&u.r.signals.Listener, control.ListenerMissing, "nobody listens on port "+itoa(int(s.g.Port)), true)
 		return false
@@ -119,6 +126,9 @@ func (r *result) fail(signal *string, reason control.Reason, detail string, defi
 // is refused proves nothing.
 func (s *Supervisor) ask(u *run) {
 	job := proof.Job{Mode: u.mode, Port: s.g.Port, UID: s.c.Gateway.UID, Check: s.g.Health}
+	if s.c.Unseparated {
+		job.PID = s.gateway.pid()
+	}
 	job.Deadline = s.g.Health.Timeout
 	if u.mode == proof.Prove {
 		job.Check, job.Auth = s.g.Ready, s.g.AuthCheck

@@ -58,7 +58,7 @@ func (s *Supervisor) stopSidecars() {
 // sweptSidecars: the sweep is about to end those that have the gateway's UID.
 func (s *Supervisor) sweptSidecars() {
 	for _, c := range s.sidecars {
-		if c.child.alive() && c.launch.UID == s.c.Gateway.UID {
+		if c.child.alive() && c.launch.UID == s.c.Gateway.UID && !s.c.Unseparated {
 			c.child.asked = true
 		}
 	}

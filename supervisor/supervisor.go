@@ -32,6 +32,10 @@ type Config struct {
 	Validate func() error // what must hold before a running gateway is given up
 	Prepare  func() error // before each start
 
+	// Unseparated: the gateway has our own uid, and the agent too. A uid proves
+	// nothing then; a listener is the gateway's if its processes hold it.
+	Unseparated bool
+
 	Others  []uint32 // further UIDs whose processes end with the container
 	Signals Signals
 	Base    status.Record             // the fields that never change
@@ -50,6 +54,10 @@ type TokenKeeper interface {
 
 // Sweeper ends what a former gateway left behind.
 type Sweeper interface {
+	// Track, before anything is started: how to ask whether a pid is a child
+	// that was started here, and for the last gateway's pid, 0 once all that it
+	// left has been swept. For a sweeper that cannot go by uid.
+	Track(child func(pid int) bool, gateway func() int)
 	Sweep() error                          // SIGKILL to all of it
 	Alive() (bool, error)                  // zombies count
 	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID; errors are not worth more than a try
@@ -70,6 +78,7 @@ type Supervisor struct {
 	answers  chan answer
 
 	gateway  *child
+	session  int       // the pid of the last one, until what it left has been swept
 	proven   time.Time // zero: not proven
 	launched bool      // the stage executed it
 	late     bool      // ready.timeout has passed
@@ -113,6 +122,7 @@ func New(c Config) *Supervisor {
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
+	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() int { return s.session })
 	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit}
 	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}

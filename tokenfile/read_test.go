@@ -115,7 +115,7 @@ func TestAsPID1(t *testing.T) {
 		return
 	}
 	dir := testenv.Tmpfs(t, "mode=0711")
-	privs.Drop()
+	privs.Drop(privs.Needed)
 	_, err := Mint(dir, fileName, policy)
 	testenv.Must(t, err)
 	if _, err := Read(dir, fileName, policy); !errors.Is(err, ErrUnreadable) {

@@ -113,10 +113,11 @@ func fail(code int, err error) int {
 
 // run is boot from step 4 on, and the loop.
 func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
-	if os.Geteuid() != 0 {
-		return fail(codeFailed, fmt.Errorf("cannot supervise a gateway as uid %d: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
+	rootless := os.Geteuid() != 0
+	if rootless && cfg.RequireSeparation {
+		return fail(codeFailed, fmt.Errorf("cannot separate the agent from the gateway as uid %d, and require_separation is set: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
 	}
-	who, err := resolve(cfg)
+	who, err := identify(cfg, env, rootless)
 	if err != nil {
 		return fail(codeUsage, err)
 	}
@@ -136,7 +137,7 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	}
 	ring := logring.New(std.log)
 	log := logger(cfg.LogFormat, ring)
-	b := &booter{settings: s, cfg: cfg, env: env, who: who, cwd: cwd, std: std, lines: log, log: supervisor.OriginInit(log)}
+	b := &booter{settings: s, cfg: cfg, env: env, rootless: rootless, who: who, cwd: cwd, std: std, lines: log, log: supervisor.OriginInit(log)}
 	code, err := b.run(signals)
 	ring.Flush(flushBound)
 	if err != nil {
@@ -174,6 +175,7 @@ type booter struct {
 	settings settings
 	cfg      *config.Config
 	env      environ.List
+	rootless bool // all users are ours: nothing is separated
 	who      identities
 	cwd      string
 	std      *stdio
@@ -195,11 +197,11 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	if err := b.validate(); !b.settings.noGateway && err != nil {
 		return codeFailed, err
 	}
-	dir, err := runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
+	dir, err := b.openRuntime()
 	if err != nil {
 		return codeFailed, err
 	}
-	if dir.Shared != "" {
+	if dir.Shared != "" && !b.rootless { // there the agent can fill any
 		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0711,size=1m")
 	}
 	if dir.Disk != "" {
@@ -213,12 +215,17 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	if err := b.judgeHardening(); err != nil {
 		return codeFailed, err
 	}
-	sweeper := sweep.New(b.who.gateway.UID, shared)
-	signals.OnShared = func() {
-		b.log.Warn().Str("event", "shared-pid-namespace").Msg("another gateway-init shares our PID namespace: sweeping by descent")
-		sweeper.Share()
+	if b.rootless {
+		c.Unseparated, c.Sweeper = true, sweep.NewDescent(b.cfg.Gateway.TokenEnv)
+	} else {
+		sweeper := sweep.New(b.who.gateway.UID, shared)
+		signals.OnShared = func() {
+			b.log.Warn().Str("event", "shared-pid-namespace").Msg("another gateway-init shares our PID namespace: sweeping by descent")
+			sweeper.Share()
+		}
+		c.Sweeper = sweeper
 	}
-	c.Signals, c.Sweeper = signals, sweeper
+	c.Signals = signals
 	debug.SetGCPercent(gcPercent)
 	code, err := supervisor.New(*c).Run()
 	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
@@ -227,14 +234,30 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	return code, err
 }
 
+// openRuntime is the runtime directory. Without root it is in the user's own
+// place, whatever the configuration says: nobody prepared that one for us.
+func (b *booter) openRuntime() (*runtimedir.Dir, error) {
+	if !b.rootless {
+		return runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
+	}
+	xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
+	return runtimedir.OpenOwn(runtimedir.Own(xdg, b.who.gateway.UID), b.who.gateway.UID, b.cfg.RequireTmpfs)
+}
+
 // drop reads what the engine gave, reduces it, and reads back what is left.
 func (b *booter) drop() error {
 	before, err := privs.Read()
 	if err != nil {
 		return err
 	}
-	b.hard.engine(before)
-	for _, m := range privs.Drop() {
+	keep := uint64(privs.Needed)
+	if b.rootless {
+		keep = 0
+		b.log.Warn().Str("event", "no-separation").Uint32("uid", b.who.gateway.UID).
+			Msg("not started as root: gateway, agent and this init are one user, and the agent can take the token")
+	}
+	b.hard.engine(before, keep)
+	for _, m := range privs.Drop(keep) {
 		b.hard.add(m.Name, m.Detail)
 	}
 	sys.WarmThreads(warmThreads)
@@ -299,7 +322,7 @@ func (b *booter) judgeHardening() error {
 // supervisorConfig is steps 8 and 9: what the loop needs.
 func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
 	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, 0); err != nil {
+		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
 	}
@@ -375,15 +398,19 @@ func advise(err error, runtimeDir string) error {
 
 // cleanup leaves no token behind where the directory outlives the container.
 func (b *booter) cleanup(dir *runtimedir.Dir) error {
-	return removeLeftover(dir, tokenName, 0, b.who.gateway.UID)
+	return removeLeftover(dir, tokenName, uint32(os.Geteuid()), b.who.gateway.UID)
 }
 
 func (b *booter) record(dir *runtimedir.Dir, self proof.Process) status.Record {
 	g := status.Gateway{UID: b.who.gateway.UID, GID: b.who.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
+	separation := status.SeparationUID
+	if b.rootless {
+		separation = status.SeparationNone
+	}
 	return status.Record{
 		Schema: status.Schema, Version: version.String,
 		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
 		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
-		Separation: "uid", Caps: caps(b.after), Hardening: append([]status.Hardening{}, b.hard...),
+		Separation: separation, Caps: caps(b.after), Hardening: append([]status.Hardening{}, b.hard...),
 	}
 }

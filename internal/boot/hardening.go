@@ -24,14 +24,18 @@ func (h *hardening) add(name, detail string) {
 	*h = append(*h, status.Hardening{Name: name, Detail: detail})
 }
 
-// engineCaps is what the README's command grants.
-const engineCaps = privs.Needed | 1<<unix.CAP_SETPCAP
-
 // engine looks at what the engine gave us, before anything is dropped. PID 1
-// can give up its own rights; a later docker exec gets the engine's again.
-func (h *hardening) engine(before privs.State) {
-	if extra := before.Bounding &^ engineCaps; extra != 0 {
-		h.add("engine-capabilities", fmt.Sprintf("docker exec gets capabilities beyond the needed ones (%016x): run with --cap-drop ALL and the five --cap-add of the README", extra))
+// can give up its own rights; a later docker exec gets the engine's again. The
+// README's commands grant keep and, to empty the bounding set, SETPCAP; to one
+// without root nothing.
+func (h *hardening) engine(before privs.State, keep uint64) {
+	flags := "--cap-drop ALL"
+	if keep != 0 {
+		keep |= 1 << unix.CAP_SETPCAP
+		flags += " and the five --cap-add of the README"
+	}
+	if extra := before.Bounding &^ keep; extra != 0 {
+		h.add("engine-capabilities", fmt.Sprintf("docker exec gets capabilities beyond the needed ones (%016x): run with %s", extra, flags))
 	}
 	if !before.NoNewPrivs {
 		h.add("engine-no-new-privs", "a setuid program works in docker exec: run with --security-opt no-new-privileges")

@@ -61,6 +61,26 @@ func resolve(cfg *config.Config) (who identities, err error) {
 	return who, nil
 }
 
+// identify resolves the users, or without root makes all of them ours.
+func identify(cfg *config.Config, env environ.List, rootless bool) (identities, error) {
+	if !rootless {
+		return resolve(cfg)
+	}
+	home, _ := env.Value("HOME")
+	u, err := users.Self(home)
+	if err != nil {
+		return identities{}, err
+	}
+	who := identities{gateway: u, sandbox: u, operator: u}
+	for range cfg.Sidecars {
+		who.sidecars = append(who.sidecars, u)
+	}
+	for range cfg.Prepare {
+		who.owners = append(who.owners, u)
+	}
+	return who, nil
+}
+
 // minDescriptors is what a launch and a proof at the same time need, with some
 // to spare; each sidecar holds one or two more.
 const minDescriptors = 32
@@ -114,7 +134,7 @@ func (b *booter) sidecars(dir *runtimedir.Dir, k *keeper) (out []launch.Child) {
 			l.Spec.Dir = c.WorkingDir
 		}
 		// The operator's may have it, and cannot read its file: it is handed over.
-		handed := u.UID == b.who.operator.UID
+		handed := u.UID == b.who.operator.UID && !b.rootless
 		if c.TokenEnv != "" && (handed || u.UID == b.who.gateway.UID) {
 			l.Spec.Token = k.spec(c.TokenEnv)
 			l.Spec.Token.Handed = handed
@@ -157,6 +177,9 @@ func (b *booter) prepareEntries() (dirs []prepare.Directory) {
 // otherUIDs are those whose processes end with the container, besides the
 // gateway's.
 func (b *booter) otherUIDs() []uint32 {
+	if b.rootless {
+		return []uint32{b.who.sandbox.UID}
+	}
 	uids := []uint32{b.who.sandbox.UID, b.who.operator.UID}
 	for _, u := range b.who.sidecars {
 		if u.UID != b.who.gateway.UID && u.UID != uids[0] && u.UID != uids[1] {

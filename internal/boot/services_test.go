@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/launch"
@@ -150,15 +152,15 @@ func TestHardening(t *testing.T) {
 		state privs.State
 		want  []string
 	}{
-		"as-in-the-readme": {privs.State{Bounding: engineCaps, NoNewPrivs: true}, nil},
+		"as-in-the-readme": {privs.State{Bounding: privs.Needed | 1<<unix.CAP_SETPCAP, NoNewPrivs: true}, nil},
 		"fewer":            {privs.State{NoNewPrivs: true}, nil},
-		"one-more":         {privs.State{Bounding: engineCaps | 1<<1, NoNewPrivs: true}, []string{"engine-capabilities"}},
+		"one-more":         {privs.State{Bounding: privs.Needed | 1<<1, NoNewPrivs: true}, []string{"engine-capabilities"}},
 		"privileged":       {privs.State{Bounding: 1<<41 - 1}, []string{"engine-capabilities", "engine-no-new-privs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var h hardening
-			h.engine(c.state)
-			h.engine(c.state) // a name stands once
+			h.engine(c.state, privs.Needed)
+			h.engine(c.state, privs.Needed) // a name stands once
 			var got []string
 			for _, i := range h {
 				if strings.HasPrefix(i.Name, "engine-") {

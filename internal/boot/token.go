@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"gatewayinit/internal/fsafe"
@@ -30,7 +31,7 @@ type keeper struct {
 func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
 	k := &keeper{dir: dir, policy: tokenfile.Policy{UID: u.UID, GID: u.GID, AnyFS: dir.Disk != ""}}
 	for _, name := range []string{tokenName, tokenName + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, 0, u.UID); err != nil {
+		if err := removeLeftover(dir, name, uint32(os.Geteuid()), u.UID); err != nil {
 			return nil, err
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // started.
 func (p *Plan) confine() error {
 	const needed = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
-	privs.Drop()
+	privs.Drop(privs.Needed)
 	have, err := privs.Read()
 	switch {
 	case err != nil:

@@ -72,7 +72,7 @@ func TestLimitedRoot(t *testing.T) {
 	}
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/theirs", 0o755), os.Chown(d+"/theirs", testenv.Stranger, 0)))
-	privs.Drop()
+	privs.Drop(privs.Needed)
 	dir := testenv.Dir(t, d)
 	f, err := WriteNew(dir, "token", []byte("x"), 0o400, &Owner{testenv.Gateway, testenv.Gateway})
 	testenv.Must(t, err)

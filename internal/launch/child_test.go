@@ -42,7 +42,7 @@ func TestChild(t *testing.T) {
 	}
 	os.Setenv("SECRET_OF_PID1", "x")
 	syscall.Umask(0o077)
-	privs.Drop()
+	privs.Drop(privs.Needed)
 
 	status := map[string]string{}
 	for line := range strings.Lines(output(t, program(t, "cat", "/proc/self/status"))) {

@@ -191,7 +191,7 @@ func TestSignal(t *testing.T) {
 			if refuse != 0 {
 				testenv.Refuse(t, refuse, unix.SYS_PIDFD_SEND_SIGNAL)
 			}
-			privs.Drop()
+			privs.Drop(privs.Needed)
 			testenv.Must(t, sys.SetSubreaper())
 			p, err := start(t, program(t, "sh", "-c", "trap 'exit 7' USR1; sleep 1000 & echo on; wait"))
 			testenv.Must(t, err)

@@ -80,11 +80,15 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 		Env:   []string{}, // nothing of ours reaches the stage
 		Files: files,
 		Sys: &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups},
-			Setsid:     !c.Spec.Foreground,
-			Setpgid:    c.Spec.Foreground,
-			PidFD:      &p.pidfd,
+			Setsid:  !c.Spec.Foreground,
+			Setpgid: c.Spec.Foreground,
+			PidFD:   &p.pidfd,
 		},
+	}
+	// Without root every child is of our own user, and the kernel refuses even a
+	// setgroups(2) that changes nothing. Root has no children of its own uid.
+	if uid := os.Geteuid(); uid == 0 || uint32(uid) != c.UID {
+		attr.Sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}
 	}
 	argv := []string{StageName, name(c.Spec)}
 	var err error

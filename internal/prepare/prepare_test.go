@@ -92,7 +92,7 @@ func TestMake(t *testing.T) {
 			var before, after unix.Stat_t
 			unix.Lstat("/mnt/state", &before)
 			syscall.Umask(0o077)
-			privs.Drop()
+			privs.Drop(privs.Needed)
 			err := Make([]Directory{entry()})
 			if !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)

@@ -28,20 +28,24 @@ var names = [...]struct {
 // Detail with the flag that brings it.
 type Missing struct{ Name, Detail string }
 
-// Drop leaves this process, on every thread, with Needed (or what there is of
-// it) as effective and permitted set, all other sets empty, no_new_privs, not
+// Drop leaves this process, on every thread, with keep (Needed, or none for a
+// process that is not root; or what there is of it) as effective and permitted set, all other sets empty, no_new_privs, not
 // dumpable and without core files. It goes on when a step is refused; each
 // refusal is in the result, none is silent.
 //
 // The order matters: the bounding set needs CAP_SETPCAP, so it comes before
 // capset(2).
-func Drop() (missing []Missing) {
+func Drop(keep uint64) (missing []Missing) {
 	add := func(name string, err error, hint string) {
 		if err != nil {
 			missing = append(missing, Missing{name, fmt.Sprintf("%v; %s", err, hint)})
 		}
 	}
-	add("bounding-set", dropBounding(), "run with --cap-drop ALL --cap-add SETPCAP")
+	hint := "run with --cap-drop ALL"
+	if keep != 0 {
+		hint += " --cap-add SETPCAP"
+	}
+	add("bounding-set", dropBounding(), hint)
 	add("ambient-set", ignore(sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), unix.EINVAL),
 		"the kernel is older than 4.3")
 	add("no-new-privs", sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
@@ -50,11 +54,11 @@ func Drop() (missing []Missing) {
 	add("core-limit", sys.NoCore(), "run without --ulimit core=0, which does not keep a core file from a core_pattern program")
 	permitted, err := sys.Permitted()
 	if err == nil {
-		err = sys.SetCaps(permitted & Needed)
+		err = sys.SetCaps(permitted & keep)
 	}
 	add("capabilities", err, "PID 1 keeps what the engine gave it")
 	for _, n := range names {
-		if err == nil && permitted&(1<<n.bit) == 0 {
+		if err == nil && keep&^permitted&(1<<n.bit) != 0 {
 			missing = append(missing, Missing{"cap-" + n.name, "CAP_" + n.name + " was not granted; run with --cap-add " + n.name})
 		}
 	}

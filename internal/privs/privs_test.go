@@ -61,7 +61,7 @@ func TestDropAllThreads(t *testing.T) {
 		return
 	}
 	park(t, 10)
-	if missing := Drop(); len(missing) != 0 {
+	if missing := Drop(Needed); len(missing) != 0 {
 		t.Errorf("missing: %v", missing)
 	}
 	park(t, 3) // threads that are made later inherit it
@@ -84,7 +84,7 @@ func TestDropAllThreads(t *testing.T) {
 	if err != nil || len(s.Excess()) != 0 || s.Threads < 14 || !s.NoNewPrivs || s.Dumpable || s.Permitted != Needed || s.Effective != Needed {
 		t.Errorf("read back %+v, %v, excess %v", s, err, s.Excess())
 	}
-	if missing := Drop(); len(missing) != 0 { // twice does no harm
+	if missing := Drop(Needed); len(missing) != 0 { // twice does no harm
 		t.Errorf("the second time is missing: %v", missing)
 	}
 	// An exec as root would give it all back, were the bounding set not empty.
@@ -134,7 +134,7 @@ func TestDropOfLess(t *testing.T) {
 			}
 			park(t, 3)
 			keep(t, c.set, c.bounding)
-			if missing := named(Drop()); !slices.Equal(missing, c.missing) {
+			if missing := named(Drop(Needed)); !slices.Equal(missing, c.missing) {
 				t.Errorf("missing %v, want %v", missing, c.missing)
 			}
 			s, err := Read()
@@ -172,7 +172,7 @@ func TestDropRefused(t *testing.T) {
 				return
 			}
 			c.before(t)
-			missing := Drop()
+			missing := Drop(Needed)
 			if got := named(missing); !slices.Equal(got, c.want) {
 				t.Errorf("missing %v, want %v", missing, c.want)
 			}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -38,19 +39,55 @@ var errNotMemory = errors.New("not on tmpfs")
 // Open opens or makes the directory at unsafePath, or at Fallback. gid may
 // traverse it. It needs the rights of a root that has not dropped any yet.
 func Open(unsafePath string, gid uint32, requireTmpfs bool) (*Dir, error) {
-	d, err := open(unsafePath, gid, requireTmpfs)
-	if !errors.Is(err, errNotMemory) {
-		return d, err
-	}
-	f, ferr := open(Fallback, gid, true)
-	if ferr != nil {
-		return nil, fmt.Errorf("cannot use %s as runtime directory: it is not on tmpfs, and neither can %s be used (%v): run with --tmpfs %s:mode=0711,size=1m",
-			unsafePath, Fallback, ferr, unsafePath)
-	}
-	return f, nil
+	return rules{gid: gid, mode: 0o710}.first([]string{unsafePath, Fallback}, requireTmpfs)
 }
 
-func open(unsafePath string, gid uint32, requireTmpfs bool) (_ *Dir, err error) {
+// OpenOwn is Open for a process without root: uid's own directory, closed to all
+// others, at the first of places that is on tmpfs.
+func OpenOwn(places []string, uid uint32, requireTmpfs bool) (*Dir, error) {
+	return rules{uid: uid, gid: uint32(os.Getegid()), mode: 0o700}.first(places, requireTmpfs)
+}
+
+// Own is where the directory of a uid without root may be (DESIGN section 11):
+// in xdg, the value of XDG_RUNTIME_DIR, or in /dev/shm, which engines mount as a
+// tmpfs of mode 1777.
+func Own(xdg string, uid uint32) (places []string) {
+	if path.IsAbs(xdg) {
+		places = append(places, path.Join(xdg, "gateway-init"))
+	}
+	return append(places, "/dev/shm/gateway-init-"+strconv.FormatUint(uint64(uid), 10))
+}
+
+// rules is what a runtime directory must be.
+type rules struct{ uid, gid, mode uint32 }
+
+// first opens the first place; the later ones stand in for those that are not
+// on tmpfs, and for nothing else that is wrong with them.
+func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
+	d, err := r.open(places[0], requireTmpfs)
+	for _, other := range places[1:] {
+		if !errors.Is(err, errNotMemory) {
+			break
+		}
+		var otherErr error
+		if d, otherErr = r.open(other, true); otherErr == nil {
+			return d, nil
+		}
+		err = fmt.Errorf("cannot use %s as runtime directory: it is not on tmpfs, and neither can %s be used (%v): run with --tmpfs %s:%s",
+			places[0], other, otherErr, places[0], r.mount())
+	}
+	return d, err
+}
+
+// mount is what a tmpfs for it is mounted with.
+func (r rules) mount() string {
+	if r.uid == 0 {
+		return "mode=0711,size=1m"
+	}
+	return fmt.Sprintf("uid=%d,mode=0700,size=1m", r.uid)
+}
+
+func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
 	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -65,14 +102,14 @@ func open(unsafePath string, gid uint32, requireTmpfs bool) (_ *Dir, err error) 
 		if err := checkFS(parent, requireTmpfs); err != nil {
 			return nil, err
 		}
-		if err := checkParent(parent); err != nil {
+		if err := r.checkParent(parent); err != nil {
 			return nil, err
 		}
-		dir, err = fsafe.MakeDir(parent, path.Base(unsafePath), 0o710)
+		dir, err = fsafe.MakeDir(parent, path.Base(unsafePath), r.mode)
 		made = true
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the runtime directory: %w: mount it with --tmpfs %s:mode=0711,size=1m", err, unsafePath)
+		return nil, fmt.Errorf("cannot open the runtime directory: %w: mount it with --tmpfs %s:%s", err, unsafePath, r.mount())
 	}
 	defer func() {
 		if err != nil {
@@ -80,24 +117,30 @@ func open(unsafePath string, gid uint32, requireTmpfs bool) (_ *Dir, err error) 
 		}
 	}()
 	if made {
-		if err := fsafe.Chown(dir, 0, gid); err != nil {
+		if err := fsafe.Chown(dir, r.uid, r.gid); err != nil {
 			return nil, err
 		}
 	}
-	return verify(dir, parent, unsafePath, gid, requireTmpfs)
+	return r.verify(dir, parent, unsafePath, requireTmpfs)
 }
 
 // letIn gives a directory that was there before (another life's under another
 // group, a mount with mode=0700) the group and the mode of one that we make,
 // if gid may not traverse it: the gateway's launch would never find its token.
-// A mounted 0711 is left as it is.
-func letIn(dir *os.File, i fsafe.Info, gid uint32) error {
-	if i.GID == gid && i.Mode&0o010 != 0 || i.GID != gid && i.Mode&0o001 != 0 {
+// A mounted 0711 is left as it is. Without root there is nobody to let in.
+func (r rules) letIn(dir *os.File, i fsafe.Info) error {
+	if r.uid != 0 {
+		if i.Mode == r.mode {
+			return nil
+		}
+		return fsafe.Chmod(dir, r.mode)
+	}
+	if i.GID == r.gid && i.Mode&0o010 != 0 || i.GID != r.gid && i.Mode&0o001 != 0 {
 		return nil
 	}
-	err := fsafe.Chmod(dir, 0o710)
+	err := fsafe.Chmod(dir, r.mode)
 	if err == nil {
-		err = fsafe.Chown(dir, 0, gid)
+		err = fsafe.Chown(dir, 0, r.gid)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot open the runtime directory to the gateway's group: %w", err)
@@ -106,15 +149,15 @@ func letIn(dir *os.File, i fsafe.Info, gid uint32) error {
 }
 
 // verify looks at the opened directory: what it is, and what it is mounted on.
-func verify(dir, parent *os.File, unsafePath string, gid uint32, requireTmpfs bool) (*Dir, error) {
+func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool) (*Dir, error) {
 	if err := checkFS(dir, requireTmpfs); err != nil {
 		return nil, err
 	}
-	i, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true})
+	i, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: &r.uid, NotWritableByOthers: true})
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the runtime directory: %w: mount it with --tmpfs %s:mode=0711,size=1m", err, unsafePath)
+		return nil, fmt.Errorf("cannot use the runtime directory: %w: mount it with --tmpfs %s:%s", err, unsafePath, r.mount())
 	}
-	if err := letIn(dir, i, gid); err != nil {
+	if err := r.letIn(dir, i); err != nil {
 		return nil, err
 	}
 	d := &Dir{File: dir, Path: unsafePath}
@@ -123,7 +166,7 @@ func verify(dir, parent *os.File, unsafePath string, gid uint32, requireTmpfs bo
 		return nil, err
 	}
 	if p.Dev == i.Dev { // not a mount of its own
-		if err := checkParent(parent); err != nil {
+		if err := r.checkParent(parent); err != nil {
 			return nil, err
 		}
 		if p.Mode&0o002 != 0 {
@@ -155,8 +198,11 @@ func checkFS(f *os.File, requireTmpfs bool) error {
 }
 
 // checkParent refuses a directory in which somebody else could rename ours away.
-func checkParent(parent *os.File) error {
-	i, err := fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)})
+func (r rules) checkParent(parent *os.File) error {
+	i, err := fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory})
+	if err == nil && i.UID != 0 && i.UID != r.uid {
+		_, err = fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)}) // says whose it is
+	}
 	if err == nil && i.Mode&0o022 != 0 && i.Mode&0o1000 == 0 {
 		err = &fsafe.UnsafeError{UnsafePath: parent.Name(), Problem: fmt.Sprintf("is writable by others and not sticky (mode %04o)", i.Mode)}
 	}

@@ -119,7 +119,7 @@ var (
 	signals     = []string{Held, Failed, NotAvailable, ""}
 	stages      = []string{"accepted", "stopping", "starting", "proving"}
 	childStates = []string{"waiting", "running", "backoff", "stopped", "done", "failed"}
-	separations = []string{"uid", "none"}
+	separations = []string{SeparationUID, SeparationNone}
 )
 
 // validate refuses what no supervisor writes, so that a reader can rely on it.

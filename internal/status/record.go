@@ -46,6 +46,12 @@ const (
 	NotAvailable = "not-available"
 )
 
+// How the agent is kept from the gateway.
+const (
+	SeparationUID  = "uid"
+	SeparationNone = "none" // gateway-init is not root: all are one user
+)
+
 // Record is status.json. Times are wall clock, for people; every decision in
 // PID 1 uses the monotonic clock.
 type Record struct {
@@ -79,7 +85,7 @@ type Record struct {
 	Sidecars []Child `json:"sidecars,omitempty"`
 
 	Token      Token       `json:"token"`
-	Separation string      `json:"separation"` // "uid" or "none"
+	Separation string      `json:"separation"` // SeparationUID or SeparationNone
 	Caps       Caps        `json:"capabilities"`
 	Hardening  []Hardening `json:"hardening"` // what the container was started without
 }

@@ -39,6 +39,9 @@ func New(uid uint32, shared bool) *Sweeper {
 // Share says that another container lives in our PID namespace from now on.
 func (s *Sweeper) Share() { s.shared.Store(true) }
 
+// Track is for Descent; the kernel knows by uid what is the gateway's.
+func (s *Sweeper) Track(func(pid int) bool, func() int) {}
+
 // Sweep sends SIGKILL once; Alive tells when to do it again.
 func (s *Sweeper) Sweep() error {
 	if !s.shared.Load() {
@@ -136,27 +139,34 @@ func listed() (pids []int, err error) {
 // scanned looks through all of /proc for processes whose parent we are. Without
 // it a missing list would mean that nothing is left.
 func scanned() (pids []int, err error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, err
-	}
-	names, err := dir.Readdirnames(-1)
-	dir.Close()
-	for _, name := range names {
-		pid, errName := strconv.Atoi(name)
-		if errName != nil {
-			continue
-		}
+	err = eachPID(func(pid int) error {
 		ppid, _, errLook := lookup(pid)
 		switch {
 		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH):
 		case errLook != nil:
-			err = errors.Join(err, errLook)
+			return errLook
 		case ppid == os.Getpid():
 			pids = append(pids, pid)
 		}
-	}
+		return nil
+	})
 	return pids, err
+}
+
+// eachPID calls f for every process that /proc lists; its errors are joined.
+func eachPID(f func(pid int) error) error {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(-1)
+	dir.Close()
+	for _, name := range names {
+		if pid, errName := strconv.Atoi(name); errName == nil {
+			err = errors.Join(err, f(pid))
+		}
+	}
+	return err
 }
 
 // lookup reads a process's parent and real uid.

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
@@ -96,6 +98,36 @@ func (db *Database) withoutEntry(name, group string, missing error) (User, error
 		return User{}, err
 	}
 	return User{Name: name, UID: uid, GID: gid, Groups: []uint32{gid}, Home: "/", Shell: defaultShell}, nil
+}
+
+// Self is the user that this process has, for one without root: nothing is
+// looked up that the kernel does not know, but for the name, home and shell of
+// the uid's entry in passwd, if there is a usable one. home stands in for the
+// entry's. The gid may be 0, as engines give it to a uid without an entry.
+func Self(home string) (User, error) {
+	groups, err := os.Getgroups()
+	if err != nil {
+		return User{}, fmt.Errorf("cannot read our groups: %w", err)
+	}
+	uid := os.Getuid()
+	if uid == 0 || uid != os.Geteuid() || os.Getgid() != os.Getegid() {
+		return User{}, fmt.Errorf("cannot run with uid %d and effective uid %d: take the setuid bits off gateway-init", uid, os.Geteuid())
+	}
+	u := User{Name: strconv.Itoa(uid), UID: uint32(uid), GID: uint32(os.Getgid()), Home: "/", Shell: defaultShell}
+	for _, g := range groups {
+		u.Groups = append(u.Groups, uint32(g))
+	}
+	if strings.HasPrefix(home, "/") {
+		u.Home = home
+	}
+	db, err := Load()
+	if err != nil {
+		return u, nil // without the files there are no names
+	}
+	if entry, err := db.account(u.Name); err == nil {
+		u.Name, u.Home, u.Shell = entry.Name, entry.Home, entry.Shell
+	}
+	return u, nil
 }
 
 const defaultShell = "/bin/sh" // passwd(5): an empty field means this

@@ -21,6 +21,7 @@ type Job struct {
 	Mode     Mode              `json:"mode"`
 	Port     uint16            `json:"port"`
 	UID      uint32            `json:"uid"` // the gateway's
+	PID      int               `json:"pid"` // not 0: uids prove nothing, its processes must hold the sockets
 	Check    config.Probe      `json:"check"`
 	Auth     *config.AuthCheck `json:"auth,omitempty"`
 	Deadline time.Duration     `json:"deadline"` // for all of it
@@ -37,6 +38,7 @@ func ParseJob(data []byte) (Job, error) {
 		"mode": strictjson.Text(&j.Mode),
 		"port": strictjson.Whole(&j.Port),
 		"uid":  strictjson.Whole(&j.UID),
+		"pid":  strictjson.Whole(&j.PID),
 		"check": strictjson.Within(map[string]strictjson.Take{
 			"path":    strictjson.Text(&j.Check.Path),
 			"status":  strictjson.List(&j.Check.Status, strictjson.Whole[int]),

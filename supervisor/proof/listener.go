@@ -81,19 +81,24 @@ func refused(err error) bool {
 func Owner(local, remote netip.AddrPort) (uint32, error) { return ownerFrom(local, remote, lookup) }
 
 func ownerFrom(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (uint32, error) {
+	s, err := serverEnd(local, remote, look)
+	return s.uid, err
+}
+
+func serverEnd(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (socket, error) {
 	socks, err := look(local, remote)
 	if refused(err) {
 		socks, err = procSockets(func(s socket) bool { return same(s, local, remote) })
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: cannot look up the owner of a connection: %w", ErrUnproven, err)
+		return socket{}, fmt.Errorf("%w: cannot look up the owner of a connection: %w", ErrUnproven, err)
 	}
 	for _, s := range socks {
 		if same(s, local, remote) && s.inode != 0 && (s.state == tcpEstablished || s.state == tcpCloseWait) {
-			return s.uid, nil
+			return s, nil
 		}
 	}
-	return 0, errUnheld
+	return socket{}, errUnheld
 }
 
 // same compares four-tuples; a dual-stack server's end is an IPv6 socket with

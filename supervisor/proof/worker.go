@@ -14,7 +14,12 @@ import (
 // only on a connection whose other end was seen to belong to that UID; it is
 // wiped by the caller.
 func Work(job Job, token []byte) Verdict {
-	return (&worker{job: job, listeners: Listeners, ownerOf: Owner}).work(token)
+	w := &worker{job: job, listeners: Listeners, ownerOf: Owner}
+	if job.PID != 0 {
+		h := holder{pid: job.PID, uid: job.UID}
+		w.listeners, w.ownerOf = h.listeners, h.ownerOf
+	}
+	return w.work(token)
 }
 
 // worker has the two questions to the kernel as fields for the tests, which

@@ -32,7 +32,7 @@ var may = map[string]string{
 	"internal/privs":      "internal/sys x/sys syscall",
 	"internal/runtimedir": "internal/fsafe internal/sys mountinfo",
 	"internal/status":     "internal/fsafe x/sys",
-	"internal/sweep":      "internal/sys x/sys syscall",
+	"internal/sweep":      "internal/sys supervisor/proof x/sys syscall",
 	"internal/trust":      "internal/fsafe syscall",
 	"internal/users":      "internal/fsafe moby/user x/sys",
 	"tokenfile":           "internal/digest internal/fsafe internal/sys x/sys",
@@ -56,7 +56,7 @@ var may = map[string]string{
 		"x/sys creack/pty syscall os/signal",
 
 	"init": "internal/boot internal/config internal/launch internal/plain internal/stage",
-	"gatewayctl": "image/seal image/verify internal/client internal/config internal/environ internal/fsafe internal/needle internal/status " +
+	"gatewayctl": "image/seal image/verify internal/client internal/config internal/environ internal/fsafe internal/needle internal/runtimedir internal/status " +
 		"internal/sys internal/users internal/version supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }
 

@@ -1,0 +1,177 @@
+package sweep
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
+)
+
+// Descent sweeps where gateway and agent have our own uid: what the former
+// gateway left are those of our children (PID 1 and subreapers are handed
+// orphans, generation by generation) that are in its session, or were executed
+// with the token's variable in their environment, which the agent never is.
+//
+// Not found: a helper that made a session of its own and cleared its
+// environment (docs/tcb.md). Found although it is none: an orphan of the
+// agent's that gave itself a variable of that name.
+type Descent struct {
+	tokenEnv string
+	child    func(pid int) bool // it was started by us: it is told to end by itself
+	gateway  func() int         // the last gateway's pid; 0: none
+}
+
+// NewDescent returns a sweeper that knows a gateway's process by tokenEnv.
+func NewDescent(tokenEnv string) *Descent { return &Descent{tokenEnv: tokenEnv} }
+
+// Track says how to ask what was started (child) and which gateway was the last
+// (its pid; 0: nothing of it is left). Both are called only by the methods.
+func (d *Descent) Track(child func(pid int) bool, gateway func() int) {
+	d.child, d.gateway = child, gateway
+}
+
+// Sweep sends SIGKILL once; Alive tells when to do it again.
+func (d *Descent) Sweep() error {
+	pids, err := d.left()
+	for _, pid := range pids {
+		// A child of ours: nobody but us can reap it, so the pid is still its own.
+		if e := sys.Kill(pid, unix.SIGKILL); e != nil && !errors.Is(e, unix.ESRCH) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// Alive tells whether something of the former gateway is left.
+func (d *Descent) Alive() (bool, error) {
+	pids, err := d.left()
+	return len(pids) > 0, err
+}
+
+// left lists what the former gateway left behind.
+func (d *Descent) left() (found []int, err error) {
+	pids, err := Children()
+	for _, pid := range pids {
+		if d.child(pid) && pid != d.gateway() {
+			continue
+		}
+		st, errLook := proof.ReadStat(pid)
+		switch {
+		case errors.Is(errLook, proof.ErrGone):
+		case errLook != nil: // not seen is not gone
+			err = errors.Join(err, errLook)
+		case st.PPID != os.Getpid(): // it was no child
+		case d.gateway() != 0 && st.Session == d.gateway(), hasVariable(pid, d.tokenEnv):
+			found = append(found, pid)
+		}
+	}
+	return found, err
+}
+
+// Signal sends sig to all else that descends from us, and as PID 1 to all that
+// entered the container with our uid: all but the gateway and what it started,
+// which end in their turn. By pidfd, and only if the process is the one that was
+// listed: in a PID namespace that is not ours its pid may be a stranger's now.
+func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
+	others, _ := d.others()
+	for _, st := range others {
+		fd, err := sys.PidfdOpen(st.PID)
+		if err != nil {
+			continue
+		}
+		if (proof.Process{PID: st.PID, StartTicks: st.StartTicks}).Verify() == nil {
+			sys.PidfdSignal(fd, sig)
+		}
+		sys.Close(fd)
+	}
+}
+
+// Others tells whether any of those lives.
+func (d *Descent) Others(uint32) (bool, error) {
+	others, err := d.others()
+	return len(others) > 0, err
+}
+
+// others looks through all of /proc, at the container's end only.
+func (d *Descent) others() ([]proof.Stat, error) {
+	all := map[int]proof.Stat{}
+	err := eachPID(func(pid int) error {
+		st, err := proof.ReadStat(pid)
+		if err == nil {
+			all[pid] = st
+		}
+		if errors.Is(err, proof.ErrGone) {
+			return nil
+		}
+		return err
+	})
+	var found []proof.Stat
+	for pid, st := range all {
+		if st.State != 'Z' && st.State != 'X' && pid != os.Getpid() && d.other(all, pid) {
+			found = append(found, st)
+		}
+	}
+	return found, err
+}
+
+// other tells whether pid is below us, and not below the gateway. What has no
+// parent in our PID namespace (0) entered it; in one of our own that is the
+// container's too, and the kernel decides whether we may signal it.
+func (d *Descent) other(all map[int]proof.Stat, pid int) bool {
+	for range len(all) {
+		switch {
+		case pid == d.gateway():
+			return false
+		case pid == os.Getpid():
+			return true
+		}
+		st, known := all[pid]
+		if !known {
+			return false
+		}
+		if st.PPID == 0 {
+			return os.Getpid() == 1 && owned(pid)
+		}
+		pid = st.PPID
+	}
+	return false // the list changed while it was read
+}
+
+// owned tells whether pid is our uid's: another user's we could not signal, and
+// would wait for in vain.
+func owned(pid int) bool {
+	_, uid, err := lookup(pid)
+	return err == nil && uid == uint32(os.Geteuid())
+}
+
+// hasVariable tells whether pid was executed with a variable of that name. Its
+// value is the token and stays in this buffer, which is wiped. No answer
+// (a zombie, a process that is not dumpable) is no.
+func hasVariable(pid int, name string) bool {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	want := []byte("\x00" + name + "=")
+	buf := make([]byte, len(want)+32<<10)
+	defer clear(buf)
+	kept := 1 // a NUL before the first
+	for {
+		n, err := f.Read(buf[kept:])
+		if bytes.Contains(buf[:kept+n], want) {
+			return true
+		}
+		if n <= 0 || err != nil {
+			return false
+		}
+		from := max(kept+n-len(want), 0) // the name may lie across two reads
+		kept = copy(buf, buf[from:kept+n])
+	}
+}

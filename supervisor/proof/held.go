@@ -1,0 +1,161 @@
+package proof
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Bounds of a look at who holds a socket.
+const (
+	maxTree  = 256     // processes of the gateway
+	maxFiles = 1 << 16 // descriptors of one
+	perRead  = 256     // names of a directory at a time: nothing here grows with it
+)
+
+// JudgeHeld is Judge where gateway and agent have the same uid: a listener is
+// ours if the process pid or a descendant of it has the socket among its
+// descriptors. pid must be a child that nobody has reaped, or be proved again
+// afterwards. What cannot be seen is ErrUnproven, never somebody else's.
+//
+// Not defended: the agent can pass its descriptor to the gateway only with the
+// gateway's help, but it can trace the gateway; docs/tcb.md.
+func JudgeHeld(ls []Listener, pid int) (o Ownership, foreign []Listener, err error) {
+	inodes := make([]uint64, 0, len(ls))
+	for _, l := range ls {
+		inodes = append(inodes, l.Inode)
+	}
+	left, err := unheld(pid, inodes)
+	if err != nil {
+		return Missing, nil, err
+	}
+	for _, l := range ls {
+		if slices.Contains(left, l.Inode) {
+			foreign = append(foreign, l)
+		}
+	}
+	switch {
+	case len(ls) == 0:
+		return Missing, nil, nil
+	case len(foreign) > 0:
+		return Foreign, foreign, nil
+	}
+	return Ours, nil, nil
+}
+
+// holder answers a worker's two questions by descriptor instead of by uid.
+type holder struct {
+	pid int
+	uid uint32
+}
+
+// noUser is the uid of what the gateway does not hold: no user has it.
+const noUser = ^uint32(0)
+
+func (h holder) listeners(port uint16) ([]Listener, error) {
+	ls, err := Listeners(port)
+	if err != nil {
+		return nil, err
+	}
+	_, foreign, err := JudgeHeld(ls, h.pid)
+	for i, l := range ls {
+		ls[i].UID = h.uid
+		if slices.Contains(foreign, l) {
+			ls[i].UID = noUser
+		}
+	}
+	return ls, err
+}
+
+func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
+	s, err := serverEnd(local, remote, lookup)
+	if err != nil {
+		return 0, err
+	}
+	left, err := unheld(h.pid, []uint64{s.inode})
+	if len(left) > 0 {
+		return noUser, err
+	}
+	return h.uid, err
+}
+
+// unheld is which of the sockets no process of pid's tree has. It goes from the
+// top down by the kernel's lists of children (/proc/PID/task/TID/children,
+// CONFIG_PROC_CHILDREN): mostly the gateway itself has them all. One that was
+// orphaned is not in the tree any more, and its sockets are a stranger's.
+func unheld(pid int, inodes []uint64) ([]uint64, error) {
+	left := slices.Clone(inodes)
+	tree := []int{pid}
+	for i := 0; i < len(tree) && len(left) > 0; i++ {
+		if i == maxTree {
+			return nil, fmt.Errorf("%w: the gateway has more than %d processes", ErrUnproven, maxTree)
+		}
+		var err error
+		if left, err = without(tree[i], left); err == nil {
+			tree, err = withChildren(tree[i], tree)
+		}
+		if gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH); err != nil && (i == 0 || !gone) {
+			return nil, fmt.Errorf("%w: cannot see what process %d holds: %w", ErrUnproven, tree[i], err)
+		}
+	}
+	return left, nil
+}
+
+// without takes out of inodes the sockets that pid has open.
+func without(pid int, inodes []uint64) ([]uint64, error) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	err := eachName(dir, maxFiles, func(fd string) {
+		text, _ := os.Readlink(dir + "/" + fd) // closed meanwhile: holds nothing
+		digits, ok := strings.CutPrefix(strings.TrimSuffix(text, "]"), "socket:[")
+		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil {
+			inodes = slices.DeleteFunc(inodes, func(i uint64) bool { return i == n })
+		}
+	})
+	return inodes, err
+}
+
+// withChildren adds pid's children to tree.
+func withChildren(pid int, tree []int) ([]int, error) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	err := eachName(dir, maxFiles, func(tid string) {
+		text, _ := os.ReadFile(dir + "/" + tid + "/children") // no such list: the gateway alone is looked at
+		for _, f := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(f); err == nil && !slices.Contains(tree, child) && len(tree) <= maxTree {
+				tree = append(tree, child)
+			}
+		}
+	})
+	return tree, err
+}
+
+// eachName calls f with the names in a directory, some at a time; more than
+// limit is an error.
+func eachName(dir string, limit int, f func(name string)) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for seen := 0; ; {
+		names, err := d.Readdirnames(perRead)
+		for _, name := range names {
+			f(name)
+		}
+		if seen += len(names); seen > limit {
+			return fmt.Errorf("%s has more than %d entries", dir, limit)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
