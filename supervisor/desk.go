@@ -255,12 +255,11 @@ func (s *Supervisor) beginRestart() {
 // nobody. Given up now, it could not be started again while the other stays: the
 // agent would have made a restart an outage.
 func (s *Supervisor) foreignBeside() string {
-	ls, err := proof.Listeners(s.g.Port)
-	if s.phase != Running || err != nil {
+	if s.phase != Running {
 		return ""
 	}
-	_, foreign := proof.Judge(ls, s.c.Gateway.UID)
-	if len(foreign) == 0 || len(foreign) == len(ls) {
+	ls, _, foreign, err := s.judgeListeners()
+	if err != nil || len(foreign) == 0 || len(foreign) == len(ls) {
 		return ""
 	}
 	return foreignText(foreign[0])

@@ -88,17 +88,10 @@ func (s *Supervisor) childHeld(u *run) bool {
 }
 
 func (s *Supervisor) listenerHeld(u *run) bool {
-	ls, err := proof.Listeners(s.g.Port)
+	_, o, foreign, err := s.judgeListeners()
 	if err != nil {
 		u.r.reason, u.r.detail = control.Unproven, err.Error()
 		return false
-	}
-	o, foreign := proof.Judge(ls, s.c.Gateway.UID)
-	if s.c.Unseparated {
-		if o, foreign, err = proof.JudgeHeld(ls, s.gateway.pid()); err != nil {
-			u.r.reason, u.r.detail = control.Unproven, err.Error()
-			return false
-		}
 	}
 	switch o {
 	case proof.Missing:
@@ -111,6 +104,20 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 	}
 	u.r.signals.Listener = status.Held
 	return true
+}
+
+// judgeListeners says whose the sockets on the gateway's port are: by uid, or
+// where that is everybody's by who has them open.
+func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, foreign []proof.Listener, err error) {
+	ls, err = proof.Listeners(s.g.Port)
+	switch {
+	case err != nil:
+	case s.c.Unseparated:
+		o, foreign, err = proof.JudgeHeld(ls, s.gateway.pid())
+	default:
+		o, foreign = proof.Judge(ls, s.c.Gateway.UID)
+	}
+	return ls, o, foreign, err
 }
 
 func foreignText(l proof.Listener) string {

@@ -144,7 +144,7 @@ func (c *Container) ExecInput(user string, stdin []byte, args ...string) Result 
 func (c *Container) ExecFlags(flags []string, user string, stdin []byte, args ...string) Result {
 	c.t.Helper()
 	all := append([]string{"exec"}, flags...)
-	if user != "" {
+	if user = execUser(c.t, user); user != "" {
 		all = append(all, "-u", user)
 	}
 	return Engine(c.t, stdin, append(append(all, c.Name), args...)...)
@@ -269,7 +269,7 @@ func (c *Container) SetMisbehave(m map[string]any) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	writeFile(c.t, filepath.Join(c.stateDir, "misbehave.json"), data, GatewayUID, 0o644)
+	writeFile(c.t, filepath.Join(c.stateDir, "misbehave.json"), data, int(UID(c.t, GatewayUID)), 0o644)
 }
 
 // Misbehave changes the running gateway.

@@ -125,7 +125,7 @@ func (c *Container) HostPath(path string) string {
 func (c *Container) Token() string {
 	c.t.Helper()
 	var errs []error
-	for _, dir := range []string{"/run/gateway-init", "/dev/.gateway-init"} {
+	for _, dir := range runtimeDirs(c.t) {
 		data, err := os.ReadFile(c.HostPath(dir + "/gateway-token"))
 		if err == nil {
 			return string(data)

@@ -132,13 +132,16 @@ func (c *Container) runArgs(o Options) []string {
 	flags := o.Flags
 	if flags == nil {
 		flags = ReadmeFlags()
+		if NonRoot(c.t) {
+			flags = NonRootFlags(c.t)
+		}
 	}
 	args := append([]string{"run", "-d", "--name", c.Name, "--label", "gateway-init-test=" + c.t.Name()}, flags...)
 	if o.Config != nil || o.RawConfig != nil {
 		args = append(args, "-v", c.writeConfig(o)+":/etc/gateway-init:ro")
 	}
 	if !o.NoState {
-		c.stateDir = HostDir(c.t, "state", GatewayUID, 0o700)
+		c.stateDir = HostDir(c.t, "state", int(UID(c.t, GatewayUID)), 0o700)
 		args = append(args, "-v", c.stateDir+":/var/lib/gateway")
 		if o.Misbehave != nil {
 			c.SetMisbehave(o.Misbehave)

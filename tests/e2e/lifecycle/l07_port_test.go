@@ -19,7 +19,7 @@ func TestScenarioL07(t *testing.T) {
 	t.Run("detached-from-a-serving-gateway", detachedOnce)
 	t.Run("detaches-at-every-start", detachedAlways)
 	for user, uid := range map[string]uint32{"sandbox": harness.SandboxUID, "root": 0} {
-		t.Run("port-taken-by-"+user, func(t *testing.T) { portTaken(t, user, uid) })
+		t.Run("port-taken-by-"+user, func(t *testing.T) { portTaken(t, user, harness.UID(t, uid)) })
 	}
 }
 
@@ -31,10 +31,10 @@ func detachedOnce(t *testing.T) {
 	old := c.WaitServing(serveBy)
 	c.Misbehave(object{"detach": true})
 	waiting := c.WaitState(status.Backoff, serveBy)
-	if waiting.Reason != "exited" || !strings.Contains(waiting.Detail, "uid 9001") || !strings.Contains(waiting.Detail, listenAddr) {
+	if waiting.Reason != "exited" || !strings.Contains(waiting.Detail, fmt.Sprintf("uid %d", harness.UID(t, harness.GatewayUID))) || !strings.Contains(waiting.Detail, listenAddr) {
 		t.Errorf("the owner of the port is not named: %s: %s", waiting.Reason, waiting.Detail)
 	}
-	if f := waiting.Proof.Foreign; len(f) != 1 || f[0].Addr != listenAddr || f[0].UID != harness.GatewayUID {
+	if f := waiting.Proof.Foreign; len(f) != 1 || f[0].Addr != listenAddr || f[0].UID != harness.UID(t, harness.GatewayUID) {
 		t.Errorf("sockets in the way: %+v", f)
 	}
 	now := c.WaitNewGateway(old.Gateway.Process, serveBy)
@@ -81,7 +81,7 @@ func onlyGateway(t *testing.T, c *harness.Container, r status.Record) {
 	t.Helper()
 	harness.Eventually(t, 5*time.Second, "the gateway alone", func() error {
 		for _, p := range c.Processes() {
-			if p.UID == harness.GatewayUID && p.PID != r.Gateway.PID {
+			if c.OfGateway(p) && p.PID != r.Gateway.PID {
 				return fmt.Errorf("another process of the gateway's user: %+v", p)
 			}
 		}

@@ -186,7 +186,7 @@ func brokenStories() map[string]story {
 				reason(status.Running, "listener-foreign")(t, c)
 			},
 			steps: []step{
-				{"health", 4, "listener-foreign", ""}, {"status", 4, "uid 9002", ""}, {"wait --timeout 1s", 6, "listener-foreign", ""},
+				{"health", 4, "listener-foreign", ""}, {"status", 4, "[::1]:18789", ""}, {"wait --timeout 1s", 6, "listener-foreign", ""},
 				{"probe", 4, "listener-foreign", ""}, {"start", 4, "listener-foreign", status.Running},
 				{"recover", 4, "listener-foreign", status.Running}, {"restart", 4, "listener-foreign", status.Running},
 				{"stop", 0, "stopped: pid", status.Stopped}, {"start", 4, "listener-foreign", status.Backoff},

@@ -26,7 +26,7 @@ func TestScenarioP01(t *testing.T) {
 	harness.Eventually(t, 10*time.Second, "zombies of the gateway", func() error {
 		n := 0
 		for _, p := range c.Processes() {
-			if strings.HasPrefix(p.State, "Z") && p.UID == harness.GatewayUID {
+			if strings.HasPrefix(p.State, "Z") && c.OfGateway(p) {
 				n++
 			}
 		}
@@ -60,7 +60,7 @@ func TestScenarioP01(t *testing.T) {
 	c.MustCtl("stop")
 	harness.Eventually(t, 10*time.Second, "no zombie of the former gateways", func() error {
 		for _, p := range c.Processes() {
-			if p.UID == harness.GatewayUID {
+			if c.OfGateway(p) {
 				return errors.New("there is " + p.Comm + " " + p.State)
 			}
 		}

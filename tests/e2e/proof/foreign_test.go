@@ -62,7 +62,7 @@ func TestScenarioP05(t *testing.T) {
 					t.Errorf("%s does not say listener-foreign: %v", verb, r)
 				}
 			}
-			named := func(l status.Listener) bool { return l.Addr == m.addr && l.UID == harness.SandboxUID }
+			named := func(l status.Listener) bool { return l.Addr == m.addr && l.UID == harness.UID(t, harness.SandboxUID) }
 			// It is tried each second, for as long as the agent likes.
 			harness.Never(t, 4*time.Second, "the agent's listener for the gateway", func() error {
 				v := c.View()
@@ -82,7 +82,7 @@ func TestScenarioP05(t *testing.T) {
 				t.Errorf("%d crashes: a taken port is nobody's", n)
 			}
 			for _, p := range c.Processes() {
-				if p.UID == harness.SandboxUID {
+				if c.OfAgent(p) {
 					c.Tools("", "sigsend", fmt.Sprint(p.PID), "KILL")
 				}
 			}

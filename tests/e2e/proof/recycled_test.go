@@ -152,7 +152,7 @@ func TestVictimsAreNoticed(t *testing.T) {
 	parent := strconv.Itoa(c.HostPIDOf(c.WaitServing(20 * time.Second).Command.PID))
 	harness.Eventually(t, 30*time.Second, "a bystander that was signalled", func() error {
 		for _, p := range c.Processes() {
-			if p.UID == harness.SandboxUID {
+			if c.OfAgent(p) {
 				endChild(p.HostPID, parent)
 			}
 		}

@@ -1,0 +1,92 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Topologies that the tests of the container run in (DESIGN section 11): the
+// same test bodies, one after the other, by GATEWAY_TOPOLOGY.
+const (
+	topologyVariable = "GATEWAY_TOPOLOGY"
+	direct           = ""         // PID 1 is root
+	nonRoot          = "non-root" // PID 1, gateway and agent are one user without an entry in passwd
+)
+
+// NonRootUID is everybody's in the non-root topology.
+const NonRootUID = 1000
+
+// NonRoot tells whether everything in the containers is one user: what a test
+// says of separated users does not hold then.
+func NonRoot(t testing.TB) bool {
+	t.Helper()
+	switch v := os.Getenv(topologyVariable); v {
+	case direct:
+		return false
+	case nonRoot:
+		return true
+	default:
+		t.Fatalf("%s=%s is no topology", topologyVariable, v)
+		return false
+	}
+}
+
+// UID is id, or the one user's.
+func UID(t testing.TB, id uint32) uint32 {
+	t.Helper()
+	if NonRoot(t) {
+		return NonRootUID
+	}
+	return id
+}
+
+// NonRootFlags are the flags of the README's docker run command without root.
+// gatewayctl is 0700 in the image and comes from the build, as an image for
+// such containers has it.
+func NonRootFlags(t testing.TB) []string {
+	t.Helper()
+	return []string{
+		"--user", fmt.Sprintf("%d:%d", NonRootUID, NonRootUID),
+		"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
+		"--security-opt", "no-new-privileges", "--cap-drop", "ALL",
+		"-v", filepath.Join(Root(t), "bin/gatewayctl") + ":/usr/local/bin/gatewayctl:ro",
+	}
+}
+
+// execUser is who a test's user is in the container.
+func execUser(t testing.TB, user string) string {
+	t.Helper()
+	if NonRoot(t) {
+		return ""
+	}
+	return user
+}
+
+// runtimeDirs is where gateway-init of a topology may have its files.
+func runtimeDirs(t testing.TB) []string {
+	t.Helper()
+	if NonRoot(t) {
+		return []string{fmt.Sprintf("/dev/shm/gateway-init-%d", NonRootUID)}
+	}
+	return []string{"/run/gateway-init", "/dev/.gateway-init"}
+}
+
+// OfGateway tells whether p is of the gateway's user; where all are one user,
+// whether it is the demo gateway's program.
+func (c *Container) OfGateway(p Process) bool {
+	if NonRoot(c.t) {
+		return p.Comm == "demogateway"
+	}
+	return p.UID == GatewayUID
+}
+
+// OfAgent is OfGateway for the sandbox user; the agents of the tests are
+// demotools.
+func (c *Container) OfAgent(p Process) bool {
+	if NonRoot(c.t) {
+		return p.Comm == "demotools"
+	}
+	return p.UID == SandboxUID
+}
