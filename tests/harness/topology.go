@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -55,10 +56,10 @@ func NonRootFlags(t testing.TB) []string {
 	}
 }
 
-// execUser is who a test's user is in the container.
+// execUser is who a test's user is in the container; a number stays what it is.
 func execUser(t testing.TB, user string) string {
 	t.Helper()
-	if NonRoot(t) {
+	if NonRoot(t) && !strings.Contains(user, ":") {
 		return ""
 	}
 	return user
@@ -74,19 +75,29 @@ func runtimeDirs(t testing.TB) []string {
 }
 
 // OfGateway tells whether p is of the gateway's user; where all are one user,
-// whether it is the demo gateway's program.
+// whether it executes the demo gateway's program.
 func (c *Container) OfGateway(p Process) bool {
 	if NonRoot(c.t) {
-		return p.Comm == "demogateway"
+		return p.program() == "demogateway"
 	}
 	return p.UID == GatewayUID
 }
 
-// OfAgent is OfGateway for the sandbox user; the agents of the tests are
+// OfAgent is OfGateway for the sandbox user; the agents of the tests execute
 // demotools.
 func (c *Container) OfAgent(p Process) bool {
 	if NonRoot(c.t) {
-		return p.Comm == "demotools"
+		return p.program() == "demotools"
 	}
 	return p.UID == SandboxUID
+}
+
+// program is what p executes, whatever it calls itself; a zombie executes
+// nothing any more and has its name alone.
+func (p Process) program() string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.HostPID))
+	if err != nil {
+		return p.Comm
+	}
+	return filepath.Base(path)
 }

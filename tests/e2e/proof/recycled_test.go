@@ -71,7 +71,7 @@ func TestScenarioP06(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := c.ExecInput("", []byte(pidMax), "demotools", "write", "/proc/sys/kernel/pid_max"); r.Code != 0 {
+	if r := c.ExecInput("0:0", []byte(pidMax), "demotools", "write", "/proc/sys/kernel/pid_max"); r.Code != 0 {
 		t.Fatalf("cannot lower pid_max: %v", r)
 	}
 	if now, err := os.ReadFile("/proc/sys/kernel/pid_max"); err != nil || string(now) != string(hosts) {
