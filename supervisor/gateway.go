@@ -208,12 +208,20 @@ func (s *Supervisor) halt() {
 		s.sweep()
 		return
 	}
+	s.note()
 	s.gateway.asked = true
 	if err := s.gateway.proc.Signal(s.g.StopSignal); err != nil {
 		s.fault("cannot signal the gateway", err)
 	}
 	s.timers.arm(graceTimer, grace)
 	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
+}
+
+// note looks at the gateway's processes while it is alive to be their parent.
+func (s *Supervisor) note() {
+	if err := s.c.Sweeper.Note(); err != nil {
+		s.fault("cannot look at the gateway's processes", err)
+	}
 }
 
 // hasten: a stop, or the container's end, while the gateway is being stopped

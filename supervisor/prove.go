@@ -288,6 +288,7 @@ func (s *Supervisor) giveUp(why string) {
 func (s *Supervisor) checkHealth() {
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.checkFIFO()
+	s.note()
 	if s.run == nil {
 		s.check(proof.Health, s.healthChecked)
 	}

@@ -206,6 +206,7 @@ func TestSidecarWaits(t *testing.T) {
 type fakeSweeper struct{}
 
 func (fakeSweeper) Track(func(int) bool, func() int) {}
+func (fakeSweeper) Note() error                      { return nil }
 func (fakeSweeper) Sweep() error                     { return nil }
 func (fakeSweeper) Alive() (bool, error)             { return false, nil }
 func (fakeSweeper) Signal(uint32, syscall.Signal)    {}

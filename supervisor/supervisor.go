@@ -58,6 +58,7 @@ type Sweeper interface {
 	// that was started here, and for the last gateway's pid, 0 once all that it
 	// left has been swept. For a sweeper that cannot go by uid.
 	Track(child func(pid int) bool, gateway func() int)
+	Note() error                           // what a living gateway has started will be its
 	Sweep() error                          // SIGKILL to all of it
 	Alive() (bool, error)                  // zombies count
 	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID; errors are not worth more than a try

@@ -15,14 +15,16 @@ import (
 
 // Descent sweeps where gateway and agent have our own uid: what the former
 // gateway left are those of our children (PID 1 and subreapers are handed
-// orphans, generation by generation) that are in its session, or were executed
-// with the token's variable in their environment, which the agent never is.
+// orphans, generation by generation) that were seen below it while it lived, are
+// in its session, or were executed with the token's variable in their
+// environment, which the agent never is.
 //
 // Not found: a helper that made a session of its own and cleared its
-// environment (docs/tcb.md). Found although it is none: an orphan of the
+// environment since the last look (docs/tcb.md). Found although it is none: an orphan of the
 // agent's that gave itself a variable of that name.
 type Descent struct {
 	tokenEnv string
+	noted    map[int]uint64     // pid and start time of what descended from the gateway
 	child    func(pid int) bool // it was started by us: it is told to end by itself
 	gateway  func() int         // the last gateway's pid; 0: none
 }
@@ -34,6 +36,27 @@ func NewDescent(tokenEnv string) *Descent { return &Descent{tokenEnv: tokenEnv} 
 // (its pid; 0: nothing of it is left). Both are called only by the methods.
 func (d *Descent) Track(child func(pid int) bool, gateway func() int) {
 	d.child, d.gateway = child, gateway
+}
+
+// Note looks at what the gateway has started, while it lives: who is orphaned
+// tells nothing of it any more.
+func (d *Descent) Note() error {
+	pid := d.gateway()
+	if pid == 0 {
+		return nil
+	}
+	tree, err := proof.Tree(pid)
+	if err != nil {
+		return err
+	}
+	if len(tree) == 0 || tree[0].Verify() != nil {
+		return nil // it has ended, and its children are nobody's: what was seen before counts
+	}
+	d.noted = map[int]uint64{}
+	for _, p := range tree {
+		d.noted[p.PID] = p.StartTicks
+	}
+	return nil
 }
 
 // Sweep sends SIGKILL once; Alive tells when to do it again.
@@ -51,6 +74,9 @@ func (d *Descent) Sweep() error {
 // Alive tells whether something of the former gateway is left.
 func (d *Descent) Alive() (bool, error) {
 	pids, err := d.left()
+	if len(pids) == 0 && err == nil {
+		d.noted = nil
+	}
 	return len(pids) > 0, err
 }
 
@@ -67,7 +93,7 @@ func (d *Descent) left() (found []int, err error) {
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
 		case st.PPID != os.Getpid(): // it was no child
-		case d.gateway() != 0 && st.Session == d.gateway(), hasVariable(pid, d.tokenEnv):
+		case d.noted[pid] == st.StartTicks, d.gateway() != 0 && st.Session == d.gateway(), hasVariable(pid, d.tokenEnv):
 			found = append(found, pid)
 		}
 	}

@@ -39,8 +39,11 @@ func New(uid uint32, shared bool) *Sweeper {
 // Share says that another container lives in our PID namespace from now on.
 func (s *Sweeper) Share() { s.shared.Store(true) }
 
-// Track is for Descent; the kernel knows by uid what is the gateway's.
+// Track and Note are for Descent; the kernel knows by uid what is the gateway's.
 func (s *Sweeper) Track(func(pid int) bool, func() int) {}
+
+// Note does nothing.
+func (s *Sweeper) Note() error { return nil }
 
 // Sweep sends SIGKILL once; Alive tells when to do it again.
 func (s *Sweeper) Sweep() error {

@@ -108,6 +108,24 @@ func unheld(pid int, inodes []uint64) ([]uint64, error) {
 	return left, nil
 }
 
+// Tree is pid and what descends from it, at most 256 processes: what was
+// orphaned is not among them. One that ends meanwhile is left out.
+func Tree(pid int) ([]Process, error) {
+	pids := []int{pid}
+	var tree []Process
+	for i := 0; i < len(pids) && i < maxTree; i++ {
+		p, err := Capture(pids[i])
+		if err == nil {
+			tree = append(tree, p)
+			pids, err = withChildren(p.PID, pids)
+		}
+		if gone := errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH); err != nil && !gone {
+			return tree, err
+		}
+	}
+	return tree, nil
+}
+
 // without takes out of inodes the sockets that pid has open.
 func without(pid int, inodes []uint64) ([]uint64, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"

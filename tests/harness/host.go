@@ -49,6 +49,7 @@ func (c *Container) GatewayHostPID() int {
 // Process is a process of the container, as the host sees it.
 type Process struct {
 	PID, HostPID int
+	HostParent   int
 	UID          int // effective
 	State        string
 	Comm         string // as in /proc/PID/status, escaped
@@ -94,6 +95,7 @@ func processAt(dir, namespace string) (Process, bool) {
 	}
 	p := Process{Comm: fields["Name"], State: fields["State"]}
 	p.HostPID, _ = strconv.Atoi(numbers[0])
+	p.HostParent, _ = strconv.Atoi(fields["PPid"])
 	p.PID, _ = strconv.Atoi(numbers[len(numbers)-1])
 	p.UID, _ = strconv.Atoi(uids[1])
 	return p, true

@@ -93,11 +93,12 @@ func (c *Container) OfAgent(p Process) bool {
 }
 
 // program is what p executes, whatever it calls itself; a zombie executes
-// nothing any more and has its name alone.
+// nothing any more and counts for its parent.
 func (p Process) program() string {
-	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.HostPID))
-	if err != nil {
-		return p.Comm
+	for _, pid := range []int{p.HostPID, p.HostParent} {
+		if path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {
+			return filepath.Base(path)
+		}
 	}
-	return filepath.Base(path)
+	return ""
 }
