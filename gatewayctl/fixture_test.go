@@ -75,6 +75,10 @@ func newWorld(t *testing.T) *world {
 			listeners: func(port uint16) ([]proof.Listener, error) {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			},
+			held: func(ls []proof.Listener, pid int) (proof.Ownership, []proof.Listener, error) {
+				o, foreign := proof.Judge(ls, 1001)
+				return o, foreign, nil
+			},
 			asOwner:    func(_, _ uint32, f func() error) error { return f() },
 			tokenTries: 1,
 		},

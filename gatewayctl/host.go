@@ -63,12 +63,19 @@ func thisHost(env []string) host {
 		tokenTries: 20,
 	}
 	if h.owner != 0 {
-		xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR") // as PID 1 has it; whoever owns the place is looked at
-		h.defaults = func() []string { return runtimedir.Own(xdg, h.owner) }
-		h.anyTokenOwner = true
-		h.asOwner = func(uid, _ uint32, f func() error) error { return f() }
+		h.withoutRoot(h.owner, env)
 	}
 	return h
+}
+
+// withoutRoot is for a container whose PID 1 is uid, as we are: its files are in
+// that user's own place, by an environment that is PID 1's too (whoever owns the
+// place is looked at), and there is no other user to read the token as.
+func (h *host) withoutRoot(uid uint32, env []string) {
+	xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR")
+	h.owner, h.anyTokenOwner = uid, true
+	h.defaults = func() []string { return runtimedir.Own(xdg, uid) }
+	h.asOwner = func(_, _ uint32, f func() error) error { return f() }
 }
 
 // ownerOf is the uid of a process, if all four are one; 0, root's, if they are

@@ -98,6 +98,18 @@ func TestLook(t *testing.T) {
 		}, checkTokenFile, status.Failed, 0, ""},
 		"token-none":      {func(w *world) { w.record.Token = status.Token{} }, checkTokenFile, status.NotAvailable, 0, ""},
 		"separation-none": {func(w *world) { w.record.Separation = "none" }, "", "", 0, ""},
+		"separation-none-foreign": {func(w *world) { // the uid would be right
+			w.record.Separation = "none"
+			w.held = func(ls []proof.Listener, pid int) (proof.Ownership, []proof.Listener, error) {
+				return proof.Foreign, ls, nil
+			}
+		}, checkListener, status.Failed, 4, "listener-foreign"},
+		"separation-none-unseen": {func(w *world) {
+			w.record.Separation = "none"
+			w.held = func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error) {
+				return proof.Missing, nil, proof.ErrUnproven
+			}
+		}, checkListener, status.NotAvailable, 4, "unproven"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -54,6 +54,7 @@ func newDesk(t *testing.T) *desk {
 		Settings: &config.Config{Gateway: config.Gateway{StopGrace: 7 * time.Second, BackoffMin: time.Second, BackoffMax: time.Minute,
 			Ready: config.Probe{Timeout: time.Minute}, Health: config.Probe{Interval: 30 * time.Second}}},
 		Gateway: &launch.Child{}, Token: &d.token, Log: zerolog.New(&d.log),
+		Sweeper:  fakeSweeper{},
 		Validate: func() error { return d.unsafe },
 		Publish: func(r status.Record) error {
 			if d.full {

@@ -190,3 +190,41 @@ func count(env []string, name string) (n int) {
 	}
 	return n
 }
+
+// Without root all users of the configuration are ours, and the sidecar that
+// was the operator's reads the token itself.
+func TestRootless(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	testenv.Must(t, syscall.Setgroups(nil))
+	testenv.Must(t, syscall.Setgid(4243))
+	testenv.Must(t, syscall.Setuid(4242))
+	b, dir, k := container(t)
+	b.rootless = true
+	var err error
+	b.cfg.Prepare = []config.Prepare{{Path: "/tmp/x", Owner: "nobody-knows-it"}}
+	b.who, err = identify(b.cfg, environ.Clean([]string{"HOME=/h"}), true)
+	testenv.Must(t, err)
+	if len(b.who.sidecars) != len(b.cfg.Sidecars) || len(b.who.owners) != 1 {
+		t.Fatalf("users %+v", b.who)
+	}
+	command, gateway, sidecars := b.command(), b.gateway(dir, k), b.sidecars(dir, k)
+	if command.UID != 4242 || gateway.UID != 4242 || gateway.GID != 4243 || command.Spec.Token != nil || gateway.Spec.Token == nil {
+		t.Errorf("command %+v, gateway %+v", command, gateway)
+	}
+	if pair := sidecars[1]; pair.UID != 4242 || pair.Spec.Token == nil || pair.Spec.Token.Handed {
+		t.Errorf("the operator's sidecar: %+v", pair)
+	}
+	if got := b.otherUIDs(); !slices.Equal(got, []uint32{4242}) {
+		t.Errorf("who ends with the container: %v", got)
+	}
+	if d := b.prepareEntries(); d[0].UID != 4242 || d[0].GID != 4243 {
+		t.Errorf("prepared for %+v", d)
+	}
+	var h hardening
+	h.engine(privs.State{Bounding: 1, NoNewPrivs: true}, 0)
+	if len(h) == 0 || h[0].Name != "engine-capabilities" || strings.Contains(h[0].Detail, "--cap-add") {
+		t.Errorf("hardening %+v", h)
+	}
+}

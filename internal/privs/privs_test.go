@@ -188,3 +188,30 @@ func TestDropRefused(t *testing.T) {
 		})
 	}
 }
+
+// A process that is not root has nothing to keep, and that is not missing.
+func TestDropAll(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	park(t, 3)
+	keep(t, Needed, false)
+	if missing := Drop(0); len(missing) != 0 {
+		t.Errorf("missing %v", missing)
+	}
+	if s, err := Read(); err != nil || s.Permitted != 0 || s.Effective != 0 || len(s.Excess()) != 0 {
+		t.Errorf("left %+v, %v", s, err)
+	}
+}
+
+// What could not be emptied is said with the flag for a container without root.
+func TestDropAllHint(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	keep(t, Needed, true) // without SETPCAP
+	missing := Drop(0)
+	if len(missing) != 1 || missing[0].Name != "bounding-set" || strings.Contains(missing[0].Detail, "--cap-add") {
+		t.Errorf("missing %v", missing)
+	}
+}

@@ -30,9 +30,9 @@ func TestSelf(t *testing.T) {
 			if !testenv.Inside(t, syscall.CLONE_NEWNS) {
 				return
 			}
-			dir := t.TempDir()
-			testenv.Must(t, os.WriteFile(dir+"/passwd", []byte(c.passwd), 0o644))
-			testenv.Must(t, syscall.Mount(dir+"/passwd", passwdPath, "", syscall.MS_BIND, ""))
+			testenv.Must(t, syscall.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+			testenv.Must(t, os.WriteFile("/mnt/passwd", []byte(c.passwd), 0o644))
+			testenv.Must(t, syscall.Mount("/mnt/passwd", passwdPath, "", syscall.MS_BIND, ""))
 			testenv.Must(t, syscall.Setgroups([]int{c.gid, 77}))
 			testenv.Must(t, syscall.Setgid(c.gid))
 			testenv.Must(t, syscall.Setuid(4242))

@@ -19,13 +19,13 @@ var rank = map[string]int{
 	"internal/sys": 0, "internal/digest": 0, "internal/strictjson": 0, "internal/version": 0, "internal/logring": 0, "internal/needle": 0,
 	"internal/sys/entry": 0, "internal/sys/forward": 0, "internal/sys/vfork": 0,
 	"internal/fsafe": 1,
-	"internal/privs": 2, "internal/launch": 2, "internal/status": 2, "internal/users": 2, "internal/trust": 2, "internal/sweep": 2,
+	"internal/privs": 2, "internal/launch": 2, "internal/status": 2, "internal/users": 2, "internal/trust": 2,
 	"internal/prepare": 2, "internal/runtimedir": 2, "internal/config": 2, "tokenfile": 2,
 	"image/seal": 2, "image/verify": 3,
 	"supervisor/control": 3, "internal/environ": 3,
-	"supervisor/proof": 4, "internal/plain": 4,
-	"supervisor": 5, "internal/stage": 5,
-	"internal/boot": 6, "internal/client": 6,
+	"supervisor/proof": 4,
+	"supervisor":       5, "internal/stage": 5, "internal/sweep": 5,
+	"internal/boot": 6, "internal/client": 6, "internal/plain": 6,
 	"init": 7, "gatewayctl": 7,
 }
 

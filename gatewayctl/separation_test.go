@@ -1,0 +1,93 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A script that demands separation hears of its absence by the exit code, and
+// of a gateway that does not serve first.
+func TestRequireSeparation(t *testing.T) {
+	for name, c := range map[string]struct {
+		separation string
+		down       bool
+		args       []string
+		code       int
+		stdout     string
+		says       string
+	}{
+		"uid":            {"uid", false, nil, exitOK, "SERVING", ""},
+		"none":           {"none", false, nil, exitRefused, "separation", "not separated"},
+		"none-json":      {"none", false, []string{"--json"}, exitRefused, "separation", "not separated"},
+		"none-and-down":  {"none", true, nil, exitNotServing, "STOPPED", ""},
+		"watch-too":      {"none", false, []string{"--watch"}, exitUsage, "", "do not go together"},
+		"not-demanded":   {"none", false, []string{"--require-separation=false"}, exitOK, "separation", ""},
+		"demanded-twice": {"none", false, []string{"--require-separation"}, exitRefused, "separation", "not separated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.up()
+			w.record.Separation = c.separation
+			if c.down {
+				w.record.State, w.record.Goal = "stopped", "stop"
+			}
+			w.publish()
+			w.want(w.run(append([]string{"status", "--require-separation"}, c.args...)...), c.code, c.stdout, c.says)
+		})
+	}
+}
+
+// Without root there is no operator who could be handed the token.
+func TestNoClientsWithoutRoot(t *testing.T) {
+	for _, verb := range [][]string{{"exec", "true"}, {"tui"}} {
+		w := newWorld(t)
+		w.up()
+		w.publish()
+		w.euid, w.owner = 1000, 1000
+		w.want(w.run(verb...), exitRefused, "", "nothing is separated")
+	}
+}
+
+// Only PID 1's user may do anything, and a message says who that is.
+func TestOwnerIsPID1(t *testing.T) {
+	w := newWorld(t)
+	w.euid, w.owner = 0, 1000
+	w.want(w.run("restart"), exitRefused, "", "only uid 1000")
+	w.euid, w.owner = 1000, 0
+	w.want(w.run("restart"), exitRefused, "", "only root may")
+}
+
+// ownerOf takes a uid for the owner only if the process has no other.
+func TestOwnerOf(t *testing.T) {
+	if got := ownerOf(os.Getpid()); got != uint32(os.Geteuid()) {
+		t.Errorf("our own is %d", got)
+	}
+	if got := ownerOf(1 << 22); got != 0 {
+		t.Errorf("nobody's is %d", got)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	cmd := exec.Command("sleep", "100")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4242, Gid: 4242}}
+	must(t, cmd.Start())
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	if got := ownerOf(cmd.Process.Pid); got != 4242 {
+		t.Errorf("a child's is %d", got)
+	}
+}
+
+// Without root PID 1 has its files in its user's own place.
+func TestRuntimeDirsWithoutRoot(t *testing.T) {
+	h := thisHost(nil)
+	h.withoutRoot(1000, []string{"XDG_RUNTIME_DIR=/run/user/1000"})
+	if got := strings.Join(h.defaults(), " "); got != "/run/user/1000/gateway-init /dev/shm/gateway-init-1000" {
+		t.Errorf("got %s", got)
+	}
+	if ran := false; h.asOwner(1000, 1000, func() error { ran = true; return nil }) != nil || !ran || !h.anyTokenOwner {
+		t.Errorf("as the owner that we are: ran %t", ran)
+	}
+}

@@ -1,0 +1,26 @@
+package launch_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+// Without root a child has our own user: the kernel refuses every call that
+// would set one, so none is made. Another user's is refused, never run as ours.
+func TestChildWithoutRoot(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	asPID1(t)
+	cat := program(t, "cat", "/proc/self/status")
+	testenv.Must(t, errors.Join(unix.Setgroups(nil), unix.Setresgid(gateway, gateway, gateway), unix.Setresuid(gateway, gateway, gateway)))
+	u := itoa(gateway)
+	if got := output(t, cat); !strings.Contains(got, "\nUid:\t"+strings.Join([]string{u, u, u, u}, "\t")+"\n") {
+		t.Errorf("its status:\n%s", got)
+	}
+}

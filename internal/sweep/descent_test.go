@@ -1,0 +1,178 @@
+package sweep
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/proof"
+)
+
+// family is a supervisor without separation in a PID namespace of its own.
+type family struct {
+	started map[int]bool
+	gateway int
+}
+
+func (f *family) descent() *Descent {
+	d := NewDescent("TOKEN")
+	d.Track(func(pid int) bool { return f.started[pid] }, func() int { return f.gateway })
+	return d
+}
+
+// start runs a shell with the environment in a session of its own.
+func (f *family) start(t *testing.T, env []string, script string) int {
+	t.Helper()
+	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", script}, &os.ProcAttr{
+		Dir: "/", Env: append(env, "PATH="+os.Getenv("PATH")), Files: []*os.File{nil, os.Stdout, os.Stderr},
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	testenv.Must(t, err)
+	f.started[p.Pid] = true
+	return p.Pid
+}
+
+// sleepers are the live processes that sleep for so many seconds.
+func sleepers(t *testing.T, seconds string) (pids []int) {
+	t.Helper()
+	testenv.Must(t, eachPID(func(pid int) error {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if string(data) == "sleep\x00"+seconds+"\x00" {
+			pids = append(pids, pid)
+		}
+		return nil
+	}))
+	return pids
+}
+
+// await waits for n sleepers.
+func await(t *testing.T, seconds string, n int) []int {
+	t.Helper()
+	testenv.Eventually(t, "sleepers", func() bool { return len(sleepers(t, seconds)) == n })
+	return sleepers(t, seconds)
+}
+
+// What the gateway left is swept by each of its marks; what is the agent's, in
+// whatever state, is not. Gateway, agent and we have one uid.
+func TestDescent(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string // sleeps 1001 in the end
+		note   bool
+		left   bool // it is not found
+	}{
+		"in-its-session":     {"env -u TOKEN sleep 1001 & exec sleep 1000", false, false},
+		"has-the-variable":   {"setsid sleep 1001 & exec sleep 1000", false, false},
+		"both-gone":          {"env -u TOKEN setsid sleep 1001 & exec sleep 1000", false, true},
+		"both-gone-was-seen": {"env -u TOKEN setsid sleep 1001 & exec sleep 1000", true, false},
+		"below-another":      {"setsid sh -c 'env -u TOKEN sleep 1001; true' & exec sleep 1000", false, true},
+		"below-another-seen": {"setsid sh -c 'env -u TOKEN sleep 1001; true' & exec sleep 1000", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+				return
+			}
+			testenv.Must(t, sys.SetSubreaper())
+			f := &family{started: map[int]bool{}}
+			d := f.descent()
+			command := f.start(t, nil, "(setsid sleep 1002 &) ; (sleep 1002 &) ; exec sleep 1003")
+			f.gateway = f.start(t, []string{"TOKEN=secret"}, c.script)
+			await(t, "1000", 1)
+			await(t, "1001", 1)
+			agents := await(t, "1002", 2)
+			await(t, "1003", 1)
+			if c.note {
+				testenv.Must(t, d.Note())
+			}
+			testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
+			testenv.Eventually(t, "the gateway to be reaped", func() bool {
+				reap(t)
+				return errors.Is((proof.Process{PID: f.gateway}).Verify(), proof.ErrGone)
+			})
+			delete(f.started, f.gateway)
+			testenv.Must(t, d.Note()) // it has ended: what was seen before counts
+			testenv.Eventually(t, "nothing of the gateway to be left", func() bool {
+				testenv.Must(t, d.Sweep())
+				reap(t)
+				alive, err := d.Alive()
+				testenv.Must(t, err)
+				return !alive
+			})
+			if left := len(sleepers(t, "1001")) > 0; left != c.left {
+				t.Errorf("its helper is left: %t, want %t", left, c.left)
+			}
+			if got := sleepers(t, "1002"); !slices.Equal(got, agents) || !f.started[command] || len(sleepers(t, "1003")) != 1 {
+				t.Errorf("the agent had %v and has %v", agents, got)
+			}
+		})
+	}
+}
+
+// At the end everybody but the gateway's gets the signal, orphans included.
+func TestDescentSignal(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	f := &family{started: map[int]bool{}}
+	d := f.descent()
+	f.gateway = f.start(t, []string{"TOKEN=secret"}, "sleep 1001 & exec sleep 1000")
+	f.start(t, nil, "(setsid sleep 1002 &) ; sleep 1002; exec sleep 1002")
+	await(t, "1002", 2)
+	await(t, "1001", 1)
+	if others, err := d.Others(0); err != nil || !others {
+		t.Fatalf("others %t, %v", others, err)
+	}
+	d.Signal(0, unix.SIGKILL)
+	testenv.Eventually(t, "the agent's to be gone", func() bool {
+		reap(t)
+		others, err := d.Others(0)
+		testenv.Must(t, err)
+		return !others
+	})
+	if len(sleepers(t, "1000")) != 1 || len(sleepers(t, "1001")) != 1 {
+		t.Error("the gateway was signalled, too")
+	}
+}
+
+// The name is found wherever it stands, and nothing that only looks like it.
+func TestHasVariable(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	long := strings.Repeat("x", 32<<10)
+	for name, c := range map[string]struct {
+		env  []string
+		want bool
+	}{
+		"alone":        {[]string{"TOKEN=x"}, true},
+		"empty":        {[]string{"A=b", "TOKEN="}, true},
+		"behind-much":  {[]string{"A=" + long, "B=" + long, "TOKEN=x"}, true},
+		"across-reads": {[]string{"A=" + long[:32<<10-8], "TOKEN=x"}, true},
+		"longer-name":  {[]string{"TOKENS=x", "MYTOKEN=x"}, false},
+		"in-a-value":   {[]string{"A=TOKEN=x"}, false},
+		"nothing":      {nil, false},
+	} {
+		f := &family{started: map[int]bool{}}
+		pid := f.start(t, c.env, "exec sleep 1000")
+		await(t, "1000", 1)
+		if got := hasVariable(pid, "TOKEN"); got != c.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+		testenv.Must(t, sys.Kill(pid, unix.SIGKILL))
+		testenv.Eventually(t, "the zombie", func() bool { return len(sleepers(t, "1000")) == 0 })
+		if hasVariable(pid, "TOKEN") {
+			t.Errorf("%s: a zombie has it", name)
+		}
+		reap(t)
+	}
+	if hasVariable(1<<22, "TOKEN") {
+		t.Error("nobody has it")
+	}
+}
