@@ -46,7 +46,7 @@ func thisHost(env []string) host {
 	h := host{
 		now:      time.Now,
 		euid:     os.Geteuid(),
-		owner:    ownerOf(1),
+		owner:    owner(),
 		defaults: runtimeDirs,
 		booting:  booting,
 		process: func(p status.Process) error {
@@ -76,6 +76,24 @@ func (h *host) withoutRoot(uid uint32, env []string) {
 	h.owner, h.anyTokenOwner = uid, true
 	h.defaults = func() []string { return runtimedir.Own(xdg, uid) }
 	h.asOwner = func(_, _ uint32, f func() error) error { return f() }
+}
+
+// owner is the user of the supervisor that we are for: PID 1's, but root's for a
+// root that finds a supervisor of root's own, in a PID namespace that it shares
+// with another container.
+func owner() uint32 {
+	uid := ownerOf(1)
+	if uid == 0 || os.Geteuid() != 0 {
+		return uid
+	}
+	a := &app{host: host{owner: 0}}
+	for _, name := range runtimeDirs() {
+		if dir, err := a.openCandidate(name); err == nil {
+			dir.Close()
+			return 0
+		}
+	}
+	return uid
 }
 
 // ownerOf is the uid of a process, if all four are one; 0, root's, if they are

@@ -51,6 +51,8 @@ func TestOpenOwn(t *testing.T) {
 		"others-can-write": {func() error { return at("/mnt/tmp/x", me, 0o777) }, []string{"/mnt/tmp/x"}, "", "writable by others"},
 		"stranger's-place": {nil, []string{"/mnt/theirsticky/x"}, "", "is owned by"},
 		"not-first-unsafe": {func() error { return at("/mnt/tmp/x", testenv.Stranger, 0o700) }, []string{"/mnt/tmp/x", "/mnt/run/x"}, "", "/mnt/tmp/x: permission denied"},
+		"only-on-disk":     {nil, []string{"/mnt/disk/proc/x"}, "", "run with --tmpfs /mnt/disk/proc:uid=54321,mode=0700"},
+		"only-missing":     {nil, []string{"/mnt/nowhere/x"}, "", "run with --tmpfs /mnt/nowhere:uid=54321"},
 		"neither":          {nil, []string{"/mnt/disk/proc/x", "/mnt/disk/proc/y"}, "", "uid=54321,mode=0700"},
 	} {
 		t.Run(name, func(t *testing.T) {

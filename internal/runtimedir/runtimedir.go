@@ -65,6 +65,9 @@ type rules struct{ uid, gid, mode uint32 }
 // on tmpfs, and for nothing else that is wrong with them.
 func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 	d, err := r.open(places[0], requireTmpfs)
+	if len(places) == 1 && errors.Is(err, errNotMemory) {
+		return nil, fmt.Errorf("cannot use %s as runtime directory: %w: run with --tmpfs %s:%s", places[0], err, path.Dir(places[0]), r.mount())
+	}
 	for _, other := range places[1:] {
 		if !errors.Is(err, errNotMemory) {
 			break
