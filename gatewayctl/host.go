@@ -46,7 +46,7 @@ func thisHost(env []string) host {
 	h := host{
 		now:      time.Now,
 		euid:     os.Geteuid(),
-		owner:    owner(),
+		owner:    owner(env),
 		defaults: runtimeDirs,
 		booting:  booting,
 		process: func(p status.Process) error {
@@ -68,32 +68,42 @@ func thisHost(env []string) host {
 	return h
 }
 
-// withoutRoot is for a container whose PID 1 is uid, as we are: its files are in
-// that user's own place, by an environment that is PID 1's too (whoever owns the
-// place is looked at), and there is no other user to read the token as.
+// withoutRoot is for a supervisor that is uid, as we are: there is no other user
+// to read the token as.
 func (h *host) withoutRoot(uid uint32, env []string) {
-	xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR")
 	h.owner, h.anyTokenOwner = uid, true
-	h.defaults = func() []string { return runtimedir.Own(xdg, uid) }
+	h.defaults = func() []string { return placesOf(uid, env) }
 	h.asOwner = func(_, _ uint32, f func() error) error { return f() }
 }
 
-// owner is the user of the supervisor that we are for: PID 1's, but root's for a
-// root that finds a supervisor of root's own, in a PID namespace that it shares
-// with another container.
-func owner() uint32 {
-	uid := ownerOf(1)
-	if uid == 0 || os.Geteuid() != 0 {
+// owner is the user of the supervisor that we are for: PID 1's, but our own if
+// we are another and have a supervisor of our own: below a foreign PID 1, or in
+// a PID namespace that is shared with another container. What another user put
+// there is not taken for one.
+func owner(env []string) uint32 {
+	uid, me := ownerOf(1), uint32(os.Geteuid())
+	if uid == me {
 		return uid
 	}
-	a := &app{host: host{owner: 0}}
-	for _, name := range runtimeDirs() {
+	a := &app{host: host{owner: me}}
+	for _, name := range placesOf(me, env) {
 		if dir, err := a.openCandidate(name); err == nil {
 			dir.Close()
-			return 0
+			return me
 		}
 	}
 	return uid
+}
+
+// placesOf is where a supervisor of uid may have its files. Without root that is
+// in the user's own place, by an environment that is the supervisor's too;
+// whoever owns the place is looked at.
+func placesOf(uid uint32, env []string) []string {
+	if uid == 0 {
+		return runtimeDirs()
+	}
+	xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR")
+	return runtimedir.Own(xdg, uid)
 }
 
 // ownerOf is the uid of a process, if all four are one; 0, root's, if they are

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/testenv"
 )
 
 // A script that demands separation hears of its absence by the exit code, and
@@ -89,5 +93,40 @@ func TestRuntimeDirsWithoutRoot(t *testing.T) {
 	}
 	if ran := false; h.asOwner(1000, 1000, func() error { ran = true; return nil }) != nil || !ran || !h.anyTokenOwner {
 		t.Errorf("as the owner that we are: ran %t", ran)
+	}
+}
+
+// Below a PID 1 that is another user's, who has a supervisor of its own is its
+// owner; what somebody else put in its place makes nobody one.
+func TestOwnerBelowForeignPID1(t *testing.T) {
+	const me = testenv.Gateway
+	for name, c := range map[string]struct {
+		uid  int // who owns the directory; 0: there is none
+		file string
+		want uint32
+	}{
+		"own":         {me, status.Name, me},
+		"own-control": {me, controlDir, me},
+		"empty":       {me, "", 0},
+		"missing":     {0, "", 0},
+		"stranger's":  {testenv.Stranger, status.Name, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, syscall.CLONE_NEWNS) {
+				return
+			}
+			must(t, syscall.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+			if c.uid != 0 {
+				must(t, os.Mkdir("/mnt/gateway-init", 0o755))
+				if c.file != "" {
+					must(t, os.WriteFile("/mnt/gateway-init/"+c.file, nil, 0o600))
+				}
+				must(t, os.Chown("/mnt/gateway-init", c.uid, c.uid))
+			}
+			must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(me), syscall.Setuid(me)))
+			if got := owner([]string{"XDG_RUNTIME_DIR=/mnt"}); got != c.want {
+				t.Errorf("got %d, want %d", got, c.want)
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,6 +61,9 @@ func TryStart(t testing.TB, o Options) (*Container, Result) {
 	needImage(t, o.Image)
 	c := &Container{Name: "gateway-init-test-" + strings.ToLower(rand.Text()), t: t}
 	args := append(c.runArgs(o), o.Image)
+	if !slices.Contains(o.Extra, "--entrypoint") {
+		args = append(args, entry()...)
+	}
 	args = append(args, o.Args...)
 	args = append(args, o.Command...)
 	t.Cleanup(c.remove)

@@ -13,6 +13,7 @@ import (
 const (
 	topologyVariable = "GATEWAY_TOPOLOGY"
 	direct           = ""         // PID 1 is root
+	managed          = "managed"  // PID 1 is a foreign root's, all else one user below it
 	nonRoot          = "non-root" // PID 1, gateway and agent are one user without an entry in passwd
 )
 
@@ -26,12 +27,23 @@ func NonRoot(t testing.TB) bool {
 	switch v := os.Getenv(topologyVariable); v {
 	case direct:
 		return false
-	case nonRoot:
+	case nonRoot, managed:
 		return true
 	default:
 		t.Fatalf("%s=%s is no topology", topologyVariable, v)
 		return false
 	}
+}
+
+// Managed tells whether PID 1 is a foreign one.
+func Managed() bool { return os.Getenv(topologyVariable) == managed }
+
+// entry is what stands before gateway-init's own arguments.
+func entry() []string {
+	if Managed() {
+		return []string{"foreign-init", fmt.Sprint(NonRootUID), "/usr/local/sbin/gateway-init"}
+	}
+	return nil
 }
 
 // UID is id, or the one user's.
@@ -48,6 +60,14 @@ func UID(t testing.TB, id uint32) uint32 {
 // such containers has it.
 func NonRootFlags(t testing.TB) []string {
 	t.Helper()
+	if Managed() {
+		return []string{
+			"--entrypoint", "/usr/local/bin/demotools",
+			"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
+			"--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
+			"-v", filepath.Join(Root(t), "bin/gatewayctl") + ":/usr/local/bin/gatewayctl:ro",
+		}
+	}
 	return []string{
 		"--user", fmt.Sprintf("%d:%d", NonRootUID, NonRootUID),
 		"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
@@ -59,10 +79,13 @@ func NonRootFlags(t testing.TB) []string {
 // execUser is who a test's user is in the container; a number stays what it is.
 func execUser(t testing.TB, user string) string {
 	t.Helper()
-	if NonRoot(t) && !strings.Contains(user, ":") {
-		return ""
+	switch {
+	case !NonRoot(t) || strings.Contains(user, ":"):
+		return user
+	case Managed():
+		return fmt.Sprintf("%d:%d", NonRootUID, NonRootUID)
 	}
-	return user
+	return ""
 }
 
 // runtimeDirs is where gateway-init of a topology may have its files.

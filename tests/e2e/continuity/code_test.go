@@ -203,7 +203,8 @@ func TestScenarioL23OwnFailures(t *testing.T) {
 		"broken-config":    {harness.Options{RawConfig: []byte(`{"gateway": {"command": ["/x"],}}`), Command: command}, 2, "config.json"},
 		"missing-config":   {harness.Options{Args: []string{"--config", "/no/such/file"}, Command: command}, 2, "/no/such/file"},
 		"no-gateway-there": {harness.Options{Config: map[string]any{"gateway": map[string]any{"command": []any{"/no/such/gateway"}}}, Command: command}, 1, "/no/such/gateway"},
-		"not-as-root":      {harness.Options{Extra: []string{"--user", "9002"}, Command: command}, 1, "root"},
+		"not-as-root": {harness.Options{Extra: []string{"--user", "9002"}, Config: map[string]any{"require_separation": true}, Command: command},
+			1, "require_separation is set"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

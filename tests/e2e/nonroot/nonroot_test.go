@@ -144,8 +144,8 @@ func TestRequireSeparation(t *testing.T) {
 	}
 }
 
-// Only PID 1's user may ask for anything: not another one, and not even root.
-func TestOthersAreRefused(t *testing.T) {
+// G05: only PID 1's user may ask for anything: not another one, and not even root.
+func TestScenarioG05(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{})
 	old := box.WaitServing(serveBy)

@@ -71,9 +71,10 @@ func TestScenarioT02(t *testing.T) {
 			tui(t, c)
 		})
 	}
-	// Without root there is no separation to be had yet, and that is said.
+	// Without root there is no operator to run it as, and who demands separation
+	// gets no container.
 	t.Run("non-root", func(t *testing.T) {
-		o := options(t, nil, nil)
+		o := options(t, nil, map[string]any{"require_separation": true})
 		o.Flags = []string{"--user", "1000:1000"}
 		c, _ := harness.TryStart(t, o)
 		if code := c.WaitExit(time.Minute); code != 1 {
