@@ -172,8 +172,17 @@ func (s *Supervisor) gatewayDone(c *child) {
 			plain = true // killed, or out of pids: nobody's crash
 		}
 	}
-	s.startErr = &startError{reason, fmt.Errorf("cannot execute %s: %w", s.c.Gateway.Spec.Argv[0], c.err), plain}
+	s.startErr = &startError{reason, s.notExecuted(c.err), plain}
 	s.post(Failed)
+}
+
+// notExecuted says what the stage could not do for the gateway.
+func (s *Supervisor) notExecuted(err error) error {
+	spec := s.c.Gateway.Spec
+	if f := (*launch.Failure)(nil); errors.As(err, &f) && f.Step == launch.StepDir {
+		return fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, s.c.Gateway.UID, err)
+	}
+	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }
 
 // hopeless ends boot when the very first launch shows that the image can never
@@ -186,7 +195,7 @@ func (s *Supervisor) hopeless(err error) bool {
 	}
 	for _, errno := range []error{syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC} {
 		if errors.Is(err, errno) {
-			s.first = fmt.Errorf("cannot execute the gateway %s: %w", s.c.Gateway.Spec.Argv[0], err)
+			s.first = s.notExecuted(err)
 			s.gateway = nil
 			s.end()
 			return true

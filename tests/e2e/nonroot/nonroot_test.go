@@ -193,3 +193,17 @@ func TestListenerBeside(t *testing.T) {
 		t.Errorf("the gateway was replaced: %+v, %d crashes", now.Gateway, now.Crashes)
 	}
 }
+
+// What was made for the gateway's user is not the one user's: the line says
+// which directory it is.
+func TestWorkingDirOfAnother(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{NoState: true})
+	if code := box.WaitExit(serveBy); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	const want = "gateway-init: cannot enter the gateway's working_dir /var/lib/gateway as uid 1000: "
+	if !strings.Contains(box.Logs(), want) {
+		t.Errorf("log: %s", box.Logs())
+	}
+}
