@@ -1,8 +1,6 @@
 package plain
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/sys"
@@ -64,8 +62,7 @@ func (p *initProcess) stopped(stop unix.Signal) {
 	default:
 		p.say(2, "info", "%q was stopped by %s", p.Command[0], unix.SignalName(stop))
 		p.terminal.giveBack()
-		sys.Kill(os.Getpid(), unix.SIGSTOP)
-		// Continued.
+		sys.StopSelf()
 	}
 	p.terminal.give(p.child)
 	sys.Kill(-p.child, unix.SIGCONT)

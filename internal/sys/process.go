@@ -33,6 +33,13 @@ func Kill(pid int, sig unix.Signal) error {
 	return retry("kill", func() error { return unix.Kill(pid, sig) })
 }
 
+// StopSelf stops the process and returns when it was continued. The signal goes
+// to the calling thread, which has locked itself: one for the whole process may
+// be another thread's to act on, and the caller would run on for a moment.
+func StopSelf() {
+	unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // cannot fail: the target is the caller
+}
+
 // UserAlive tells whether any process, zombies included, has the real uid in
 // our pid namespace. getpriority(2) with PRIO_USER looks through the kernel's
 // own list, needs no right and no /proc; ESRCH means there is none. PRIO_USER
