@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatewayinit/internal/exitauth"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
@@ -145,6 +146,10 @@ func (s *Supervisor) gatewayDone(c *child) {
 	s.cancelRun()
 	code := c.exit.Code()
 	served := !s.proven.IsZero()
+	next := Died
+	if c.err == nil && !c.asked && s.authorised(c) {
+		c.asked, next = true, Restart
+	}
 	last := &status.Exit{PID: c.pid(), Code: code, Text: s.g.ExitText(code), At: time.Now(), Requested: c.asked, Proven: served}
 	if c.exit.Status.Signaled() {
 		last.Signal = int(c.exit.Status.Signal())
@@ -157,7 +162,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	if c.err == nil {
 		s.log.Info().Str("event", evExited).Int("pid", c.pid()).Int("code", code).
 			Int("signal", last.Signal).Bool("requested", c.asked).Bool("proven", served).Msg("")
-		s.post(Died)
+		s.post(next)
 		return
 	}
 	reason, plain := control.LaunchFailed, false
@@ -174,6 +179,22 @@ func (s *Supervisor) gatewayDone(c *child) {
 	}
 	s.startErr = &startError{reason, s.notExecuted(c.err), plain}
 	s.post(Failed)
+}
+
+// authorised tells whether root ended c from outside. Such an exit is a restart
+// that somebody asked for: at once, and not charged.
+func (s *Supervisor) authorised(c *child) bool {
+	if s.c.Authorised == nil {
+		return false
+	}
+	controller, err := s.c.Authorised(c.id)
+	switch {
+	case err == nil:
+		s.log.Info().Str("event", evAuthorised).Int("pid", c.pid()).Int("controller", controller).Msg("")
+	case !errors.Is(err, exitauth.ErrNone):
+		s.log.Warn().Str("event", evUnauthorised).Int("pid", c.pid()).Err(err).Msg("")
+	}
+	return err == nil
 }
 
 // notExecuted says what the stage could not do for the gateway.

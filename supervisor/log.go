@@ -16,6 +16,8 @@ const (
 	evStarted        = "gateway-started"
 	evProven         = "gateway-proven"
 	evExited         = "gateway-exited"
+	evAuthorised     = "exit-authorised"
+	evUnauthorised   = "exit-not-authorised"
 	evStopping       = "gateway-stopping"
 	evKilled         = "killed"
 	evStartFailed    = "start-failed"

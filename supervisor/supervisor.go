@@ -13,6 +13,7 @@ import (
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
 )
 
 // Config is all that the supervisor is given. It owns none of it but what it
@@ -35,6 +36,11 @@ type Config struct {
 	// Unseparated: the gateway has our own uid, and the agent too. A uid proves
 	// nothing then; a listener is the gateway's if its processes hold it.
 	Unseparated bool
+
+	// Authorised tells who of root has ended the gateway from outside, after it
+	// was reaped: exitauth.Check. Nil where requests are root's own, so that
+	// nobody has to.
+	Authorised func(gateway proof.Process) (controller int, err error)
 
 	Others  []uint32 // further UIDs whose processes end with the container
 	Signals Signals

@@ -19,6 +19,7 @@ import (
 
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/environ"
+	"gatewayinit/internal/exitauth"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/logring"
 	"gatewayinit/internal/prepare"
@@ -217,6 +218,7 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	}
 	if b.rootless {
 		c.Unseparated, c.Sweeper = true, sweep.NewDescent(b.cfg.Gateway.TokenEnv)
+		c.Authorised = exitauth.Check
 	} else {
 		sweeper := sweep.New(b.who.gateway.UID, shared)
 		signals.OnShared = func() {

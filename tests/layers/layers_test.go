@@ -23,10 +23,11 @@ var rank = map[string]int{
 	"internal/prepare": 2, "internal/runtimedir": 2, "internal/config": 2, "tokenfile": 2,
 	"image/seal": 2, "image/verify": 3,
 	"supervisor/control": 3, "internal/environ": 3,
-	"supervisor/proof": 4,
-	"supervisor":       5, "internal/stage": 5, "internal/sweep": 5,
-	"internal/boot": 6, "internal/client": 6, "internal/plain": 6,
-	"init": 7, "gatewayctl": 7,
+	"supervisor/proof":  4,
+	"internal/exitauth": 5, "internal/stage": 5, "internal/sweep": 5,
+	"supervisor":    6,
+	"internal/boot": 7, "internal/client": 6, "internal/plain": 6,
+	"init": 8, "gatewayctl": 8,
 }
 
 // banned is what PID 1's own packages must not import (DESIGN I7): the network,

@@ -39,13 +39,14 @@ var may = map[string]string{
 
 	"supervisor/control": "internal/fsafe internal/sys x/sys",
 	"supervisor/proof":   "internal/config internal/strictjson internal/sys supervisor/control x/sys net/netip syscall",
-	"supervisor": "internal/config internal/launch internal/status internal/sys supervisor/control supervisor/proof " +
+	"internal/exitauth":  "internal/fsafe internal/trust supervisor/proof",
+	"supervisor": "internal/config internal/exitauth internal/launch internal/status internal/sys supervisor/control supervisor/proof " +
 		"x/sys zerolog syscall",
 
 	"internal/plain": "internal/environ internal/sweep internal/sys internal/sys/entry internal/sys/forward internal/sys/vfork internal/users internal/version x/sys",
 
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
-	"internal/boot": "internal/config internal/environ internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
+	"internal/boot": "internal/config internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
 		"internal/status internal/strictjson internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 

@@ -1,0 +1,81 @@
+package supervisor
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/exitauth"
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
+)
+
+// An exit that root authorised is a restart; without that it is one like any
+// other, and the gateway is started again all the same.
+func TestAuthorisedExit(t *testing.T) {
+	for name, c := range map[string]struct {
+		says   error
+		logged string
+	}{
+		"authorised": {nil, `"event":"exit-authorised","pid":77,"controller":42`},
+		"none":       {exitauth.ErrNone, ""},
+		"refused":    {errors.Join(exitauth.ErrRefused, errors.New("not root")), `"event":"exit-not-authorised"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).running()
+			d.backoff.reset = time.Hour // or one that has served that long is not charged anyway
+			d.gateway.id = proof.Process{PID: 77, StartTicks: 99}
+			d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+			d.c.Authorised = func(p proof.Process) (int, error) {
+				if p != d.gateway.id {
+					t.Errorf("asked about %v", p)
+				}
+				return 42, c.says
+			}
+			started := false
+			d.c.Prepare = func() error { started = true; return errors.New("no further") }
+			d.gatewayDone(d.gateway)
+			d.apply()
+			authorised := c.says == nil
+			if started != authorised || d.rec.LastExit.Requested != authorised || d.rec.LastExit.Charged == authorised || (d.rec.Crashes == 0) != authorised {
+				t.Errorf("started at once: %v; %+v; %d crashes", started, d.rec.LastExit, d.rec.Crashes)
+			}
+			if !d.timers.armed(retryTimer) {
+				t.Error("it is never tried again")
+			}
+			if text := d.log.String(); !strings.Contains(text, c.logged) || c.logged == "" && strings.Contains(text, "authorised") {
+				t.Errorf("logged %s", text)
+			}
+		})
+	}
+}
+
+// One that we asked for, and one that never became the gateway, are nobody
+// else's to authorise.
+func TestNotAskedAbout(t *testing.T) {
+	for name, spoil := range map[string]func(*child){
+		"asked":        func(c *child) { c.asked = true },
+		"not-executed": func(c *child) { c.err = &launch.Failure{Step: launch.StepExec} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).running()
+			d.tried = true
+			d.c.Gateway.Spec.Argv = []string{"/gateway"}
+			d.gateway.exit = &sys.Exit{PID: 77}
+			spoil(d.gateway)
+			d.c.Authorised = func(proof.Process) (int, error) { t.Error("asked"); return 0, nil }
+			d.gatewayDone(d.gateway)
+		})
+	}
+	d := newDesk(t).running() // root's own requests need none
+	d.proven = time.Now()
+	d.gateway.exit = &sys.Exit{PID: 77}
+	d.gatewayDone(d.gateway)
+	if d.rec.LastExit.Requested {
+		t.Error("authorised by nobody")
+	}
+}
