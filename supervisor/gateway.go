@@ -54,7 +54,7 @@ func (s *Supervisor) sweepAgain() {
 		s.fault("cannot tell whether the gateway's processes are gone", err)
 	}
 	if !alive && err == nil {
-		s.session = 0
+		s.last = proof.Process{}
 		s.post(Swept)
 		return
 	}
@@ -94,7 +94,7 @@ func (s *Supervisor) launch() {
 		s.startFailed(control.LaunchFailed, err, true)
 		return
 	}
-	s.gateway, s.session, s.dirty = c, c.pid(), true
+	s.gateway, s.last, s.dirty = c, c.id, true
 	s.rec.Proof = status.Proof{Child: status.Held, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}
 	s.timers.arm(readyTimer, s.g.Ready.Timeout)

@@ -13,6 +13,7 @@ import (
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
 )
 
 // nobody is a pid above every limit: what signals it reaches no process.
@@ -205,12 +206,12 @@ func TestSidecarWaits(t *testing.T) {
 // fakeSweeper finds nothing.
 type fakeSweeper struct{}
 
-func (fakeSweeper) Track(func(int) bool, func() int) {}
-func (fakeSweeper) Note() error                      { return nil }
-func (fakeSweeper) Sweep() error                     { return nil }
-func (fakeSweeper) Alive() (bool, error)             { return false, nil }
-func (fakeSweeper) Signal(uint32, syscall.Signal)    {}
-func (fakeSweeper) Others(uint32) (bool, error)      { return false, nil }
+func (fakeSweeper) Track(func(int) bool, func() proof.Process) {}
+func (fakeSweeper) Note() error                                { return nil }
+func (fakeSweeper) Sweep() error                               { return nil }
+func (fakeSweeper) Alive() (bool, error)                       { return false, nil }
+func (fakeSweeper) Signal(uint32, syscall.Signal)              {}
+func (fakeSweeper) Others(uint32) (bool, error)                { return false, nil }
 
 // What a draining gateway still does may need its helpers: they are told to end
 // when it has, or when the drain is cut short.

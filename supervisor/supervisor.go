@@ -61,9 +61,9 @@ type TokenKeeper interface {
 // Sweeper ends what a former gateway left behind.
 type Sweeper interface {
 	// Track, before anything is started: how to ask whether a pid is a child
-	// that was started here, and for the last gateway's pid, 0 once all that it
+	// that was started here, and for the last gateway, pid 0 once all that it
 	// left has been swept. For a sweeper that cannot go by uid.
-	Track(child func(pid int) bool, gateway func() int)
+	Track(child func(pid int) bool, last func() proof.Process)
 	Note() error                           // what a living gateway has started will be its
 	Sweep() error                          // SIGKILL to all of it
 	Alive() (bool, error)                  // zombies count
@@ -85,10 +85,10 @@ type Supervisor struct {
 	answers  chan answer
 
 	gateway  *child
-	session  int       // the pid of the last one, until what it left has been swept
-	proven   time.Time // zero: not proven
-	launched bool      // the stage executed it
-	late     bool      // ready.timeout has passed
+	last     proof.Process // it, until what it left has been swept
+	proven   time.Time     // zero: not proven
+	launched bool          // the stage executed it
+	late     bool          // ready.timeout has passed
 	startErr *startError
 	swept    time.Time // when the running sweep began
 	backoff  backoff
@@ -129,7 +129,7 @@ func New(c Config) *Supervisor {
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
-	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() int { return s.session })
+	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() proof.Process { return s.last })
 	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit}
 	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}

@@ -24,19 +24,21 @@ import (
 // agent's that gave itself a variable of that name.
 type Descent struct {
 	tokenEnv string
-	noted    map[int]uint64     // pid and start time of what descended from the gateway
-	child    func(pid int) bool // it was started by us: it is told to end by itself
-	gateway  func() int         // the last gateway's pid; 0: none
+	noted    map[int]uint64       // pid and start time of what descended from the gateway
+	child    func(pid int) bool   // it was started by us: it is told to end by itself
+	last     func() proof.Process // the last gateway; its pid is 0: none
 }
 
 // NewDescent returns a sweeper that knows a gateway's process by tokenEnv.
 func NewDescent(tokenEnv string) *Descent { return &Descent{tokenEnv: tokenEnv} }
 
 // Track says how to ask what was started (child) and which gateway was the last
-// (its pid; 0: nothing of it is left). Both are called only by the methods.
-func (d *Descent) Track(child func(pid int) bool, gateway func() int) {
-	d.child, d.gateway = child, gateway
+// (pid 0: nothing of it is left). Both are called only by the methods.
+func (d *Descent) Track(child func(pid int) bool, last func() proof.Process) {
+	d.child, d.last = child, last
 }
+
+func (d *Descent) gateway() int { return d.last().PID }
 
 // Note looks at what the gateway has started, while it lives: who is orphaned
 // tells nothing of it any more.
@@ -83,8 +85,9 @@ func (d *Descent) Alive() (bool, error) {
 // left lists what the former gateway left behind.
 func (d *Descent) left() (found []int, err error) {
 	pids, err := Children()
+	last := d.last()
 	for _, pid := range pids {
-		if d.child(pid) && pid != d.gateway() {
+		if d.child(pid) && pid != last.PID {
 			continue
 		}
 		st, errLook := proof.ReadStat(pid)
@@ -93,7 +96,10 @@ func (d *Descent) left() (found []int, err error) {
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
 		case st.PPID != os.Getpid(): // it was no child
-		case d.noted[pid] == st.StartTicks, d.gateway() != 0 && st.Session == d.gateway(), hasVariable(pid, d.tokenEnv):
+		case d.noted[pid] == st.StartTicks, last.PID != 0 && st.Session == last.PID:
+			found = append(found, pid)
+		case st.StartTicks < last.StartTicks: // older than the gateway: no child of it, and spares us a look at thousands
+		case hasVariable(pid, d.tokenEnv):
 			found = append(found, pid)
 		}
 	}
@@ -186,7 +192,7 @@ func hasVariable(pid int, name string) bool {
 	}
 	defer f.Close()
 	want := []byte("\x00" + name + "=")
-	buf := make([]byte, len(want)+32<<10)
+	buf := make([]byte, len(want)+4<<10)
 	defer clear(buf)
 	kept := 1 // a NUL before the first
 	for {

@@ -20,11 +20,12 @@ import (
 type family struct {
 	started map[int]bool
 	gateway int
+	last    proof.Process // it, with its start
 }
 
 func (f *family) descent() *Descent {
 	d := NewDescent("TOKEN")
-	d.Track(func(pid int) bool { return f.started[pid] }, func() int { return f.gateway })
+	d.Track(func(pid int) bool { return f.started[pid] }, func() proof.Process { return f.last })
 	return d
 }
 
@@ -38,6 +39,15 @@ func (f *family) start(t *testing.T, env []string, script string) int {
 	testenv.Must(t, err)
 	f.started[p.Pid] = true
 	return p.Pid
+}
+
+// becomes starts the gateway.
+func (f *family) becomes(t *testing.T, script string) {
+	t.Helper()
+	f.gateway = f.start(t, []string{"TOKEN=secret"}, script)
+	var err error
+	f.last, err = proof.Capture(f.gateway)
+	testenv.Must(t, err)
 }
 
 // sleepers are the live processes that sleep for so many seconds.
@@ -83,7 +93,7 @@ func TestDescent(t *testing.T) {
 			f := &family{started: map[int]bool{}}
 			d := f.descent()
 			command := f.start(t, nil, "(setsid sleep 1002 &) ; (sleep 1002 &) ; exec sleep 1003")
-			f.gateway = f.start(t, []string{"TOKEN=secret"}, c.script)
+			f.becomes(t, c.script)
 			await(t, "1000", 1)
 			await(t, "1001", 1)
 			agents := await(t, "1002", 2)
@@ -122,7 +132,7 @@ func TestDescentSignal(t *testing.T) {
 	}
 	f := &family{started: map[int]bool{}}
 	d := f.descent()
-	f.gateway = f.start(t, []string{"TOKEN=secret"}, "sleep 1001 & exec sleep 1000")
+	f.becomes(t, "sleep 1001 & exec sleep 1000")
 	f.start(t, nil, "(setsid sleep 1002 &) ; sleep 1002; exec sleep 1002")
 	await(t, "1002", 2)
 	await(t, "1001", 1)

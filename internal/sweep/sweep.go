@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
 )
 
 // Sweeper ends the processes of one UID.
@@ -40,7 +41,7 @@ func New(uid uint32, shared bool) *Sweeper {
 func (s *Sweeper) Share() { s.shared.Store(true) }
 
 // Track and Note are for Descent; the kernel knows by uid what is the gateway's.
-func (s *Sweeper) Track(func(pid int) bool, func() int) {}
+func (s *Sweeper) Track(func(pid int) bool, func() proof.Process) {}
 
 // Note does nothing.
 func (s *Sweeper) Note() error { return nil }

@@ -28,11 +28,7 @@ const (
 // Not defended: the agent can pass its descriptor to the gateway only with the
 // gateway's help, but it can trace the gateway; docs/tcb.md.
 func JudgeHeld(ls []Listener, pid int) (o Ownership, foreign []Listener, err error) {
-	inodes := make([]uint64, 0, len(ls))
-	for _, l := range ls {
-		inodes = append(inodes, l.Inode)
-	}
-	left, err := unheld(pid, inodes)
+	left, err := unheld(pid, inodesOf(ls))
 	if err != nil {
 		return Missing, nil, err
 	}
@@ -124,6 +120,20 @@ func Tree(pid int) ([]Process, error) {
 		}
 	}
 	return tree, nil
+}
+
+// Holds tells whether the process pid itself has one of the sockets open.
+func Holds(pid int, ls []Listener) (bool, error) {
+	left, err := without(pid, inodesOf(ls))
+	return len(left) < len(ls), err
+}
+
+func inodesOf(ls []Listener) []uint64 {
+	inodes := make([]uint64, 0, len(ls))
+	for _, l := range ls {
+		inodes = append(inodes, l.Inode)
+	}
+	return inodes
 }
 
 // without takes out of inodes the sockets that pid has open.
