@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -183,4 +184,19 @@ func bomb(end int64) {
 			syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 		}
 	}
+}
+
+// unreaped is a parent that does not do its part: its children stay zombies.
+func unreaped(args []string) error {
+	n, err := number(args[0])
+	if err != nil {
+		return err
+	}
+	for range n {
+		if _, err := os.StartProcess("/proc/self/exe", []string{"demotools", "exit", "0"}, &os.ProcAttr{}); err != nil {
+			return err
+		}
+	}
+	fmt.Println("done")
+	return sleep(args[1:])
 }

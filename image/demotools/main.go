@@ -52,6 +52,7 @@ func applets() map[string]applet {
 		"tty-watch": {"(tty-info, again at each SIGWINCH)", 0, ttyWatch},
 		// processes
 		"foreign-init": {"UID PROGRAM [ARG...]  (somebody else's PID 1 that runs PROGRAM as UID)", 2, foreignInit},
+		"without-caps": {"PROGRAM [ARG...]  (gives up all capabilities first; where no_new_privs keeps root from getting them back)", 1, withoutCaps},
 		"sleep":        {"SECONDS", 1, sleep},
 		"stubborn":     {"SECONDS  (ignores TERM, INT, HUP and QUIT)", 1, stubborn},
 		"exit":         {"N", 1, exit},
@@ -59,7 +60,10 @@ func applets() map[string]applet {
 		"die":          {"SIGNAL  (a number; ends by it)", 1, die},
 		"spin":         {"[SECONDS]", 0, spin},
 		"decoy":        {"COMM ARGV0 [ARG...]  (sleeps under that name)", 2, decoy},
+		"hostile":      {"FILE  (an agent of the supervisor's own user, at its worst; FILE says what its processes were sent)", 1, hostile},
+		"bait":         {"FILE COMM  (a process of hostile)", 2, bait},
 		"zombies":      {"N  (orphans N grandchildren that end at once)", 1, zombies},
+		"unreaped":     {"N SECONDS  (keeps N children that have ended)", 2, unreaped},
 		"linger":       {"N SECONDS  (orphans N grandchildren that live so long)", 2, linger},
 		"orphan":       {"CMD [ARG...]  (in its own session, without parent)", 1, orphan},
 		"orphan-then":  {"TOOL [ARG...] -- TOOL [ARG...]  (leaves the first as an orphan, becomes the second)", 3, orphanThen},

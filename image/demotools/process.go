@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,15 @@ func spin(args []string) error {
 	for time.Now().Before(until) {
 	}
 	return nil
+}
+
+func withoutCaps(args []string) error {
+	runtime.LockOSThread() // capabilities are a thread's
+	none := [2]unix.CapUserData{}
+	if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+		return err
+	}
+	return syscall.Exec(args[0], args, os.Environ())
 }
 
 // decoy executes this program again under another command line.

@@ -1,0 +1,207 @@
+// Package managed is root as the controller of a gateway-init that is somebody
+// else's child and not root. The lifecycle, proof and continuity tests run in
+// such containers as well, as the supervisor's user (make e2e).
+package managed
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+const serveBy = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	if err := os.Setenv("GATEWAY_TOPOLOGY", "managed"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// root runs gatewayctl as root in the container.
+func root(box *harness.Container, args ...string) harness.Result {
+	return box.ExecFlags([]string{"-i"}, "0:0", nil, append([]string{"gatewayctl"}, args...)...)
+}
+
+var idle = []string{"demotools", "sleep", "600"}
+
+// Every command of root's, and what it leaves: each is proved by root, told in
+// the supervisor's own record, and never charged.
+func TestController(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle})
+	first := box.WaitServing(serveBy)
+	pid := first.Gateway.PID
+	says := func(want string, code int, args ...string) {
+		t.Helper()
+		r := root(box, args...)
+		if r.Code != code || !strings.Contains(r.Stdout+r.Stderr, want) {
+			t.Errorf("%v: %v\nwant %d and %q", args, r, code, want)
+		}
+	}
+	says("topology       managed", 0, "status")
+	says(`"topology":"managed"`, 0, "status", "--json")
+	says("is not separated", 3, "status", "--require-separation")
+	says(fmt.Sprintf("serving: pid %d, port 18789", pid), 0, "health")
+	says(fmt.Sprintf("serving: pid %d, port 18789", pid), 0, "wait")
+	says(fmt.Sprintf("serving: pid %d, proven", pid), 0, "probe")
+	says(fmt.Sprintf("already running: pid %d, proven", pid), 0, "recover")
+	says(fmt.Sprintf("already ours: pid %d, proven", pid), 0, "adopt")
+	says("nothing is separated", 3, "exec", "demotools", "id")
+	says("nothing is separated", 3, "restart", "--rotate-token", "--revoke-devices")
+	if r := root(box, "token"); r.Code != 0 || strings.TrimSpace(r.Stdout) != box.Token() {
+		t.Errorf("token: %v", r)
+	}
+
+	says(fmt.Sprintf("restarted: pid %d → ", pid), 0, "restart")
+	second := box.WaitNewGateway(first.Gateway.Process, serveBy)
+	if e := second.LastExit; e == nil || e.PID != pid || !e.Requested || e.Charged || second.Crashes != 0 {
+		t.Errorf("the exit that root asked for: %+v, %d crashes", e, second.Crashes)
+	}
+	if log := box.Logs(); strings.Count(log, `"event":"exit-authorised"`) != 1 || strings.Contains(log, `"event":"backoff"`) {
+		t.Errorf("log:\n%s", log)
+	}
+	if box.Exec("0:0", "demotools", "stat", "/dev/.gateway-init/exit-authorisation").Code == 0 {
+		t.Error("the authorisation is left")
+	}
+
+	old := box.Token()
+	says("with a new token", 0, "restart", "--rotate-token")
+	if box.Token() == old {
+		t.Error("the token is the old one")
+	}
+	says("stopped: pid", 0, "stop")
+	says("not-running", 4, "status")
+	says("not-running", 4, "health")
+	says("started: pid", 0, "recover") // the supervisor is asked, as its user
+	says("stopped: pid", 0, "stop")
+	says("started: pid", 0, "restart")
+	says("stopped: pid", 0, "stop")
+	says("started: pid", 0, "start")
+	if now := box.WaitServing(serveBy); now.Crashes != 0 {
+		t.Errorf("%d crashes", now.Crashes)
+	}
+}
+
+// A gateway that does not answer is replaced by recover, with SIGKILL if it must
+// be; one that is slow to come back is waited for, and the stage is named at the
+// deadline.
+func TestRecoverAndDeadline(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle, Config: map[string]any{"gateway": map[string]any{
+		"stop": map[string]any{"grace": "300ms"}, "health": map[string]any{"timeout": "500ms", "interval": "600s"}}}})
+	old := box.WaitServing(serveBy)
+	box.Tools("", "sigsend", fmt.Sprint(old.Gateway.PID), "STOP")
+	if r := root(box, "health"); r.Code != 4 || !strings.Contains(r.Stdout, "not serving") {
+		t.Errorf("health of a stopped gateway: %v", r)
+	}
+	if r := root(box, "recover"); r.Code != 0 || !strings.Contains(r.Stdout, fmt.Sprintf("restarted: pid %d → ", old.Gateway.PID)) {
+		t.Errorf("recover: %v", r)
+	}
+	now := box.WaitNewGateway(old.Gateway.Process, serveBy)
+	if now.Crashes != 0 || now.LastExit.Signal != 9 || !now.LastExit.Requested {
+		t.Errorf("%+v, %d crashes", now.LastExit, now.Crashes)
+	}
+	box.SetMisbehave(map[string]any{"ready_after": "600s"})
+	r := root(box, "restart", "--timeout", "3s")
+	if r.Code != 6 || !strings.Contains(r.Stderr, "while proving pid") || !strings.Contains(r.Stderr, "another status than configured") {
+		t.Errorf("restart of a gateway that is never ready: %v", r)
+	}
+}
+
+// Ten controllers at once queue up: each ends with a definite answer, one after
+// the other, and one gateway is left.
+func TestControllersQueue(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle})
+	box.WaitServing(serveBy)
+	results := make(chan harness.Result)
+	for range 10 {
+		go func() { results <- root(box, "restart") }()
+	}
+	seen := map[string]bool{}
+	for range 10 {
+		r := <-results
+		if r.Code != 0 || seen[r.Stdout] {
+			t.Errorf("%v", r)
+		}
+		seen[r.Stdout] = true
+	}
+	if now := box.WaitServing(serveBy); now.Crashes != 0 {
+		t.Errorf("%d crashes", now.Crashes)
+	}
+}
+
+// Without the right to become the gateway's user root sees too little, and says
+// what it needs. The gateway's user is not concerned.
+func TestWithoutSetuid(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle})
+	box.WaitServing(serveBy)
+	for verb, code := range map[string]int{"restart": 3, "status": 4, "stop": 3} {
+		r := box.ExecFlags([]string{"-i"}, "0:0", nil, "demotools", "without-caps", "/usr/local/bin/gatewayctl", verb)
+		if r.Code != code || !strings.Contains(r.Stdout+r.Stderr, "the exec needs SETUID and SETGID") {
+			t.Errorf("%s: %v", verb, r)
+		}
+	}
+}
+
+// Two that look like the supervisor are no proof of either. A root process that
+// has its name is nobody: root sees what root's processes execute.
+func TestAmbiguous(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle})
+	old := box.WaitServing(serveBy)
+	decoy := []string{"/usr/local/bin/demotools", "decoy", "gateway-init", "/usr/local/sbin/gateway-init"}
+	for _, c := range []struct {
+		user string
+		want string // "": all is well
+	}{
+		{"", "both look like the supervisor"},
+		{"0:0", ""},
+	} {
+		// What an exec starts has no other ancestor than PID 1.
+		box.ExecFlags([]string{"-d"}, c.user, nil, append([]string{"demotools", "orphan"}, decoy...)...)
+		decoys := func() (pids []int) {
+			for _, p := range box.Processes() {
+				if p.Comm == "gateway-init" && p.PID != old.Init.PID && !strings.HasPrefix(p.State, "Z") {
+					pids = append(pids, p.PID)
+				}
+			}
+			return pids
+		}
+		harness.Eventually(t, serveBy, "the decoy", func() error {
+			if len(decoys()) == 0 {
+				return errors.New("nobody")
+			}
+			return nil
+		})
+		for _, verb := range []string{"probe", "restart", "stop", "status"} {
+			r := root(box, verb)
+			if c.want == "" && verb == "probe" && r.Code != 0 || c.want != "" && (r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, c.want)) {
+				t.Errorf("%s: %v", verb, r)
+			}
+			if c.want == "" {
+				break
+			}
+		}
+		for _, pid := range decoys() {
+			box.Exec("0:0", "demotools", "sigsend", fmt.Sprint(pid), "KILL")
+		}
+		harness.Eventually(t, serveBy, "the way it was", func() error {
+			if r := root(box, "health"); r.Code != 0 {
+				return fmt.Errorf("%v", r)
+			}
+			return nil
+		})
+	}
+	if now := box.WaitServing(serveBy); now.Gateway.Process != old.Gateway.Process {
+		t.Errorf("the gateway was replaced: %+v", now.Gateway)
+	}
+}
