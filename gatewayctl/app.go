@@ -29,6 +29,8 @@ type app struct {
 	env        []string // the caller's, for what a client is passed and for a container engine
 	runtimeDir string   // --runtime-dir; "" means: look for it
 	hardened   error    // what harden said
+	args       []string // the verb and what follows it
+	control    bool     // we are root, and the supervisor is not (controller.go)
 }
 
 // verb is one row of the command table.
@@ -41,12 +43,14 @@ type verb struct {
 	operands bool   // takes arguments that are no flags
 	// setup declares the flags and returns what runs after they are parsed.
 	setup func(f *flag.FlagSet) func(a *app, args []string) int
+	// delegated: where root is a controller it is done as the supervisor's user.
+	delegated bool
 }
 
 // verbs is the command table, in the order of the help.
 func verbs() []verb {
 	return []verb{
-		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(),
+		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(), cmdAdopt(),
 		cmdProbe(), cmdWait(), cmdTUI(), cmdExec(), cmdToken(), cmdVerifyImage(), cmdConfigSeal(), cmdVersion(), cmdHelp(),
 	}
 }
@@ -104,7 +108,12 @@ func (a *app) dispatch(args []string) int {
 	if strings.Contains(a.runtimeDir, "\x00") || (a.runtimeDir != "" && a.runtimeDir[0] != '/') {
 		return a.usage(errors.New("--runtime-dir must be an absolute path"), name)
 	}
-	if !v.anyone && a.euid != int(a.owner) {
+	a.args = global.Args()
+	a.control = !v.anyone && a.controls()
+	if a.control && v.delegated {
+		return a.delegate()
+	}
+	if !v.anyone && !a.control && a.euid != int(a.owner) {
 		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, who(a.owner), a.euid),
 			"run it as the container's default user: docker exec CONTAINER gatewayctl "+name)
 	}

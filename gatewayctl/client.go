@@ -110,9 +110,8 @@ func clientRefusal(err error) error {
 // exec finds the token, decides about the client, and runs it; its exit code is
 // ours.
 func (a *app) exec(s clientSpec) int {
-	if a.owner != 0 {
-		return a.refused(s.verb, refuse(exitRefused, "run it in a shell of the container, with the token of gatewayctl token",
-			"not-permitted: nothing is separated in this container (PID 1 is uid %d), so no operator can be handed the token", a.owner))
+	if err := a.separated(); err != nil {
+		return a.refused(s.verb, err)
 	}
 	secret, r, err := a.readToken()
 	if err != nil {
@@ -131,6 +130,15 @@ func (a *app) exec(s clientSpec) int {
 		return a.refused(s.verb, err)
 	}
 	return code
+}
+
+// separated refuses a client where there is no operator to be handed the token.
+func (a *app) separated() error {
+	if a.owner == 0 && !a.control {
+		return nil
+	}
+	return refuse(exitRefused, "run it in a shell of the container, with the token of gatewayctl token",
+		"not-permitted: nothing is separated in this container (gateway-init is not root), so no operator can be handed the token")
 }
 
 // mayHaveToken: the token must be of the gateway that this configuration

@@ -18,7 +18,7 @@ Exit code: 0 serving, 4 not serving, 5 no supervisor.
 				v := a.look()
 				line := fmt.Sprintf("not serving: %s: %s\n", clean(v.reason), clean(v.detail))
 				if v.serving {
-					line = fmt.Sprintf("serving: pid %d, port %d\n", v.record.Gateway.PID, v.record.Gateway.Port)
+					line = fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port)
 				}
 				if code := a.write(line); code != exitOK {
 					return code

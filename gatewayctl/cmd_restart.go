@@ -68,6 +68,9 @@ const revokeClient = "revoke-devices"
 // against the client is found before the old gateway is stopped.
 func (a *app) revokeDevices(rotate func() int) int {
 	s := clientSpec{verb: "restart --revoke-devices", name: revokeClient, mute: true}
+	if err := a.separated(); err != nil {
+		return a.refused(s.verb, err)
+	}
 	p, who, err := a.plan(s)
 	if v := a.look(); err == nil && v.record != nil {
 		err = mayHaveToken(v.record, who)

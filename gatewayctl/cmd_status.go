@@ -33,9 +33,9 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 				if *watch {
 					return a.watch(*asJSON)
 				}
-				v := a.look()
+				v := a.unsupervised(a.look())
 				code := a.show(v, *asJSON, "")
-				if *separate && code == exitOK && v.record.Separation != status.SeparationUID {
+				if *separate && code == exitOK && (v.record == nil || v.record.Separation != status.SeparationUID) {
 					return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: PID 1 is not root"),
 						"run the container as root (without --user)")
 				}

@@ -16,7 +16,7 @@ import (
 
 func cmdToken() verb {
 	return verb{
-		name: "token", args: "[--url BASE]", summary: "print the gateway's token (root only)",
+		name: "token", delegated: true, args: "[--url BASE]", summary: "print the gateway's token (root only)",
 		help: `Prints the token alone on one line. It reads the file with the gateway's user's
 access, and without any capability.
 

@@ -42,7 +42,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 		switch {
 		case v.serving:
 			show.done()
-			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.record.Gateway.PID, v.record.Gateway.Port))
+			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port))
 		case v.code == exitNoSupervisor && a.booting(): // not yet
 		case v.code != exitNotServing:
 			show.done()

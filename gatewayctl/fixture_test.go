@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"net/netip"
 	"os"
@@ -11,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/controller"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
@@ -69,8 +74,10 @@ func newWorld(t *testing.T) *world {
 			defaults: func() []string { return []string{w.path} },
 			booting:  func() bool { return false },
 			process:  func(status.Process) error { return nil },
-			uids: func(int) (procStatus, error) {
-				return procStatus{'S', [4]uint32{1001, 1001, 1001, 1001}}, nil
+			config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
+			find:     func(context.Context) (*controller.Supervisor, error) { return nil, controller.ErrNone },
+			uids: func(int) (prockey.Status, error) {
+				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
 			},
 			listeners: func(port uint16) ([]proof.Listener, error) {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,8 +13,10 @@ import (
 
 	"gatewayinit/internal/client"
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/controller"
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
@@ -28,13 +32,15 @@ type host struct {
 	defaults  func() []string                             // where a runtime directory may be
 	booting   func() bool                                 // PID 1 is gateway-init: what is missing may still come
 	process   func(status.Process) error                  // nil: alive with this start time
-	uids      func(pid int) (procStatus, error)           // from /proc/PID/status
+	uids      func(pid int) (prockey.Status, error)       // from /proc/PID/status
 	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
 	held      func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error)
 	// asOwner runs f with the file access of uid and gid.
 	asOwner func(uid, gid uint32, f func() error) error
 	config  func() (*config.Config, error)
 	users   func(*config.Config) (identities, error)
+	find    func(context.Context) (*controller.Supervisor, error) // one without root
+	strange func(context.Context, controller.Settings, func(pid int) bool, func(string)) (*controller.Stranger, error)
 	launch  func(*client.Plan, *tokenfile.Secret, client.Stdio) (int, error) // run a client to its end
 	// anyTokenOwner permits a token of uid 0: for a supervisor without root, and
 	// tests that run as root.
@@ -52,12 +58,14 @@ func thisHost(env []string) host {
 		process: func(p status.Process) error {
 			return proof.Process{PID: p.PID, StartTicks: p.StartTicks}.Verify()
 		},
-		uids:      readProcStatus,
+		uids:      prockey.ReadStatus,
 		listeners: proof.Listeners,
 		held:      proof.JudgeHeld,
 		asOwner:   sys.AsFileOwner,
 		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		users:     resolveUsers,
+		find:      controller.Find,
+		strange:   controller.FindStranger,
 		launch:    (*client.Plan).Run,
 
 		tokenTries: 20,
@@ -110,11 +118,11 @@ func placesOf(uid uint32, env []string) []string {
 // not or cannot be read: then only root may do anything. It says whom PID 1
 // obeys (DESIGN I2), not who PID 1 is.
 func ownerOf(pid int) uint32 {
-	p, err := readProcStatus(pid)
-	if err != nil || !p.only(p.uids[0]) {
+	p, err := prockey.ReadStatus(pid)
+	if err != nil || !p.Only(p.UIDs[0]) {
 		return 0
 	}
-	return p.uids[0]
+	return p.UIDs[0]
 }
 
 // fallbackDirs are the supervisor's own choices (DESIGN section 7).
@@ -147,7 +155,7 @@ func booting() bool {
 
 // readProc reads a small file of a process.
 func readProc(pid int, name string) ([]byte, error) {
-	dir, err := fsafe.OpenDir("/proc/" + itoa(pid))
+	dir, err := fsafe.OpenDir("/proc/" + strconv.Itoa(pid))
 	if err != nil {
 		return nil, err
 	}

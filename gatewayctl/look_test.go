@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
@@ -52,13 +53,19 @@ func TestLook(t *testing.T) {
 				return only(p.PID == 34 && n%2 == 0, proof.ErrReplaced)
 			}
 		}, checkGateway, status.Failed, 4, "identity-changed"},
-		"gateway-zombie": {func(w *world) { w.uids = func(int) (procStatus, error) { return procStatus{'Z', [4]uint32{}}, nil } },
+		"gateway-zombie": {func(w *world) {
+			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
+		},
 			checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-uid": {func(w *world) {
-			w.uids = func(int) (procStatus, error) { return procStatus{'S', [4]uint32{1001, 1001, 0, 1001}}, nil }
+			w.uids = func(int) (prockey.Status, error) {
+				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
+			}
 		},
 			checkGatewayUID, status.Failed, 4, "identity-changed"},
-		"gateway-uid-unknown": {func(w *world) { w.uids = func(int) (procStatus, error) { return procStatus{}, errProcStatus } },
+		"gateway-uid-unknown": {func(w *world) {
+			w.uids = func(int) (prockey.Status, error) { return prockey.Status{}, errors.New("unreadable") }
+		},
 			checkGatewayUID, status.NotAvailable, 4, "unproven"},
 		"listener-missing": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },
 			checkListener, status.Failed, 4, "listener-missing"},

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -19,12 +20,21 @@ import (
 
 	"gatewayinit/internal/client"
 	"gatewayinit/internal/sys"
+	"gatewayinit/internal/witness"
 )
 
 func main() {
-	env := os.Environ()
+	env, args := os.Environ(), os.Args[1:]
 	os.Clearenv()
-	os.Exit(run(os.Args[1:], env, stdio{
+	if len(args) > 0 && args[0] == witness.Arg {
+		os.Exit(bearWitness(args[1:]))
+	}
+	var err error
+	if args, err = asUser(args); err != nil {
+		fmt.Fprintf(os.Stderr, "gatewayctl: %v\n", err)
+		os.Exit(exitFailed)
+	}
+	os.Exit(run(args, env, stdio{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: sys.IsTerminal(0), outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
 		files: client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},

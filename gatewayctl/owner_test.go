@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 )
@@ -41,9 +42,9 @@ func runReader(dir string) int {
 	if code := a.dispatch([]string{"token"}); code != exitOK {
 		return code
 	}
-	p, err := readProcStatus(os.Getpid())
+	p, err := prockey.ReadStatus(os.Getpid())
 	dumpable, err2 := sys.Dumpable()
-	fmt.Println(p.uids, dumpable, errors.Join(err, err2))
+	fmt.Println(p.UIDs, dumpable, errors.Join(err, err2))
 	return exitOK
 }
 

@@ -75,11 +75,15 @@ func render(v view, now time.Time, color bool) string {
 	p := &page{now: now, color: color}
 	p.headline(v)
 	if v.record != nil {
+		p.row("topology", v.topology)
 		p.gateway(v.record)
 		p.requests(v.record)
 		p.others(v.record)
 		p.proof(v)
 		p.hardening(v.record)
+	} else {
+		p.row("topology", v.topology)
+		p.verified(v.checks)
 	}
 	p.row("next", v.hint)
 	return p.String()
@@ -93,8 +97,9 @@ func (p *page) headline(v view) {
 		word, color = "SERVING", green
 	case v.code == exitNoSupervisor:
 		word = "NO SUPERVISOR"
-	case v.record == nil:
+	case v.record == nil && v.checks == nil:
 		word = "UNKNOWN"
+	case v.record == nil:
 	case v.record.State == status.Stopped && v.record.Goal == status.GoalStop:
 		word, color = "STOPPED", yellow
 	case v.record.State == status.Starting, v.record.State == status.Stopping, v.record.State == status.Backoff:
@@ -225,10 +230,7 @@ func (p *page) others(r *status.Record) {
 
 // proof prints what this program verified, then what PID 1 says it proved.
 func (p *page) proof(v view) {
-	fmt.Fprintln(p, "verified now")
-	for _, c := range v.checks {
-		p.signal(strings.ReplaceAll(c.name, "_", " "), c.result, c.detail)
-	}
+	p.verified(v.checks)
 	pr := v.record.Proof
 	fmt.Fprintf(p, "proven by PID 1%s\n", p.agoPtr(pr.At, ", "))
 	foreign := ""
@@ -239,6 +241,16 @@ func (p *page) proof(v view) {
 	p.signal("listener", pr.Listener, strings.TrimSpace(foreign))
 	p.signal("ready", pr.Ready, "")
 	p.signal("auth", pr.Auth, "")
+}
+
+func (p *page) verified(cs checks) {
+	if cs == nil {
+		return
+	}
+	fmt.Fprintln(p, "verified now")
+	for _, c := range cs {
+		p.signal(strings.ReplaceAll(c.name, "_", " "), c.result, c.detail)
+	}
 }
 
 func (p *page) signal(name, result, detail string) {

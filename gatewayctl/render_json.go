@@ -12,6 +12,7 @@ type jsonStatus struct {
 	Schema   int                  `json:"schema"`
 	Serving  bool                 `json:"serving"`
 	ExitCode int                  `json:"exit_code"`
+	Topology string               `json:"topology"` // direct, non-root, managed, none; "": not known
 	Reason   string               `json:"reason"`
 	Detail   string               `json:"detail"`
 	Next     string               `json:"next"`
@@ -27,7 +28,7 @@ type jsonCheck struct {
 // renderJSON is one line.
 func renderJSON(v view) (string, error) {
 	out := jsonStatus{
-		Schema: 1, Serving: v.serving, ExitCode: v.code, Reason: v.reason, Detail: v.detail, Next: v.hint,
+		Schema: 1, Serving: v.serving, Topology: v.topology, ExitCode: v.code, Reason: v.reason, Detail: v.detail, Next: v.hint,
 		Verified: map[string]jsonCheck{}, Record: v.record,
 	}
 	for _, c := range v.checks {

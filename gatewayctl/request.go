@@ -38,6 +38,9 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if a.control {
+		return a.command(ctx, r, timeout)
+	}
 	show := a.stages(name)
 	reply, detail, err := a.request(ctx, r, show)
 	show.done()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"gatewayinit/internal/controller"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 )
@@ -13,6 +14,7 @@ import (
 // Words that stand beside control.Reason in a verdict.
 const (
 	wordNoSupervisor = "no-supervisor"
+	wordUnsupervised = "unsupervised" // it serves, and nobody here started it
 )
 
 // verdict is what status, health and wait decide on.
@@ -26,17 +28,23 @@ type verdict struct {
 
 // view is one look at the supervisor. Record is nil if there is none to read.
 type view struct {
-	record *status.Record
-	checks checks
+	record   *status.Record
+	checks   checks
+	topology string
+	pid      int // of the gateway; 0: none
+	port     uint16
 	verdict
 }
 
 // look reads the record and verifies it. It never fails: what went wrong is
 // the verdict.
 func (a *app) look() view {
+	if a.control {
+		return a.lookAsController()
+	}
 	dir, err := a.openRuntime()
 	if err != nil {
-		return view{verdict: unreadable(err)}
+		return view{verdict: unreadable(err), topology: controller.None}
 	}
 	defer dir.Close()
 	return a.lookAt(dir)
@@ -51,7 +59,8 @@ func (a *app) lookAt(dir *os.File) view {
 		if err != nil {
 			return view{verdict: unreadable(err)}
 		}
-		v := view{record: &r, checks: a.verify(dir, &r)}
+		v := view{record: &r, checks: a.verify(dir, &r), pid: r.Gateway.PID, port: r.Gateway.Port}
+		v.topology = a.topology(&r, v.checks)
 		v.verdict = judge(&r, v.checks)
 		if v.serving || try == 2 {
 			return v
@@ -60,6 +69,21 @@ func (a *app) lookAt(dir *os.File) view {
 			return v
 		}
 	}
+}
+
+// topology is which of DESIGN section 11 this is, if the supervisor was verified.
+func (a *app) topology(r *status.Record, cs checks) string {
+	switch c := cs.get(checkSupervisor); {
+	case c.result == status.Failed:
+		return controller.None
+	case c.result != status.Held:
+		return ""
+	case r.Init.PID != 1:
+		return controller.Managed
+	case a.owner != 0:
+		return controller.NonRoot
+	}
+	return controller.Direct
 }
 
 // unreadable is the verdict without a record.

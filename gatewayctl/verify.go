@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
@@ -125,11 +126,11 @@ func (a *app) checkGateway(r *status.Record) []check {
 	switch {
 	case err != nil:
 		return []check{alive, unavailable(checkGatewayUID, err)}
-	case p.state == 'Z' || p.state == 'X':
+	case p.State == prockey.Zombie:
 		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", proof.ErrGone))
-	case !p.only(g.UID):
+	case !p.Only(g.UID):
 		return []check{alive, failed(checkGatewayUID, control.IdentityChanged,
-			"runs with uids %v, not only %d", p.uids, g.UID)}
+			"runs with uids %v, not only %d", p.UIDs, g.UID)}
 	}
 	return []check{alive, held(checkGatewayUID, "all its uids are %d", g.UID)}
 }

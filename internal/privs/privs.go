@@ -48,7 +48,7 @@ func Drop(keep uint64) (missing []Missing) {
 	add("bounding-set", dropBounding(), hint)
 	add("ambient-set", ignore(sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), unix.EINVAL),
 		"the kernel is older than 4.3")
-	add("no-new-privs", sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+	add("no-new-privs", sys.NoNewPrivs(),
 		"the kernel is older than 3.5")
 	add("dumpable", sys.SetDumpable(false), "a core file of PID 1 is possible")
 	add("core-limit", sys.NoCore(), "run without --ulimit core=0, which does not keep a core file from a core_pattern program")

@@ -42,6 +42,16 @@ func ReadOnly(path string) bool {
 	return err == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
+// TryLock takes the exclusive lock of f's open file description (flock(2)), and
+// tells whether it is ours now. The kernel lets go of it with the last descriptor.
+func TryLock(f *os.File) (bool, error) {
+	err := retry("flock", func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	if isErrno(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // IsTerminal tells whether fd is a terminal.
 func IsTerminal(fd int) bool {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)

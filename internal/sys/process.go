@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -156,4 +157,16 @@ func openFDs() ([]int, error) {
 		}
 	}
 	return fds, err
+}
+
+// Ended waits at most limit for the process of a pidfd to end, reaped or not
+// (pidfd_open(2), poll).
+func Ended(pidfd int, limit time.Duration) (bool, error) {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n := 0
+	err := retry("poll", func() (err error) {
+		n, err = unix.Poll(fds, int(limit.Milliseconds()))
+		return err
+	})
+	return n > 0, err
 }

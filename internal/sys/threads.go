@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // WarmThreads makes the Go runtime create n threads now: a goroutine that is
@@ -41,4 +43,15 @@ func AllThreads(name string, trap, a1, a2, a3, a4, a5 uintptr) error {
 		return os.NewSyscallError(name, errno)
 	}
 	return nil
+}
+
+// NoNewPrivs sets no_new_privs in every thread (prctl(2), PR_SET_NO_NEW_PRIVS).
+func NoNewPrivs() error {
+	return AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+}
+
+// EnterNetwork takes this thread, which the caller has locked, into the network
+// namespace that f is open on (setns(2)): CAP_SYS_ADMIN, there and here.
+func EnterNetwork(f *os.File) error {
+	return retry("setns", func() error { return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) })
 }

@@ -26,8 +26,9 @@ var rank = map[string]int{
 	"supervisor/proof":  4,
 	"internal/exitauth": 5, "internal/stage": 5, "internal/sweep": 5,
 	"supervisor":    6,
-	"internal/boot": 7, "internal/client": 6, "internal/plain": 6,
-	"init": 8, "gatewayctl": 8,
+	"internal/boot": 7, "internal/witness": 7,
+	"internal/controller": 8, "internal/client": 6, "internal/plain": 6, "internal/prockey": 6,
+	"init": 9, "gatewayctl": 9,
 }
 
 // banned is what PID 1's own packages must not import (DESIGN I7): the network,

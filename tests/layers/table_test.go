@@ -56,9 +56,13 @@ var may = map[string]string{
 	"internal/client": "internal/environ internal/fsafe internal/privs internal/sweep internal/sys internal/trust internal/users tokenfile " +
 		"x/sys creack/pty syscall os/signal",
 
+	"internal/prockey":    "internal/fsafe internal/sys supervisor/proof x/sys syscall",
+	"internal/witness":    "internal/prockey internal/sys supervisor/proof x/sys syscall",
+	"internal/controller": "internal/config internal/exitauth internal/fsafe internal/prockey internal/sys internal/trust internal/witness supervisor/control supervisor/proof x/sys syscall",
+
 	"init": "internal/boot internal/config internal/launch internal/plain internal/stage",
-	"gatewayctl": "image/seal image/verify internal/client internal/config internal/environ internal/fsafe internal/needle internal/runtimedir internal/status " +
-		"internal/sys internal/users internal/version supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
+	"gatewayctl": "image/seal image/verify internal/client internal/config internal/controller internal/environ internal/fsafe internal/needle internal/prockey internal/runtimedir internal/status " +
+		"internal/sys internal/users internal/version internal/witness supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }
 
 // short are the names in the table of what is not ours.

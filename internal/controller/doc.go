@@ -1,0 +1,68 @@
+// Package controller is root beside a supervisor without root (DESIGN section
+// 11): it finds that supervisor and its gateway by what the kernel says of them,
+// and restarts the gateway by pidfd. Nothing that the shared user wrote is
+// believed, neither the status record nor an answer over the FIFO.
+//
+// It prevents mistakes: a stranger's pid, a recycled pid, a success that is
+// none. It cannot prove where a process came from: an agent of the same user can
+// trace, end or imitate the supervisor (docs/tcb.md).
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/supervisor/control"
+)
+
+// Topologies, in the words of status.
+const (
+	Direct  = "direct"   // PID 1 is gateway-init, and root
+	NonRoot = "non-root" // PID 1 is gateway-init without root
+	Managed = "managed"  // gateway-init is the child of a foreign PID 1
+	None    = "none"     // there is no gateway-init
+)
+
+// What can be wrong; each has its reason word (Failure).
+var (
+	ErrNone      = errors.New("no gateway-init runs here")
+	ErrAmbiguous = errors.New("ambiguous")
+	ErrUnproven  = errors.New("a gateway-init of root has left nothing that root owns")
+	ErrIdle      = errors.New("the supervisor has no gateway")
+	ErrChanged   = errors.New("another process now")
+	ErrHealth    = errors.New("does not serve")
+)
+
+// Failure is where a command came to nothing, and why.
+type Failure struct {
+	Stage  string // what was being done
+	Reason control.Reason
+	Err    error
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("%s: while %s: %v", f.Reason, f.Stage, f.Err) }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Settings is what is taken from the configuration, which is root's.
+type Settings struct {
+	TokenEnv   string
+	Sidecars   [][]string // their commands
+	Port       uint16
+	Ready      config.Probe
+	Health     config.Probe
+	StopSignal syscall.Signal
+	StopGrace  time.Duration
+}
+
+// FromConfig is the part of c that a controller needs.
+func FromConfig(c *config.Config) Settings {
+	g := c.Gateway
+	s := Settings{TokenEnv: g.TokenEnv, Port: g.Port, Ready: g.Ready, Health: g.Health, StopSignal: g.StopSignal, StopGrace: g.StopGrace}
+	for _, sidecar := range c.Sidecars {
+		s.Sidecars = append(s.Sidecars, sidecar.Command)
+	}
+	return s
+}

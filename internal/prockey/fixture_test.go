@@ -1,0 +1,88 @@
+package prockey
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/testenv"
+)
+
+// roleEnv makes this test program something to look at.
+const roleEnv = "PROCKEY_ROLE"
+
+// This keeps the main goroutine on the process' first thread, which is the
+// one whose end makes it headless.
+var _ = lockMainThread()
+
+func lockMainThread() bool {
+	if os.Getenv(roleEnv) == "headless" {
+		runtime.LockOSThread()
+	}
+	return true
+}
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleEnv) {
+	case "":
+		os.Exit(m.Run())
+	case "headless": // the first thread ends, the others live on
+		go time.Sleep(time.Minute)
+		time.AfterFunc(time.Minute, func() { os.Exit(0) })
+		syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+	case "restless": // whoever looks finds another name and number of threads each time
+		for i := 0; ; i++ {
+			if err := os.WriteFile("/proc/self/comm", []byte(strconv.Itoa(i)), 0); err != nil {
+				os.Exit(1)
+			}
+		}
+	case "named":
+		if err := os.WriteFile("/proc/self/comm", []byte(os.Args[0]), 0); err != nil {
+			os.Exit(1)
+		}
+		time.Sleep(time.Minute)
+	case "turncoat": // it has two uids, one after the other
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		if err := syscall.Setresuid(testenv.Stranger, testenv.Stranger, testenv.Stranger); err != nil {
+			os.Exit(1)
+		}
+		fmt.Println("turned")
+		time.Sleep(time.Minute)
+	case "children": // from two threads
+		for range 2 {
+			go func() {
+				runtime.LockOSThread()
+				_ = exec.Command("/bin/sleep", "60").Run()
+			}()
+		}
+		time.Sleep(time.Minute)
+	}
+}
+
+// play starts the role and holds it.
+func play(t *testing.T, role string) (*exec.Cmd, *Proc) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	return start(t, cmd)
+}
+
+func start(t *testing.T, cmd *exec.Cmd) (*exec.Cmd, *Proc) {
+	t.Helper()
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	p, err := Open(cmd.Process.Pid)
+	testenv.Must(t, err)
+	t.Cleanup(p.Close)
+	return cmd, p
+}
+
+func sleeper(uid uint32, argv ...string) *exec.Cmd {
+	return &exec.Cmd{Path: "/bin/sleep", Args: append(argv, "1000"),
+		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}}
+}

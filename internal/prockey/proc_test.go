@@ -1,0 +1,328 @@
+package prockey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/testenv"
+)
+
+func TestReadSelf(t *testing.T) {
+	p, err := Open(os.Getpid())
+	testenv.Must(t, err)
+	defer p.Close()
+	k, err := p.Read()
+	testenv.Must(t, err)
+	uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
+	if k.PID != os.Getpid() || k.PPID != os.Getppid() || k.Start == 0 || k.UIDs != [4]uint32{uid, uid, uid, uid} || k.GIDs != [4]uint32{gid, gid, gid, gid} ||
+		k.PIDNS == 0 || k.ExeIno == 0 || k.Ino == 0 || len(k.NSpid) == 0 || k.State != Running || k.Dead() || k.Headless() || k.Threads < 2 ||
+		len(k.Argv) != len(os.Args) || k.Argv[0] != os.Args[0] {
+		t.Errorf("%+v", k)
+	}
+	testenv.Must(t, p.Prove(k))
+	net, err := p.Network()
+	testenv.Must(t, err)
+	net.Close()
+}
+
+// A name is whatever the process chose, an argument too; neither is mistaken for
+// what follows it.
+func TestOddNames(t *testing.T) {
+	testenv.Root(t)
+	for _, name := range []string{") S 1 1 (", "a\nUid:\t0\t0", "x y", "(", ")))"} {
+		cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{name}, Env: append(os.Environ(), roleEnv+"=named"),
+			SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
+		_, p := start(t, cmd)
+		comm := name[:min(len(name), 15)]
+		var k Key
+		testenv.Eventually(t, "its name", func() (ok bool) {
+			var err error
+			k, err = p.Read()
+			return err == nil && k.Comm == comm
+		})
+		if k.Argv[0] != name || k.PPID != os.Getpid() || k.UIDs[0] != testenv.Stranger || k.GIDs[3] != testenv.Stranger {
+			t.Errorf("%q: %+v", name, k)
+		}
+	}
+}
+
+// A zombie is dead; one whose other threads live on is not, and has neither
+// arguments nor a program.
+func TestDead(t *testing.T) {
+	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
+	alive, err := p.Read()
+	testenv.Must(t, err)
+	testenv.Must(t, cmd.Process.Kill())
+	testenv.Eventually(t, "a zombie", func() bool {
+		k, err := p.Read()
+		return err == nil && k.Dead() && len(k.Argv) == 0 && k.ExeIno == 0
+	})
+	if err := p.Prove(alive); !errors.Is(err, ErrChanged) { // it has no program any more
+		t.Errorf("a zombie: %v", err)
+	}
+	zombie, err := p.Read()
+	testenv.Must(t, err)
+	if err := p.Prove(zombie); !errors.Is(err, ErrGone) {
+		t.Errorf("as a zombie: %v", err)
+	}
+	cmd.Wait()
+	if err := p.Prove(alive); !errors.Is(err, ErrGone) {
+		t.Errorf("reaped: %v", err)
+	}
+	if _, err := p.Read(); !errors.Is(err, ErrGone) {
+		t.Errorf("reaped: %v", err)
+	}
+	if _, err := Open(cmd.Process.Pid); !errors.Is(err, ErrGone) {
+		t.Errorf("open: %v", err)
+	}
+
+	_, p = play(t, "headless")
+	testenv.Eventually(t, "a first thread that has ended", func() bool {
+		k, err := p.Read()
+		return err == nil && k.Headless() && !k.Dead() && len(k.Argv) == 0
+	})
+}
+
+func TestStopped(t *testing.T) {
+	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
+	k, err := p.Read()
+	testenv.Must(t, err)
+	testenv.Must(t, cmd.Process.Signal(syscall.SIGSTOP))
+	testenv.Eventually(t, "it is stopped", func() bool {
+		now, err := p.Read()
+		return err == nil && now.State == Stopped
+	})
+	testenv.Must(t, p.Prove(k)) // the same, stopped or not
+}
+
+// What a process is must not change; what it calls itself may, but not all the
+// time.
+func TestChanged(t *testing.T) {
+	testenv.Root(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), roleEnv+"=turncoat")
+	in, err := cmd.StdinPipe()
+	testenv.Must(t, err)
+	out, err := cmd.StdoutPipe()
+	testenv.Must(t, err)
+	_, p := start(t, cmd)
+	var before Key
+	testenv.Eventually(t, "its own program", func() bool {
+		before, err = p.Read()
+		return err == nil && before.ExeIno != 0
+	})
+	_, err = in.Write([]byte{0})
+	testenv.Must(t, err)
+	_, err = out.Read(make([]byte, 16))
+	testenv.Must(t, err)
+	if err := p.Prove(before); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), "uids") {
+		t.Errorf("another uid: %v", err)
+	}
+
+	_, p = play(t, "restless")
+	testenv.Eventually(t, "a process that is never the same", func() bool {
+		_, err := p.Read()
+		return errors.Is(err, ErrChanged) && strings.Contains(err.Error(), "all the time")
+	})
+}
+
+// Every field of the identity counts.
+func TestIdentity(t *testing.T) {
+	p, err := Open(os.Getpid())
+	testenv.Must(t, err)
+	defer p.Close()
+	k, err := p.Read()
+	testenv.Must(t, err)
+	for name, spoil := range map[string]func(*Key){
+		"directory": func(k *Key) { k.Ino++ }, "device": func(k *Key) { k.Dev++ }, "start time": func(k *Key) { k.Start++ },
+		"parent": func(k *Key) { k.PPID++ }, "session": func(k *Key) { k.Session++ }, "uids": func(k *Key) { k.UIDs[2]++ },
+		"gids": func(k *Key) { k.GIDs[1]++ }, "namespaces": func(k *Key) { k.NSpid = append([]int{7}, k.NSpid...) },
+		"PID namespace": func(k *Key) { k.PIDNS = 0 }, "program": func(k *Key) { k.ExeIno = 0 }, "pid": func(k *Key) { k.PID++ },
+	} {
+		other := k
+		spoil(&other)
+		if err := p.Prove(other); !errors.Is(err, ErrChanged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, change := range map[string]func(*Key){
+		"name": func(k *Key) { k.Comm = "x" }, "arguments": func(k *Key) { k.Argv = nil },
+		"state": func(k *Key) { k.State = Stopped }, "threads": func(k *Key) { k.Threads++ },
+	} {
+		other := k
+		change(&other)
+		if err := p.Prove(other); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := k.passing(other); !errors.Is(err, ErrChanged) {
+			t.Errorf("%s, read twice: %v", name, err)
+		}
+	}
+}
+
+// What root without CAP_SYS_PTRACE may not see is empty, not an error.
+func TestUnreadable(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	p, err := Open(os.Getppid())
+	testenv.Must(t, err)
+	defer p.Close()
+	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setresuid(testenv.Stranger, testenv.Stranger, testenv.Stranger)))
+	k, err := p.Read()
+	if err != nil || k.ExeIno != 0 || k.PIDNS != 0 || len(k.Argv) == 0 || k.UIDs[0] != 0 {
+		t.Errorf("%+v, %v", k, err)
+	}
+	if _, err := p.Network(); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("its network: %v", err)
+	}
+	if _, err := p.File("environ", 1<<16); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("its environment: %v", err)
+	}
+}
+
+// Bounds are errors: half an answer would be another one.
+func TestBounds(t *testing.T) {
+	_, p := start(t, sleeper(0, "sleep", strings.Repeat("0", maxArgv)))
+	testenv.Eventually(t, "a refusal of 64 KiB of arguments", func() bool { // not before its exec is over
+		_, err := p.Read()
+		return errors.Is(err, fsafe.ErrTooLarge)
+	})
+	if _, err := p.File("status", 10); err == nil {
+		t.Error("a file beyond its bound was taken")
+	}
+	if _, err := p.File("no-such-file", 10); !errors.Is(err, ErrGone) { // a process without it is one that has ended
+		t.Errorf("no such file: %v", err)
+	}
+}
+
+// Whoever has the pid next is never taken for the one that is held, and never
+// signalled.
+func TestRecycled(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
+	k, err := p.Read()
+	testenv.Must(t, err)
+	testenv.Must(t, cmd.Process.Kill())
+	cmd.Wait()
+	testenv.Must(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", fmt.Append(nil, k.PID-1), 0))
+	again, now := start(t, exec.Command("/bin/sleep", "1000"))
+	if again.Process.Pid != k.PID {
+		t.Fatalf("pid %d, not %d", again.Process.Pid, k.PID)
+	}
+	if err := p.Prove(k); !errors.Is(err, ErrGone) {
+		t.Errorf("held: %v", err)
+	}
+	if err := now.Prove(k); !errors.Is(err, ErrChanged) {
+		t.Errorf("opened anew: %v", err)
+	}
+	for _, proc := range []*Proc{p, now} {
+		if fd, err := proc.Pidfd(k); err == nil {
+			fd.Close()
+			t.Error("a pidfd of a stranger")
+		}
+	}
+	testenv.Must(t, again.Process.Signal(syscall.Signal(0)))
+}
+
+// The key is proved after the pidfd is there: here the process ends and its pid
+// goes to another one in between.
+func TestPidfdProves(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
+	k, err := p.Read()
+	testenv.Must(t, err)
+	fd, err := p.pidfd(k, func(pid int) (int, error) {
+		testenv.Must(t, cmd.Process.Kill())
+		cmd.Wait()
+		testenv.Must(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", fmt.Append(nil, k.PID-1), 0))
+		start(t, exec.Command("/bin/sleep", "1000"))
+		return unix.PidfdOpen(pid, 0)
+	})
+	if err == nil || fd != nil {
+		t.Errorf("%v, %v", fd, err)
+	}
+}
+
+func TestSignalAndWait(t *testing.T) {
+	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
+	k, err := p.Read()
+	testenv.Must(t, err)
+	fd, err := p.Pidfd(k)
+	testenv.Must(t, err)
+	defer fd.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if err := Wait(ctx, fd); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("of one that lives: %v", err)
+	}
+	testenv.Must(t, Signal(fd, unix.SIGTERM))
+	testenv.Must(t, Wait(context.Background(), fd)) // a zombie has ended
+	cmd.Wait()
+	testenv.Must(t, Wait(context.Background(), fd))
+	if err := Signal(fd, unix.SIGTERM); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("reaped: %v", err)
+	}
+	if _, err := p.Pidfd(k); !errors.Is(err, ErrGone) {
+		t.Errorf("a pidfd of one that is gone: %v", err)
+	}
+}
+
+// Without pidfds nobody is signalled.
+func TestNoPidfd(t *testing.T) {
+	for name, errno := range map[string]unix.Errno{"old kernel": unix.ENOSYS, "seccomp": unix.EPERM} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, 0) {
+				return
+			}
+			p, err := Open(os.Getppid())
+			testenv.Must(t, err)
+			defer p.Close()
+			k, err := p.Read()
+			testenv.Must(t, err)
+			testenv.Refuse(t, errno, unix.SYS_PIDFD_OPEN)
+			if _, err := p.Pidfd(k); !errors.Is(err, ErrNoPidfd) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// What is mounted over /proc shows processes that do not exist.
+func TestNoProc(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	self, err := Open(os.Getpid())
+	testenv.Must(t, err)
+	defer self.Close()
+	k, err := self.Read()
+	testenv.Must(t, err)
+	dir := fmt.Sprintf("/proc/%d", os.Getpid())
+	testenv.Must(t, unix.Mount("/proc/1", dir, "", unix.MS_BIND, ""))
+	if err := self.Prove(k); !errors.Is(err, ErrChanged) {
+		t.Errorf("somebody else's directory over ours: %v", err)
+	}
+	testenv.Must(t, unix.Unmount(dir, unix.MNT_DETACH))
+	testenv.Must(t, unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
+	if _, err := Open(1); !errors.Is(err, errProc) {
+		t.Errorf("open: %v", err)
+	}
+	if err := Scan(10, func(int) error { return nil }); !errors.Is(err, errProc) {
+		t.Errorf("scan: %v", err)
+	}
+}

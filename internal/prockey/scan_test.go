@@ -1,0 +1,105 @@
+package prockey
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"gatewayinit/internal/testenv"
+)
+
+// Children of all threads are found, and a process without any has none.
+func TestChildren(t *testing.T) {
+	cmd, _ := play(t, "children")
+	testenv.Eventually(t, "two children of two threads", func() bool {
+		pids, err := Children(cmd.Process.Pid, 10)
+		return err == nil && len(pids) == 2 && pids[0] != pids[1]
+	})
+	if _, err := Children(cmd.Process.Pid, 1); !errors.Is(err, errBound) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	pids, err := Children(cmd.Process.Pid, 100)
+	testenv.Must(t, err)
+	if none, err := Children(pids[0], 10); err != nil || len(none) != 0 {
+		t.Errorf("of a sleeper: %v, %v", none, err)
+	}
+	if _, err := Children(1<<30, 10); !errors.Is(err, ErrGone) {
+		t.Errorf("of nobody: %v", err)
+	}
+}
+
+func TestScan(t *testing.T) {
+	var pids []int
+	testenv.Must(t, Scan(1<<16, func(pid int) error { pids = append(pids, pid); return nil }))
+	if !slices.Contains(pids, os.Getpid()) || !slices.Contains(pids, 1) {
+		t.Errorf("%v", pids)
+	}
+	if err := Scan(len(pids)/2, func(int) error { return nil }); !errors.Is(err, errBound) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	stop := errors.New("enough")
+	if err := Scan(1<<16, func(int) error { return stop }); err != stop {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestParseStatus(t *testing.T) {
+	const rest = "PPid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nThreads:\t2\n"
+	want := Status{Running, 7, [4]uint32{1, 2, 3, 4}, [4]uint32{5, 6, 7, 8}, nil, 2}
+	for name, c := range map[string]struct {
+		text string
+		want Status
+		ok   bool
+	}{
+		"good":           {"Name:\tnode\nState:\tS (sleeping)\n" + rest, want, true},
+		"namespaces":     {"State:\tD (disk sleep)\nNSpid:\t77\t5\n" + rest, Status{Running, 7, want.UIDs, want.GIDs, []int{77, 5}, 2}, true},
+		"decoy-in-name":  {"Name:\tx\\nUid:\t0\t0\t0\t0\nState:\tZ (zombie)\n" + rest, Status{Zombie, 7, want.UIDs, want.GIDs, nil, 2}, true},
+		"first-counts":   {"State:\tT (stopped)\n" + rest + "Uid:\t0\t0\t0\t0\n", Status{Stopped, 7, want.UIDs, want.GIDs, nil, 2}, true},
+		"empty":          {"", Status{}, false},
+		"no-state":       {rest, Status{}, false},
+		"state-empty":    {"State:\t\n" + rest, Status{}, false},
+		"state-unknown":  {"State:\tQ (?)\n" + rest, Status{}, false},
+		"three-uids":     {"State:\tS\nPPid:\t7\nUid:\t1\t1\t1\nGid:\t1\t1\t1\t1\nThreads:\t1\n", Status{}, false},
+		"too-large":      {"State:\tS\nPPid:\t7\nUid:\t1\t1\t1\t4294967296\nGid:\t1\t1\t1\t1\nThreads:\t1\n", Status{}, false},
+		"negative":       {"State:\tS\nPPid:\t-7\nUid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\nThreads:\t1\n", Status{}, false},
+		"odd-namespaces": {"State:\tS\nNSpid:\t7\tx\n" + rest, Status{}, false},
+		"no-threads":     {"State:\tS\nPPid:\t7\nUid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\n", Status{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParseStatus([]byte(c.text))
+			if fmt.Sprint(got) != fmt.Sprint(c.want) || (err == nil) != c.ok {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+	if !(Status{UIDs: [4]uint32{3, 3, 3, 3}}).Only(3) || want.Only(1) {
+		t.Error("Only is wrong")
+	}
+	if s, err := ReadStatus(os.Getpid()); err != nil || s.PPID != os.Getppid() {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := ReadStatus(1 << 30); !errors.Is(err, ErrGone) {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzStatus: what is accepted means the same when written as the kernel would.
+func FuzzStatus(f *testing.F) {
+	f.Add([]byte("Name:\tnode\nState:\tS (sleeping)\nNSpid:\t9\t1\nPPid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nThreads:\t2\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := ParseStatus(text)
+		if err != nil {
+			return
+		}
+		line := fmt.Appendf(nil, "State:\t%c\nPPid:\t%d\nThreads:\t%d\nUid:\t%d\t%d\t%d\t%d\nGid:\t%d\t%d\t%d\t%d\n", s.State, s.PPID, s.Threads,
+			s.UIDs[0], s.UIDs[1], s.UIDs[2], s.UIDs[3], s.GIDs[0], s.GIDs[1], s.GIDs[2], s.GIDs[3])
+		for i, n := range s.NSpid {
+			line = fmt.Appendf(line, "%s%d", map[bool]string{true: "NSpid:\t", false: "\t"}[i == 0], n)
+		}
+		if again, err := ParseStatus(line); err != nil || fmt.Sprint(again) != fmt.Sprint(s) {
+			t.Fatalf("%+v became %+v, %v", s, again, err)
+		}
+	})
+}

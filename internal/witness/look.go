@@ -1,0 +1,161 @@
+package witness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"gatewayinit/internal/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Bounds of a look.
+const (
+	maxChildren  = 1 << 15
+	maxProcesses = 1 << 16
+	maxEnviron   = 1 << 20 // more than an exec can pass on by default, less than what hurts
+)
+
+// Look answers in this very process: for a caller who is that user already.
+func Look(ctx context.Context, q Question) (a Answer) {
+	var err error
+	switch {
+	case q.Children != nil:
+		a.Processes, err = children(ctx, *q.Children)
+	case q.Judge != nil:
+		a, err = judge(*q.Judge)
+	case q.Holders != nil:
+		a.Processes, err = holders(ctx, *q.Holders)
+	default:
+		err = errors.New("nothing was asked")
+	}
+	if err != nil {
+		return Answer{Error: err.Error()}
+	}
+	return a
+}
+
+// gone tells whether a process ended while it was looked at.
+func gone(err error) bool {
+	return errors.Is(err, prockey.ErrGone) || errors.Is(err, proof.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+}
+
+func children(ctx context.Context, q Children) (found []proof.Process, err error) {
+	pids, err := prockey.Children(q.Of.PID, maxChildren)
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		st, err := proof.ReadStat(pid)
+		if err == nil && (st.PPID != q.Of.PID || st.Session != pid) {
+			continue // a cheap look first: there may be thousands of orphans
+		}
+		var p proof.Process
+		if err == nil {
+			p, err = gateway(pid, q)
+		}
+		switch {
+		case gone(err), errors.Is(err, errOther):
+		case err != nil:
+			return nil, fmt.Errorf("cannot look at process %d: %w", pid, err)
+		default:
+			found = append(found, p)
+		}
+	}
+	return found, q.Of.Verify()
+}
+
+var errOther = errors.New("another child")
+
+// gateway names pid if it has the shape of a gateway.
+func gateway(pid int, q Children) (p proof.Process, err error) {
+	proc, err := prockey.Open(pid)
+	if err != nil {
+		return p, err
+	}
+	defer proc.Close()
+	env, err := proc.File("environ", maxEnviron)
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return p, err
+	}
+	if err != nil || !sets(env, q.TokenEnv) { // one that cannot be traced is no gateway: it could not be proved either
+		return p, errOther
+	}
+	k, err := proc.Read()
+	if err != nil {
+		return p, err
+	}
+	if k.PPID != q.Of.PID || k.Session != k.PID || slices.ContainsFunc(q.Not, func(argv []string) bool { return slices.Equal(argv, k.Argv) }) {
+		return p, errOther
+	}
+	return proof.Process{PID: k.PID, StartTicks: k.Start}, nil
+}
+
+func sets(env []byte, name string) bool {
+	for v := range bytes.SplitSeq(env, []byte{0}) {
+		if rest, ok := bytes.CutPrefix(v, []byte(name)); ok && len(rest) > 0 && rest[0] == '=' {
+			return true
+		}
+	}
+	return false
+}
+
+// judge asks the gateway itself. It must be the same process afterwards.
+func judge(q Judge) (a Answer, err error) {
+	same, err := sameNetwork(q.Gateway.PID)
+	if err != nil || !same {
+		return Answer{Elsewhere: err == nil}, err
+	}
+	ls, err := proof.Listeners(q.Job.Port)
+	if err != nil {
+		return a, err
+	}
+	if a.Ownership, a.Foreign, err = proof.JudgeHeld(ls, q.Gateway.PID); err != nil {
+		return a, err
+	}
+	q.Job.PID, q.Job.UID = q.Gateway.PID, uint32(os.Getuid())
+	a.Verdict = proof.Work(q.Job, nil)
+	return a, q.Gateway.Verify()
+}
+
+func sameNetwork(pid int) (bool, error) {
+	theirs, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/ns/net")
+	if err != nil {
+		return false, err
+	}
+	ours, err := os.Stat("/proc/self/ns/net")
+	return err == nil && os.SameFile(theirs, ours), err
+}
+
+// holders goes through all processes: who nobody here started may be anybody's
+// child.
+func holders(ctx context.Context, q Holders) (found []proof.Process, err error) {
+	ls, err := proof.Listeners(q.Port)
+	if err != nil || len(ls) == 0 {
+		return nil, err
+	}
+	err = prockey.Scan(maxProcesses, func(pid int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p, err := proof.Capture(pid)
+		if err != nil {
+			return nil // it has ended
+		}
+		// What cannot be seen is not this user's.
+		if has, err := proof.Holds(pid, ls); err == nil && has && p.Verify() == nil {
+			found = append(found, p)
+		}
+		return nil
+	})
+	return found, err
+}

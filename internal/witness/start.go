@@ -1,0 +1,170 @@
+package witness
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+)
+
+// Witness is one that was started.
+type Witness struct {
+	process   *os.Process
+	questions *os.File
+	answers   *os.File
+	lines     *bufio.Reader
+	said      chan string // what it wrote to stderr, once it has ended
+}
+
+// ErrLost: the witness ended or said nothing in time. Whoever has its uid can
+// do that to it.
+var ErrLost = errors.New("the witness is lost")
+
+// stepping are the capabilities that it takes to become somebody else.
+const stepping = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+
+// maxAnswer bounds a line; maxSaid what it has to say at its end.
+const (
+	maxAnswer = 1 << 20
+	maxSaid   = 1 << 10
+)
+
+// Start starts a witness of uid and gid that lives until the context's deadline
+// at most, in the network namespace network or in ours where that is nil; to
+// enter another one takes CAP_SYS_ADMIN. The caller must Close it.
+func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Witness, error) {
+	if permitted, err := sys.Permitted(); err == nil && (uid != uint32(os.Getuid()) || gid != uint32(os.Getgid())) &&
+		permitted&stepping != stepping {
+		return nil, fmt.Errorf("cannot become uid %d to look at its processes: %w: the exec needs SETUID and SETGID", uid, fs.ErrPermission)
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil, errors.New("a witness needs a deadline")
+	}
+	w := &Witness{said: make(chan string, 1)}
+	theirIn, ours, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer theirIn.Close()
+	w.questions = ours
+	var theirOut, theirErr, saying *os.File
+	if w.answers, theirOut, err = os.Pipe(); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	defer theirOut.Close()
+	if saying, theirErr, err = os.Pipe(); err != nil {
+		w.closePipes()
+		return nil, err
+	}
+	defer theirErr.Close()
+	w.lines = bufio.NewReaderSize(w.answers, 64<<10)
+	argv := []string{os.Args[0], Arg, decimal(uid), decimal(gid), time.Until(deadline).String()}
+	if w.process, err = startIn(network, argv, []*os.File{theirIn, theirOut, theirErr}); err != nil {
+		w.closePipes()
+		saying.Close()
+		return nil, err
+	}
+	go func() {
+		defer saying.Close()
+		text, _ := io.ReadAll(io.LimitReader(saying, maxSaid))
+		w.said <- string(text)
+	}()
+	return w, nil
+}
+
+func decimal(id uint32) string { return strconv.FormatUint(uint64(id), 10) }
+
+// startIn starts our program again from a thread in the network namespace: a
+// child has that of the thread that forks. The thread is not used again, and it
+// stays until the child has ended, whose parent-death signal is for the thread's
+// end too.
+func startIn(network *os.File, argv []string, files []*os.File) (p *os.Process, err error) {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if network != nil {
+			if err := sys.EnterNetwork(network); err != nil {
+				started <- fmt.Errorf("cannot enter the gateway's network namespace: %w: that takes CAP_SYS_ADMIN", err)
+				return
+			}
+		}
+		child, err := os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
+			Dir: "/", Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}})
+		p = child
+		started <- err
+		if err == nil {
+			_, _ = child.Wait() // Close has ended it; its exit code says nothing more
+		}
+	}()
+	err = <-started
+	return p, err
+}
+
+// Ask asks one question. What the witness could not find out is an error.
+func (w *Witness) Ask(ctx context.Context, q Question) (a Answer, err error) {
+	stop := context.AfterFunc(ctx, func() { w.answers.SetReadDeadline(time.Now()) })
+	defer stop()
+	if err := json.NewEncoder(w.questions).Encode(q); err != nil {
+		return a, w.lost(ctx, err)
+	}
+	line, err := w.line()
+	if err != nil {
+		return a, w.lost(ctx, err)
+	}
+	if err := json.Unmarshal(line, &a); err != nil {
+		return Answer{}, w.lost(ctx, err)
+	}
+	if a.Error != "" {
+		return a, errors.New(a.Error)
+	}
+	return a, nil
+}
+
+func (w *Witness) line() (line []byte, err error) {
+	for {
+		part, err := w.lines.ReadSlice('\n')
+		if line = append(line, part...); !errors.Is(err, bufio.ErrBufferFull) || len(line) > maxAnswer {
+			return line, err
+		}
+	}
+}
+
+// lost is why nothing came: the deadline, or what the witness said at its end.
+func (w *Witness) lost(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrLost, ctx.Err())
+	}
+	select {
+	case text := <-w.said:
+		if text != "" {
+			return fmt.Errorf("%w: %s", ErrLost, text)
+		}
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+// Close ends it.
+func (w *Witness) Close() {
+	_ = w.process.Kill() // it may have ended
+	w.closePipes()
+}
+
+func (w *Witness) closePipes() {
+	w.questions.Close()
+	w.answers.Close()
+}
