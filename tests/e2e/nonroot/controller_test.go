@@ -1,0 +1,40 @@
+package nonroot
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gatewayinit/tests/harness"
+)
+
+// Root beside a PID 1 that is gateway-init without root believes the live shape
+// of it and no file: it says which topology it found, and replaces the gateway
+// from outside.
+func TestController(t *testing.T) {
+	t.Parallel()
+	// Root's exec has what the container may have; none of it with no-new-privileges,
+	// which the README's flags set.
+	flags := []string{"--user", "1000:1000", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL"}
+	box := harness.Start(t, harness.Options{Flags: flags, Extra: []string{"-v", harness.Root(t) + "/bin/gatewayctl:/usr/local/bin/gatewayctl:ro"}, Command: []string{"demotools", "sleep", "600"}})
+	old := box.WaitServing(serveBy)
+	root := func(args ...string) harness.Result {
+		return box.ExecFlags([]string{"-i"}, "0:0", nil, append([]string{"gatewayctl"}, args...)...)
+	}
+	if r := root("status"); r.Code != 0 || !strings.Contains(r.Stdout, "topology       non-root") || !strings.Contains(r.Stdout, "pid 1, child of pid 0") {
+		t.Errorf("status: %v", r)
+	}
+	if r := root("restart"); r.Code != 0 || !strings.HasPrefix(r.Stdout, fmt.Sprintf("restarted: pid %d → ", old.Gateway.PID)) {
+		t.Errorf("restart: %v", r)
+	}
+	now := box.WaitNewGateway(old.Gateway.Process, serveBy)
+	if e := now.LastExit; !e.Requested || e.Charged || now.Crashes != 0 {
+		t.Errorf("the exit that root asked for: %+v, %d crashes", e, now.Crashes)
+	}
+	if r := root("stop"); r.Code != 0 {
+		t.Errorf("stop: %v", r)
+	}
+	if r := root("recover"); r.Code != 0 {
+		t.Errorf("recover: %v", r)
+	}
+}
