@@ -108,28 +108,33 @@ func (g *Gateway) process() proof.Process {
 	return proof.Process{PID: g.Key.PID, StartTicks: g.Key.Start}
 }
 
-// Gateway proves the supervisor's one gateway: the witness tells which child has
-// the token, and this process proves that it is that child. More than one is
-// ErrAmbiguous, none in two looks ErrIdle. The caller must Close it.
+// Gateway is Look until two of them have found none.
 func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
+	g, err := c.Look(ctx)
+	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
+		g, err = c.Look(ctx)
+	}
+	return g, err
+}
+
+// Look proves the supervisor's one gateway: the witness tells which child has
+// the token, and this process proves that it is that child. More than one is
+// ErrAmbiguous, none is ErrIdle. The caller must Close it.
+func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := witness.Question{Children: &witness.Children{
 		Of: proof.Process{PID: k.PID, StartTicks: k.Start}, TokenEnv: c.TokenEnv, Not: c.Sidecars}}
-	for range scans {
-		a, err := c.ask(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		switch len(a.Processes) {
-		case 0:
-			if err := c.Supervisor.Prove(); err != nil {
-				return nil, err
-			}
-		case 1:
-			return c.hold(a.Processes[0])
-		default:
-			return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, a.Processes[0].PID, a.Processes[1].PID)
-		}
+	a, err := c.ask(ctx, q)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(a.Processes) == 1:
+		return c.hold(a.Processes[0])
+	case len(a.Processes) > 1:
+		return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, a.Processes[0].PID, a.Processes[1].PID)
+	}
+	if err := c.Supervisor.Prove(); err != nil {
+		return nil, err
 	}
 	return nil, ErrIdle
 }

@@ -178,7 +178,7 @@ func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err e
 	c.enter("waiting for the new gateway")
 	last := error(ErrIdle)
 	for pause := lookFirst; ; pause = min(2*pause, lookLast) {
-		g, err := c.Gateway(ctx)
+		g, err := c.Look(ctx)
 		if err == nil && (g.Key.PID != old.PID || g.Key.Start != old.Start) {
 			c.enter(fmt.Sprintf("proving pid %d", g.Key.PID))
 			if pid, err = c.serves(ctx, g); err == nil {

@@ -25,6 +25,7 @@ import (
 type Descent struct {
 	tokenEnv string
 	noted    map[int]uint64       // pid and start time of what descended from the gateway
+	nothing  bool                 // the last Sweep found nothing
 	child    func(pid int) bool   // it was started by us: it is told to end by itself
 	last     func() proof.Process // the last gateway; its pid is 0: none
 }
@@ -64,6 +65,7 @@ func (d *Descent) Note() error {
 // Sweep sends SIGKILL once; Alive tells when to do it again.
 func (d *Descent) Sweep() error {
 	pids, err := d.left()
+	d.nothing = len(pids) == 0 && err == nil
 	for _, pid := range pids {
 		// A child of ours: nobody but us can reap it, so the pid is still its own.
 		if e := sys.Kill(pid, unix.SIGKILL); e != nil && !errors.Is(e, unix.ESRCH) {
@@ -73,8 +75,13 @@ func (d *Descent) Sweep() error {
 	return err
 }
 
-// Alive tells whether something of the former gateway is left.
+// Alive tells whether something of the former gateway is left. Where the sweep
+// just before saw nothing there is nothing that could have forked since.
 func (d *Descent) Alive() (bool, error) {
+	if d.nothing {
+		d.nothing, d.noted = false, nil
+		return false, nil
+	}
 	pids, err := d.left()
 	if len(pids) == 0 && err == nil {
 		d.noted = nil
