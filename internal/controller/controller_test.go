@@ -34,13 +34,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func quiet(string) {}
 
 // installedSleep is /bin/sleep where the installed program is, in a mount
@@ -74,7 +67,7 @@ func TestFind(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}
-	ctx := within(t, 20*time.Second)
+	ctx := testenv.Within(t, 20*time.Second)
 	find := func(want error) {
 		t.Helper()
 		s, err := Find(ctx)
@@ -160,14 +153,14 @@ func TestPlaceAndQueue(t *testing.T) {
 	again := open("/mnt/ours")
 	defer again.Close()
 	for name, dir := range map[string]*os.File{"root's": dir, "nobody's": nil} {
-		lock, err := queue(within(t, time.Second), dir)
+		lock, err := queue(testenv.Within(t, time.Second), dir)
 		testenv.Must(t, err)
-		if _, err := queue(within(t, 30*time.Millisecond), dir); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := queue(testenv.Within(t, 30*time.Millisecond), dir); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: taken twice: %v", name, err)
 		}
 		next := make(chan error)
 		go func() {
-			f, err := queue(within(t, 10*time.Second), dir)
+			f, err := queue(testenv.Within(t, 10*time.Second), dir)
 			if err == nil {
 				f.Close()
 			}
@@ -177,14 +170,14 @@ func TestPlaceAndQueue(t *testing.T) {
 		testenv.Must(t, <-next)
 	}
 	testenv.Must(t, errors.Join(os.Remove("/mnt/ours/"+lockName), os.WriteFile("/mnt/ours/"+lockName, nil, 0o666), os.Chmod("/mnt/ours/"+lockName, 0o666)))
-	if _, err := queue(within(t, time.Second), dir); err == nil {
+	if _, err := queue(testenv.Within(t, time.Second), dir); err == nil {
 		t.Error("a lock that others can write was taken")
 	}
 	// Nothing is root's: an exit cannot be authorised, and that is said.
 	c := &Controller{say: quiet}
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755,uid=4242"))
 	testenv.Must(t, unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755,uid=4242"))
-	done, err := c.begin(within(t, time.Second))
+	done, err := c.begin(testenv.Within(t, time.Second))
 	testenv.Must(t, err)
 	done()
 	if len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "cannot be authorised") || c.place != nil {
@@ -235,7 +228,7 @@ func TestGateway(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}
-	ctx := within(t, 30*time.Second)
+	ctx := testenv.Within(t, 30*time.Second)
 	c, cmd := pair(t, ctx, sleeps)
 	g, err := c.Gateway(ctx)
 	testenv.Must(t, err)
@@ -295,7 +288,7 @@ func TestReplace(t *testing.T) {
 		"stubborn": {"trap '' TERM; " + sleeps, syscall.SIGKILL},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := within(t, 20*time.Second)
+			ctx := testenv.Within(t, 20*time.Second)
 			ctl, cmd := pair(t, ctx, c.script)
 			reaped := make(chan syscall.WaitStatus, 1)
 			go func() { // the supervisor's part
@@ -344,7 +337,7 @@ func TestFindStranger(t *testing.T) {
 	testenv.Root(t)
 	s := Settings{Port: 1, StopGrace: time.Second, StopSignal: syscall.SIGTERM}
 	nobody := func(int) bool { return false }
-	if _, err := FindStranger(within(t, 5*time.Second), s, nobody, quiet); !errors.Is(err, ErrNobody) {
+	if _, err := FindStranger(testenv.Within(t, 5*time.Second), s, nobody, quiet); !errors.Is(err, ErrNobody) {
 		t.Errorf("a free port: %v", err)
 	}
 }

@@ -34,13 +34,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func witness(t *testing.T, ctx context.Context, uid uint32, network *os.File) *Witness {
 	t.Helper()
 	testenv.Root(t)
@@ -66,7 +59,7 @@ func started(t *testing.T, env []string, argv ...string) proof.Process {
 // witness sees what only its user may see.
 func TestChildren(t *testing.T) {
 	testenv.Root(t)
-	ctx := within(t, 20*time.Second)
+	ctx := testenv.Within(t, 20*time.Second)
 	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
 	started(t, []string{"TOKEN=x"}, "sidecar", "1000")
 	started(t, []string{"TOKENS=x", "TOKEN"}, "other", "1000")
@@ -121,7 +114,7 @@ func judgeOf(p proof.Process, port uint16) Question {
 // Who has the port open is found, and who has not is no owner of it.
 func TestJudgeAndHolders(t *testing.T) {
 	testenv.Root(t)
-	ctx := within(t, 20*time.Second)
+	ctx := testenv.Within(t, 20*time.Second)
 	p, port := serve(t)
 	other := started(t, nil, "sleep", "1000")
 	w := witness(t, ctx, testenv.Stranger, nil)
@@ -151,7 +144,7 @@ func TestJudgeAndHolders(t *testing.T) {
 // A gateway in a network namespace of its own is asked in there.
 func TestElsewhere(t *testing.T) {
 	testenv.Root(t)
-	ctx := within(t, 20*time.Second)
+	ctx := testenv.Within(t, 20*time.Second)
 	cmd := &exec.Cmd{Path: "/bin/sleep", Args: []string{"sleep", "1000"}, SysProcAttr: &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET, Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
@@ -178,10 +171,10 @@ func TestElsewhere(t *testing.T) {
 // A witness that is ended or stopped is lost, by name and in time.
 func TestLost(t *testing.T) {
 	q := Question{Holders: &Holders{Port: 1}}
-	ctx := within(t, 20*time.Second)
+	ctx := testenv.Within(t, 20*time.Second)
 	w := witness(t, ctx, testenv.Stranger, nil)
 	testenv.Must(t, w.process.Signal(syscall.SIGSTOP))
-	short := within(t, 50*time.Millisecond)
+	short := testenv.Within(t, 50*time.Millisecond)
 	if _, err := w.Ask(short, q); !errors.Is(err, ErrLost) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stopped: %v", err)
 	}
@@ -197,8 +190,8 @@ func TestLost(t *testing.T) {
 
 // It is that user, wholly, and cannot be traced by it.
 func TestStepDown(t *testing.T) {
-	w := witness(t, within(t, 20*time.Second), testenv.Stranger, nil)
-	_, err := w.Ask(within(t, 20*time.Second), Question{Holders: &Holders{Port: 1}})
+	w := witness(t, testenv.Within(t, 20*time.Second), testenv.Stranger, nil)
+	_, err := w.Ask(testenv.Within(t, 20*time.Second), Question{Holders: &Holders{Port: 1}})
 	testenv.Must(t, err)
 	s := testenv.Status(t, "/proc/"+decimal(uint32(w.process.Pid))+"/status")
 	id := decimal(testenv.Stranger)
@@ -214,7 +207,7 @@ func TestStepDown(t *testing.T) {
 	if err := StepDown(testenv.Gateway, testenv.Gateway); err == nil || !strings.Contains(err.Error(), "cannot become uid") {
 		t.Errorf("without root: %v", err)
 	}
-	if _, err := Start(within(t, time.Second), testenv.Gateway, testenv.Gateway, nil); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "SETUID") {
+	if _, err := Start(testenv.Within(t, time.Second), testenv.Gateway, testenv.Gateway, nil); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "SETUID") {
 		t.Errorf("a witness without root: %v", err)
 	}
 }
