@@ -96,7 +96,7 @@ ns: image-context ## tests in PID namespaces of their own (root)
 	@$(GOTEST) -part ns -- -timeout 20m ./tests/ns/...
 
 e2e: image-context ## tests in containers
-	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part e2e -- -p 1 -timeout 60m ./tests/harness ./tests/e2e/... && for t in non-root managed; do GATEWAY_TOPOLOGY=$$t $(GOTEST) -part e2e-$$t -- -p 1 -timeout 20m ./tests/e2e/lifecycle ./tests/e2e/proof || exit 1; done'
+	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part e2e -- -p 1 -timeout 60m ./tests/harness ./tests/e2e/... && for t in non-root managed; do GATEWAY_TOPOLOGY=$$t $(GOTEST) -part e2e-$$t -- -p 1 -timeout 20m ./tests/e2e/lifecycle ./tests/e2e/continuity ./tests/e2e/proof ./tests/e2e/open || exit 1; done'
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz

@@ -62,7 +62,7 @@ func TryStart(t testing.TB, o Options) (*Container, Result) {
 	c := &Container{Name: "gateway-init-test-" + strings.ToLower(rand.Text()), t: t}
 	args := append(c.runArgs(o), o.Image)
 	if !slices.Contains(o.Extra, "--entrypoint") {
-		args = append(args, entry()...)
+		args = append(args, Entry()...)
 	}
 	args = append(args, o.Args...)
 	args = append(args, o.Command...)
@@ -147,11 +147,7 @@ func (c *Container) ExecInput(user string, stdin []byte, args ...string) Result 
 // ExecFlags is ExecInput with flags of docker exec.
 func (c *Container) ExecFlags(flags []string, user string, stdin []byte, args ...string) Result {
 	c.t.Helper()
-	all := append([]string{"exec"}, flags...)
-	if user = execUser(c.t, user); user != "" {
-		all = append(all, "-u", user)
-	}
-	return Engine(c.t, stdin, append(append(all, c.Name), args...)...)
+	return Engine(c.t, stdin, append(append(ExecArgs(c.t, user, flags...), c.Name), args...)...)
 }
 
 // ExecDetached starts a command in the container and leaves it running.

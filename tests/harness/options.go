@@ -131,10 +131,7 @@ func merge(base, over map[string]any) map[string]any {
 func (c *Container) runArgs(o Options) []string {
 	flags := o.Flags
 	if flags == nil {
-		flags = ReadmeFlags()
-		if NonRoot(c.t) {
-			flags = NonRootFlags(c.t)
-		}
+		flags = Flags(c.t)
 	}
 	args := append([]string{"run", "-d", "--name", c.Name, "--label", "gateway-init-test=" + c.t.Name()}, flags...)
 	if o.Config != nil || o.RawConfig != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,8 +39,8 @@ func NonRoot(t testing.TB) bool {
 // Managed tells whether PID 1 is a foreign one.
 func Managed() bool { return os.Getenv(topologyVariable) == managed }
 
-// entry is what stands before gateway-init's own arguments.
-func entry() []string {
+// Entry is what stands before gateway-init's own arguments.
+func Entry() []string {
 	if Managed() {
 		return []string{"foreign-init", fmt.Sprint(NonRootUID), "/usr/local/sbin/gateway-init"}
 	}
@@ -53,6 +54,27 @@ func UID(t testing.TB, id uint32) uint32 {
 		return NonRootUID
 	}
 	return id
+}
+
+// Flags are those of the README's docker run command in this topology.
+func Flags(t testing.TB) []string {
+	t.Helper()
+	if NonRoot(t) {
+		return NonRootFlags(t)
+	}
+	return ReadmeFlags()
+}
+
+// WritableFlags are Flags without what keeps the image's file system from being
+// written to.
+func WritableFlags(t testing.TB) []string {
+	t.Helper()
+	if !NonRoot(t) {
+		return []string{} // plain docker run
+	}
+	return slices.DeleteFunc(NonRootFlags(t), func(flag string) bool {
+		return flag == "--read-only" || flag == "--tmpfs" || flag == "/tmp"
+	})
 }
 
 // NonRootFlags are the flags of the README's docker run command without root.
@@ -88,6 +110,17 @@ func execUser(t testing.TB, user string) string {
 	return ""
 }
 
+// ExecArgs is docker exec's command line for a test's user, up to the
+// container's name.
+func ExecArgs(t testing.TB, user string, flags ...string) []string {
+	t.Helper()
+	all := append([]string{"exec"}, flags...)
+	if user = execUser(t, user); user != "" {
+		all = append(all, "-u", user)
+	}
+	return all
+}
+
 // runtimeDirs is where gateway-init of a topology may have its files.
 func runtimeDirs(t testing.TB) []string {
 	t.Helper()
@@ -95,6 +128,24 @@ func runtimeDirs(t testing.TB) []string {
 		return []string{fmt.Sprintf("/dev/shm/gateway-init-%d", NonRootUID)}
 	}
 	return []string{"/run/gateway-init", "/dev/.gateway-init"}
+}
+
+// RuntimePath is the host's path of a file in the runtime directory, whether it
+// is there or not.
+func (c *Container) RuntimePath(name string) string {
+	c.t.Helper()
+	dirs := runtimeDirs(c.t)
+	for _, dir := range dirs {
+		if path := c.HostPath(dir); isDir(path) {
+			return filepath.Join(path, name)
+		}
+	}
+	return c.HostPath(filepath.Join(dirs[0], name))
+}
+
+func isDir(path string) bool {
+	i, err := os.Stat(path)
+	return err == nil && i.IsDir()
 }
 
 // OfGateway tells whether p is of the gateway's user; where all are one user,

@@ -1,6 +1,7 @@
 package continuity
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ func agentContainer(t *testing.T) *harness.Container {
 	return harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "3600"},
 		Env:     map[string]string{"DEMO_MISBEHAVE": agentsFile},
-		Extra:   []string{"--tmpfs", "/sandbox:uid=9002,gid=9002,mode=0755"},
+		Extra:   []string{"--tmpfs", fmt.Sprintf("/sandbox:uid=%d,mode=0755", harness.UID(t, harness.SandboxUID))},
 		Config: map[string]any{"gateway": map[string]any{
 			"ready": map[string]any{"timeout": "3s"}, "stop": map[string]any{"grace": "2s"},
 		}},
@@ -171,7 +172,7 @@ func TestScenarioL18State(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, "state.db"), make([]byte, 1<<20), 0o644)
 		},
 		"modes": func(dir string) error { return os.Chmod(dir, 0o777) },
-		"owner": func(dir string) error { return os.Chown(dir, harness.GatewayUID, 0) },
+		"owner": func(dir string) error { return os.Chown(dir, int(harness.UID(t, harness.GatewayUID)), 0) },
 		"links": func(dir string) error { return os.Symlink("/", filepath.Join(dir, "link")) },
 		"deep":  func(dir string) error { return os.MkdirAll(filepath.Join(dir, strings.Repeat("d/", 200)), 0o700) },
 	} {

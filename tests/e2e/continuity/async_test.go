@@ -5,12 +5,15 @@ package continuity
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"gatewayinit/tests/harness"
 )
+
+func TestMain(m *testing.M) { os.Exit(harness.SideBySide(m, 4)) }
 
 // boot is how long a container may take to serve on a busy machine.
 const boot = 30 * time.Second

@@ -1,6 +1,7 @@
 package continuity
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,25 +14,24 @@ import (
 )
 
 // onDisk is a configuration whose runtime directory outlives the container.
-func onDisk() map[string]any {
-	return map[string]any{"require_tmpfs": false, "runtime_dir": "/var/gateway-init"}
+// Where PID 1 is not root runtime_dir says nothing, and the variable does.
+func onDisk(o harness.Options, parent string) harness.Options {
+	o.Config = map[string]any{"require_tmpfs": false, "runtime_dir": parent + "/gateway-init"}
+	o.Env = map[string]string{"XDG_RUNTIME_DIR": parent}
+	return o
 }
 
 // runtimeDir makes a directory of the host for it.
 func runtimeDir(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "runtime")
-	if err := os.Mkdir(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return harness.HostDir(t, "runtime", int(harness.UID(t, 0)), 0o711)
 }
 
 // onDiskContainer runs one on that directory. The gateway's home is a volume of
 // the host too, as somebody who clones a sandbox has it.
 func onDiskContainer(t *testing.T, dir string, o harness.Options) *harness.Container {
 	t.Helper()
-	o.Config = onDisk()
+	o = onDisk(o, "/var")
 	o.Extra = append([]string{"-v", dir + ":/var/gateway-init"}, o.Extra...)
 	return harness.Start(t, o)
 }
@@ -67,7 +67,9 @@ func TestScenarioL17(t *testing.T) {
 		"half-written": func(t *testing.T, c *harness.Container, dir string) {
 			c.Kill("KILL")
 			for _, name := range []string{"status.json", "status.json.new"} {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte(`{"schema":1,"gatew`), 0o600); err != nil {
+				path := filepath.Join(dir, name)
+				err := os.WriteFile(path, []byte(`{"schema":1,"gatew`), 0o600)
+				if err := errors.Join(err, os.Chown(path, int(harness.UID(t, 0)), 0)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -143,11 +145,13 @@ func TestScenarioL17CloneOfARunningContainer(t *testing.T) {
 // image must not bring a token either.
 func TestScenarioL17Commit(t *testing.T) {
 	t.Parallel()
-	flags := []string{} // a writable root, with the runtime directory in it
-	config := map[string]any{"require_tmpfs": false, "runtime_dir": "/var/lib/gateway-runtime"}
-	first := harness.Start(t, harness.Options{Flags: flags, Config: config})
+	// A writable root, with the runtime directory in it: where everybody may make
+	// one.
+	const parent = "/tmp"
+	options := onDisk(harness.Options{Flags: harness.WritableFlags(t)}, parent)
+	first := harness.Start(t, options)
 	first.WaitServing(boot)
-	token, err := os.ReadFile(first.HostPath("/var/lib/gateway-runtime/gateway-token"))
+	token, err := os.ReadFile(first.HostPath(parent + "/gateway-init/gateway-token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +160,10 @@ func TestScenarioL17Commit(t *testing.T) {
 		t.Fatal(r)
 	}
 	t.Cleanup(func() { harness.Engine(t, nil, "rmi", "-f", image) })
-	second := harness.Start(t, harness.Options{Image: image, Flags: flags, Config: config})
+	options.Image = image
+	second := harness.Start(t, options)
 	second.WaitServing(boot)
-	again, err := os.ReadFile(second.HostPath("/var/lib/gateway-runtime/gateway-token"))
+	again, err := os.ReadFile(second.HostPath(parent + "/gateway-init/gateway-token"))
 	if err != nil {
 		t.Fatal(err)
 	}

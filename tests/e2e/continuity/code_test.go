@@ -60,7 +60,7 @@ func TestScenarioL23Signals(t *testing.T) {
 				c := harness.Start(t, harness.Options{Args: args, Command: []string{"demotools", "stubborn", "3600"}})
 				waitLog(t, c, "ignoring")
 				for _, p := range c.Processes() {
-					if p.UID == harness.SandboxUID {
+					if c.OfAgent(p) {
 						if err := syscall.Kill(p.HostPID, syscall.SIGKILL); err != nil {
 							t.Fatal(err)
 						}
@@ -102,13 +102,14 @@ func TestScenarioL23ExecErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	type row struct {
+		command string
+		want    int
+	}
 	for mode, args := range modes() {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			for name, try := range map[string]struct {
-				command string
-				want    int
-			}{
+			rows := map[string]row{
 				"not-in-path":         {"no-such-program", 127},
 				"no-such-file":        {"/no/such/program", 127},
 				"relative":            {"./no-such-program", 127},
@@ -117,14 +118,17 @@ func TestScenarioL23ExecErrors(t *testing.T) {
 				"directory":           {"/etc", 126},
 				"not-executable":      {"/programs/plain", 126},
 				"for-root-only":       {"/programs/root", 126},
-				"for-root-in-path":    {"gatewayctl", 126},
 				"not-a-program":       {"/programs/text", 126},
 				"empty-file":          {"/programs/empty", 126},
 				"cut-program":         {"/programs/elf", 126},
 				"link-to-itself":      {"/programs/loop", 126},
 				"file-as-directory":   {"/etc/passwd/x", 126},
 				"very-long-file-name": {"/" + strings.Repeat("x", 300), 126},
-			} {
+			}
+			if !harness.NonRoot(t) { // there gatewayctl is for everybody
+				rows["for-root-in-path"] = row{"gatewayctl", 126}
+			}
+			for name, try := range rows {
 				t.Run(name, func(t *testing.T) {
 					c, got := code(t, harness.Options{Args: args, Command: []string{try.command}, Extra: []string{"-v", dir + ":/programs:ro"}})
 					if got != try.want {
@@ -156,10 +160,10 @@ func TestScenarioL23Around(t *testing.T) {
 			if r := c.Ctl("restart"); r.Code != 3 || !strings.Contains(r.Stderr, "not-permitted") {
 				t.Errorf("restart without a gateway: %v", r)
 			}
-			if n := count(c, harness.GatewayUID, "demogateway"); n != 0 {
+			if n := count(t, c, harness.GatewayUID, "demogateway"); n != 0 {
 				t.Errorf("%d gateways in spite of --no-gateway", n)
 			}
-			if _, err := os.Stat(c.HostPath("/run/gateway-init/gateway-token")); err == nil {
+			if _, err := os.Stat(c.RuntimePath("gateway-token")); err == nil {
 				t.Error("there is a token without a gateway")
 			}
 		}, []string{"--no-gateway"}},
@@ -174,7 +178,7 @@ func TestScenarioL23Around(t *testing.T) {
 				try.do(t, c)
 			}
 			for _, p := range c.Processes() {
-				if p.UID == harness.SandboxUID && p.Comm == "demotools" {
+				if c.OfAgent(p) && p.Comm == "demotools" {
 					if err := syscall.Kill(p.HostPID, syscall.SIGINT); err != nil {
 						t.Fatal(err)
 					}
@@ -193,6 +197,10 @@ func TestScenarioL23OwnFailures(t *testing.T) {
 	t.Parallel()
 	const ran = "the command ran"
 	command := []string{"demotools", "trap", ran, "0", "0"}
+	var notRoot []string
+	if !harness.NonRoot(t) { // there it is not, and a foreign PID 1 that is not root could start nobody
+		notRoot = []string{"--user", "9002"}
+	}
 	for name, try := range map[string]struct {
 		o    harness.Options
 		want int
@@ -203,7 +211,7 @@ func TestScenarioL23OwnFailures(t *testing.T) {
 		"broken-config":    {harness.Options{RawConfig: []byte(`{"gateway": {"command": ["/x"],}}`), Command: command}, 2, "config.json"},
 		"missing-config":   {harness.Options{Args: []string{"--config", "/no/such/file"}, Command: command}, 2, "/no/such/file"},
 		"no-gateway-there": {harness.Options{Config: map[string]any{"gateway": map[string]any{"command": []any{"/no/such/gateway"}}}, Command: command}, 1, "/no/such/gateway"},
-		"not-as-root": {harness.Options{Extra: []string{"--user", "9002"}, Config: map[string]any{"require_separation": true}, Command: command},
+		"not-as-root": {harness.Options{Extra: notRoot, Config: map[string]any{"require_separation": true}, Command: command},
 			1, "require_separation is set"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ type guest struct {
 // enter starts one and waits for its first line.
 func enter(t *testing.T, c *harness.Container, user string, args ...string) *guest {
 	t.Helper()
-	cmd := exec.Command(engine(), append([]string{"exec", "-u", user, c.Name}, args...)...)
+	cmd := exec.Command(engine(), append(append(harness.ExecArgs(t, user), c.Name), args...)...)
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,7 @@ func TestScenarioL15Verdicts(t *testing.T) {
 		"foreign-listener-beside-ours": {func(t *testing.T, c *harness.Container) {
 			c.ExecDetached("sandbox", "demotools", "hold-port", fmt.Sprintf("127.0.0.2:%d", harness.Port))
 			harness.Eventually(t, 10*time.Second, "the agent to listen", func() error {
-				if count(c, harness.SandboxUID, "demotools") == 0 {
+				if count(t, c, harness.SandboxUID, "demotools") == 0 {
 					return fmt.Errorf("not yet: %v", c.Processes())
 				}
 				if r := c.Ctl("probe"); !strings.Contains(r.Stderr, "listener-foreign") {

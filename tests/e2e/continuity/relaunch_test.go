@@ -127,9 +127,11 @@ func TestScenarioL19(t *testing.T) {
 			}
 		}
 	}
+	// The kernel counts a uid's processes over all containers: nproc is more than
+	// those of other tests of that uid.
 	c := harness.Start(t, harness.Options{
 		Env:   map[string]string{"TZ": "Europe/Berlin", "NOT_PASSED": "1", "OPENCLAW_GATEWAY_TOKEN": "preset"},
-		Extra: []string{"--ulimit", "nofile=4096:8192", "--ulimit", "nproc=2000", "--ulimit", "stack=4194304", "--group-add", "4242"},
+		Extra: []string{"--ulimit", "nofile=4096:8192", "--ulimit", "nproc=20000", "--ulimit", "stack=4194304", "--group-add", "4242"},
 		Config: map[string]any{"gateway": map[string]any{
 			"env": map[string]any{"STATE": "/var/lib/gateway", "NODE_OPTIONS": "--disable-sigusr1"}, "rlimits": map[string]any{"nofile": 6000},
 		}},

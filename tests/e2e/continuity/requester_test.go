@@ -103,7 +103,7 @@ func TestScenarioL21Stages(t *testing.T) {
 func nothingLeft(t *testing.T, c *harness.Container) {
 	t.Helper()
 	want := map[string]bool{"control": true, "gateway-token": true, "status.json": true}
-	entries, err := os.ReadDir(c.HostPath("/run/gateway-init"))
+	entries, err := os.ReadDir(c.RuntimePath(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func nothingLeft(t *testing.T, c *harness.Container) {
 			t.Errorf("left in the runtime directory: %s", e.Name())
 		}
 	}
-	entries, err = os.ReadDir(c.HostPath("/run/gateway-init/control"))
+	entries, err = os.ReadDir(c.RuntimePath("control"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestScenarioL21HalfALine(t *testing.T) {
 	for name, text := range map[string]string{
 		"half": "v1 0123456789abcdef", "one-byte": "v", "long": string(make([]byte, 3000)), "newlines": "\n\n\n",
 	} {
-		f, err := os.OpenFile(c.HostPath("/run/gateway-init/control/request"), os.O_WRONLY|unix.O_NONBLOCK, 0)
+		f, err := os.OpenFile(c.RuntimePath("control/request"), os.O_WRONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -90,12 +90,12 @@ func TestScenarioL14FailedRestart(t *testing.T) {
 			}},
 		"no-place-for-a-token": {"token-failed", []string{"--rotate-token"},
 			func(t *testing.T, c *harness.Container) {
-				if err := os.Mkdir(c.HostPath("/run/gateway-init/gateway-token.new"), 0o700); err != nil {
+				if err := os.Mkdir(c.RuntimePath("gateway-token.new"), 0o700); err != nil {
 					t.Fatal(err)
 				}
 			},
 			func(t *testing.T, c *harness.Container) {
-				if err := os.Remove(c.HostPath("/run/gateway-init/gateway-token.new")); err != nil {
+				if err := os.Remove(c.RuntimePath("gateway-token.new")); err != nil {
 					t.Fatal(err)
 				}
 			}},

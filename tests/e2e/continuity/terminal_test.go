@@ -22,8 +22,9 @@ type terminal struct {
 func openTerminal(t *testing.T, size pty.Winsize, args ...string) *terminal {
 	t.Helper()
 	name := "gateway-init-test-" + strings.ToLower(rand.Text())
-	all := append([]string{"run", "-it", "--name", name, "--label", "gateway-init-test=" + t.Name()}, harness.ReadmeFlags()...)
-	all = append(append(all, "--tmpfs", "/var/lib/gateway:uid=9001,gid=9001,mode=0700", harness.DemoImage), args...)
+	all := append([]string{"run", "-it", "--name", name, "--label", "gateway-init-test=" + t.Name()}, harness.Flags(t)...)
+	all = append(all, "--tmpfs", fmt.Sprintf("/var/lib/gateway:uid=%d,mode=0700", harness.UID(t, harness.GatewayUID)), harness.DemoImage)
+	all = append(append(all, harness.Entry()...), args...)
 	m := &terminal{harness.OpenTerminal(t, size, all...), name}
 	t.Cleanup(func() { harness.Engine(t, nil, "rm", "-f", "-v", name) })
 	return m
@@ -37,7 +38,7 @@ func (m *terminal) code() int { return m.Code(boot) }
 // probe names the gateway that serves.
 func (m *terminal) probe(t *testing.T) string {
 	t.Helper()
-	r := harness.Engine(t, nil, "exec", m.name, "gatewayctl", "probe")
+	r := harness.Engine(t, nil, append(harness.ExecArgs(t, ""), m.name, "gatewayctl", "probe")...)
 	if r.Code != 0 {
 		t.Fatalf("probe: %v", r)
 	}

@@ -15,6 +15,7 @@ import (
 // watcher looks at the processes of one container all the time, from the host,
 // for two gateways alive at one moment.
 type watcher struct {
+	uid     uint32 // the gateway's
 	stop    chan struct{}
 	done    sync.WaitGroup
 	looks   int
@@ -29,7 +30,7 @@ func watch(t *testing.T, c *harness.Container) *watcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watcher{stop: make(chan struct{}), seen: map[string]bool{}}
+	w := &watcher{uid: harness.UID(t, harness.GatewayUID), stop: make(chan struct{}), seen: map[string]bool{}}
 	w.done.Go(func() {
 		for {
 			select {
@@ -78,7 +79,7 @@ func (w *watcher) look(namespace string) {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' {
 			continue
 		}
-		name, ok := gatewayAt(e.Name())
+		name, ok := gatewayAt(e.Name(), w.uid)
 		if !ok {
 			continue
 		}
@@ -87,7 +88,7 @@ func (w *watcher) look(namespace string) {
 		}
 		w.seen[name] = true
 		for i, pid := range alive {
-			if again, ok := gatewayAt(pid); ok && again == names[i] {
+			if again, ok := gatewayAt(pid, w.uid); ok && again == names[i] {
 				w.overlap = append(w.overlap, names[i]+" and "+name)
 			}
 		}
@@ -100,9 +101,9 @@ func (w *watcher) look(namespace string) {
 // the same uid and another name; a helper has its parent's until it executes,
 // so a gateway's child does not count. The owner of the directory is looked at first:
 // that is quick.
-func gatewayAt(pid string) (name string, ok bool) {
+func gatewayAt(pid string, uid uint32) (name string, ok bool) {
 	var st unix.Stat_t
-	if err := unix.Lstat("/proc/"+pid, &st); err != nil || st.Uid != harness.GatewayUID {
+	if err := unix.Lstat("/proc/"+pid, &st); err != nil || st.Uid != uid {
 		return "", false
 	}
 	fields, err := harness.StatusFields("/proc/" + pid + "/status")

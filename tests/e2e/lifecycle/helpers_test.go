@@ -4,7 +4,6 @@ package lifecycle
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -26,20 +25,7 @@ const serveBy = 20 * time.Second
 // Texts of settings that mean "not in this test".
 const never = "1h"
 
-// TestMain lets more tests run side by side than there are processors: they
-// wait for timers nearly all the time.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", "6"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(harness.SideBySide(m, 6)) }
 
 // gatewayConfig is gateway.KEY of the configuration, for each key.
 func gatewayConfig(keys object) object { return object{"gateway": keys} }

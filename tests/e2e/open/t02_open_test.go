@@ -1,0 +1,58 @@
+// Package open opens the agent's terminal UI as docs/clients.md and
+// docs/non-root.md say it is done, against the demo gateway. tests/e2e/client
+// and tests/e2e/openclaw hold what else such a client may expect.
+package open
+
+import (
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"gatewayinit/tests/harness"
+)
+
+// serveBy bounds what starts or ends.
+const serveBy = 30 * time.Second
+
+const tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
+
+// open is the documented command. Where nothing is separated there is no
+// operator to run the UI as: the token comes out of gatewayctl and goes in
+// through a variable of docker exec, which is in nobody's arguments.
+func open(t *testing.T, c *harness.Container) *harness.Terminal {
+	t.Helper()
+	flags, client := []string{"-it"}, []string{"gatewayctl", "tui"}
+	if harness.NonRoot(t) {
+		t.Setenv(tokenEnv, c.MustCtl("token"))
+		flags, client = append(flags, "-e", tokenEnv), []string{"demotools", "tui-demo"}
+	}
+	args := append(harness.ExecArgs(t, "", flags...), c.Name)
+	return harness.OpenTerminal(t, pty.Winsize{Rows: 33, Cols: 111}, append(args, client...)...)
+}
+
+// T02: the token was kept from everybody, and the user's way to the terminal UI
+// failed; nobody had tried it in every kind of container (#2480).
+func TestScenarioT02(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"readme":   harness.Flags(t), // read-only, no-new-privileges
+		"writable": harness.WritableFlags(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := harness.Start(t, harness.Options{Flags: flags})
+			c.WaitServing(serveBy)
+			for _, before := range [][]string{nil, {"restart"}, {"restart", "--rotate-token"}} {
+				if before != nil {
+					c.MustCtl(before...)
+				}
+				m := open(t, c)
+				m.WaitFor("gateway: takes the token", 1, serveBy)
+				m.WaitFor("type a line, or exit", 1, serveBy)
+				m.Type("exit\r")
+				if code := m.Code(serveBy); code != 0 {
+					t.Errorf("exit code %d after %v", code, before)
+				}
+			}
+		})
+	}
+}
