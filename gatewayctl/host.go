@@ -73,6 +73,9 @@ func thisHost(env []string) host {
 	if h.owner != 0 {
 		h.withoutRoot(h.owner, env)
 	}
+	if me := uint32(h.euid); h.owner != 0 && h.owner == me && ownerOf(1) != me {
+		h.booting = func() bool { return ownSupervisor(me) == nil }
+	}
 	return h
 }
 
@@ -94,13 +97,42 @@ func owner(env []string) uint32 {
 		return uid
 	}
 	a := &app{host: host{owner: me}}
-	for _, name := range placesOf(me, env) {
-		if dir, err := a.openCandidate(name); err == nil {
-			dir.Close()
+	for until := time.Now().Add(ownPatience); ; time.Sleep(ownEvery) {
+		for _, name := range placesOf(me, env) {
+			if dir, err := a.openCandidate(name); err == nil {
+				dir.Close()
+				return me
+			}
+		}
+		switch err := ownSupervisor(me); {
+		case err == nil: // it has not made its directory yet
 			return me
+		case me == 0, !errors.Is(err, controller.ErrNone), time.Now().After(until):
+			return uid
 		}
 	}
-	return uid
+}
+
+// A foreign PID 1 that has just started may not have started ours yet.
+const (
+	ownPatience = 2 * time.Second
+	ownEvery    = 20 * time.Millisecond
+)
+
+// ownSupervisor is nil if a gateway-init of uid runs below a foreign PID 1. Like
+// booting it proves nothing; it only decides how long we are patient.
+func ownSupervisor(uid uint32) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
+	defer cancel()
+	s, err := controller.Find(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if s.Topology != controller.Managed || s.Key.UIDs[0] != uid {
+		return errors.New("it is another user's")
+	}
+	return nil
 }
 
 // placesOf is where a supervisor of uid may have its files. Without root that is

@@ -46,7 +46,7 @@ func TestScenarioL10(t *testing.T) {
 	})
 	t.Run("shown-while-it-lasts", func(t *testing.T) {
 		t.Parallel()
-		c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "2s"}})})
+		c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "6s"}})})
 		old := c.WaitServing(serveBy)
 		c.Misbehave(object{"fail_next": 1})
 		shown := c.WaitStatus(serveBy, "the failure in status", func(v harness.View) error {
