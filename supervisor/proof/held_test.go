@@ -79,6 +79,26 @@ func TestJudgeHeld(t *testing.T) {
 	}
 }
 
+// The process itself counts, not what is below it; what cannot be seen is an
+// error.
+func TestHolds(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	ls, err := Listeners(netip.MustParseAddrPort(l.Addr().String()).Port())
+	testenv.Must(t, err)
+	for name, c := range map[string]struct {
+		pid  int
+		want bool
+	}{"holder": {os.Getpid(), true}, "other": {child(t, nil, "exec sleep 100"), false}, "child": {child(t, l, "exec sleep 100"), true}} {
+		testenv.Eventually(t, name, func() bool {
+			has, err := Holds(c.pid, ls)
+			return err == nil && has == c.want
+		})
+	}
+	if has, err := Holds(1<<22, ls); has || err == nil {
+		t.Errorf("nobody: %v, %v", has, err)
+	}
+}
+
 // One beside the gateway's is named, and it alone.
 func TestJudgeHeldBeside(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
