@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
@@ -126,7 +125,7 @@ func (a *app) checkGateway(r *status.Record) []check {
 	switch {
 	case err != nil:
 		return []check{alive, unavailable(checkGatewayUID, err)}
-	case p.State == prockey.Zombie:
+	case p.Ended():
 		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", proof.ErrGone))
 	case !p.Only(g.UID):
 		return []check{alive, failed(checkGatewayUID, control.IdentityChanged,

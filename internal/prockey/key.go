@@ -18,7 +18,7 @@ import (
 var (
 	ErrGone    = errors.New("the process is gone")
 	ErrChanged = errors.New("the process is not the same")
-	// ErrNoPidfd: the kernel (before 5.3) or a seccomp profile has no pidfd.
+	// ErrNoPidfd: the kernel (before 5.10) or a seccomp profile has no pidfd.
 	// There is no other safe way to signal who is not our child.
 	ErrNoPidfd = errors.New("no pidfd can be had")
 	errProc    = errors.New("/proc is not procfs")

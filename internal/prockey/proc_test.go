@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 )
 
@@ -280,11 +281,14 @@ func TestSignalAndWait(t *testing.T) {
 	if _, err := p.Pidfd(k); !errors.Is(err, ErrGone) {
 		t.Errorf("a pidfd of one that is gone: %v", err)
 	}
+	if ended, err := sys.Ended(1<<20, 0); ended || !errors.Is(err, unix.EBADF) {
+		t.Errorf("a closed descriptor: %v, %v", ended, err)
+	}
 }
 
 // Without pidfds nobody is signalled.
 func TestNoPidfd(t *testing.T) {
-	for name, errno := range map[string]unix.Errno{"old kernel": unix.ENOSYS, "seccomp": unix.EPERM} {
+	for name, errno := range map[string]unix.Errno{"old kernel": unix.ENOSYS, "seccomp": unix.EPERM, "before PIDFD_NONBLOCK": unix.EINVAL} {
 		t.Run(name, func(t *testing.T) {
 			if !testenv.Inside(t, 0) {
 				return

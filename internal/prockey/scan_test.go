@@ -77,6 +77,9 @@ func TestParseStatus(t *testing.T) {
 	if !(Status{UIDs: [4]uint32{3, 3, 3, 3}}).Only(3) || want.Only(1) {
 		t.Error("Only is wrong")
 	}
+	if !(Status{State: Zombie, Threads: 1}).Ended() || (Status{State: Zombie, Threads: 2}).Ended() || (Status{State: Stopped}).Ended() {
+		t.Error("Ended is wrong")
+	}
 	if s, err := ReadStatus(os.Getpid()); err != nil || s.PPID != os.Getppid() {
 		t.Errorf("%+v, %v", s, err)
 	}

@@ -22,7 +22,7 @@ func (p *Proc) Pidfd(k Key) (*os.File, error) { return p.pidfd(k, sys.PidfdOpen)
 func (p *Proc) pidfd(k Key, open func(pid int) (int, error)) (*os.File, error) {
 	fd, err := open(p.pid)
 	switch {
-	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM):
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // the last: no PIDFD_NONBLOCK
 		return nil, fmt.Errorf("%w: %w", ErrNoPidfd, err)
 	case err != nil:
 		return nil, whether(err)

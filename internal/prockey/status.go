@@ -20,6 +20,10 @@ type Status struct {
 // Only tells whether all four uids are uid.
 func (s Status) Only(uid uint32) bool { return s.UIDs == [4]uint32{uid, uid, uid, uid} }
 
+// Ended tells whether nothing of it runs any more: a zombie whose other threads
+// live on is no dead process.
+func (s Status) Ended() bool { return s.State == Zombie && s.Threads <= 1 }
+
 // ReadStatus reads that of pid, once: for a first look, not for a proof.
 func ReadStatus(pid int) (Status, error) {
 	p, err := Open(pid)

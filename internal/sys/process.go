@@ -168,5 +168,8 @@ func Ended(pidfd int, limit time.Duration) (bool, error) {
 		n, err = unix.Poll(fds, int(limit.Milliseconds()))
 		return err
 	})
-	return n > 0, err
+	if err == nil && n > 0 && fds[0].Revents&unix.POLLIN == 0 { // not a pidfd any more
+		err = os.NewSyscallError("poll", unix.EBADF)
+	}
+	return n > 0 && err == nil, err
 }
