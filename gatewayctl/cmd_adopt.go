@@ -121,12 +121,13 @@ func (a *app) unsupervised(v view) view {
 		return v
 	}
 	defer s.Close()
-	detail := fmt.Sprintf("pid %d of uid %d serves, and nobody here started it", s.Key.PID, s.Key.UIDs[0])
+	// The reason stays: an agent that plays the gateway is listener-foreign too.
+	detail := fmt.Sprintf("unsupervised: pid %d of uid %d serves, and nobody here started it", s.Key.PID, s.Key.UIDs[0])
 	if v.code == exitNoSupervisor {
 		v.detail += "; " + detail
 		return v
 	}
-	v.reason, v.detail, v.hint = wordUnsupervised, detail, "gatewayctl adopt"
+	v.detail, v.hint = detail, "gatewayctl adopt"
 	return v
 }
 

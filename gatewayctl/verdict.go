@@ -14,7 +14,6 @@ import (
 // Words that stand beside control.Reason in a verdict.
 const (
 	wordNoSupervisor = "no-supervisor"
-	wordUnsupervised = "unsupervised" // it serves, and nobody here started it
 )
 
 // verdict is what status, health and wait decide on.

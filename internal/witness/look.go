@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
 )
 
@@ -43,7 +44,7 @@ func Look(ctx context.Context, q Question) (a Answer) {
 
 // gone tells whether a process ended while it was looked at.
 func gone(err error) bool {
-	return errors.Is(err, prockey.ErrGone) || errors.Is(err, proof.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 func children(ctx context.Context, q Children) (found []proof.Process, err error) {
@@ -55,9 +56,9 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		st, err := proof.ReadStat(pid)
-		if err == nil && (st.PPID != q.Of.PID || st.Session != pid) {
-			continue // a cheap look first: there may be thousands of orphans
+		session, err := sys.Session(pid) // a cheap look first: there may be thousands of orphans
+		if err == nil && session != pid {
+			continue
 		}
 		var p proof.Process
 		if err == nil {
