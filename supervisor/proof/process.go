@@ -8,10 +8,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"syscall"
+
+	"gatewayinit/internal/sys"
 )
 
 // What a process turned out to be.
@@ -38,8 +39,12 @@ type Stat struct {
 	StartTicks uint64
 }
 
-// maxStat bounds a stat line; the kernel's is some 350 bytes.
-const maxStat = 4096
+// maxStat bounds a stat line. The kernel's is some 350 bytes, and less than
+// statSize were every number in it the longest.
+const (
+	maxStat  = 4096
+	statSize = 1536
+)
 
 // errStat is the refusal of ParseStat.
 var errStat = errors.New("cannot parse stat line")
@@ -51,7 +56,12 @@ func ParseStat(data []byte) (Stat, error) {
 	if len(data) > maxStat || open < 2 || end < open || data[open-1] != ' ' {
 		return Stat{}, errStat
 	}
-	fields := bytes.Fields(data[end+1:]) // from field 3 on
+	fields := make([][]byte, 0, 20) // from field 3 on, as far as they matter: this is read for thousands
+	for f := range bytes.FieldsSeq(data[end+1:]) {
+		if fields = append(fields, f); len(fields) == cap(fields) {
+			break
+		}
+	}
 	if len(fields) < 20 || len(fields[0]) != 1 || fields[0][0]|0x20 < 'a' || fields[0][0]|0x20 > 'z' {
 		return Stat{}, errStat
 	}
@@ -99,21 +109,16 @@ func number(b []byte) (uint64, error) {
 
 // ReadStat reads the stat line of a process; ErrGone if there is none.
 func ReadStat(pid int) (Stat, error) {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/stat")
+	buf := make([]byte, statSize)
+	n, err := sys.ReadOnce("/proc/"+strconv.Itoa(pid)+"/stat", buf) // one read: the kernel makes the line at once
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return Stat{}, ErrGone
 	}
 	if err != nil {
 		return Stat{}, err
 	}
-	defer f.Close()
-	buf := make([]byte, maxStat)
-	n, err := f.Read(buf) // one read: the kernel makes the line at once
-	switch {
-	case errors.Is(err, syscall.ESRCH):
-		return Stat{}, ErrGone
-	case err != nil && err != io.EOF:
-		return Stat{}, err
+	if n == len(buf) {
+		return Stat{}, fmt.Errorf("%w: it has %d bytes or more", errStat, n)
 	}
 	st, err := ParseStat(buf[:n])
 	if err == nil && st.PID != pid {
