@@ -31,18 +31,63 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if role := os.Getenv(roleEnv); role != "" {
+		fmt.Println(findAsPID1(role))
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
+}
+
+// roleEnv makes this program a PID 1 that looks for a supervisor: as root, or as
+// somebody else.
+const roleEnv = "CONTROLLER_PID1"
+
+func findAsPID1(role string) string {
+	err := unix.Mount("proc", "/proc", "proc", 0, "")
+	if err == nil && role != "root" {
+		err = syscall.Setresuid(testenv.Stranger, testenv.Stranger, testenv.Stranger)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s, err := Find(ctx)
+	switch {
+	case errors.Is(err, ErrUnproven):
+		return "refused"
+	case err != nil:
+		return err.Error()
+	}
+	defer s.Close()
+	return fmt.Sprint(s.Topology, " ", s.Key.PID, " ", s.Key.UIDs[0])
+}
+
+// PID 1 with the installed program is a supervisor if it is not root; one of
+// root's that has published nothing is always refused.
+func TestPID1(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	for role, want := range map[string]string{"root": "refused", "user": fmt.Sprint(NonRoot, " 1 ", testenv.Stranger)} {
+		cmd := exec.Command(installAs(t, "/proc/self/exe"))
+		cmd.Env = []string{roleEnv + "=" + role}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+		if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != want {
+			t.Errorf("%s: %q, %v; want %q", role, out, err, want)
+		}
+	}
 }
 
 func quiet(string) {}
 
-// installedSleep is /bin/sleep where the installed program is, in a mount
-// namespace of our own: what a supervisor executes, as far as Find can see.
-func installedSleep(t *testing.T) string {
+// installAs puts a program where the installed one is, in a mount namespace of
+// our own: what a supervisor executes, as far as Find can see.
+func installAs(t *testing.T, other string) string {
 	t.Helper()
 	const dir = "/usr/local/sbin"
 	testenv.Must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"))
-	data, err := os.ReadFile("/bin/sleep")
+	data, err := os.ReadFile(other)
 	testenv.Must(t, err)
 	testenv.Must(t, os.WriteFile(dir+"/"+program, data, 0o755))
 	return dir + "/" + program
@@ -78,7 +123,7 @@ func TestFind(t *testing.T) {
 			s.Close()
 		}
 	}
-	name := installedSleep(t)
+	name := installAs(t, "/bin/sleep")
 	below(t, "/bin/sleep", testenv.Stranger, program, "1000") // the name alone: another file, as root sees
 	find(ErrNone)
 	one := below(t, name, testenv.Stranger, "anything", "1000")
