@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"gatewayinit/internal/prockey"
+	"gatewayinit/supervisor/proof"
 )
 
 // Bounds of a search.
@@ -101,8 +102,8 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		s.Close()
 		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
 	}
-	pids, err := prockey.Children(1, maxChildren)
-	if err != nil {
+	pids, err := proof.Children(1, maxChildren)
+	if err != nil && !errors.Is(err, proof.ErrNoList) {
 		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
 	}
 	for _, pid := range pids {

@@ -53,14 +53,6 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("turned")
 		time.Sleep(time.Minute)
-	case "children": // from two threads
-		for range 2 {
-			go func() {
-				runtime.LockOSThread()
-				_ = exec.Command("/bin/sleep", "60").Run()
-			}()
-		}
-		time.Sleep(time.Minute)
 	}
 }
 

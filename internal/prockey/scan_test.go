@@ -10,26 +10,6 @@ import (
 	"gatewayinit/internal/testenv"
 )
 
-// Children of all threads are found, and a process without any has none.
-func TestChildren(t *testing.T) {
-	cmd, _ := play(t, "children")
-	testenv.Eventually(t, "two children of two threads", func() bool {
-		pids, err := Children(cmd.Process.Pid, 10)
-		return err == nil && len(pids) == 2 && pids[0] != pids[1]
-	})
-	if _, err := Children(cmd.Process.Pid, 1); !errors.Is(err, errBound) {
-		t.Errorf("beyond the bound: %v", err)
-	}
-	pids, err := Children(cmd.Process.Pid, 100)
-	testenv.Must(t, err)
-	if none, err := Children(pids[0], 10); err != nil || len(none) != 0 {
-		t.Errorf("of a sleeper: %v, %v", none, err)
-	}
-	if _, err := Children(1<<30, 10); !errors.Is(err, ErrGone) {
-		t.Errorf("of nobody: %v", err)
-	}
-}
-
 func TestScan(t *testing.T) {
 	var pids []int
 	testenv.Must(t, Scan(1<<16, func(pid int) error { pids = append(pids, pid); return nil }))

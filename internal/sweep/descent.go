@@ -90,11 +90,22 @@ func (d *Descent) Alive() (bool, error) {
 }
 
 // left lists what the former gateway left behind.
+//
+// There may be thousands of orphans of the agent's, and a look at each takes as
+// long as the stop of a gateway. So their sessions are asked for first: nobody
+// can enter one that is there already (setsid(2)), and its number stays its own
+// while it has members. Where one of them is older than the gateway all of them
+// are of somebody who is no descendant of it.
 func (d *Descent) left() (found []int, err error) {
 	pids, err := Children()
 	last := d.last()
+	older := 0 // a session that was there before the gateway; 0 is of nobody below us
 	for _, pid := range pids {
 		if d.child(pid) && pid != last.PID {
+			continue
+		}
+		session, errLook := sys.Session(pid)
+		if _, seen := d.noted[pid]; errLook == nil && session == older && !seen {
 			continue
 		}
 		st, errLook := proof.ReadStat(pid)
@@ -105,7 +116,8 @@ func (d *Descent) left() (found []int, err error) {
 		case st.PPID != os.Getpid(): // it was no child
 		case d.noted[pid] == st.StartTicks, last.PID != 0 && st.Session == last.PID:
 			found = append(found, pid)
-		case st.StartTicks < last.StartTicks: // older than the gateway: no child of it, and spares us a look at thousands
+		case st.StartTicks < last.StartTicks: // older than the gateway: no child of it
+			older = st.Session
 		case hasVariable(pid, d.tokenEnv):
 			found = append(found, pid)
 		}

@@ -125,6 +125,45 @@ func TestDescent(t *testing.T) {
 	}
 }
 
+// Who is in a session that is older than the gateway is not the gateway's,
+// whatever is in its environment; one with a session of its own is.
+func TestDescentOlderSession(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, sys.SetSubreaper())
+	fifo := t.TempDir() + "/fifo"
+	testenv.Must(t, unix.Mkfifo(fifo, 0o600))
+	f := &family{started: map[int]bool{}}
+	d := f.descent()
+	f.start(t, nil, "(sleep 1002 &) ; read x < "+fifo+"; (TOKEN=x sleep 1002 &) ; exec sleep 1003")
+	await(t, "1002", 1)
+	began, err := proof.Capture(sleepers(t, "1002")[0])
+	testenv.Must(t, err)
+	testenv.Eventually(t, "the clock's next tick", func() bool {
+		now, err := proof.Capture(f.start(t, nil, "exec sleep 1004"))
+		testenv.Must(t, err)
+		return now.StartTicks > began.StartTicks
+	})
+	f.becomes(t, "setsid sleep 1001 & exec sleep 1000")
+	await(t, "1000", 1)
+	await(t, "1001", 1)
+	testenv.Must(t, os.WriteFile(fifo, []byte("go\n"), 0o600))
+	agents := await(t, "1002", 2)
+	await(t, "1003", 1)
+	testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
+	testenv.Eventually(t, "nothing of the gateway to be left", func() bool {
+		reap(t)
+		testenv.Must(t, d.Sweep())
+		alive, err := d.Alive()
+		testenv.Must(t, err)
+		return !alive
+	})
+	if got := sleepers(t, "1002"); !slices.Equal(got, agents) || len(sleepers(t, "1001")) != 0 {
+		t.Errorf("the agent had %v and has %v", agents, got)
+	}
+}
+
 // At the end everybody but the gateway's gets the signal, orphans included.
 func TestDescentSignal(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {

@@ -13,11 +13,12 @@ import (
 
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/proof"
 )
 
-// TestListed: both ways to find our children find all of them, zombies too, and
+// TestChildren: both ways to find our children find all of them, zombies too, and
 // nobody else's.
-func TestListed(t *testing.T) {
+func TestChildren(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}
@@ -31,7 +32,7 @@ func TestListed(t *testing.T) {
 	grandchild := run(t, gateway, "sleep 1000 & wait")
 	want = append(want, grandchild)
 	testenv.Eventually(t, "a grandchild", func() bool { return count(t, gateway) == 22 })
-	for name, list := range map[string]func() ([]int, error){"listed": listed, "scanned": scanned} {
+	for name, list := range map[string]func() ([]int, error){"by-list": Children, "by-scan": scanned} {
 		got, err := list()
 		slices.Sort(got)
 		if slices.Sort(want); err != nil || !slices.Equal(got, want) {
@@ -53,8 +54,8 @@ func TestWithoutList(t *testing.T) {
 	testenv.Eventually(t, "it runs", func() bool { return count(t, gateway) > 0 })
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
-	if _, err := listed(); !errors.Is(err, errNoList) {
-		t.Fatalf("got %v, want %v", err, errNoList)
+	if _, err := proof.Children(1, 100); !errors.Is(err, proof.ErrNoList) {
+		t.Fatalf("got %v, want %v", err, proof.ErrNoList)
 	}
 	s := New(gateway, true)
 	if alive, err := s.Alive(); err != nil || !alive {
@@ -73,22 +74,22 @@ func TestErrors(t *testing.T) {
 		t.Helper()
 		testenv.Must(t, do())
 		alive, err := s.Alive()
-		if alive || err == nil || errors.Is(err, errNoList) || s.Sweep() == nil {
+		if alive || err == nil || errors.Is(err, proof.ErrNoList) || s.Sweep() == nil {
 			t.Errorf("got %v %v, sweep %v", alive, err, s.Sweep())
 		}
 		s.Signal(gateway, unix.SIGTERM) // of nobody, and no harm
 	}
 	testenv.Must(t, unix.Mount("none", "/proc", "tmpfs", 0, ""))
-	task(func() error { return nil }) // no /proc/self/task
-	task(func() error { return os.MkdirAll("/proc/self/task/1/children", 0o755) })
+	task(func() error { return nil }) // no /proc/1/task
+	task(func() error { return os.MkdirAll("/proc/1/task/1/children", 0o755) })
 	task(func() error {
-		return errors.Join(os.Remove("/proc/self/task/1/children"), os.WriteFile("/proc/self/task/1/children", []byte("7 8 "), 0o600),
+		return errors.Join(os.Remove("/proc/1/task/1/children"), os.WriteFile("/proc/1/task/1/children", []byte("7 8 "), 0o600),
 			os.MkdirAll("/proc/7/status", 0o755), os.MkdirAll("/proc/8", 0o755)) // 8 has ended
 	})
 	task(func() error {
 		return errors.Join(os.Remove("/proc/7/status"), os.WriteFile("/proc/7/status", []byte("Name:\tx\nUid:\t54321\t1\t1\t1\n"), 0o600))
 	})
-	if err := os.Remove("/proc/self/task/1/children"); err != nil {
+	if err := os.Remove("/proc/1/task/1/children"); err != nil {
 		t.Fatal(err)
 	}
 	task(func() error { return nil }) // by scan: 7 is still unreadable

@@ -85,11 +85,14 @@ func (s *Sweeper) Signal(uid uint32, sig syscall.Signal) {
 	}
 }
 
+// maxChildren is the kernel's own bound of pids (PID_MAX_LIMIT).
+const maxChildren = 1 << 22
+
 // Children lists the pids of our children, zombies included: nobody else can
 // reap them, so until we do each pid is its own.
 func Children() ([]int, error) {
-	pids, err := listed()
-	if errors.Is(err, errNoList) {
+	pids, err := proof.Children(os.Getpid(), maxChildren)
+	if errors.Is(err, proof.ErrNoList) {
 		return scanned()
 	}
 	return pids, err
@@ -110,34 +113,6 @@ func (s *Sweeper) children(uid uint32) ([]int, error) {
 		}
 	}
 	return found, err
-}
-
-// errNoList: there is no list of children, or not a whole one.
-var errNoList = errors.New("no list of children")
-
-// listed asks the kernel, which keeps the list per thread
-// (/proc/PID/task/TID/children, CONFIG_PROC_CHILDREN): an orphan is handed to
-// the main thread, a fork belongs to the thread that made it.
-func listed() (pids []int, err error) {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range tasks {
-		data, err := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
-		if errors.Is(err, fs.ErrNotExist) { // the kernel has none, or the thread ended and its children moved
-			return nil, errNoList
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, field := range strings.Fields(string(data)) {
-			if pid, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids, nil
 }
 
 // scanned looks through all of /proc for processes whose parent we are. Without

@@ -47,18 +47,16 @@ func gone(err error) bool {
 	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
+// children looks at each child of the supervisor, or where there is no list of
+// them, at all processes.
 func children(ctx context.Context, q Children) (found []proof.Process, err error) {
-	pids, err := prockey.Children(q.Of.PID, maxChildren)
-	if err != nil {
-		return nil, err
-	}
-	for _, pid := range pids {
+	look := func(pid int) error {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		session, err := sys.Session(pid) // a cheap look first: there may be thousands of orphans
 		if err == nil && session != pid {
-			continue
+			return nil
 		}
 		var p proof.Process
 		if err == nil {
@@ -67,10 +65,23 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 		switch {
 		case gone(err), errors.Is(err, errOther):
 		case err != nil:
-			return nil, fmt.Errorf("cannot look at process %d: %w", pid, err)
+			return fmt.Errorf("cannot look at process %d: %w", pid, err)
 		default:
 			found = append(found, p)
 		}
+		return nil
+	}
+	pids, err := proof.Children(q.Of.PID, maxChildren)
+	if errors.Is(err, proof.ErrNoList) {
+		pids, err = nil, prockey.Scan(maxProcesses, look)
+	}
+	for _, pid := range pids {
+		if err == nil {
+			err = look(pid)
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return found, q.Of.Verify()
 }

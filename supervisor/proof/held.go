@@ -3,21 +3,19 @@ package proof
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // Bounds of a look at who holds a socket.
 const (
-	maxTree  = 256     // processes of the gateway
-	maxFiles = 1 << 16 // descriptors of one
-	perRead  = 256     // names of a directory at a time: nothing here grows with it
+	maxTree     = 256     // processes of the gateway
+	maxChildren = 1 << 15 // of one of them
+	maxFiles    = 1 << 16 // descriptors of one
+	perRead     = 256     // names of a directory at a time: nothing here grows with it
 )
 
 // JudgeHeld is Judge where gateway and agent have the same uid: a listener is
@@ -97,7 +95,7 @@ func unheld(pid int, inodes []uint64) ([]uint64, error) {
 		if left, err = without(tree[i], left); err == nil {
 			tree, err = withChildren(tree[i], tree)
 		}
-		if gone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH); err != nil && (i == 0 || !gone) {
+		if err != nil && (i == 0 || !ended(err)) {
 			return nil, fmt.Errorf("%w: cannot see what process %d holds: %w", ErrUnproven, tree[i], err)
 		}
 	}
@@ -115,7 +113,7 @@ func Tree(pid int) ([]Process, error) {
 			tree = append(tree, p)
 			pids, err = withChildren(p.PID, pids)
 		}
-		if gone := errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH); err != nil && !gone {
+		if err != nil && !ended(err) {
 			return tree, err
 		}
 	}
@@ -139,51 +137,28 @@ func inodesOf(ls []Listener) []uint64 {
 // without takes out of inodes the sockets that pid has open.
 func without(pid int, inodes []uint64) ([]uint64, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	err := eachName(dir, maxFiles, func(fd string) {
+	err := eachName(dir, maxFiles, func(fd string) error {
 		text, _ := os.Readlink(dir + "/" + fd) // closed meanwhile: holds nothing
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(text, "]"), "socket:[")
 		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil {
 			inodes = slices.DeleteFunc(inodes, func(i uint64) bool { return i == n })
 		}
+		return nil
 	})
 	return inodes, err
 }
 
-// withChildren adds pid's children to tree.
+// withChildren adds pid's children to tree. Without a list of them the process
+// alone is looked at.
 func withChildren(pid int, tree []int) ([]int, error) {
-	dir := "/proc/" + strconv.Itoa(pid) + "/task"
-	err := eachName(dir, maxFiles, func(tid string) {
-		text, _ := os.ReadFile(dir + "/" + tid + "/children") // no such list: the gateway alone is looked at
-		for _, f := range strings.Fields(string(text)) {
-			if child, err := strconv.Atoi(f); err == nil && !slices.Contains(tree, child) && len(tree) <= maxTree {
-				tree = append(tree, child)
-			}
+	pids, err := Children(pid, maxChildren)
+	if errors.Is(err, ErrNoList) {
+		err = nil
+	}
+	for _, child := range pids {
+		if !slices.Contains(tree, child) && len(tree) <= maxTree {
+			tree = append(tree, child)
 		}
-	})
+	}
 	return tree, err
-}
-
-// eachName calls f with the names in a directory, some at a time; more than
-// limit is an error.
-func eachName(dir string, limit int, f func(name string)) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	for seen := 0; ; {
-		names, err := d.Readdirnames(perRead)
-		for _, name := range names {
-			f(name)
-		}
-		if seen += len(names); seen > limit {
-			return fmt.Errorf("%s has more than %d entries", dir, limit)
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -1,0 +1,96 @@
+package proof
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// ErrNoList: the kernel keeps no list of children (CONFIG_PROC_CHILDREN), or a
+// thread ended while its list was read and its children are another's now. What
+// was found before stands beside it.
+var ErrNoList = errors.New("no list of children")
+
+// maxThreads bounds the threads of one process; perName what one child takes in
+// the kernel's list: a pid has at most seven digits.
+const (
+	maxThreads = 1 << 16
+	perName    = 8
+)
+
+// Children lists the children of pid, zombies included. The kernel keeps a list
+// for each thread (/proc/PID/task/TID/children): a fork belongs to the thread
+// that made it, an orphan is handed to the main one. It may lack some if one is
+// reaped meanwhile (proc(5)), which only pid itself does. More than limit is an
+// error.
+func Children(pid, limit int) (pids []int, err error) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	err = eachName(dir, maxThreads, func(tid string) error {
+		text, err := childList(dir+"/"+tid+"/children", perName*limit)
+		if ended(err) {
+			return ErrNoList
+		}
+		if err != nil {
+			return err
+		}
+		for word := range strings.FieldsSeq(text) {
+			child, err := strconv.Atoi(word)
+			if err != nil {
+				return fmt.Errorf("cannot parse the list of process %d's children: %w", pid, err)
+			}
+			if pids = append(pids, child); len(pids) > limit {
+				return fmt.Errorf("process %d has more than %d children", pid, limit)
+			}
+		}
+		return nil
+	})
+	return pids, err
+}
+
+// childList reads a little more than max, so that what is too long is seen.
+func childList(unsafePath string, max int) (string, error) {
+	f, err := os.Open(unsafePath)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, int64(max+2*perName)))
+	return string(text), err
+}
+
+// ended tells whether that is what the kernel answers about who has ended.
+func ended(err error) bool {
+	return errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+}
+
+// eachName calls f with the names in a directory, some at a time, until it has an
+// error; more than limit is one.
+func eachName(dir string, limit int, f func(name string) error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for seen := 0; ; {
+		names, err := d.Readdirnames(perRead)
+		for _, name := range names {
+			if err := f(name); err != nil {
+				return err
+			}
+		}
+		if seen += len(names); seen > limit {
+			return fmt.Errorf("%s has more than %d entries", dir, limit)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package proof
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+)
+
+// Children of all threads are listed, and a process without any has none.
+func TestChildren(t *testing.T) {
+	var want []int
+	for range 2 { // each from a thread of its own
+		pid := make(chan int)
+		done := make(chan bool)
+		t.Cleanup(func() { close(done) })
+		go func() {
+			runtime.LockOSThread() // never unlocked: the next one is another thread
+			cmd := exec.Command("/bin/sleep", "100")
+			if err := cmd.Start(); err != nil {
+				t.Error(err)
+			}
+			pid <- cmd.Process.Pid
+			<-done
+			cmd.Process.Kill()
+			cmd.Wait()
+		}()
+		want = append(want, <-pid)
+	}
+	got, err := Children(os.Getpid(), 100)
+	for _, pid := range want {
+		if err != nil || !slices.Contains(got, pid) {
+			t.Errorf("got %v, %v, without %d", got, err, pid)
+		}
+	}
+	if _, err := Children(os.Getpid(), 1); err == nil || !strings.Contains(err.Error(), "more than 1 children") {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	if none, err := Children(want[0], 10); err != nil || len(none) != 0 {
+		t.Errorf("of a sleeper: %v, %v", none, err)
+	}
+	if _, err := Children(1<<30, 10); !ended(err) {
+		t.Errorf("of nobody: %v", err)
+	}
+}
+
+// A list that is none is an error, and a missing one has its own.
+func TestChildrenForged(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("none", "/proc", "tmpfs", 0, ""))
+	testenv.Must(t, os.MkdirAll("/proc/7/task/7", 0o755))
+	if _, err := Children(7, 10); err != ErrNoList {
+		t.Errorf("no list: %v", err)
+	}
+	testenv.Must(t, os.WriteFile("/proc/7/task/7/children", []byte("8 9x "), 0o600))
+	if _, err := Children(7, 10); err == nil || err == ErrNoList {
+		t.Errorf("no number: %v", err)
+	}
+	testenv.Must(t, os.WriteFile("/proc/7/task/7/children", []byte(strings.Repeat("8 ", 1000)), 0o600))
+	if _, err := Children(7, 10); err == nil || err == ErrNoList {
+		t.Errorf("without end: %v", err)
+	}
+}
