@@ -10,7 +10,6 @@
 package exitauth
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +19,7 @@ import (
 	"strings"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/trust"
 	"gatewayinit/supervisor/proof"
 )
@@ -37,7 +37,6 @@ func Dirs() []string { return []string{"/run/gateway-init", "/dev/.gateway-init"
 const (
 	magic   = "gateway-exit-1"
 	maxFile = 128
-	maxArgv = 64 << 10
 )
 
 // Authorisation names the gateway that may end and who ends it.
@@ -141,46 +140,25 @@ func read(unsafePath string) (a Authorisation, err error) {
 }
 
 // lives is nil if p is alive, all of it is root's, and it was called as the
-// controller is. Only root can look like that. It is held between two looks at
-// the start time: what was read in between was of p.
+// controller is. Only root can look like that.
 func lives(p proof.Process) error {
-	if err := p.Verify(); err != nil {
-		return err
-	}
-	dir := "/proc/" + strconv.Itoa(p.PID)
-	text, err := readFile(dir+"/status", maxArgv)
+	proc, err := prockey.Open(p.PID)
 	if err != nil {
 		return err
 	}
-	if !rootOnly(text) {
+	defer proc.Close()
+	k, err := proc.Read()
+	switch {
+	case err != nil:
+		return err
+	case k.Start != p.StartTicks:
+		return proof.ErrReplaced
+	case k.Dead():
+		return prockey.ErrGone
+	case k.UIDs != [4]uint32{}:
 		return errors.New("it is not root")
-	}
-	argv, err := readFile(dir+"/cmdline", maxArgv)
-	if err != nil {
-		return err
-	}
-	if first, _, _ := bytes.Cut(argv, []byte{0}); path.Base(string(first)) != Program {
+	case len(k.Argv) == 0 || path.Base(k.Argv[0]) != Program:
 		return fmt.Errorf("it is not called %s", Program)
 	}
-	return p.Verify()
-}
-
-// rootOnly tells whether real, effective, saved and file system uid are 0. The
-// kernel escapes newlines in the one line before it that a process chooses.
-func rootOnly(status []byte) bool {
-	for line := range bytes.Lines(status) {
-		if uids, ok := bytes.CutPrefix(line, []byte("Uid:\t")); ok {
-			return string(uids) == "0\t0\t0\t0\n"
-		}
-	}
-	return false
-}
-
-func readFile(name string, max int) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return fsafe.ReadAll(f, max)
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/supervisor/proof"
 )
@@ -101,7 +102,7 @@ func TestCheckController(t *testing.T) {
 	}
 	gone.Wait()
 	testenv.Must(t, Publish(dir, Authorisation{gateway, p}))
-	if _, err := check([]string{name}, gateway); !errors.Is(err, proof.ErrGone) {
+	if _, err := check([]string{name}, gateway); !errors.Is(err, prockey.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 }

@@ -23,11 +23,11 @@ var rank = map[string]int{
 	"internal/prepare": 2, "internal/runtimedir": 2, "internal/config": 2, "tokenfile": 2,
 	"image/seal": 2, "image/verify": 3,
 	"supervisor/control": 3, "internal/environ": 3,
-	"supervisor/proof":  4,
-	"internal/exitauth": 5, "internal/stage": 5, "internal/sweep": 5,
-	"supervisor":    6,
-	"internal/boot": 7, "internal/witness": 7,
-	"internal/controller": 8, "internal/client": 6, "internal/plain": 6, "internal/prockey": 6,
+	"supervisor/proof": 4,
+	"internal/prockey": 5, "internal/stage": 5, "internal/sweep": 5,
+	"internal/exitauth": 6, "internal/client": 6, "internal/plain": 6, "internal/witness": 6,
+	"supervisor":    7,
+	"internal/boot": 8, "internal/controller": 8,
 	"init": 9, "gatewayctl": 9,
 }
 
