@@ -48,8 +48,10 @@ func gone(err error) bool {
 }
 
 // children looks at each child of the supervisor, or where there is no list of
-// them, at all processes.
+// them, at all processes. Where none is a gateway, one whose first thread alone
+// has ended may be it: the kernel shows nothing of that one, and it may serve.
 func children(ctx context.Context, q Children) (found []proof.Process, err error) {
+	headless := 0
 	look := func(pid int) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -63,6 +65,8 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 			p, err = gateway(pid, q)
 		}
 		switch {
+		case errors.Is(err, errHeadless):
+			headless = pid
 		case gone(err), errors.Is(err, errOther):
 		case err != nil:
 			return fmt.Errorf("cannot look at process %d: %w", pid, err)
@@ -80,13 +84,20 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 			err = look(pid)
 		}
 	}
+	if err == nil && len(found) == 0 && headless != 0 {
+		err = fmt.Errorf("process %d may be the gateway: %w", headless, errHeadless)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return found, q.Of.Verify()
 }
 
-var errOther = errors.New("another child")
+// What a child is that is no gateway to be seen.
+var (
+	errOther    = errors.New("another child")
+	errHeadless = errors.New("its first thread has ended and the others live on, so that nothing of it can be seen")
+)
 
 // gateway names pid if it has the shape of a gateway.
 func gateway(pid int, q Children) (p proof.Process, err error) {
@@ -99,7 +110,10 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return p, err
 	}
-	if err != nil || !sets(env, q.TokenEnv) { // one that cannot be traced is no gateway: it could not be proved either
+	if err != nil || len(env) == 0 {
+		return p, headless(pid, q.Of.PID)
+	}
+	if !sets(env, q.TokenEnv) {
 		return p, errOther
 	}
 	k, err := proc.Read()
@@ -110,6 +124,20 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 		return p, errOther
 	}
 	return proof.Process{PID: k.PID, StartTicks: k.Start}, nil
+}
+
+// headless tells a child of the supervisor of which nothing can be seen any more
+// from others that show no environment: one that cannot be traced is no gateway,
+// for it could not be proved either.
+func headless(pid, supervisor int) error {
+	st, err := prockey.ReadStatus(pid)
+	switch {
+	case err != nil:
+		return err
+	case st.PPID == supervisor && st.State == prockey.Zombie && !st.Ended() && st.Only(uint32(os.Getuid())):
+		return errHeadless
+	}
+	return errOther
 }
 
 func sets(env []byte, name string) bool {

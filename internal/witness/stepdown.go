@@ -58,8 +58,9 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 }
 
 // StepDown gives up all that root has, in every thread: groups, then gid, then
-// uid, and with the last uid 0 all capabilities (capabilities(7)). Who is that
-// user already stays as it is.
+// uid, and all capabilities. Who is that user already stays as it is: root that
+// looks at a process of root's sees it only with that one's capabilities
+// (ptrace(2)).
 func StepDown(uid, gid uint32) error {
 	u, g := int(uid), int(gid)
 	if err := sys.NoNewPrivs(); err != nil {
@@ -74,6 +75,9 @@ func StepDown(uid, gid uint32) error {
 	}
 	if err == nil {
 		err = os.NewSyscallError("setresuid", syscall.Setresuid(u, u, u))
+	}
+	if err == nil {
+		err = sys.SetCaps(0) // gone with the last uid 0 (capabilities(7)), unless a securebit kept them
 	}
 	if err != nil {
 		return fmt.Errorf("cannot become uid %d: %w", uid, err)

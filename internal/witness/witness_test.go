@@ -3,12 +3,14 @@ package witness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -22,8 +24,26 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
+// roleEnv makes this program a process whose first thread ends alone.
+const roleEnv = "WITNESS_HEADLESS"
+
+// This keeps the main goroutine on the process' first thread.
+var _ = lockMainThread()
+
+func lockMainThread() bool {
+	if os.Getenv(roleEnv) != "" {
+		runtime.LockOSThread()
+	}
+	return true
+}
+
 // TestMain is the witness where a test starts one: it is the same program.
 func TestMain(m *testing.M) {
+	if os.Getenv(roleEnv) != "" {
+		time.AfterFunc(time.Minute, func() { os.Exit(0) })
+		go time.Sleep(time.Minute)
+		syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+	}
 	if len(os.Args) > 1 && os.Args[1] == Arg {
 		if err := Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			os.Stderr.WriteString(err.Error())
@@ -85,6 +105,53 @@ func TestChildren(t *testing.T) {
 		if _, err := w.Ask(ctx, bad); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Where there is no gateway to be seen, but one of which nothing can be seen, it
+// is not said that there is none.
+func TestHeadless(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 20*time.Second)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env, cmd.SysProcAttr = []string{roleEnv + "=1"}, &syscall.SysProcAttr{Setsid: true,
+		Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testenv.Eventually(t, "the end of its first thread", func() bool {
+		st, err := proof.ReadStat(cmd.Process.Pid)
+		return err == nil && st.State == 'Z' && st.Threads > 1
+	})
+	self, err := proof.Capture(os.Getpid())
+	testenv.Must(t, err)
+	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
+	w := witness(t, ctx, testenv.Stranger, nil)
+	want := fmt.Sprintf("process %d may be the gateway", cmd.Process.Pid)
+	if a, err := witness(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
+		t.Errorf("for another user: %+v, %v", a, err)
+	}
+	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("alone: %+v, %v", a, err)
+	}
+	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+		t.Errorf("beside the gateway: %+v, %v", a, err)
+	}
+}
+
+// A kernel without a list of children: all processes are looked at.
+func TestWithoutList(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	self, err := proof.Capture(os.Getpid())
+	testenv.Must(t, err)
+	d := t.TempDir()
+	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), os.Chmod(d, 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
+	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
+	if a := Look(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+		t.Errorf("%+v", a)
 	}
 }
 
