@@ -43,8 +43,6 @@ type verb struct {
 	operands bool   // takes arguments that are no flags
 	// setup declares the flags and returns what runs after they are parsed.
 	setup func(f *flag.FlagSet) func(a *app, args []string) int
-	// delegated: where root is a controller it is done as the supervisor's user.
-	delegated bool
 }
 
 // verbs is the command table, in the order of the help.
@@ -109,10 +107,10 @@ func (a *app) dispatch(args []string) int {
 		return a.usage(errors.New("--runtime-dir must be an absolute path"), name)
 	}
 	a.args = global.Args()
-	a.control = !v.anyone && a.controls()
-	if a.control && v.delegated {
-		return a.delegate()
+	if !v.anyone {
+		a.awaitOwn(a.env)
 	}
+	a.control = !v.anyone && a.controls()
 	if !v.anyone && !a.control && a.euid != int(a.owner) {
 		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, who(a.owner), a.euid),
 			"run it as the container's default user: docker exec CONTAINER gatewayctl "+name)

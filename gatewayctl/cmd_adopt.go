@@ -5,11 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"slices"
 	"time"
 
 	"gatewayinit/internal/controller"
-	"gatewayinit/internal/status"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/supervisor/control"
 )
 
@@ -43,7 +42,7 @@ func (a *app) adopt(timeout time.Duration) int {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v := a.look()
+	v := a.look(ctx)
 	switch {
 	case v.serving:
 		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", v.pid))
@@ -51,37 +50,42 @@ func (a *app) adopt(timeout time.Duration) int {
 		return a.fail(v.code, fmt.Errorf("cannot adopt: %s: %s", v.reason, v.detail), v.hint)
 	}
 	show := a.stages("adopt")
-	var c *controller.Controller
-	if a.control { // who the supervisor is comes first: without it nothing is a stranger
-		var err error
-		if c, err = a.controller(ctx, show.stage); err != nil {
-			show.done()
-			return a.controlFailed("adopt", err)
-		}
-		defer c.Close()
-	}
-	stranger, err := a.stranger(ctx, v, show.stage)
-	if err != nil {
-		show.done()
-		if errors.Is(err, controller.ErrNobody) {
-			return a.fail(exitNotServing, fmt.Errorf("cannot adopt: there is no gateway to take over: %w", err), "gatewayctl recover")
-		}
+	old, started, err := a.takeOver(ctx, v, show.stage)
+	show.done()
+	switch {
+	case errors.Is(err, controller.ErrNobody):
+		return a.fail(exitNotServing, fmt.Errorf("cannot adopt: there is no gateway to take over: %w", err), "gatewayctl recover")
+	case err != nil:
 		return a.controlFailed("adopt", err)
-	}
-	defer stranger.Close()
-	if c != nil {
-		var started int
-		if started, err = c.Adopt(ctx, stranger, func(ctx context.Context) error { return a.recoverAsUser(ctx, c) }); err == nil {
-			show.done()
-			return a.write(fmt.Sprintf("adopted: pid %d → %d, proven\n", stranger.Key.PID, started))
-		}
-	} else if err = stranger.Stop(ctx); err == nil {
-		show.done()
+	case started == 0:
 		deadline, _ := ctx.Deadline()
 		return a.ask(control.Request{Action: control.Recover}, time.Until(deadline))
 	}
-	show.done()
-	return a.controlFailed("adopt", err)
+	return a.write(fmt.Sprintf("adopted: pid %d → %d, proven\n", old, started))
+}
+
+// takeOver ends the stranger. A controller has ours put in its place, too;
+// elsewhere started is 0: that is left to a request.
+func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, started int, err error) {
+	if a.control {
+		c, err := a.controller(ctx, say)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer c.Close()
+		return c.Adopt(ctx, func(ctx context.Context) error {
+			return a.asSupervisor(ctx, c, control.Request{Action: control.Recover})
+		})
+	}
+	s, err := a.stranger(ctx, v, say)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	if now := a.look(ctx); now.owns == nil || now.owns(s.Key) { // it is ours since the first look
+		return 0, 0, controller.ErrOurs
+	}
+	return s.Key.PID, 0, s.Stop(ctx)
 }
 
 // stranger is who serves on the gateway's port without being one of v's
@@ -91,31 +95,19 @@ func (a *app) stranger(ctx context.Context, v view, say func(string)) (*controll
 	if err != nil {
 		return nil, &controller.Failure{Stage: "reading the configuration", Reason: control.UnsafeConfig, Err: err}
 	}
-	ours := []int{v.pid}
-	if r := v.record; r != nil {
-		ours = append(ours, r.Init.PID)
-		for _, child := range append(r.Sidecars, deref(r.Command)) {
-			ours = append(ours, child.PID)
-		}
+	ours := v.owns
+	if ours == nil {
+		ours = func(prockey.Key) bool { return false }
 	}
-	return a.strange(ctx, controller.FromConfig(c), func(pid int) bool { return slices.Contains(ours, pid) }, say)
-}
-
-func deref(c *status.Child) status.Child {
-	if c == nil {
-		return status.Child{}
-	}
-	return *c
+	return a.strange(ctx, controller.FromConfig(c), ours, say)
 }
 
 // unsupervised adds to a look whether a gateway that nobody here started serves
 // in the place of ours.
-func (a *app) unsupervised(v view) view {
+func (a *app) unsupervised(ctx context.Context, v view) view {
 	if a.anyoneElse() || !mayHaveStranger(v) {
 		return v
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
-	defer cancel()
 	s, err := a.stranger(ctx, v, func(string) {})
 	if err != nil {
 		return v

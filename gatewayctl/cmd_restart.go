@@ -72,7 +72,7 @@ func (a *app) revokeDevices(rotate func() int) int {
 		return a.refused(s.verb, err)
 	}
 	p, who, err := a.plan(s)
-	if v := a.look(); err == nil && v.record != nil {
+	if v := a.lookOnce(); err == nil && v.record != nil {
 		err = mayHaveToken(v.record, who)
 	}
 	if err != nil {

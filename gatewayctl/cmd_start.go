@@ -8,7 +8,7 @@ import (
 
 func cmdStart() verb {
 	return verb{
-		name: "start", delegated: true, args: "[--timeout D]", summary: "start the gateway, and wait until it is proven",
+		name: "start", args: "[--timeout D]", summary: "start the gateway, and wait until it is proven",
 		help: `A gateway that runs already is proven and left alone.
 
   --timeout D   wait at most this long (default 120s)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,7 +34,9 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 				if *watch {
 					return a.watch(*asJSON)
 				}
-				v := a.unsupervised(a.look())
+				ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+				defer cancel()
+				v := a.unsupervised(ctx, a.look(ctx))
 				code := a.show(v, *asJSON, "")
 				if *separate && code == exitOK && (v.record == nil || v.record.Separation != status.SeparationUID) {
 					return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: PID 1 is not root"),

@@ -8,7 +8,7 @@ import (
 
 func cmdStop() verb {
 	return verb{
-		name: "stop", delegated: true, args: "[--timeout D]", summary: "stop the gateway and keep it stopped",
+		name: "stop", args: "[--timeout D]", summary: "stop the gateway and keep it stopped",
 		help: `The container and its command go on. A stop does not survive a restart of the
 container.
 

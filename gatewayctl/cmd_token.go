@@ -16,7 +16,7 @@ import (
 
 func cmdToken() verb {
 	return verb{
-		name: "token", delegated: true, args: "[--url BASE]", summary: "print the gateway's token (root only)",
+		name: "token", args: "[--url BASE]", summary: "print the gateway's token (root only)",
 		help: `Prints the token alone on one line. It reads the file with the gateway's user's
 access, and without any capability.
 
@@ -37,6 +37,9 @@ not-readable, empty, malformed, changed), 5 not-running: no supervisor.
 					if prefix, err = urlPrefix(*base); err != nil {
 						return a.usage(err, "token")
 					}
+				}
+				if a.control {
+					return a.tokenAsSupervisor()
 				}
 				return a.token(prefix)
 			}

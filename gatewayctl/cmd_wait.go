@@ -38,7 +38,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 	tick := time.NewTicker(watchEvery / 2)
 	defer tick.Stop()
 	for {
-		v := a.look()
+		v := a.look(ctx)
 		switch {
 		case v.serving:
 			show.done()

@@ -14,10 +14,8 @@ import (
 	"gatewayinit/internal/client"
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/controller"
-	"gatewayinit/internal/environ"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
-	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
@@ -40,12 +38,13 @@ type host struct {
 	config  func() (*config.Config, error)
 	users   func(*config.Config) (identities, error)
 	find    func(context.Context) (*controller.Supervisor, error) // one without root
-	strange func(context.Context, controller.Settings, func(pid int) bool, func(string)) (*controller.Stranger, error)
+	strange func(context.Context, controller.Settings, func(prockey.Key) bool, func(string)) (*controller.Stranger, error)
 	launch  func(*client.Plan, *tokenfile.Secret, client.Stdio) (int, error) // run a client to its end
 	// anyTokenOwner permits a token of uid 0: for a supervisor without root, and
 	// tests that run as root.
 	anyTokenOwner bool
-	tokenTries    int // how often, every 50 ms, a token that is not the recorded one is looked at
+	patience      time.Duration // for awaitOwn; 0: none
+	tokenTries    int           // how often, every 50 ms, a token that is not the recorded one is looked at
 }
 
 func thisHost(env []string) host {
@@ -69,92 +68,10 @@ func thisHost(env []string) host {
 		launch:    (*client.Plan).Run,
 
 		tokenTries: 20,
+		patience:   ownPatience,
 	}
-	if h.owner != 0 {
-		h.withoutRoot(h.owner, env)
-	}
-	if me := uint32(h.euid); h.owner != 0 && h.owner == me && ownerOf(1) != me {
-		h.booting = func() bool { return ownSupervisor(me) == nil }
-	}
+	h.adapt(env)
 	return h
-}
-
-// withoutRoot is for a supervisor that is uid, as we are: there is no other user
-// to read the token as.
-func (h *host) withoutRoot(uid uint32, env []string) {
-	h.owner, h.anyTokenOwner = uid, true
-	h.defaults = func() []string { return placesOf(uid, env) }
-	h.asOwner = func(_, _ uint32, f func() error) error { return f() }
-}
-
-// owner is the user of the supervisor that we are for: PID 1's, but our own if
-// we are another and have a supervisor of our own: below a foreign PID 1, or in
-// a PID namespace that is shared with another container. What another user put
-// there is not taken for one.
-func owner(env []string) uint32 {
-	uid, me := ownerOf(1), uint32(os.Geteuid())
-	if uid == me {
-		return uid
-	}
-	a := &app{host: host{owner: me}}
-	for until := time.Now().Add(ownPatience); ; time.Sleep(ownEvery) {
-		for _, name := range placesOf(me, env) {
-			if dir, err := a.openCandidate(name); err == nil {
-				dir.Close()
-				return me
-			}
-		}
-		switch err := ownSupervisor(me); {
-		case err == nil: // it has not made its directory yet
-			return me
-		case me == 0, !errors.Is(err, controller.ErrNone), time.Now().After(until):
-			return uid
-		}
-	}
-}
-
-// A foreign PID 1 that has just started may not have started ours yet.
-const (
-	ownPatience = 2 * time.Second
-	ownEvery    = 20 * time.Millisecond
-)
-
-// ownSupervisor is nil if a gateway-init of uid runs below a foreign PID 1. Like
-// booting it proves nothing; it only decides how long we are patient.
-func ownSupervisor(uid uint32) error {
-	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
-	defer cancel()
-	s, err := controller.Find(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if s.Topology != controller.Managed || s.Key.UIDs[0] != uid {
-		return errors.New("it is another user's")
-	}
-	return nil
-}
-
-// placesOf is where a supervisor of uid may have its files. Without root that is
-// in the user's own place, by an environment that is the supervisor's too;
-// whoever owns the place is looked at.
-func placesOf(uid uint32, env []string) []string {
-	if uid == 0 {
-		return runtimeDirs()
-	}
-	xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR")
-	return runtimedir.Own(xdg, uid)
-}
-
-// ownerOf is the uid of a process, if all four are one; 0, root's, if they are
-// not or cannot be read: then only root may do anything. It says whom PID 1
-// obeys (DESIGN I2), not who PID 1 is.
-func ownerOf(pid int) uint32 {
-	p, err := prockey.ReadStatus(pid)
-	if err != nil || !p.Only(p.UIDs[0]) {
-		return 0
-	}
-	return p.UIDs[0]
 }
 
 // fallbackDirs are the supervisor's own choices (DESIGN section 7).

@@ -124,7 +124,7 @@ func TestLook(t *testing.T) {
 			w.up()
 			test.change(w)
 			w.publish()
-			v := w.look()
+			v := w.lookOnce()
 			if v.code != test.code || v.reason != test.reason || v.serving != (test.code == 0) {
 				t.Errorf("verdict %+v, want code %d, reason %q", v.verdict, test.code, test.reason)
 			}

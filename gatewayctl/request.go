@@ -39,7 +39,7 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if a.control {
-		return a.command(ctx, r, timeout)
+		return a.command(ctx, r)
 	}
 	show := a.stages(name)
 	reply, detail, err := a.request(ctx, r, show)

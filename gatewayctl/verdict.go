@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"gatewayinit/internal/controller"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 )
@@ -32,14 +35,22 @@ type view struct {
 	topology string
 	pid      int // of the gateway; 0: none
 	port     uint16
+	owns     func(prockey.Key) bool // which processes are the supervisor and its own; nil: there is none
 	verdict
 }
 
+// lookOnce is look for who has no deadline of its own.
+func (a *app) lookOnce() view {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	return a.look(ctx)
+}
+
 // look reads the record and verifies it. It never fails: what went wrong is
-// the verdict.
-func (a *app) look() view {
+// the verdict. A controller's look waits for others, until ctx ends at most.
+func (a *app) look(ctx context.Context) view {
 	if a.control {
-		return a.lookAsController()
+		return a.lookAsController(ctx)
 	}
 	dir, err := a.openRuntime()
 	if err != nil {
@@ -58,7 +69,7 @@ func (a *app) lookAt(dir *os.File) view {
 		if err != nil {
 			return view{verdict: unreadable(err)}
 		}
-		v := view{record: &r, checks: a.verify(dir, &r), pid: r.Gateway.PID, port: r.Gateway.Port}
+		v := view{record: &r, checks: a.verify(dir, &r), pid: r.Gateway.PID, port: r.Gateway.Port, owns: recorded(&r)}
 		v.topology = a.topology(&r, v.checks)
 		v.verdict = judge(&r, v.checks)
 		if v.serving || try == 2 {
@@ -68,6 +79,18 @@ func (a *app) lookAt(dir *os.File) view {
 			return v
 		}
 	}
+}
+
+// recorded tells which processes are in a record.
+func recorded(r *status.Record) func(prockey.Key) bool {
+	ours := []int{r.Init.PID, r.Gateway.PID}
+	for _, child := range r.Sidecars {
+		ours = append(ours, child.PID)
+	}
+	if r.Command != nil {
+		ours = append(ours, r.Command.PID)
+	}
+	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) }
 }
 
 // topology is which of DESIGN section 11 this is, if the supervisor was verified.

@@ -42,7 +42,7 @@ func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		v := a.look()
+		v := a.lookOnce()
 		if key := v.key(); key != drawn || redraw && time.Since(last) >= repaint {
 			if code := a.show(v, asJSON, prefix); code != v.code {
 				return code

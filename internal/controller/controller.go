@@ -22,7 +22,8 @@ type Controller struct {
 	say   func(stage string)
 	stage string
 	eyes  *witness.Witness
-	place *os.File // root's directory; nil: there is none
+	place *os.File // root's directory; nil: there is none, and why
+	why   error
 }
 
 // New finds the supervisor, and starts a witness of its user. say is told each
@@ -53,9 +54,9 @@ func (c *Controller) enter(stage string) {
 	c.say(stage)
 }
 
-// fail names the stage and gives err its reason word.
+// fail names the stage and gives err its reason word; nil stays nil.
 func (c *Controller) fail(err error) error {
-	if errors.As(err, new(*Failure)) {
+	if err == nil || errors.As(err, new(*Failure)) {
 		return err
 	}
 	return &Failure{c.stage, reasonOf(err), err}
@@ -70,7 +71,7 @@ func reasonOf(err error) control.Reason {
 	case errors.Is(err, ErrChanged), errors.Is(err, prockey.ErrChanged), errors.Is(err, prockey.ErrGone),
 		errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
 		return control.IdentityChanged
-	case errors.Is(err, ErrUnproven), errors.Is(err, prockey.ErrNoPidfd), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, prockey.ErrNoPidfd), errors.Is(err, os.ErrPermission):
 		return control.NotPermitted
 	}
 	return control.Unproven
@@ -141,12 +142,11 @@ func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 
 // hold opens p and proves that it is the supervisor's child, of its user.
 func (c *Controller) hold(p proof.Process) (*Gateway, error) {
-	proc, err := prockey.Open(p.PID)
+	proc, k, err := held(p)
 	if err != nil {
 		return nil, err
 	}
-	k, err := proc.Read()
-	if err == nil && (k.Start != p.StartTicks || k.PPID != c.Supervisor.Key.PID || k.UIDs != c.Supervisor.Key.UIDs) {
+	if k.PPID != c.Supervisor.Key.PID || k.UIDs != c.Supervisor.Key.UIDs {
 		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
 	}
 	if err == nil {
@@ -220,8 +220,8 @@ func (c *Controller) Prove(ctx context.Context) (int, error) {
 	return pid, nil
 }
 
-// Idle is nil if the supervisor has no gateway.
-func (c *Controller) Idle(ctx context.Context) error {
+// idle is nil if the supervisor has no gateway.
+func (c *Controller) idle(ctx context.Context) error {
 	c.enter("proving that there is no gateway")
 	g, err := c.Gateway(ctx)
 	switch {
@@ -229,7 +229,7 @@ func (c *Controller) Idle(ctx context.Context) error {
 		return nil
 	case err == nil:
 		g.Close()
-		err = fmt.Errorf("%w: pid %d is there", ErrChanged, g.Key.PID)
+		err = fmt.Errorf("the supervisor says that it has stopped, and pid %d is there", g.Key.PID)
 	}
 	return c.fail(err)
 }

@@ -75,9 +75,6 @@ func (c *Controller) inTurn(ctx context.Context, f func(*Gateway) error) error {
 func (c *Controller) begin(ctx context.Context) (done func(), err error) {
 	c.enter("waiting for other controllers")
 	dir, why := place(exitauth.Dirs())
-	if dir == nil {
-		c.uncharged(why)
-	}
 	lock, err := queue(ctx, dir)
 	if err != nil {
 		if dir != nil {
@@ -85,7 +82,7 @@ func (c *Controller) begin(ctx context.Context) (done func(), err error) {
 		}
 		return nil, err
 	}
-	c.place = dir
+	c.place, c.why = dir, why
 	return func() {
 		lock.Close()
 		if dir != nil {
@@ -101,7 +98,9 @@ func (c *Controller) uncharged(why error) {
 
 func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int, err error) {
 	old = g.Key.PID
-	if c.place != nil {
+	if c.place == nil {
+		c.uncharged(c.why)
+	} else {
 		if err := authorise(c.place, g.Key); err != nil {
 			c.uncharged(err)
 		}

@@ -39,6 +39,14 @@ func (s *Supervisor) Prove() error {
 	return nil
 }
 
+// Owns tells whether k is the supervisor or has the shape of what it started:
+// its gateway, its command, a sidecar. Each leads a session and is its child; so
+// does and is an orphan that made itself a session, which nothing tells from
+// them.
+func (s *Supervisor) Owns(k prockey.Key) bool {
+	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
+}
+
 // Find finds the one supervisor: PID 1, or the one child of PID 1 that has the
 // shape of the installed program. More than one, or none in one look and PID 1
 // not the same any more, is ErrAmbiguous; none in two looks is ErrNone. One of

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"gatewayinit/internal/controller"
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/runtimedir"
+)
+
+// adapt makes the host that of a supervisor without root, if there is one.
+func (h *host) adapt(env []string) {
+	if h.owner == 0 {
+		return
+	}
+	h.withoutRoot(h.owner, env)
+	if me := uint32(h.euid); h.owner == me && ownerOf(1) != me {
+		h.booting = func() bool { return ownSupervisor(me) == nil }
+	}
+}
+
+// awaitOwn gives a foreign PID 1 that has just started the time to start a
+// supervisor of ours. Root has none: it is the controller of others'.
+func (h *host) awaitOwn(env []string) {
+	me := uint32(h.euid)
+	if h.patience == 0 || me == 0 || h.owner == me {
+		return
+	}
+	for until := time.Now().Add(h.patience); h.owner != me; time.Sleep(ownEvery) {
+		if err := ownSupervisor(me); err != nil && !errors.Is(err, controller.ErrNone) || time.Now().After(until) {
+			return
+		}
+		h.owner = owner(env)
+	}
+	h.adapt(env)
+}
+
+// withoutRoot is for a supervisor that is uid, as we are: there is no other user
+// to read the token as.
+func (h *host) withoutRoot(uid uint32, env []string) {
+	h.owner, h.anyTokenOwner = uid, true
+	h.defaults = func() []string { return placesOf(uid, env) }
+	h.asOwner = func(_, _ uint32, f func() error) error { return f() }
+}
+
+// owner is the user of the supervisor that we are for: PID 1's, but our own if
+// we are another and have a supervisor of our own: below a foreign PID 1, or in
+// a PID namespace that is shared with another container. What another user put
+// there is not taken for one.
+func owner(env []string) uint32 {
+	uid, me := ownerOf(1), uint32(os.Geteuid())
+	if uid == me {
+		return uid
+	}
+	a := &app{host: host{owner: me}}
+	for _, name := range placesOf(me, env) {
+		if dir, err := a.openCandidate(name); err == nil {
+			dir.Close()
+			return me
+		}
+	}
+	if ownSupervisor(me) == nil { // it has not made its directory yet
+		return me
+	}
+	return uid
+}
+
+// How long a foreign PID 1 that has just started is given to start ours.
+const (
+	ownPatience = 2 * time.Second
+	ownEvery    = 20 * time.Millisecond
+)
+
+// ownSupervisor is nil if a gateway-init of uid runs below a foreign PID 1. Like
+// booting it proves nothing; it only decides how long we are patient.
+func ownSupervisor(uid uint32) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
+	defer cancel()
+	s, err := controller.Find(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if s.Topology != controller.Managed || s.Key.UIDs[0] != uid {
+		return errors.New("it is another user's")
+	}
+	return nil
+}
+
+// placesOf is where a supervisor of uid may have its files. Without root that is
+// in the user's own place, by an environment that is the supervisor's too;
+// whoever owns the place is looked at.
+func placesOf(uid uint32, env []string) []string {
+	if uid == 0 {
+		return runtimeDirs()
+	}
+	xdg, _ := environ.Clean(env).Value("XDG_RUNTIME_DIR")
+	return runtimedir.Own(xdg, uid)
+}
+
+// ownerOf is the uid of a process, if all four are one; 0, root's, if they are
+// not or cannot be read: then only root may do anything. It says whom PID 1
+// obeys (DESIGN I2), not who PID 1 is.
+func ownerOf(pid int) uint32 {
+	p, err := prockey.ReadStatus(pid)
+	if err != nil || !p.Only(p.UIDs[0]) {
+		return 0
+	}
+	return p.UIDs[0]
+}
