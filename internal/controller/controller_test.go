@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if addr := os.Getenv(serveEnv); addr != "" {
+		fmt.Println(serve(addr))
+		os.Exit(1)
+	}
 	if role := os.Getenv(roleEnv); role != "" {
 		fmt.Println(findAsPID1(role))
 		os.Exit(0)
@@ -375,14 +379,5 @@ func TestReasonOf(t *testing.T) {
 	}
 	if err := c.Verdict(witness.Answer{}); err != nil {
 		t.Errorf("a gateway that serves: %v", err)
-	}
-}
-
-func TestFindStranger(t *testing.T) {
-	testenv.Root(t)
-	s := Settings{Port: 1, StopGrace: time.Second, StopSignal: syscall.SIGTERM}
-	nobody := func(prockey.Key) bool { return false }
-	if _, err := FindStranger(testenv.Within(t, 5*time.Second), s, nobody, quiet); !errors.Is(err, ErrNobody) {
-		t.Errorf("a free port: %v", err)
 	}
 }

@@ -143,10 +143,15 @@ func (w *Witness) line() (line []byte, err error) {
 	}
 }
 
-// lost is why nothing came: the deadline, or what the witness said at its end.
+// lost is why nothing came: the deadline, this one or that of an earlier question
+// (the witness may live, and answers that one some time), or what the witness
+// said at its end.
 func (w *Witness) lost(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", ErrLost, ctx.Err())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: it has not answered an earlier question", ErrLost)
 	}
 	select {
 	case text := <-w.said:

@@ -245,6 +245,9 @@ func TestLost(t *testing.T) {
 	if _, err := w.Ask(short, q); !errors.Is(err, ErrLost) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stopped: %v", err)
 	}
+	if _, err := w.Ask(ctx, q); !errors.Is(err, ErrLost) || ctx.Err() != nil {
+		t.Errorf("asked once more: %v", err)
+	}
 	w = witness(t, ctx, testenv.Stranger, nil)
 	testenv.Must(t, w.process.Kill())
 	if _, err := w.Ask(ctx, q); !errors.Is(err, ErrLost) {

@@ -115,6 +115,28 @@ func TestRecoverAndDeadline(t *testing.T) {
 	}
 }
 
+// A supervisor that answers nothing is waited for until the deadline, whatever is
+// asked of it; one that answers afterwards finds the request withdrawn or done.
+func TestAskedInVain(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle})
+	old := box.WaitServing(serveBy)
+	box.Tools("", "sigsend", fmt.Sprint(old.Init.PID), "STOP")
+	for _, args := range [][]string{{"stop"}, {"start"}, {"restart", "--rotate-token"}, {"restart", "--drain", "1s"}} {
+		r := root(box, append(args, "--timeout", "2s")...)
+		if r.Code != 6 || r.Stdout != "" || !strings.Contains(r.Stderr, "deadline") {
+			t.Errorf("%v: %v", args, r)
+		}
+	}
+	box.Tools("", "sigsend", fmt.Sprint(old.Init.PID), "CONT")
+	harness.Eventually(t, serveBy, "a restart", func() error {
+		if r := root(box, "restart"); r.Code != 0 {
+			return fmt.Errorf("%v", r)
+		}
+		return nil
+	})
+}
+
 // Ten controllers at once queue up: each ends with a definite answer, one after
 // the other, and one gateway is left.
 func TestControllersQueue(t *testing.T) {

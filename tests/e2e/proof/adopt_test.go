@@ -133,3 +133,29 @@ func TestNotAdopted(t *testing.T) {
 		})
 	}
 }
+
+// What gateway-init itself has started is not ended either, whatever it does on
+// the port.
+func TestNotAdoptedOwn(t *testing.T) {
+	t.Parallel()
+	for _, operator := range operators(t) {
+		t.Run("asked by "+operator, func(t *testing.T) {
+			t.Parallel()
+			box := harness.Start(t, harness.Options{Command: []string{"demotools", "hold-port", "127.0.0.1:18789"}})
+			harness.Eventually(t, serveBy, "the port to be taken", func() error {
+				if r := box.Ctl("start"); !strings.Contains(r.Stderr, "listener-foreign") {
+					return fmt.Errorf("%v", r)
+				}
+				return nil
+			})
+			command := box.Status().Command.PID
+			r := box.ExecFlags([]string{"-i"}, operator, nil, "gatewayctl", "adopt")
+			if r.Code != 3 || !strings.Contains(r.Stderr, fmt.Sprintf("own child has the port open: pid %d", command)) {
+				t.Errorf("adopt: %v", r)
+			}
+			if now := box.Status().Command; now.PID != command || now.State != "running" {
+				t.Errorf("the command: %+v", now)
+			}
+		})
+	}
+}
