@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/proof"
@@ -35,6 +36,18 @@ func TestThisHost(t *testing.T) {
 	if len(dirs) != 2 || dirs[1] != fallbackRuntimeDir {
 		t.Errorf("defaults = %v", dirs)
 	}
+}
+
+// Below a foreign PID 1 an ordinary user's own supervisor may be about to come:
+// that is waited for a while, but not by a verb that needs none.
+func TestPatience(t *testing.T) {
+	w := newWorld(t)
+	w.euid, w.owner = 54321, 0
+	w.patience = time.Hour
+	w.want(w.run("version"), exitOK, "gatewayctl", "")
+	w.want(w.run("help"), exitOK, "usage", "")
+	w.patience = time.Millisecond
+	w.want(w.run("status"), exitRefused, "", "only root may, this is uid 54321")
 }
 
 // TestCandidates: the first directory with something of a supervisor counts; an

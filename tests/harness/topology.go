@@ -12,7 +12,8 @@ import (
 // Topologies that the tests of the container run in (DESIGN section 11): the
 // same test bodies, one after the other, by GATEWAY_TOPOLOGY.
 const (
-	topologyVariable = "GATEWAY_TOPOLOGY"
+	// TopologyVariable is the environment variable that names it.
+	TopologyVariable = "GATEWAY_TOPOLOGY"
 	direct           = ""         // PID 1 is root
 	managed          = "managed"  // PID 1 is a foreign root's, all else one user below it
 	nonRoot          = "non-root" // PID 1, gateway and agent are one user without an entry in passwd
@@ -25,19 +26,19 @@ const NonRootUID = 1000
 // says of separated users does not hold then.
 func NonRoot(t testing.TB) bool {
 	t.Helper()
-	switch v := os.Getenv(topologyVariable); v {
+	switch v := os.Getenv(TopologyVariable); v {
 	case direct:
 		return false
 	case nonRoot, managed:
 		return true
 	default:
-		t.Fatalf("%s=%s is no topology", topologyVariable, v)
+		t.Fatalf("%s=%s is no topology", TopologyVariable, v)
 		return false
 	}
 }
 
 // Managed tells whether PID 1 is a foreign one.
-func Managed() bool { return os.Getenv(topologyVariable) == managed }
+func Managed() bool { return os.Getenv(TopologyVariable) == managed }
 
 // Entry is what stands before gateway-init's own arguments.
 func Entry() []string {

@@ -21,7 +21,10 @@ const (
 	patience = 30 * time.Second // beyond a deadline: that is a hang, not a slow machine
 )
 
-var restarted = regexp.MustCompile(`^restarted: pid \d+ → (\d+), proven\n$|^started: pid (\d+), proven\n$`)
+var (
+	claim = regexp.MustCompile(`^(?:restarted|started|adopted|already running|already ours): pid (\d+)(?: → (\d+))?, proven\n$`)
+	begun = regexp.MustCompile(`"event":"gateway-started","pid":(\d+),`)
+)
 
 // An agent of the supervisor's own user does its worst against root's restarts:
 // no success is claimed for anything but a gateway that the supervisor itself
@@ -51,7 +54,7 @@ func attacked(t *testing.T, rounds int, succeeded, failed, replaced *atomic.Int6
 			"health": map[string]any{"timeout": "500ms"}}}})
 	box.WaitServing(serveBy)
 	box.ExecDetached("sandbox", "demotools", "hostile", "/struck/log")
-	claimed := map[string]bool{}
+	claimed, replacements := map[string]bool{}, map[string]int{}
 	verbs := []string{"restart", "restart", "restart", "recover", "adopt"}
 	for i := range rounds {
 		began := time.Now()
@@ -59,22 +62,38 @@ func attacked(t *testing.T, rounds int, succeeded, failed, replaced *atomic.Int6
 		if took := time.Since(began); took > deadline+patience {
 			t.Errorf("round %d took %v: %v", i, took, r)
 		}
-		if m := restarted.FindStringSubmatch(r.Stdout); m != nil && r.Code == 0 {
-			claimed[m[1]+m[2]] = true
-			if m[1] != "" {
-				replaced.Add(1)
-			}
-		}
-		if r.Code == 0 {
-			succeeded.Add(1)
-		} else {
+		if r.Code != 0 {
 			failed.Add(1)
+			if r.Stdout != "" {
+				t.Errorf("round %d failed and claimed: %v", i, r)
+			}
+			continue
+		}
+		succeeded.Add(1)
+		m := claim.FindStringSubmatch(r.Stdout)
+		if m == nil {
+			t.Fatalf("round %d: %v", i, r)
+		}
+		claimed[m[1]] = !strings.HasPrefix(r.Stdout, "adopted") // then it was a stranger
+		if m[2] != "" {
+			claimed[m[2]] = true
+			replacements[m[2]]++
+			replaced.Add(1)
 		}
 	}
 	log := box.Logs()
-	for pid := range claimed {
-		if !strings.Contains(log, `"event":"gateway-started","pid":`+pid+",") {
+	starts := map[string]int{} // a pid may be used again
+	for _, m := range begun.FindAllStringSubmatch(log, -1) {
+		starts[m[1]]++
+	}
+	for pid, ours := range claimed {
+		if ours && starts[pid] == 0 {
 			t.Errorf("pid %s was claimed, and the supervisor has not started it", pid)
+		}
+	}
+	for pid, n := range replacements {
+		if n > starts[pid] {
+			t.Errorf("pid %s was claimed %d times as a new gateway, and the supervisor has started it %d times", pid, n, starts[pid])
 		}
 	}
 	if strings.Contains(log, `"event":"exit-authorised","pid":0`) {

@@ -141,9 +141,12 @@ func TestNotAdoptedOwn(t *testing.T) {
 	for _, operator := range operators(t) {
 		t.Run("asked by "+operator, func(t *testing.T) {
 			t.Parallel()
-			box := harness.Start(t, harness.Options{Command: []string{"demotools", "hold-port", "127.0.0.1:18789"}})
+			box := harness.Start(t, harness.Options{Command: []string{"demotools", "hold-port", "-retry", "60", "127.0.0.1:18789"}})
+			box.WaitServing(serveBy)
+			box.MustCtl("stop")
 			harness.Eventually(t, serveBy, "the port to be taken", func() error {
 				if r := box.Ctl("start"); !strings.Contains(r.Stderr, "listener-foreign") {
+					box.Ctl("stop")
 					return fmt.Errorf("%v", r)
 				}
 				return nil
