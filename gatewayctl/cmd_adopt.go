@@ -57,6 +57,8 @@ func (a *app) adopt(timeout time.Duration) int {
 		return a.fail(exitNotServing, fmt.Errorf("cannot adopt: there is no gateway to take over: %w", err), "gatewayctl recover")
 	case err != nil:
 		return a.controlFailed("adopt", err)
+	case started == old:
+		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", old))
 	case started == 0:
 		deadline, _ := ctx.Deadline()
 		return a.ask(control.Request{Action: control.Recover}, time.Until(deadline))
@@ -82,8 +84,13 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 		return 0, 0, err
 	}
 	defer s.Close()
-	if now := a.look(ctx); now.owns == nil || now.owns(s.Key) { // it is ours since the first look
-		return 0, 0, controller.ErrOurs
+	switch now := a.look(ctx); { // PID 1 may have been at work since the first
+	case now.serving:
+		return now.pid, now.pid, nil
+	case now.owns == nil:
+		return 0, 0, &controller.Failure{Stage: "looking again", Reason: control.Unproven, Err: errors.New(now.detail)}
+	case now.owns(s.Key):
+		return 0, 0, &controller.Failure{Stage: "looking again", Reason: control.NotPermitted, Err: controller.ErrOurs}
 	}
 	return s.Key.PID, 0, s.Stop(ctx)
 }

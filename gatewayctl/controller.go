@@ -85,7 +85,7 @@ func (a *app) carryOut(ctx context.Context, r control.Request, say func(string))
 			reply.OldPID, reply.NewPID, err = c.Restart(ctx)
 		}
 		// Without a process to signal the supervisor must start one.
-		through = errors.Is(err, controller.ErrIdle) && r.Action != control.Probe
+		through = errors.Is(err, controller.ErrIdle) && reply.OldPID == 0 && r.Action != control.Probe
 	}
 	if through {
 		reply.OldPID, reply.NewPID, err = c.Through(ctx, r.Action, func(ctx context.Context) error { return a.asSupervisor(ctx, c, r) })
@@ -110,6 +110,9 @@ func (a *app) controlFailed(name string, err error) int {
 	var said exitCode
 	switch {
 	case errors.As(err, &said):
+		if said == exitNoSupervisor { // root has proved that there is one
+			return exitFailed
+		}
 		return int(said)
 	case errors.Is(err, controller.ErrNone):
 		return a.fail(exitNoSupervisor, err, hintNoSupervisor)

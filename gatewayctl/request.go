@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatewayinit/internal/controller"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 )
@@ -154,6 +155,8 @@ func success(r control.Request, reply control.Reply) string {
 	switch {
 	case reply.Outcome == control.AlreadyRunning:
 		return fmt.Sprintf("already running: pid %d, proven", reply.NewPID)
+	case reply.Outcome == control.Stopped && reply.OldPID == controller.Unknown:
+		return "stopped"
 	case reply.Outcome == control.Stopped && reply.OldPID == 0:
 		return "stopped: there was no gateway to stop"
 	case reply.Outcome == control.Stopped:

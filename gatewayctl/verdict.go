@@ -81,7 +81,7 @@ func (a *app) lookAt(dir *os.File) view {
 	}
 }
 
-// recorded tells which processes are in a record.
+// recorded tells which processes are in a record, or below its gateway.
 func recorded(r *status.Record) func(prockey.Key) bool {
 	ours := []int{r.Init.PID, r.Gateway.PID}
 	for _, child := range r.Sidecars {
@@ -90,7 +90,8 @@ func recorded(r *status.Record) func(prockey.Key) bool {
 	if r.Command != nil {
 		ours = append(ours, r.Command.PID)
 	}
-	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) }
+	gateway := r.Gateway.PID
+	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) || controller.Below(k, gateway) }
 }
 
 // topology is which of DESIGN section 11 this is, if the supervisor was verified.

@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"slices"
 
+	"gatewayinit/internal/prockey"
 	"gatewayinit/supervisor/proof"
 )
 
@@ -22,27 +24,55 @@ func (s *Stranger) Stop(ctx context.Context) error {
 }
 
 func (c *Controller) stopHolder(ctx context.Context, p proof.Process) error {
-	now, err := c.holders(ctx)
-	if err != nil || !slices.Contains(now, p) {
-		return err
+	for try := 0; ; try++ {
+		now, err := c.holders(ctx)
+		if err != nil || !slices.Contains(now, p) {
+			return err
+		}
+		proc, k, err := held(p)
+		if err == nil {
+			err = c.stop(ctx, proc, k)
+			proc.Close()
+		}
+		// It may end by itself meanwhile, and has another parent then for a moment.
+		if err == nil || try == tries || unlessGone(err) != nil {
+			return err
+		}
 	}
-	proc, k, err := held(p)
-	if err != nil {
-		return unlessGone(err)
+}
+
+// Below tells whether k is the gateway or descends from it; a pid of 0 is none.
+func Below(k prockey.Key, gateway int) bool {
+	if gateway == 0 {
+		return false
 	}
-	defer proc.Close()
-	return c.stop(ctx, proc, k)
+	tree, err := proof.Tree(gateway)
+	return err != nil || slices.ContainsFunc(tree, func(p proof.Process) bool { return p.PID == k.PID })
 }
 
 // Adopt is for a supervisor without root: start asks it to put a gateway of its
-// own in the stranger's place, and what it does is proved.
+// own in the stranger's place, and what it does is proved. Where ours serves by
+// now, old is started.
 func (c *Controller) Adopt(ctx context.Context, start func(context.Context) error) (old, started int, err error) {
 	done, err := c.begin(ctx)
 	if err != nil {
 		return 0, 0, c.fail(err)
 	}
 	defer done()
-	s, err := FindStranger(ctx, c.Settings, c.Supervisor.Owns, c.say)
+	c.enter("proving the gateway")
+	gateway := 0
+	switch g, err := c.Gateway(ctx); { // another controller may have been at work
+	case err == nil:
+		defer g.Close()
+		gateway = g.Key.PID
+		if pid, err := c.serves(ctx, g); err == nil {
+			return pid, pid, nil
+		}
+	case !errors.Is(err, ErrIdle):
+		return 0, 0, c.fail(err)
+	}
+	ours := func(k prockey.Key) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
+	s, err := FindStranger(ctx, c.Settings, ours, c.say)
 	if err != nil {
 		return 0, 0, err
 	}

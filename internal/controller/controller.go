@@ -83,16 +83,19 @@ const tries = 3
 func (c *Controller) ask(ctx context.Context, q witness.Question) (a witness.Answer, err error) {
 	for try := 0; ; try++ {
 		a, err = c.eyes.Ask(ctx, q)
-		if try == tries-1 || !errors.Is(err, witness.ErrLost) || ctx.Err() != nil {
+		if !errors.Is(err, witness.ErrLost) || ctx.Err() != nil {
 			return a, err
 		}
 		k := c.Supervisor.Key
-		again, err := witness.Start(ctx, k.UIDs[0], k.GIDs[0], nil)
-		if err != nil {
-			return a, err
+		again, errStart := witness.Start(ctx, k.UIDs[0], k.GIDs[0], nil)
+		if errStart != nil {
+			return a, errStart
 		}
 		c.eyes.Close()
 		c.eyes = again
+		if try == tries-1 {
+			return a, err
+		}
 	}
 }
 
@@ -229,7 +232,7 @@ func (c *Controller) idle(ctx context.Context) error {
 		return nil
 	case err == nil:
 		g.Close()
-		err = fmt.Errorf("the supervisor says that it has stopped, and pid %d is there", g.Key.PID)
+		err = there(g.Key.PID)
 	}
 	return c.fail(err)
 }

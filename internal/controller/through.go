@@ -3,16 +3,25 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gatewayinit/internal/prockey"
 	"gatewayinit/supervisor/control"
 )
 
+// Unknown is Through's old where the gateway that was stopped could not be proved.
+const Unknown = -1
+
 // Through has the supervisor do what only it can: ask puts the request to it, as
 // its user. What that user answers is not believed: started is a gateway that
 // serves now and, for a restart, is not the one that was there before. Of a stop
-// nothing is claimed before there is no gateway.
+// nothing is claimed before there is no gateway. It waits for no other
+// controller: it may cut a drain short that one has asked for.
 func (c *Controller) Through(ctx context.Context, action control.Action, ask func(context.Context) error) (old, started int, err error) {
+	if action == control.Stop {
+		old, err = c.stopThrough(ctx, ask)
+		return old, 0, err
+	}
 	done, err := c.begin(ctx)
 	if err != nil {
 		return 0, 0, c.fail(err)
@@ -24,20 +33,44 @@ func (c *Controller) Through(ctx context.Context, action control.Action, ask fun
 	case err == nil:
 		before = g.Key
 		g.Close()
-	case !errors.Is(err, ErrIdle) && action != control.Stop: // a stop ends what cannot be proved, too
+	case !errors.Is(err, ErrIdle):
 		return 0, 0, c.fail(err)
 	}
 	c.enter("asking the supervisor")
 	if err := ask(ctx); err != nil {
 		return before.PID, 0, c.fail(err)
 	}
-	switch action {
-	case control.Stop:
-		return before.PID, 0, c.idle(ctx)
-	case control.Restart:
-		started, err = c.await(ctx, before)
-	default:
-		started, err = c.await(ctx, prockey.Key{})
+	other := prockey.Key{}
+	if action == control.Restart {
+		other = before
 	}
+	started, err = c.await(ctx, other)
 	return before.PID, started, err
+}
+
+// stopThrough ends what cannot be proved, too; then old is Unknown.
+func (c *Controller) stopThrough(ctx context.Context, ask func(context.Context) error) (old int, err error) {
+	c.enter("proving the gateway")
+	g, err := c.Gateway(ctx)
+	switch {
+	case err == nil:
+		defer g.Close()
+		old = g.Key.PID
+	case !errors.Is(err, ErrIdle):
+		old = Unknown
+	}
+	c.enter("asking the supervisor")
+	if err := ask(ctx); err != nil {
+		return old, c.fail(err)
+	}
+	if g != nil { // whatever it looks like now
+		if _, err := g.proc.Read(); !errors.Is(err, prockey.ErrGone) {
+			return old, c.fail(there(old))
+		}
+	}
+	return old, c.idle(ctx)
+}
+
+func there(pid int) error {
+	return fmt.Errorf("the supervisor says that it has stopped, and pid %d is there", pid)
 }

@@ -84,7 +84,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 
 // childOfInit is nil if there is none. The kernel's list of children is short;
 // it may lack one that was added while it was read (proc(5)), so that an empty
-// result is confirmed by a look at all processes.
+// result, or one of a list with a gap, is confirmed by a look at all processes.
 func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 	defer func() {
 		if err != nil && found != nil {
@@ -111,6 +111,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
 	}
 	pids, err := proof.Children(1, maxChildren)
+	whole := err == nil
 	if err != nil && !errors.Is(err, proof.ErrNoList) {
 		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
 	}
@@ -119,7 +120,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 			return found, err
 		}
 	}
-	if found != nil {
+	if found != nil && whole {
 		return found, nil
 	}
 	return found, prockey.Scan(maxProcesses, take)

@@ -99,7 +99,7 @@ func (d *Descent) Alive() (bool, error) {
 func (d *Descent) left() (found []int, err error) {
 	pids, err := Children()
 	last := d.last()
-	older := 0 // a session that was there before the gateway; 0 is of nobody below us
+	older := 0 // a session that was there before the gateway; 0 is one from outside
 	for _, pid := range pids {
 		if d.child(pid) && pid != last.PID {
 			continue

@@ -70,7 +70,7 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 		case gone(err), errors.Is(err, errOther):
 		case err != nil:
 			return fmt.Errorf("cannot look at process %d: %w", pid, err)
-		default:
+		case !slices.Contains(found, p): // one that moves to another thread is listed twice
 			found = append(found, p)
 		}
 		return nil

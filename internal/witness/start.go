@@ -82,6 +82,7 @@ func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Witness, er
 		defer saying.Close()
 		text, _ := io.ReadAll(io.LimitReader(saying, maxSaid))
 		w.said <- string(text)
+		close(w.said) // whoever asks again hears at once that there is nothing more
 	}()
 	return w, nil
 }

@@ -58,9 +58,9 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 }
 
 // StepDown gives up all that root has, in every thread: groups, then gid, then
-// uid, and all capabilities. Who is that user already stays as it is: root that
-// looks at a process of root's sees it only with that one's capabilities
-// (ptrace(2)).
+// uid, and all capabilities; but a user that is root keeps them: it sees a process
+// of root's only with that one's capabilities (ptrace(2)). Who is that user
+// already stays as it is.
 func StepDown(uid, gid uint32) error {
 	u, g := int(uid), int(gid)
 	if err := sys.NoNewPrivs(); err != nil {
@@ -76,7 +76,7 @@ func StepDown(uid, gid uint32) error {
 	if err == nil {
 		err = os.NewSyscallError("setresuid", syscall.Setresuid(u, u, u))
 	}
-	if err == nil {
+	if err == nil && u != 0 {
 		err = sys.SetCaps(0) // gone with the last uid 0 (capabilities(7)), unless a securebit kept them
 	}
 	if err != nil {

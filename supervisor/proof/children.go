@@ -12,8 +12,8 @@ import (
 )
 
 // ErrNoList: the kernel keeps no list of children (CONFIG_PROC_CHILDREN), or a
-// thread ended while its list was read and its children are another's now. What
-// was found before stands beside it.
+// thread ended while its list was read and its children are another's now. Those
+// of the other threads stand beside it.
 var ErrNoList = errors.New("no list of children")
 
 // maxThreads bounds the threads of one process; perName what one child takes in
@@ -30,10 +30,12 @@ const (
 // error.
 func Children(pid, limit int) (pids []int, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/task"
+	missing := false
 	err = eachName(dir, maxThreads, func(tid string) error {
 		text, err := childList(dir+"/"+tid+"/children", perName*limit)
 		if ended(err) {
-			return ErrNoList
+			missing = true
+			return nil
 		}
 		if err != nil {
 			return err
@@ -49,6 +51,9 @@ func Children(pid, limit int) (pids []int, err error) {
 		}
 		return nil
 	})
+	if err == nil && missing {
+		err = ErrNoList
+	}
 	return pids, err
 }
 

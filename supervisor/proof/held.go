@@ -148,12 +148,14 @@ func without(pid int, inodes []uint64) ([]uint64, error) {
 	return inodes, err
 }
 
-// withChildren adds pid's children to tree. Without a list of them the process
-// alone is looked at.
+// withChildren adds pid's children to tree. Where threads end while they are
+// listed the list is read once more; without any the process alone is looked at.
 func withChildren(pid int, tree []int) ([]int, error) {
 	pids, err := Children(pid, maxChildren)
 	if errors.Is(err, ErrNoList) {
-		err = nil
+		if pids, err = Children(pid, maxChildren); errors.Is(err, ErrNoList) {
+			err = nil
+		}
 	}
 	for _, child := range pids {
 		if !slices.Contains(tree, child) && len(tree) <= maxTree {
