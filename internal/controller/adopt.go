@@ -60,12 +60,13 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	defer done()
 	c.enter("proving the gateway")
-	gateway := 0
+	gateway, why := 0, error(nil)
 	switch g, err := c.Gateway(ctx); { // another controller may have been at work
 	case err == nil:
 		defer g.Close()
 		gateway = g.Key.PID
-		if pid, err := c.serves(ctx, g); err == nil {
+		var pid int
+		if pid, why = c.serves(ctx, g); why == nil {
 			return pid, pid, nil
 		}
 	case !errors.Is(err, ErrIdle):
@@ -73,6 +74,9 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	ours := func(k prockey.Key) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
 	s, err := FindStranger(ctx, c.Settings, ours, c.say)
+	if errors.Is(err, ErrOurs) && why != nil { // it is not to be ended, and this is what it lacks
+		err = c.fail(why)
+	}
 	if err != nil {
 		return 0, 0, err
 	}

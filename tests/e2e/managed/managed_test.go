@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gatewayinit/internal/status"
 	"gatewayinit/tests/harness"
 )
 
@@ -135,6 +136,66 @@ func TestAskedInVain(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A stop cuts a drain short that another controller waits for.
+func TestStopDuringDrain(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle, Config: map[string]any{"gateway": map[string]any{
+		"stop": map[string]any{"grace": "300ms"}}}})
+	box.WaitServing(serveBy)
+	box.SetMisbehave(map[string]any{"ignore_term": true})
+	if r := root(box, "restart"); r.Code != 0 { // it misbehaves from its start
+		t.Fatalf("%v", r)
+	}
+	old := box.WaitServing(serveBy)
+	drain := make(chan harness.Result)
+	go func() { drain <- root(box, "restart", "--drain", "5m") }()
+	box.WaitStatus(serveBy, "the drain", func(v harness.View) error {
+		if v.Record.State != status.Stopping {
+			return fmt.Errorf("%s", v.Record.State)
+		}
+		return nil
+	})
+	if r := root(box, "stop", "--timeout", "20s"); r.Code != 0 || r.Stdout != fmt.Sprintf("stopped: pid %d\n", old.Gateway.PID) {
+		t.Errorf("stop: %v", r)
+	}
+	if r := <-drain; r.Code == 0 || r.Stdout != "" {
+		t.Errorf("the drained restart: %v", r)
+	}
+}
+
+// Of two that adopt at once one does, and the other finds ours.
+func TestAdoptedTwice(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle})
+	box.WaitServing(serveBy)
+	if r := root(box, "stop"); r.Code != 0 {
+		t.Fatalf("%v", r)
+	}
+	box.ExecFlags([]string{"-d", "-e", "OPENCLAW_GATEWAY_TOKEN=somebody-elses"}, "0:0", nil, "demogateway")
+	harness.Eventually(t, serveBy, "the gateway that was started by hand", func() error {
+		if r := box.HTTP("GET", "/readyz", "", ""); r.Code != 200 {
+			return fmt.Errorf("%d", r.Code)
+		}
+		return nil
+	})
+	results := make(chan harness.Result)
+	for range 2 {
+		go func() { results <- root(box, "adopt") }()
+	}
+	adopted := 0
+	for range 2 {
+		r := <-results
+		if strings.HasPrefix(r.Stdout, "adopted: ") {
+			adopted++
+		} else if !strings.HasPrefix(r.Stdout, "already ours: ") {
+			t.Errorf("%v", r)
+		}
+	}
+	if now := box.WaitServing(serveBy); adopted != 1 || now.Crashes != 0 {
+		t.Errorf("%d adopted, %d crashes", adopted, now.Crashes)
+	}
 }
 
 // Ten controllers at once queue up: each ends with a definite answer, one after
