@@ -116,6 +116,8 @@ func (a *app) controlFailed(name string, err error) int {
 		return int(said)
 	case errors.Is(err, controller.ErrNone):
 		return a.fail(exitNoSupervisor, err, hintNoSupervisor)
+	case errors.Is(err, controller.ErrOurs):
+		return a.fail(exitRefused, err, "nothing was ended; status names the command and the sidecars: free the port in them")
 	case errors.Is(err, context.DeadlineExceeded):
 		return a.fail(exitDeadline, err, "see: gatewayctl status")
 	case errors.Is(err, context.Canceled):

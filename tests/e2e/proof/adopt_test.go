@@ -153,7 +153,7 @@ func TestNotAdoptedOwn(t *testing.T) {
 			})
 			command := box.Status().Command.PID
 			r := box.ExecFlags([]string{"-i"}, operator, nil, "gatewayctl", "adopt")
-			if r.Code != 3 || !strings.Contains(r.Stderr, fmt.Sprintf("own child has the port open: pid %d", command)) {
+			if r.Code != 3 || !strings.Contains(r.Stderr, fmt.Sprintf("own child has the port open: pid %d", command)) || !strings.Contains(r.Stderr, "nothing was ended") {
 				t.Errorf("adopt: %v", r)
 			}
 			if now := box.Status().Command; now.PID != command || now.State != "running" {

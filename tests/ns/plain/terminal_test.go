@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,6 +196,11 @@ func TestBackground(t *testing.T) {
 
 // TestHangup: when the terminal goes the command is told.
 func TestHangup(t *testing.T) {
+	// Under nohup(1) the tests ignore SIGHUP, and so would bash, which cannot trap
+	// what was ignored when it started. A handler is no handler after an exec.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, unix.SIGHUP)
+	defer signal.Stop(hup)
 	out := t.TempDir() + "/out"
 	p := sit(t, true, binary(t), "--", "bash", "-c", "trap 'echo hup >"+out+"; exit' HUP; echo ready; while :; do sleep 0.02; done")
 	p.reads("ready", 1)
