@@ -50,6 +50,9 @@ type holder struct {
 	uid uint32
 }
 
+// looks is how often nobody must be seen to hold a connection.
+const looks = 2
+
 // noUser is the uid of what the gateway does not hold: no user has it.
 const noUser = ^uint32(0)
 
@@ -68,16 +71,25 @@ func (h holder) listeners(port uint16) ([]Listener, error) {
 	return ls, err
 }
 
+// ownerOf tells whether the gateway holds the server's end. One that nobody was
+// seen to hold may have been accepted or closed while the descriptors were read:
+// it is a stranger's only if it is there after that, and nobody's twice.
 func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 	s, err := serverEnd(local, remote, lookup)
-	if err != nil {
-		return 0, err
+	for range looks {
+		var left []uint64
+		if err == nil {
+			left, err = unheld(h.pid, []uint64{s.inode})
+		}
+		if err != nil {
+			return 0, err
+		}
+		if len(left) == 0 {
+			return h.uid, nil
+		}
+		s, err = serverEnd(local, remote, lookup)
 	}
-	left, err := unheld(h.pid, []uint64{s.inode})
-	if len(left) > 0 {
-		return noUser, err
-	}
-	return h.uid, err
+	return noUser, err
 }
 
 // unheld is which of the sockets no process of pid's tree has. It goes from the

@@ -79,6 +79,32 @@ func TestJudgeHeld(t *testing.T) {
 	}
 }
 
+// A connection is the gateway's if it has the server's end open, nobody's known
+// while that end is closed, and a stranger's only if it is there and held by no
+// process of the gateway.
+func TestHolderOwnerOf(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	client, err := net.Dial("tcp4", l.Addr().String())
+	testenv.Must(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	testenv.Must(t, err)
+	local, remote := netip.MustParseAddrPort(server.LocalAddr().String()), netip.MustParseAddrPort(client.LocalAddr().String())
+	if uid, err := (holder{pid: os.Getpid(), uid: 7}).ownerOf(local, remote); uid != 7 || err != nil {
+		t.Errorf("its own: %d, %v", uid, err)
+	}
+	other := child(t, nil, "exec sleep 100")
+	testenv.Eventually(t, "a stranger's", func() bool { // once sh has closed what it was started with
+		uid, err := (holder{pid: other, uid: 7}).ownerOf(local, remote)
+		return uid == noUser && err == nil
+	})
+	testenv.Must(t, server.Close())
+	testenv.Eventually(t, "nobody's", func() bool {
+		_, err := (holder{pid: other, uid: 7}).ownerOf(local, remote)
+		return errors.Is(err, errUnheld)
+	})
+}
+
 // The process itself counts, not what is below it; what cannot be seen is an
 // error.
 func TestHolds(t *testing.T) {
