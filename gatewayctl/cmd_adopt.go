@@ -84,15 +84,26 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 		return 0, 0, err
 	}
 	defer s.Close()
-	switch now := a.look(ctx); { // PID 1 may have been at work since the first
-	case now.serving:
-		return now.pid, now.pid, nil
-	case now.owns == nil:
-		return 0, 0, &controller.Failure{Stage: "looking again", Reason: control.Unproven, Err: errors.New(now.detail)}
-	case now.owns(s.Key):
-		return 0, 0, &controller.Failure{Stage: "looking again", Reason: control.NotPermitted, Err: controller.ErrOurs}
+	if pid, err := stillStrange(a.look(ctx), s.Key); pid != 0 || err != nil {
+		return pid, pid, err
 	}
 	return s.Key.PID, 0, s.Stop(ctx)
+}
+
+// stillStrange is nil and 0 if k is a stranger by a look that came after it was
+// found, for PID 1 may have been at work since the first; pid is a gateway of
+// ours that serves by now.
+func stillStrange(now view, k prockey.Key) (pid int, err error) {
+	const stage = "looking again"
+	switch {
+	case now.serving:
+		return now.pid, nil
+	case now.owns == nil:
+		return 0, &controller.Failure{Stage: stage, Reason: control.Unproven, Err: errors.New(now.detail)}
+	case now.owns(k):
+		return 0, &controller.Failure{Stage: stage, Reason: control.NotPermitted, Err: controller.ErrOurs}
+	}
+	return 0, nil
 }
 
 // stranger is who serves on the gateway's port without being one of v's

@@ -140,6 +140,12 @@ func TestFind(t *testing.T) {
 	testenv.Must(t, s.Prove())
 	two := below(t, name, testenv.Gateway, program, "1000")
 	find(ErrAmbiguous)
+	// A list of children with a gap, in which only one of them is.
+	gap := t.TempDir()
+	testenv.Must(t, errors.Join(os.MkdirAll(gap+"/1", 0o755), os.Mkdir(gap+"/2", 0o755),
+		os.WriteFile(gap+"/1/children", []byte(fmt.Sprint(two.Process.Pid)), 0o644), unix.Mount(gap, "/proc/1/task", "", unix.MS_BIND, "")))
+	find(ErrAmbiguous)
+	testenv.Must(t, unix.Unmount("/proc/1/task", 0))
 	ended(two)
 	find(nil)
 	roots := below(t, name, 0, program, "1000")

@@ -19,6 +19,7 @@ import (
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/testenv"
+	"gatewayinit/internal/witness"
 	"gatewayinit/supervisor/proof"
 )
 
@@ -166,5 +167,60 @@ func TestOwns(t *testing.T) {
 		if got := s.Owns(c.key); got != c.want {
 			t.Errorf("%s: %t", what, got)
 		}
+	}
+}
+
+// A descendant of the gateway is its own, and who cannot be seen is not ended.
+func TestBelow(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", "sleep 100; true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
+	var children []int
+	testenv.Eventually(t, "its child", func() (ok bool) {
+		var err error
+		children, err = proof.Children(cmd.Process.Pid, 10)
+		return err == nil && len(children) == 1
+	})
+	for what, c := range map[string]struct {
+		pid, gateway int
+		want         bool
+	}{
+		"itself":     {cmd.Process.Pid, cmd.Process.Pid, true},
+		"child":      {children[0], cmd.Process.Pid, true},
+		"grandchild": {children[0], os.Getpid(), true},
+		"its parent": {os.Getpid(), cmd.Process.Pid, false},
+		"nobody's":   {children[0], 0, false},
+		"gone":       {1 << 29, cmd.Process.Pid, true},
+	} {
+		if got := Below(prockey.Key{PID: c.pid}, c.gateway); got != c.want {
+			t.Errorf("%s: %t", what, got)
+		}
+	}
+}
+
+// More holders than can be gone through prove nothing.
+func TestTooManyHolders(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 30*time.Second)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	testenv.Must(t, err)
+	f, err := l.(*net.TCPListener).File()
+	testenv.Must(t, err)
+	defer f.Close()
+	for range maxHolders + 1 {
+		cmd := exec.Command("/bin/sleep", "100")
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
+		testenv.Must(t, cmd.Start())
+		t.Cleanup(func() { ended(cmd) })
+	}
+	eyes, err := witness.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
+	testenv.Must(t, err)
+	defer eyes.Close()
+	c := &Controller{Settings: Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, eyes: eyes, say: quiet}
+	testenv.Must(t, l.Close()) // the sleepers have it
+	if _, err := c.holders(ctx); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("%v", err)
 	}
 }
