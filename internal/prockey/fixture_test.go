@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -16,25 +15,10 @@ import (
 // roleEnv makes this test program something to look at.
 const roleEnv = "PROCKEY_ROLE"
 
-// This keeps the main goroutine on the process' first thread, which is the
-// one whose end makes it headless.
-var _ = lockMainThread()
-
-func lockMainThread() bool {
-	if os.Getenv(roleEnv) == "headless" {
-		runtime.LockOSThread()
-	}
-	return true
-}
-
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleEnv) {
 	case "":
 		os.Exit(m.Run())
-	case "headless": // the first thread ends, the others live on
-		go time.Sleep(time.Minute)
-		time.AfterFunc(time.Minute, func() { os.Exit(0) })
-		syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
 	case "restless": // whoever looks finds another name and number of threads each time
 		for i := 0; ; i++ {
 			if err := os.WriteFile("/proc/self/comm", []byte(strconv.Itoa(i)), 0); err != nil {

@@ -87,7 +87,9 @@ func TestDead(t *testing.T) {
 		t.Errorf("open: %v", err)
 	}
 
-	_, p = play(t, "headless")
+	first := exec.Command("/proc/self/exe")
+	first.Env = []string{testenv.Headless}
+	_, p = start(t, first)
 	testenv.Eventually(t, "a first thread that has ended", func() bool {
 		k, err := p.Read()
 		return err == nil && k.Headless() && !k.Dead() && len(k.Argv) == 0

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,26 +23,8 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// roleEnv makes this program a process whose first thread ends alone.
-const roleEnv = "WITNESS_HEADLESS"
-
-// This keeps the main goroutine on the process' first thread.
-var _ = lockMainThread()
-
-func lockMainThread() bool {
-	if os.Getenv(roleEnv) != "" {
-		runtime.LockOSThread()
-	}
-	return true
-}
-
 // TestMain is the witness where a test starts one: it is the same program.
 func TestMain(m *testing.M) {
-	if os.Getenv(roleEnv) != "" {
-		time.AfterFunc(time.Minute, func() { os.Exit(0) })
-		go time.Sleep(time.Minute)
-		syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
-	}
 	if len(os.Args) > 1 && os.Args[1] == Arg {
 		if err := Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			os.Stderr.WriteString(err.Error())
@@ -114,7 +95,7 @@ func TestHeadless(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env, cmd.SysProcAttr = []string{roleEnv + "=1"}, &syscall.SysProcAttr{Setsid: true,
+	cmd.Env, cmd.SysProcAttr = []string{testenv.Headless}, &syscall.SysProcAttr{Setsid: true,
 		Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
