@@ -136,15 +136,23 @@ func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
 		if err != nil {
 			continue
 		}
-		if (proof.Process{PID: st.PID, StartTicks: st.StartTicks}).Verify() == nil {
+		if now, err := proof.ReadStat(st.PID); err == nil && now.StartTicks == st.StartTicks {
 			sys.PidfdSignal(fd, sig)
 		}
 		sys.Close(fd)
 	}
 }
 
-// Others tells whether any of those lives.
+// Others tells whether any of those lives. A child of ours does for an answer:
+// while thousands are left /proc is not read through each time.
 func (d *Descent) Others(uint32) (bool, error) {
+	pids, _ := Children() // without the list all are looked at
+	for _, pid := range pids {
+		st, err := proof.ReadStat(pid)
+		if err == nil && st.PPID == os.Getpid() && pid != d.gateway() && !st.Ended() {
+			return true, nil
+		}
+	}
 	others, err := d.others()
 	return len(others) > 0, err
 }
@@ -164,7 +172,7 @@ func (d *Descent) others() ([]proof.Stat, error) {
 	})
 	var found []proof.Stat
 	for pid, st := range all {
-		if st.State != 'Z' && st.State != 'X' && pid != os.Getpid() && d.other(all, pid) {
+		if !st.Ended() && pid != os.Getpid() && d.other(all, pid) {
 			found = append(found, st)
 		}
 	}

@@ -175,6 +175,12 @@ func TestDescentSignal(t *testing.T) {
 	f.start(t, nil, "(setsid sleep 1002 &) ; sleep 1002; exec sleep 1002")
 	await(t, "1002", 2)
 	await(t, "1001", 1)
+	headless, err := os.StartProcess("/proc/self/exe", []string{"agent"}, &os.ProcAttr{Env: []string{testenv.Headless}})
+	testenv.Must(t, err)
+	testenv.Eventually(t, "the end of its first thread", func() bool {
+		st, err := proof.ReadStat(headless.Pid)
+		return err == nil && st.State == 'Z' && st.Threads > 1
+	})
 	if others, err := d.Others(0); err != nil || !others {
 		t.Fatalf("others %t, %v", others, err)
 	}
@@ -185,6 +191,9 @@ func TestDescentSignal(t *testing.T) {
 		testenv.Must(t, err)
 		return !others
 	})
+	if _, err := proof.ReadStat(headless.Pid); !errors.Is(err, proof.ErrGone) {
+		t.Errorf("what has lost its first thread is left: %v", err)
+	}
 	if len(sleepers(t, "1000")) != 1 || len(sleepers(t, "1001")) != 1 {
 		t.Error("the gateway was signalled, too")
 	}

@@ -127,6 +127,10 @@ func ReadStat(pid int) (Stat, error) {
 	return st, err
 }
 
+// Ended tells whether no thread of the process is left: one whose first thread
+// alone has ended is a zombie too, until the others have.
+func (st Stat) Ended() bool { return (st.State == 'Z' || st.State == 'X') && st.Threads <= 1 }
+
 // Capture names the process that has pid now.
 func Capture(pid int) (Process, error) {
 	st, err := ReadStat(pid)
@@ -136,7 +140,8 @@ func Capture(pid int) (Process, error) {
 	return Process{PID: pid, StartTicks: st.StartTicks}, nil
 }
 
-// Verify is nil if p is alive: a zombie is not.
+// Verify is nil if p is alive: a zombie is not, nor is one whose first thread has
+// ended, of which nothing can be seen any more.
 func (p Process) Verify() error {
 	st, err := ReadStat(p.PID)
 	switch {
