@@ -54,6 +54,25 @@ func TestAuthorisedExit(t *testing.T) {
 	}
 }
 
+// Who was finding out about the gateway when root ended it hears of the next one;
+// nobody is left at the desk for ever.
+func TestAuthorisedExitDuringALook(t *testing.T) {
+	for _, words := range []string{"recover", "start"} {
+		d := newDesk(t).serving().running()
+		d.request(1, words)
+		d.task = &task{job: d.queue.Next(), old: 77}
+		d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+		d.c.Authorised = func(proof.Process) (int, error) { return 42, nil }
+		d.gatewayDone(d.gateway)
+		d.gateway = &child{proc: &launch.Proc{PID: 78}}
+		d.startProven()
+		d.replies("complete ok 77 78")
+		if d.task != nil {
+			t.Errorf("%s is at the desk for ever", words)
+		}
+	}
+}
+
 // One that we asked for, and one that never became the gateway, are nobody
 // else's to authorise.
 func TestNotAskedAbout(t *testing.T) {

@@ -149,6 +149,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	next := Died
 	if c.err == nil && !c.asked && s.authorised(c) {
 		c.asked, next = true, Restart
+		s.joinStart()
 	}
 	last := &status.Exit{PID: c.pid(), Code: code, Text: s.g.ExitText(code), At: time.Now(), Requested: c.asked, Proven: served}
 	if c.exit.Status.Signaled() {
