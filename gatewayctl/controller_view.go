@@ -42,7 +42,7 @@ func (a *app) lookAsController(ctx context.Context) view {
 	v.pid = g.Key.PID
 	v.checks = append(v.checks, held(checkGateway, "pid %d, child of pid %d, has the token", g.Key.PID, g.Key.PPID),
 		held(checkGatewayUID, "all four are %d, the agent's too", g.Key.UIDs[0]))
-	answer, err := c.Judge(ctx, g, false)
+	answer, err := c.Judge(ctx, g, proof.Prove)
 	if err != nil {
 		v.checks = append(v.checks, unavailable(checkListener, err))
 		v.verdict = notServing(control.Unproven, err.Error())

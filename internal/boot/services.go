@@ -2,6 +2,7 @@ package boot
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 
 	"gatewayinit/internal/config"
@@ -122,10 +123,11 @@ func (b *booter) gateway(dir *runtimedir.Dir, k *keeper) *launch.Child {
 func (b *booter) sidecars(dir *runtimedir.Dir, k *keeper) (out []launch.Child) {
 	for i, c := range b.cfg.Sidecars {
 		u := b.who.sidecars[i]
+		marked := append(slices.Clone(c.Env), config.SidecarEnv+"="+c.Name)
 		l := launch.Child{
 			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container, Runtime: dir.File,
 			Spec: launch.Spec{
-				Argv: c.Command, Env: environ.Built(u, c.Env, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
+				Argv: c.Command, Env: environ.Built(u, marked, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
 				Umask: agentUmask, OOMAdj: agentOOM,
 			},
 		}

@@ -116,6 +116,11 @@ type Sidecar struct {
 	Restart    string // "always", "on-failure" or "never"
 }
 
+// SidecarEnv is set in the environment of each sidecar, to its name: what tells
+// one that is given the token from the gateway. Whoever else sets it is taken for
+// no gateway, and that is all.
+const SidecarEnv = "GATEWAY_INIT_SIDECAR"
+
 // Client is a program that gatewayctl runs as the operator, with the token.
 type Client struct {
 	Name    string

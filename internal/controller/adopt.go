@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
 )
 
@@ -83,7 +84,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 		defer g.Close()
 		gateway = g.Key.PID
 		var pid int
-		if pid, why = c.serves(ctx, g); why == nil {
+		if pid, why = c.serves(ctx, g, proof.Prove); why == nil {
 			return pid, pid, nil
 		}
 	case !errors.Is(err, ErrIdle):
@@ -99,6 +100,11 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	defer s.Close()
 	old = s.Key.PID
+	if gateway == 0 { // or it may be the one that serves when the port is free
+		if c.since, err = sys.BootTicks(); err != nil {
+			return old, 0, c.fail(err)
+		}
+	}
 	if err := s.Stop(ctx); err != nil {
 		return old, 0, err
 	}

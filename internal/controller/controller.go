@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
+	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/witness"
 	"gatewayinit/supervisor/control"
@@ -24,6 +26,7 @@ type Controller struct {
 	eyes  *witness.Witness
 	place *os.File // root's directory; nil: there is none, and why
 	why   error
+	since uint64 // in clock ticks: a gateway that was started before is none, see after
 }
 
 // New finds the supervisor, and starts a witness of its user. say is told each
@@ -68,6 +71,10 @@ func reasonOf(err error) control.Reason {
 		return control.NotRunning
 	case errors.Is(err, ErrHealth):
 		return control.HealthTimeout
+	case errors.Is(err, ErrBeside):
+		return control.ListenerForeign
+	case errors.Is(err, fsafe.ErrUnsafe):
+		return control.UnsafeConfig
 	case errors.Is(err, ErrChanged), errors.Is(err, prockey.ErrChanged), errors.Is(err, prockey.ErrGone),
 		errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
 		return control.IdentityChanged
@@ -127,15 +134,16 @@ func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := witness.Question{Children: &witness.Children{
-		Of: proof.Process{PID: k.PID, StartTicks: k.Start}, TokenEnv: c.TokenEnv, Not: c.Sidecars}}
+		Of: proof.Process{PID: k.PID, StartTicks: k.Start}, TokenEnv: c.TokenEnv}}
 	a, err := c.ask(ctx, q)
+	found := slices.DeleteFunc(a.Processes, func(p proof.Process) bool { return p.StartTicks < c.since })
 	switch {
 	case err != nil:
 		return nil, err
-	case len(a.Processes) == 1:
-		return c.hold(a.Processes[0])
-	case len(a.Processes) > 1:
-		return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, a.Processes[0].PID, a.Processes[1].PID)
+	case len(found) == 1:
+		return c.hold(found[0])
+	case len(found) > 1:
+		return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, found[0].PID, found[1].PID)
 	}
 	if err := c.Supervisor.Prove(); err != nil {
 		return nil, err
@@ -162,14 +170,18 @@ func (c *Controller) hold(p proof.Process) (*Gateway, error) {
 	return &Gateway{k, proc}, nil
 }
 
-// Judge asks the witness about the gateway: the listener's owner and the answer,
-// both in the gateway's network namespace.
-func (c *Controller) Judge(ctx context.Context, g *Gateway, ready bool) (witness.Answer, error) {
-	job := proof.Job{Mode: proof.Health, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
-	if ready {
-		job.Check = c.Ready
+// Judge asks the witness about the gateway, as PID 1 would: the listener's owner
+// and the answer, both in the gateway's network namespace.
+func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (witness.Answer, error) {
+	job := proof.Job{Mode: mode, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
+	if mode == proof.Prove {
+		job.Check, job.Auth = c.Ready, c.AuthCheck
 	}
-	q := witness.Question{Judge: &witness.Judge{Gateway: g.process(), Job: job}}
+	return c.judge(ctx, g, job)
+}
+
+func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (witness.Answer, error) {
+	q := witness.Question{Judge: &witness.Judge{Gateway: g.process(), Job: job, TokenEnv: c.TokenEnv}}
 	a, err := c.ask(ctx, q)
 	if err != nil || !a.Elsewhere {
 		return a, err
@@ -216,7 +228,7 @@ func (c *Controller) Prove(ctx context.Context) (int, error) {
 		return 0, c.fail(err)
 	}
 	defer g.Close()
-	pid, err := c.serves(ctx, g)
+	pid, err := c.serves(ctx, g, proof.Prove)
 	if err != nil {
 		return 0, c.fail(err)
 	}

@@ -15,7 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/internal/witness"
 	"gatewayinit/supervisor/control"
@@ -248,7 +250,7 @@ func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.
 	testenv.Must(t, err)
 	k, err := proc.Read()
 	testenv.Must(t, err)
-	c := &Controller{Settings: Settings{TokenEnv: "TOKEN", Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
+	c := &Controller{Settings: Settings{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
 		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
 		Health: config.Probe{Path: "/", Status: []int{200}, Timeout: 100 * time.Millisecond}},
 		Supervisor: &Supervisor{Managed, k, proc}, say: quiet}
@@ -306,7 +308,7 @@ func TestGateway(t *testing.T) {
 	if !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("two gateways: %v", err)
 	}
-	c.Sidecars = [][]string{{"sleep", "1000"}}
+	c.TokenEnv = "ANOTHER"
 	_, err = c.Prove(ctx)
 	reason(control.NotRunning, err)
 	testenv.Must(t, c.idle(ctx))
@@ -314,7 +316,13 @@ func TestGateway(t *testing.T) {
 	reason(control.NotRunning, err)
 	_, _, err = c.Recover(ctx)
 	reason(control.NotRunning, err)
-	c.Sidecars = nil
+	c.TokenEnv = "TOKEN"
+	c.since, err = sys.BootTicks()
+	testenv.Must(t, err)
+	c.since++ // both are from before
+	_, err = c.Prove(ctx)
+	reason(control.NotRunning, err)
+	c.since = 0
 	ended(second)
 	if _, err := c.hold(proof.Process{PID: cmd.Process.Pid, StartTicks: 1}); !errors.Is(err, ErrChanged) {
 		t.Errorf("another process: %v", err)
@@ -367,7 +375,8 @@ func TestReplace(t *testing.T) {
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[control.Reason]error{
 		control.NotRunning: ErrIdle, control.HealthTimeout: ErrHealth, control.IdentityChanged: prockey.ErrChanged,
-		control.NotPermitted: prockey.ErrNoPidfd, control.Unproven: errors.New("anything"),
+		control.NotPermitted: prockey.ErrNoPidfd, control.ListenerForeign: ErrBeside, control.UnsafeConfig: fsafe.ErrUnsafe,
+		control.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {
 			t.Errorf("%v: %s", err, got)

@@ -34,6 +34,7 @@ var (
 	ErrIdle      = errors.New("the supervisor has no gateway")
 	ErrChanged   = errors.New("another process now")
 	ErrHealth    = errors.New("does not serve")
+	ErrBeside    = errors.New("somebody else listens beside the gateway, and would be in the way of its next start")
 )
 
 // Failure is where a command came to nothing, and why.
@@ -49,10 +50,12 @@ func (f *Failure) Unwrap() error { return f.Err }
 // Settings is what is taken from the configuration, which is root's.
 type Settings struct {
 	TokenEnv   string
+	Command    []string
 	Sidecars   [][]string // their commands
 	Port       uint16
 	Ready      config.Probe
 	Health     config.Probe
+	AuthCheck  *config.AuthCheck // nil: the proof has no such part
 	StopSignal syscall.Signal
 	StopGrace  time.Duration
 }
@@ -60,7 +63,8 @@ type Settings struct {
 // FromConfig is the part of c that a controller needs.
 func FromConfig(c *config.Config) Settings {
 	g := c.Gateway
-	s := Settings{TokenEnv: g.TokenEnv, Port: g.Port, Ready: g.Ready, Health: g.Health, StopSignal: g.StopSignal, StopGrace: g.StopGrace}
+	s := Settings{TokenEnv: g.TokenEnv, Command: g.Command, Port: g.Port, Ready: g.Ready, Health: g.Health, AuthCheck: g.AuthCheck,
+		StopSignal: g.StopSignal, StopGrace: g.StopGrace}
 	for _, sidecar := range c.Sidecars {
 		s.Sidecars = append(s.Sidecars, sidecar.Command)
 	}

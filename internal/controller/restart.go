@@ -11,11 +11,14 @@ import (
 
 	"gatewayinit/internal/exitauth"
 	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
 )
 
 // Pauses between two looks for the new gateway; they double. It is looked at
-// twice: what the former gateway left is being swept meanwhile.
+// twice: the clock of start times has ticks of 10 ms, and what the former gateway
+// started in its last one is being swept meanwhile.
 const (
 	lookFirst  = 5 * time.Millisecond
 	lookLast   = 200 * time.Millisecond
@@ -29,23 +32,6 @@ const (
 func (c *Controller) Restart(ctx context.Context) (old, started int, err error) {
 	err = c.inTurn(ctx, func(g *Gateway) error {
 		old, started, err = c.replace(ctx, g)
-		return err
-	})
-	return old, started, err
-}
-
-// Recover leaves a gateway alone that serves, and restarts one that definitely
-// does not. started is 0 where nothing had to be done.
-func (c *Controller) Recover(ctx context.Context) (old, started int, err error) {
-	err = c.inTurn(ctx, func(g *Gateway) error {
-		a, err := c.Judge(ctx, g, false)
-		if err != nil {
-			return err
-		}
-		old, err = g.Key.PID, c.Verdict(a)
-		if err != nil && a.Verdict.Definite() { // else a restart would not cure it
-			old, started, err = c.replace(ctx, g)
-		}
 		return err
 	})
 	return old, started, err
@@ -96,8 +82,13 @@ func (c *Controller) uncharged(why error) {
 	c.Notes = append(c.Notes, fmt.Sprintf("the exit cannot be authorised, so the supervisor charges it: %v", why))
 }
 
+// replace ends g and waits for another. What makes that impossible is found while
+// g still serves.
 func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int, err error) {
 	old = g.Key.PID
+	if err := c.prepared(ctx, g); err != nil {
+		return old, 0, c.fail(err)
+	}
 	if c.place == nil {
 		c.uncharged(c.why)
 	} else {
@@ -110,6 +101,9 @@ func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int,
 		return old, 0, c.fail(err)
 	}
 	if err := c.reaped(ctx, g); err != nil {
+		return old, 0, c.fail(err)
+	}
+	if c.since, err = sys.BootTicks(); err != nil {
 		return old, 0, c.fail(err)
 	}
 	started, err = c.await(ctx, g.Key)
@@ -145,8 +139,10 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 }
 
 // reaped waits until the supervisor has taken the exit. It ends what the gateway
-// left behind then, which may have the port, the token and the right answer
-// until that moment.
+// left behind before it starts another, at once or after its backoff. Until then
+// that may have the port, the token and the right answer, and be the supervisor's
+// child that leads a session: what tells it from the next gateway is that it was
+// there already.
 func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, lookLast) {
 		if _, err := g.proc.Read(); errors.Is(err, prockey.ErrGone) {
@@ -180,9 +176,9 @@ func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err e
 		g, err := c.Look(ctx)
 		if err == nil && (g.Key.PID != old.PID || g.Key.Start != old.Start) {
 			c.enter(fmt.Sprintf("proving pid %d", g.Key.PID))
-			if pid, err = c.serves(ctx, g); err == nil {
+			if pid, err = c.serves(ctx, g, proof.Prove); err == nil {
 				time.Sleep(lookBefore)
-				pid, err = c.serves(ctx, g)
+				pid, err = c.serves(ctx, g, proof.Health)
 			}
 		}
 		if g != nil {
@@ -193,8 +189,6 @@ func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err e
 			return pid, nil
 		case ctx.Err() != nil:
 			return 0, c.fail(fmt.Errorf("%w: %w", ctx.Err(), last))
-		case errors.Is(err, ErrAmbiguous):
-			return 0, c.fail(err)
 		case err != nil:
 			last = err
 		}
@@ -210,8 +204,8 @@ func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err e
 
 // serves is g's pid if it serves now, and it and the supervisor are still those
 // that were proved.
-func (c *Controller) serves(ctx context.Context, g *Gateway) (int, error) {
-	a, err := c.Judge(ctx, g, true)
+func (c *Controller) serves(ctx context.Context, g *Gateway, mode proof.Mode) (int, error) {
+	a, err := c.Judge(ctx, g, mode)
 	if err == nil {
 		err = c.Verdict(a)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
 )
 
@@ -18,6 +19,7 @@ const Unknown = -1
 // nothing is claimed before there is no gateway. It waits for no other
 // controller: it may cut a drain short that one has asked for.
 func (c *Controller) Through(ctx context.Context, action control.Action, ask func(context.Context) error) (old, started int, err error) {
+	c.since = 0
 	if action == control.Stop {
 		old, err = c.stopThrough(ctx, ask)
 		return old, 0, err
@@ -36,13 +38,16 @@ func (c *Controller) Through(ctx context.Context, action control.Action, ask fun
 	case !errors.Is(err, ErrIdle):
 		return 0, 0, c.fail(err)
 	}
-	c.enter("asking the supervisor")
-	if err := ask(ctx); err != nil {
-		return before.PID, 0, c.fail(err)
-	}
 	other := prockey.Key{}
 	if action == control.Restart {
 		other = before
+		if c.since, err = sys.BootTicks(); err != nil {
+			return before.PID, 0, c.fail(err)
+		}
+	}
+	c.enter("asking the supervisor")
+	if err := ask(ctx); err != nil {
+		return before.PID, 0, c.fail(err)
 	}
 	started, err = c.await(ctx, other)
 	return before.PID, started, err

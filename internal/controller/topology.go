@@ -8,6 +8,7 @@ import (
 	"path"
 	"syscall"
 
+	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/supervisor/proof"
 )
@@ -84,7 +85,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 
 // childOfInit is nil if there is none. The kernel's list of children is short;
 // it may lack one that was added while it was read (proc(5)), so that an empty
-// result, or one of a list with a gap, is confirmed by a look at all processes.
+// result is confirmed by a look at all processes.
 func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 	defer func() {
 		if err != nil && found != nil {
@@ -111,8 +112,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
 	}
 	pids, err := proof.Children(1, maxChildren)
-	whole := err == nil
-	if err != nil && !errors.Is(err, proof.ErrNoList) {
+	if err != nil {
 		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
 	}
 	for _, pid := range pids {
@@ -120,10 +120,10 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 			return found, err
 		}
 	}
-	if found != nil && whole {
-		return found, nil
+	if found == nil {
+		err = prockey.Scan(maxProcesses, take)
 	}
-	return found, prockey.Scan(maxProcesses, take)
+	return found, err
 }
 
 // candidate is pid if it is a supervisor below PID 1, else nil.
@@ -145,9 +145,10 @@ func candidate(pid int) (*Supervisor, error) {
 }
 
 // unlessGone forgives what happens to a process that ends, or becomes another
-// program, while it is looked at: it is found again or it is not.
+// program, while it is looked at: it is found again or it is not. One with more
+// arguments than are read is none of ours.
 func unlessGone(err error) error {
-	if errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
 		return nil
 	}
 	return err

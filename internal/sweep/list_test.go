@@ -13,11 +13,10 @@ import (
 
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/proof"
 )
 
-// TestChildren: both ways to find our children find all of them, zombies too, and
-// nobody else's.
+// TestChildren: with the kernel's list and without it all of our children are
+// found, zombies too, and nobody else's.
 func TestChildren(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -32,16 +31,26 @@ func TestChildren(t *testing.T) {
 	grandchild := run(t, gateway, "sleep 1000 & wait")
 	want = append(want, grandchild)
 	testenv.Eventually(t, "a grandchild", func() bool { return count(t, gateway) == 22 })
-	for name, list := range map[string]func() ([]int, error){"by-list": Children, "by-scan": scanned} {
-		got, err := list()
-		slices.Sort(got)
-		if slices.Sort(want); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: got %v %v, want %v", name, got, err, want)
+	slices.Sort(want)
+	for _, way := range []string{"by-list", "by-scan"} {
+		got, err := Children()
+		if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v %v, want %v", way, got, err, want)
+		}
+		if way == "by-list" {
+			withoutList(t)
 		}
 	}
 	if alive, err := New(0, true).Others(stranger); err != nil || !alive {
 		t.Errorf("a zombie does not count: %v %v", alive, err)
 	}
+}
+
+// withoutList takes the list of PID 1's children away.
+func withoutList(t *testing.T) {
+	t.Helper()
+	d := t.TempDir()
+	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
 }
 
 // TestWithoutList: a kernel without CONFIG_PROC_CHILDREN (gVisor) keeps no
@@ -52,11 +61,7 @@ func TestWithoutList(t *testing.T) {
 	}
 	run(t, gateway, "setsid sleep 1000")
 	testenv.Eventually(t, "it runs", func() bool { return count(t, gateway) > 0 })
-	d := t.TempDir()
-	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
-	if _, err := proof.Children(1, 100); !errors.Is(err, proof.ErrNoList) {
-		t.Fatalf("got %v, want %v", err, proof.ErrNoList)
-	}
+	withoutList(t)
 	s := New(gateway, true)
 	if alive, err := s.Alive(); err != nil || !alive {
 		t.Errorf("got %v %v", alive, err)
@@ -74,7 +79,7 @@ func TestErrors(t *testing.T) {
 		t.Helper()
 		testenv.Must(t, do())
 		alive, err := s.Alive()
-		if alive || err == nil || errors.Is(err, proof.ErrNoList) || s.Sweep() == nil {
+		if alive || err == nil || s.Sweep() == nil {
 			t.Errorf("got %v %v, sweep %v", alive, err, s.Sweep())
 		}
 		s.Signal(gateway, unix.SIGTERM) // of nobody, and no harm
@@ -92,7 +97,9 @@ func TestErrors(t *testing.T) {
 	if err := os.Remove("/proc/1/task/1/children"); err != nil {
 		t.Fatal(err)
 	}
-	task(func() error { return nil }) // by scan: 7 is still unreadable
+	task(func() error { return os.Mkdir("/proc/7/stat", 0o755) }) // by scan, and it cannot be read
+	testenv.Must(t, errors.Join(os.Remove("/proc/7/stat"),
+		os.WriteFile("/proc/7/stat", []byte("7 (x) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0"), 0o600)))
 	testenv.Must(t, os.WriteFile("/proc/7/status", []byte("Name:\tx\nPPid:\t1\nUid:\t54321\t1\t1\t1\n"), 0o600))
 	if alive, err := s.Alive(); !alive || err != nil {
 		t.Errorf("by scan: %v %v", alive, err)
@@ -111,7 +118,7 @@ func TestScanErrors(t *testing.T) {
 	}
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(unix.Chroot(d), os.Chdir("/")))
-	if pids, err := scanned(); !errors.Is(err, fs.ErrNotExist) {
+	if pids, err := Children(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v %v", pids, err)
 	}
 }

@@ -90,13 +90,7 @@ const maxChildren = 1 << 22
 
 // Children lists the pids of our children, zombies included: nobody else can
 // reap them, so until we do each pid is its own.
-func Children() ([]int, error) {
-	pids, err := proof.Children(os.Getpid(), maxChildren)
-	if errors.Is(err, proof.ErrNoList) {
-		return scanned()
-	}
-	return pids, err
-}
+func Children() ([]int, error) { return proof.Children(os.Getpid(), maxChildren) }
 
 // children lists our children with the real uid.
 func (s *Sweeper) children(uid uint32) ([]int, error) {
@@ -113,23 +107,6 @@ func (s *Sweeper) children(uid uint32) ([]int, error) {
 		}
 	}
 	return found, err
-}
-
-// scanned looks through all of /proc for processes whose parent we are. Without
-// it a missing list would mean that nothing is left.
-func scanned() (pids []int, err error) {
-	err = eachPID(func(pid int) error {
-		ppid, _, errLook := lookup(pid)
-		switch {
-		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH):
-		case errLook != nil:
-			return errLook
-		case ppid == os.Getpid():
-			pids = append(pids, pid)
-		}
-		return nil
-	})
-	return pids, err
 }
 
 // eachPID calls f for every process that /proc lists; its errors are joined.

@@ -34,6 +34,17 @@ func Kill(pid int, sig unix.Signal) error {
 	return retry("kill", func() error { return unix.Kill(pid, sig) })
 }
 
+// Tick is the unit of start times in /proc: USER_HZ is 100 on all that Go runs on.
+const Tick = time.Second / 100
+
+// BootTicks is the time since boot as start times have it (proc_pid_stat(5)),
+// suspension and the offset of our time namespace included.
+func BootTicks() (uint64, error) {
+	var ts unix.Timespec
+	err := retry("clock_gettime", func() error { return unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) })
+	return uint64(time.Duration(ts.Nano()) / Tick), err
+}
+
 // StopSelf stops the process and returns when it was continued. The signal goes
 // to the calling thread, which has locked itself: one for the whole process may
 // be another thread's to act on, and the caller would run on for a moment.

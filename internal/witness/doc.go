@@ -24,21 +24,22 @@ type Question struct {
 
 // Children asks which children of a supervisor lead a session, as it starts
 // each, and have the variable TokenEnv in the environment that they were started
-// with. Nothing else tells a gateway
-// from the other children: its title and its arguments are its own to change.
-// Not are those whose arguments are exactly one of Not: sidecars may be given
-// the token too.
+// with, and not that of sidecars, which may be given the token too. Nothing else
+// tells a gateway from the other children: its title and its arguments are its
+// own to change.
 type Children struct {
 	Of       proof.Process `json:"of"`
 	TokenEnv string        `json:"token_env"`
-	Not      [][]string    `json:"not,omitempty"`
 }
 
 // Judge asks whether a process, or one that descends from it, holds all
-// listeners of the job's port, and whether it answers there as the job says.
+// listeners of the job's port, and whether it answers there as the job says. A
+// job without a deadline asks nothing of it. For the job's Auth the token is the
+// one that the gateway was started with, in the variable TokenEnv.
 type Judge struct {
-	Gateway proof.Process `json:"gateway"`
-	Job     proof.Job     `json:"job"`
+	Gateway  proof.Process `json:"gateway"`
+	Job      proof.Job     `json:"job"`
+	TokenEnv string        `json:"token_env,omitempty"`
 }
 
 // Holders asks which processes of the witness' user have a listener of the port.
@@ -54,5 +55,6 @@ type Answer struct {
 	Processes []proof.Process  `json:"processes,omitempty"` // Children, Holders
 	Ownership proof.Ownership  `json:"ownership"`
 	Foreign   []proof.Listener `json:"foreign,omitempty"`
+	Beside    bool             `json:"beside,omitempty"` // the gateway listens, too
 	Verdict   proof.Verdict    `json:"verdict"`
 }

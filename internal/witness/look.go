@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
@@ -20,7 +22,7 @@ import (
 const (
 	maxChildren  = 1 << 15
 	maxProcesses = 1 << 16
-	maxEnviron   = 1 << 20 // more than an exec can pass on by default, less than what hurts
+	maxEnviron   = 8 << 20 // an exec passes on at most 6 MiB (execve(2)); a process can have the kernel show more
 )
 
 // Look answers in this very process: for a caller who is that user already.
@@ -47,8 +49,7 @@ func gone(err error) bool {
 	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// children looks at each child of the supervisor, or where there is no list of
-// them, at all processes. Where none is a gateway, one whose first thread alone
+// children looks at each child of the supervisor. Where none is a gateway, one whose first thread alone
 // has ended may be it: the kernel shows nothing of that one, and it may serve.
 func children(ctx context.Context, q Children) (found []proof.Process, err error) {
 	headless := 0
@@ -67,7 +68,7 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 		switch {
 		case errors.Is(err, errHeadless):
 			headless = pid
-		case gone(err), errors.Is(err, errOther):
+		case gone(err), errors.Is(err, errOther), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts one like that
 		case err != nil:
 			return fmt.Errorf("cannot look at process %d: %w", pid, err)
 		case !slices.Contains(found, p): // one that moves to another thread is listed twice
@@ -76,9 +77,6 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 		return nil
 	}
 	pids, err := proof.Children(q.Of.PID, maxChildren)
-	if errors.Is(err, proof.ErrNoList) {
-		pids, err = nil, prockey.Scan(maxProcesses, look)
-	}
 	for _, pid := range pids {
 		if err == nil {
 			err = look(pid)
@@ -113,14 +111,17 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 	if err != nil || len(env) == 0 {
 		return p, headless(pid, q.Of.PID)
 	}
-	if !sets(env, q.TokenEnv) {
+	_, token := valueOf(env, q.TokenEnv)
+	_, sidecar := valueOf(env, config.SidecarEnv)
+	clear(env)
+	if !token || sidecar {
 		return p, errOther
 	}
 	k, err := proc.Read()
 	if err != nil {
 		return p, err
 	}
-	if k.PPID != q.Of.PID || k.Session != k.PID || slices.ContainsFunc(q.Not, func(argv []string) bool { return slices.Equal(argv, k.Argv) }) {
+	if k.PPID != q.Of.PID || k.Session != k.PID {
 		return p, errOther
 	}
 	return proof.Process{PID: k.PID, StartTicks: k.Start}, nil
@@ -140,13 +141,14 @@ func headless(pid, supervisor int) error {
 	return errOther
 }
 
-func sets(env []byte, name string) bool {
+// valueOf is a part of env: nothing is copied.
+func valueOf(env []byte, name string) (value []byte, set bool) {
 	for v := range bytes.SplitSeq(env, []byte{0}) {
-		if rest, ok := bytes.CutPrefix(v, []byte(name)); ok && len(rest) > 0 && rest[0] == '=' {
-			return true
+		if value, set = bytes.CutPrefix(v, []byte(name+"=")); set {
+			return value, true
 		}
 	}
-	return false
+	return nil, false
 }
 
 // judge asks the gateway itself. It must be the same process afterwards.
@@ -162,9 +164,33 @@ func judge(q Judge) (a Answer, err error) {
 	if a.Ownership, a.Foreign, err = proof.JudgeHeld(ls, q.Gateway.PID); err != nil {
 		return a, err
 	}
-	q.Job.PID, q.Job.UID = q.Gateway.PID, uint32(os.Getuid())
-	a.Verdict = proof.Work(q.Job, nil)
+	a.Beside = len(a.Foreign) < len(ls)
+	if q.Job.Deadline != 0 {
+		a.Verdict, err = work(q)
+	}
+	if err != nil {
+		return a, err
+	}
 	return a, q.Gateway.Verify()
+}
+
+func work(q Judge) (proof.Verdict, error) {
+	q.Job.PID, q.Job.UID = q.Gateway.PID, uint32(os.Getuid())
+	if q.Job.Auth == nil {
+		return proof.Work(q.Job, nil), nil
+	}
+	proc, err := prockey.Open(q.Gateway.PID)
+	if err != nil {
+		return proof.Unproven, err
+	}
+	defer proc.Close()
+	env, err := proc.File("environ", maxEnviron)
+	if err != nil {
+		return proof.Unproven, err
+	}
+	defer clear(env)
+	token, _ := valueOf(env, q.TokenEnv)
+	return proof.Work(q.Job, token), nil
 }
 
 func sameNetwork(pid int) (bool, error) {

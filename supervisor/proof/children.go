@@ -11,24 +11,35 @@ import (
 	"syscall"
 )
 
-// ErrNoList: the kernel keeps no list of children (CONFIG_PROC_CHILDREN), or a
-// thread ended while its list was read and its children are another's now. Those
-// of the other threads stand beside it.
-var ErrNoList = errors.New("no list of children")
+// errNoList: the kernel keeps no list of children (CONFIG_PROC_CHILDREN), or a
+// thread ended while its list was read and its children are another's now.
+var errNoList = errors.New("no list of children")
 
 // maxThreads bounds the threads of one process; perName what one child takes in
 // the kernel's list: a pid has at most seven digits.
 const (
-	maxThreads = 1 << 16
-	perName    = 8
+	maxThreads   = 1 << 16
+	maxProcesses = 1 << 22 // PID_MAX_LIMIT
+	perName      = 8
 )
 
 // Children lists the children of pid, zombies included. The kernel keeps a list
 // for each thread (/proc/PID/task/TID/children): a fork belongs to the thread
 // that made it, an orphan is handed to the main one. It may lack some if one is
-// reaped meanwhile (proc(5)), which only pid itself does. More than limit is an
-// error.
+// reaped meanwhile (proc(5)), which only pid itself does. Without a list all
+// processes are asked for their parent. More than limit is an error.
 func Children(pid, limit int) (pids []int, err error) {
+	pids, err = listed(pid, limit)
+	if err == errNoList {
+		pids, err = listed(pid, limit) // mostly a thread has ended
+	}
+	if err == errNoList {
+		pids, err = scanned(pid, limit)
+	}
+	return pids, err
+}
+
+func listed(pid, limit int) (pids []int, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/task"
 	missing := false
 	err = eachName(dir, maxThreads, func(tid string) error {
@@ -52,8 +63,33 @@ func Children(pid, limit int) (pids []int, err error) {
 		return nil
 	})
 	if err == nil && missing {
-		err = ErrNoList
+		return nil, errNoList
 	}
+	return pids, err
+}
+
+// scanned looks through all of /proc. Who cannot be looked at (hidepid) is no
+// child of a process that can.
+func scanned(pid, limit int) (pids []int, err error) {
+	err = eachName("/proc", maxProcesses, func(name string) error {
+		n, err := strconv.Atoi(name)
+		if err != nil {
+			return nil
+		}
+		st, err := ReadStat(n)
+		switch {
+		case ended(err), errors.Is(err, fs.ErrPermission):
+			return nil
+		case err != nil:
+			return err
+		case st.PPID == pid:
+			pids = append(pids, n)
+		}
+		if len(pids) > limit {
+			return fmt.Errorf("process %d has more than %d children", pid, limit)
+		}
+		return nil
+	})
 	return pids, err
 }
 

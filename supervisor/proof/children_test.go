@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -50,22 +51,28 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// A list that is none is an error, and a missing one has its own.
+// A list that is none is an error; without one all processes are looked at.
 func TestChildrenForged(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
 	}
 	testenv.Must(t, unix.Mount("none", "/proc", "tmpfs", 0, ""))
 	testenv.Must(t, os.MkdirAll("/proc/7/task/7", 0o755))
-	if _, err := Children(7, 10); err != ErrNoList {
-		t.Errorf("no list: %v", err)
+	const stat = " (x) S 7 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0"
+	testenv.Must(t, errors.Join(os.Mkdir("/proc/8", 0o755), os.Mkdir("/proc/9", 0o755), os.Mkdir("/proc/self.txt", 0o755),
+		os.WriteFile("/proc/8/stat", []byte("8"+stat), 0o600), os.WriteFile("/proc/9/stat", []byte("9"+strings.Replace(stat, "S 7", "S 1", 1)), 0o600)))
+	if pids, err := Children(7, 10); err != nil || !slices.Equal(pids, []int{8}) {
+		t.Errorf("no list: %v, %v", pids, err)
+	}
+	if _, err := Children(7, 0); err == nil || !strings.Contains(err.Error(), "more than 0 children") {
+		t.Errorf("no list, beyond the bound: %v", err)
 	}
 	testenv.Must(t, os.WriteFile("/proc/7/task/7/children", []byte("8 9x "), 0o600))
-	if _, err := Children(7, 10); err == nil || err == ErrNoList {
+	if _, err := Children(7, 10); err == nil {
 		t.Errorf("no number: %v", err)
 	}
 	testenv.Must(t, os.WriteFile("/proc/7/task/7/children", []byte(strings.Repeat("8 ", 1000)), 0o600))
-	if _, err := Children(7, 10); err == nil || err == ErrNoList {
+	if _, err := Children(7, 10); err == nil {
 		t.Errorf("without end: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package proof
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -93,8 +92,7 @@ func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 }
 
 // unheld is which of the sockets no process of pid's tree has. It goes from the
-// top down by the kernel's lists of children (/proc/PID/task/TID/children,
-// CONFIG_PROC_CHILDREN): mostly the gateway itself has them all. One that was
+// top down: mostly the gateway itself has them all. One that was
 // orphaned is not in the tree any more, and its sockets are a stranger's.
 func unheld(pid int, inodes []uint64) ([]uint64, error) {
 	left := slices.Clone(inodes)
@@ -149,6 +147,9 @@ func inodesOf(ls []Listener) []uint64 {
 // without takes out of inodes the sockets that pid has open.
 func without(pid int, inodes []uint64) ([]uint64, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	if len(inodes) == 0 {
+		return nil, nil
+	}
 	err := eachName(dir, maxFiles, func(fd string) error {
 		text, _ := os.Readlink(dir + "/" + fd) // closed meanwhile: holds nothing
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(text, "]"), "socket:[")
@@ -160,15 +161,9 @@ func without(pid int, inodes []uint64) ([]uint64, error) {
 	return inodes, err
 }
 
-// withChildren adds pid's children to tree. Where threads end while they are
-// listed the list is read once more; without any the process alone is looked at.
+// withChildren adds pid's children to tree.
 func withChildren(pid int, tree []int) ([]int, error) {
 	pids, err := Children(pid, maxChildren)
-	if errors.Is(err, ErrNoList) {
-		if pids, err = Children(pid, maxChildren); errors.Is(err, ErrNoList) {
-			err = nil
-		}
-	}
 	for _, child := range pids {
 		if !slices.Contains(tree, child) && len(tree) <= maxTree {
 			tree = append(tree, child)
