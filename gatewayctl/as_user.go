@@ -35,12 +35,16 @@ func (a *app) asSupervisor(ctx context.Context, c *controller.Controller, r cont
 	if !ok {
 		return errors.New("a request needs a deadline")
 	}
-	args := []string{string(r.Action), "--timeout", max(time.Until(deadline), time.Millisecond).String()}
+	left, drain := time.Until(deadline), time.Duration(r.Drain)*time.Second
+	if left <= drain { // others were at work
+		return fmt.Errorf("%w: %v is left, and the drain may take %v", context.DeadlineExceeded, max(left, 0).Round(time.Millisecond), drain)
+	}
+	args := []string{string(r.Action), "--timeout", left.String()}
 	if r.Rotate {
 		args = append(args, "--rotate-token")
 	}
 	if r.Drain > 0 {
-		args = append(args, "--drain", (time.Duration(r.Drain) * time.Second).String())
+		args = append(args, "--drain", drain.String())
 	}
 	return a.stepDownAndRun(ctx, c, client.Stdio{In: null, Out: null, Err: a.files.Err}, args)
 }
@@ -64,7 +68,8 @@ func (a *app) tokenAsSupervisor() int {
 }
 
 // stepDownAndRun runs this program with other arguments as the supervisor's
-// user, who may end or stop it: at the end of ctx it is killed.
+// user, who may end or stop it: at the end of ctx it is killed, and not waited
+// for where CAP_KILL is missing for that.
 func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, files client.Stdio, args []string) error {
 	k := c.Supervisor.Key
 	argv := append([]string{os.Args[0], asUserArg, decimal(k.UIDs[0]), decimal(k.GIDs[0])}, args...)
@@ -72,9 +77,7 @@ func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, file
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = p.Kill() })
-	defer stop()
-	state, err := p.Wait()
+	state, err := awaitEnd(ctx, p)
 	switch {
 	case err != nil:
 		return err
@@ -86,6 +89,25 @@ func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, file
 		return ctx.Err()
 	}
 	return errors.New("it was ended: " + state.String())
+}
+
+// awaitEnd waits for p, which is killed at the end of ctx.
+func awaitEnd(ctx context.Context, p *os.Process) (state *os.ProcessState, err error) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		state, err = p.Wait()
+	}()
+	select {
+	case <-ended:
+		return state, err
+	case <-ctx.Done():
+	}
+	if errKill := p.Kill(); errKill != nil && !errors.Is(errKill, os.ErrProcessDone) {
+		return nil, ctx.Err()
+	}
+	<-ended
+	return state, err
 }
 
 // asUser becomes the user that the arguments name, if they do.

@@ -18,7 +18,8 @@ func cmdStatus() verb {
   --json    one line of JSON instead (docs/status.md)
   --watch   print again at each change, until interrupted
   --require-separation
-            fail as well if the agent has the gateway's user (PID 1 is not root)
+            fail as well if the agent has the gateway's user (gateway-init is
+            not root)
 
 Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 --require-separation demands, 4 it does not serve, 5 there is no supervisor.
@@ -37,12 +38,15 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 				ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 				defer cancel()
 				v := a.unsupervised(ctx, a.look(ctx))
-				code := a.show(v, *asJSON, "")
-				if *separate && code == exitOK && (v.record == nil || v.record.Separation != status.SeparationUID) {
-					return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: PID 1 is not root"),
-						"run the container as root (without --user)")
+				mixed := *separate && v.code == exitOK && (v.record == nil || v.record.Separation != status.SeparationUID)
+				if mixed {
+					v.code = exitRefused
 				}
-				return code
+				if code := a.show(v, *asJSON, ""); code != v.code || !mixed {
+					return code
+				}
+				return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: gateway-init is not root"),
+					"run the container as root, with gateway-init as its first process")
 			}
 		},
 	}

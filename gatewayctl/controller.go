@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"gatewayinit/internal/controller"
@@ -26,10 +25,10 @@ func (a *app) controls() bool {
 		dir, err := a.openRuntime()
 		if err == nil {
 			dir.Close()
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
 			return false
 		}
+		// What is there and not root's proves nothing either way: the agent may
+		// have put it there.
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
@@ -111,6 +110,7 @@ func (a *app) controlFailed(name string, err error) int {
 	switch {
 	case errors.As(err, &said):
 		if said == exitNoSupervisor { // root has proved that there is one
+			fmt.Fprintln(a.err, "gatewayctl: hint: if its XDG_RUNTIME_DIR is not the container's, give that: docker exec -e XDG_RUNTIME_DIR=DIR ...")
 			return exitFailed
 		}
 		return int(said)
@@ -123,7 +123,18 @@ func (a *app) controlFailed(name string, err error) int {
 	case errors.Is(err, context.Canceled):
 		return a.fail(exitFailed, err, "see: gatewayctl status")
 	case errors.As(err, &f):
-		return a.fail(exitFor(f.Reason), err, adviceFor(f.Reason).next)
+		return a.fail(exitFor(f.Reason), err, controlHint(f))
 	}
 	return a.fail(exitFailed, err, "")
+}
+
+// controlHint is advice for root, which PID 1's reason words do not have in mind.
+func controlHint(f *controller.Failure) string {
+	switch {
+	case errors.Is(f, controller.ErrAmbiguous):
+		return "waiting does not help: end the one of them that is no child of yours (ps -ef), then try again"
+	case f.Reason == control.NotPermitted:
+		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER gatewayctl ..."
+	}
+	return adviceFor(f.Reason).next
 }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"gatewayinit/internal/controller"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/testenv"
 	"gatewayinit/supervisor/control"
 )
 
@@ -23,7 +26,9 @@ func TestControlFailed(t *testing.T) {
 	}{
 		"said":          {exitCode(exitNotServing), exitNotServing, ""},
 		"said-usage":    {fmt.Errorf("x: %w", exitCode(exitRefused)), exitRefused, ""},
-		"said-nobody":   {exitCode(exitNoSupervisor), exitFailed, ""},
+		"said-nobody":   {exitCode(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
+		"ambiguous":     {&controller.Failure{Stage: "x", Reason: control.Unproven, Err: controller.ErrAmbiguous}, exitNotServing, "waiting does not help"},
+		"no-right":      {&controller.Failure{Stage: "x", Reason: control.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
 		"nobody":        {controller.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
 		"ours":          {&controller.Failure{Stage: "x", Reason: control.NotPermitted, Err: controller.ErrOurs}, exitRefused, "nothing was ended"},
 		"deadline":      {&controller.Failure{Stage: "y", Reason: control.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
@@ -87,4 +92,66 @@ func TestStoppedUnknown(t *testing.T) {
 			t.Errorf("%d: %q", old, got)
 		}
 	}
+}
+
+// A directory of the agent's where the supervisor's would be hides no managed
+// supervisor from root, and one of root's supervisor is no case for a controller.
+func TestControls(t *testing.T) {
+	testenv.Root(t)
+	w := newWorld(t)
+	w.find = func(context.Context) (*controller.Supervisor, error) { return nil, controller.ErrAmbiguous }
+	must(t, os.Mkdir(w.path+"/"+controlDir, 0o700))
+	if w.controls() {
+		t.Error("beside a supervisor of root's")
+	}
+	must(t, os.Chown(w.path, testenv.Stranger, testenv.Stranger))
+	if !w.controls() {
+		t.Error("the agent's directory counts")
+	}
+	w.find = func(context.Context) (*controller.Supervisor, error) { return nil, controller.ErrNone }
+	if w.controls() {
+		t.Error("there is nothing to control")
+	}
+}
+
+// A drain that does not fit any more, because others were at work, is no mistake
+// in the arguments.
+func TestDrainTooLate(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := w.asSupervisor(ctx, nil, control.Request{Action: control.Restart, Drain: 60})
+	w.want(w.controlFailed("restart", err), exitDeadline, "", "the drain may take 1m0s")
+	if err := w.asSupervisor(context.Background(), nil, control.Request{}); err == nil {
+		t.Error("without a deadline")
+	}
+}
+
+// Whoever cannot be killed (no CAP_KILL) is not waited for beyond the deadline.
+func TestAwaitEnd(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	start := func(name string) *os.Process {
+		t.Helper()
+		p, err := os.StartProcess("/bin/"+name, []string{name, "1000"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}})
+		must(t, err)
+		return p
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if s, err := awaitEnd(context.Background(), start("false")); err != nil || s.ExitCode() != 1 {
+		t.Errorf("ends by itself: %v, %v", s, err)
+	}
+	if s, err := awaitEnd(ctx, start("sleep")); err != nil || s.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("is killed: %v, %v", s, err)
+	}
+	p := start("sleep")
+	defer p.Kill()
+	must(t, syscall.Setresuid(testenv.Gateway, testenv.Gateway, 0)) // root may be taken again for the end
+	if _, err := awaitEnd(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("cannot be killed: %v", err)
+	}
+	must(t, syscall.Setresuid(0, 0, 0))
 }

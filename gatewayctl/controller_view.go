@@ -76,7 +76,9 @@ func controlVerdict(err error) verdict {
 	case errors.Is(err, controller.ErrIdle):
 		return notServing(control.NotRunning, err.Error())
 	case errors.As(err, &f):
-		return notServing(f.Reason, f.Err.Error())
+		v := notServing(f.Reason, f.Err.Error())
+		v.hint = controlHint(f)
+		return v
 	}
 	return notServing(control.Unproven, err.Error())
 }

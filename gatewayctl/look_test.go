@@ -11,8 +11,11 @@ import (
 	"syscall"
 	"testing"
 
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/controller"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/testenv"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
 )
@@ -237,6 +240,17 @@ func TestWait(t *testing.T) {
 	t.Run("no-supervisor", func(t *testing.T) {
 		w := newWorld(t)
 		w.want(w.run("wait"), exitNoSupervisor, "", "no-supervisor")
+	})
+	t.Run("managed-one-comes-up", func(t *testing.T) { // root waits for it, too
+		testenv.Root(t)
+		w := newWorld(t)
+		w.config = func() (*config.Config, error) { return &config.Config{}, nil }
+		looks := 0
+		w.find = func(context.Context) (*controller.Supervisor, error) { looks++; return nil, controller.ErrNone }
+		w.want(w.run("wait", "--timeout", "600ms"), exitDeadline, "", "no-supervisor")
+		if looks < 3 {
+			t.Errorf("%d looks", looks)
+		}
 	})
 	t.Run("deadline", func(t *testing.T) {
 		w := newWorld(t)

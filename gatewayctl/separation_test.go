@@ -25,7 +25,7 @@ func TestRequireSeparation(t *testing.T) {
 	}{
 		"uid":            {"uid", false, nil, exitOK, "SERVING", ""},
 		"none":           {"none", false, nil, exitRefused, "separation", "not separated"},
-		"none-json":      {"none", false, []string{"--json"}, exitRefused, "separation", "not separated"},
+		"none-json":      {"none", false, []string{"--json"}, exitRefused, `"exit_code":3`, "not separated"},
 		"none-and-down":  {"none", true, nil, exitNotServing, "STOPPED", ""},
 		"watch-too":      {"none", false, []string{"--watch"}, exitUsage, "", "do not go together"},
 		"not-demanded":   {"none", false, []string{"--require-separation=false"}, exitOK, "separation", ""},

@@ -200,8 +200,8 @@ func TestPlaceAndQueue(t *testing.T) {
 		return dir
 	}
 	testenv.Must(t, errors.Join(os.Mkdir("/mnt/theirs", 0o755), os.Chown("/mnt/theirs", testenv.Stranger, 0),
-		os.Mkdir("/mnt/open", 0o777), os.Chmod("/mnt/open", 0o777), os.WriteFile("/mnt/file", nil, 0o644)))
-	for _, bad := range []string{"/mnt/theirs", "/mnt/theirs/x", "/mnt/open", "/mnt/open/x", "/mnt/file", "/mnt/no/x"} {
+		os.Mkdir("/mnt/open", 0o777), os.Chmod("/mnt/open", 0o777), os.Mkdir("/mnt/closed", 0o700), os.WriteFile("/mnt/file", nil, 0o644)))
+	for _, bad := range []string{"/mnt/theirs", "/mnt/theirs/x", "/mnt/open", "/mnt/open/x", "/mnt/closed", "/mnt/file", "/mnt/no/x"} {
 		if dir := open(bad); dir != nil {
 			t.Errorf("%s was taken", bad)
 		}

@@ -20,6 +20,8 @@ import (
 // lockName is the file whose lock is the queue of the controllers.
 const lockName = "controller.lock"
 
+var errClosed = errors.New("closed to the supervisor")
+
 // lockEvery is how often a taken lock is tried again.
 const lockEvery = 10 * time.Millisecond
 
@@ -57,7 +59,11 @@ func placeAt(unsafePath string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true}); err != nil {
+	i, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true})
+	if err == nil && i.Mode&0o001 == 0 { // the supervisor would find nothing in it
+		err = fmt.Errorf("%w: %s has mode %04o", errClosed, unsafePath, i.Mode)
+	}
+	if err != nil {
 		dir.Close()
 		return nil, err
 	}
