@@ -26,7 +26,7 @@ type Controller struct {
 	eyes  *witness.Witness
 	place *os.File // root's directory; nil: there is none, and why
 	why   error
-	since uint64 // in clock ticks: a gateway that was started before is none, see after
+	since uint64 // in clock ticks: what was started before is no gateway, but left by one
 }
 
 // New finds the supervisor, and starts a witness of its user. say is told each

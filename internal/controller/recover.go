@@ -52,6 +52,7 @@ func (c *Controller) lost(ctx context.Context, g *Gateway) (bool, error) {
 		case err != nil:
 			return false, err
 		case starting:
+			c.enter(fmt.Sprintf("giving pid %d its time to start", g.Key.PID))
 			tries = 0
 		case tries == recoverTries:
 			return true, nil
@@ -72,7 +73,8 @@ func definite(a witness.Answer) bool {
 	return a.Ownership != proof.Foreign && a.Verdict.Definite()
 }
 
-// starting tells whether g may still be on its way: PID 1 gives it that time.
+// starting tells whether g may still be on its way, for PID 1 gives it that time.
+// Whether it has served before only PID 1 knows.
 func (c *Controller) starting(g *Gateway) (bool, error) {
 	now, err := sys.BootTicks()
 	return err == nil && int64(now-g.Key.Start) < int64(c.Ready.Timeout/sys.Tick), err

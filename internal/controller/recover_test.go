@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/internal/witness"
 	"gatewayinit/supervisor/control"
@@ -54,6 +55,32 @@ func TestLost(t *testing.T) {
 	}
 	if definite(witness.Answer{Ownership: proof.Foreign, Verdict: proof.Timeout}) {
 		t.Error("a stranger beside a slow gateway lets it be replaced")
+	}
+}
+
+// The end is waited for, of a zombie as well; until then it is noted when the
+// process was seen alive.
+func TestGone(t *testing.T) {
+	c := &Controller{}
+	cmd := exec.Command("/bin/sleep", "1000")
+	testenv.Must(t, cmd.Start())
+	defer ended(cmd)
+	n, err := sys.PidfdOpen(cmd.Process.Pid)
+	testenv.Must(t, err)
+	fd := os.NewFile(uintptr(n), "pidfd")
+	defer fd.Close()
+	born, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	if err := c.gone(testenv.Within(t, 100*time.Millisecond), fd); !errors.Is(err, context.DeadlineExceeded) || c.since < born.StartTicks {
+		t.Errorf("of one that lives: %v; last seen at %d, started at %d", err, c.since, born.StartTicks)
+	}
+	testenv.Must(t, cmd.Process.Kill())
+	testenv.Must(t, c.gone(testenv.Within(t, time.Minute), fd))
+	if now, err := sys.BootTicks(); err != nil || now < c.since {
+		t.Errorf("last seen at %d, now it is %d (%v)", c.since, now, err)
+	}
+	if err := c.gone(testenv.Within(t, time.Minute), os.NewFile(1<<20, "closed")); !errors.Is(err, unix.EBADF) {
+		t.Errorf("a closed descriptor: %v", err)
 	}
 }
 

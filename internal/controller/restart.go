@@ -17,8 +17,7 @@ import (
 )
 
 // Pauses between two looks for the new gateway; they double. It is looked at
-// twice: the clock of start times has ticks of 10 ms, and what the former gateway
-// started in its last one is being swept meanwhile.
+// twice: what the former gateway started in its last 20 ms is being swept meanwhile.
 const (
 	lookFirst  = 5 * time.Millisecond
 	lookLast   = 200 * time.Millisecond
@@ -103,9 +102,6 @@ func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int,
 	if err := c.reaped(ctx, g); err != nil {
 		return old, 0, c.fail(err)
 	}
-	if c.since, err = sys.BootTicks(); err != nil {
-		return old, 0, c.fail(err)
-	}
 	started, err = c.await(ctx, g.Key)
 	return old, started, err
 }
@@ -119,12 +115,15 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 		return err
 	}
 	defer fd.Close()
-	if err := signal(fd, c.StopSignal); err != nil {
+	if c.since, err = sys.BootTicks(); err == nil {
+		err = signal(fd, c.StopSignal)
+	}
+	if err != nil {
 		return err
 	}
 	grace, cancel := context.WithTimeout(ctx, c.StopGrace)
 	defer cancel()
-	err = prockey.Wait(grace, fd)
+	err = c.gone(grace, fd)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -132,17 +131,37 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 	if err := signal(fd, unix.SIGKILL); err != nil {
 		return err
 	}
-	if err := prockey.Wait(ctx, fd); err != nil {
+	if err := c.gone(ctx, fd); err != nil {
 		return &Failure{c.stage, control.StopTimeout, err}
 	}
 	return nil
+}
+
+// gone waits for the end of a process, reaped or not, and notes when it was last seen alive: the
+// next gateway was started after that. By the time that we hear of the end the
+// supervisor may have started it.
+func (c *Controller) gone(ctx context.Context, fd *os.File) error {
+	for {
+		now, err := sys.BootTicks()
+		if err != nil {
+			return err
+		}
+		ended, err := sys.Ended(int(fd.Fd()), sys.Tick)
+		if ended || err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c.since = now
+	}
 }
 
 // reaped waits until the supervisor has taken the exit. It ends what the gateway
 // left behind before it starts another, at once or after its backoff. Until then
 // that may have the port, the token and the right answer, and be the supervisor's
 // child that leads a session: what tells it from the next gateway is that it was
-// there already.
+// there already, before the end.
 func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, lookLast) {
 		if _, err := g.proc.Read(); errors.Is(err, prockey.ErrGone) {

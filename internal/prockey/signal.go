@@ -1,12 +1,10 @@
 package prockey
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,20 +35,3 @@ func (p *Proc) pidfd(k Key, open func(pid int) (int, error)) (*os.File, error) {
 
 // Signal sends sig to the process of a pidfd. ESRCH: it has ended.
 func Signal(pidfd *os.File, sig unix.Signal) error { return sys.PidfdSignal(int(pidfd.Fd()), sig) }
-
-// waitEvery bounds one wait, so that an end of the context is seen.
-const waitEvery = 50 * time.Millisecond
-
-// Wait returns when the process of the pidfd has ended, reaped or not, or with
-// the context's error.
-func Wait(ctx context.Context, pidfd *os.File) error {
-	for {
-		ended, err := sys.Ended(int(pidfd.Fd()), waitEvery)
-		if ended || err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,30 +88,36 @@ func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Witness, er
 
 func decimal(id uint32) string { return strconv.FormatUint(uint64(id), 10) }
 
-// startIn starts our program again from a thread in the network namespace: a
-// child has that of the thread that forks. The thread is not used again, and it
-// stays until the child has ended, whose parent-death signal is for the thread's
-// end too.
+// startIn starts our program again. It ends with its input, or at the end of its
+// lifetime; a parent-death signal would be gone with the change of uid (prctl(2)).
 func startIn(network *os.File, argv []string, files []*os.File) (p *os.Process, err error) {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if network != nil {
-			if err := sys.EnterNetwork(network); err != nil {
-				started <- fmt.Errorf("cannot enter the gateway's network namespace: %w: that takes CAP_SYS_ADMIN", err)
-				return
-			}
-		}
-		child, err := os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
-			Dir: "/", Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}})
-		p = child
-		started <- err
-		if err == nil {
-			_, _ = child.Wait() // Close has ended it; its exit code says nothing more
-		}
-	}()
-	err = <-started
+	start := func() {
+		p, err = os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{Dir: "/", Env: []string{}, Files: files})
+	}
+	if network == nil {
+		start()
+	} else if errNet := within(network, start); errNet != nil {
+		return nil, fmt.Errorf("cannot enter the gateway's network namespace: %w: that takes CAP_SYS_ADMIN", errNet)
+	}
+	if err == nil {
+		go p.Wait() // Close has ended it; its exit code says nothing more
+	}
 	return p, err
+}
+
+// within calls f on a thread in a network namespace: a child has that of the
+// thread that forks. The thread ends with the call.
+func within(network *os.File, f func()) error {
+	entered := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		err := sys.EnterNetwork(network)
+		if err == nil {
+			f()
+		}
+		entered <- err
+	}()
+	return <-entered
 }
 
 // Ask asks one question. What the witness could not find out is an error.

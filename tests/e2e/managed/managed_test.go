@@ -96,7 +96,8 @@ func TestController(t *testing.T) {
 func TestRecoverAndDeadline(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle, Config: map[string]any{"gateway": map[string]any{
-		"stop": map[string]any{"grace": "300ms"}, "health": map[string]any{"timeout": "500ms", "interval": "600s"}}}})
+		"stop": map[string]any{"grace": "300ms"}, "ready": map[string]any{"timeout": "3s"},
+		"health": map[string]any{"timeout": "500ms", "interval": "600s"}}}})
 	old := box.WaitServing(serveBy)
 	box.Tools("", "sigsend", fmt.Sprint(old.Gateway.PID), "STOP")
 	if r := root(box, "health"); r.Code != 4 || !strings.Contains(r.Stdout, "not serving") {
