@@ -42,22 +42,26 @@ func sidecars(c *harness.Container, running ...string) map[string]status.Child {
 	return all
 }
 
-// given is the value of a variable of a process, as the host reads it.
-func given(t *testing.T, c *harness.Container, pid int, name string) string {
+// given is the value of a variable of a process, as the host reads it once the
+// process is its program: it is "running" a moment before.
+func given(t *testing.T, c *harness.Container, pid int, name string) (value string) {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.HostPIDOf(pid)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	value, found := "", 0
-	for _, kv := range bytes.Split(data, []byte{0}) {
-		if v, ok := bytes.CutPrefix(kv, []byte(name+"=")); ok {
-			value, found = string(v), found+1
+	harness.Eventually(t, boot, name+" in its environment, once", func() error {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.HostPIDOf(pid)))
+		if err != nil {
+			return err
 		}
-	}
-	if found > 1 {
-		t.Errorf("process %d has %s %d times", pid, name, found)
-	}
+		found := 0
+		for _, kv := range bytes.Split(data, []byte{0}) {
+			if v, ok := bytes.CutPrefix(kv, []byte(name+"=")); ok {
+				value, found = string(v), found+1
+			}
+		}
+		if found != 1 {
+			return fmt.Errorf("process %d has it %d times", pid, found)
+		}
+		return nil
+	})
 	return value
 }
 
@@ -78,15 +82,9 @@ func TestOperatorsToken(t *testing.T) {
 	is := func(old int) int {
 		t.Helper()
 		pid := sidecars(c, "pair")["pair"].PID
-		if pid == old {
-			t.Errorf("process %d is the old one", pid)
+		if pid == old || given(t, c, pid, "PAIR_TOKEN") != c.Token() {
+			t.Errorf("process %d, was %d: it has another token than the one in force", pid, old)
 		}
-		harness.Eventually(t, boot, "the token in force, when it has become its program", func() error {
-			if given(t, c, pid, "PAIR_TOKEN") != c.Token() {
-				return fmt.Errorf("process %d has none, or another", pid)
-			}
-			return nil
-		})
 		return pid
 	}
 	first := is(0)
