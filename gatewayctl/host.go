@@ -143,14 +143,21 @@ func (a *app) openRuntime() (*os.File, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	return nil, &noRuntime{names}
+	return nil, &noRuntime{names, a.owner != 0 && a.runtimeDir == ""}
 }
 
 // noRuntime is fs.ErrNotExist with all places that were looked at.
-type noRuntime struct{ names []string }
+type noRuntime struct {
+	names []string
+	own   bool // a supervisor without root has them where its environment says
+}
 
 func (e *noRuntime) Error() string {
-	return "no supervisor's files in " + strings.Join(e.names, " or ")
+	text := "no supervisor's files in " + strings.Join(e.names, " or ")
+	if e.own {
+		text += " (by XDG_RUNTIME_DIR, which must be the supervisor's own)"
+	}
+	return text
 }
 func (e *noRuntime) Unwrap() error { return fs.ErrNotExist }
 

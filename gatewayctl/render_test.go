@@ -140,7 +140,7 @@ func strip(text string) string {
 }
 
 func TestRenderWithoutRecord(t *testing.T) {
-	v := view{verdict: unreadable(&noRuntime{[]string{"/run/gateway-init", "/dev/.gateway-init"}})}
+	v := view{verdict: unreadable(&noRuntime{names: []string{"/run/gateway-init", "/dev/.gateway-init"}})}
 	golden(t, "no-supervisor.txt", render(v, noon, false))
 	v = view{verdict: unreadable(status.ErrSchema)}
 	golden(t, "other-schema.txt", render(v, noon, false))

@@ -130,3 +130,14 @@ func TestOwnerBelowForeignPID1(t *testing.T) {
 		})
 	}
 }
+
+// Where a supervisor without root has its files depends on its environment, which
+// a message says.
+func TestMissingWithoutRoot(t *testing.T) {
+	w := newWorld(t)
+	w.owner = 1000
+	w.defaults = func() []string { return []string{"/dev/shm/none"} }
+	if _, err := w.openRuntime(); err == nil || !strings.Contains(err.Error(), "XDG_RUNTIME_DIR") {
+		t.Errorf("%v", err)
+	}
+}
