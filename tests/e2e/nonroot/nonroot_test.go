@@ -160,7 +160,7 @@ func TestScenarioG05(t *testing.T) {
 					code = 4
 				}
 			}
-			if r.Code != code || !strings.Contains(r.Stdout+r.Stderr, want) || strings.Contains(r.Stdout, "pid") {
+			if r.Code != code || !strings.Contains(r.Stdout+r.Stderr, want) || strings.Contains(r.Stdout, "pid ") {
 				t.Errorf("%s as %s: %v", verb, user, r)
 			}
 		}
