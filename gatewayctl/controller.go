@@ -52,7 +52,7 @@ func (a *app) controller(ctx context.Context, say func(string)) (*controller.Con
 // can do is asked of it as its user, and then proved: only that is told.
 func (a *app) command(ctx context.Context, r control.Request) int {
 	show := a.stages(string(r.Action))
-	reply, notes, err := a.carryOut(ctx, r, show.stage)
+	reply, notes, err := a.carryOut(ctx, &r, show.stage)
 	show.done()
 	for _, note := range notes {
 		fmt.Fprintf(a.err, "gatewayctl: note: %s\n", clean(note))
@@ -60,11 +60,11 @@ func (a *app) command(ctx context.Context, r control.Request) int {
 	if err != nil {
 		return a.controlFailed(string(r.Action), err)
 	}
-	r.Rotate = false // it is in a note
 	return a.write(success(r, reply) + "\n")
 }
 
-func (a *app) carryOut(ctx context.Context, r control.Request, say func(string)) (reply control.Reply, notes []string, err error) {
+// carryOut does r, which says afterwards what of it may be claimed.
+func (a *app) carryOut(ctx context.Context, r *control.Request, say func(string)) (reply control.Reply, notes []string, err error) {
 	c, err := a.controller(ctx, say)
 	if err != nil {
 		return reply, nil, err
@@ -87,15 +87,14 @@ func (a *app) carryOut(ctx context.Context, r control.Request, say func(string))
 		through = errors.Is(err, controller.ErrIdle) && reply.OldPID == 0 && r.Action != control.Probe
 	}
 	if through {
-		reply.OldPID, reply.NewPID, err = c.Through(ctx, r.Action, func(ctx context.Context) error { return a.asSupervisor(ctx, c, r) })
+		reply.OldPID, reply.NewPID, err = c.Through(ctx, r.Action, r.Rotate, func(ctx context.Context) error { return a.asSupervisor(ctx, c, *r) })
+		r.Rotate = r.Rotate && c.Renewed
 	}
 	notes = c.Notes
 	switch {
 	case err != nil:
 	case r.Action == control.Stop:
 		reply.Outcome = control.Stopped
-	case r.Rotate:
-		notes = append(notes, "with a new token, as the supervisor says: root cannot prove that")
 	case r.Action != control.Probe && reply.OldPID == reply.NewPID:
 		reply.Outcome = control.AlreadyRunning
 	}

@@ -20,12 +20,14 @@ type Controller struct {
 	Settings
 	Supervisor *Supervisor
 	Notes      []string // what could not be had, beside the result
+	Renewed    bool     // the gateway has another token than the one before
 
 	say   func(stage string)
 	stage string
 	eyes  *witness.Witness
 	place *os.File // root's directory; nil: there is none, and why
 	why   error
+	token string // digest of that of the gateway that was judged last
 	since uint64 // in clock ticks: what was started before is no gateway, but left by one
 }
 
@@ -183,9 +185,17 @@ func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (wi
 func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (witness.Answer, error) {
 	q := witness.Question{Judge: &witness.Judge{Gateway: g.process(), Job: job, TokenEnv: c.TokenEnv}}
 	a, err := c.ask(ctx, q)
-	if err != nil || !a.Elsewhere {
-		return a, err
+	if err == nil && a.Elsewhere {
+		a, err = c.elsewhere(ctx, g, q)
 	}
+	if err == nil {
+		c.token = a.Token
+	}
+	return a, err
+}
+
+// elsewhere asks in the gateway's own network namespace.
+func (c *Controller) elsewhere(ctx context.Context, g *Gateway, q witness.Question) (a witness.Answer, err error) {
 	k := c.Supervisor.Key
 	network, err := g.proc.Network()
 	if err != nil {

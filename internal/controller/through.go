@@ -8,6 +8,7 @@ import (
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
 )
 
 // Unknown is Through's old where the gateway that was stopped could not be proved.
@@ -17,9 +18,11 @@ const Unknown = -1
 // its user. What that user answers is not believed: started is a gateway that
 // serves now and, for a restart, is not the one that was there before. Of a stop
 // nothing is claimed before there is no gateway. It waits for no other
-// controller: it may cut a drain short that one has asked for.
-func (c *Controller) Through(ctx context.Context, action control.Action, ask func(context.Context) error) (old, started int, err error) {
-	c.since = 0
+// controller: it may cut a drain short that one has asked for. With rotate the new
+// gateway must have another token than the old one; where there was none to
+// compare with, a note says so.
+func (c *Controller) Through(ctx context.Context, action control.Action, rotate bool, ask func(context.Context) error) (old, started int, err error) {
+	c.since, c.token = 0, ""
 	if action == control.Stop {
 		old, err = c.stopThrough(ctx, ask)
 		return old, 0, err
@@ -34,6 +37,9 @@ func (c *Controller) Through(ctx context.Context, action control.Action, ask fun
 	switch g, err := c.Gateway(ctx); {
 	case err == nil:
 		before = g.Key
+		if rotate {
+			_, _ = c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // for its token
+		}
 		g.Close()
 	case !errors.Is(err, ErrIdle):
 		return 0, 0, c.fail(err)
@@ -49,8 +55,24 @@ func (c *Controller) Through(ctx context.Context, action control.Action, ask fun
 	if err := ask(ctx); err != nil {
 		return before.PID, 0, c.fail(err)
 	}
-	started, err = c.await(ctx, other)
+	token := c.token
+	if started, err = c.await(ctx, other); err == nil && rotate {
+		err = c.rotated(token)
+	}
 	return before.PID, started, err
+}
+
+// rotated compares the token of the gateway that was judged last with that of the
+// one before.
+func (c *Controller) rotated(old string) error {
+	switch c.token {
+	case "", old:
+		return &Failure{c.stage, control.TokenFailed, errors.New("the new gateway has the token of the old one")}
+	}
+	if c.Renewed = old != ""; !c.Renewed {
+		c.Notes = append(c.Notes, "with a new token, as the supervisor says: there was no gateway whose token could be compared")
+	}
+	return nil
 }
 
 // stopThrough ends what cannot be proved, too; then old is Unknown.

@@ -34,8 +34,9 @@ type Children struct {
 
 // Judge asks whether a process, or one that descends from it, holds all
 // listeners of the job's port, and whether it answers there as the job says. A
-// job without a deadline asks nothing of it. For the job's Auth the token is the
-// one that the gateway was started with, in the variable TokenEnv.
+// job without a deadline asks nothing of it. With TokenEnv the token that the
+// gateway was started with, in that variable, is the one for the job's Auth, and
+// its digest is answered.
 type Judge struct {
 	Gateway  proof.Process `json:"gateway"`
 	Job      proof.Job     `json:"job"`
@@ -57,4 +58,5 @@ type Answer struct {
 	Foreign   []proof.Listener `json:"foreign,omitempty"`
 	Beside    bool             `json:"beside,omitempty"` // the gateway listens, too
 	Verdict   proof.Verdict    `json:"verdict"`
+	Token     string           `json:"token,omitempty"` // the digest, in hex
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"gatewayinit/internal/config"
+	"gatewayinit/internal/digest"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/sys"
@@ -165,32 +166,34 @@ func judge(q Judge) (a Answer, err error) {
 		return a, err
 	}
 	a.Beside = len(a.Foreign) < len(ls)
-	if q.Job.Deadline != 0 {
-		a.Verdict, err = work(q)
-	}
+	env, err := environment(q)
+	defer clear(env)
 	if err != nil {
 		return a, err
+	}
+	token, _ := valueOf(env, q.TokenEnv)
+	if len(token) > 0 {
+		a.Token = fmt.Sprintf("%x", digest.Sum(token))
+	}
+	if q.Job.Deadline != 0 {
+		q.Job.PID, q.Job.UID = q.Gateway.PID, uint32(os.Getuid())
+		a.Verdict = proof.Work(q.Job, token)
 	}
 	return a, q.Gateway.Verify()
 }
 
-func work(q Judge) (proof.Verdict, error) {
-	q.Job.PID, q.Job.UID = q.Gateway.PID, uint32(os.Getuid())
-	if q.Job.Auth == nil {
-		return proof.Work(q.Job, nil), nil
+// environment is the gateway's, as it was started with; none where it is not
+// needed.
+func environment(q Judge) ([]byte, error) {
+	if q.TokenEnv == "" {
+		return nil, nil
 	}
 	proc, err := prockey.Open(q.Gateway.PID)
 	if err != nil {
-		return proof.Unproven, err
+		return nil, err
 	}
 	defer proc.Close()
-	env, err := proc.File("environ", maxEnviron)
-	if err != nil {
-		return proof.Unproven, err
-	}
-	defer clear(env)
-	token, _ := valueOf(env, q.TokenEnv)
-	return proof.Work(q.Job, token), nil
+	return proc.File("environ", maxEnviron)
 }
 
 func sameNetwork(pid int) (bool, error) {

@@ -57,7 +57,7 @@ var may = map[string]string{
 		"x/sys creack/pty syscall os/signal",
 
 	"internal/prockey":    "internal/fsafe internal/sys supervisor/proof x/sys syscall",
-	"internal/witness":    "internal/prockey internal/sys supervisor/proof x/sys syscall",
+	"internal/witness":    "internal/config internal/digest internal/fsafe internal/prockey internal/sys supervisor/proof x/sys syscall",
 	"internal/controller": "internal/config internal/exitauth internal/fsafe internal/prockey internal/sys internal/trust internal/witness supervisor/control supervisor/proof x/sys syscall",
 
 	"init": "internal/boot internal/config internal/launch internal/plain internal/stage",

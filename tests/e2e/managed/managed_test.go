@@ -73,7 +73,7 @@ func TestController(t *testing.T) {
 	}
 
 	old := box.Token()
-	says("with a new token", 0, "restart", "--rotate-token")
+	says("proven, with a new token\n", 0, "restart", "--rotate-token")
 	if box.Token() == old {
 		t.Error("the token is the old one")
 	}
