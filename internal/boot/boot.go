@@ -237,13 +237,19 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 }
 
 // openRuntime is the runtime directory. Without root it is in the user's own
-// place, whatever the configuration says: nobody prepared that one for us.
-func (b *booter) openRuntime() (*runtimedir.Dir, error) {
-	if !b.rootless {
-		return runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
+// place, whatever the configuration says: nobody prepared that one for us. It is
+// locked before anything in it is touched.
+func (b *booter) openRuntime() (dir *runtimedir.Dir, err error) {
+	if b.rootless {
+		xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
+		dir, err = runtimedir.OpenOwn(runtimedir.Own(xdg, b.who.gateway.UID), b.who.gateway.UID, b.cfg.RequireTmpfs)
+	} else {
+		dir, err = runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
 	}
-	xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
-	return runtimedir.OpenOwn(runtimedir.Own(xdg, b.who.gateway.UID), b.who.gateway.UID, b.cfg.RequireTmpfs)
+	if err == nil {
+		err = dir.Lock()
+	}
+	return dir, err
 }
 
 // drop reads what the engine gave, reduces it, and reads back what is left.

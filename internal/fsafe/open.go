@@ -67,6 +67,12 @@ func OpenDirAt(dir *os.File, name string) (*os.File, error) {
 	return OpenAt(dir, name, unix.O_DIRECTORY)
 }
 
+// Again opens the directory that dir holds once more. The new description shares
+// no lock with dir's, which children may inherit. The caller owns the descriptor.
+func Again(dir *os.File) (*os.File, error) {
+	return openat(int(dir.Fd()), ".", unix.O_DIRECTORY, 0, dir.Name())
+}
+
 // OpenAt opens name in dir with flags (O_RDONLY, O_WRONLY, O_PATH, ...).
 // O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK are added: a FIFO or device planted in
 // place of a file must not make the open hang. The caller owns the descriptor.

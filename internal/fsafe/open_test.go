@@ -263,3 +263,21 @@ func TestOpenUnderExchange(t *testing.T) {
 		t.Errorf("no race: %d opened, %d rejected, %d exchanges", opened, rejected, n)
 	}
 }
+
+// TestAgain: the same directory by a description of its own.
+func TestAgain(t *testing.T) {
+	dir := testenv.Dir(t, t.TempDir())
+	again, err := Again(dir)
+	testenv.Must(t, err)
+	defer again.Close()
+	a, err := Stat(dir)
+	testenv.Must(t, err)
+	if b, err := Stat(again); err != nil || !a.Same(b) {
+		t.Errorf("%v: %+v is not %+v", err, b, a)
+	}
+	dir.Close()
+	if f, err := Again(dir); err == nil {
+		f.Close()
+		t.Error("of a closed one")
+	}
+}

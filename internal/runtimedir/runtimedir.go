@@ -31,6 +31,32 @@ type Dir struct {
 	Path   string
 	Shared string // not empty: others can fill this tmpfs, and which one it is
 	Disk   string // not empty: it is on this file system type, as require_tmpfs: false permits
+	rules  rules
+	lock   *os.File
+}
+
+// Lock makes the directory ours until we die: to another gateway-init in it the
+// living one's token, status and FIFO would be leftovers of a life before. The
+// kernel lets go of it at our death, so nothing is ever stale. It is on a
+// description of its own, which no child has: a stage inherits File.
+func (d *Dir) Lock() error {
+	f, err := fsafe.Again(d.File)
+	if err != nil {
+		return fmt.Errorf("cannot lock the runtime directory: %w", err)
+	}
+	ours, err := sys.TryLock(f)
+	if !ours {
+		f.Close()
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot lock the runtime directory %s: %w", d.Path, err)
+	case !ours:
+		return fmt.Errorf("cannot start: another gateway-init runs in %s: operate that one with gatewayctl, or end it first; "+
+			"one in another container needs a directory of its own (%s)", d.Path, d.rules.setting())
+	}
+	d.lock = f
+	return nil
 }
 
 // errNotMemory: the place is fine but for its file system.
@@ -80,6 +106,14 @@ func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 			places[0], other, otherErr, places[0], r.mount())
 	}
 	return d, err
+}
+
+// setting is what says where it is.
+func (r rules) setting() string {
+	if r.uid == 0 {
+		return "runtime_dir"
+	}
+	return "XDG_RUNTIME_DIR"
 }
 
 // mount is what a tmpfs for it is mounted with.
@@ -163,7 +197,7 @@ func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool
 	if err := r.letIn(dir, i); err != nil {
 		return nil, err
 	}
-	d := &Dir{File: dir, Path: unsafePath}
+	d := &Dir{File: dir, Path: unsafePath, rules: r}
 	p, err := fsafe.Stat(parent)
 	if err != nil {
 		return nil, err
