@@ -185,6 +185,7 @@ type booter struct {
 	hard     hardening
 	after    privs.State
 	nofile   uint64
+	keeper   *keeper // nil: --no-gateway
 }
 
 func (b *booter) run(signals supervisor.Signals) (int, error) {
@@ -217,7 +218,7 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 		return codeFailed, err
 	}
 	if b.rootless {
-		c.Unseparated, c.Sweeper = true, sweep.NewDescent(b.cfg.Gateway.TokenEnv)
+		c.Unseparated, c.Sweeper = true, sweep.NewDescent(b.cfg.Gateway.TokenEnv, b.keeper.minted)
 		c.Authorised = exitauth.Check
 	} else {
 		sweeper := sweep.New(b.who.gateway.UID, shared)
@@ -347,7 +348,7 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 		if err != nil {
 			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir.Path)
 		}
-		c.Token = keeper
+		b.keeper, c.Token = keeper, keeper
 		c.Gateway = b.gateway(dir, keeper)
 		c.Sidecars = b.sidecars(dir, keeper)
 		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {

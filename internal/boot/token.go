@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"gatewayinit/internal/digest"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/runtimedir"
@@ -23,6 +24,7 @@ type keeper struct {
 	dir    *runtimedir.Dir
 	policy tokenfile.Policy
 	sum    [32]byte
+	old    [32]byte // before the last rotation
 	next   [32]byte
 	st     status.Token
 }
@@ -91,8 +93,18 @@ func (k *keeper) Commit() error {
 	if err := tokenfile.Commit(k.dir.File, tokenName, k.policy); err != nil {
 		return err
 	}
-	k.sum = k.next
+	k.old, k.sum = k.sum, k.next
 	return k.note()
+}
+
+// minted tells whether value is a token that a process may still have of us: the
+// one in force, or the one before. No keeper has minted any.
+func (k *keeper) minted(value []byte) bool {
+	if k == nil || len(value) != tokenfile.Len {
+		return false
+	}
+	sum := digest.Sum(value)
+	return sum == k.sum || sum == k.old
 }
 
 func (k *keeper) Abort() error { return tokenfile.Abort(k.dir.File, tokenName) }

@@ -78,6 +78,33 @@ func TestKeeperRotates(t *testing.T) {
 	}
 }
 
+// What a process may still have of us is the token in force or the one before;
+// nothing else is, and without a gateway nothing at all.
+func TestMinted(t *testing.T) {
+	dir, user := runtime(t)
+	k, err := mint(dir, user)
+	testenv.Must(t, err)
+	tokens := []string{content(t, dir, tokenName)}
+	for range 2 {
+		testenv.Must(t, k.Prepare())
+		testenv.Must(t, k.Commit())
+		tokens = append(tokens, content(t, dir, tokenName))
+	}
+	for i, want := range []bool{false, true, true} {
+		if k.minted([]byte(tokens[i])) != want {
+			t.Errorf("token %d: want %t", i, want)
+		}
+		if (*keeper)(nil).minted([]byte(tokens[i])) {
+			t.Errorf("token %d: without a gateway", i)
+		}
+	}
+	for _, text := range []string{"", "preset", tokens[2][1:], tokens[2] + "0", strings.Repeat("0", 64)} {
+		if k.minted([]byte(text)) {
+			t.Errorf("%q is ours", text)
+		}
+	}
+}
+
 // A leftover is removed only if it can be ours; anything else under its name
 // refuses boot, by name, and stays: somebody put it there.
 func TestRemoveLeftover(t *testing.T) {

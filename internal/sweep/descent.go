@@ -16,22 +16,28 @@ import (
 // Descent sweeps where gateway and agent have our own uid: what the former
 // gateway left are those of our children (PID 1 and subreapers are handed
 // orphans, generation by generation) that were seen below it while it lived, are
-// in its session, or were executed with the token's variable in their
-// environment, which the agent never is.
+// in its session, or were executed with a token of ours in its variable, which
+// the agent never is. The variable alone says nothing: the container's
+// environment may have preset it for everybody.
 //
 // Not found: a helper that made a session of its own and cleared its
-// environment since the last look (docs/tcb.md). Found although it is none: an orphan of the
-// agent's that gave itself a variable of that name.
+// environment since the last look (docs/tcb.md). Found although it is none: an
+// orphan of the agent's that took the token and gave it to itself.
 type Descent struct {
 	tokenEnv string
+	ours     func(value []byte) bool
 	noted    map[int]uint64       // pid and start time of what descended from the gateway
 	nothing  bool                 // the last Sweep found nothing
 	child    func(pid int) bool   // it was started by us: it is told to end by itself
 	last     func() proof.Process // the last gateway; its pid is 0: none
 }
 
-// NewDescent returns a sweeper that knows a gateway's process by tokenEnv.
-func NewDescent(tokenEnv string) *Descent { return &Descent{tokenEnv: tokenEnv} }
+// NewDescent returns a sweeper that knows a gateway's process by a value of
+// tokenEnv that is ours: a token that was handed out in this life. ours must not
+// keep what it is asked about.
+func NewDescent(tokenEnv string, ours func(value []byte) bool) *Descent {
+	return &Descent{tokenEnv: tokenEnv, ours: ours}
+}
 
 // Track says how to ask what was started (child) and which gateway was the last
 // (pid 0: nothing of it is left). Both are called only by the methods.
@@ -118,7 +124,7 @@ func (d *Descent) left() (found []int, err error) {
 			found = append(found, pid)
 		case st.StartTicks < last.StartTicks: // older than the gateway: no child of it
 			older = st.Session
-		case hasVariable(pid, d.tokenEnv):
+		case last.PID != 0 && d.hasToken(pid): // before the first gateway nobody has one
 			found = append(found, pid)
 		}
 	}
@@ -209,28 +215,42 @@ func owned(pid int) bool {
 	return err == nil && uid == uint32(os.Geteuid())
 }
 
-// hasVariable tells whether pid was executed with a variable of that name. Its
-// value is the token and stays in this buffer, which is wiped. No answer
-// (a zombie, a process that is not dumpable) is no.
-func hasVariable(pid int, name string) bool {
+// maxValue is more than any token has. A longer value is none.
+const maxValue = 256
+
+// hasToken tells whether pid was executed with a token of ours. No answer (a
+// zombie, a process that is not dumpable) is no. All is read: an environment may
+// be longer than any buffer.
+func (d *Descent) hasToken(pid int) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	want := []byte("\x00" + name + "=")
-	buf := make([]byte, len(want)+4<<10)
+	buf := make([]byte, 4<<10)
+	entry := make([]byte, 0, len(d.tokenEnv)+1+maxValue+1) // one byte more shows that it is longer
 	defer clear(buf)
-	kept := 1 // a NUL before the first
+	defer clear(entry[:cap(entry)]) // they held the token
 	for {
-		n, err := f.Read(buf[kept:])
-		if bytes.Contains(buf[:kept+n], want) {
-			return true
+		n, err := f.Read(buf)
+		for rest := buf[:max(n, 0)]; len(rest) > 0; {
+			part, after, ended := bytes.Cut(rest, []byte{0})
+			entry = append(entry, part[:min(len(part), cap(entry)-len(entry))]...)
+			if ended && d.isToken(entry) {
+				return true
+			}
+			if ended {
+				entry = entry[:0]
+			}
+			rest = after
 		}
 		if n <= 0 || err != nil {
-			return false
+			return d.isToken(entry) // one that was not closed
 		}
-		from := max(kept+n-len(want), 0) // the name may lie across two reads
-		kept = copy(buf, buf[from:kept+n])
 	}
+}
+
+func (d *Descent) isToken(entry []byte) bool {
+	name, value, found := bytes.Cut(entry, []byte{'='})
+	return found && string(name) == d.tokenEnv && len(value) <= maxValue && d.ours(value)
 }

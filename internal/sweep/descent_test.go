@@ -24,7 +24,7 @@ type family struct {
 }
 
 func (f *family) descent() *Descent {
-	d := NewDescent("TOKEN")
+	d := NewDescent("TOKEN", func(value []byte) bool { return string(value) == "secret" })
 	d.Track(func(pid int) bool { return f.started[pid] }, func() proof.Process { return f.last })
 	return d
 }
@@ -92,7 +92,7 @@ func TestDescent(t *testing.T) {
 			testenv.Must(t, sys.SetSubreaper())
 			f := &family{started: map[int]bool{}}
 			d := f.descent()
-			command := f.start(t, nil, "(setsid sleep 1002 &) ; (sleep 1002 &) ; exec sleep 1003")
+			command := f.start(t, []string{"TOKEN=preset"}, "(setsid sleep 1002 &) ; (sleep 1002 &) ; exec sleep 1003")
 			f.becomes(t, c.script)
 			await(t, "1000", 1)
 			await(t, "1001", 1)
@@ -136,7 +136,7 @@ func TestDescentOlderSession(t *testing.T) {
 	testenv.Must(t, unix.Mkfifo(fifo, 0o600))
 	f := &family{started: map[int]bool{}}
 	d := f.descent()
-	f.start(t, nil, "(sleep 1002 &) ; read x < "+fifo+"; (TOKEN=x sleep 1002 &) ; exec sleep 1003")
+	f.start(t, nil, "(sleep 1002 &) ; read x < "+fifo+"; (TOKEN=secret sleep 1002 &) ; exec sleep 1003")
 	await(t, "1002", 1)
 	began, err := proof.Capture(sleepers(t, "1002")[0])
 	testenv.Must(t, err)
@@ -199,38 +199,74 @@ func TestDescentSignal(t *testing.T) {
 	}
 }
 
-// The name is found wherever it stands, and nothing that only looks like it.
-func TestHasVariable(t *testing.T) {
+// Before there was a gateway nobody can have its token: what has the very value
+// is none of ours.
+func TestDescentBeforeAnyGateway(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	f := &family{started: map[int]bool{}}
+	d := f.descent()
+	f.start(t, []string{"TOKEN=secret"}, "(setsid sleep 1002 &) ; exec sleep 1003")
+	await(t, "1002", 1)
+	await(t, "1003", 1)
+	testenv.Must(t, d.Sweep())
+	if alive, err := d.Alive(); alive || err != nil {
+		t.Errorf("alive %t, %v", alive, err)
+	}
+	if len(sleepers(t, "1002")) != 1 {
+		t.Error("a stranger was swept")
+	}
+}
+
+// The token is found wherever it stands, and nothing that only looks like it.
+func TestHasToken(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	long := strings.Repeat("x", 32<<10)
+	asked := map[string]bool{}
+	d := NewDescent("TOKEN", func(value []byte) bool {
+		asked[string(value)] = true
+		return string(value) == "secret" || string(value) == long[:maxValue+1]
+	})
 	for name, c := range map[string]struct {
 		env  []string
 		want bool
 	}{
-		"alone":        {[]string{"TOKEN=x"}, true},
-		"empty":        {[]string{"A=b", "TOKEN="}, true},
-		"behind-much":  {[]string{"A=" + long, "B=" + long, "TOKEN=x"}, true},
-		"across-reads": {[]string{"A=" + long[:32<<10-8], "TOKEN=x"}, true},
-		"longer-name":  {[]string{"TOKENS=x", "MYTOKEN=x"}, false},
-		"in-a-value":   {[]string{"A=TOKEN=x"}, false},
-		"nothing":      {nil, false},
+		"alone":           {[]string{"TOKEN=secret"}, true},
+		"behind-much":     {[]string{"A=" + long, "B=" + long, "TOKEN=secret"}, true},
+		"before-much":     {[]string{"TOKEN=secret", "A=" + long}, true},
+		"name-across":     {[]string{"A=" + long[:32<<10-6], "TOKEN=secret"}, true},
+		"value-across":    {[]string{"A=" + long[:32<<10-12], "TOKEN=secret"}, true},
+		"twice":           {[]string{"TOKEN=preset", "TOKEN=secret"}, true},
+		"another-value":   {[]string{"TOKEN=preset"}, false},
+		"begins-like-it":  {[]string{"TOKEN=secrets"}, false},
+		"beginning-of-it": {[]string{"TOKEN=secre"}, false},
+		"too-long":        {[]string{"TOKEN=" + long[:maxValue+1]}, false},
+		"much-too-long":   {[]string{"TOKEN=" + long}, false},
+		"empty":           {[]string{"A=b", "TOKEN="}, false},
+		"longer-name":     {[]string{"TOKENS=secret", "MYTOKEN=secret"}, false},
+		"in-a-value":      {[]string{"A=TOKEN=secret"}, false},
+		"nothing":         {nil, false},
 	} {
 		f := &family{started: map[int]bool{}}
 		pid := f.start(t, c.env, "exec sleep 1000")
 		await(t, "1000", 1)
-		if got := hasVariable(pid, "TOKEN"); got != c.want {
+		if got := d.hasToken(pid); got != c.want {
 			t.Errorf("%s: got %t", name, got)
 		}
 		testenv.Must(t, sys.Kill(pid, unix.SIGKILL))
 		testenv.Eventually(t, "the zombie", func() bool { return len(sleepers(t, "1000")) == 0 })
-		if hasVariable(pid, "TOKEN") {
+		if d.hasToken(pid) {
 			t.Errorf("%s: a zombie has it", name)
 		}
 		reap(t)
 	}
-	if hasVariable(1<<22, "TOKEN") {
+	if d.hasToken(1 << 22) {
 		t.Error("nobody has it")
+	}
+	if !asked["preset"] || !asked[""] {
+		t.Errorf("asked about %v", asked)
 	}
 }

@@ -46,7 +46,7 @@ var may = map[string]string{
 	"internal/plain": "internal/environ internal/sweep internal/sys internal/sys/entry internal/sys/forward internal/sys/vfork internal/users internal/version x/sys",
 
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
-	"internal/boot": "internal/config internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
+	"internal/boot": "internal/config internal/digest internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
 		"internal/status internal/strictjson internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 
