@@ -48,7 +48,7 @@ func (d *Descent) Track(child func(pid int) bool, last func() proof.Process) {
 func (d *Descent) gateway() int { return d.last().PID }
 
 // Note looks at what the gateway has started, while it lives: who is orphaned
-// tells nothing of it any more.
+// tells nothing of it any more, and so is remembered until it has ended.
 func (d *Descent) Note() error {
 	pid := d.gateway()
 	if pid == 0 {
@@ -61,11 +61,23 @@ func (d *Descent) Note() error {
 	if len(tree) == 0 || tree[0].Verify() != nil {
 		return nil // it has ended, and its children are nobody's: what was seen before counts
 	}
-	d.noted = map[int]uint64{}
+	noted := map[int]uint64{}
 	for _, p := range tree {
-		d.noted[p.PID] = p.StartTicks
+		noted[p.PID] = p.StartTicks
 	}
+	for pid, start := range d.noted {
+		if _, seen := noted[pid]; !seen && !ended(pid, start) {
+			noted[pid] = start
+		}
+	}
+	d.noted = noted
 	return nil
+}
+
+// ended tells whether that process is no more, beyond doubt.
+func ended(pid int, start uint64) bool {
+	st, err := proof.ReadStat(pid)
+	return errors.Is(err, proof.ErrGone) || err == nil && st.StartTicks != start
 }
 
 // Sweep sends SIGKILL once; Alive tells when to do it again.

@@ -125,6 +125,40 @@ func TestDescent(t *testing.T) {
 	}
 }
 
+// Who was seen below the gateway is remembered as its own through each look that
+// does not show it there any more, until it has ended.
+func TestDescentRemembers(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	fifo := t.TempDir() + "/fifo"
+	testenv.Must(t, unix.Mkfifo(fifo, 0o600))
+	f := &family{started: map[int]bool{}}
+	d := f.descent()
+	f.becomes(t, "sh -c 'env -u TOKEN setsid sleep 1001 & env -u TOKEN setsid sleep 1002 & read x < "+fifo+"' & exec sleep 1000")
+	await(t, "1000", 1)
+	helper, brief := await(t, "1001", 1)[0], await(t, "1002", 1)[0]
+	testenv.Must(t, d.Note())
+	testenv.Must(t, os.WriteFile(fifo, []byte("go\n"), 0o600))
+	testenv.Eventually(t, "the helper to be orphaned", func() bool {
+		st, err := proof.ReadStat(helper)
+		return err == nil && st.PPID == os.Getpid()
+	})
+	testenv.Must(t, sys.Kill(brief, unix.SIGKILL))
+	testenv.Eventually(t, "the other one to be gone", func() bool {
+		reap(t)
+		_, err := proof.ReadStat(brief)
+		return errors.Is(err, proof.ErrGone)
+	})
+	testenv.Must(t, d.Note())
+	testenv.Must(t, d.Note())
+	if _, seen := d.noted[brief]; seen {
+		t.Error("one that has ended is remembered")
+	}
+	testenv.Must(t, d.Sweep())
+	await(t, "1001", 0)
+}
+
 // Who is in a session that is older than the gateway is not the gateway's,
 // whatever is in its environment; one with a session of its own is.
 func TestDescentOlderSession(t *testing.T) {
