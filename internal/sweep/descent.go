@@ -145,20 +145,40 @@ func (d *Descent) left() (found []int, err error) {
 
 // Signal sends sig to all else that descends from us, and as PID 1 to all that
 // entered the container with our uid: all but the gateway and what it started,
-// which end in their turn. By pidfd, and only if the process is the one that was
-// listed: in a PID namespace that is not ours its pid may be a stranger's now.
+// which end in their turn.
 func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
 	others, _ := d.others()
 	for _, st := range others {
-		fd, err := sys.PidfdOpen(st.PID)
-		if err != nil {
-			continue
-		}
-		if now, err := proof.ReadStat(st.PID); err == nil && now.StartTicks == st.StartTicks {
-			sys.PidfdSignal(fd, sig)
-		}
-		sys.Close(fd)
+		signal(st, sig)
 	}
+}
+
+// signal goes by pidfd, and only if the process is the one that was listed: in a
+// PID namespace that is not ours its pid may be a stranger's now. Where the kernel
+// or a seccomp profile has no pidfd a child of ours has its signal all the same:
+// nobody but us can reap it, so the pid is still its own. What is below it is
+// handed to us when it has ended.
+func signal(st proof.Stat, sig syscall.Signal) {
+	err := byPidfd(st, sig)
+	if err != nil && st.PPID == os.Getpid() {
+		sys.Kill(st.PID, sig)
+	}
+}
+
+func byPidfd(st proof.Stat, sig syscall.Signal) error {
+	fd, err := sys.PidfdOpen(st.PID)
+	if err != nil {
+		return err
+	}
+	defer sys.Close(fd)
+	now, err := proof.ReadStat(st.PID)
+	if err == nil && now.StartTicks != st.StartTicks {
+		return proof.ErrReplaced
+	}
+	if err != nil {
+		return err
+	}
+	return sys.PidfdSignal(fd, sig)
 }
 
 // Others tells whether any of those lives. A child of ours does for an answer:

@@ -233,6 +233,43 @@ func TestDescentSignal(t *testing.T) {
 	}
 }
 
+// Without pidfd, by kernel or seccomp profile, children have their signal by pid,
+// and what was below them once it is ours.
+func TestDescentSignalWithoutPidfd(t *testing.T) {
+	for name, c := range map[string]struct {
+		errno unix.Errno
+		call  uint32
+	}{
+		"old-kernel":     {unix.ENOSYS, unix.SYS_PIDFD_OPEN},
+		"profile":        {unix.EPERM, unix.SYS_PIDFD_OPEN},
+		"without-signal": {unix.EPERM, unix.SYS_PIDFD_SEND_SIGNAL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+				return
+			}
+			f := &family{started: map[int]bool{}}
+			d := f.descent()
+			f.becomes(t, "sleep 1001 & exec sleep 1000")
+			f.start(t, nil, "(setsid sleep 1002 &) ; sleep 1002 & exec sleep 1003")
+			await(t, "1003", 1)
+			await(t, "1002", 2)
+			await(t, "1001", 1)
+			testenv.Refuse(t, c.errno, c.call)
+			testenv.Eventually(t, "the agent's to be gone", func() bool {
+				d.Signal(0, unix.SIGKILL)
+				reap(t)
+				others, err := d.Others(0)
+				testenv.Must(t, err)
+				return !others
+			})
+			if len(sleepers(t, "1000")) != 1 || len(sleepers(t, "1001")) != 1 {
+				t.Error("the gateway was signalled, too")
+			}
+		})
+	}
+}
+
 // Before there was a gateway nobody can have its token: what has the very value
 // is none of ours.
 func TestDescentBeforeAnyGateway(t *testing.T) {
