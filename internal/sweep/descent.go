@@ -3,6 +3,7 @@ package sweep
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"syscall"
@@ -203,7 +204,7 @@ func (d *Descent) others() ([]proof.Stat, error) {
 		if err == nil {
 			all[pid] = st
 		}
-		if errors.Is(err, proof.ErrGone) {
+		if errors.Is(err, proof.ErrGone) || errors.Is(err, fs.ErrPermission) && !signallable(pid) {
 			return nil
 		}
 		return err
@@ -216,6 +217,11 @@ func (d *Descent) others() ([]proof.Stat, error) {
 	}
 	return found, err
 }
+
+// signallable tells whether we may signal pid, by a signal that does nothing.
+// Whom we may not signal and not see either (/proc with hidepid=1) is another
+// user's, and the end of the container cannot wait for it.
+func signallable(pid int) bool { return !errors.Is(sys.Kill(pid, 0), unix.EPERM) }
 
 // other tells whether pid is below us, and not below the gateway. What has no
 // parent in our PID namespace (0) entered it; in one of our own that is the

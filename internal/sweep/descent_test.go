@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -268,6 +269,35 @@ func TestDescentSignalWithoutPidfd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where /proc hides strangers the end does not wait for them, and still for our
+// own whom it hides (who is not dumpable).
+func TestDescentOthersHidden(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	f := &family{started: map[int]bool{}}
+	d := f.descent()
+	run(t, stranger, "exec sleep 1002")
+	hidden := run(t, gateway, "exec sleep 1003")
+	await(t, "1002", 1)
+	await(t, "1003", 1)
+	testenv.Must(t, unix.Mount("proc", "/proc", "proc", 0, "hidepid=1"))
+	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Stranger+1), syscall.Setuid(gateway)))
+	if _, err := proof.ReadStat(hidden); !errors.Is(err, fs.ErrPermission) {
+		t.Fatalf("it is not hidden: %v", err)
+	}
+	if alive, err := d.Others(0); err == nil && !alive {
+		t.Error("one of ours, hidden, passes for gone")
+	}
+	testenv.Must(t, sys.Kill(hidden, unix.SIGKILL))
+	reap(t)
+	testenv.Eventually(t, "nobody to be waited for", func() bool {
+		reap(t)
+		alive, err := d.Others(0)
+		return err == nil && !alive
+	})
 }
 
 // Before there was a gateway nobody can have its token: what has the very value
