@@ -64,6 +64,9 @@ func (s *Supervisor) endAgain() {
 		s.finished()
 		return
 	}
+	if !s.killDeadline.IsZero() && os.Getpid() != 1 {
+		s.killLeft() // what was forked since the last look at all processes
+	}
 	s.endLook = min(2*s.endLook, endSlow)
 	s.timers.arm(endTimer, s.endLook)
 }
@@ -86,20 +89,26 @@ func (s *Supervisor) endNow() {
 	s.killed = true
 	s.killDeadline = time.Now().Add(killBound)
 	s.log.Warn().Str("event", evKilled).Msg("the container's processes did not end within the grace")
+	s.killLeft()
+	s.timers.arm(lastTimer, killBound)
+	s.timers.arm(endTimer, endPause)
+}
+
+// killLeft sends SIGKILL to all that is left. As PID 1 once is enough: the kernel
+// kills all of the namespace in one step, and a fork under way comes to nothing.
+func (s *Supervisor) killLeft() {
 	if os.Getpid() == 1 {
 		if err := sys.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 			s.fault("cannot kill what is left", err)
 		}
-	} else {
-		for _, uid := range s.c.Others {
-			s.c.Sweeper.Signal(uid, syscall.SIGKILL)
-		}
-		if s.command.alive() {
-			s.command.proc.Signal(syscall.SIGKILL)
-		}
+		return
 	}
-	s.timers.arm(lastTimer, killBound)
-	s.timers.arm(endTimer, endPause)
+	for _, uid := range s.c.Others {
+		s.c.Sweeper.Signal(uid, syscall.SIGKILL)
+	}
+	if s.command.alive() {
+		s.command.proc.Signal(syscall.SIGKILL)
+	}
 }
 
 // finished decides the exit code: the command's, if there was one.
