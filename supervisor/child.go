@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"syscall"
 	"time"
 
@@ -63,13 +64,27 @@ func (c *child) pid() int {
 	return c.proc.PID
 }
 
-// reported takes a stage's answer.
+// answered takes a stage's answer. None in time is the end of a child that
+// something waits for: up would never be called, and a gateway that lives
+// on would be starting for ever. A worker may take longer than that.
 func (s *Supervisor) answered(a answer) {
 	a.c.reported, a.c.err = true, a.err
-	if a.err == nil && a.c.up != nil {
+	switch {
+	case a.c.up == nil:
+	case a.err == nil:
 		a.c.up(a.c)
+	case unanswered(a.err) && a.c.alive():
+		if err := a.c.proc.Signal(syscall.SIGKILL); err != nil {
+			s.fault("cannot kill what has not answered", err)
+		}
 	}
 	a.c.end()
+}
+
+// unanswered: the stage said neither that the target runs nor why it does not.
+func unanswered(err error) bool {
+	var f *launch.Failure
+	return errors.As(err, &f) && f.Step == launch.StepDied
 }
 
 // end calls done when both have come: the exit and the stage's answer.
