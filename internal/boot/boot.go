@@ -301,7 +301,8 @@ func (b *booter) validate() error {
 }
 
 // subreaper makes orphans ours where we are not PID 1, and tells whether the
-// PID namespace is shared with another container.
+// PID namespace is shared with another container. To a gateway-init of that one
+// we say so, if it is root's: without root nobody sweeps by uid.
 func (b *booter) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false
@@ -310,8 +311,28 @@ func (b *booter) subreaper() (shared bool) {
 		b.hard.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
 	comm, _ := os.ReadFile("/proc/1/comm")
-	if string(comm) == "gateway-init\n" {
+	if !b.rootless && string(comm) == "gateway-init\n" && !below(1, os.Getpid()) {
 		sys.Kill(1, sharedSignal)
+	}
+	return true
+}
+
+// maxAncestors bounds the way up; a longer one is taken to lead anywhere.
+const maxAncestors = 1024
+
+// below tells whether ancestor is above pid, or may be. An init above us is our
+// own container's, in plain mode, and would pass our signal on to its command.
+// From another container the way up ends in 0 without passing its PID 1.
+func below(ancestor, pid int) bool {
+	for range maxAncestors {
+		st, err := proof.ReadStat(pid)
+		if err != nil || st.PPID == ancestor {
+			return true
+		}
+		if st.PPID == 0 {
+			return false
+		}
+		pid = st.PPID
 	}
 	return true
 }

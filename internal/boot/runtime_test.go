@@ -3,14 +3,17 @@ package boot
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/environ"
+	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/internal/users"
 )
@@ -40,5 +43,68 @@ func TestRuntimeIsTaken(t *testing.T) {
 				t.Errorf("the token is %q", text)
 			}
 		})
+	}
+}
+
+// A plain gateway-init above us is our own container's, and hears nothing of us;
+// from another container the way up ends without passing it.
+func TestBelow(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	child, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{})
+	testenv.Must(t, err)
+	defer func() { child.Kill(); child.Wait() }()
+	for name, c := range map[string]struct {
+		ancestor, pid int
+		want          bool
+	}{
+		"parent":       {1, child.Pid, true},
+		"none":         {child.Pid, 1, false}, // our parent is in another namespace
+		"another":      {child.Pid + 1, child.Pid, false},
+		"nobody-there": {1, 1 << 22, true}, // who cannot be seen is not signalled for
+	} {
+		if got := below(c.ancestor, c.pid); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// A root gateway-init that a plain one started says nothing to it: the signal
+// would be the command's.
+func TestSubreaperIsSilent(t *testing.T) {
+	const below = "GATEWAYINIT_TEST_BELOW=1"
+	if os.Getenv(below[:len(below)-2]) != "" {
+		if !(&booter{}).subreaper() {
+			t.Error("it is PID 1")
+		}
+		return
+	}
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, sharedSignal)
+	testenv.Must(t, os.WriteFile("/proc/self/comm", []byte("gateway-init"), 0))
+	for _, want := range []bool{false, true} {
+		if want { // as one in another container would
+			testenv.Must(t, sys.Kill(1, sharedSignal))
+		}
+		child, err := os.StartProcess("/proc/self/exe", []string{"boot.test", "-test.run=^TestSubreaperIsSilent$"},
+			&os.ProcAttr{Env: append(os.Environ(), below), Files: []*os.File{nil, os.Stdout, os.Stderr}})
+		testenv.Must(t, err)
+		if st, err := child.Wait(); err != nil || !st.Success() {
+			t.Fatalf("%v, %v", st, err)
+		}
+		select {
+		case <-got:
+			if !want {
+				t.Error("it was told")
+			}
+		case <-time.After(50 * time.Millisecond):
+			if want {
+				t.Error("a signal would not have been seen")
+			}
+		}
 	}
 }
