@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -44,5 +45,34 @@ func TestExitTexts(t *testing.T) {
 				t.Errorf("logged %s", d.log.String())
 			}
 		})
+	}
+}
+
+// An exit keeps its charge when a later start comes to nothing; one of a stage
+// that could not execute the gateway has its own.
+func TestLastExitKeepsItsCharge(t *testing.T) {
+	d := newDesk(t).running()
+	d.tried, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
+	d.backoff.reset = time.Hour // or one that has served that long is not charged
+	d.c.Prepare = func() error { return errors.New("no further") }
+	d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+	d.gatewayDone(d.gateway)
+	d.apply()
+	if d.phase != Waiting || !d.rec.LastExit.Charged {
+		t.Fatalf("%v, %+v", d.phase, d.rec.LastExit)
+	}
+	d.post(Retry)
+	d.apply()
+	if d.phase != Waiting || d.rec.Reason != "prepare-failed" || !d.rec.LastExit.Charged || d.rec.Crashes != 1 {
+		t.Errorf("%v, %s, %+v, %d crashes", d.phase, d.rec.Reason, d.rec.LastExit, d.rec.Crashes)
+	}
+	for step, charged := range map[launch.Step]bool{launch.StepExec: true, launch.StepDied: false} {
+		d.phase = Starting
+		d.gateway = &child{proc: &launch.Proc{PID: 78}, exit: &sys.Exit{PID: 78}, err: &launch.Failure{Step: step}}
+		d.gatewayDone(d.gateway)
+		d.apply()
+		if d.rec.LastExit.PID != 78 || d.rec.LastExit.Charged != charged {
+			t.Errorf("%s: %+v", step, d.rec.LastExit)
+		}
 	}
 }

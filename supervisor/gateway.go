@@ -27,6 +27,7 @@ type startError struct {
 	reason control.Reason
 	err    error
 	plain  bool // not charged: retried after plainRetry
+	exited bool // there was a process: the last exit is its own
 }
 
 // sweep ends all that is left of a former gateway, then waits for it to be
@@ -125,7 +126,7 @@ func (s *Supervisor) leftListening() string {
 
 // startFailed ends a start that has no process.
 func (s *Supervisor) startFailed(reason control.Reason, err error, plain bool) {
-	s.startErr = &startError{reason, err, plain}
+	s.startErr = &startError{reason: reason, err: err, plain: plain}
 	s.post(Failed)
 }
 
@@ -178,7 +179,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 			plain = true // killed, or out of pids: nobody's crash
 		}
 	}
-	s.startErr = &startError{reason, s.notExecuted(c.err), plain}
+	s.startErr = &startError{reason: reason, err: s.notExecuted(c.err), plain: plain, exited: true}
 	s.post(Failed)
 }
 
@@ -309,7 +310,7 @@ func (s *Supervisor) wait() {
 	if charged {
 		s.rec.Crashes++
 	}
-	if s.rec.LastExit != nil {
+	if e := s.startErr; s.rec.LastExit != nil && (e == nil || e.exited) {
 		s.rec.LastExit.Charged = charged
 	}
 	s.gateway, s.proven = nil, time.Time{}
