@@ -358,7 +358,7 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 	}
 	server, err := control.NewServer(dir.File)
 	if err != nil {
-		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir.Path)
+		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir)
 	}
 	if err := checkSpace(dir); err != nil {
 		return nil, err
@@ -367,7 +367,7 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 	if !b.settings.noGateway {
 		keeper, err := mint(dir, b.who.gateway)
 		if err != nil {
-			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir.Path)
+			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir)
 		}
 		b.keeper, c.Token = keeper, keeper
 		c.Gateway = b.gateway(dir, keeper)
@@ -409,15 +409,15 @@ func checkSpace(dir *runtimedir.Dir) error {
 	if err != nil || total == 0 || free >= minFree {
 		return err
 	}
-	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or run with --tmpfs %s:mode=0711,size=1m",
-		dir.Path, free, minFree, dir.Path)
+	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or run with --tmpfs %s",
+		dir.Path, free, minFree, dir.Mount())
 }
 
 // advise adds to a boot error what to do about it, where it does not say.
-func advise(err error, runtimeDir string) error {
+func advise(err error, dir *runtimedir.Dir) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: make room, or run with --tmpfs %s:mode=0711,size=1m", err, runtimeDir)
+		return fmt.Errorf("%w: make room, or run with --tmpfs %s", err, dir.Mount())
 	case strings.HasSuffix(err.Error(), "remove it"):
 		return err
 	case errors.Is(err, fsafe.ErrUnsafe), errors.Is(err, syscall.EACCES):

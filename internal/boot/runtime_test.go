@@ -13,6 +13,7 @@ import (
 
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/environ"
+	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/internal/users"
@@ -41,6 +42,38 @@ func TestRuntimeIsTaken(t *testing.T) {
 			}
 			if text := content(t, dir, tokenName); text != "x" {
 				t.Errorf("the token is %q", text)
+			}
+		})
+	}
+}
+
+// What is said to be done about a full directory makes one that boot takes:
+// without root a mount of root's would be refused.
+func TestNoSpaceAdvice(t *testing.T) {
+	for name, want := range map[string]string{
+		"root":    "run with --tmpfs /mnt/gateway-init:mode=0711,size=1m",
+		"no-root": "run with --tmpfs /mnt/gateway-init:uid=54321,mode=0700,size=1m",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, unix.CLONE_NEWNS) {
+				return
+			}
+			testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=1777,size=16k"))
+			open := func() (*runtimedir.Dir, error) {
+				return runtimedir.Open("/mnt/gateway-init", testenv.Gateway, true)
+			}
+			if name == "no-root" {
+				testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Gateway), syscall.Setuid(testenv.Gateway)))
+				open = func() (*runtimedir.Dir, error) {
+					return runtimedir.OpenOwn([]string{"/mnt/gateway-init"}, testenv.Gateway, true)
+				}
+			}
+			dir, err := open()
+			testenv.Must(t, err)
+			for what, err := range map[string]error{"space": checkSpace(dir), "advice": advise(syscall.ENOSPC, dir)} {
+				if err == nil || !strings.HasSuffix(err.Error(), want) {
+					t.Errorf("%s: %v", what, err)
+				}
 			}
 		})
 	}

@@ -35,6 +35,9 @@ type Dir struct {
 	lock   *os.File
 }
 
+// Mount is the value of an engine's --tmpfs for a directory of its own here.
+func (d *Dir) Mount() string { return d.Path + ":" + d.rules.mount() }
+
 // Lock makes the directory ours until we die: to another gateway-init in it the
 // living one's token, status and FIFO would be leftovers of a life before. The
 // kernel lets go of it at our death, so nothing is ever stale. It is on a
