@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/trust"
@@ -103,7 +105,7 @@ func check(dirs []string, gateway proof.Process) (int, error) {
 	for _, name := range dirs {
 		a, err := read(name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, ErrNone), errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			refused = fmt.Errorf("%w: %w", ErrRefused, err)
 		case a.Gateway != gateway: // of another exit
@@ -120,14 +122,14 @@ func check(dirs []string, gateway proof.Process) (int, error) {
 // read takes the file only if nobody but root can have put it there: each
 // directory on the way to it is looked at, not only the last.
 func read(unsafePath string) (a Authorisation, err error) {
-	if _, err := trust.Path(unsafePath, 0); err != nil {
-		return a, err
-	}
-	dir, err := fsafe.OpenDir(unsafePath)
+	dir, err := openPlace(unsafePath)
 	if err != nil {
 		return a, err
 	}
 	defer dir.Close()
+	if _, err := trust.Path(unsafePath, 0); err != nil {
+		return a, err
+	}
 	root := fsafe.ID(0)
 	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: root, NotWritableByOthers: true}); err != nil {
 		return a, err
@@ -137,6 +139,42 @@ func read(unsafePath string) (a Authorisation, err error) {
 		return a, err
 	}
 	return Parse(data)
+}
+
+// openPlace opens a directory of root's that has a file of the name. ErrNone for
+// any other: it may be the supervisor's own (XDG_RUNTIME_DIR=/run), or root's that
+// nobody may search, and nothing in it was ever meant as an authorisation. To
+// search it is enough (O_PATH): a tmpfs of mode 0711 cannot be read.
+func openPlace(unsafePath string) (*os.File, error) {
+	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
+	if err != nil {
+		return nil, noneIf(err)
+	}
+	defer parent.Close()
+	dir, err := fsafe.OpenAt(parent, path.Base(unsafePath), unix.O_DIRECTORY|unix.O_PATH)
+	if err != nil {
+		return nil, noneIf(err)
+	}
+	i, err := fsafe.Stat(dir)
+	if err == nil && i.UID != 0 {
+		err = ErrNone
+	}
+	if err == nil {
+		_, err = fsafe.StatAt(dir, Name)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, noneIf(err)
+	}
+	return dir, nil
+}
+
+// noneIf is ErrNone where nothing is there for us to see.
+func noneIf(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fsafe.ErrUnsafe) {
+		return ErrNone
+	}
+	return err
 }
 
 // lives is nil if p is alive, all of it is root's, and it was called as the

@@ -124,7 +124,6 @@ func TestCheckFile(t *testing.T) {
 		"too long":       func(f string) error { return rewrite(f, a.String()+strings.Repeat("\n", maxFile)) },
 		"not ours":       func(f string) error { return rewrite(f, "x\n") },
 		"open directory": func(f string) error { return os.Chmod(filepath.Dir(f), 0o777) },
-		"their place":    func(f string) error { return os.Chown(filepath.Dir(f), testenv.Stranger, 0) },
 	} {
 		name, dir := place(t)
 		testenv.Must(t, Publish(dir, a))
@@ -138,6 +137,74 @@ func TestCheckFile(t *testing.T) {
 		if _, err := check([]string{name, good}, gateway); err != nil {
 			t.Errorf("%s, beside a good one: %v", what, err)
 		}
+	}
+}
+
+// Who owns a directory on the way can put another one in the place of root's.
+func TestCheckWay(t *testing.T) {
+	testenv.Root(t)
+	name, _ := place(t)
+	below := filepath.Join(name, "below")
+	testenv.Must(t, errors.Join(os.Mkdir(below, 0o755), os.Chmod(below, 0o755)))
+	testenv.Must(t, Publish(testenv.Dir(t, below), Authorisation{gateway, started(t, Program, 0)}))
+	if _, err := check([]string{below}, gateway); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Must(t, os.Chown(name, testenv.Stranger, 0))
+	if _, err := check([]string{below}, gateway); !errors.Is(err, ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Where nothing of root's can be there is no authorisation, and nothing to say at
+// each exit: a directory of the supervisor's own, one that it may not search, one
+// without the file. A good one elsewhere is found all the same.
+func TestCheckPlace(t *testing.T) {
+	for what, spoil := range map[string]func(dir string) error{
+		"the supervisor's": func(dir string) error { return os.Chown(dir, testenv.Gateway, 0) },
+		"a stranger's":     func(dir string) error { return os.Chown(dir, testenv.Stranger, 0) },
+		"closed":           func(dir string) error { return os.Chmod(dir, 0o700) },
+		"not to be found":  func(dir string) error { return os.Chmod(dir, 0o744) },
+		"open and empty":   func(dir string) error { return errors.Join(os.Remove(dir+"/"+Name), os.Chmod(dir, 0o777)) },
+		"a file":           func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o644)) },
+		"a link":           func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Symlink("/run", dir)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			testenv.Root(t)
+			a := Authorisation{gateway, started(t, Program, 0)}
+			good, dir := place(t)
+			testenv.Must(t, Publish(dir, a))
+			name, dir := place(t)
+			testenv.Must(t, Publish(dir, a))
+			testenv.Must(t, spoil(name))
+			unprivileged(t)
+			if _, err := check([]string{name}, gateway); !errors.Is(err, ErrNone) {
+				t.Errorf("got %v", err)
+			}
+			if _, err := check([]string{name, good}, gateway); err != nil {
+				t.Errorf("beside a good one: %v", err)
+			}
+		})
+	}
+}
+
+// unprivileged makes the test a supervisor's user until it ends.
+func unprivileged(t *testing.T) {
+	t.Helper()
+	testenv.Must(t, syscall.Setreuid(-1, testenv.Gateway))
+	t.Cleanup(func() { testenv.Must(t, syscall.Setreuid(-1, 0)) })
+}
+
+// A tmpfs of root's that others may search and not read is as good as any.
+func TestCheckSearched(t *testing.T) {
+	testenv.Root(t)
+	name, dir := place(t)
+	controller := started(t, Program, 0)
+	testenv.Must(t, Publish(dir, Authorisation{gateway, controller}))
+	testenv.Must(t, os.Chmod(name, 0o711))
+	unprivileged(t)
+	if pid, err := check([]string{name}, gateway); err != nil || pid != controller.PID {
+		t.Errorf("got %d, %v", pid, err)
 	}
 }
 

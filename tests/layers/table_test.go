@@ -39,7 +39,7 @@ var may = map[string]string{
 
 	"supervisor/control": "internal/fsafe internal/sys x/sys",
 	"supervisor/proof":   "internal/config internal/strictjson internal/sys supervisor/control x/sys net/netip syscall",
-	"internal/exitauth":  "internal/fsafe internal/prockey internal/trust supervisor/proof",
+	"internal/exitauth":  "internal/fsafe internal/prockey internal/trust supervisor/proof x/sys",
 	"supervisor": "internal/config internal/exitauth internal/launch internal/status internal/sys supervisor/control supervisor/proof " +
 		"x/sys zerolog syscall",
 
