@@ -262,7 +262,7 @@ func (s *Supervisor) foreignBeside() string {
 	if err != nil || len(foreign) == 0 || len(foreign) == len(ls) {
 		return ""
 	}
-	return foreignText(foreign[0])
+	return s.foreignText(foreign[0])
 }
 
 // joinStart: the gateway is replaced while a task looks at it. Its next look

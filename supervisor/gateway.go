@@ -81,7 +81,7 @@ func (s *Supervisor) launch() {
 	}
 	if foreign := s.portTaken(); foreign != nil {
 		s.rec.Proof.Foreign = foreign
-		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken by uid %d", s.g.Port, foreign[0].UID), true)
+		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.by(foreign[0]), foreign[0].Addr), true)
 		return
 	}
 	if err := s.c.Prepare(); err != nil {
@@ -121,7 +121,15 @@ func (s *Supervisor) leftListening() string {
 		return ""
 	}
 	l := s.rec.Proof.Foreign[0]
-	return "; " + l.Addr + " is still held by uid " + strconv.FormatUint(uint64(l.UID), 10)
+	return "; " + l.Addr + " is still held" + s.by(l)
+}
+
+// by names the user whose a listener is, where that tells anything.
+func (s *Supervisor) by(l status.Listener) string {
+	if s.c.Unseparated {
+		return ""
+	}
+	return " by uid " + strconv.FormatUint(uint64(l.UID), 10)
 }
 
 // startFailed ends a start that has no process.
@@ -135,7 +143,7 @@ func (s *Supervisor) gatewayUp(c *child) {
 	if c != s.gateway {
 		return
 	}
-	s.launched, s.dirty = true, true
+	s.launched, s.said, s.dirty = true, "", true
 	s.post(Launched)
 }
 
@@ -202,8 +210,13 @@ func (s *Supervisor) authorised(c *child) bool {
 // notExecuted says what the stage could not do for the gateway.
 func (s *Supervisor) notExecuted(err error) error {
 	spec := s.c.Gateway.Spec
-	if f := (*launch.Failure)(nil); errors.As(err, &f) && f.Step == launch.StepDir {
-		return fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, s.c.Gateway.UID, err)
+	if f := (*launch.Failure)(nil); errors.As(err, &f) {
+		switch f.Step {
+		case launch.StepDir:
+			return fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, s.c.Gateway.UID, err)
+		case launch.StepTokenFailed, launch.StepTokenChanged:
+			return fmt.Errorf("cannot hand the gateway its token, its file is missing or changed: %w", err)
+		}
 	}
 	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }
@@ -285,13 +298,17 @@ func (s *Supervisor) kill() {
 func (s *Supervisor) wait() {
 	delay, charged := plainRetry, false
 	reason, detail := control.Exited, ""
+	again := false // the same as at the last try, a second ago: said already
 	switch e := s.startErr; {
 	case e != nil:
 		reason, detail = e.reason, e.err.Error()
 		if !e.plain {
 			delay, charged = s.backoff.charge(ended{code: -1})
 		}
-		s.log.Warn().Str("event", evStartFailed).Str("reason", string(reason)).Err(e.err).Msg("")
+		again = e.plain && string(reason)+detail == s.said
+		if !again {
+			s.log.Warn().Str("event", evStartFailed).Str("reason", string(reason)).Err(e.err).Msg("")
+		}
 	case s.gateway != nil && s.gateway.exit != nil:
 		e := ended{code: s.gateway.exit.Code(), proven: !s.proven.IsZero()}
 		if e.proven {
@@ -319,6 +336,9 @@ func (s *Supervisor) wait() {
 	s.failStart(reason)
 	s.timers.arm(retryTimer, delay)
 	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
+	if s.said = string(reason) + detail; again {
+		return
+	}
 	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Str("detail", detail).Stringer("delay", delay).
 		Bool("charged", charged).Int("streak", s.backoff.streak).Msg("")
 }

@@ -99,7 +99,7 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 		return false
 	case proof.Foreign:
 		u.r.signals.Foreign = listeners(foreign)
-		u.r.fail(&u.r.signals.Listener, control.ListenerForeign, foreignText(foreign[0]), false)
+		u.r.fail(&u.r.signals.Listener, control.ListenerForeign, s.foreignText(foreign[0]), false)
 		return false
 	}
 	u.r.signals.Listener = status.Held
@@ -120,7 +120,10 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 	return ls, o, foreign, err
 }
 
-func foreignText(l proof.Listener) string {
+func (s *Supervisor) foreignText(l proof.Listener) string {
+	if s.c.Unseparated { // all have one uid
+		return l.Addr.String() + " is held by no process of the gateway"
+	}
 	return l.Addr.String() + " belongs to uid " + strconv.FormatUint(uint64(l.UID), 10)
 }
 

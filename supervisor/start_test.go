@@ -1,0 +1,103 @@
+package supervisor
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/proof"
+)
+
+// taken is a desk whose gateway's port a stranger has.
+func taken(t *testing.T) (d *desk, addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	d = newDesk(t)
+	d.g.Port = uint16(l.Addr().(*net.TCPAddr).Port)
+	d.c.Prepare = func() error { return errors.New("no further") }
+	return d, l.Addr().String()
+}
+
+// again is one more try, and what it logged.
+func (d *desk) again() string {
+	d.log.Reset()
+	d.phase = Waiting
+	d.post(Retry)
+	d.apply()
+	return d.log.String()
+}
+
+// A try a second that fails like the one before is said once; another failure,
+// and the same after a gateway was executed, are said.
+func TestSameFailureIsSaidOnce(t *testing.T) {
+	d, _ := taken(t)
+	said := func(what, log string, want bool) {
+		t.Helper()
+		for _, event := range []string{evStartFailed, evBackoff} {
+			if strings.Contains(log, `"event":"`+event+`"`) != want {
+				t.Errorf("%s: logged %s", what, log)
+			}
+		}
+	}
+	said("first", d.again(), true)
+	at := d.rec.Backoff.Until
+	for range 3 {
+		said("again", d.again(), false)
+	}
+	if d.phase != Waiting || d.rec.Reason != "listener-foreign" || !d.rec.Backoff.Until.After(at) || !d.timers.armed(retryTimer) {
+		t.Errorf("%v, %s, %+v", d.phase, d.rec.Reason, d.rec.Backoff)
+	}
+	port := d.g.Port
+	d.g.Port = 0
+	said("another", d.again(), true)
+	d.g.Port = port
+	said("the first after another", d.again(), true)
+	d.gateway = &child{proc: &launch.Proc{PID: nobody}}
+	d.gatewayUp(d.gateway)
+	d.events = nil
+	said("after a gateway", d.again(), true)
+}
+
+// Without separation everybody has one uid, and to name it would mislead.
+func TestForeignTexts(t *testing.T) {
+	for _, unseparated := range []bool{false, true} {
+		d, addr := taken(t)
+		d.c.Unseparated = unseparated
+		d.again()
+		ls, err := proof.Listeners(d.g.Port)
+		check(t, err)
+		uid := " uid " + itoa(os.Getuid())
+		for _, text := range []string{d.rec.Detail, d.leftListening(), d.foreignText(ls[0])} {
+			if !strings.Contains(text, addr) || strings.Contains(text, uid) == unseparated {
+				t.Errorf("without separation %v: %q", unseparated, text)
+			}
+		}
+		if text := d.foreignText(ls[0]); unseparated && text != addr+" is held by no process of the gateway" {
+			t.Errorf("%q", text)
+		}
+	}
+}
+
+// A token that could not be handed over is not a program that could not be
+// executed.
+func TestTokenNotHanded(t *testing.T) {
+	for step, want := range map[launch.Step]string{
+		launch.StepTokenFailed:  "cannot hand the gateway its token, its file is missing or changed: token-failed",
+		launch.StepTokenChanged: "cannot hand the gateway its token, its file is missing or changed: token-changed",
+		launch.StepExec:         "cannot execute the gateway /gateway: exec",
+	} {
+		d := newDesk(t)
+		d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{"/gateway"}
+		d.gateway = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
+		d.gatewayDone(d.gateway)
+		d.apply()
+		if d.phase != Waiting || d.rec.Detail != want {
+			t.Errorf("%v, %q", d.phase, d.rec.Detail)
+		}
+	}
+}
