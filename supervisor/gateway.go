@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -129,7 +128,7 @@ func (s *Supervisor) by(l status.Listener) string {
 	if s.c.Unseparated {
 		return ""
 	}
-	return " by uid " + strconv.FormatUint(uint64(l.UID), 10)
+	return " by uid " + itoa(int(l.UID))
 }
 
 // startFailed ends a start that has no process.
@@ -305,8 +304,7 @@ func (s *Supervisor) wait() {
 		if !e.plain {
 			delay, charged = s.backoff.charge(ended{code: -1})
 		}
-		again = e.plain && string(reason)+detail == s.said
-		if !again {
+		if again = e.plain && detail == s.said; !again {
 			s.log.Warn().Str("event", evStartFailed).Str("reason", string(reason)).Err(e.err).Msg("")
 		}
 	case s.gateway != nil && s.gateway.exit != nil:
@@ -336,7 +334,7 @@ func (s *Supervisor) wait() {
 	s.failStart(reason)
 	s.timers.arm(retryTimer, delay)
 	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
-	if s.said = string(reason) + detail; again {
+	if s.said = detail; again {
 		return
 	}
 	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Str("detail", detail).Stringer("delay", delay).

@@ -124,7 +124,7 @@ func (s *Supervisor) foreignText(l proof.Listener) string {
 	if s.c.Unseparated { // all have one uid
 		return l.Addr.String() + " is held by no process of the gateway"
 	}
-	return l.Addr.String() + " belongs to uid " + strconv.FormatUint(uint64(l.UID), 10)
+	return l.Addr.String() + " belongs to uid " + itoa(int(l.UID))
 }
 
 func (r *result) fail(signal *string, reason control.Reason, detail string, definite bool) {

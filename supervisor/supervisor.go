@@ -90,7 +90,7 @@ type Supervisor struct {
 	launched bool          // the stage executed it
 	late     bool          // ready.timeout has passed
 	startErr *startError
-	said     string    // reason and detail that the last wait has logged; "": a gateway was executed since
+	said     string    // the detail that the last wait has logged; "": a gateway was executed since
 	swept    time.Time // when the running sweep began
 	backoff  backoff
 	drain    time.Duration // instead of stop.grace, for one stop

@@ -124,7 +124,7 @@ func check(dirs []string, gateway proof.Process) (int, error) {
 func read(unsafePath string) (a Authorisation, err error) {
 	dir, err := openPlace(unsafePath)
 	if err != nil {
-		return a, err
+		return a, noneIf(err)
 	}
 	defer dir.Close()
 	if _, err := trust.Path(unsafePath, 0); err != nil {
@@ -141,19 +141,19 @@ func read(unsafePath string) (a Authorisation, err error) {
 	return Parse(data)
 }
 
-// openPlace opens a directory of root's that has a file of the name. ErrNone for
-// any other: it may be the supervisor's own (XDG_RUNTIME_DIR=/run), or root's that
+// openPlace opens a directory of root's that has a file of the name. Any other
+// holds none: it may be the supervisor's own (XDG_RUNTIME_DIR=/run), or root's that
 // nobody may search, and nothing in it was ever meant as an authorisation. To
 // search it is enough (O_PATH): a tmpfs of mode 0711 cannot be read.
 func openPlace(unsafePath string) (*os.File, error) {
 	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
 	if err != nil {
-		return nil, noneIf(err)
+		return nil, err
 	}
-	defer parent.Close()
 	dir, err := fsafe.OpenAt(parent, path.Base(unsafePath), unix.O_DIRECTORY|unix.O_PATH)
+	parent.Close()
 	if err != nil {
-		return nil, noneIf(err)
+		return nil, err
 	}
 	i, err := fsafe.Stat(dir)
 	if err == nil && i.UID != 0 {
@@ -164,9 +164,8 @@ func openPlace(unsafePath string) (*os.File, error) {
 	}
 	if err != nil {
 		dir.Close()
-		return nil, noneIf(err)
 	}
-	return dir, nil
+	return dir, err
 }
 
 // noneIf is ErrNone where nothing is there for us to see.

@@ -77,8 +77,8 @@ func (d *Descent) Note() error {
 
 // ended tells whether that process is no more, beyond doubt.
 func ended(pid int, start uint64) bool {
-	st, err := proof.ReadStat(pid)
-	return errors.Is(err, proof.ErrGone) || err == nil && st.StartTicks != start
+	now, err := proof.Capture(pid)
+	return errors.Is(err, proof.ErrGone) || err == nil && now.StartTicks != start
 }
 
 // Sweep sends SIGKILL once; Alive tells when to do it again.
@@ -150,7 +150,7 @@ func (d *Descent) left() (found []int, err error) {
 func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
 	others, _ := d.others()
 	for _, st := range others {
-		signal(st, sig)
+		signal(proof.Process{PID: st.PID, StartTicks: st.StartTicks}, st.PPID == os.Getpid(), sig)
 	}
 }
 
@@ -159,27 +159,27 @@ func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
 // or a seccomp profile has no pidfd a child of ours has its signal all the same:
 // nobody but us can reap it, so the pid is still its own. What is below it is
 // handed to us when it has ended.
-func signal(st proof.Stat, sig syscall.Signal) {
-	err := byPidfd(st, sig)
-	if err != nil && st.PPID == os.Getpid() {
-		sys.Kill(st.PID, sig)
+func signal(p proof.Process, child bool, sig syscall.Signal) {
+	if err := byPidfd(p, sig); err != nil && child {
+		sys.Kill(p.PID, sig)
 	}
 }
 
-func byPidfd(st proof.Stat, sig syscall.Signal) error {
-	fd, err := sys.PidfdOpen(st.PID)
+func byPidfd(p proof.Process, sig syscall.Signal) error {
+	fd, err := sys.PidfdOpen(p.PID)
 	if err != nil {
 		return err
 	}
-	defer sys.Close(fd)
-	now, err := proof.ReadStat(st.PID)
-	if err == nil && now.StartTicks != st.StartTicks {
-		return proof.ErrReplaced
+	now, err := proof.Capture(p.PID)
+	switch {
+	case err != nil:
+	case now != p:
+		err = proof.ErrReplaced
+	default:
+		err = sys.PidfdSignal(fd, sig)
 	}
-	if err != nil {
-		return err
-	}
-	return sys.PidfdSignal(fd, sig)
+	sys.Close(fd)
+	return err
 }
 
 // Others tells whether any of those lives. A child of ours does for an answer:
@@ -264,11 +264,13 @@ func (d *Descent) hasToken(pid int) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
 	buf := make([]byte, 4<<10)
 	entry := make([]byte, 0, len(d.tokenEnv)+1+maxValue+1) // one byte more shows that it is longer
-	defer clear(buf)
-	defer clear(entry[:cap(entry)]) // they held the token
+	defer func() {                                         // they may have held the token
+		clear(buf)
+		clear(entry[:cap(entry)])
+		f.Close()
+	}()
 	for {
 		n, err := f.Read(buf)
 		for rest := buf[:max(n, 0)]; len(rest) > 0; {
