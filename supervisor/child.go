@@ -73,7 +73,7 @@ func (s *Supervisor) answered(a answer) {
 	case a.c.up == nil:
 	case a.err == nil:
 		a.c.up(a.c)
-	case unanswered(a.err) && a.c.alive():
+	case failedAt(a.err) == launch.StepDied && a.c.alive():
 		if err := a.c.proc.Signal(syscall.SIGKILL); err != nil {
 			s.fault("cannot kill what has not answered", err)
 		}
@@ -81,10 +81,14 @@ func (s *Supervisor) answered(a answer) {
 	a.c.end()
 }
 
-// unanswered: the stage said neither that the target runs nor why it does not.
-func unanswered(err error) bool {
+// failedAt is the step that a stage's answer names, "" for none. StepDied: it said
+// neither that the target runs nor why it does not.
+func failedAt(err error) launch.Step {
 	var f *launch.Failure
-	return errors.As(err, &f) && f.Step == launch.StepDied
+	if errors.As(err, &f) {
+		return f.Step
+	}
+	return ""
 }
 
 // end calls done when both have come: the exit and the stage's answer.

@@ -32,10 +32,9 @@ func (s *Supervisor) beginCommand() {
 
 func (s *Supervisor) commandDone(c *child) {
 	code := c.exit.Code()
-	var f *launch.Failure
-	if errors.As(c.err, &f) && f.Step != launch.StepDied {
+	if step := failedAt(c.err); step != "" && step != launch.StepDied {
 		code = codeNotExecutable
-		if errors.Is(f, syscall.ENOENT) {
+		if errors.Is(c.err, syscall.ENOENT) {
 			code = codeNotFound
 		}
 		s.log.Error().Str("event", evCommandFailed).Str("command", s.c.Command.Spec.Argv[0]).Err(c.err).Msg("")

@@ -80,7 +80,7 @@ func (s *Supervisor) launch() {
 	}
 	if foreign := s.portTaken(); foreign != nil {
 		s.rec.Proof.Foreign = foreign
-		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.by(foreign[0]), foreign[0].Addr), true)
+		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.by(foreign[0].UID), foreign[0].Addr), true)
 		return
 	}
 	if err := s.c.Prepare(); err != nil {
@@ -120,15 +120,15 @@ func (s *Supervisor) leftListening() string {
 		return ""
 	}
 	l := s.rec.Proof.Foreign[0]
-	return "; " + l.Addr + " is still held" + s.by(l)
+	return "; " + l.Addr + " is still held" + s.by(l.UID)
 }
 
 // by names the user whose a listener is, where that tells anything.
-func (s *Supervisor) by(l status.Listener) string {
+func (s *Supervisor) by(uid uint32) string {
 	if s.c.Unseparated {
 		return ""
 	}
-	return " by uid " + itoa(int(l.UID))
+	return " by uid " + itoa(int(uid))
 }
 
 // startFailed ends a start that has no process.
@@ -175,16 +175,13 @@ func (s *Supervisor) gatewayDone(c *child) {
 		return
 	}
 	reason, plain := control.LaunchFailed, false
-	var f *launch.Failure
-	if errors.As(c.err, &f) {
-		switch f.Step {
-		case launch.StepTokenFailed:
-			reason, plain = control.TokenFailed, true
-		case launch.StepTokenChanged:
-			reason, plain = control.TokenChanged, true
-		case launch.StepDied:
-			plain = true // killed, or out of pids: nobody's crash
-		}
+	switch failedAt(c.err) {
+	case launch.StepTokenFailed:
+		reason, plain = control.TokenFailed, true
+	case launch.StepTokenChanged:
+		reason, plain = control.TokenChanged, true
+	case launch.StepDied:
+		plain = true // killed, or out of pids: nobody's crash
 	}
 	s.startErr = &startError{reason: reason, err: s.notExecuted(c.err), plain: plain, exited: true}
 	s.post(Failed)
@@ -209,13 +206,11 @@ func (s *Supervisor) authorised(c *child) bool {
 // notExecuted says what the stage could not do for the gateway.
 func (s *Supervisor) notExecuted(err error) error {
 	spec := s.c.Gateway.Spec
-	if f := (*launch.Failure)(nil); errors.As(err, &f) {
-		switch f.Step {
-		case launch.StepDir:
-			return fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, s.c.Gateway.UID, err)
-		case launch.StepTokenFailed, launch.StepTokenChanged:
-			return fmt.Errorf("cannot hand the gateway its token, its file is missing or changed: %w", err)
-		}
+	switch failedAt(err) {
+	case launch.StepDir:
+		return fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, s.c.Gateway.UID, err)
+	case launch.StepTokenFailed, launch.StepTokenChanged:
+		return fmt.Errorf("cannot hand the gateway its token, its file is missing or changed: %w", err)
 	}
 	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }

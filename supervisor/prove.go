@@ -121,10 +121,11 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 }
 
 func (s *Supervisor) foreignText(l proof.Listener) string {
-	if s.c.Unseparated { // all have one uid
-		return l.Addr.String() + " is held by no process of the gateway"
+	whose := " is held by no process of the gateway"
+	if !s.c.Unseparated { // or all have one uid
+		whose = " belongs to uid " + itoa(int(l.UID))
 	}
-	return l.Addr.String() + " belongs to uid " + itoa(int(l.UID))
+	return l.Addr.String() + whose
 }
 
 func (r *result) fail(signal *string, reason control.Reason, detail string, definite bool) {

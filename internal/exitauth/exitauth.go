@@ -155,10 +155,7 @@ func openPlace(unsafePath string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := fsafe.Stat(dir)
-	if err == nil && i.UID != 0 {
-		err = ErrNone
-	}
+	_, err = fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)})
 	if err == nil {
 		_, err = fsafe.StatAt(dir, Name)
 	}

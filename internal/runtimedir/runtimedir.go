@@ -44,16 +44,16 @@ func (d *Dir) Mount() string { return d.Path + ":" + d.rules.mount() }
 // description of its own, which no child has: a stage inherits File.
 func (d *Dir) Lock() error {
 	f, err := fsafe.Again(d.File)
-	if err != nil {
-		return fmt.Errorf("cannot lock the runtime directory: %w", err)
+	ours := false
+	if err == nil {
+		ours, err = sys.TryLock(f)
 	}
-	ours, err := sys.TryLock(f)
 	if !ours {
-		f.Close()
+		f.Close() // of none is none
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("cannot lock the runtime directory %s: %w", d.Path, err)
+		return fmt.Errorf("cannot lock the runtime directory: %w", err)
 	case !ours:
 		return fmt.Errorf("cannot start: another gateway-init runs in %s: operate that one with gatewayctl, or end it first; "+
 			"one in another container needs a directory of its own (%s)", d.Path, d.rules.setting())
