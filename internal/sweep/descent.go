@@ -3,6 +3,7 @@ package sweep
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -253,26 +254,35 @@ func owned(pid int) bool {
 	return err == nil && uid == uint32(os.Geteuid())
 }
 
-// maxValue is more than any token has. A longer value is none.
-const maxValue = 256
+// Bounds. A value that is longer than any token is none. An exec passes on at most
+// 6 MiB (execve(2)); a process can have the kernel show far more (PR_SET_MM_MAP)
+// to whoever reads to the end.
+const (
+	maxValue   = 256
+	maxEnviron = 8 << 20
+)
 
 // hasToken tells whether pid was executed with a token of ours. No answer (a
-// zombie, a process that is not dumpable) is no. All is read: an environment may
-// be longer than any buffer.
+// zombie, a process that is not dumpable) is no.
 func (d *Descent) hasToken(pid int) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
 		return false
 	}
+	defer f.Close()
+	return d.tokenIn(f)
+}
+
+func (d *Descent) tokenIn(environ io.Reader) bool {
 	buf := make([]byte, 4<<10)
 	entry := make([]byte, 0, len(d.tokenEnv)+1+maxValue+1) // one byte more shows that it is longer
 	defer func() {                                         // they may have held the token
 		clear(buf)
 		clear(entry[:cap(entry)])
-		f.Close()
 	}()
-	for {
-		n, err := f.Read(buf)
+	for left := maxEnviron; left > 0; {
+		n, err := environ.Read(buf)
+		left -= n
 		for rest := buf[:max(n, 0)]; len(rest) > 0; {
 			part, after, ended := bytes.Cut(rest, []byte{0})
 			entry = append(entry, part[:min(len(part), cap(entry)-len(entry))]...)
@@ -288,6 +298,7 @@ func (d *Descent) hasToken(pid int) bool {
 			return d.isToken(entry) // one that was not closed
 		}
 	}
+	return false
 }
 
 func (d *Descent) isToken(entry []byte) bool {

@@ -367,6 +367,12 @@ func TestHasToken(t *testing.T) {
 	if d.hasToken(1 << 22) {
 		t.Error("nobody has it")
 	}
+	zero, err := os.Open("/dev/zero")
+	testenv.Must(t, err)
+	defer zero.Close()
+	if d.tokenIn(zero) {
+		t.Error("an environment without end has it")
+	}
 	if !asked["preset"] || !asked[""] {
 		t.Errorf("asked about %v", asked)
 	}

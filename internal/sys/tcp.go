@@ -1,10 +1,12 @@
 package sys
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,19 +55,29 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// LocalAddr is our end.
+// LocalAddr is our end. unix.Getsockname knows all families, in 3 KiB.
 func (c *Conn) LocalAddr() (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(c.fd)
-	if err != nil {
-		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
-	}
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
+	var sa unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(c.fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
+	switch {
+	case errno != 0:
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", errno)
+	case sa.Addr.Family == unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), bigEndian(a.Port)), nil
+	case sa.Addr.Family == unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), bigEndian(a.Port)), nil
 	}
 	return netip.AddrPort{}, os.NewSyscallError("getsockname", unix.EAFNOSUPPORT)
+}
+
+// bigEndian is a number that the kernel has left in network order.
+func bigEndian(n uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], n)
+	return binary.BigEndian.Uint16(b[:])
 }
 
 // wait polls until the descriptor is ready for events; os.ErrDeadlineExceeded
