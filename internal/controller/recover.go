@@ -36,14 +36,17 @@ func (c *Controller) Recover(ctx context.Context) (old, started int, err error) 
 // lost tells whether g definitely does not serve and has had its time to start;
 // else the error says why it does not.
 func (c *Controller) lost(ctx context.Context, g *Gateway) (bool, error) {
-	pause := recoverPause
+	pause, why := recoverPause, error(nil)
 	for tries := 1; ; {
 		c.enter("proving the gateway")
 		a, err := c.Judge(ctx, g, proof.Prove)
+		if err != nil && ctx.Err() != nil && why != nil { // cut short: what it lacked before says more
+			err = fmt.Errorf("%w: %w", ctx.Err(), why)
+		}
 		if err != nil {
 			return false, err
 		}
-		why := c.Verdict(a)
+		why = c.Verdict(a)
 		if why == nil || !definite(a) { // what nobody can judge a restart would not cure
 			return false, why
 		}

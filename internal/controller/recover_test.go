@@ -84,6 +84,31 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// A gateway in a network namespace of its own is judged in there.
+func TestJudgeElsewhere(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	ctx := testenv.Within(t, 30*time.Second)
+	c, _ := pair(t, ctx, sleeps)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a stranger's, in ours
+	testenv.Must(t, err)
+	defer l.Close()
+	c.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
+	cmd := exec.Command("/bin/sleep", "1000")
+	cmd.Env, cmd.SysProcAttr = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNET}
+	testenv.Must(t, cmd.Start())
+	defer ended(cmd)
+	p, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	g, err := c.hold(p)
+	testenv.Must(t, err)
+	defer g.Close()
+	if a, err := c.Judge(ctx, g, proof.Prove); err != nil || a.Elsewhere || a.Ownership != proof.Missing || a.Token == "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
 // What makes the next start impossible is found before the gateway is ended.
 func TestPrepared(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
