@@ -33,8 +33,9 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 	}
 }
 
-// foreseen tells whether a supervisor may still come below a foreign PID 1, for
-// root; then it is looked for as a controller.
+// foreseen tells whether a supervisor may still come below a foreign PID 1 that
+// has just started, for root, as awaitOwn does for its user; then it is looked for
+// as a controller.
 func (a *app) foreseen() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false
@@ -51,6 +52,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 	tick := time.NewTicker(watchEvery / 2)
 	defer tick.Stop()
 	var last view
+	patient := time.Now().Add(a.patience)
 	for {
 		v := a.look(ctx)
 		if ctx.Err() != nil && last.reason != "" { // cut short: what was seen before says more
@@ -61,7 +63,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 		case v.serving:
 			show.done()
 			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port))
-		case v.code == exitNoSupervisor && (a.booting() || a.foreseen()): // not yet
+		case v.code == exitNoSupervisor && (a.booting() || time.Now().Before(patient) && a.foreseen()): // not yet
 		case v.code != exitNotServing:
 			show.done()
 			return a.fail(v.code, fmt.Errorf("cannot wait: %s: %s", v.reason, v.detail), v.hint)
