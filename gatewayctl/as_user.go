@@ -92,22 +92,26 @@ func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, file
 }
 
 // awaitEnd waits for p, which is killed at the end of ctx.
-func awaitEnd(ctx context.Context, p *os.Process) (state *os.ProcessState, err error) {
-	ended := make(chan struct{})
+func awaitEnd(ctx context.Context, p *os.Process) (*os.ProcessState, error) {
+	type end struct {
+		state *os.ProcessState
+		err   error
+	}
+	ended := make(chan end, 1)
 	go func() {
-		defer close(ended)
-		state, err = p.Wait()
+		state, err := p.Wait()
+		ended <- end{state, err}
 	}()
 	select {
-	case <-ended:
-		return state, err
+	case e := <-ended:
+		return e.state, e.err
 	case <-ctx.Done():
 	}
-	if errKill := p.Kill(); errKill != nil && !errors.Is(errKill, os.ErrProcessDone) {
+	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return nil, ctx.Err()
 	}
-	<-ended
-	return state, err
+	e := <-ended
+	return e.state, e.err
 }
 
 // asUser becomes the user that the arguments name, if they do.

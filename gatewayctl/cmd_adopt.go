@@ -61,9 +61,6 @@ func (a *app) adopt(timeout time.Duration) int {
 		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", old))
 	case started == 0:
 		deadline, _ := ctx.Deadline()
-		if ctx.Err() != nil {
-			return a.controlFailed("adopt", fmt.Errorf("pid %d was ended, and no other gateway was asked for: %w", old, ctx.Err()))
-		}
 		return a.ask(control.Request{Action: control.Recover}, max(time.Until(deadline), time.Millisecond))
 	}
 	return a.write(fmt.Sprintf("adopted: pid %d → %d, proven\n", old, started))

@@ -33,10 +33,10 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 	}
 }
 
-// foreseen tells whether a supervisor may still come below a foreign PID 1 that
-// has just started, for root, as awaitOwn does for its user; then it is looked for
-// as a controller.
-func (a *app) foreseen() bool {
+// mayControl looks once more for a supervisor below a foreign PID 1 that has just
+// started, for root, as awaitOwn does for its user: once it is there we are its
+// controller. False where none is to be expected.
+func (a *app) mayControl() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false
 	}
@@ -63,7 +63,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 		case v.serving:
 			show.done()
 			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port))
-		case v.code == exitNoSupervisor && (a.booting() || time.Now().Before(patient) && a.foreseen()): // not yet
+		case v.code == exitNoSupervisor && (a.booting() || time.Now().Before(patient) && a.mayControl()): // not yet
 		case v.code != exitNotServing:
 			show.done()
 			return a.fail(v.code, fmt.Errorf("cannot wait: %s: %s", v.reason, v.detail), v.hint)

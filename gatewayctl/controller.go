@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"gatewayinit/internal/controller"
+	"gatewayinit/internal/prockey"
 	"gatewayinit/supervisor/control"
 )
 
@@ -131,8 +133,8 @@ func (a *app) controlFailed(name string, err error) int {
 func controlHint(f *controller.Failure) string {
 	switch {
 	case errors.Is(f, controller.ErrAmbiguous):
-		return "waiting does not help: end the one of them that is no child of yours (ps -ef), then try again"
-	case f.Reason == control.NotPermitted:
+		return "where two processes are named waiting does not help: end the one that is not the real one, then try again"
+	case errors.Is(f, os.ErrPermission), errors.Is(f, prockey.ErrNoPidfd):
 		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER gatewayctl ..."
 	}
 	return adviceFor(f.Reason).next

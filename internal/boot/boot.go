@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,18 +19,13 @@ import (
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/exitauth"
-	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/logring"
-	"gatewayinit/internal/prepare"
 	"gatewayinit/internal/privs"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/internal/status"
 	"gatewayinit/internal/sweep"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/trust"
 	"gatewayinit/internal/version"
 	"gatewayinit/supervisor"
-	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
 )
 
@@ -237,22 +231,6 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	return code, err
 }
 
-// openRuntime is the runtime directory. Without root it is in the user's own
-// place, whatever the configuration says: nobody prepared that one for us. It is
-// locked before anything in it is touched.
-func (b *booter) openRuntime() (dir *runtimedir.Dir, err error) {
-	if b.rootless {
-		xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
-		dir, err = runtimedir.OpenOwn(runtimedir.Own(xdg, b.who.gateway.UID), b.who.gateway.UID, b.cfg.RequireTmpfs)
-	} else {
-		dir, err = runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
-	}
-	if err == nil {
-		err = dir.Lock()
-	}
-	return dir, err
-}
-
 // drop reads what the engine gave, reduces it, and reads back what is left.
 func (b *booter) drop() error {
 	before, err := privs.Read()
@@ -302,7 +280,8 @@ func (b *booter) validate() error {
 
 // subreaper makes orphans ours where we are not PID 1, and tells whether the
 // PID namespace is shared with another container. To a gateway-init of that one
-// we say so, if it is root's: without root nobody sweeps by uid.
+// we say so, if it is root's: without root nobody sweeps by uid. One above us is our
+// own container's, in plain mode, and would pass our signal on to its command.
 func (b *booter) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false
@@ -311,28 +290,8 @@ func (b *booter) subreaper() (shared bool) {
 		b.hard.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
 	comm, _ := os.ReadFile("/proc/1/comm")
-	if !b.rootless && string(comm) == "gateway-init\n" && !below(1, os.Getpid()) {
+	if !b.rootless && string(comm) == "gateway-init\n" && !proof.Below(os.Getpid(), 1) {
 		sys.Kill(1, sharedSignal)
-	}
-	return true
-}
-
-// maxAncestors bounds the way up; a longer one is taken to lead anywhere.
-const maxAncestors = 1024
-
-// below tells whether ancestor is above pid, or may be. An init above us is our
-// own container's, in plain mode, and would pass our signal on to its command.
-// From another container the way up ends in 0 without passing its PID 1.
-func below(ancestor, pid int) bool {
-	for range maxAncestors {
-		st, err := proof.ReadStat(pid)
-		if err != nil || st.PPID == ancestor {
-			return true
-		}
-		if st.PPID == 0 {
-			return false
-		}
-		pid = st.PPID
 	}
 	return true
 }
@@ -347,100 +306,4 @@ func (b *booter) judgeHardening() error {
 		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", b.hard[0].Name, b.hard[0].Detail)
 	}
 	return nil
-}
-
-// supervisorConfig is steps 8 and 9: what the loop needs.
-func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
-	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {
-			return nil, fmt.Errorf("cannot replace the status record: %w", err)
-		}
-	}
-	server, err := control.NewServer(dir.File)
-	if err != nil {
-		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir)
-	}
-	if err := checkSpace(dir); err != nil {
-		return nil, err
-	}
-	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.lines, Validate: b.validate}
-	if !b.settings.noGateway {
-		keeper, err := mint(dir, b.who.gateway)
-		if err != nil {
-			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir)
-		}
-		b.keeper, c.Token = keeper, keeper
-		c.Gateway = b.gateway(dir, keeper)
-		c.Sidecars = b.sidecars(dir, keeper)
-		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
-			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
-				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
-		}
-	}
-	c.Worker = b.worker()
-	if len(b.settings.command) > 0 {
-		c.Command = b.command()
-	}
-	dirs := b.prepareEntries()
-	c.Prepare = func() error { return prepare.Make(dirs) }
-	c.Others = b.otherUIDs()
-	self, err := proof.Capture(os.Getpid())
-	if err != nil {
-		return nil, fmt.Errorf("cannot read our own identity: %w", err)
-	}
-	c.Base = b.record(dir, self)
-	c.Publish = func(r status.Record) error {
-		data, err := status.Encode(r)
-		if err != nil {
-			return err
-		}
-		return fsafe.Replace(dir.File, status.Name, data, 0o600)
-	}
-	return c, nil
-}
-
-// minFree is room for token, status and a few replies, each beside its former
-// self: a file takes a page at least. Without it nobody could be told anything.
-const minFree = 32 << 10
-
-// checkSpace is for a tmpfs that is too small, or that others have filled.
-func checkSpace(dir *runtimedir.Dir) error {
-	free, total, err := sys.Space(dir.File)
-	if err != nil || total == 0 || free >= minFree {
-		return err
-	}
-	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or run with --tmpfs %s",
-		dir.Path, free, minFree, dir.Mount())
-}
-
-// advise adds to a boot error what to do about it, where it does not say.
-func advise(err error, dir *runtimedir.Dir) error {
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: make room, or run with --tmpfs %s", err, dir.Mount())
-	case strings.HasSuffix(err.Error(), "remove it"):
-		return err
-	case errors.Is(err, fsafe.ErrUnsafe), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: remove it", err)
-	}
-	return err
-}
-
-// cleanup leaves no token behind where the directory outlives the container.
-func (b *booter) cleanup(dir *runtimedir.Dir) error {
-	return removeLeftover(dir, tokenName, uint32(os.Geteuid()), b.who.gateway.UID)
-}
-
-func (b *booter) record(dir *runtimedir.Dir, self proof.Process) status.Record {
-	g := status.Gateway{UID: b.who.gateway.UID, GID: b.who.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
-	separation := status.SeparationUID
-	if b.rootless {
-		separation = status.SeparationNone
-	}
-	return status.Record{
-		Schema: status.Schema, Version: version.String,
-		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
-		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
-		Separation: separation, Caps: caps(b.after), Hardening: append([]status.Hardening{}, b.hard...),
-	}
 }

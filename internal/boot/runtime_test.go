@@ -79,30 +79,6 @@ func TestNoSpaceAdvice(t *testing.T) {
 	}
 }
 
-// A plain gateway-init above us is our own container's, and hears nothing of us;
-// from another container the way up ends without passing it.
-func TestBelow(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
-		return
-	}
-	child, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{})
-	testenv.Must(t, err)
-	defer func() { child.Kill(); child.Wait() }()
-	for name, c := range map[string]struct {
-		ancestor, pid int
-		want          bool
-	}{
-		"parent":       {1, child.Pid, true},
-		"none":         {child.Pid, 1, false}, // our parent is in another namespace
-		"another":      {child.Pid + 1, child.Pid, false},
-		"nobody-there": {1, 1 << 22, true}, // who cannot be seen is not signalled for
-	} {
-		if got := below(c.ancestor, c.pid); got != c.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-}
-
 // A root gateway-init that a plain one started says nothing to it: the signal
 // would be the command's.
 func TestSubreaperIsSilent(t *testing.T) {

@@ -42,9 +42,6 @@ func (c *Controller) stopHolder(ctx context.Context, p proof.Process) error {
 	}
 }
 
-// maxDepth bounds a walk from a process up to its first ancestor.
-const maxDepth = 256
-
 // Below tells whether k is the gateway or descends from it; a gateway of 0 is
 // none. What cannot be seen, or has too many ancestors, is taken for one: then
 // nothing is ended.
@@ -52,20 +49,7 @@ func Below(k prockey.Key, gateway int) bool {
 	if gateway == 0 {
 		return false
 	}
-	pid := k.PID
-	for range maxDepth {
-		if pid == gateway {
-			return true
-		}
-		st, err := proof.ReadStat(pid)
-		if err != nil {
-			return true
-		}
-		if pid = st.PPID; pid == 0 {
-			return false
-		}
-	}
-	return true
+	return proof.Below(k.PID, gateway)
 }
 
 // Adopt is for a supervisor without root: start asks it to put a gateway of its
@@ -101,9 +85,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	defer s.Close()
 	old = s.Key.PID
 	if gateway == 0 { // or it may be the one that serves when the port is free
-		if c.since, err = sys.BootTicks(); err != nil {
-			return old, 0, c.fail(err)
-		}
+		c.since = sys.BootTicks()
 	}
 	if err := s.Stop(ctx); err != nil {
 		return old, 0, err

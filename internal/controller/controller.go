@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 
-	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/witness"
 	"gatewayinit/supervisor/control"
@@ -75,8 +74,6 @@ func reasonOf(err error) control.Reason {
 		return control.HealthTimeout
 	case errors.Is(err, ErrBeside):
 		return control.ListenerForeign
-	case errors.Is(err, fsafe.ErrUnsafe):
-		return control.UnsafeConfig
 	case errors.Is(err, ErrChanged), errors.Is(err, prockey.ErrChanged), errors.Is(err, prockey.ErrGone),
 		errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
 		return control.IdentityChanged

@@ -50,11 +50,8 @@ func (c *Controller) lost(ctx context.Context, g *Gateway) (bool, error) {
 		if why == nil || !definite(a) { // what nobody can judge a restart would not cure
 			return false, why
 		}
-		starting, err := c.starting(g)
 		switch {
-		case err != nil:
-			return false, err
-		case starting:
+		case c.starting(g):
 			c.enter(fmt.Sprintf("giving pid %d its time to start", g.Key.PID))
 			tries = 0
 		case tries == recoverTries:
@@ -78,9 +75,8 @@ func definite(a witness.Answer) bool {
 
 // starting tells whether g may still be on its way, for PID 1 gives it that time.
 // Whether it has served before only PID 1 knows.
-func (c *Controller) starting(g *Gateway) (bool, error) {
-	now, err := sys.BootTicks()
-	return err == nil && int64(now-g.Key.Start) < int64(c.Ready.Timeout/sys.Tick), err
+func (c *Controller) starting(g *Gateway) bool {
+	return int64(sys.BootTicks()-g.Key.Start) < int64(c.Ready.Timeout/sys.Tick)
 }
 
 // prepared is nil if the next start has all that PID 1 asks for before a restart:

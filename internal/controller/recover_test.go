@@ -26,7 +26,7 @@ import (
 // recover waits for a gateway that is starting, looks several times at one that
 // is down, and replaces none that nobody can judge.
 func TestLost(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
@@ -76,8 +76,8 @@ func TestGone(t *testing.T) {
 	}
 	testenv.Must(t, cmd.Process.Kill())
 	testenv.Must(t, c.gone(testenv.Within(t, time.Minute), fd))
-	if now, err := sys.BootTicks(); err != nil || now < c.since {
-		t.Errorf("last seen at %d, now it is %d (%v)", c.since, now, err)
+	if now := sys.BootTicks(); now < c.since {
+		t.Errorf("last seen at %d, now it is %d", c.since, now)
 	}
 	if err := c.gone(testenv.Within(t, time.Minute), os.NewFile(1<<20, "closed")); !errors.Is(err, unix.EBADF) {
 		t.Errorf("a closed descriptor: %v", err)
@@ -86,7 +86,7 @@ func TestGone(t *testing.T) {
 
 // A gateway in a network namespace of its own is judged in there.
 func TestJudgeElsewhere(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
@@ -111,7 +111,7 @@ func TestJudgeElsewhere(t *testing.T) {
 
 // What makes the next start impossible is found before the gateway is ended.
 func TestPrepared(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)

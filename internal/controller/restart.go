@@ -115,10 +115,8 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 		return err
 	}
 	defer fd.Close()
-	if c.since, err = sys.BootTicks(); err == nil {
-		err = signal(fd, c.StopSignal)
-	}
-	if err != nil {
+	c.since = sys.BootTicks()
+	if err := signal(fd, c.StopSignal); err != nil {
 		return err
 	}
 	grace, cancel := context.WithTimeout(ctx, c.StopGrace)
@@ -142,10 +140,7 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 // supervisor may have started it.
 func (c *Controller) gone(ctx context.Context, fd *os.File) error {
 	for {
-		now, err := sys.BootTicks()
-		if err != nil {
-			return err
-		}
+		now := sys.BootTicks()
 		ended, err := sys.Ended(int(fd.Fd()), sys.Tick)
 		if ended || err != nil {
 			return err

@@ -47,9 +47,7 @@ func (c *Controller) Through(ctx context.Context, action control.Action, rotate 
 	other := prockey.Key{}
 	if action == control.Restart {
 		other = before
-		if c.since, err = sys.BootTicks(); err != nil {
-			return before.PID, 0, c.fail(err)
-		}
+		c.since = sys.BootTicks()
 	}
 	c.enter("asking the supervisor")
 	if err := ask(ctx); err != nil {

@@ -16,7 +16,7 @@ import (
 // What the supervisor's user answers is not believed: nothing is claimed that is
 // not so, and a refusal is handed on.
 func TestThrough(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)

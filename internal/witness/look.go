@@ -50,8 +50,9 @@ func gone(err error) bool {
 	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// children looks at each child of the supervisor. Where none is a gateway, one whose first thread alone
-// has ended may be it: the kernel shows nothing of that one, and it may serve.
+// children looks at each child of the supervisor. Where none is a gateway, one
+// whose first thread alone has ended may be it: the kernel shows nothing of that
+// one, and it may serve.
 func children(ctx context.Context, q Children) (found []proof.Process, err error) {
 	headless := 0
 	look := func(pid int) error {

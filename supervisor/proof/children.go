@@ -15,7 +15,8 @@ import (
 // thread ended while its list was read and its children are another's now.
 var errNoList = errors.New("no list of children")
 
-// maxThreads bounds the threads of one process; perName what one child takes in
+// maxThreads bounds the threads of one process, maxProcesses a look at all; perName
+// is what one child takes in
 // the kernel's list: a pid has at most seven digits.
 const (
 	maxThreads   = 1 << 16
@@ -68,8 +69,8 @@ func listed(pid, limit int) (pids []int, err error) {
 	return pids, err
 }
 
-// scanned looks through all of /proc. Who cannot be looked at (hidepid) is no
-// child of a process that can.
+// scanned looks through all of /proc. Whom hidepid hides is left out: it is
+// another user's, or one of ours that cannot be traced.
 func scanned(pid, limit int) (pids []int, err error) {
 	err = eachName("/proc", maxProcesses, func(name string) error {
 		n, err := strconv.Atoi(name)

@@ -92,8 +92,8 @@ func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 }
 
 // unheld is which of the sockets no process of pid's tree has. It goes from the
-// top down: mostly the gateway itself has them all. One that was
-// orphaned is not in the tree any more, and its sockets are a stranger's.
+// top down: mostly the gateway itself has them all. One that was orphaned is not in
+// the tree any more, and its sockets are a stranger's.
 func unheld(pid int, inodes []uint64) ([]uint64, error) {
 	left := slices.Clone(inodes)
 	tree := []int{pid}

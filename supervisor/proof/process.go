@@ -140,6 +140,27 @@ func Capture(pid int) (Process, error) {
 	return Process{PID: pid, StartTicks: st.StartTicks}, nil
 }
 
+// maxDepth bounds a walk from a process up to its first ancestor.
+const maxDepth = 256
+
+// Below tells whether pid is ancestor or descends from it, or may: what cannot be
+// seen, or has too many ancestors, is taken to.
+func Below(pid, ancestor int) bool {
+	for range maxDepth {
+		if pid == ancestor {
+			return true
+		}
+		st, err := ReadStat(pid)
+		if err != nil {
+			return true
+		}
+		if pid = st.PPID; pid == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Verify is nil if p is alive: a zombie is not, nor is one whose first thread has
 // ended, of which nothing can be seen any more.
 func (p Process) Verify() error {

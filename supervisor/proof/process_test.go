@@ -8,6 +8,10 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
 )
 
 // statLine is a stat line as the kernel prints it (fs/proc/array.c).
@@ -159,4 +163,29 @@ func FuzzParseStat(f *testing.F) {
 			t.Fatalf("a name made %+v of %+v, %v", st, named, err)
 		}
 	})
+}
+
+// The way up leads to an ancestor or ends at the border of the PID namespace; who
+// cannot be seen may be anybody's descendant.
+func TestBelow(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	child, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{})
+	testenv.Must(t, err)
+	defer func() { child.Kill(); child.Wait() }()
+	for name, c := range map[string]struct {
+		pid, ancestor int
+		want          bool
+	}{
+		"itself":       {child.Pid, child.Pid, true},
+		"parent":       {child.Pid, 1, true},
+		"none":         {1, child.Pid, false}, // our parent is in another namespace
+		"another":      {child.Pid, child.Pid + 1, false},
+		"nobody-there": {1 << 22, 1, true},
+	} {
+		if got := Below(c.pid, c.ancestor); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
 }

@@ -1,0 +1,80 @@
+package boot
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/prepare"
+	"gatewayinit/internal/runtimedir"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/version"
+	"gatewayinit/supervisor"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// supervisorConfig is steps 8 and 9: what the loop needs.
+func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
+	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
+		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {
+			return nil, fmt.Errorf("cannot replace the status record: %w", err)
+		}
+	}
+	server, err := control.NewServer(dir.File)
+	if err != nil {
+		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir)
+	}
+	if err := checkSpace(dir); err != nil {
+		return nil, err
+	}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.lines, Validate: b.validate}
+	if !b.settings.noGateway {
+		keeper, err := mint(dir, b.who.gateway)
+		if err != nil {
+			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir)
+		}
+		b.keeper, c.Token = keeper, keeper
+		c.Gateway = b.gateway(dir, keeper)
+		c.Sidecars = b.sidecars(dir, keeper)
+		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
+			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
+				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
+		}
+	}
+	c.Worker = b.worker()
+	if len(b.settings.command) > 0 {
+		c.Command = b.command()
+	}
+	dirs := b.prepareEntries()
+	c.Prepare = func() error { return prepare.Make(dirs) }
+	c.Others = b.otherUIDs()
+	self, err := proof.Capture(os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("cannot read our own identity: %w", err)
+	}
+	c.Base = b.record(dir, self)
+	c.Publish = func(r status.Record) error {
+		data, err := status.Encode(r)
+		if err != nil {
+			return err
+		}
+		return fsafe.Replace(dir.File, status.Name, data, 0o600)
+	}
+	return c, nil
+}
+
+func (b *booter) record(dir *runtimedir.Dir, self proof.Process) status.Record {
+	g := status.Gateway{UID: b.who.gateway.UID, GID: b.who.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
+	separation := status.SeparationUID
+	if b.rootless {
+		separation = status.SeparationNone
+	}
+	return status.Record{
+		Schema: status.Schema, Version: version.String,
+		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
+		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
+		Separation: separation, Caps: caps(b.after), Hardening: append([]status.Hardening{}, b.hard...),
+	}
+}
