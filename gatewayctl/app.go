@@ -113,7 +113,7 @@ func (a *app) dispatch(args []string) int {
 	a.control = !v.anyone && a.controls()
 	if !v.anyone && !a.control && a.euid != int(a.owner) {
 		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, who(a.owner), a.euid),
-			"run it as the container's default user: docker exec CONTAINER gatewayctl "+name)
+			"run it as the container's default user: docker exec CONTAINER /usr/local/bin/gatewayctl "+name)
 	}
 	return action(a, flags.Args())
 }
@@ -146,11 +146,13 @@ func (a *app) usage(err error, name string) int {
 	return a.fail(exitUsage, err, hint)
 }
 
-// fail prints one line, and the way out if there is one.
-func (a *app) fail(code int, err error, hint string) int {
+// fail prints one line, and the ways out if there are some.
+func (a *app) fail(code int, err error, hints ...string) int {
 	fmt.Fprintf(a.err, "gatewayctl: %s\n", clean(err.Error()))
-	if hint != "" {
-		fmt.Fprintf(a.err, "gatewayctl: hint: %s\n", hint)
+	for _, hint := range hints {
+		if hint != "" {
+			fmt.Fprintf(a.err, "gatewayctl: hint: %s\n", hint)
+		}
 	}
 	return code
 }

@@ -12,7 +12,7 @@ import (
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/users"
-	"gatewayinit/tokenfile"
+	"gatewayinit/supervisor/control"
 )
 
 // clientSpec is which client is to run, and how.
@@ -24,6 +24,7 @@ type clientSpec struct {
 	dir  string
 	tty  bool
 	mute bool // it reads nothing
+	bare bool // without the token
 }
 
 // identities are the users that a client is decided with.
@@ -40,16 +41,17 @@ func resolveUsers(c *config.Config) (who identities, err error) {
 
 // refusal is a client that may not run.
 type refusal struct {
-	code int
-	err  error
-	hint string
+	code   int
+	err    error
+	hints  []string
+	reason control.Reason // why the gateway does not serve, if that is it
 }
 
 func (e *refusal) Error() string { return e.err.Error() }
 func (e *refusal) Unwrap() error { return e.err }
 
 func refuse(code int, hint, format string, args ...any) error {
-	return &refusal{code, fmt.Errorf(format, args...), hint}
+	return &refusal{code: code, err: fmt.Errorf(format, args...), hints: []string{hint}}
 }
 
 // plan decides about a client, without any effect. The configuration is the
@@ -97,6 +99,8 @@ const hintConfig = "gateway-init --check-config"
 // shell would have.
 func clientRefusal(err error) error {
 	switch {
+	case errors.As(err, new(*refusal)):
+		return err
 	case errors.Is(err, fsafe.ErrUnsafe):
 		return refuse(exitRefused, "the token goes only to programs that nobody but root and the operator can change", "unsafe-config: %w", err)
 	case errors.Is(err, client.ErrNotFound):
@@ -107,24 +111,19 @@ func clientRefusal(err error) error {
 	return refuse(exitFailed, "", "%w", err)
 }
 
-// exec finds the token, decides about the client, and runs it; its exit code is
-// ours.
+// exec decides about the client and runs it; its exit code is ours.
 func (a *app) exec(s clientSpec) int {
-	if err := a.separated(); err != nil {
-		return a.refused(s.verb, err)
+	run := a.runGuarded
+	if s.bare {
+		run = a.runBare
 	}
-	secret, r, err := a.readToken()
-	if err != nil {
-		return a.noToken(err)
-	}
-	defer secret.Wipe()
-	p, who, err := a.plan(s)
-	if err == nil {
-		err = mayHaveToken(&r, who)
-	}
+	err := a.separated()
 	code := exitOK
 	if err == nil {
-		code, err = a.runClient(s, p, &r, secret)
+		code, err = run(s)
+	}
+	if killed := (*client.KilledError)(nil); errors.As(err, &killed) {
+		return a.fail(exitNotServing, fmt.Errorf("ended the client: %w", killed.Cause), hintsAfter(killed.Cause)...)
 	}
 	if err != nil {
 		return a.refused(s.verb, err)
@@ -141,36 +140,74 @@ func (a *app) separated() error {
 		"not-permitted: nothing is separated in this container (gateway-init is not root), so no operator can be handed the token")
 }
 
-// mayHaveToken: the token must be of the gateway that this configuration
-// describes, else its users are not those that PID 1 keeps apart.
+// runBare runs a client without the token: the state of the gateway does not
+// matter, and no lock is held.
+func (a *app) runBare(s clientSpec) (int, error) {
+	p, _, err := a.plan(s)
+	if err != nil {
+		return 0, err
+	}
+	return a.runClient(s, p, client.Grant{})
+}
+
+// runGuarded runs a client with the token, while the gateway serves.
+func (a *app) runGuarded(s clientSpec) (int, error) {
+	g, err := a.guardClient()
+	if err != nil {
+		return 0, err
+	}
+	defer g.close()
+	p, who, err := a.plan(s)
+	if err != nil {
+		return 0, err
+	}
+	return a.runWithToken(s, p, g, who)
+}
+
+// runWithToken reads the token, after g was taken, and runs the client to its
+// end.
+func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identities) (int, error) {
+	if err := mayHaveToken(&g.record, who); err != nil {
+		return 0, err
+	}
+	secret, _, err := a.readToken()
+	if err != nil {
+		return 0, err
+	}
+	defer secret.Wipe()
+	return a.runClient(s, p, g.grant(secret))
+}
+
+// mayHaveToken: the gateway must be the one that this configuration describes,
+// else its users are not those that PID 1 keeps apart.
 func mayHaveToken(r *status.Record, who identities) error {
-	if r.Token.UID != who.gateway.UID {
+	if r.Gateway.UID != who.gateway.UID {
 		return refuse(exitRefused, "restart the container, so that PID 1 reads the configuration again",
-			"unsafe-config: %s says that the gateway is uid %d, and PID 1 gave the token to uid %d", config.DefaultFile, who.gateway.UID, r.Token.UID)
+			"unsafe-config: %s says that the gateway is uid %d, and PID 1 runs it as uid %d", config.DefaultFile, who.gateway.UID, r.Gateway.UID)
 	}
 	return nil
 }
 
 // runClient runs it to its end.
-func (a *app) runClient(s clientSpec, p *client.Plan, r *status.Record, secret *tokenfile.Secret) (int, error) {
-	if r.State != status.Running {
-		// The client may be for finding out why.
-		fmt.Fprintf(a.err, "gatewayctl: note: the gateway does not serve (%s)\n", clean(r.State))
-	}
+func (a *app) runClient(s clientSpec, p *client.Plan, g client.Grant) (int, error) {
 	io := a.files
 	if s.mute {
 		io.In = nil
 	}
-	code, err := a.launch(p, secret, io)
-	if err != nil {
+	code, err := a.launch(p, g, io)
+	if err != nil && !errors.As(err, new(*client.KilledError)) {
 		return code, clientRefusal(err)
 	}
-	return code, nil
+	return code, err
 }
 
 func (a *app) refused(verb string, err error) int {
-	if e := (*refusal)(nil); errors.As(err, &e) {
-		return a.fail(e.code, fmt.Errorf("cannot %s: %w", verb, e.err), e.hint)
+	if errors.As(err, new(*tokenError)) {
+		return a.noToken(err)
 	}
-	return a.fail(exitFailed, fmt.Errorf("cannot %s: %w", verb, err), "")
+	code, hints := exitFailed, []string(nil)
+	if e := (*refusal)(nil); errors.As(err, &e) {
+		code, err, hints = e.code, e.err, e.hints
+	}
+	return a.fail(code, fmt.Errorf("cannot %s: %w", verb, err), hints...)
 }

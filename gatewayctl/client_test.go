@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gatewayinit/internal/client"
+	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/status"
@@ -17,13 +18,14 @@ import (
 	"gatewayinit/internal/users"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
-	"gatewayinit/tokenfile"
 )
 
 // launched is what a world's clients were started with.
 type launched struct {
 	plan  *client.Plan
-	token string
+	token string // "" if it has none
+	grant client.Grant
+	held  bool // the lock
 	io    client.Stdio
 }
 
@@ -32,9 +34,7 @@ type launched struct {
 func (w *world) clients(code int, err error) *[]launched {
 	w.t.Helper()
 	testenv.Root(w.t) // client.New looks with the operator's rights
-	w.rootless()
 	var all []launched
-	me := uint32(os.Geteuid())
 	w.config = func() (*config.Config, error) {
 		return &config.Config{
 			Gateway: config.Gateway{TokenEnv: "TOKEN"}, OperatorEnv: []string{"A=1"}, OperatorPassEnv: []string{"TZ"},
@@ -42,14 +42,35 @@ func (w *world) clients(code int, err error) *[]launched {
 		}, nil
 	}
 	w.users = func(*config.Config) (identities, error) {
-		return identities{users.User{UID: me}, users.User{Name: "op", UID: testenv.Stranger, GID: testenv.Stranger, Home: "/home/op"}}, nil
+		return identities{users.User{UID: w.record.Gateway.UID}, users.User{Name: "op", UID: testenv.Stranger, GID: testenv.Stranger, Home: "/home/op"}}, nil
 	}
 	w.files = client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	w.launch = func(p *client.Plan, secret *tokenfile.Secret, io client.Stdio) (int, error) {
-		all = append(all, launched{p, string(secret.Bytes()), io})
+	w.launch = func(p *client.Plan, g client.Grant, io client.Stdio) (int, error) {
+		l := launched{plan: p, grant: g, io: io}
+		if g.Token != nil {
+			l.token = string(g.Token.Bytes())
+		}
+		if g.Check != nil {
+			if err := g.Check(); err != nil {
+				return 0, err
+			}
+		}
+		l.held = w.lockHeld()
+		all = append(all, l)
+		if g.Gone != nil {
+			g.Gone()
+		}
 		return code, err
 	}
 	return &all
+}
+
+// lockHeld reports whether PID 1 would find a client.
+func (w *world) lockHeld() bool {
+	w.t.Helper()
+	held, err := clientlock.IsHeld(w.lock)
+	must(w.t, err)
+	return held
 }
 
 // TestExec: which program is asked for, with which arguments, and whose exit
@@ -85,8 +106,11 @@ func TestExec(t *testing.T) {
 			}
 			got := (*all)[0]
 			if fmt.Sprintf("%q", got.plan.Argv) != test.argv || got.plan.Configured != test.configured || got.plan.Dir != test.dir ||
-				got.token != hexToken || got.io != w.files {
+				got.token != hexToken || got.io != w.files || !got.held || got.grant.Gateway == nil {
 				t.Errorf("got %q %+v", got.plan.Argv, got)
+			}
+			if w.lockHeld() {
+				t.Error("the lock is held afterwards")
 			}
 			if s := got.plan.Spec; s.User.Name != "op" || s.TokenEnv != "TOKEN" || !slices.Equal(s.Env, []string{"A=1"}) ||
 				!slices.Equal(s.PassEnv, []string{"TZ"}) || !slices.Equal(s.Caller, w.env) {
@@ -158,8 +182,8 @@ func TestExecRefusals(t *testing.T) {
 		"not-found":       {"exec no-such-program", nil, 127, "cannot exec: \"no-such-program\" is not found"},
 		"not-executable":  {"exec /etc/passwd", nil, 126, "is not executable"},
 		"agent's":         {"exec AGENT", nil, 3, "cannot exec: unsafe-config: "},
-		"no-supervisor":   {"exec cat", func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "not-running"},
-		"supervisor-gone": {"tui", func(w *world) { w.process = func(status.Process) error { return proof.ErrGone } }, 5, "not-running"},
+		"no-supervisor":   {"exec cat", func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "cannot exec: no-supervisor: no supervisor's files"},
+		"supervisor-gone": {"tui", func(w *world) { w.process = func(status.Process) error { return proof.ErrGone } }, 5, "cannot tui: no-supervisor: "},
 		"token-changed":   {"tui", func(w *world) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
 		"config-missing":  {"tui", bad(os.ErrNotExist), 1, "cannot tui: file does not exist"},
 		"config-bad":      {"tui", bad(syntax), 3, "unsafe-config: /c:1:2: unknown key"},
@@ -168,6 +192,8 @@ func TestExecRefusals(t *testing.T) {
 			w.users = func(*config.Config) (identities, error) { return identities{}, errors.New("no line") }
 		}, 3, "unsafe-config: no line"},
 		"of-another-gateway": {"tui", func(w *world) { w.record.Token.UID = 7; w.publish() }, 1, "changed"},
+		"no-lock":            {"exec cat", func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, clientlock.Name))) }, 1, "cannot exec: internal: cannot open the client lock"},
+		"unsafe-lock":        {"exec cat", func(w *world) { must(w.t, os.Chmod(filepath.Join(w.path, clientlock.Name), 0o644)) }, 1, "clients.lock: has mode 0644, not 0600"},
 		"another-config": {"tui", func(w *world) {
 			w.users = func(*config.Config) (identities, error) {
 				return identities{gateway: users.User{UID: 7}, operator: users.User{UID: 8, GID: 8}}, nil
@@ -175,10 +201,10 @@ func TestExecRefusals(t *testing.T) {
 		}, 3, "unsafe-config: /etc/gateway-init/config.json says that the gateway is uid 7"},
 		"dumpable": {"exec cat", func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
 		"run-fails": {"exec cat", func(w *world) {
-			w.launch = func(*client.Plan, *tokenfile.Secret, client.Stdio) (int, error) { return 0, errors.New("no home") }
+			w.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) { return 0, errors.New("no home") }
 		}, 1, "cannot exec: no home"},
 		"gone-meanwhile": {"exec cat", func(w *world) {
-			w.launch = func(*client.Plan, *tokenfile.Secret, client.Stdio) (int, error) {
+			w.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) {
 				return 0, fmt.Errorf("x: %w", client.ErrNotFound)
 			}
 		}, 127, "cannot exec: x: not found"},
@@ -209,19 +235,6 @@ func TestExecRefusals(t *testing.T) {
 	}
 }
 
-// TestExecNotServing: it may be for finding out why, so it goes on.
-func TestExecNotServing(t *testing.T) {
-	w := newWorld(t)
-	all := w.clients(0, nil)
-	w.up()
-	w.record.State = status.Backoff
-	w.publish()
-	w.want(w.run("tui"), 0, "", "gatewayctl: note: the gateway does not serve (backoff)\n")
-	if len(*all) != 1 {
-		t.Errorf("%d clients", len(*all))
-	}
-}
-
 // TestRevokeDevices: after the rotation and with its token; what speaks against
 // it is found before.
 func TestRevokeDevices(t *testing.T) {
@@ -244,7 +257,10 @@ func TestRevokeDevices(t *testing.T) {
 			w.config = func() (*config.Config, error) { return &config.Config{}, nil }
 		}},
 		"another-config": {args: "--rotate-token --revoke-devices", code: 3, err: "unsafe-config", change: func(w *world) {
-			w.record.Token.UID = 7
+			w.record.Gateway.UID = 7
+			w.users = func(*config.Config) (identities, error) {
+				return identities{gateway: users.User{UID: 8}, operator: users.User{UID: 9, GID: 9}}, nil
+			}
 			w.publish()
 		}},
 		"rotation-fails": {args: "--rotate-token --revoke-devices", reply: control.Failed, code: 1, err: "cannot restart"},
@@ -252,10 +268,17 @@ func TestRevokeDevices(t *testing.T) {
 			err: "the token was rotated, but credentials that the old one had bought may still work: client revoke-devices ended with 3\n" + repeat},
 		"does-not-run": {args: "--rotate-token --revoke-devices", reply: control.OK, fails: errors.New("no home"), code: 1, out: rotated, runs: 1,
 			err: "may still work: no home\n" + repeat},
-		"token-gone": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated, err: repeat, change: func(w *world) {
-			w.tokenTries = 0
-			w.asOwner = func(uint32, uint32, func() error) error { return os.ErrPermission }
+		"token-unreadable": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated, err: repeat, change: func(w *world) {
+			w.hardened = os.ErrPermission
 		}},
+		"not-serving-meanwhile": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated,
+			err: "may still work: listener-foreign: 127.0.0.1:18789 of uid 9002\n" + repeat, change: func(w *world) {
+				w.listeners = func(uint16) ([]proof.Listener, error) {
+					return []proof.Listener{listener("127.0.0.1:18789", 9002)}, nil
+				}
+			}},
+		"gateway-ends": {args: "--rotate-token --revoke-devices", reply: control.OK, fails: &client.KilledError{Cause: client.ErrGatewayEnded}, code: 1, out: rotated, runs: 1,
+			err: "may still work: killed the client: " + client.ErrGatewayEnded.Error() + "\n" + repeat},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -272,6 +295,7 @@ func TestRevokeDevices(t *testing.T) {
 				w.publish()
 				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: test.reply, Reason: control.Exited, OldPID: 12, NewPID: 34})
 			})
+			w.makeLock()
 			w.mint(hexToken)
 			w.publish()
 			if test.change != nil {
@@ -282,7 +306,7 @@ func TestRevokeDevices(t *testing.T) {
 				t.Fatalf("%d clients, %d requests", len(*all), requests)
 			}
 			for _, l := range *all {
-				if l.token != fresh || l.io.In != nil || l.io.Out != w.files.Out || l.plan.TTY || l.plan.Argv[0] != "/bin/cat" {
+				if l.token != fresh || !l.held || l.io.In != nil || l.io.Out != w.files.Out || l.plan.TTY || l.plan.Argv[0] != "/bin/cat" {
 					t.Errorf("client: %+v", l)
 				}
 			}

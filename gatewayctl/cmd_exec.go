@@ -9,13 +9,18 @@ import (
 
 func cmdExec() verb {
 	return verb{
-		name: "exec", args: "[--tty|--no-tty] [--user U] [--dir DIR] CMD [ARG...] | --client NAME [ARG...]",
+		name: "exec", args: "[--no-token] [--tty|--no-tty] [--user U] [--dir DIR] CMD [ARG...] | --client NAME [ARG...]",
 		summary:  "run a client of the gateway as the operator, with the token",
 		operands: true,
 		help: `CMD is a name, looked up in a PATH of our own, or an absolute path. The token
 is in its environment alone. What it leaves running ends with it.
 
+It runs while the gateway serves, as health decides that, and no longer than
+that gateway. When the gateway's process ends, a restart included, or another
+uid listens on the port, the client and all it started are killed.
+
   --client NAME   the program of "clients" in the configuration, ARGs appended
+  --no-token      run it without the token, whatever the gateway's state is
   --tty           give it a terminal of its own; the default if stdin and stdout
                   are terminals
   --no-tty        give it pipes
@@ -25,15 +30,16 @@ is in its environment alone. What it leaves running ends with it.
 Flags end at CMD or at --; all that follows is the client's.
 
 Exit code: the client's, 128+n if signal n ended it; 127 no such program,
-126 it cannot be executed. If none ran: 1 failed, 2 usage, 3 refused,
-5 no supervisor.
+126 it cannot be executed. If none ran: 1 failed, 2 usage, 3 refused, 4 the
+gateway does not serve, 5 no supervisor. 4 too if the client was killed for that.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			flags := clientFlags(f)
 			user := f.String("user", "", "")
 			name := f.String("client", "", "")
+			bare := f.Bool("no-token", false, "")
 			return func(a *app, args []string) int {
-				s := clientSpec{verb: "exec", name: *name, argv: args, user: *user}
+				s := clientSpec{verb: "exec", name: *name, argv: args, user: *user, bare: *bare}
 				if err := checkCommand(s); err != nil {
 					return a.usage(err, "exec")
 				}

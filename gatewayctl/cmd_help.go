@@ -34,7 +34,7 @@ func helpText(name string) string {
 
 func overview() string {
 	var b strings.Builder
-	b.WriteString("usage: gatewayctl [--runtime-dir DIR] COMMAND [FLAGS]\n\nOperates the gateway-init that is PID 1 of this container. Run it as root:\ndocker exec CONTAINER gatewayctl status\n\n")
+	b.WriteString("usage: gatewayctl [--runtime-dir DIR] COMMAND [FLAGS]\n\nOperates the gateway-init that is PID 1 of this container. Run it as root:\ndocker exec CONTAINER /usr/local/bin/gatewayctl status\n\n")
 	for _, v := range verbs() {
 		fmt.Fprintf(&b, "  %-12s  %s\n", v.name, v.summary)
 	}

@@ -81,11 +81,11 @@ func (a *app) revokeDevices(rotate func() int) int {
 	if code := rotate(); code != exitOK {
 		return code
 	}
-	secret, r, err := a.readToken()
+	g, err := a.guardClient()
 	if err == nil {
-		defer secret.Wipe()
+		defer g.close()
 		var code int
-		if code, err = a.runClient(s, p, &r, secret); err == nil && code != exitOK {
+		if code, err = a.runWithToken(s, p, g, who); err == nil && code != exitOK {
 			err = fmt.Errorf("client %s ended with %d", revokeClient, code)
 		}
 	}

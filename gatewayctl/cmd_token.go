@@ -17,8 +17,8 @@ import (
 func cmdToken() verb {
 	return verb{
 		name: "token", args: "[--url BASE]", summary: "print the gateway's token (root only)",
-		help: `Prints the token alone on one line. It reads the file with the gateway's user's
-access, and without any capability.
+		help: `Prints the token alone on one line. The file belongs to root. In a container
+without root it belongs to the one user.
 
   --url BASE   print the dashboard's URL instead: BASE with the token in its
                fragment, which browsers do not send to the server
@@ -74,7 +74,7 @@ func (e *tokenError) code() (int, string) {
 	case tokenNotRunning:
 		return exitNoSupervisor, hintNoSupervisor
 	case tokenNotReadable:
-		return exitFailed, "the exec needs SETUID and SETGID to read as the gateway's user; see docs/reasons.md"
+		return exitFailed, "see not-readable in docs/reasons.md"
 	}
 	return exitFailed, "gatewayctl restart --rotate-token"
 }
@@ -106,8 +106,8 @@ func (a *app) token(prefix string) int {
 	return exitOK
 }
 
-// readToken identifies the file as root, then reads it as its owner. The record
-// is the one that names the file.
+// readToken identifies the file, then reads it. Its owner is the supervisor's
+// user, and so are we. The record is the one that names the file.
 func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error) {
 	if a.hardened != nil {
 		return nil, r, &tokenError{tokenNotReadable, tokenName, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
@@ -127,19 +127,8 @@ func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error)
 	}
 	// Whether a file system may hold a token was PID 1's decision.
 	policy := tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, AnyFS: true}
-	var failed error
-	err = a.asOwner(r.Token.UID, r.Token.GID, func() error {
-		secret, failed = tokenfile.Read(dir, tokenName, policy)
-		return nil
-	})
-	switch {
-	case err != nil:
-		if secret != nil {
-			secret.Wipe()
-		}
-		return nil, r, &tokenError{tokenNotReadable, path, fmt.Errorf("cannot read as its owner, uid %d: %w", r.Token.UID, err)}
-	case failed != nil:
-		return nil, r, &tokenError{tokenReason(failed), path, failed}
+	if secret, err = tokenfile.Read(dir, tokenName, policy); err != nil {
+		return nil, r, &tokenError{tokenReason(err), path, err}
 	}
 	return secret, r, nil
 }
@@ -161,10 +150,8 @@ func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
 		if c := a.checkSupervisor(&r); c.result != status.Held {
 			return r, &tokenError{tokenNotRunning, path, errors.New(c.detail)}
 		}
-		// Root's uid 0 is no gateway's: a record that says so must not make us
-		// read as root.
-		if !a.anyTokenOwner && (r.Token.UID == 0 || r.Token.GID == 0) {
-			return r, &tokenError{tokenChanged, path, fmt.Errorf("the record names %d:%d as its owner", r.Token.UID, r.Token.GID)}
+		if r.Token.Inode != 0 && r.Token.UID != a.owner {
+			return r, &tokenError{tokenChanged, path, fmt.Errorf("the record names uid %d as its owner, not %d", r.Token.UID, a.owner)}
 		}
 		c := a.checkToken(dir, &r)
 		switch {

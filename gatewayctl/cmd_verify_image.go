@@ -19,17 +19,21 @@ import (
 func cmdVerifyImage() verb {
 	return verb{
 		name: "verify-image", args: "[FLAGS]", summary: "check that an image is what gateway-init relies on", anyone: true,
-		help: `One line for each check: ok, FAIL or n/a, its name, what was found. In a
-Containerfile: RUN ["gatewayctl", "verify-image"]. On the host: --image NAME.
+		help: `One line for each check: ok, FAIL, note or n/a, its name, what was found. In
+a Containerfile: RUN ["/usr/local/bin/gatewayctl", "verify-image"]. On the host:
+--image NAME. No program of the image is run unless its hash is given, and then
+without rights (docs/image.md).
 
-  --root DIR      the image as a directory (default: /)
+  --root DIR      the image as a directory (default: /, which runs its own)
   --image NAME    an image of the engine (docker, or what ENGINE says)
   --archive FILE  what docker save or podman save wrote; - is stdin
   --profile NAME  openclaw, hermes or demo (default: what the configuration says)
   --token-stdin   also look for this token in every layer
   --expect-sha256 PROGRAM=HEX
-                  gateway-init or gatewayctl must be this file; can be repeated
-  --non-root      for containers without root: gatewayctl may be 0755
+                  gateway-init or gatewayctl must be this file, and is run; can be
+                  repeated
+  --non-root      for containers without root: both programs may be 0755, and the
+                  gateway's must be readable
   --json          print one line of JSON
 
 Exit code: 0 every check held, 1 one did not or could not be made, 2 usage,
@@ -134,7 +138,7 @@ func (a *app) imageSource(o *imageArgs) (source verify.Source, done func(), err 
 			return nil, done, fmt.Errorf("cannot read archive: %w", err)
 		}
 		return verify.Archive(f), func() { f.Close() }, nil
-	case "root":
+	case "root": // any other name of / is a tree like another
 		if o.value != "/" {
 			return verify.Root(o.value), done, nil
 		}
@@ -165,7 +169,7 @@ func (a *app) showImage(r verify.Report, asJSON bool) int {
 	var text strings.Builder
 	var bad []string
 	for _, c := range r.Checks {
-		word := map[verify.Result]string{verify.Held: "ok", verify.Failed: "FAIL", verify.NotAvailable: "n/a"}[c.Result]
+		word := map[verify.Result]string{verify.Held: "ok", verify.Failed: "FAIL", verify.NotAvailable: "n/a", verify.Note: "note"}[c.Result]
 		fmt.Fprintf(&text, "%-4s  %-14s  %s\n", word, c.Name, clean(c.Detail))
 		if !c.OK() {
 			bad = append(bad, c.Name)

@@ -135,7 +135,7 @@ func controlHint(f *controller.Failure) string {
 	case errors.Is(f, controller.ErrAmbiguous):
 		return "where two processes are named waiting does not help: end the one that is not the real one, then try again"
 	case errors.Is(f, os.ErrPermission), errors.Is(f, prockey.ErrNoPidfd):
-		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER gatewayctl ..."
+		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER /usr/local/bin/gatewayctl ..."
 	}
 	return adviceFor(f.Reason).next
 }

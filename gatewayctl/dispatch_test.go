@@ -136,7 +136,6 @@ func TestStdoutFails(t *testing.T) {
 			})
 			w.mint(strings.Repeat("0123456789abcdef", 4))
 			w.publish()
-			w.rootless()
 			w.app.out = full{}
 			code := w.run(args...)
 			w.want(code, exitFailed, "", "to stdout: no space left")

@@ -60,7 +60,7 @@ func trouble(err error) (code int, hint string) {
 	case errors.Is(err, status.ErrSchema):
 		return exitFailed, "use the gatewayctl of the same version as gateway-init: rebuild the image with both"
 	case errors.Is(err, fs.ErrPermission):
-		return exitRefused, "run it as root with the runtime directory's owner: docker exec -u 0 CONTAINER gatewayctl ..."
+		return exitRefused, "run it as root with the runtime directory's owner: docker exec -u 0 CONTAINER /usr/local/bin/gatewayctl ..."
 	case errors.Is(err, fs.ErrNotExist):
 		return exitNoSupervisor, hintNoSupervisor
 	}

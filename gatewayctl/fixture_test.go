@@ -13,10 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/controller"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
 )
@@ -59,6 +61,7 @@ type world struct {
 	path     string
 	out, err bytes.Buffer
 	record   status.Record
+	lock     *os.File // PID 1's, of clients
 }
 
 func newWorld(t *testing.T) *world {
@@ -86,11 +89,17 @@ func newWorld(t *testing.T) *world {
 				o, foreign := proof.Judge(ls, 1001)
 				return o, foreign, nil
 			},
-			asOwner:    func(_, _ uint32, f func() error) error { return f() },
+			hold:       func(status.Process) (*os.File, error) { return holdSelf() },
 			tokenTries: 1,
 		},
 	}
 	return w
+}
+
+// holdSelf is a pidfd of a process that lives as long as the test.
+func holdSelf() (*os.File, error) {
+	fd, err := sys.PidfdOpen(os.Getpid())
+	return os.NewFile(uintptr(fd), "pidfd"), err
 }
 
 func listener(addr string, uid uint32) proof.Listener {
@@ -149,8 +158,21 @@ func (w *world) serve(answer func(s *control.Server, r control.Request)) {
 // up is a supervisor with a gateway that serves.
 func (w *world) up() {
 	w.serve(func(*control.Server, control.Request) {})
+	w.makeLock()
 	w.mint(strings.Repeat("0123456789abcdef", 4))
 	w.publish()
+}
+
+// makeLock makes the lock of clients, as PID 1 does at boot.
+func (w *world) makeLock() {
+	w.t.Helper()
+	dir, err := os.Open(w.path)
+	must(w.t, err)
+	defer dir.Close()
+	lock, err := clientlock.Make(dir)
+	must(w.t, err)
+	w.t.Cleanup(func() { lock.Close() })
+	w.lock = lock
 }
 
 // run runs one command line and returns its exit code.

@@ -19,7 +19,6 @@ import (
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/proof"
-	"gatewayinit/tokenfile"
 )
 
 // host is what this program asks of the machine it runs on, in one place.
@@ -33,18 +32,15 @@ type host struct {
 	uids      func(pid int) (prockey.Status, error)       // from /proc/PID/status
 	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
 	held      func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error)
-	// asOwner runs f with the file access of uid and gid.
-	asOwner func(uid, gid uint32, f func() error) error
-	config  func() (*config.Config, error)
-	users   func(*config.Config) (identities, error)
-	find    func(context.Context) (*controller.Supervisor, error) // one without root
-	strange func(context.Context, controller.Settings, func(prockey.Key) bool, func(string)) (*controller.Stranger, error)
-	launch  func(*client.Plan, *tokenfile.Secret, client.Stdio) (int, error) // run a client to its end
-	// anyTokenOwner permits a token of uid 0: for a supervisor without root, and
-	// tests that run as root.
-	anyTokenOwner bool
-	patience      time.Duration // for awaitOwn; 0: none
-	tokenTries    int           // how often, every 50 ms, a token that is not the recorded one is looked at
+	hold      func(status.Process) (*os.File, error) // its pidfd
+	config    func() (*config.Config, error)
+	users     func(*config.Config) (identities, error)
+	find      func(context.Context) (*controller.Supervisor, error) // one without root
+	strange   func(context.Context, controller.Settings, func(prockey.Key) bool, func(string)) (*controller.Stranger, error)
+	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // run a client to its end
+
+	patience   time.Duration // for awaitOwn; 0: none
+	tokenTries int           // how often, every 50 ms, a token that is not the recorded one is looked at
 }
 
 func thisHost(env []string) host {
@@ -60,7 +56,7 @@ func thisHost(env []string) host {
 		uids:      prockey.ReadStatus,
 		listeners: proof.Listeners,
 		held:      proof.JudgeHeld,
-		asOwner:   sys.AsFileOwner,
+		hold:      holdProcess,
 		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		users:     resolveUsers,
 		find:      controller.Find,

@@ -6,8 +6,9 @@
 // exec changes how output looks (TERM, NO_COLOR), and what the configuration
 // passes on to a client. It loads no library, and starts no program but the
 // client that it was asked for, and for verify-image those of the image that it
-// looks at (with an empty environment) and, where an image is named, on the host,
-// the engine (with its caller's). The manual is man/gatewayctl.1.md.
+// looks at (without rights, with an empty environment, and none whose hash is not
+// known) and, where an image is named, on the host, the engine (with its
+// caller's environment). The manual is man/gatewayctl.1.md.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 
+	"gatewayinit/image/verify"
 	"gatewayinit/internal/client"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/witness"
@@ -28,6 +30,9 @@ func main() {
 	os.Clearenv()
 	if len(args) > 0 && args[0] == witness.Arg {
 		os.Exit(bearWitness(args[1:]))
+	}
+	if len(args) > 0 && args[0] == verify.TrialArg {
+		os.Exit(verify.Trial(args[1:]))
 	}
 	var err error
 	if args, err = asUser(args); err != nil {

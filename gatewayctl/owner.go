@@ -39,12 +39,10 @@ func (h *host) awaitOwn(env []string) {
 	h.adapt(env)
 }
 
-// withoutRoot is for a supervisor that is uid, as we are: there is no other user
-// to read the token as.
+// withoutRoot is for a supervisor that is uid, as we are.
 func (h *host) withoutRoot(uid uint32, env []string) {
-	h.owner, h.anyTokenOwner = uid, true
+	h.owner = uid
 	h.defaults = func() []string { return placesOf(uid, env) }
-	h.asOwner = func(_, _ uint32, f func() error) error { return f() }
 }
 
 // owner is the user of the supervisor that we are for: PID 1's, but our own if

@@ -270,13 +270,17 @@ func (p *page) signal(name, result, detail string) {
 
 func (p *page) hardening(r *status.Record) {
 	if r.Separation == "none" {
-		p.row("separation", "none: gateway and agent have one uid")
+		p.row("separation", "none: gateway and agent have one uid; the agent can read the token")
 	}
-	if len(r.Hardening) == 0 {
-		p.row("hardening", "complete")
-		return
+	text := "complete"
+	missing := len(status.Closable(r.Hardening))
+	if missing > 0 {
+		text = plural(missing, "protection", "protections") + " missing"
 	}
-	fmt.Fprintf(p, "hardening      %s missing\n", plural(len(r.Hardening), "protection", "protections"))
+	if missing < len(r.Hardening) {
+		text += ", beside what this release leaves open"
+	}
+	p.row("hardening", text)
 	for _, h := range r.Hardening {
 		fmt.Fprintf(p, "  %s: %s\n", clean(h.Name), clean(h.Detail))
 	}

@@ -104,12 +104,16 @@ func TestRender(t *testing.T) {
 		"fifo-replaced": {func(r *status.Record) {}, with(allHeld(),
 			failed(checkControl, control.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
 		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), failed(checkSupervisor, "", "pid 1 did not write this record"))},
+		"open-in-children": {func(r *status.Record) {
+			r.Hardening = []status.Hardening{{Name: status.OpenInChildren, Detail: "nothing closes it"}}
+		}, allHeld()},
 		"everything": {func(r *status.Record) {
 			r.Sidecars = []status.Child{{Name: "logs", State: "backoff", UID: 1000, Restarts: 3, Detail: "exited with \x1b[31m1"}}
 			r.Refused = status.Refused{Malformed: 1, Replayed: 2}
 			r.Separation = "none"
 			r.Crashes = 1
-			r.Hardening = []status.Hardening{{Name: "shared-tmpfs", Detail: "the agent can fill it: add --tmpfs /run/gateway-init:mode=0711,size=1m"}}
+			r.Hardening = []status.Hardening{{Name: status.OpenInChildren, Detail: "nothing closes it"},
+				{Name: "shared-tmpfs", Detail: "the agent can fill it: add --tmpfs /run/gateway-init:mode=0700,size=1m"}}
 		}, allHeld()},
 	}
 	for name, test := range tests {

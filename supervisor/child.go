@@ -33,13 +33,23 @@ type answer struct {
 	err error
 }
 
-// start forks c's process and keeps track of it until done was called.
+// start forks c's process and keeps track of it until done was called. A child
+// that is to have the token gets the one in force. errToken: there is none to hand
+// over.
 func (s *Supervisor) start(l launch.Child, c *child) error {
+	if l.Spec.Token != nil {
+		closeToken, err := s.handToken(&l)
+		if err != nil {
+			return err
+		}
+		defer closeToken()
+	}
 	proc, err := launch.Start(l, func(_ int, err error) { s.answers <- answer{c, err} })
 	if err != nil {
 		return err
 	}
 	c.proc, c.started = proc, time.Now()
+	s.scored(proc.Unscored)
 	c.id, err = proof.Capture(proc.PID)
 	if err != nil { // it may have ended already; its pid is still ours
 		c.id = proof.Process{PID: proc.PID}

@@ -28,21 +28,36 @@ type desk struct {
 	log       bytes.Buffer
 	token     fakeToken
 	published []status.Record
+	clients   bool  // a client holds the lock
+	forgot    int   // how often clients were forgotten
 	full      bool  // there is no space for the status record
 	unsafe    error // what Validate says
 }
 
 // fakeToken counts; no token is needed here.
 type fakeToken struct {
-	prepared, aborted int
-	fail              error
+	prepared, committed, aborted int
+	fail                         error
+	missing                      error // what Open says
+	broken                       error // what Commit says
 }
 
+func (f *fakeToken) Open() (*os.File, error) {
+	if f.missing != nil {
+		return nil, f.missing
+	}
+	return os.Open(os.DevNull)
+}
 func (f *fakeToken) Sum() [32]byte        { return [32]byte{} }
 func (f *fakeToken) Status() status.Token { return status.Token{Path: "token"} }
 func (f *fakeToken) Prepare() error       { f.prepared++; return f.fail }
-func (f *fakeToken) Commit() error        { return nil }
-func (f *fakeToken) Abort() error         { f.aborted++; return nil }
+func (f *fakeToken) Commit() error {
+	if f.broken == nil {
+		f.committed++
+	}
+	return f.broken
+}
+func (f *fakeToken) Abort() error { f.aborted++; return nil }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
@@ -56,6 +71,9 @@ func newDesk(t *testing.T) *desk {
 		Gateway: &launch.Child{}, Token: &d.token, Log: zerolog.New(&d.log),
 		Sweeper:  fakeSweeper{},
 		Validate: func() error { return d.unsafe },
+		Clients:  func() (bool, error) { return d.clients, nil },
+
+		ForgetClients: func() error { d.forgot++; return nil },
 		Publish: func(r status.Record) error {
 			if d.full {
 				return errors.New("no space")

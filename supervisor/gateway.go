@@ -67,19 +67,12 @@ func (s *Supervisor) sweepAgain() {
 }
 
 // launch starts the gateway. The port must be free, what "prepare" names must
-// be there, and a prepared token takes its place now: the old gateway is gone
-// and the new one is not there yet, so at no time do two tokens work.
+// be there, and a new token takes its place now: the old gateway is gone and the
+// new one is not there yet, so at no time do two tokens work.
 func (s *Supervisor) launch() {
-	if s.rotate {
-		s.rotate = false
-		if err := s.c.Token.Commit(); err != nil {
-			s.startFailed(control.TokenFailed, err, true)
-			return
-		}
-		s.log.Info().Str("event", evRotated).Msg("")
-	}
 	if foreign := s.portTaken(); foreign != nil {
 		s.rec.Proof.Foreign = foreign
+		s.expose("the gateway's port was taken before its start")
 		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.by(foreign[0].UID), foreign[0].Addr), true)
 		return
 	}
@@ -87,11 +80,17 @@ func (s *Supervisor) launch() {
 		s.startFailed(control.PrepareFailed, err, true)
 		return
 	}
-	l := *s.c.Gateway
-	l.Spec.Token = s.current(l.Spec.Token)
+	if err := s.renewToken(); err != nil {
+		s.startFailed(control.TokenFailed, err, true)
+		return
+	}
 	c := &child{up: s.gatewayUp, done: s.gatewayDone}
-	if err := s.start(l, c); err != nil {
-		s.startFailed(control.LaunchFailed, err, true)
+	if err := s.start(*s.c.Gateway, c); err != nil {
+		reason := control.LaunchFailed
+		if errors.Is(err, errToken) {
+			reason = control.TokenFailed
+		}
+		s.startFailed(reason, err, true)
 		return
 	}
 	s.gateway, s.last, s.dirty = c, c.id, true
@@ -118,6 +117,11 @@ func (s *Supervisor) leftListening() string {
 	s.rec.Proof.Foreign = s.portTaken()
 	if len(s.rec.Proof.Foreign) == 0 {
 		return ""
+	}
+	for _, l := range s.rec.Proof.Foreign {
+		if !s.c.Unseparated && l.UID != s.c.Gateway.UID {
+			s.expose("the gateway's port was taken when it ended")
+		}
 	}
 	l := s.rec.Proof.Foreign[0]
 	return "; " + l.Addr + " is still held" + s.by(l.UID)
@@ -152,6 +156,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 		return
 	}
 	s.cancelRun()
+	s.endHolders()
 	code := c.exit.Code()
 	served := !s.proven.IsZero()
 	next := Died

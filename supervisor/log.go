@@ -26,6 +26,7 @@ const (
 	evDeaf           = "gateway-deaf"
 	evHealth         = "health"
 	evRotated        = "token-rotated"
+	evHolderKilled   = "token-holder-killed"
 	evRequest        = "request"
 	evAnswered       = "answered"
 	evRefused        = "refused"

@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"syscall"
 	"time"
 
+	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
@@ -98,6 +100,7 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 		u.r.fail(&u.r.signals.Listener, control.ListenerMissing, "nobody listens on port "+itoa(int(s.g.Port)), true)
 		return false
 	case proof.Foreign:
+		s.killHolders("another process listens on the gateway's port")
 		u.r.signals.Foreign = listeners(foreign)
 		u.r.fail(&u.r.signals.Listener, control.ListenerForeign, s.foreignText(foreign[0]), false)
 		return false
@@ -107,7 +110,8 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 }
 
 // judgeListeners says whose the sockets on the gateway's port are: by uid, or
-// where that is everybody's by who has them open.
+// where that is everybody's by who has them open. A client may have connected to a
+// foreign one, so the token counts as known from then on.
 func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, foreign []proof.Listener, err error) {
 	ls, err = proof.Listeners(s.g.Port)
 	switch {
@@ -116,6 +120,9 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 		o, foreign, err = proof.JudgeHeld(ls, s.gateway.pid())
 	default:
 		o, foreign = proof.Judge(ls, s.c.Gateway.UID)
+	}
+	if err == nil && o == proof.Foreign {
+		s.expose(seenForeign)
 	}
 	return ls, o, foreign, err
 }
@@ -147,7 +154,7 @@ func (s *Supervisor) ask(u *run) {
 	u.r.asked = true
 	l := s.c.Worker
 	if job.Auth != nil {
-		l.Spec.Token, l.Runtime = s.current(s.c.Gateway.Spec.Token), s.c.Gateway.Runtime
+		l.Spec.Token = &launch.Token{}
 	}
 	data, err := json.Marshal(job)
 	if err == nil {
@@ -155,7 +162,13 @@ func (s *Supervisor) ask(u *run) {
 		u.worker = &child{done: func(c *child) { s.workerDone(u, c) }}
 		err = s.start(l, u.worker)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errToken):
+		u.worker = nil
+		u.r.fail(&u.r.signals.Auth, control.TokenFailed, err.Error(), false)
+		s.finishRun(u)
+		return
+	case err != nil:
 		u.worker = nil
 		u.r.reason, u.r.detail = control.Unproven, err.Error()
 		s.finishRun(u)
@@ -203,6 +216,9 @@ func (s *Supervisor) judge(u *run, v proof.Verdict) {
 		u.r.signals.Ready = status.Held
 		u.r.fail(&u.r.signals.Auth, v.Reason(), v.String(), v.Definite())
 	case control.ListenerForeign, control.ListenerMissing:
+		if v == proof.Stranger {
+			s.expose(seenForeign)
+		}
 		u.r.fail(&u.r.signals.Listener, v.Reason(), v.String(), v.Definite())
 	case control.Unproven:
 		u.r.reason, u.r.detail = control.Unproven, v.String()

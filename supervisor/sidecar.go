@@ -13,13 +13,12 @@ import (
 
 // sidecar is a further child. It can fail as it likes: nothing else waits for
 // it. It is started when the gateway is proven, and told to end before the
-// gateway is. One that outlives its gateway (that crashed) is kept: its token is
-// still the one in force.
+// gateway is. One that outlives its gateway (that crashed) is kept, unless it has
+// the token: token.go.
 type sidecar struct {
 	cfg     config.Sidecar
 	launch  launch.Child
 	child   *child
-	reader  *child // hands it the token: handover.go
 	wanted  bool
 	due     time.Time // not before
 	killAt  time.Time // it was told to end, and has until then
@@ -97,6 +96,9 @@ func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
 		return time.Time{}
 	case !c.wanted || !s.sidecarsMayStart():
 		return time.Time{}
+	case c.launch.Spec.Token != nil && !c.due.After(now) && !s.portOurs():
+		c.rec.Detail = "it has the token, and waits until the gateway alone listens on its port"
+		return now.Add(plainRetry)
 	case !c.due.After(now):
 		s.startSidecar(c)
 	}
@@ -114,8 +116,8 @@ func (s *Supervisor) killSidecar(c *sidecar) {
 
 func (s *Supervisor) startSidecar(c *sidecar) {
 	s.dirty = true
-	c.child = &child{group: true, up: func(*child) { c.dropReader() }, done: func(*child) { s.sidecarDone(c) }}
-	if err := s.launchSidecar(c); err != nil {
+	c.child = &child{group: true, up: func(*child) {}, done: func(*child) { s.sidecarDone(c) }}
+	if err := s.start(c.launch, c.child); err != nil {
 		c.child = nil
 		c.rec.State, c.rec.Detail = "failed", err.Error()
 		c.due = time.Now().Add(c.backoff.max)
@@ -127,7 +129,7 @@ func (s *Supervisor) startSidecar(c *sidecar) {
 }
 
 func (s *Supervisor) sidecarDone(c *sidecar) {
-	c.dropReader()
+	s.holderDone(c)
 	was, code := c.child, c.child.exit.Code()
 	c.child, c.killAt, s.dirty = nil, time.Time{}, true
 	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+itoa(code)

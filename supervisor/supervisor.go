@@ -42,6 +42,11 @@ type Config struct {
 	// nobody has to.
 	Authorised func(gateway proof.Process) (controller int, err error)
 
+	// Clients reports whether gatewayctl runs a client that has the token, or ran one
+	// that may have sent it to another process. ForgetClients is for a new token.
+	Clients       func() (bool, error)
+	ForgetClients func() error
+
 	Others  []uint32 // further UIDs whose processes end with the container
 	Signals Signals
 	Base    status.Record             // the fields that never change
@@ -49,8 +54,9 @@ type Config struct {
 	Log     zerolog.Logger            // without an origin
 }
 
-// TokenKeeper rotates the token file. Sum is the SHA-256 of the token in force.
+// TokenKeeper has the token's file. Sum is the SHA-256 of the token in force.
 type TokenKeeper interface {
+	Open() (*os.File, error) // the file of the token in force, for one child; the caller closes it
 	Sum() [32]byte
 	Status() status.Token
 	Prepare() error // write the next one beside it
@@ -95,6 +101,7 @@ type Supervisor struct {
 	backoff  backoff
 	drain    time.Duration // instead of stop.grace, for one stop
 	rotate   bool          // a prepared token waits for the old gateway to be gone
+	exposed  string        // why the token in force may be known; "": it is not
 	tried    bool          // there was a launch before
 	first    error         // why the very first one can never work
 

@@ -3,6 +3,7 @@ package tokenfile
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,32 +109,41 @@ func TestFileSystem(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestAsPID1: with the rights that PID 1 keeps all of it works but to read the
-// token back; its owner can.
+// TestAsPID1: with the rights that PID 1 keeps all of it works, and another user
+// reads the token through the descriptor alone.
 func TestAsPID1(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
+	own := Policy{}
 	dir := testenv.Tmpfs(t, "mode=0711")
 	privs.Drop(privs.Needed)
-	_, err := Mint(dir, fileName, policy)
+	_, err := Mint(dir, fileName, own)
 	testenv.Must(t, err)
-	if _, err := Read(dir, fileName, policy); !errors.Is(err, ErrUnreadable) {
-		t.Errorf("root reads it: %v", err)
-	}
-	_, err = Prepare(dir, fileName, policy)
+	_, err = Prepare(dir, fileName, own)
 	testenv.Must(t, errors.Join(err, Abort(dir, fileName)))
-	_, err = Rotate(dir, fileName, policy)
+	_, err = Rotate(dir, fileName, own)
 	testenv.Must(t, err)
 	testenv.Must(t, Revoke(dir, fileName))
-	last, err := Mint(dir, fileName, policy)
+	last, err := Mint(dir, fileName, own)
+	testenv.Must(t, err)
+	if got, err := Read(dir, fileName, own); err != nil || !got.Equal(last.Bytes()) {
+		t.Errorf("root reads %v, %v", got, err)
+	}
+	f, err := Open(dir, fileName, own)
 	testenv.Must(t, err)
 
-	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(policy.GID)), syscall.Setuid(int(policy.UID))))
-	got, err := Read(dir, fileName, policy)
-	testenv.Must(t, err)
-	if !got.Equal(last.Bytes()) {
-		t.Error("its owner reads another token")
+	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Gateway), syscall.Setuid(testenv.Gateway)))
+	if got, err := Read(dir, fileName, own); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("the gateway's user opens it: %v, %v", got, err)
+	}
+	if again, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("the gateway's user opens what it was handed once more: %v, %v", again, err)
+	}
+	for range 2 { // pread(2) leaves the offset
+		if got, err := ReadFrom(f); err != nil || !got.Equal(last.Bytes()) {
+			t.Errorf("the gateway's user reads %v, %v from what it was handed", got, err)
+		}
 	}
 }
 

@@ -1,25 +1,29 @@
 // Package tokenfile keeps one secret token in one file that only its owner can
-// read: it mints, reads, rotates and revokes it, by descriptor.
+// read. It mints, opens, reads, rotates and revokes the token, by descriptor.
 //
-// The caller opens the directory and vouches for it: it must be writable by
-// the caller alone. The file is a regular file with one link, mode 0400, owned
-// by the reader, on a memory file system, and holds 64 lower-case hex digits
-// without a newline. At no time does the name hold a partial or an older
-// token: a new one is written completely under name.new and renamed.
+// The caller opens the directory and vouches for it: only the caller may write
+// it. The file is a regular file with one link and mode 0400 on a memory file
+// system. It belongs to the process that mints it, which is PID 1. It holds 64
+// lower-case hex digits without a newline. At no time does the name hold a
+// partial or an older token: a new one is written completely under name.new
+// and renamed.
+//
+// A process of another user cannot open the file. It gets the token from PID 1
+// as an open descriptor (Open), reads it with ReadFrom, and closes it. The link
+// in /proc/PID/fd is no way to the file: an open through it checks the inode's
+// owner and mode again (proc_pid_fd(5)).
 //
 // The package works for a root that has CAP_CHOWN but neither CAP_FOWNER nor
-// CAP_DAC_OVERRIDE: such a root can write the file but not read it back. Read
-// therefore belongs into a process that runs with the owner's UID.
+// CAP_DAC_OVERRIDE.
 //
-// Not defended: the owner can rewrite its own file. Keep Secret.Sum and
-// compare it after Read.
+// Not defended: root, and without root every process of the same user, can
+// rewrite the file. Keep Secret.Sum and compare it after each read.
 package tokenfile
 
 import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -42,7 +46,7 @@ var (
 
 // Policy is what the file must be.
 type Policy struct {
-	UID, GID uint32 // its owner
+	UID, GID uint32 // its owner: the process that mints it
 	AnyFS    bool   // permit a file system that is not tmpfs or ramfs
 }
 
@@ -107,9 +111,10 @@ func Revoke(dir *os.File, name string) error {
 	return errors.Join(remove(dir, name), Abort(dir, name))
 }
 
-// Read reads and verifies the token. It must run as the owner. The caller
-// wipes the Secret.
-func Read(dir *os.File, name string, p Policy) (*Secret, error) {
+// Open opens the token file name in dir for reading and verifies it: type,
+// owner, mode, links and file system. Its offset is at the start. The caller owns
+// the descriptor.
+func Open(dir *os.File, name string, p Policy) (*os.File, error) {
 	f, err := fsafe.OpenAt(dir, name, unix.O_RDONLY)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,13 +124,22 @@ func Read(dir *os.File, name string, p Policy) (*Secret, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %v", ErrUnsafe, err)
 	}
-	defer f.Close()
-	if _, err := fsafe.Verify(f, p.want()); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsafe, err)
+	if _, err = fsafe.Verify(f, p.want()); err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnsafe, err)
+	} else {
+		err = p.checkFS(f)
 	}
-	if err := p.checkFS(f); err != nil {
+	if err != nil {
+		f.Close()
 		return nil, err
 	}
+	return f, nil
+}
+
+// ReadFrom reads the token from an open token file. It uses pread(2), because
+// processes that were handed one descriptor share its offset. The descriptor
+// stays the caller's. The caller compares the Sum, and wipes the Secret.
+func ReadFrom(f *os.File) (*Secret, error) {
 	text, err := fsafe.ReadAll(f, Len)
 	switch {
 	case errors.Is(err, fsafe.ErrTooLarge):
@@ -141,19 +155,14 @@ func Read(dir *os.File, name string, p Policy) (*Secret, error) {
 	return newText(text), nil
 }
 
-// Receive takes a token from r, a pipe from who could Read it: Len bytes, no
-// more. The caller compares the Sum, and wipes the Secret.
-func Receive(r io.Reader) (*Secret, error) {
-	text := make([]byte, Len)
-	_, err := io.ReadFull(r, text)
-	if err == nil && !wellFormed(text) {
-		err = ErrMalformed
-	}
+// Read opens, verifies and reads the token. The caller wipes the Secret.
+func Read(dir *os.File, name string, p Policy) (*Secret, error) {
+	f, err := Open(dir, name, p)
 	if err != nil {
-		clear(text)
-		return nil, fmt.Errorf("cannot receive token: %w", err)
+		return nil, err
 	}
-	return newText(text), nil
+	defer f.Close()
+	return ReadFrom(f)
 }
 
 func (p Policy) want() fsafe.Want {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prepare"
 	"gatewayinit/internal/runtimedir"
@@ -36,8 +37,14 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir)
 		}
 		b.keeper, c.Token = keeper, keeper
-		c.Gateway = b.gateway(dir, keeper)
-		c.Sidecars = b.sidecars(dir, keeper)
+		clients, err := clientlock.Make(dir.File)
+		if err != nil {
+			return nil, advise(err, dir)
+		}
+		c.Clients = func() (bool, error) { return clientlock.IsHeld(clients) }
+		c.ForgetClients = func() error { return clientlock.Clear(clients) }
+		c.Gateway = b.gateway()
+		c.Sidecars = b.sidecars()
 		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
 			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
 				Msg("the container's environment sets the token's variable: not used, and handed to nobody")

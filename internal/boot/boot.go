@@ -21,6 +21,7 @@ import (
 	"gatewayinit/internal/exitauth"
 	"gatewayinit/internal/logring"
 	"gatewayinit/internal/privs"
+	"gatewayinit/internal/status"
 	"gatewayinit/internal/sweep"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/trust"
@@ -179,6 +180,7 @@ type booter struct {
 	hard     hardening
 	after    privs.State
 	nofile   uint64
+	unscored bool    // children keep PID 1's OOM score
 	keeper   *keeper // nil: --no-gateway
 }
 
@@ -198,7 +200,7 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 		return codeFailed, err
 	}
 	if dir.Shared != "" && !b.rootless { // there the agent can fill any
-		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0711,size=1m")
+		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
 	}
 	if dir.Disk != "" {
 		b.hard.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
@@ -244,6 +246,7 @@ func (b *booter) drop() error {
 			Msg("not started as root: gateway, agent and this init are one user, and the agent can take the token")
 	}
 	b.hard.engine(before, keep)
+	b.programs()
 	for _, m := range privs.Drop(keep) {
 		b.hard.add(m.Name, m.Detail)
 	}
@@ -258,6 +261,7 @@ func (b *booter) drop() error {
 		b.hard.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v", b.std.shared))
 	}
 	b.nofile = b.clampNofile()
+	b.tryScore()
 	return nil
 }
 
@@ -297,13 +301,13 @@ func (b *booter) subreaper() (shared bool) {
 }
 
 // judgeHardening says each missing protection in one line, and ends boot if
-// they are required.
+// they are required. The one that nothing brings yet ends no boot.
 func (b *booter) judgeHardening() error {
 	for _, h := range b.hard {
 		b.log.Warn().Str("event", "hardening").Str("name", h.Name).Str("detail", h.Detail).Msg("")
 	}
-	if b.cfg.RequireHardening && len(b.hard) > 0 {
-		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", b.hard[0].Name, b.hard[0].Detail)
+	if lacking := status.Closable(b.hard); b.cfg.RequireHardening && len(lacking) > 0 {
+		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", lacking[0].Name, lacking[0].Detail)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (b *booter) openRuntime() (dir *runtimedir.Dir, err error) {
 		xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
 		dir, err = runtimedir.OpenOwn(runtimedir.Own(xdg, b.who.gateway.UID), b.who.gateway.UID, b.cfg.RequireTmpfs)
 	} else {
-		dir, err = runtimedir.Open(b.cfg.RuntimeDir, b.who.gateway.GID, b.cfg.RequireTmpfs)
+		dir, err = runtimedir.Open(b.cfg.RuntimeDir, b.cfg.RequireTmpfs)
 	}
 	if err == nil {
 		err = dir.Lock()

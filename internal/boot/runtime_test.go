@@ -51,7 +51,7 @@ func TestRuntimeIsTaken(t *testing.T) {
 // without root a mount of root's would be refused.
 func TestNoSpaceAdvice(t *testing.T) {
 	for name, want := range map[string]string{
-		"root":    "run with --tmpfs /mnt/gateway-init:mode=0711,size=1m",
+		"root":    "run with --tmpfs /mnt/gateway-init:mode=0700,size=1m",
 		"no-root": "run with --tmpfs /mnt/gateway-init:uid=54321,mode=0700,size=1m",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestNoSpaceAdvice(t *testing.T) {
 			}
 			testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=1777,size=16k"))
 			open := func() (*runtimedir.Dir, error) {
-				return runtimedir.Open("/mnt/gateway-init", testenv.Gateway, true)
+				return runtimedir.Open("/mnt/gateway-init", true)
 			}
 			if name == "no-root" {
 				testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Gateway), syscall.Setuid(testenv.Gateway)))

@@ -9,7 +9,6 @@ import (
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/prepare"
-	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/users"
 )
@@ -27,6 +26,36 @@ const (
 	gatewayUmask = 0o007
 	agentUmask   = 0o022
 )
+
+// oomAdj is adj, or 0 where PID 1 cannot raise and lower its own score.
+func (b *booter) oomAdj(adj int) int {
+	if b.unscored {
+		return 0
+	}
+	return adj
+}
+
+// tryScore does what each launch does with the OOM score. Without root a stage
+// does it, which has our user and is not dumpable, as we are: it has to become
+// dumpable for the write. Nothing untrusted runs yet.
+func (b *booter) tryScore() {
+	if b.rootless {
+		err := sys.SetDumpable(true)
+		defer func() {
+			if err := sys.SetDumpable(false); err != nil {
+				b.hard.add("dumpable", err.Error())
+			}
+		}()
+		if err != nil {
+			b.hard.add("oom-score", err.Error())
+			return
+		}
+	}
+	if err := launch.TryScore(); err != nil {
+		b.unscored = true
+		b.hard.add("oom-score", fmt.Sprintf("the kernel does not end the agent before the gateway when memory runs out: %v", err))
+	}
+}
 
 // identities are the users of the configuration, resolved.
 type identities struct {
@@ -109,37 +138,34 @@ func (b *booter) clampNofile() uint64 {
 	return have.Max
 }
 
-func (b *booter) gateway(dir *runtimedir.Dir, k *keeper) *launch.Child {
+func (b *booter) gateway() *launch.Child {
 	g, u := b.cfg.Gateway, b.who.gateway
 	return &launch.Child{
-		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.gateway, Runtime: dir.File,
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.gateway,
 		Spec: launch.Spec{
 			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
-			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: gatewayOOM, Token: k.spec(g.TokenEnv),
+			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.oomAdj(gatewayOOM), Token: &launch.Token{Env: g.TokenEnv},
 		},
 	}
 }
 
-func (b *booter) sidecars(dir *runtimedir.Dir, k *keeper) (out []launch.Child) {
+func (b *booter) sidecars() (out []launch.Child) {
 	for i, c := range b.cfg.Sidecars {
 		u := b.who.sidecars[i]
 		marked := append(slices.Clone(c.Env), config.SidecarEnv+"="+c.Name)
 		l := launch.Child{
-			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container, Runtime: dir.File,
+			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
 			Spec: launch.Spec{
 				Argv: c.Command, Env: environ.Built(u, marked, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
-				Umask: agentUmask, OOMAdj: agentOOM,
+				Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM),
 			},
 		}
 		l.Stdio[0] = b.std.worker[0]
 		if c.WorkingDir != "" {
 			l.Spec.Dir = c.WorkingDir
 		}
-		// The operator's may have it, and cannot read its file: it is handed over.
-		handed := u.UID == b.who.operator.UID && !b.rootless
-		if c.TokenEnv != "" && (handed || u.UID == b.who.gateway.UID) {
-			l.Spec.Token = k.spec(c.TokenEnv)
-			l.Spec.Token.Handed = handed
+		if c.TokenEnv != "" && (u.UID == b.who.operator.UID || u.UID == b.who.gateway.UID) {
+			l.Spec.Token = &launch.Token{Env: c.TokenEnv}
 		}
 		out = append(out, l)
 	}
@@ -154,7 +180,7 @@ func (b *booter) command() *launch.Child {
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
 		Spec: launch.Spec{
 			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
-			Umask: agentUmask, OOMAdj: agentOOM, Foreground: sys.IsTerminal(0),
+			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
 		},
 	}
 }
@@ -164,7 +190,7 @@ func (b *booter) worker() launch.Child {
 	u := b.who.gateway
 	return launch.Child{
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.worker,
-		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: gatewayOOM},
+		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: b.oomAdj(gatewayOOM)},
 	}
 }
 

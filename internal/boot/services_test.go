@@ -12,16 +12,14 @@ import (
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/privs"
-	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/internal/users"
-	"gatewayinit/tokenfile"
 )
 
 var gatewayUser = users.User{Name: "gateway", UID: 9001, GID: 9001, Home: "/var/lib/gateway", Shell: "/bin/false"}
 
 // container is a booter whose steps up to the children have been made.
-func container(t *testing.T) (*booter, *runtimedir.Dir, *keeper) {
+func container(t *testing.T) *booter {
 	t.Helper()
 	std, err := openStdio()
 	testenv.Must(t, err)
@@ -37,32 +35,30 @@ func container(t *testing.T) (*booter, *runtimedir.Dir, *keeper) {
 	sandbox := users.User{Name: "sandbox", UID: 9002, GID: 9002, Groups: []uint32{9002}, Home: "/home/sandbox", Shell: "/bin/sh"}
 	operator := users.User{Name: "operator", UID: 9003, GID: 9003, Home: "/home/operator"}
 	other := users.User{Name: "other", UID: 9004, GID: 9004, Home: "/", Shell: "/bin/false"}
-	b := &booter{
+	return &booter{
 		settings: settings{command: []string{"agent", "--x"}}, cfg: cfg, cwd: "/work-dir", std: std, nofile: 4096,
 		env: environ.Clean([]string{"TOKEN=preset", "TZ=UTC", "SECRET=1", "HELPER_TOKEN=preset"}),
 		who: identities{gateway: gatewayUser, sandbox: sandbox, operator: operator,
 			sidecars: []users.User{gatewayUser, operator, sandbox, other}},
 	}
-	k := &keeper{policy: tokenfile.Policy{UID: gatewayUser.UID, GID: gatewayUser.GID}, sum: [32]byte{1}}
-	return b, &runtimedir.Dir{File: testenv.Dir(t, t.TempDir())}, k
 }
 
 // Who gets what: UIDs, descriptors, environments and the token are the whole of
 // the separation. One mix-up here gives the agent the token.
 func TestChildren(t *testing.T) {
-	b, dir, k := container(t)
-	gateway, command, worker, sidecars := b.gateway(dir, k), b.command(), b.worker(), b.sidecars(dir, k)
+	b := container(t)
+	gateway, command, worker, sidecars := b.gateway(), b.command(), b.worker(), b.sidecars()
 
 	if gateway.UID != 9001 || gateway.Stdio != b.std.gateway || gateway.Spec.Dir != "/srv" || gateway.Spec.Umask != 0o007 ||
 		gateway.Spec.Nofile != 4096 || gateway.Spec.Foreground || !slices.Equal(gateway.Spec.Argv, []string{"/gw", "run"}) {
 		t.Errorf("gateway: %+v", gateway)
 	}
-	want := launch.Token{Name: tokenName, Env: "TOKEN", UID: 9001, GID: 9001, Sum: [32]byte{1}}
-	if got := gateway.Spec.Token; got == nil || *got != want || gateway.Runtime != dir.File {
+	want := launch.Token{Env: "TOKEN"} // the supervisor adds the file and its digest
+	if got := gateway.Spec.Token; got == nil || *got != want {
 		t.Errorf("the gateway's token: %+v, want %+v", got, want)
 	}
 
-	if command.UID != 9002 || command.Stdio != b.std.container || command.Spec.Token != nil || command.Runtime != nil ||
+	if command.UID != 9002 || command.Stdio != b.std.container || command.Spec.Token != nil ||
 		command.Spec.Dir != "/work-dir" || command.Spec.Umask != 0o022 || !slices.Equal(command.Spec.Argv, []string{"agent", "--x"}) ||
 		!slices.Equal(command.Groups, []uint32{9002}) {
 		t.Errorf("command: %+v", command)
@@ -72,7 +68,7 @@ func TestChildren(t *testing.T) {
 			command.Spec.OOMAdj, gateway.Spec.OOMAdj)
 	}
 
-	if worker.UID != 9001 || worker.Stdio != b.std.worker || worker.Spec.Token != nil || len(worker.Spec.Env) != 0 || worker.Runtime != nil {
+	if worker.UID != 9001 || worker.Stdio != b.std.worker || worker.Spec.Token != nil || len(worker.Spec.Env) != 0 {
 		t.Errorf("worker: %+v", worker)
 	}
 
@@ -83,9 +79,9 @@ func TestChildren(t *testing.T) {
 	if want.Env = "HELPER_TOKEN"; *helper.Spec.Token != want {
 		t.Errorf("helper's token: %+v, want %+v", helper.Spec.Token, want)
 	}
-	want.Env, want.Handed = "PAIR_TOKEN", true
+	want.Env = "PAIR_TOKEN"
 	if pair.UID != 9003 || pair.Spec.Token == nil || *pair.Spec.Token != want {
-		t.Errorf("the operator's is handed the token: %+v", pair)
+		t.Errorf("the operator's has the token: %+v", pair)
 	}
 	if agent.UID != 9002 || agent.Spec.Token != nil {
 		t.Errorf("the agent's sidecar: %+v", agent)
@@ -112,7 +108,7 @@ func TestChildren(t *testing.T) {
 // All users' processes end with the container, each named once, the gateway's
 // by its own rules.
 func TestOtherUIDs(t *testing.T) {
-	b, _, _ := container(t)
+	b := container(t)
 	if got := b.otherUIDs(); !slices.Equal(got, []uint32{9002, 9003, 9004}) {
 		t.Errorf("got %v", got)
 	}
@@ -191,8 +187,7 @@ func count(env []string, name string) (n int) {
 	return n
 }
 
-// Without root all users of the configuration are ours, and the sidecar that
-// was the operator's reads the token itself.
+// Without root all users of the configuration are ours.
 func TestRootless(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -200,7 +195,7 @@ func TestRootless(t *testing.T) {
 	testenv.Must(t, syscall.Setgroups(nil))
 	testenv.Must(t, syscall.Setgid(4243))
 	testenv.Must(t, syscall.Setuid(4242))
-	b, dir, k := container(t)
+	b := container(t)
 	b.rootless = true
 	var err error
 	b.cfg.Prepare = []config.Prepare{{Path: "/tmp/x", Owner: "nobody-knows-it"}}
@@ -209,11 +204,11 @@ func TestRootless(t *testing.T) {
 	if len(b.who.sidecars) != len(b.cfg.Sidecars) || len(b.who.owners) != 1 {
 		t.Fatalf("users %+v", b.who)
 	}
-	command, gateway, sidecars := b.command(), b.gateway(dir, k), b.sidecars(dir, k)
+	command, gateway, sidecars := b.command(), b.gateway(), b.sidecars()
 	if command.UID != 4242 || gateway.UID != 4242 || gateway.GID != 4243 || command.Spec.Token != nil || gateway.Spec.Token == nil {
 		t.Errorf("command %+v, gateway %+v", command, gateway)
 	}
-	if pair := sidecars[1]; pair.UID != 4242 || pair.Spec.Token == nil || pair.Spec.Token.Handed {
+	if pair := sidecars[1]; pair.UID != 4242 || pair.Spec.Token == nil {
 		t.Errorf("the operator's sidecar: %+v", pair)
 	}
 	if got := b.otherUIDs(); !slices.Equal(got, []uint32{4242}) {

@@ -9,7 +9,6 @@ import (
 
 	"gatewayinit/internal/digest"
 	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/users"
@@ -29,11 +28,13 @@ type keeper struct {
 	st     status.Token
 }
 
-// mint removes the token of another life and mints this one's.
+// mint removes the token of another life and mints this one's. Both files are our
+// own: a former release gave them to the gateway's user u.
 func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
-	k := &keeper{dir: dir, policy: tokenfile.Policy{UID: u.UID, GID: u.GID, AnyFS: dir.Disk != ""}}
+	self := uint32(os.Geteuid())
+	k := &keeper{dir: dir, policy: tokenfile.Policy{UID: self, GID: uint32(os.Getegid()), AnyFS: dir.Disk != ""}}
 	for _, name := range []string{tokenName, tokenName + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, uint32(os.Geteuid()), u.UID); err != nil {
+		if err := removeLeftover(dir, name, self, u.UID); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +110,5 @@ func (k *keeper) minted(value []byte) bool {
 
 func (k *keeper) Abort() error { return tokenfile.Abort(k.dir.File, tokenName) }
 
-// spec is what a stage needs to read the token as its owner.
-func (k *keeper) spec(env string) *launch.Token {
-	return &launch.Token{Name: tokenName, Env: env, UID: k.policy.UID, GID: k.policy.GID, Any: k.policy.AnyFS, Sum: k.sum}
-}
+// Open opens the token's file for one child.
+func (k *keeper) Open() (*os.File, error) { return tokenfile.Open(k.dir.File, tokenName, k.policy) }

@@ -15,5 +15,9 @@
 // SIGKILL as its parent dies; what the client had started besides is then hung
 // up with its terminal, but not killed.
 //
+// A client with the token lives only as long as the gateway that it was given
+// the token for (Grant): when that process ends, the client and all it started
+// get SIGKILL at once, because the port may be another's from then on.
+//
 // docs/clients.md says what all this protects and what it does not.
 package client

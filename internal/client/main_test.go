@@ -33,10 +33,18 @@ type order struct {
 	Grace           time.Duration
 	Caps            *uint64 // has only these
 	Mute            bool
+	NoToken         bool
+	Gateway         int    // a pid; 0: none
+	Lock            string // a file that is locked while the client lives
+	CheckFails      string // the error of Check
+	Unless          string // a file: once it is there, Again fails
 }
 
-// failedToRun is a driver's exit code when Run has an error.
-const failedToRun = 99
+// A driver's exit codes: Run has an error, and that error is a KilledError.
+const (
+	failedToRun = 99
+	killedIt    = 98
+)
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(asDriver); text != "" {
@@ -70,11 +78,7 @@ func (o order) run() (int, error) {
 	if o.Grace != 0 {
 		p.grace = o.Grace
 	}
-	dir, err := os.Open("/mnt/token")
-	if err != nil {
-		return 0, err
-	}
-	secret, err := tokenfile.Mint(dir, fmt.Sprint(os.Getpid()), tokenfile.Policy{AnyFS: true})
+	g, err := o.grant()
 	if err != nil {
 		return 0, err
 	}
@@ -82,11 +86,57 @@ func (o order) run() (int, error) {
 	if o.Mute {
 		io.In = nil
 	}
-	code, err := p.Run(secret, io)
-	if len(secret.Bytes()) != 0 {
+	code, err := p.Run(g, io)
+	if g.Token != nil && len(g.Token.Bytes()) != 0 {
 		err = errors.Join(err, errors.New("the token was not wiped"))
 	}
+	if errors.As(err, new(*KilledError)) {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return killedIt, nil
+	}
 	return code, err
+}
+
+// grant opens what the order names.
+func (o order) grant() (g Grant, err error) {
+	if !o.NoToken {
+		dir, err := os.Open("/mnt/token")
+		if err != nil {
+			return g, err
+		}
+		if g.Token, err = tokenfile.Mint(dir, fmt.Sprint(os.Getpid()), tokenfile.Policy{AnyFS: true}); err != nil {
+			return g, err
+		}
+	}
+	if o.Gateway != 0 {
+		fd, err := sys.PidfdOpen(o.Gateway)
+		if err != nil {
+			return g, err
+		}
+		g.Gateway = os.NewFile(uintptr(fd), "pidfd")
+	}
+	if o.Lock != "" {
+		lock, err := os.Open(o.Lock)
+		if err != nil {
+			return g, err
+		}
+		if held, err := sys.TrySharedLock(lock); err != nil || !held {
+			return g, fmt.Errorf("cannot lock %s: %v, %w", o.Lock, held, err)
+		}
+		g.Gone = func() { lock.Close() }
+	}
+	if o.CheckFails != "" {
+		g.Check = func() error { return errors.New(o.CheckFails) }
+	}
+	if o.Unless != "" {
+		g.Again = func() error {
+			if _, err := os.Stat(o.Unless); err == nil {
+				return errors.New("it is there")
+			}
+			return nil
+		}
+	}
+	return g, nil
 }
 
 func (o order) spec() Spec {

@@ -10,13 +10,13 @@ import (
 
 	"gatewayinit/internal/sweep"
 	"gatewayinit/internal/sys"
-	"gatewayinit/tokenfile"
 )
 
-// Run starts the client with the token and returns its exit code, 128+n by
-// signal n, when it and all it started have ended. An error means that it did
-// not run. It changes this process for good: rights, umask, signals.
-func (p *Plan) Run(secret *tokenfile.Secret, io Stdio) (code int, err error) {
+// Run starts the client and returns its exit code, 128+n by signal n, when it
+// and all it started have ended. A KilledError means that it ran and was killed;
+// any other error that it did not run. Run changes this process for good: rights,
+// umask, signals.
+func (p *Plan) Run(g Grant, io Stdio) (code int, err error) {
 	if err := p.confine(); err != nil {
 		return 0, err
 	}
@@ -35,10 +35,10 @@ func (p *Plan) Run(secret *tokenfile.Secret, io Stdio) (code int, err error) {
 		}
 	}()
 	notes(append(p.Notes, h.notes()...)...)
-	return p.run(h, secret, io)
+	return p.run(h, g, io)
 }
 
-func (p *Plan) run(h *home, secret *tokenfile.Secret, io Stdio) (int, error) {
+func (p *Plan) run(h *home, g Grant, io Stdio) (int, error) {
 	runtime.LockOSThread() // for start; the goroutine that calls us lasts as long as the program
 	// Before the fork: nothing may be missed, and what is subscribed to has its
 	// default again in the child. SIGPIPE: a reader that is gone is an error of
@@ -56,12 +56,14 @@ func (p *Plan) run(h *home, secret *tokenfile.Secret, io Stdio) (int, error) {
 		return 0, err
 	}
 	defer r.screen.restore()
-	process, err := p.start(h, secret, r.client)
-	secret.Wipe()
+	process, err := p.start(h, g, r.client)
+	if g.Token != nil {
+		g.Token.Wipe()
+	}
 	if err != nil {
 		return 0, err
 	}
-	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.New(p.User.UID, true), grace: p.grace}
+	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.New(p.User.UID, true), grace: p.grace, grant: g}
 	r.begin(io.In, p.TTY)
 	if err := keepOnly(h.parent != nil); err != nil {
 		s.kill()
@@ -69,7 +71,11 @@ func (p *Plan) run(h *home, secret *tokenfile.Secret, io Stdio) (int, error) {
 		return 0, err
 	}
 	s.loop()
-	return s.finish(), nil
+	code := s.finish()
+	if s.cut != nil {
+		return 0, s.cut
+	}
+	return code, nil
 }
 
 func (p *Plan) relay(io Stdio) (*relay, error) {
@@ -88,9 +94,11 @@ type session struct {
 	signals chan os.Signal
 	sweeper *sweep.Sweeper
 	grace   time.Duration
+	grant   Grant
 	exit    sys.Exit // once ended
 	ended   bool
-	hurry   bool // somebody wants us to end
+	hurry   bool  // somebody wants us to end
+	cut     error // why the client was killed
 }
 
 // grace is between asking the client to end and ending it.
@@ -106,8 +114,14 @@ func (s *session) loop() {
 		}
 		s.hurry = true
 	}
+	done := make(chan struct{})
+	defer close(done)
+	lost := s.grant.watch(done)
 	for s.reap(); !s.ended; s.reap() {
 		select {
+		case s.cut = <-lost:
+			s.hurry = true
+			s.killAll()
 		case sig := <-s.signals:
 			switch sig := sig.(syscall.Signal); sig {
 			case syscall.SIGWINCH:
@@ -141,6 +155,14 @@ func (s *session) deliver(sig syscall.Signal) {
 
 func (s *session) kill() { s.process.Kill() }
 
+// killAll kills the client, its group, and the orphans that were handed to us.
+// What the client had started besides follows in finish.
+func (s *session) killAll() {
+	sys.Kill(-s.process.Pid, syscall.SIGKILL) // not reaped yet: the group's number is its own
+	s.kill()
+	_ = s.sweeper.Sweep() // finish does it again until nothing is left
+}
+
 // reap takes all children that have ended: the client, and orphans of its.
 func (s *session) reap() {
 	for {
@@ -167,6 +189,9 @@ func (s *session) finish() int {
 		s.reap()
 	}
 	survivors := s.sweep()
+	if !survivors {
+		s.grant.gone()
+	}
 	hurry := make(chan os.Signal, 1)
 	signal.Notify(hurry, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(hurry)

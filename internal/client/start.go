@@ -11,7 +11,6 @@ import (
 
 	"gatewayinit/internal/privs"
 	"gatewayinit/internal/sys"
-	"gatewayinit/tokenfile"
 )
 
 // confine gives up, in every thread, what neither this process nor the client
@@ -54,11 +53,13 @@ const clientOOM = 500
 // start forks the client. The caller has locked its thread and keeps it until
 // the client has ended: the parent-death signal is bound to the thread that
 // forked (golang #27505).
-func (p *Plan) start(h *home, secret *tokenfile.Secret, files [3]*os.File) (*os.Process, error) {
+func (p *Plan) start(h *home, g Grant, files [3]*os.File) (*os.Process, error) {
 	env := p.environment(h)
-	// A string cannot be wiped, and neither can what Go copies of it for
-	// execve(2): both are garbage from here on, in a process that nobody can read.
-	env = append(env, p.TokenEnv+"="+string(secret.Bytes()))
+	if g.Token != nil {
+		// A string cannot be wiped, and neither can what Go copies of it for
+		// execve(2): both are garbage from here on, in a process that nobody can read.
+		env = append(env, p.TokenEnv+"="+string(g.Token.Bytes()))
+	}
 	dir := p.Dir
 	if dir == "" {
 		dir = h.path
@@ -66,6 +67,9 @@ func (p *Plan) start(h *home, secret *tokenfile.Secret, files [3]*os.File) (*os.
 	restore, err := inherited()
 	if err != nil {
 		return nil, err
+	}
+	if err := g.check(); err != nil {
+		return nil, errors.Join(err, restore())
 	}
 	process, err := os.StartProcess(p.path, p.Argv, &os.ProcAttr{
 		Dir: dir, Env: env, Files: files[:],

@@ -26,7 +26,7 @@ func TestThrough(t *testing.T) {
 		t.Errorf("a stop that was none: %d, %v", old, err)
 	}
 	for _, action := range []control.Action{control.Start, control.Restart, control.Recover} {
-		short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		short, cancel := context.WithTimeout(ctx, time.Second) // for the look before the wait, on a busy machine
 		old, started, err := c.Through(short, action, false, yes)
 		cancel()
 		if old != cmd.Process.Pid || started != 0 || !errors.Is(err, context.DeadlineExceeded) {

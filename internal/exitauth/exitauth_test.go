@@ -214,6 +214,7 @@ func rewrite(name, text string) error {
 
 // A failure to write or to remove is said, with the file's name.
 func TestPublishFails(t *testing.T) {
+	testenv.Root(t)
 	name, dir := place(t)
 	testenv.Must(t, os.Mkdir(filepath.Join(name, Name), 0o755))
 	for what, err := range map[string]error{"publish": Publish(dir, Authorisation{}), "withdraw": Withdraw(dir)} {

@@ -2,6 +2,7 @@ package launch_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/privs"
+	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/tokenfile"
 )
@@ -114,21 +116,65 @@ func TestNofile(t *testing.T) {
 // else that anybody could look.
 func TestToken(t *testing.T) {
 	testenv.Root(t)
-	dir := testenv.Tmpfs(t, "mode=0711")
-	secret, err := tokenfile.Mint(dir, "token", tokenfile.Policy{UID: gateway, GID: gateway})
-	testenv.Must(t, err)
-	text := string(secret.Bytes())
 	c := program(t, "cat", "/proc/self/environ", "/proc/self/cmdline")
-	c.Runtime = dir
-	c.Spec.Token = &launch.Token{Name: "token", Env: "THE_TOKEN", UID: gateway, GID: gateway, Sum: secret.Sum()}
+	text := withToken(t, c, "THE_TOKEN")
 	got := output(t, c)
 	if want := "PATH=/usr/bin:/bin\x00A=b\x00THE_TOKEN=" + text + "\x00cat\x00/proc/self/environ\x00/proc/self/cmdline\x00"; got != want {
 		t.Errorf("got %q", strings.ReplaceAll(got, text, "[token]"))
 	}
 	c = program(t, "ls", "-1", "/proc/self/fd")
-	c.Runtime, c.Spec.Token = dir, &launch.Token{Name: "token", Env: "T", UID: gateway, GID: gateway, Sum: secret.Sum()}
+	withToken(t, c, "T")
 	if got := output(t, c); got != "0\n1\n2\n3\n" {
 		t.Errorf("its descriptors are %q", got)
+	}
+}
+
+// withToken gives c a token in root's file, as PID 1 does, and returns its text.
+func withToken(t *testing.T, c *child, env string) string {
+	t.Helper()
+	dir := testenv.Tmpfs(t, "mode=0700")
+	secret, err := tokenfile.Mint(dir, "token", tokenfile.Policy{})
+	testenv.Must(t, err)
+	c.Token, err = tokenfile.Open(dir, "token", tokenfile.Policy{})
+	testenv.Must(t, err)
+	t.Cleanup(func() { c.Token.Close() })
+	c.Spec.Token = &launch.Token{Env: env, Sum: secret.Sum()}
+	return string(secret.Bytes())
+}
+
+// TestTokenOffset: one description serves two children, whose reads must not
+// disturb each other.
+func TestTokenOffset(t *testing.T) {
+	testenv.Root(t)
+	first, second := program(t, "cat", "/proc/self/environ"), program(t, "cat", "/proc/self/environ")
+	text := withToken(t, first, "T")
+	second.Token, second.Spec.Token = first.Token, first.Spec.Token
+	_, err := first.Token.Seek(40, io.SeekStart)
+	testenv.Must(t, err)
+	for _, c := range []*child{first, second} {
+		if got := output(t, c); !strings.Contains(got, "\x00T="+text+"\x00") {
+			t.Errorf("got %q", strings.ReplaceAll(got, text, "[token]"))
+		}
+	}
+}
+
+// TestStageIsClosed: the orders of a stage, and the token's file that it holds,
+// are closed to other processes of its user: the link in /proc/PID/fd leads to a
+// file of root with mode 0400. It is so even for a stage that can be traced.
+func TestStageIsClosed(t *testing.T) {
+	testenv.Root(t)
+	c := program(t, "true")
+	text := withToken(t, c, "T")
+	spec, err := sys.Memfd("launch-spec", []byte("KEY=of-pass-env"))
+	testenv.Must(t, err)
+	defer spec.Close()
+	for name, f := range map[string]*os.File{"orders": spec, "token": c.Token} {
+		thief := program(t, "sh", "-c", "cat /proc/self/fd/0 2>&1; cat <&0 >/dev/null")
+		thief.Stdio[0] = f
+		got := output(t, thief)
+		if strings.Contains(got, "of-pass-env") || strings.Contains(got, text) || !strings.Contains(got, "Permission denied") {
+			t.Errorf("%s: a process of the user that holds the descriptor opens it anew: %q", name, strings.ReplaceAll(got, text, "[token]"))
+		}
 	}
 }
 

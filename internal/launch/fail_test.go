@@ -31,19 +31,20 @@ func TestFailures(t *testing.T) {
 		os.WriteFile(d+"/nointerpreter", []byte("#!/no/such/interpreter\n"), 0o755),
 		os.WriteFile(d+"/secret", []byte("#!/bin/sh\n"), 0o700), os.Mkdir(d+"/closed", 0o700), os.Symlink("loop", d+"/loop"),
 	))
-	dir := testenv.Tmpfs(t, "mode=0711")
-	secret, err := tokenfile.Mint(dir, "token", tokenfile.Policy{UID: gateway, GID: gateway})
-	testenv.Must(t, err)
-	_, err = tokenfile.Mint(dir, "foreign", tokenfile.Policy{UID: stranger, GID: stranger})
-	testenv.Must(t, err)
-	token := func(name string, change func(*launch.Token)) func(*child) {
+	token := func(change func(*child)) func(*child) {
 		return func(c *child) {
-			c.Runtime = dir
-			c.Spec.Token = &launch.Token{Name: name, Env: "T", UID: gateway, GID: gateway, Sum: secret.Sum()}
-			change(c.Spec.Token)
+			withToken(t, c, "T")
+			change(c)
 		}
 	}
-	keep := func(*launch.Token) {}
+	file := func(text string) func(*child) {
+		return func(c *child) {
+			testenv.Must(t, os.WriteFile(d+"/text", []byte(text), 0o600))
+			f, err := os.Open(d + "/text")
+			testenv.Must(t, err)
+			c.Token = f
+		}
+	}
 	run := func(name string) func(*child) { return func(c *child) { c.Spec.Argv = []string{name} } }
 	for name, c := range map[string]struct {
 		change func(*child)
@@ -66,10 +67,11 @@ func TestFailures(t *testing.T) {
 		"closed-directory":  {func(c *child) { c.Spec.Dir = d + "/closed" }, launch.StepDir, syscall.EACCES},
 		"directory-is-file": {func(c *child) { c.Spec.Dir = d + "/plain" }, launch.StepDir, syscall.ENOTDIR},
 		"too-many-files":    {func(c *child) { c.Spec.Nofile = 1 << 40 }, launch.StepLimits, syscall.EPERM},
-		"token-missing":     {token("nothing", keep), launch.StepTokenFailed, 0},
-		"token-foreign":     {token("foreign", keep), launch.StepTokenFailed, 0},
-		"token-other-owner": {token("token", func(k *launch.Token) { k.UID = stranger }), launch.StepTokenFailed, 0},
-		"token-changed":     {token("token", func(k *launch.Token) { k.Sum[31]++ }), launch.StepTokenChanged, 0},
+		"token-empty":       {token(file("")), launch.StepTokenFailed, 0},
+		"token-malformed":   {token(file("x")), launch.StepTokenFailed, 0},
+		"token-directory":   {token(func(c *child) { c.Token = testenv.Dir(t, d) }), launch.StepTokenFailed, syscall.EISDIR},
+		"token-changed":     {token(func(c *child) { c.Spec.Token.Sum[31]++ }), launch.StepTokenChanged, 0},
+		"token-of-another":  {token(file(strings.Repeat("0", tokenfile.Len))), launch.StepTokenChanged, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ch := program(t, "true")

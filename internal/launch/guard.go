@@ -13,8 +13,8 @@ import (
 )
 
 // forkBound is how long a fork may take before it is looked at; it takes less
-// than a millisecond.
-const forkBound = 500 * time.Millisecond
+// than a millisecond. PID 1 has the child's OOM score meanwhile, so it is short.
+const forkBound = 50 * time.Millisecond
 
 // guarded makes sure that a fork comes back. Go forks by vfork(2): this thread
 // sleeps in the kernel until the child has executed the stage. The child has the

@@ -1,20 +1,56 @@
 package launch
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"strings"
+	"syscall"
 
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/strictjson"
 )
 
+// encode returns the orders as the stage reads them: the Spec as JSON, then each
+// variable of Env behind a NUL. JSON has no NUL (encoding/json escapes it), and
+// it cannot carry a variable that is no UTF-8.
+func (s Spec) encode() ([]byte, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	for _, kv := range s.Env {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.IndexByte(kv, 0) >= 0 {
+			return nil, fmt.Errorf("cannot pass the variable %.40q: it holds a NUL: %w", name, syscall.EINVAL)
+		}
+		size += 1 + len(kv)
+	}
+	if size > MaxEnv {
+		return nil, fmt.Errorf("cannot pass an environment of %d bytes: at most %d are possible: %w", size, MaxEnv, syscall.E2BIG)
+	}
+	out := make([]byte, 0, len(data)+size)
+	out = append(out, data...)
+	for _, kv := range s.Env {
+		out = append(append(out, 0), kv...)
+	}
+	return out, nil
+}
+
 // ReadSpec reads the stage's orders. The parser is the configuration's: that of
 // encoding/json would make PID 1 90 KiB bigger.
 func ReadSpec(f *os.File) (Spec, error) {
 	var s Spec
-	data, err := fsafe.ReadAll(f, maxSpec)
+	all, err := fsafe.ReadAll(f, maxOrders+MaxEnv)
 	if err != nil {
 		return s, err
+	}
+	parts := bytes.Split(all, []byte{0})
+	data := parts[0]
+	for _, kv := range parts[1:] {
+		s.Env = append(s.Env, string(kv))
 	}
 	v, err := strictjson.Parse(data)
 	if err != nil {
@@ -22,14 +58,12 @@ func ReadSpec(f *os.File) (Spec, error) {
 	}
 	return s, v.Fields(map[string]strictjson.Take{
 		"argv":       strictjson.List(&s.Argv, strictjson.Text[string]),
-		"env":        strictjson.List(&s.Env, strictjson.Text[string]),
 		"dir":        strictjson.Text(&s.Dir),
 		"umask":      strictjson.Whole(&s.Umask),
 		"nofile":     strictjson.Whole(&s.Nofile),
 		"oom_adj":    strictjson.Whole(&s.OOMAdj),
 		"foreground": strictjson.Flag(&s.Foreground),
 		"token":      takeToken(&s.Token),
-		"hand":       takeToken(&s.Hand),
 		"worker": func(v *strictjson.Value) bool {
 			s.Worker = json.RawMessage(data[v.Start:v.End])
 			return true
@@ -41,13 +75,8 @@ func ReadSpec(f *os.File) (Spec, error) {
 func takeToken(to **Token) strictjson.Take {
 	t := new(Token)
 	fields := strictjson.Within(map[string]strictjson.Take{
-		"name":   strictjson.Text(&t.Name),
-		"env":    strictjson.Text(&t.Env),
-		"uid":    strictjson.Whole(&t.UID),
-		"gid":    strictjson.Whole(&t.GID),
-		"any_fs": strictjson.Flag(&t.Any),
-		"handed": strictjson.Flag(&t.Handed),
-		"sum":    takeSum(&t.Sum),
+		"env": strictjson.Text(&t.Env),
+		"sum": takeSum(&t.Sum),
 	})
 	return func(v *strictjson.Value) bool {
 		*to = t

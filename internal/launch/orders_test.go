@@ -2,8 +2,11 @@ package launch
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
+	"strings"
+	"syscall"
 	"testing"
 
 	"gatewayinit/internal/testenv"
@@ -11,38 +14,56 @@ import (
 
 // TestOrdersArrive: what PID 1 encodes, the stage reads; no field is forgotten.
 func TestOrdersArrive(t *testing.T) {
-	token := Token{Name: "gateway-token", Env: "TOKEN", UID: 1<<32 - 1, GID: 9, Any: true, Handed: true}
+	token := Token{Env: "TOKEN"}
 	for i := range token.Sum {
 		token.Sum[i] = byte(255 - i)
 	}
-	hand := token
-	hand.Env = "OTHER"
 	all := Spec{
-		Argv: []string{"/bin/a b", "<&>\u2028\n\"", ""}, Env: []string{"A=\x7f\t", "B=é"}, Dir: "/x", Umask: 0o027, Nofile: 1 << 20,
-		OOMAdj: -1000, Foreground: true, Token: &token, Worker: json.RawMessage(`{"a":[1,"}"]}`), Hand: &hand,
+		Argv: []string{"/bin/a b", "<&>\u2028\n\"", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x", Umask: 0o027, Nofile: 1 << 20,
+		OOMAdj: -1000, Foreground: true, Token: &token, Worker: json.RawMessage(`{"a":[1,"}"]}`),
 	}
 	for value, i := reflect.ValueOf(all), 0; i < value.NumField(); i++ {
 		if value.Field(i).IsZero() {
 			t.Errorf("the test leaves %s empty", value.Type().Field(i).Name)
 		}
 	}
-	for name, want := range map[string]Spec{"all": all, "least": {}, "token": {Token: &Token{}}} {
+	large := Spec{Env: []string{"A=" + strings.Repeat("x", 120<<10), strings.Repeat("y", MaxEnv-(120<<10)-4)}}
+	for name, want := range map[string]Spec{"all": all, "least": {}, "token": {Token: &Token{}}, "one-empty": {Env: []string{""}}, "large": large} {
 		t.Run(name, func(t *testing.T) {
-			data, err := json.Marshal(want)
+			data, err := want.encode()
 			testenv.Must(t, err)
 			if got, err := ReadSpec(written(t, data)); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("%s:\ngot  %+v, %v\nwant %+v", data, got, err, want)
+				t.Errorf("%.200s:\ngot  %.200v, %v\nwant %.200v", data, got, err, want)
 			}
 		})
 	}
 	for name, text := range map[string]string{
-		"unknown-key":  `{"argv":["a"],"umask":7,"shell":true}`,
-		"short-sum":    `{"token":{"sum":[1,2]}}`,
-		"long-sum":     `{"token":{"sum":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`,
-		"negative-uid": `{"hand":{"uid":-1}}`,
+		"unknown-key": `{"argv":["a"],"umask":7,"shell":true}`,
+		"env-in-json": `{"argv":["a"],"env":["A=b"]}`,
+		"short-sum":   `{"token":{"sum":[1,2]}}`,
+		"long-sum":    `{"token":{"sum":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`,
+		"umask-text":  `{"umask":"7"}`,
 	} {
 		if s, err := ReadSpec(written(t, []byte(text))); err == nil {
 			t.Errorf("%s: got %+v", name, s)
+		}
+	}
+}
+
+// TestOrdersRefused: what could not arrive whole is an error of the launch, and
+// the error names the variable and not its value.
+func TestOrdersRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  []string
+		want error
+		says string
+	}{
+		"nul":       {[]string{"A=b", "KEY=sec\x00ret"}, syscall.EINVAL, `"KEY"`},
+		"too-large": {[]string{"A=b", strings.Repeat("x", MaxEnv-4)}, syscall.E2BIG, "at most 2097152"},
+	} {
+		data, err := Spec{Argv: []string{"true"}, Env: c.env}.encode()
+		if data != nil || !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "sec") {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // StageName is the stage's argv[0]. Whoever executes gateway-init under this
@@ -25,43 +24,38 @@ const StageName = "gateway-init:stage"
 
 // Descriptors of the stage beyond 0 to 2.
 const (
-	SpecFD    = 3
-	ReportFD  = 4
-	RuntimeFD = 5 // with a Token or Hand: the runtime directory, or the pipe of a handed token
+	SpecFD   = 3
+	ReportFD = 4
+	TokenFD  = 5 // with a Token: the token file, open for reading
 )
 
-// maxSpec bounds a Spec's encoding; config.json is at most 64 KiB.
-const maxSpec = 1 << 20
+// Bounds of a Spec's encoding, in bytes. config.json is at most 64 KiB. An
+// environment of more than MaxEnv would not fit into the new process: execve(2)
+// takes a quarter of the stack's limit for arguments and environment, 2 MiB.
+const (
+	maxOrders = 1 << 20
+	MaxEnv    = 2 << 20
+)
 
-// Spec is what the stage has to do. It holds no secret: a process of the
-// target's UID can read it.
+// Spec is what the stage has to do. Env may hold keys that "pass_env" names, so
+// the file that carries a Spec is closed to the target's user (orders.go).
 type Spec struct {
 	Argv       []string        `json:"argv,omitempty"` // Argv[0] has a slash or is looked up in PATH
-	Env        []string        `json:"env,omitempty"`
+	Env        []string        `json:"-"`              // any bytes but NUL
 	Dir        string          `json:"dir,omitempty"`
 	Umask      int             `json:"umask"`
-	Nofile     uint64          `json:"nofile,omitempty"` // 0: as PID 1 got it
-	OOMAdj     int             `json:"oom_adj"`
+	Nofile     uint64          `json:"nofile,omitempty"`     // 0: as PID 1 got it
+	OOMAdj     int             `json:"oom_adj,omitempty"`    // 0: PID 1 has set it around the fork
 	Foreground bool            `json:"foreground,omitempty"` // own the terminal on descriptor 0
 	Token      *Token          `json:"token,omitempty"`
 	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
-	Hand       *Token          `json:"hand,omitempty"`   // instead of Argv: write this one to descriptor 1, a pipe
 }
 
-// Token says where the stage finds the token and what it must be.
+// Token says that the stage gets the token on TokenFD, and what it must be.
 type Token struct {
-	Name   string   `json:"name"` // in the runtime directory
-	Env    string   `json:"env"`  // the variable to put it into; a worker has none
-	UID    uint32   `json:"uid"`
-	GID    uint32   `json:"gid"`
-	Any    bool     `json:"any_fs,omitempty"`
-	Handed bool     `json:"handed,omitempty"` // it comes over the pipe on RuntimeFD: this user cannot read the file
-	Sum    [32]byte `json:"sum"`              // SHA-256 of the token
+	Env string   `json:"env"` // the variable to put it into; a worker has none
+	Sum [32]byte `json:"sum"` // SHA-256 of the token
 }
-
-// HandPatience is how long a stage waits for a handed token: a reader that was
-// stopped must not hold it up. It is less than a stage's answer may take.
-const HandPatience = 5 * time.Second
 
 // Step is where a stage failed: a closed set.
 type Step string

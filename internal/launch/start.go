@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,13 +21,14 @@ type Child struct {
 	UID, GID uint32
 	Groups   []uint32    // supplementary
 	Stdio    [3]*os.File // stay the caller's
-	Runtime  *os.File    // becomes RuntimeFD; stays the caller's
+	Token    *os.File    // becomes TokenFD, if Spec has a Token; stays the caller's
 }
 
 // Proc is a started child. Whoever reaps it closes it.
 type Proc struct {
-	PID   int
-	pidfd int // -1 where the kernel has none
+	PID      int
+	Unscored error // why it lacks the OOM score of its Spec, or why PID 1 kept it; nil: all is well
+	pidfd    int   // -1 where the kernel has none
 }
 
 // reportTimeout bounds the wait for a stage's answer: a process of the target's
@@ -40,9 +40,15 @@ const reportTimeout = 10 * time.Second
 // and a *Failure when it does not. Errors of the fork itself (EAGAIN at the
 // pids limit) are returned, nothing is left behind then.
 func Start(c Child, report func(pid int, err error)) (*Proc, error) {
-	data, err := json.Marshal(c.Spec)
+	adj := c.Spec.OOMAdj
+	if c.changesUser() { // its stage cannot: see raiseScore
+		c.Spec.OOMAdj = 0
+	} else {
+		adj = 0
+	}
+	data, err := c.Spec.encode()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
 	}
 	spec, err := sys.Memfd("launch-spec", data)
 	if err != nil {
@@ -54,11 +60,14 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 		return nil, err
 	}
 	defer w.Close()
+	restore, unscored := raiseScore(adj)
 	p, err := fork(c, spec, w)
+	unscored = errors.Join(unscored, restore())
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
 	}
+	p.Unscored = unscored
 	go func() {
 		defer r.Close()
 		report(p.PID, readReport(r, reportTimeout))
@@ -72,8 +81,8 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 func fork(c Child, spec, w *os.File) (*Proc, error) {
 	p := &Proc{pidfd: -1}
 	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), w.Fd()}
-	if c.Spec.Token != nil || c.Spec.Hand != nil {
-		files = append(files, c.Runtime.Fd())
+	if c.Spec.Token != nil {
+		files = append(files, c.Token.Fd())
 	}
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
@@ -85,9 +94,7 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 			PidFD:   &p.pidfd,
 		},
 	}
-	// Without root every child is of our own user, and the kernel refuses even a
-	// setgroups(2) that changes nothing. Root has no children of its own uid.
-	if uid := os.Geteuid(); uid == 0 || uint32(uid) != c.UID {
+	if c.changesUser() {
 		attr.Sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}
 	}
 	argv := []string{StageName, name(c.Spec)}
@@ -101,6 +108,14 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	}
 	runtime.KeepAlive(c)
 	return p, err
+}
+
+// changesUser reports whether the fork has to change its user. Without root every
+// child has our own, and the kernel refuses even a setgroups(2) that changes
+// nothing. Root has no children of its own uid.
+func (c Child) changesUser() bool {
+	uid := os.Geteuid()
+	return uid == 0 || uint32(uid) != c.UID
 }
 
 // name is what a process listing shows for the stage.

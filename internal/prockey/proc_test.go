@@ -193,6 +193,7 @@ func TestUnreadable(t *testing.T) {
 
 // Bounds are errors: half an answer would be another one.
 func TestBounds(t *testing.T) {
+	testenv.Root(t)
 	_, p := start(t, sleeper(0, "sleep", strings.Repeat("0", maxArgv)))
 	testenv.Eventually(t, "a refusal of 64 KiB of arguments", func() bool { // not before its exec is over
 		_, err := p.Read()

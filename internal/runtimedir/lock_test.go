@@ -16,7 +16,7 @@ import (
 // open; who comes second is told what to do.
 func TestLock(t *testing.T) {
 	for name, open := range map[string]func() (*Dir, error){
-		"root":    func() (*Dir, error) { return Open("/mnt/has/0711", gid, true) },
+		"root":    func() (*Dir, error) { return Open("/mnt/has/0711", true) },
 		"no-root": func() (*Dir, error) { return OpenOwn([]string{"/mnt/has/gateway"}, testenv.Gateway, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestLockFails(t *testing.T) {
 				return
 			}
 			container(t)
-			d, err := Open("/mnt/has/ours", gid, true)
+			d, err := Open("/mnt/has/ours", true)
 			testenv.Must(t, err)
 			testenv.Refuse(t, unix.EIO, call)
 			if err := d.Lock(); !errors.Is(err, syscall.EIO) {

@@ -65,16 +65,15 @@ func (d *Dir) Lock() error {
 // errNotMemory: the place is fine but for its file system.
 var errNotMemory = errors.New("not on tmpfs")
 
-// Open opens or makes the directory at unsafePath, or at Fallback. gid may
-// traverse it. It needs the rights of a root that has not dropped any yet.
-func Open(unsafePath string, gid uint32, requireTmpfs bool) (*Dir, error) {
-	return rules{gid: gid, mode: 0o710}.first([]string{unsafePath, Fallback}, requireTmpfs)
+// Open opens or makes root's directory at unsafePath, or at Fallback.
+func Open(unsafePath string, requireTmpfs bool) (*Dir, error) {
+	return rules{}.first([]string{unsafePath, Fallback}, requireTmpfs)
 }
 
 // OpenOwn is Open for a process without root: uid's own directory, closed to all
 // others, at the first of places that is on tmpfs.
 func OpenOwn(places []string, uid uint32, requireTmpfs bool) (*Dir, error) {
-	return rules{uid: uid, gid: uint32(os.Getegid()), mode: 0o700}.first(places, requireTmpfs)
+	return rules{uid: uid, gid: uint32(os.Getegid())}.first(places, requireTmpfs)
 }
 
 // Own is where the directory of a uid without root may be (DESIGN section 11):
@@ -87,8 +86,12 @@ func Own(xdg string, uid uint32) (places []string) {
 	return append(places, "/dev/shm/gateway-init-"+strconv.FormatUint(uint64(uid), 10))
 }
 
-// rules is what a runtime directory must be.
-type rules struct{ uid, gid, mode uint32 }
+// rules is what a runtime directory must be, besides its mode.
+type rules struct{ uid, gid uint32 }
+
+// mode closes the directory to all but its owner: the names, times and sizes in it
+// say when the token changed.
+const mode = 0o700
 
 // first opens the first place; the later ones stand in for those that are not
 // on tmpfs, and for nothing else that is wrong with them.
@@ -122,7 +125,7 @@ func (r rules) setting() string {
 // mount is what a tmpfs for it is mounted with.
 func (r rules) mount() string {
 	if r.uid == 0 {
-		return "mode=0711,size=1m"
+		return "mode=0700,size=1m"
 	}
 	return fmt.Sprintf("uid=%d,mode=0700,size=1m", r.uid)
 }
@@ -145,7 +148,7 @@ func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
 		if err := r.checkParent(parent); err != nil {
 			return nil, err
 		}
-		dir, err = fsafe.MakeDir(parent, path.Base(unsafePath), r.mode)
+		dir, err = fsafe.MakeDir(parent, path.Base(unsafePath), mode)
 		made = true
 	}
 	if err != nil {
@@ -164,30 +167,6 @@ func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
 	return r.verify(dir, parent, unsafePath, requireTmpfs)
 }
 
-// letIn gives a directory that was there before (another life's under another
-// group, a mount with mode=0700) the group and the mode of one that we make,
-// if gid may not traverse it: the gateway's launch would never find its token.
-// A mounted 0711 is left as it is. Without root there is nobody to let in.
-func (r rules) letIn(dir *os.File, i fsafe.Info) error {
-	if r.uid != 0 {
-		if i.Mode == r.mode {
-			return nil
-		}
-		return fsafe.Chmod(dir, r.mode)
-	}
-	if i.GID == r.gid && i.Mode&0o010 != 0 || i.GID != r.gid && i.Mode&0o001 != 0 {
-		return nil
-	}
-	err := fsafe.Chmod(dir, r.mode)
-	if err == nil {
-		err = fsafe.Chown(dir, 0, r.gid)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot open the runtime directory to the gateway's group: %w", err)
-	}
-	return nil
-}
-
 // verify looks at the opened directory: what it is, and what it is mounted on.
 func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool) (*Dir, error) {
 	if err := checkFS(dir, requireTmpfs); err != nil {
@@ -197,8 +176,10 @@ func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the runtime directory: %w: mount it with --tmpfs %s:%s", err, unsafePath, r.mount())
 	}
-	if err := r.letIn(dir, i); err != nil {
-		return nil, err
+	if i.Mode != mode { // a mount's, or another life's
+		if err := fsafe.Chmod(dir, mode); err != nil {
+			return nil, fmt.Errorf("cannot close the runtime directory to others: %w", err)
+		}
 	}
 	d := &Dir{File: dir, Path: unsafePath, rules: r}
 	p, err := fsafe.Stat(parent)

@@ -53,7 +53,7 @@ func TestOpen(t *testing.T) {
 		return
 	}
 	container(t)
-	const closed, own = 0o710, gid // what a directory that we make or mend looks like
+	const closed = 0o700 // what a directory that we make or mend looks like
 	for name, c := range map[string]struct {
 		path   string
 		want   error  // nil: opens as
@@ -62,35 +62,35 @@ func TestOpen(t *testing.T) {
 		shared string
 		says   string
 	}{
-		"made":                 {"/run/x", nil, closed, own, "", ""},
-		"made-in-sticky":       {"/tmp/x", nil, closed, own, "/mnt/tmp", ""},
-		"ours":                 {"/has/ours", nil, closed, own, "", ""},
-		"private-is-opened":    {"/has/private", nil, closed, own, "", ""},
-		"other-group-is-moved": {"/has/othergroup", nil, closed, own, "", ""},
-		"blocked-group":        {"/has/blockedgroup", nil, closed, own, "", ""},
-		"0711":                 {"/has/0711", nil, 0o711, 0, "", ""},
-		"mount":                {"/mounts/good", nil, 0o711, 0, "", ""},
-		"ramfs":                {"/mounts/ramfs", nil, 0o755, 0, "", ""},
-		"mounted-twice":        {"/mounts/twice", nil, 0o711, 0, "", ""},
-		"mount-in-loose":       {"/loose/mount", nil, 0o711, 0, "", ""}, // a mount point cannot be renamed
-		"mount-of-mode-1777":   {"/mounts/default", fsafe.ErrUnsafe, 0, 0, "", "--tmpfs /mnt/mounts/default:mode=0711,size=1m"},
-		"loose":                {"/has/loose", fsafe.ErrUnsafe, 0, 0, "", "is writable by others"},
-		"foreign":              {"/has/foreign", fsafe.ErrUnsafe, 0, 0, "", "is owned by uid 54322"},
-		"the-gateway's":        {"/has/gateway", fsafe.ErrUnsafe, 0, 0, "", "is owned by uid 54321"},
-		"link":                 {"/has/link", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/link"},
-		"dangling":             {"/has/dangling", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/dangling"},
-		"file":                 {"/has/file", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/file"},
-		"fifo":                 {"/has/fifo", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/fifo"},
-		"link-in-the-way":      {"/linked/ours", fsafe.ErrUnsafe, 0, 0, "", "/mnt/linked"},
-		"loose-parent":         {"/loose/x", fsafe.ErrUnsafe, 0, 0, "", "not sticky"},
-		"group-parent":         {"/group/x", fsafe.ErrUnsafe, 0, 0, "", "not sticky"},
-		"strange-parent":       {"/theirs/x", fsafe.ErrUnsafe, 0, 0, "", "/mnt/theirs: is owned by"},
-		"strange-sticky":       {"/theirsticky/x", fsafe.ErrUnsafe, 0, 0, "", "/mnt/theirsticky: is owned by"},
-		"file-in-the-way":      {"/has/file/x", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/file"},
+		"made":                {"/run/x", nil, closed, 0, "", ""},
+		"made-in-sticky":      {"/tmp/x", nil, closed, 0, "/mnt/tmp", ""},
+		"of-a-former-release": {"/has/ours", nil, closed, gid, "", ""}, // root:gateway 0710
+		"private":             {"/has/private", nil, closed, 0, "", ""},
+		"other-group":         {"/has/othergroup", nil, closed, 0, "", ""},
+		"blocked-group":       {"/has/blockedgroup", nil, closed, gid, "", ""},
+		"0711":                {"/has/0711", nil, closed, 0, "", ""},
+		"mount":               {"/mounts/good", nil, closed, 0, "", ""},
+		"ramfs":               {"/mounts/ramfs", nil, closed, 0, "", ""},
+		"mounted-twice":       {"/mounts/twice", nil, closed, 0, "", ""},
+		"mount-in-loose":      {"/loose/mount", nil, closed, 0, "", ""}, // a mount point cannot be renamed
+		"mount-of-mode-1777":  {"/mounts/default", fsafe.ErrUnsafe, 0, 0, "", "--tmpfs /mnt/mounts/default:mode=0700,size=1m"},
+		"loose":               {"/has/loose", fsafe.ErrUnsafe, 0, 0, "", "is writable by others"},
+		"foreign":             {"/has/foreign", fsafe.ErrUnsafe, 0, 0, "", "is owned by uid 54322"},
+		"the-gateway's":       {"/has/gateway", fsafe.ErrUnsafe, 0, 0, "", "is owned by uid 54321"},
+		"link":                {"/has/link", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/link"},
+		"dangling":            {"/has/dangling", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/dangling"},
+		"file":                {"/has/file", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/file"},
+		"fifo":                {"/has/fifo", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/fifo"},
+		"link-in-the-way":     {"/linked/ours", fsafe.ErrUnsafe, 0, 0, "", "/mnt/linked"},
+		"loose-parent":        {"/loose/x", fsafe.ErrUnsafe, 0, 0, "", "not sticky"},
+		"group-parent":        {"/group/x", fsafe.ErrUnsafe, 0, 0, "", "not sticky"},
+		"strange-parent":      {"/theirs/x", fsafe.ErrUnsafe, 0, 0, "", "/mnt/theirs: is owned by"},
+		"strange-sticky":      {"/theirsticky/x", fsafe.ErrUnsafe, 0, 0, "", "/mnt/theirsticky: is owned by"},
+		"file-in-the-way":     {"/has/file/x", fsafe.ErrUnsafe, 0, 0, "", "/mnt/has/file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := "/mnt" + c.path
-			d, err := Open(path, gid, true)
+			d, err := Open(path, true)
 			if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("got %v, want %v that says %q", err, c.want, c.says)
 			}
@@ -108,14 +108,14 @@ func TestOpen(t *testing.T) {
 			if d.Path != path || d.Shared != c.shared || d.Disk != "" {
 				t.Errorf("got %+v", d)
 			}
-			again, err := Open(path, gid, true) // the next life
+			again, err := Open(path, true) // the next life
 			testenv.Must(t, err)
 			again.File.Close()
 		})
 	}
 	t.Run("existing-in-loose-parent", func(t *testing.T) {
 		testenv.Must(t, os.Mkdir("/mnt/loose/x", 0o700))
-		if d, err := Open("/mnt/loose/x", gid, true); !errors.Is(err, fsafe.ErrUnsafe) {
+		if d, err := Open("/mnt/loose/x", true); !errors.Is(err, fsafe.ErrUnsafe) {
 			t.Errorf("got %v %v, want a refusal", d, err)
 		}
 	})
@@ -132,7 +132,7 @@ func TestFallback(t *testing.T) {
 	}{
 		"not-tmpfs":      {func() error { return mount("tmpfs", "/dev", "mode=0755") }, "/mnt/disk/proc/x", true, ""},
 		"parent-missing": {func() error { return mount("tmpfs", "/dev", "mode=0755") }, "/mnt/missing/x", true, ""},
-		"neither":        {func() error { return mount("proc", "/dev", "") }, "/mnt/disk/proc/x", false, "run with --tmpfs /mnt/disk/proc/x:mode=0711,size=1m"},
+		"neither":        {func() error { return mount("proc", "/dev", "") }, "/mnt/disk/proc/x", false, "run with --tmpfs /mnt/disk/proc/x:mode=0700,size=1m"},
 		"dev-loose":      {func() error { return mount("tmpfs", "/dev", "mode=0777") }, "/mnt/disk/proc/x", false, "not sticky"},
 		"dev-squatted": {func() error {
 			return errors.Join(mount("tmpfs", "/dev", "mode=1777"), os.Mkdir(Fallback, 0o700), os.Chown(Fallback, testenv.Stranger, 0))
@@ -144,7 +144,7 @@ func TestFallback(t *testing.T) {
 			}
 			container(t)
 			testenv.Must(t, c.dev())
-			d, err := Open(c.path, gid, true)
+			d, err := Open(c.path, true)
 			if c.want {
 				testenv.Must(t, err)
 				if d.Path != Fallback || d.Disk != "" {
@@ -171,17 +171,17 @@ func TestDisk(t *testing.T) {
 	if st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC {
 		disk = testdata(t)
 	}
-	d, err := Open(disk+"/x", gid, false)
+	d, err := Open(disk+"/x", false)
 	testenv.Must(t, err)
 	defer os.Remove(disk + "/x")
 	if d.Path != disk+"/x" || d.Disk == "" || d.Disk == "tmpfs" {
 		t.Errorf("got %+v", d)
 	}
-	if _, err := (rules{gid: gid, mode: 0o710}).open(disk+"/x", true); !errors.Is(err, errNotMemory) {
+	if _, err := (rules{}).open(disk+"/x", true); !errors.Is(err, errNotMemory) {
 		t.Errorf("the same where a disk is not permitted: %v", err)
 	}
 	// Permitted is not demanded: memory is taken for what it is.
-	d, err = Open("/mnt/run/x", gid, false)
+	d, err = Open("/mnt/run/x", false)
 	testenv.Must(t, err)
 	if d.Disk != "" {
 		t.Errorf("a tmpfs passes for a %s", d.Disk)
@@ -211,8 +211,7 @@ func TestSystemCallFails(t *testing.T) {
 		"no-statfs-new": {"/mnt/run/x", unix.SYS_FSTATFS},
 		"no-mkdir":      {"/mnt/run/x", unix.SYS_MKDIRAT},
 		"no-chown":      {"/mnt/run/x", unix.SYS_FCHOWN},
-		"no-mend-chmod": {"/mnt/has/private", unix.SYS_FCHMOD},
-		"no-mend-chown": {"/mnt/has/private", unix.SYS_FCHOWN},
+		"no-mend-chmod": {"/mnt/has/0711", unix.SYS_FCHMOD},
 		"no-stat":       {"/mnt/has/ours", unix.SYS_FSTAT},
 		"no-open":       {"/mnt/has/ours", unix.SYS_OPENAT},
 	} {
@@ -222,7 +221,7 @@ func TestSystemCallFails(t *testing.T) {
 			}
 			container(t)
 			testenv.Refuse(t, unix.EIO, c.call)
-			if d, err := Open(c.path, gid, true); !errors.Is(err, syscall.EIO) {
+			if d, err := Open(c.path, true); !errors.Is(err, syscall.EIO) {
 				t.Errorf("got %v %v, want %v", d, err, syscall.EIO)
 			}
 		})
@@ -233,19 +232,19 @@ func TestSystemCallFails(t *testing.T) {
 		}
 		container(t)
 		testenv.Must(t, mount("tmpfs", "/proc", ""))
-		if d, err := Open("/mnt/has/ours", gid, true); !errors.Is(err, fs.ErrNotExist) {
+		if d, err := Open("/mnt/has/ours", true); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v %v, want %v", d, err, fs.ErrNotExist)
 		}
 		testenv.Must(t, os.Mkdir("/proc/self", 0o755))
 		for _, text := range []string{"", "garbage\n", "1 2 0:3 / /elsewhere rw - tmpfs none rw\n"} {
 			testenv.Must(t, os.WriteFile("/proc/self/mountinfo", []byte(text), 0o600))
-			if d, err := Open("/mnt/has/ours", gid, true); err == nil || !strings.Contains(err.Error(), "mount") {
+			if d, err := Open("/mnt/has/ours", true); err == nil || !strings.Contains(err.Error(), "mount") {
 				t.Errorf("mounts %q: got %v %v", text, d, err)
 			}
 		}
 		// fstatfs(2) cannot tell a devtmpfs, which is the host's, from a tmpfs.
 		testenv.Must(t, os.WriteFile("/proc/self/mountinfo", []byte("1 2 0:3 / /mnt rw - devtmpfs none rw\n"), 0o600))
-		if d, err := (rules{gid: gid, mode: 0o710}).open("/mnt/has/ours", true); !errors.Is(err, errNotMemory) {
+		if d, err := (rules{}).open("/mnt/has/ours", true); !errors.Is(err, errNotMemory) {
 			t.Errorf("a devtmpfs: got %v %v, want %v", d, err, errNotMemory)
 		}
 	})

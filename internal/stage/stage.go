@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
-	"time"
 
 	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
@@ -32,7 +31,7 @@ func Run() int {
 	// the first one's finalizer.
 	out := os.NewFile(launch.ReportFD, "report")
 	spec, err := launch.ReadSpec(os.NewFile(launch.SpecFD, "launch-spec"))
-	if err == nil && spec.Worker == nil && spec.Hand == nil && len(spec.Argv) == 0 {
+	if err == nil && spec.Worker == nil && len(spec.Argv) == 0 {
 		err = syscall.EINVAL
 	}
 	if err != nil {
@@ -40,11 +39,8 @@ func Run() int {
 	}
 	sys.CloseOnExec(launch.SpecFD)
 	sys.CloseOnExec(launch.ReportFD)
-	switch {
-	case spec.Worker != nil:
+	if spec.Worker != nil {
 		return work(spec, out)
-	case spec.Hand != nil:
-		return hand(spec.Hand, out)
 	}
 	return become(spec, out)
 }
@@ -105,32 +101,12 @@ func work(spec launch.Spec, out *os.File) int {
 	return int(proof.Work(job, secret.Bytes()))
 }
 
-// hand gives the token to the stage of another user at the other end of a pipe.
-// Who waits there compares the digest too; that this side does keeps a changed
-// file from leaving it at all.
-func hand(t *launch.Token, out *os.File) int {
-	secret, step, err := token(t)
-	if err != nil {
-		return report(out, step, err)
-	}
-	defer secret.Wipe()
-	if _, err := secret.WriteTo(os.Stdout); err != nil {
-		return report(out, launch.StepTokenFailed, err)
-	}
-	return 0
-}
-
-// token reads the token as its owner, or takes it from who did, and compares it
-// with what PID 1 minted: the owner could have rewritten its own file.
+// token reads the token from the file that PID 1 has opened for us, closes it,
+// and compares it with what PID 1 minted. Our own user cannot open that file.
 func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err error) {
-	if t.Handed {
-		secret, err = handed()
-	} else {
-		dir := os.NewFile(launch.RuntimeFD, "runtime-dir")
-		defer dir.Close()
-		secret, err = tokenfile.Read(dir, t.Name, tokenfile.Policy{UID: t.UID, GID: t.GID, AnyFS: t.Any})
-	}
-	if err != nil {
+	f := os.NewFile(launch.TokenFD, "gateway-token")
+	defer f.Close()
+	if secret, err = tokenfile.ReadFrom(f); err != nil {
 		return nil, launch.StepTokenFailed, err
 	}
 	if secret.Sum() != t.Sum {
@@ -138,20 +114,6 @@ func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err err
 		return nil, launch.StepTokenChanged, errChanged
 	}
 	return secret, "", nil
-}
-
-// handed takes the token off the pipe, within a bound: nobody who stops the
-// reader stops us.
-func handed() (*tokenfile.Secret, error) {
-	if err := syscall.SetNonblock(launch.RuntimeFD, true); err != nil {
-		return nil, err
-	}
-	pipe := os.NewFile(launch.RuntimeFD, "token-pipe")
-	defer pipe.Close()
-	if err := pipe.SetReadDeadline(time.Now().Add(launch.HandPatience)); err != nil {
-		return nil, err
-	}
-	return tokenfile.Receive(pipe)
 }
 
 // errChanged: the token file holds a token, but not the one PID 1 minted.
@@ -167,9 +129,25 @@ func limits(nofile uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: nofile, Max: nofile})
 }
 
-// oomAdj makes the kernel prefer this process to PID 1 when memory runs out.
-// Raising one's own value needs no right; a read-only /proc is not worth failing.
-func oomAdj(adj int) { _ = sys.SetOOMScore(strconv.Itoa(adj)) }
+// oomAdj makes the kernel prefer this process to PID 1 when memory runs out. It
+// is for a stage that has PID 1's own user: for another PID 1 does it around the
+// fork, and adj is 0. Raising one's own value needs no right, but the file belongs
+// to root while we are not dumpable (proc_pid(5)). A file that refuses is not worth
+// failing: boot has tried the same, and says so under hardening.
+func oomAdj(adj int) {
+	if adj == 0 {
+		return
+	}
+	was, err := sys.Dumpable()
+	if err == nil && !was {
+		err = sys.SetDumpable(true)
+	}
+	if err != nil {
+		return
+	}
+	_ = sys.SetOOMScore(strconv.Itoa(adj))
+	_ = sys.SetDumpable(was) // to false it cannot fail
+}
 
 // report writes the failure to PID 1.
 func report(out *os.File, step launch.Step, err error) int {

@@ -34,7 +34,7 @@ const gateway = testenv.Gateway
 
 // stage runs the stage with orders as they are, and returns its report, its
 // exit code and its output.
-func stage(t *testing.T, orders string, dir *os.File) (report string, code int, out string) {
+func stage(t *testing.T, orders string, token *os.File) (report string, code int, out string) {
 	t.Helper()
 	spec, err := os.CreateTemp(t.TempDir(), "spec")
 	testenv.Must(t, err)
@@ -48,8 +48,8 @@ func stage(t *testing.T, orders string, dir *os.File) (report string, code int, 
 	cmd.Args = []string{launch.StageName, "test"}
 	cmd.Env = []string{} // nil would be ours
 	cmd.ExtraFiles = []*os.File{spec, w}
-	if dir != nil {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, dir)
+	if token != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, token)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gateway, Gid: gateway}}
 	var text strings.Builder
@@ -68,7 +68,7 @@ func encode(t *testing.T, s launch.Spec) string {
 	t.Helper()
 	data, err := json.Marshal(s)
 	testenv.Must(t, err)
-	return string(data)
+	return strings.Join(append([]string{string(data)}, s.Env...), "\x00")
 }
 
 // TestOrders: whoever runs gateway-init under the stage's name gets an error,
@@ -76,16 +76,15 @@ func encode(t *testing.T, s launch.Spec) string {
 func TestOrders(t *testing.T) {
 	testenv.Root(t)
 	for name, c := range map[string]struct{ orders, report string }{
-		"good":         {`{"argv":["true"],"env":["PATH=/bin:/usr/bin"],"dir":"/"}`, launch.Ready},
+		"good":         {`{"argv":["true"],"dir":"/"}` + "\x00PATH=/bin:/usr/bin", launch.Ready},
 		"empty":        {"", "spec 0\n"},
 		"no-json":      {"true", "spec 0\n"},
 		"no-program":   {"{}", "spec 22\n"},
 		"wrong-type":   {`{"argv":"true"}`, "spec 0\n"},
-		"too-large":    {`{"argv":["true"],"env":["` + strings.Repeat("x", 1<<20) + `"]}`, "spec 0\n"},
+		"too-large":    {`{"argv":["true"]}` + strings.Repeat("\x00x", 2<<20), "spec 0\n"},
 		"worker-array": {`{"worker":[1]}`, "spec 0\n"},
-		"hand-nothing": {`{"hand":{}}`, "token-failed 0\n"},
-		"hand-array":   {`{"hand":[1]}`, "spec 0\n"},
-		"handed-none":  {`{"argv":["true"],"dir":"/","token":{"handed":true}}`, "token-failed 0\n"},
+		"token-none":   {`{"argv":["true"],"dir":"/","token":{}}`, "token-failed 0\n"},
+		"token-array":  {`{"argv":["true"],"dir":"/","token":[1]}`, "spec 0\n"},
 		"no-directory": {`{"argv":["true"]}`, "chdir 2\n"},
 		"no-path":      {`{"argv":["true"],"dir":"/"}`, "exec 2\n"},
 	} {
@@ -113,13 +112,16 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
-// minted mounts a runtime directory with a token.
+// minted mounts a runtime directory with a token, and opens its file.
 func minted(t *testing.T) (*os.File, *launch.Token, *tokenfile.Secret) {
 	t.Helper()
-	dir := testenv.Tmpfs(t, "mode=0711")
-	s, err := tokenfile.Mint(dir, "token", tokenfile.Policy{UID: gateway, GID: gateway})
+	dir := testenv.Tmpfs(t, "mode=0700")
+	s, err := tokenfile.Mint(dir, "token", tokenfile.Policy{})
 	testenv.Must(t, err)
-	return dir, &launch.Token{Name: "token", Env: "TOKEN", UID: gateway, GID: gateway, Sum: s.Sum()}, s
+	f, err := tokenfile.Open(dir, "token", tokenfile.Policy{})
+	testenv.Must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f, &launch.Token{Env: "TOKEN", Sum: s.Sum()}, s
 }
 
 // TestWorker: a worker answers by exit code, and says nothing.
@@ -137,24 +139,26 @@ func TestWorker(t *testing.T) {
 	defer server.Close()
 	open := uint16(server.Listener.Addr().(*net.TCPAddr).Port)
 
-	dir, token, secret := minted(t)
+	file, token, secret := minted(t)
 	other := *token
 	other.Sum[0]++
-	missing := *token
-	missing.Name = "missing"
+	empty, err := os.Open(os.DevNull)
+	testenv.Must(t, err)
+	defer empty.Close()
 	for name, c := range map[string]struct {
 		port  uint16
 		uid   uint32
 		token *launch.Token
+		file  *os.File
 		want  proof.Verdict
 	}{
-		"nobody-listens":          {port, gateway, nil, proof.Refused},
-		"a-stranger":              {open, gateway, nil, proof.Stranger}, // the test is root's
-		"serves":                  {open, 0, nil, proof.OK},
-		"serves-with-token":       {open, 0, token, proof.OK},
-		"token-changed":           {open, 0, &other, proof.TokenChanged},
-		"token-missing":           {open, 0, &missing, proof.TokenFailed},
-		"token-changed-not-asked": {port, gateway, &other, proof.TokenChanged},
+		"nobody-listens":          {port, gateway, nil, nil, proof.Refused},
+		"a-stranger":              {open, gateway, nil, nil, proof.Stranger}, // the test is root's
+		"serves":                  {open, 0, nil, nil, proof.OK},
+		"serves-with-token":       {open, 0, token, file, proof.OK},
+		"token-changed":           {open, 0, &other, file, proof.TokenChanged},
+		"token-empty":             {open, 0, token, empty, proof.TokenFailed},
+		"token-changed-not-asked": {port, gateway, &other, file, proof.TokenChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			job, err := json.Marshal(proof.Job{
@@ -162,7 +166,7 @@ func TestWorker(t *testing.T) {
 				Check: config.Probe{Path: "/healthz", Status: []int{200}},
 			})
 			testenv.Must(t, err)
-			report, code, out := stage(t, encode(t, launch.Spec{Worker: job, Token: c.token}), dir)
+			report, code, out := stage(t, encode(t, launch.Spec{Worker: job, Token: c.token}), c.file)
 			if proof.Verdict(code) != c.want || report != "" || out != "" {
 				t.Errorf("got %v (%d), report %q, output %q; want %v", proof.Verdict(code), code, report, out, c.want)
 			}
@@ -173,28 +177,23 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// TestTokenOfAnother: the stage has the rights of its user only. A token that
-// it cannot read, or may not trust, is a failure before anything is executed.
+// TestTokenOfAnother: a file that holds no token, or another one than PID 1 has
+// minted, is a failure before anything is executed.
 func TestTokenOfAnother(t *testing.T) {
 	testenv.Root(t)
-	dir, token, secret := minted(t)
-	path := testenv.Path(dir, "token")
+	file, token, secret := minted(t)
 	for _, c := range []struct {
 		name   string
 		change func() error
 		report string
 	}{
-		{"loose", func() error { return os.Chmod(path, 0o444) }, "token-failed 0\n"},
-		{"rewritten", func() error {
-			return errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, []byte(strings.Repeat("0", tokenfile.Len)), 0o600), os.Chmod(path, 0o400))
-		}, "token-changed 0\n"},
-		{"emptied", func() error { return os.Truncate(path, 0) }, "token-failed 0\n"},
-		{"root's", func() error { return os.Chown(path, 0, 0) }, "token-failed 0\n"},
-		{"gone", func() error { return os.Remove(path) }, "token-failed 0\n"},
+		{"rewritten", func() error { return rewrite(file, strings.Repeat("0", tokenfile.Len)) }, "token-changed 0\n"},
+		{"too-long", func() error { return rewrite(file, strings.Repeat("0", tokenfile.Len+1)) }, "token-failed 0\n"},
+		{"emptied", func() error { return rewrite(file, "") }, "token-failed 0\n"},
 	} {
 		testenv.Must(t, c.change())
 		orders := encode(t, launch.Spec{Argv: []string{"env"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/", Token: token})
-		report, code, out := stage(t, orders, dir)
+		report, code, out := stage(t, orders, file)
 		if report != c.report || code != failed || out != "" {
 			t.Errorf("%s: got %q, code %d, output %q; want %q", c.name, report, code, out, c.report)
 		}
@@ -202,6 +201,17 @@ func TestTokenOfAnother(t *testing.T) {
 	if secret.Sum() != token.Sum {
 		t.Error("the test compares with another token")
 	}
+}
+
+// rewrite changes the content of the open token file, as root can.
+func rewrite(f *os.File, text string) error {
+	w, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	_, err = w.WriteString(text)
+	return err
 }
 
 // TestReadOnlyProc: raising oom_score_adj is a wish; its failure is no reason

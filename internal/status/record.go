@@ -224,3 +224,17 @@ type Hardening struct {
 	Name   string `json:"name"`
 	Detail string `json:"detail"`
 }
+
+// OpenInChildren is the one name under hardening that no flag, mode or option
+// closes in this release.
+const OpenInChildren = "environment-open-in-children"
+
+// Closable returns the missing protections that the operator can bring.
+func Closable(all []Hardening) (some []Hardening) {
+	for _, h := range all {
+		if h.Name != OpenInChildren {
+			some = append(some, h)
+		}
+	}
+	return some
+}

@@ -76,6 +76,13 @@ func (d *Descent) Note() error {
 	return nil
 }
 
+func (d *Descent) note(pid int, start uint64) {
+	if d.noted == nil {
+		d.noted = map[int]uint64{}
+	}
+	d.noted[pid] = start
+}
+
 // ended tells whether that process is no more, beyond doubt.
 func ended(pid int, start uint64) bool {
 	now, err := proof.Capture(pid)
@@ -140,6 +147,8 @@ func (d *Descent) left() (found []int, err error) {
 			older = st.Session
 		case last.PID != 0 && d.hasToken(pid): // before the first gateway nobody has one
 			found = append(found, pid)
+			// A process that ends loses its environment first, and still listens.
+			d.note(pid, st.StartTicks)
 		}
 	}
 	return found, err

@@ -126,6 +126,36 @@ func TestDescent(t *testing.T) {
 	}
 }
 
+// A process that was found by its token is left until it has been reaped: from
+// its SIGKILL on it has no environment, while its listener may be open still.
+func TestDescentWaitsForTheKilled(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	f := &family{started: map[int]bool{}}
+	d := f.descent()
+	f.becomes(t, "setsid sleep 1001 & exec sleep 1000")
+	await(t, "1000", 1)
+	await(t, "1001", 1)
+	testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
+	testenv.Eventually(t, "the gateway to be reaped", func() bool {
+		reap(t)
+		return errors.Is((proof.Process{PID: f.gateway}).Verify(), proof.ErrGone)
+	})
+	delete(f.started, f.gateway)
+	testenv.Must(t, d.Sweep())
+	await(t, "1001", 0) // a zombie: it has no command line either
+	if alive, err := d.Alive(); err != nil || !alive {
+		t.Errorf("alive %t, %v: it has not been reaped", alive, err)
+	}
+	testenv.Eventually(t, "it to be gone when it has been reaped", func() bool {
+		reap(t)
+		alive, err := d.Alive()
+		testenv.Must(t, err)
+		return !alive
+	})
+}
+
 // Who was seen below the gateway is remembered as its own through each look that
 // does not show it there any more, until it has ended.
 func TestDescentRemembers(t *testing.T) {

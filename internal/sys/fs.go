@@ -44,8 +44,22 @@ func ReadOnly(path string) bool {
 
 // TryLock takes the exclusive lock of f's open file description (flock(2)), and
 // tells whether it is ours now. The kernel lets go of it with the last descriptor.
-func TryLock(f *os.File) (bool, error) {
-	err := retry("flock", func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+func TryLock(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_EX) }
+
+// TrySharedLock takes the shared lock of f's open file description (flock(2)),
+// and reports whether the caller has it now. Others may share it.
+func TrySharedLock(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_SH) }
+
+// Unlock releases the lock of f's open file description.
+func Unlock(f *os.File) error {
+	err := retry("flock", func() error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) })
+	runtime.KeepAlive(f)
+	return err
+}
+
+func tryFlock(f *os.File, how int) (bool, error) {
+	err := retry("flock", func() error { return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
+	runtime.KeepAlive(f)
 	if isErrno(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}

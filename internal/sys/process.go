@@ -139,14 +139,21 @@ func Dumpable() (bool, error) {
 	return v == 1, os.NewSyscallError("prctl", err)
 }
 
-// Memfd returns an anonymous file with data, positioned at its start.
+// Memfd returns an anonymous file with data, positioned at its start. The caller
+// owns the descriptor. The kernel makes such a file with mode 0777, and a process
+// that may look into /proc/PID/fd of a holder could open it there: it gets mode
+// 0400 before its first byte.
 func Memfd(name string, data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
 	f := os.NewFile(uintptr(fd), name)
-	if _, err := f.WriteAt(data, 0); err != nil {
+	err = os.NewSyscallError("fchmod", unix.Fchmod(fd, 0o400))
+	if err == nil {
+		_, err = f.WriteAt(data, 0)
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
 )
 
 // claim makes a worker believe that the listener is the gateway's: it was, an
@@ -65,6 +67,7 @@ func TestStrangerNeverGetsTheToken(t *testing.T) {
 // time of the next one the agent has the port. The connection is new, so the
 // check must be too.
 func TestPortChangesHands(t *testing.T) {
+	testenv.Root(t) // the stranger is another user
 	for way, ask := range ways {
 		t.Run(way, func(t *testing.T) {
 			moved := make(chan *server, 1)

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"gatewayinit/internal/client"
+	"gatewayinit/internal/clientlock"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+	"gatewayinit/tokenfile"
+)
+
+// guard is what a client with the token needs besides it: the lock by which PID 1
+// knows of the client, and a hold of the gateway that was found to serve.
+type guard struct {
+	app     *app
+	record  status.Record
+	lock    *os.File
+	gateway *os.File // a pidfd
+	used    bool     // a client was started, or is about to be
+}
+
+// guardClient takes the lock, then looks whether the gateway serves, as health
+// does, then takes hold of its process. The lock comes first: if the gateway ends
+// at any time after the look, PID 1 finds the lock held and mints a new token for
+// the next one. The caller closes the guard.
+func (a *app) guardClient() (_ *guard, err error) {
+	dir, err := a.openRuntime()
+	if err != nil {
+		return nil, notServed(unreadable(err))
+	}
+	defer dir.Close()
+	g := &guard{app: a}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	lock, lockErr := clientlock.Hold(dir, a.owner)
+	g.lock = lock // nil is not closed
+	v := a.lookAt(dir)
+	switch {
+	case v.code == exitNoSupervisor: // its lock may be missing for the same reason
+		return nil, notServed(v.verdict)
+	case lockErr != nil:
+		return nil, refuse(exitFailed, "PID 1 makes that file when the container starts: restart the container", "%s: %w", control.Internal, lockErr)
+	case !v.serving:
+		return nil, notServed(v.verdict)
+	}
+	g.record = *v.record
+	if g.gateway, err = a.hold(g.record.Gateway.Process); err != nil {
+		return nil, g.lost(err)
+	}
+	return g, nil
+}
+
+// hintNoToken is the way to find out why a gateway does not serve.
+const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
+
+// notServed is the refusal of a client because of v.
+func notServed(v verdict) error {
+	hints := []string{v.hint}
+	if v.code == exitNotServing {
+		hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
+	}
+	return &refusal{v.code, fmt.Errorf("%s: %s", v.reason, v.detail), hints, control.Reason(v.reason)}
+}
+
+// lost is the refusal of a client whose gateway could not be held.
+func (g *guard) lost(err error) error {
+	r := control.Unproven
+	switch {
+	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced), errors.Is(err, syscall.ESRCH):
+		r, err = control.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
+	case errors.Is(err, errNoPidfd):
+		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
+	}
+	return notServed(notServing(r, err.Error()))
+}
+
+// errNoPidfd: without a pidfd a client could outlive its gateway by the time
+// between two looks, so there is no fallback.
+var errNoPidfd = errors.New("pidfd_open(2) is refused (it needs Linux 5.10 and a seccomp profile that permits it)")
+
+// holdProcess opens a pidfd of p, and then verifies that p had the pid still.
+func holdProcess(p status.Process) (*os.File, error) {
+	fd, err := sys.PidfdOpen(p.PID)
+	switch {
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // the last: no PIDFD_NONBLOCK
+		return nil, fmt.Errorf("%w: %w", errNoPidfd, err)
+	case err != nil:
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	if err := (proof.Process{PID: p.PID, StartTicks: p.StartTicks}).Verify(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// check is the last look before the fork: no listener but the gateway's, and
+// after that the gateway has not ended.
+func (g *guard) check() error {
+	if err := g.listening(); err != nil {
+		return err
+	}
+	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
+	if err == nil && ended {
+		err = proof.ErrGone
+	}
+	if err != nil {
+		return g.lost(err)
+	}
+	g.used = true
+	return nil
+}
+
+func (g *guard) listening() error {
+	c := g.app.checkListener(&g.record)
+	if c.result == status.Held {
+		return nil
+	}
+	if c.reason == "" {
+		c.reason = control.Unproven
+	}
+	return notServed(notServing(c.reason, c.detail))
+}
+
+// again is the look while the client runs. A gateway may close its listener for
+// a moment (one that restarts in its own process does): another uid's listener
+// ends the client, none at all does not. Each look but a good one leaves a mark,
+// because the client may connect to another process before or after it. Beside a
+// gateway that has ended the lock is enough.
+func (g *guard) again() error {
+	err := g.listening()
+	if err != nil && g.lives() {
+		g.mark()
+	}
+	if e := (*refusal)(nil); errors.As(err, &e) && e.reason == control.ListenerMissing {
+		return nil
+	}
+	return err
+}
+
+// mark has the next gateway get a new token. One that cannot be left is no reason
+// to let the client go on.
+func (g *guard) mark() {
+	if err := clientlock.Mark(g.lock); err != nil {
+		fmt.Fprintf(g.app.err, "gatewayctl: cannot note that the token may be known: %v: run gatewayctl restart --rotate-token\n", err)
+	}
+}
+
+// hintsAfter is what to do after a client was killed for that cause. If the
+// gateway ended, PID 1 has found the lock held and mints a new token.
+func hintsAfter(cause error) []string {
+	hints := []string{"gatewayctl wait waits until the gateway serves; then run it again"}
+	if !errors.Is(cause, client.ErrGatewayEnded) {
+		hints = append(hints, "the client may have sent the token to another listener: gatewayctl restart --rotate-token")
+	}
+	return hints
+}
+
+// grant is what the client runs with.
+func (g *guard) grant(secret *tokenfile.Secret) client.Grant {
+	return client.Grant{Token: secret, Gateway: g.gateway, Gone: g.release, Check: g.check, Again: g.again}
+}
+
+// release frees the lock when the client is gone. If the gateway lives but has not
+// its port, the client may have sent the token to another process: a mark stays. (A
+// process that ends closes its sockets before its pidfd is readable.) If the gateway
+// has ended, PID 1 finds the lock held, so the lock waits until PID 1 has tested it.
+// A mark would come too late then, and cost the next gateway its token.
+func (g *guard) release() {
+	missing := g.listening()
+	if alive := g.lives(); alive && missing != nil || !alive && !g.noted() {
+		g.mark()
+	}
+	g.lock.Close()
+	g.lock = nil
+}
+
+// How long noted waits for PID 1, and how often it looks.
+const (
+	noteLimit = 2 * time.Second
+	noteEvery = 10 * time.Millisecond
+)
+
+// noted reports whether PID 1 takes note of the gateway's end in time, which it does
+// right after it has tested the lock: its record names another gateway or none. It
+// is true, too, if PID 1 is no more.
+func (g *guard) noted() bool {
+	for end := time.Now().Add(noteLimit); time.Now().Before(end); time.Sleep(noteEvery) {
+		dir, err := g.app.openRuntime()
+		if err != nil {
+			return errors.Is(err, fs.ErrNotExist)
+		}
+		r, err := status.ReadOwned(dir, g.app.owner)
+		dir.Close()
+		switch { // a record that cannot be read may be one that is being replaced
+		case errors.Is(err, fs.ErrNotExist):
+			return true
+		case err == nil && (r.Gateway.Process != g.record.Gateway.Process || g.app.checkSupervisor(&r).result == status.Failed):
+			return true
+		}
+	}
+	return false
+}
+
+func (g *guard) lives() bool {
+	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
+	return err == nil && !ended
+}
+
+// close frees what is held. A client that was started and not released left a
+// process behind.
+func (g *guard) close() {
+	if g.lock != nil && g.used {
+		g.mark()
+	}
+	for _, f := range []*os.File{g.lock, g.gateway} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/prockey"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/proof"
+)
+
+// unproven are the states in which no client gets the token.
+func unproven() map[string]struct {
+	change func(w *world)
+	reason string
+} {
+	foreign := listener("[::1]:18789", 9002)
+	return map[string]struct {
+		change func(w *world)
+		reason string
+	}{
+		"stopped":  {func(w *world) { w.record.State, w.record.Goal = status.Stopped, status.GoalStop }, "not-running"},
+		"starting": {func(w *world) { w.record.State = status.Starting }, "unproven"},
+		"stopping": {func(w *world) { w.record.State = status.Stopping }, "unproven"},
+		"backoff":  {func(w *world) { w.record.State, w.record.Reason = status.Backoff, "listener-foreign" }, "listener-foreign"},
+		"exiting":  {func(w *world) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "shutting-down"},
+		"no-gateway": {func(w *world) {
+			w.record.Gateway.Enabled, w.record.Gateway.Process = false, status.Process{}
+		}, "not-running"},
+		"not-healthy":   {func(w *world) { w.record.Health.State = status.NotServing }, "health-timeout"},
+		"never-healthy": {func(w *world) { w.record.Health.State = status.Unknown }, "unproven"},
+		"gateway-gone": {func(w *world) {
+			w.process = func(p status.Process) error { return only(p.PID == 34, proof.ErrGone) }
+		}, "identity-changed"},
+		"gateway-zombie": {func(w *world) {
+			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
+		}, "identity-changed"},
+		"thief": {func(w *world) {
+			w.listeners = func(uint16) ([]proof.Listener, error) { return []proof.Listener{foreign}, nil }
+		}, "listener-foreign: [::1]:18789 of uid 9002"},
+		"thief-beside": {func(w *world) {
+			w.listeners = func(uint16) ([]proof.Listener, error) {
+				return []proof.Listener{listener("127.0.0.1:18789", 1001), foreign}, nil
+			}
+		}, "listener-foreign: [::1]:18789 of uid 9002"},
+		"no-listener": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } }, "listener-missing"},
+		"listener-unknown": {func(w *world) {
+			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
+		}, "unproven: listener: refused"},
+		"thief-at-the-fork": {func(w *world) {
+			looks := 0
+			w.listeners = func(uint16) ([]proof.Listener, error) {
+				if looks++; looks%2 == 0 {
+					return []proof.Listener{foreign}, nil
+				}
+				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+			}
+		}, "listener-foreign: [::1]:18789 of uid 9002"},
+		"listener-unknown-at-the-fork": {func(w *world) {
+			looks := 0
+			w.listeners = func(uint16) ([]proof.Listener, error) {
+				if looks++; looks%2 == 0 {
+					return nil, errors.New("too many")
+				}
+				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+			}
+		}, "unproven: too many"},
+		"gone-before-it-is-held": {func(w *world) {
+			w.hold = func(status.Process) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
+		}, "identity-changed: pid 34 is not the gateway any more"},
+		"ended-at-the-fork": {func(w *world) {
+			w.hold = func(status.Process) (*os.File, error) { return pidfdOfOneThatEnded() }
+		}, "identity-changed: pid 34 is not the gateway any more: the process is gone"},
+		"no-pidfd": {func(w *world) {
+			w.hold = func(status.Process) (*os.File, error) { return nil, fmt.Errorf("%w: %w", errNoPidfd, syscall.ENOSYS) }
+		}, "unproven: cannot watch the gateway"},
+	}
+}
+
+// pidfdOfOneThatEnded is readable.
+func pidfdOfOneThatEnded() (*os.File, error) {
+	cmd := exec.Command("true")
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	fd, err := sys.PidfdOpen(cmd.Process.Pid)
+	return os.NewFile(uintptr(fd), "pidfd"), errors.Join(err, cmd.Wait())
+}
+
+// TestExecUnproven: no client with the token runs while the gateway is not
+// proven; without the token it does, and it has no part in the lock.
+func TestExecUnproven(t *testing.T) {
+	for name, test := range unproven() {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			all := w.clients(7, nil)
+			w.up()
+			test.change(w)
+			w.publish()
+			for _, verb := range []string{"tui", "exec"} {
+				w.want(w.run(verb, "--", "cat"), exitNotServing, "", "gatewayctl: cannot "+verb+": "+test.reason)
+				for _, hint := range []string{"gatewayctl: hint: gatewayctl wait waits", "gatewayctl exec --no-token CMD runs a command without the token, to find out why\n"} {
+					if !strings.Contains(w.err.String(), hint) {
+						t.Errorf("no %q in %q", hint, w.err.String())
+					}
+				}
+				if strings.Contains(w.err.String(), hexToken[:16]) {
+					t.Error("the token is in the message")
+				}
+			}
+			if len(*all) > 0 || w.lockHeld() {
+				t.Fatalf("%d clients, the lock is held: %v", len(*all), w.lockHeld())
+			}
+			w.want(w.run("exec", "--no-token", "cat", "x"), 7, "", "")
+			w.want(w.run("exec", "--client", "tui", "--no-token"), 7, "", "")
+			for _, l := range *all {
+				if l.token != "" || l.grant.Token != nil || l.grant.Gateway != nil || l.held || l.plan.User.Name != "op" {
+					t.Errorf("without the token: %+v", l)
+				}
+			}
+			if len(*all) != 2 {
+				t.Errorf("%d clients", len(*all))
+			}
+		})
+	}
+}
+
+// TestExecNoToken: it needs no supervisor, and what refuses a program or a user
+// refuses it without the token, too.
+func TestExecNoToken(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   string
+		change func(w *world)
+		code   int
+		says   string
+		runs   int
+	}{
+		"serving":       {"exec --no-token cat", nil, 7, "", 1},
+		"no-supervisor": {"exec --no-token cat", func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 7, "", 1},
+		"off":           {"exec --no-token=false cat", func(w *world) { w.record.State = status.Stopped; w.publish() }, 4, "not-running", 0},
+		"as-gateway":    {"exec --no-token --user gateway cat", nil, 3, "not-permitted", 0},
+		"not-found":     {"exec --no-token no-such-program", nil, 127, "is not found", 0},
+		"on-tui":        {"tui --no-token", nil, 2, "-no-token", 0},
+		"without-root":  {"exec --no-token cat", func(w *world) { w.owner, w.euid = 7, 7 }, 3, "nothing is separated", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			all := w.clients(7, nil)
+			w.up()
+			if test.change != nil {
+				test.change(w)
+			}
+			w.want(w.run(strings.Fields(test.args)...), test.code, "", test.says)
+			if len(*all) != test.runs {
+				t.Fatalf("%d clients", len(*all))
+			}
+			for _, l := range *all {
+				if l.token != "" || l.held {
+					t.Errorf("got %+v", l)
+				}
+			}
+		})
+	}
+}
+
+// TestHoldProcess: the pidfd is of the process that was recorded, or there is
+// none.
+func TestHoldProcess(t *testing.T) {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	defer cmd.Wait()
+	defer in.Close()
+	p, err := proof.Capture(cmd.Process.Pid)
+	must(t, err)
+	recorded := status.Process{PID: p.PID, StartTicks: p.StartTicks}
+	f, err := holdProcess(recorded)
+	must(t, err)
+	defer f.Close()
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("descriptor flags %#x, %v", flags, err)
+	}
+	if ended, err := sys.Ended(int(f.Fd()), 0); ended || err != nil {
+		t.Errorf("while it lives: %v, %v", ended, err)
+	}
+	if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks + 1}); f != nil || !errors.Is(err, proof.ErrReplaced) {
+		t.Errorf("another process with that pid: %v, %v", f, err)
+	}
+	in.Close()
+	testenv.Eventually(t, "the pidfd to be readable", func() bool {
+		ended, err := sys.Ended(int(f.Fd()), 0)
+		must(t, err)
+		return ended
+	})
+	if f, err := holdProcess(recorded); f != nil || !errors.Is(err, proof.ErrGone) { // a zombie has a pidfd
+		t.Errorf("a zombie: %v, %v", f, err)
+	}
+	cmd.Wait()
+	if f, err := holdProcess(recorded); f != nil || !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("no process: %v, %v", f, err)
+	}
+}
+
+// TestHoldWithoutPidfd: an old kernel, or a seccomp profile, refuses by name.
+func TestHoldWithoutPidfd(t *testing.T) {
+	for name, errno := range map[string]unix.Errno{"old-kernel": unix.ENOSYS, "profile": unix.EPERM, "before-5.10": unix.EINVAL} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, 0) {
+				return
+			}
+			p, err := proof.Capture(os.Getpid())
+			must(t, err)
+			testenv.Refuse(t, errno, unix.SYS_PIDFD_OPEN)
+			if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks}); f != nil || !errors.Is(err, errNoPidfd) || !errors.Is(err, errno) {
+				t.Errorf("got %v, %v", f, err)
+			}
+		})
+	}
+}
+
+// TestCheckSeesRealListeners: the looks before the fork and after it are the
+// kernel's word.
+func TestCheckSeesRealListeners(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	w := newWorld(t)
+	w.listeners = proof.Listeners
+	w.record.Gateway.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
+	w.record.Gateway.UID = uint32(os.Geteuid())
+	g := &guard{app: w.app, record: w.record}
+	g.gateway, err = holdSelf()
+	must(t, err)
+	defer g.close()
+	must(t, errors.Join(g.check(), g.again()))
+	g.record.Gateway.UID++
+	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
+		t.Errorf("of another uid: %v", err)
+	}
+	if err := g.again(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
+		t.Errorf("of another uid, later: %v", err)
+	}
+	l.Close()
+	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-missing") {
+		t.Errorf("closed: %v", err)
+	}
+	if err := g.again(); err != nil { // the gateway may open it again
+		t.Errorf("closed, later: %v", err)
+	}
+	w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("too many") }
+	if err := g.again(); err == nil || !strings.Contains(err.Error(), "unproven: too many") {
+		t.Errorf("not to be seen, later: %v", err)
+	}
+}

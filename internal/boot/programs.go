@@ -1,0 +1,177 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/nodeflags"
+	"gatewayinit/internal/trust"
+	"gatewayinit/internal/users"
+)
+
+// Files of the kernel that programs looks at.
+const (
+	ownProgram   = "/proc/self/exe"
+	suidDumpable = "/proc/sys/fs/suid_dumpable"
+)
+
+// programs names what the programs give away that hold the token: PID 1's own
+// while it launches, and the gateway's.
+func (b *booter) programs() {
+	b.lookupPath()
+	if !b.rootless {
+		b.hard.traceable(ownProgram)
+		b.hard.dumps(suidDumpable)
+	}
+	if b.settings.noGateway {
+		return
+	}
+	if !b.rootless {
+		b.hard.add("environment-open-in-children", "a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
+	}
+	g, u := b.cfg.Gateway, b.who.gateway
+	p, err := findProgram(g.Command, environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv))
+	b.hard.readable(p, u, err, b.rootless)
+	if err == nil && (nodeflags.IsNode(p.Argv[0]) || nodeflags.IsNode(p.path)) {
+		if problems := nodeflags.Problems(p.Argv, p.Options); len(problems) > 0 {
+			b.hard.add("node-debugger", strings.Join(problems, "; "))
+		}
+	}
+}
+
+// lookupPath names a PATH with which docker exec, as root, would run a file of
+// another user for gatewayctl.
+func (b *booter) lookupPath() {
+	search, ok := b.env.Value("PATH")
+	if !ok {
+		search = environ.DefaultPath // the engine's own
+	}
+	if err := trust.Search(search, "gatewayctl"); err != nil {
+		b.hard.add("path", fmt.Sprintf("docker exec runs as root what it finds in PATH: %v", err))
+	}
+}
+
+// traceable names a program of ours that another user can read: the kernel then
+// lets a process of the gateway's user trace a launch, which holds the token.
+func (h *hardening) traceable(unsafePath string) {
+	st, err := os.Stat(unsafePath)
+	switch {
+	case err != nil:
+		h.add("stage-traceable", fmt.Sprintf("cannot look at gateway-init's own mode: %v", err))
+	case st.Mode().Perm()&0o044 != 0 || st.Sys().(*syscall.Stat_t).Uid != 0:
+		h.add("stage-traceable", fmt.Sprintf("gateway-init has mode %04o of uid %d: a process of the gateway's user can trace a launch and read the token: chown root and chmod 0711 it",
+			st.Mode().Perm(), st.Sys().(*syscall.Stat_t).Uid))
+	}
+}
+
+// dumps names fs.suid_dumpable=1. With it, a process that changes its uid stays
+// open to the new user until it executes; 0 and 2 close it.
+func (h *hardening) dumps(unsafePath string) {
+	data, err := os.ReadFile(unsafePath)
+	switch {
+	case err != nil:
+		h.add("suid-dumpable", fmt.Sprintf("cannot read fs.suid_dumpable: %v", err))
+	case strings.TrimSpace(string(data)) == "1":
+		h.add("suid-dumpable", "a launch is open to the gateway's user between setuid and exec: on the host, sysctl fs.suid_dumpable=0")
+	}
+}
+
+// readable names a gateway whose program its own user can read, because then
+// its environment is open to that user; and without root the opposite, because
+// there a proof needs the gateway's descriptors, which the kernel then hides.
+func (h *hardening) readable(p program, u users.User, err error, rootless bool) {
+	switch {
+	case rootless && (err != nil || !p.open):
+		h.add("gateway-not-readable", because(err, "without root a gateway whose program cannot be read cannot be proven: chmod a+r "+p.path))
+	case !rootless && (err != nil || mayRead(p.info, u)):
+		h.add("environ-readable", because(err, p.path+" can be read by the gateway's user: so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it"))
+	}
+}
+
+// because is the text of an error, or the other one if there is none.
+func because(err error, text string) string {
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// program is what the gateway's command runs in the end.
+type program struct {
+	nodeflags.Program
+	path string // of Argv[0], links followed
+	info fs.FileInfo
+	open bool // this process can read it
+}
+
+// findProgram follows "#!" lines and env(1), and looks at what they lead to.
+func findProgram(command, env []string) (p program, err error) {
+	if p.Program, err = nodeflags.Resolve(command, env, readHead); err != nil {
+		return p, err
+	}
+	f, err := os.OpenFile(p.Argv[0], unix.O_PATH, 0)
+	if err != nil {
+		return p, fmt.Errorf("cannot look at the gateway's program: %w", err)
+	}
+	defer f.Close()
+	if p.info, err = f.Stat(); err == nil {
+		p.path, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	}
+	if err != nil {
+		return p, fmt.Errorf("cannot look at the gateway's program: %w", err)
+	}
+	again, err := os.OpenFile(p.Argv[0], os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would hold boot up
+	if err == nil {
+		again.Close()
+	}
+	p.open = err == nil
+	return p, nil
+}
+
+// readHead returns the first bytes of an executable file. One that cannot be
+// read is no script, because its interpreter could not read it either.
+func readHead(unsafePath string) ([]byte, error) {
+	st, err := os.Stat(unsafePath)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Mode().Perm()&0o111 == 0 {
+		return nil, fs.ErrPermission
+	}
+	f, err := os.OpenFile(unsafePath, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, nodeflags.HeadSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return head[:n], nil
+}
+
+// mayRead reports whether the mode lets a user read a file, as the kernel
+// decides it for a process without capabilities.
+func mayRead(info fs.FileInfo, u users.User) bool {
+	st, mode := info.Sys().(*syscall.Stat_t), info.Mode().Perm()
+	switch {
+	case st.Uid == u.UID:
+		return mode&0o400 != 0
+	case st.Gid == u.GID || slices.Contains(u.Groups, st.Gid):
+		return mode&0o040 != 0
+	}
+	return mode&0o004 != 0
+}

@@ -1,0 +1,73 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"gatewayinit/internal/fsafe"
+)
+
+// Search refuses a PATH in which a lookup of name can find a file of another
+// user than root. Each entry up to the one that holds the program is checked,
+// because the first match wins. An entry that does not exist is accepted if only
+// root can make it. A sticky directory is accepted on the way, and not as an
+// entry: there every user can make a file.
+func Search(search, name string) error {
+	if search == "" {
+		return errors.New("PATH is empty")
+	}
+	for _, entry := range strings.Split(search, ":") {
+		if found, err := searchOne(entry, name); err != nil || found {
+			return err
+		}
+	}
+	return nil
+}
+
+// searchOne checks one entry and reports whether it holds the program.
+func searchOne(entry, name string) (found bool, err error) {
+	st, err := walk(entry, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, checkParent(err)
+	case err != nil:
+		return false, err
+	case !st.IsDir():
+		return false, nil
+	}
+	if err := closed(entry, st); err != nil {
+		return false, err
+	}
+	st, err = walk(path.Join(entry, name), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, checkParent(err)
+	}
+	return err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0, err
+}
+
+// checkParent refuses the directory in which walk missed a name, unless only
+// root can make that name there.
+func checkParent(missing error) error {
+	var at *fs.PathError
+	if !errors.As(missing, &at) {
+		return missing
+	}
+	parent := path.Dir(at.Path)
+	st, err := os.Lstat(parent)
+	if err != nil {
+		return fmt.Errorf("cannot use %s: %w", parent, err)
+	}
+	return closed(parent, st)
+}
+
+// closed refuses a directory that another user can make a file in.
+func closed(dir string, st fs.FileInfo) error {
+	if st.Mode().Perm()&0o022 != 0 {
+		return &fsafe.UnsafeError{UnsafePath: dir, Problem: fmt.Sprintf("lets others make files (mode %04o): take it out of PATH", st.Mode().Perm())}
+	}
+	return nil
+}

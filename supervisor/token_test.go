@@ -1,0 +1,295 @@
+package supervisor
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gatewayinit/internal/launch"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/proof"
+)
+
+// gatewayEnds reports the end of the desk's gateway, as the loop does.
+func (d *desk) gatewayEnds() {
+	d.gateway.exit = &sys.Exit{PID: d.gateway.pid()}
+	d.gatewayDone(d.gateway)
+	d.apply()
+}
+
+// lives is a process that lives, zombie one that has ended and is not reaped before
+// the end of the test.
+func lives(t *testing.T) proof.Process {
+	id, err := proof.Capture(os.Getpid())
+	check(t, err)
+	return id
+}
+
+func zombie(t *testing.T) proof.Process {
+	cmd := exec.Command("true")
+	check(t, cmd.Start())
+	t.Cleanup(func() { cmd.Wait() })
+	id, err := proof.Capture(cmd.Process.Pid)
+	check(t, err)
+	testenv.Eventually(t, "its end", func() bool { return errors.Is(id.Verify(), proof.ErrGone) })
+	return id
+}
+
+// listens makes this test listen on the desk's port, as its gateway: both are of
+// the test's user.
+func (d *desk) listens() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(d.t, err)
+	d.t.Cleanup(func() { l.Close() })
+	d.g.Port, d.c.Gateway.UID = uint16(l.Addr().(*net.TCPAddr).Port), uint32(os.Getuid())
+}
+
+// startsAgain is what the next start does with the token.
+func (d *desk) startsAgain() {
+	d.t.Helper()
+	check(d.t, d.renewToken())
+}
+
+// The next start gets a new token if the old one may be known, and the same one
+// otherwise: a rotation costs every client its credential.
+func TestNewTokenAfterExposure(t *testing.T) {
+	foreign := func(d *desk) { d.judge(&run{mode: proof.Prove}, proof.Stranger) }
+	for name, c := range map[string]struct {
+		before func(*desk)
+		ends   func(*desk) // while the gateway runs
+		want   int         // new tokens at the next start
+		why    string
+	}{
+		"plain-exit":       {func(*desk) {}, (*desk).gatewayEnds, 0, ""},
+		"foreign-answered": {foreign, (*desk).gatewayEnds, 1, "foreign listener"},
+		"foreign-beside": {func(d *desk) {
+			d.listens()
+			d.c.Gateway.UID = testenv.Gateway
+			d.foreignBeside()
+			d.g.Port = 0
+		}, (*desk).gatewayEnds, 1, "foreign listener"},
+		"refused":           {func(d *desk) { d.judge(&run{mode: proof.Prove}, proof.Refused) }, (*desk).gatewayEnds, 0, ""},
+		"client":            {func(d *desk) { d.clients = true }, (*desk).gatewayEnds, 1, "client"},
+		"client-before":     {func(d *desk) { d.clients = true; d.clients = false }, (*desk).gatewayEnds, 0, ""},
+		"client-unknown":    {func(d *desk) { d.c.Clients = func() (bool, error) { return false, errors.New("x") } }, (*desk).gatewayEnds, 1, "client"},
+		"sidecar-no-token":  {func(d *desk) { d.beside("always") }, (*desk).gatewayEnds, 0, ""},
+		"sidecar-had-token": {func(d *desk) { d.beside("always").launch.Spec.Token = &launch.Token{} }, (*desk).gatewayEnds, 1, "sidecar side"},
+		"sidecar-ended-before": {func(d *desk) {
+			d.listens()
+			s := d.beside("always")
+			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, lives(d.t)
+			d.ends(s, 0, nil)
+		}, (*desk).gatewayEnds, 0, ""},
+		"sidecar-ended-without-listener": {func(d *desk) {
+			s := d.beside("always")
+			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, lives(d.t)
+			d.ends(s, 0, nil)
+		}, (*desk).gatewayEnds, 1, "sidecar side"},
+		"sidecar-reaped-before": {func(d *desk) { // the gateway is a zombie by then
+			d.listens()
+			s := d.beside("always")
+			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, zombie(d.t)
+			d.ends(s, 0, nil)
+		}, (*desk).gatewayEnds, 1, "sidecar side"},
+		"other-reaped-before": {func(d *desk) {
+			s := d.beside("always")
+			d.gateway.id = zombie(d.t)
+			d.ends(s, 0, nil)
+		}, (*desk).gatewayEnds, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t).running()
+			c.before(d)
+			c.ends(d)
+			d.startsAgain()
+			if d.token.committed != c.want || d.token.prepared != c.want {
+				t.Errorf("%d prepared, %d committed, want %d", d.token.prepared, d.token.committed, c.want)
+			}
+			if logged := strings.Contains(d.log.String(), `"event":"token-rotated","detail":`); logged != (c.want > 0) || !strings.Contains(d.log.String(), c.why) {
+				t.Errorf("logged %s", d.log.String())
+			}
+			d.startsAgain()
+			if d.token.committed != c.want || d.forgot != c.want {
+				t.Errorf("the start after that: %d tokens, clients were forgotten %d times", d.token.committed, d.forgot)
+			}
+		})
+	}
+}
+
+// While the port is taken no token is minted: one a second would be in vain. The
+// start after that has a new one, because the port was the agent's.
+func TestNewTokenAfterPortWasTaken(t *testing.T) {
+	d, _ := taken(t)
+	for range 3 {
+		d.again()
+	}
+	if d.token.committed != 0 || d.rec.Reason != string(control.ListenerForeign) {
+		t.Errorf("%d tokens, %s", d.token.committed, d.rec.Reason)
+	}
+	d.startsAgain()
+	if d.token.committed != 1 {
+		t.Errorf("%d tokens", d.token.committed)
+	}
+}
+
+// A token that may be known must not work again: without a new one there is no
+// start. The next try mints one.
+func TestNoStartWithoutNewToken(t *testing.T) {
+	d := newDesk(t).running()
+	d.clients, d.token.fail = true, errors.New("no space")
+	d.gatewayEnds()
+	d.clients = false
+	d.gateway, d.c.Prepare = nil, func() error { return nil }
+	d.launch()
+	if d.startErr == nil || d.startErr.reason != control.TokenFailed || !d.startErr.plain || !strings.Contains(d.startErr.err.Error(), "no space") {
+		t.Fatalf("%+v", d.startErr)
+	}
+	d.token.fail, d.events = nil, nil
+	d.startsAgain()
+	if d.token.committed != 1 {
+		t.Errorf("%d tokens", d.token.committed)
+	}
+}
+
+// A requested rotation is the new token: there is no second one.
+func TestRotationCoversExposure(t *testing.T) {
+	d := newDesk(t).running()
+	d.clients, d.rotate = true, true
+	d.gatewayEnds()
+	d.startsAgain()
+	if d.token.prepared != 0 || d.token.committed != 1 || d.rotate || d.exposed != "" {
+		t.Errorf("%d prepared, %d committed, %q", d.token.prepared, d.token.committed, d.exposed)
+	}
+}
+
+// Without its file no child is started with a token, and the reason is the token.
+func TestTokenFileMissing(t *testing.T) {
+	d := newDesk(t).running()
+	d.token.missing = errors.New("it is gone")
+	d.c.Gateway.Spec.Token = &launch.Token{Env: "T"}
+	d.gateway, d.c.Prepare = nil, func() error { return nil }
+	d.launch()
+	if d.startErr == nil || d.startErr.reason != control.TokenFailed || !d.startErr.plain {
+		t.Fatalf("%+v", d.startErr)
+	}
+	s := d.running().beside("always")
+	s.launch.Spec.Token, s.child = &launch.Token{Env: "T"}, nil
+	d.startSidecar(s)
+	if s.child != nil || s.rec.State != "failed" || !strings.Contains(s.rec.Detail, "it is gone") {
+		t.Errorf("%s: %s", s.rec.State, s.rec.Detail)
+	}
+}
+
+// A sidecar with the token ends with the gateway, and all of its group. It is no
+// failure of its own, and it is wanted again. A sidecar without the token stays.
+func TestHoldersEndWithGateway(t *testing.T) {
+	d := newDesk(t).running()
+	start := func(token *launch.Token) (*sidecar, *exec.Cmd) {
+		cmd := exec.Command("sh", "-c", "sleep 1000 & echo on; wait")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		out, err := cmd.StdoutPipe()
+		check(t, err)
+		check(t, cmd.Start())
+		t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+		_, err = out.Read(make([]byte, 1)) // the second process is there
+		check(t, err)
+		s := d.beside("always")
+		s.child.proc, s.launch.Spec.Token = &launch.Proc{PID: cmd.Process.Pid}, token
+		return s, cmd
+	}
+	holder, holds := start(&launch.Token{})
+	_, stays := start(nil)
+	d.gatewayEnds()
+	check(t, func() error { _, err := holds.Process.Wait(); return err }())
+	testenv.Eventually(t, "the end of its group", func() bool { return syscall.Kill(-holds.Process.Pid, 0) != nil })
+	if err := syscall.Kill(-stays.Process.Pid, 0); err != nil {
+		t.Errorf("the sidecar without the token: %v", err)
+	}
+	d.ends(holder, 9, nil)
+	if holder.rec.Restarts != 0 || !holder.wanted || !holder.due.IsZero() || d.phase == Running {
+		t.Errorf("%+v", holder.rec)
+	}
+	check(t, stays.Process.Kill())
+	stays.Process.Wait()
+}
+
+// A sidecar with the token does not start beside a gateway that has ended already
+// and was not reaped yet, nor while another process listens on its port. It is tried
+// again.
+func TestHolderWaitsForGateway(t *testing.T) {
+	d := newDesk(t).running()
+	d.listens()
+	s := d.beside("always")
+	s.launch.Spec.Token, s.child = &launch.Token{Env: "T"}, nil
+	d.token.missing = errors.New("it was started")
+	for name, wait := range map[string]func(){
+		"ended":   func() { d.gateway.id = zombie(t) },
+		"foreign": func() { d.gateway.id, d.c.Gateway.UID = lives(t), testenv.Gateway },
+		"closed":  func() { d.g.Port = 0 },
+	} {
+		port := d.g.Port
+		wait()
+		d.tendSidecars()
+		if s.rec.State == "failed" || !d.timers.armed(sidecarTimer) {
+			t.Errorf("%s: %s, tried again: %v", name, s.rec.State, d.timers.armed(sidecarTimer))
+		}
+		d.g.Port, d.c.Gateway.UID = port, uint32(os.Getuid())
+	}
+	d.gateway.id = lives(t)
+	d.tendSidecars()
+	if s.rec.State != "failed" {
+		t.Error("it was not started beside a gateway that lives and has its port")
+	}
+}
+
+// A sidecar with the token ends when another process listens beside the gateway: its
+// next connection could be to that one. The gateway stays.
+func TestHoldersEndBesideForeignListener(t *testing.T) {
+	d := newDesk(t).running()
+	d.listens()
+	d.gateway.id = lives(t)
+	holder, other := d.beside("always"), d.beside("always")
+	holder.launch.Spec.Token = &launch.Token{}
+	d.check(proof.Health, func(result) {}) // no worker can be started
+	if holder.child.asked || d.exposed != "" {
+		t.Errorf("asked %v, %q", holder.child.asked, d.exposed)
+	}
+	d.c.Gateway.UID = testenv.Gateway // the listener is a stranger's now
+	d.check(proof.Health, func(result) {})
+	if !holder.child.asked || other.child.asked || d.exposed != seenForeign || d.phase != Running {
+		t.Errorf("holder asked %v, other %v, %q, %v", holder.child.asked, other.child.asked, d.exposed, d.phase)
+	}
+}
+
+// A requested rotation that cannot be finished is not tried for ever: the next start
+// prepares another token.
+func TestCommitFails(t *testing.T) {
+	d := newDesk(t).running()
+	d.rotate, d.token.broken = true, errors.New("it is gone")
+	if err := d.renewToken(); err == nil || d.rotate {
+		t.Fatalf("%v, rotate %v", err, d.rotate)
+	}
+	d.token.broken = nil
+	d.startsAgain()
+	if d.token.prepared != 1 || d.token.committed != 1 {
+		t.Errorf("%d prepared, %d committed", d.token.prepared, d.token.committed)
+	}
+}
+
+// A child without its OOM score is named under hardening, once.
+func TestUnscored(t *testing.T) {
+	d := newDesk(t)
+	for range 2 {
+		d.scored(errors.New("read-only file system"))
+		d.scored(nil)
+	}
+	if h := d.rec.Hardening; len(h) != 1 || h[0].Name != "oom-score" || h[0].Detail != "read-only file system" {
+		t.Errorf("%+v", h)
+	}
+}
