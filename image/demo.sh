@@ -35,6 +35,13 @@ denied "kill the gateway" as_agent demotools sigsend "$gateway_pid" KILL
 denied "write a request to PID 1" as_agent demotools write /run/gateway-init/control/request </dev/null
 denied "run gatewayctl" as_agent gatewayctl restart
 denied "get the token as a client" as_agent gatewayctl exec demotools env
+# ask_tool PATH: the gateway's own file tool, which does what the agent asks.
+ask_tool() { as_agent demotools http POST http://127.0.0.1:18789/agent/tool "{\"tool\":\"read\",\"path\":\"$1\"}"; }
+for path in /run/gateway-init/gateway-token /proc/self/environ; do
+	line=$(ask_tool "$path") || fail "ask the gateway's file tool for $path: nothing"
+	grep -q 'permission denied' <<<"$line" || fail "ask the gateway's file tool for $path: the agent got it"
+	ok "ask the gateway's own file tool for $path: permission denied"
+done
 line=$(in_container gatewayctl token | "$engine" exec -i -u sandbox "$name" demotools scan-token) || fail "the token is readable: $line"
 ok "search every readable file and process for the token: nothing ($line)"
 
@@ -44,5 +51,5 @@ stopped_cleanly
 if [[ -n ${ENGINE_PRIVATE:-} ]]; then step "done"; exit 0; fi
 step "done. Try it yourself:"
 echo "  $engine run -d --name demo ${flags[*]} gateway-demo:dev"
-echo "  $engine exec demo gatewayctl status --watch"
-echo "  $engine exec -it demo gatewayctl tui"
+echo "  $engine exec demo /usr/local/bin/gatewayctl status --watch"
+echo "  $engine exec -it demo /usr/local/bin/gatewayctl tui"

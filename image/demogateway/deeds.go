@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Roles of helpers, which are this program again.
@@ -28,10 +30,7 @@ const flushTime = 50 * time.Millisecond
 // do does each deed once.
 func (g *gateway) do(m misbehaviour) error {
 	if m.Comm != "" {
-		// The file is the group leader's name whichever thread writes it.
-		if err := os.WriteFile("/proc/self/comm", []byte(m.Comm), 0); err != nil {
-			return fmt.Errorf("cannot change comm: %w", err)
-		}
+		g.names <- m.Comm
 	}
 	if m.Cmdline != "" {
 		rewriteArgv(m.Cmdline)
@@ -43,6 +42,11 @@ func (g *gateway) do(m misbehaviour) error {
 	}
 	if m.Helper {
 		if _, err := helper(roleHelper, nil); err != nil {
+			return err
+		}
+	}
+	if m.Child != "" {
+		if err := g.startChild(m.Child); err != nil {
 			return err
 		}
 	}
@@ -65,6 +69,36 @@ func (g *gateway) do(m misbehaviour) error {
 		return g.detach()
 	}
 	return nil
+}
+
+// setName changes the name in /proc/PID/comm. The kernel shows the name of the
+// group leader, and prctl(2) changes that of the calling thread, so this must
+// run on the main thread. The file /proc/self/comm is no other way: it belongs
+// to root while this program is execute-only for its user.
+func setName(name string) error {
+	if unix.Gettid() != os.Getpid() {
+		return errors.New("cannot change comm: this is not the main thread")
+	}
+	text, err := unix.BytePtrFromString(name)
+	if err == nil {
+		err = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot change comm: %w", err)
+	}
+	return nil
+}
+
+// startChild starts a program that sleeps and that inherits the whole
+// environment, token included, as gateways start git or a shell.
+func (g *gateway) startChild(program string) error {
+	p, err := os.StartProcess(program, []string{program, "sleep", "3600"}, &os.ProcAttr{
+		Env: g.env, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot start a child: %w", err)
+	}
+	return p.Release()
 }
 
 // goDeaf closes listeners and connections; the process lives on.

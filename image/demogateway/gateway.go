@@ -22,7 +22,8 @@ type gateway struct {
 	received snapshot
 	stderr   io.Writer
 	start    time.Time
-	ended    chan int // exit code
+	ended    chan int    // exit code
+	names    chan string // for the main thread: see setName
 
 	mu        sync.Mutex
 	m         misbehaviour
@@ -38,6 +39,14 @@ func (g *gateway) run(m misbehaviour, detached bool) int {
 	g.m, g.counters = m, map[string]int{}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	if m.ExhaustOnHup {
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP)
+		go func() {
+			<-hup
+			exhaust()
+		}()
+	}
 	if code, ended := g.pause(time.Duration(m.ListenAfter), signals); ended {
 		return code
 	}
@@ -62,6 +71,10 @@ func (g *gateway) run(m misbehaviour, detached bool) int {
 		select {
 		case code := <-g.ended:
 			return code
+		case name := <-g.names:
+			if err := setName(name); err != nil {
+				return fail(g.stderr, err)
+			}
 		case <-signals:
 			if code, ended := g.terminate(); ended {
 				return code

@@ -42,6 +42,7 @@ func (g *gateway) handler() http.Handler {
 		answer(w, http.StatusOK, g.counters)
 	})
 	mux.HandleFunc("POST /api/misbehave", g.misbehave)
+	mux.HandleFunc("POST /agent/tool", useTool)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.rude(w, r) {
 			return

@@ -10,8 +10,10 @@
 //	GET  /api/limits      limits, umask, groups, descriptors, as received
 //	GET  /api/counters    how many requests came, by path, with and without token
 //	POST /api/misbehave   change the misbehaviour while it runs
+//	POST /agent/tool      the file tools, which do what the agent asks: tools.go
 //
-// Everything under /api wants the token. The misbehaviour (type misbehaviour
+// Everything under /api wants the token. /agent/tool stands for a turn of the
+// model, so it wants none: the agent always gets what it asks for there. The misbehaviour (type misbehaviour
 // lists it) is JSON: the file /var/lib/gateway/misbehave.json, then the
 // variable DEMO_MISBEHAVE (JSON, or the absolute path of another file).
 package main
@@ -22,6 +24,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +39,7 @@ const (
 )
 
 func main() {
+	runtime.LockOSThread()   // it is the main thread, as setName needs it
 	received := lookAtSelf() // before this program opens anything
 	os.Exit(run(os.Args, os.Environ(), received, os.Stderr))
 }
@@ -66,7 +70,12 @@ func run(args, env []string, received snapshot, stderr io.Writer) int {
 	if token == "" && m.TokenMode != tokenNone {
 		return fail(stderr, errors.New("cannot start without "+tokenEnv))
 	}
-	g := &gateway{token: token, received: received, env: env, stderr: stderr, start: time.Now(), ended: make(chan int, 1)}
+	if m.NoteLives {
+		if err := noteLife(token); err != nil {
+			return fail(stderr, err)
+		}
+	}
+	g := &gateway{token: token, received: received, env: env, stderr: stderr, start: time.Now(), ended: make(chan int, 1), names: make(chan string, 1)}
 	return g.run(m, lookup(env, roleEnv) == roleDetached)
 }
 

@@ -38,11 +38,15 @@ const (
 // gateway.
 type misbehaviour struct {
 	// At the start only.
+	NoteLives   bool     `json:"note_lives"`   // append "CLOCK_BOOTTIME PID TOKEN" to /var/lib/gateway/lives
 	Neighbours  bool     `json:"neighbours"`   // say first which other processes of our uid there are
 	Listen      string   `json:"listen"`       // addresses, separated by commas
 	StartExit   *int     `json:"start_exit"`   // exit at once with this code
 	ListenAfter duration `json:"listen_after"` // slow start: no listener until then
 	ReadyAfter  duration `json:"ready_after"`  // slow start: /readyz answers 503 until then
+
+	// While it runs.
+	ExhaustOnHup bool `json:"exhaust_on_hup"` // SIGHUP makes it take memory until the kernel ends it
 
 	// At the end.
 	ExitCode   int      `json:"exit_code"`   // after SIGTERM
@@ -69,6 +73,7 @@ type misbehaviour struct {
 	Detach     bool      `json:"detach"`      // a child in its own session takes the listeners; exit 0
 	Zombies    int       `json:"zombies"`     // children that are never waited for
 	Helper     bool      `json:"helper"`      // a child in its own session that ignores SIGTERM
+	Child      string    `json:"child"`       // this program, with our whole environment, as gateways start git; it gets "sleep 3600"
 	HoldStdout bool      `json:"hold_stdout"` // a grandchild in its own session that keeps stdout open
 	Comm       string    `json:"comm"`        // new name in /proc/PID/comm
 	Cmdline    string    `json:"cmdline"`     // new text in /proc/PID/cmdline, cut to the room there is
@@ -121,6 +126,6 @@ func (m *misbehaviour) validate() error {
 
 // clearDeeds forgets what is to be done once.
 func (m *misbehaviour) clearDeeds() {
-	m.DeafAfter, m.ExitAfter, m.Detach, m.Zombies, m.Helper, m.HoldStdout, m.Comm, m.Cmdline =
-		nil, nil, false, 0, false, false, "", ""
+	m.DeafAfter, m.ExitAfter, m.Detach, m.Zombies, m.Helper, m.Child, m.HoldStdout, m.Comm, m.Cmdline =
+		nil, nil, false, 0, false, "", false, "", ""
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,8 +24,32 @@ import (
 // It keeps no state: how far it is follows from the tool results that stand
 // behind the message. Its last answer is what the tools returned, as JSON
 // between RESULTS and END.
+//
+// With a file it keeps the body of each request there, one line for each, so
+// that a test can say what reached the model.
 type fakeModel struct {
 	log io.Writer
+
+	mu   sync.Mutex
+	kept io.Writer // nil keeps nothing
+}
+
+// keep writes the body of a request as one line of JSON.
+func (f *fakeModel) keep(body []byte) error {
+	if f.kept == nil {
+		return nil
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, body); err != nil {
+		return fmt.Errorf("cannot keep a request: %w", err)
+	}
+	line.WriteByte('\n')
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.kept.Write(line.Bytes()); err != nil {
+		return fmt.Errorf("cannot keep a request: %w", err)
+	}
+	return nil
 }
 
 // chatRequest is what is read of a request.
@@ -94,7 +120,8 @@ func scriptOf(messages []chatMessage) (s script, _ error) {
 // parseScript finds the lines wherever the client puts the user's words.
 func parseScript(text string) (s script, err error) {
 	for line := range strings.Lines(text) {
-		if _, list, ok := strings.Cut(line, "CALLS "); ok {
+		// A client quotes what a session was asked, with backslashes: that is no script.
+		if _, list, ok := strings.Cut(line, "CALLS "); ok && !strings.HasPrefix(list, `[{\`) {
 			// What follows the array (a client's own hints) is not ours.
 			if err := json.NewDecoder(strings.NewReader(list)).Decode(&s.calls); err != nil {
 				return s, fmt.Errorf("cannot read CALLS: %w", err)
@@ -129,6 +156,9 @@ func (f *fakeModel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var req chatRequest
 	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
+	if err == nil {
+		err = f.keep(body)
+	}
 	if err == nil {
 		err = json.Unmarshal(body, &req)
 	}
@@ -178,9 +208,17 @@ func send(w http.ResponseWriter, req chatRequest, message map[string]any, reason
 }
 
 func fakemodel(args []string) error {
+	f := &fakeModel{log: os.Stdout}
+	if len(args) > 1 {
+		file, err := os.OpenFile(args[1], os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return fmt.Errorf("cannot keep requests: %w", err)
+		}
+		f.kept = file
+	}
 	l, err := net.Listen("tcp", args[0])
 	if err != nil {
 		return err
 	}
-	return http.Serve(l, &fakeModel{log: os.Stdout})
+	return http.Serve(l, f)
 }

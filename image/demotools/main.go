@@ -53,6 +53,8 @@ func applets() map[string]applet {
 		// processes
 		"foreign-init": {"UID PROGRAM [ARG...]  (somebody else's PID 1 that runs PROGRAM as UID)", 2, foreignInit},
 		"without-caps": {"PROGRAM [ARG...]  (gives up all capabilities first; where no_new_privs keeps root from getting them back)", 1, withoutCaps},
+		"batch":        {"(runs the programs of a JSON list on stdin, prints the list of their ends)", 0, batchRuns},
+		"repeat":       {"N PROGRAM [ARG...]  (runs it so often, to the first that fails)", 2, repeat},
 		"sleep":        {"SECONDS", 1, sleep},
 		"stubborn":     {"SECONDS  (ignores TERM, INT, HUP and QUIT)", 1, stubborn},
 		"exit":         {"N", 1, exit},
@@ -80,11 +82,17 @@ func applets() map[string]applet {
 		"thief":     {"[-hold SECONDS] [-eager] ADDR FILE  (takes the port whenever it is free; FILE gets what it receives)", 2, thief},
 		"connect":   {"ADDR", 1, connect},
 		"http":      {"METHOD URL [BODY]  (token on stdin, or an empty stdin)", 2, httpRequest},
-		"fakemodel": {"ADDR  (a model endpoint that does what the user's message says)", 1, fakemodel},
+		"fakemodel": {"ADDR [FILE]  (a model endpoint that does what the user's message says; FILE keeps what it is asked)", 1, fakemodel},
 		// clients of the gateway, for gatewayctl exec
 		"tui-demo":    {"(says who it is, echoes lines until exit; the token is in the environment)", 0, tuiDemo},
 		"revoke-demo": {"(stands for a vendor's command that revokes devices)", 0, revokeDemo},
 		// secrets
+		"robber":     {"PORT FILE  (takes the port whenever it is free, on each address; FILE gets what HTTP and WebSocket clients send)", 2, robberTool},
+		"poll-http":  {"SECONDS  (asks with the token of the environment, by new connections; 0: for good)", 1, pollHTTP},
+		"poll-ws":    {"SECONDS  (the same by WebSocket, with the token in a frame)", 1, pollWS},
+		"hunt":       {"UID DIR  (as root: keeps seekers of that user alive; SEEK_BAIT has three secrets that they must find)", 2, hunt},
+		"seek":       {"UID DIR  (takes secrets from other processes; DIR/loot and DIR/log say what it got and saw)", 2, seek},
+		"rounds":     {"N  (as root: so many restarts, with rotations, drains and probes; prints pids and tokens)", 1, rounds},
 		"scan-token": {"[DIR...]  (token on stdin; looks in files and /proc)", 0, scanToken},
 	}
 }

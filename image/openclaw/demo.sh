@@ -40,7 +40,7 @@ denied "run gatewayctl" as_agent gatewayctl token
 
 step "terminal UI: as the operator's user, with the token, on a terminal of its own"
 mkfifo "$work/keys"
-script -qefc "stty rows 40 cols 120; $engine exec -it $name gatewayctl tui" "$work/screen" <"$work/keys" >/dev/null &
+script -qefc "stty rows 40 cols 120; $engine exec -it $name /usr/local/bin/gatewayctl tui" "$work/screen" <"$work/keys" >/dev/null &
 ui=$!
 exec 3>"$work/keys"
 for ((i = 0; i < 240; i++)); do
@@ -65,4 +65,4 @@ stopped_cleanly
 if [[ -n ${ENGINE_PRIVATE:-} ]]; then step "done"; exit 0; fi
 step "done. Try it yourself:"
 echo "  $engine run -d --name openclaw ${flags[*]} gateway-openclaw:dev"
-echo "  $engine exec openclaw gatewayctl wait && $engine exec -it openclaw gatewayctl tui"
+echo "  $engine exec openclaw /usr/local/bin/gatewayctl wait && $engine exec -it openclaw /usr/local/bin/gatewayctl tui"

@@ -41,8 +41,9 @@ type archiveSource struct{ r io.Reader }
 // with gzip, also in OCI's layout.
 func Archive(r io.Reader) Source { return archiveSource{r} }
 
-func (archiveSource) runner(*image) (runner, verdict) {
-	return nil, beyond("an archive cannot be run: use --image")
+func (archiveSource) try(context.Context, *subject) trials {
+	why := notRun(beyond("nothing of an archive is run: use --image"))
+	return trials{init: why, ctl: why}
 }
 
 func (a archiveSource) read(_ context.Context, s *sift) (*image, error) {

@@ -27,7 +27,8 @@ const secretConfig = `{"gateway":{"auth":{"token":"s3cret"}}}`
 func inFiles() map[string]map[string]breakage {
 	return map[string]map[string]breakage{
 		"init": {
-			"mode":      {demo, mode(initPath, 0o700), nil, "mode 0700, not 0755"},
+			"mode":      {demo, mode(initPath, 0o700), nil, "mode 0700, not 0711: chmod it"},
+			"readable":  {demo, mode(initPath, 0o755), nil, "mode 0755, not 0711: stage-traceable: "},
 			"owner":     {demo, owner(initPath, 9002), nil, "owned by 9002:9002: chown 0:0 it"},
 			"two-links": {demo, put("/usr/bin/second", entry{hard: initPath}), nil, "has 2 links"},
 		},
@@ -74,6 +75,18 @@ func inFiles() map[string]map[string]breakage {
 			"readable": {openclaw, mode(node24, 0o755), nil, "has mode 0755, not 0711"},
 			"group":    {openclaw, edit(node24, func(e entry) entry { e.gid = 9001; return e }), nil, "of 0:9001, not a regular file of root"},
 			"missing":  {openclaw, remove(node24), []string{"programs", "execute-only"}, "does not exist"},
+		},
+		"node-debugger": {
+			"nothing":      {openclaw, swap(config.DefaultFile, "--disable-sigusr1", "--title=x"), nil, "SIGUSR1 opens the debugger"},
+			"inspect":      {openclaw, swap(config.DefaultFile, "--disable-sigusr1", "--disable-sigusr1 --inspect"), nil, "--inspect in NODE_OPTIONS opens the debugger"},
+			"after-script": {openclaw, all(swap(config.DefaultFile, "--disable-sigusr1", ""), swap(config.DefaultFile, `"run"`, `"run","--disable-sigusr1"`)), nil, "SIGUSR1"},
+			"by-a-script":  {demo, all(script("#!/usr/bin/env node\n"), put("/usr/bin/node", file(0o711, "node"))), nil, "SIGUSR1"},
+			"by-a-link":    {demo, all(put("/usr/local/bin/demogateway", symlink("/usr/bin/nodejs-22")), put("/usr/bin/nodejs-22", file(0o711, "node"))), nil, "SIGUSR1"},
+		},
+		"gateway-not-readable": {
+			"program":     {demo, all(nonRoot, mode("/usr/local/bin/demogateway", 0o711)), nil, "demogateway has mode 0711: without root"},
+			"interpreter": {demo, all(nonRoot, script("#!/bin/sh\n"), put("/usr/bin/sh", file(0o711, "sh"))), nil, "/usr/bin/sh has mode 0711"},
+			"openclaw":    {openclaw, nonRoot, nil, "/usr/local/bin/node has mode 0711"},
 		},
 		"gateway-code": {
 			"owner":          {openclaw, owner(package_+"/more.js", 9001), nil, package_ + "/more.js (mode 0644, uid 9001)"},
@@ -207,12 +220,27 @@ func inImages() map[string]map[string]breakage {
 		"health": {
 			"none":    {demo, set("Healthcheck", nil), nil, "there is none"},
 			"another": {demo, set("Healthcheck", map[string]any{"Test": []string{"CMD-SHELL", "curl localhost"}}), nil, "curl"},
+			"by-path": {demo, set("Healthcheck", map[string]any{"Test": []string{"CMD", "gatewayctl", "health"}}), nil,
+				`it is found by PATH, as root: write HEALTHCHECK --start-period=120s CMD ["/usr/local/bin/gatewayctl", "health"]`},
 		},
 		"stop-signal": {"quit": {demo, set("StopSignal", "SIGQUIT"), nil, `"SIGQUIT": take STOPSIGNAL out`}},
 		"environment": {
 			"token":      {demo, set("Env", []string{"OPENCLAW_GATEWAY_TOKEN=x"}), nil, "OPENCLAW_GATEWAY_TOKEN"},
 			"empty":      {demo, set("Env", []string{"OPENCLAW_GATEWAY_TOKEN="}), nil, "OPENCLAW_GATEWAY_TOKEN"},
 			"other-name": {demo, set("Env", []string{"MY_TOKEN=" + digits}), nil, "MY_TOKEN"},
+		},
+		"path": {
+			"of-the-agent":      {demo, set("Env", []string{"PATH=/sandbox:/usr/local/bin"}), nil, "docker exec runs as root what it finds in PATH: /sandbox is owned by uid 9002"},
+			"agents-to-make":    {demo, set("Env", []string{"PATH=/sandbox/bin:/usr/local/bin"}), nil, "/sandbox is owned by uid 9002"},
+			"sticky":            {demo, set("Env", []string{"PATH=/tmp:/usr/local/bin"}), nil, "/tmp lets others make files (mode 1777): take it out of PATH"},
+			"to-make-in-sticky": {demo, set("Env", []string{"PATH=/tmp/a/b:/usr/local/bin"}), nil, "/tmp lets others make files"},
+			"group-writable":    {demo, all(mode("/usr/bin", 0o775), set("Env", []string{"PATH=/bin:/usr/local/bin"})), nil, "/usr/bin is writable by others (mode 0775)"},
+			"relative":          {demo, set("Env", []string{"PATH=bin:/usr/local/bin"}), nil, `"bin" is not an absolute path`},
+			"empty-entry":       {demo, set("Env", []string{"PATH=:/usr/local/bin"}), nil, `"" is not an absolute path`},
+			"empty":             {demo, set("Env", []string{"PATH="}), nil, "PATH is empty"},
+			"link-to-a-file":    {demo, all(put("/usr/bin/gatewayctl", symlink("/sandbox/x")), put("/sandbox/x", file(0o755, "x").owned(9002)), set("Env", []string{"PATH=/usr/bin:/usr/local/bin"})), nil, "/sandbox is owned by uid 9002"},
+			"dangling":          {demo, all(put("/usr/bin/gatewayctl", symlink("/tmp/x")), set("Env", []string{"PATH=/usr/bin:/usr/local/bin"})), nil, "/tmp lets others make files"},
+			"default":           {demo, all(mode("/usr/bin", 0o775), remove(ctlPath), set("Env", nil)), []string{"ctl", "path"}, "is missing"},
 		},
 		"history": {
 			"assignment": {demo, ran("RUN OPENCLAW_GATEWAY_TOKEN=abc node x"), nil, "OPENCLAW_GATEWAY_TOKEN=..."},
@@ -241,9 +269,9 @@ func inImages() map[string]map[string]breakage {
 			"later-layer": {demo, func(f *fixture) { f.top()[initPath] = file(0o755, "x").owned(9002) }, nil, "owned by 9002"},
 		},
 		"ctl": {
-			"for-everybody": {demo, mode(ctlPath, 0o755), nil, "mode 0755, not 0700: chmod it"},
-			"non-root":      {demo, all(mode(ctlPath, 0o750), func(f *fixture) { f.options.NonRoot = true }), nil, "mode 0750, not 0755"},
-			"owner":         {demo, owner(ctlPath, 9002), nil, "owned by 9002:9002"},
+			"for-everybody": {demo, mode(ctlPath, 0o755), []string{"ctl", "probe-sandbox"}, "mode 0755, not 0700: chmod it"},
+			"non-root":      {demo, all(mode(ctlPath, 0o750), nonRoot), nil, "mode 0750, not 0755"},
+			"owner":         {demo, owner(ctlPath, 9002), []string{"ctl", "path", "probe-sandbox"}, "owned by 9002:9002"},
 		},
 		"parents": {
 			"link": {demo, all(remove("/usr/local/sbin"), remove(initPath), put("/usr/local/sbin", symlink("lib")), put("/usr/local/lib", dir(0o755, 0))),
@@ -259,20 +287,24 @@ func inImages() map[string]map[string]breakage {
 // inTrials are changes that only running the programs shows.
 func inTrials() map[string]map[string]breakage {
 	return map[string]map[string]breakage{
-		"release":    {"another": {demo, put("/etc/version-of-gatewayctl", file(0o644, "2.0")), nil, "gateway-init is 1.0, gatewayctl is 2.0"}},
-		"probe-root": {"broken": {demo, put("/etc/version-of-gatewayctl", file(0o644, "")), nil, ""}},
+		"release": {
+			"another": {demo, put("/etc/order-for-gatewayctl", file(0o644, "2.0")), nil, "gateway-init is 1.0, gatewayctl is 2.0"},
+			"broken":  {demo, put("/etc/order-for-gateway-init", file(0o644, "")), nil, "gateway-init --version: exit code 1: broken"},
+		},
+		"probe-root": {"broken": {demo, put("/etc/order-for-gatewayctl", file(0o644, "")), nil, "gatewayctl version: exit code 1: broken"}},
 		"probe-sandbox": {
 			// The mode and what it is for: two looks at the same thing.
 			"for-everybody": {demo, mode(ctlPath, 0o755), []string{"ctl", "probe-sandbox"}, "mode 0755"},
 			"owner":         {demo, owner(ctlPath, 9002), []string{"ctl", "probe-sandbox"}, "owned by 9002"},
 		},
-		"init": {"mode": {demo, mode(initPath, 0o700), nil, "mode 0700, not 0755"}},
+		"init": {"mode": {demo, mode(initPath, 0o700), nil, "mode 0700, not 0711"}},
 	}
 }
 
 // TestEachCheckFails: a change makes exactly the checks fail that are about it.
 func TestEachCheckFails(t *testing.T) {
-	covered := map[string]bool{"tree": true, "token-bytes": true} // tests of their own
+	// These have tests of their own, or fail no image.
+	covered := map[string]bool{"tree": true, "token-bytes": true, "environ-readable": true, "environment-open-in-children": true}
 	run := func(t *testing.T, name string, b breakage, from func(*fixture) Source) {
 		t.Helper()
 		f := b.make(t)
@@ -309,7 +341,12 @@ func TestEachCheckFails(t *testing.T) {
 	})
 	t.Run("directory", func(t *testing.T) {
 		groups(t, inFiles(), directory)
-		groups(t, inTrials(), directory)
+		groups(t, inTrials(), func(t *testing.T) func(*fixture) Source {
+			return func(f *fixture) Source {
+				f.runs = true
+				return Root(f.write(t))
+			}
+		})
 	})
 	for _, name := range Names() {
 		if !covered[name] {

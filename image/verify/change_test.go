@@ -51,3 +51,10 @@ func addedAndRemoved(path, data string) func(*fixture) {
 }
 
 func profileOf(name string) func(*fixture) { return func(f *fixture) { f.options.Profile = name } }
+
+func nonRoot(f *fixture) { f.options.NonRoot = true }
+
+// script makes the demo's gateway a script.
+func script(text string) func(*fixture) {
+	return put("/usr/local/bin/demogateway", file(0o755, text))
+}

@@ -54,6 +54,25 @@ func rootFile(n *node) string {
 	return ""
 }
 
+// checkInit: a launch is traceable by the gateway's user if that user can read
+// the program, because the kernel closes only a process whose program it cannot.
+func checkInit(s *subject) verdict {
+	v := s.plain(initPath, s.options.initModes()...)
+	if n := s.tree.at(initPath); v.result == Failed && n != nil && n.mode&0o044 != 0 && rootFile(n) == "" {
+		return failed("%s has mode %04o, not 0711: stage-traceable: a process of the gateway's user can trace a launch and read the token: chmod 0711 it", initPath, n.mode)
+	}
+	return v
+}
+
+// initModes are the modes of gateway-init: where all users are one, a launch is
+// open to that user in any case.
+func (o Options) initModes() []uint32 {
+	if o.NonRoot {
+		return []uint32{0o711, 0o755}
+	}
+	return []uint32{0o711}
+}
+
 func checkCtl(s *subject) verdict {
 	if s.options.NonRoot {
 		return s.plain(ctlPath, 0o755, 0o700)
@@ -137,7 +156,16 @@ func checkParents(s *subject) verdict {
 // trusted is the file that a path leads to, if only root can change it and what
 // leads to it: the rule that gateway-init applies at boot (internal/trust).
 func (s *subject) trusted(unsafePath string) (*node, error) {
-	n, err := s.tree.follow(unsafePath, func(at string, n *node) error {
+	n, err := s.way(unsafePath)
+	if err == nil && n.kind != fsafe.Regular {
+		err = fmt.Errorf("%s is %v, not a regular file", unsafePath, n.kind)
+	}
+	return n, err
+}
+
+// way is what a path leads to, if only root can change it and what leads to it.
+func (s *subject) way(unsafePath string) (*node, error) {
+	return s.tree.follow(unsafePath, func(at string, n *node) error {
 		if n.uid != 0 {
 			return fmt.Errorf("%s is owned by uid %d: chown root it", at, n.uid)
 		}
@@ -146,10 +174,6 @@ func (s *subject) trusted(unsafePath string) (*node, error) {
 		}
 		return nil
 	})
-	if err == nil && n.kind != fsafe.Regular {
-		err = fmt.Errorf("%s is %v, not a regular file", unsafePath, n.kind)
-	}
-	return n, err
 }
 
 // checkPrograms: whoever can change what is started with the token has the token.
@@ -188,6 +212,9 @@ func checkPrograms(s *subject) verdict {
 func checkExecuteOnly(s *subject) verdict {
 	if s.config == nil {
 		return unavailable("see config")
+	}
+	if s.options.NonRoot {
+		return beyond("without root an execute-only gateway cannot be proven: see gateway-not-readable")
 	}
 	program := s.config.Gateway.Command[0]
 	n, err := s.tree.follow(program, func(string, *node) error { return nil })

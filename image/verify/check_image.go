@@ -38,16 +38,17 @@ func checkHealth(s *subject) verdict {
 	if s.noConfig() {
 		return onlyImage()
 	}
+	const line = `HEALTHCHECK --start-period=120s CMD ["` + ctlPath + `", "health"]`
 	h := s.image.config.Config.Healthcheck
-	if h == nil {
-		return failed(`there is none: HEALTHCHECK --start-period=120s CMD ["gatewayctl", "health"] (podman: build with --format docker)`)
+	switch {
+	case h == nil:
+		return failed("there is none: write %s (podman: build with --format docker)", line)
+	case slices.Equal(h.Test, []string{"CMD", path.Base(ctlPath), "health"}):
+		return failed("it is found by PATH, as root: write %s", line)
+	case !slices.Equal(h.Test, []string{"CMD", ctlPath, "health"}):
+		return failed("it is %.200q: write %s", h.Test, line)
 	}
-	for _, name := range []string{ctlPath, path.Base(ctlPath)} {
-		if slices.Equal(h.Test, []string{"CMD", name, "health"}) {
-			return held("%s health", name)
-		}
-	}
-	return failed(`it is %.200q, not ["CMD" "gatewayctl" "health"]`, h.Test)
+	return held("%s health", ctlPath)
 }
 
 func checkStopSignal(s *subject) verdict {

@@ -13,7 +13,7 @@ type check struct {
 func checks() []check {
 	return []check{
 		{"tree", nil, checkTree},
-		{"init", nil, func(s *subject) verdict { return s.plain(initPath, 0o755) }},
+		{"init", nil, checkInit},
 		{"ctl", nil, checkCtl},
 		{"hashes", nil, checkHashes},
 		{"release", nil, checkRelease},
@@ -22,6 +22,10 @@ func checks() []check {
 		{"parents", nil, checkParents},
 		{"programs", nil, checkPrograms},
 		{"execute-only", func(p profile) bool { return p.hidden }, checkExecuteOnly},
+		{"environ-readable", nil, checkEnvironReadable},
+		{"environment-open-in-children", nil, checkOpenInChildren},
+		{"gateway-not-readable", nil, checkNotReadable},
+		{"node-debugger", nil, checkNodeDebugger},
 		{"gateway-code", func(p profile) bool { return p.script }, checkGatewayCode},
 		{"users", nil, checkUsers},
 		{"accounts", nil, checkAccounts},
@@ -37,6 +41,7 @@ func checks() []check {
 		{"health", nil, checkHealth},
 		{"stop-signal", nil, checkStopSignal},
 		{"environment", nil, checkEnvironment},
+		{"path", nil, checkPath},
 		{"history", nil, checkHistory},
 		{"token-files", nil, checkTokenFiles},
 		{"config-tokens", nil, checkConfigTokens},

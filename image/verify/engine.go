@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
+	"time"
 
 	"gatewayinit/internal/sys"
 )
@@ -87,8 +89,6 @@ func firstLine(text string) string {
 	return fmt.Sprintf("%.300s", line)
 }
 
-func (s *engineSource) runner(*image) (runner, verdict) { return s, verdict{} }
-
 // Exit codes of docker run (docker-run(1)): the daemon's own failure, and what
 // execve(2) of the program said.
 const (
@@ -97,21 +97,85 @@ const (
 	cannotFind    = 127
 )
 
-// run is one container: without network, without a right, gone when it ends.
-func (s *engineSource) run(ctx context.Context, uid, gid uint32, argv ...string) (ended, bool, error) {
+// How long a container may take, and its removal.
+const (
+	containerTime = 30 * time.Second
+	removalTime   = 10 * time.Second
+)
+
+// try runs the programs whose hashes were given and hold, each in a container as
+// the sandbox user. None is run as root, so gatewayctl, which is root's alone,
+// says its version only in an image for containers without root.
+func (s *engineSource) try(ctx context.Context, sub *subject) (t trials) {
+	uid, gid := uint32(nobodyID), uint32(nobodyID)
+	if sub.usersErr == nil {
+		uid, gid = sub.people[sandbox].UID, sub.people[sandbox].GID
+	}
+	known := func(at string) *verdict {
+		v := verdict{}
+		switch n, want := sub.tree.at(at), sub.options.Sums[path.Base(at)]; {
+		case want == "":
+			v = withoutHash(path.Base(at))
+		case n == nil || n.sum != want:
+			v = unavailable("see hashes")
+		default:
+			return nil
+		}
+		return &v
+	}
+	if t.init.not = known(initPath); t.init.not == nil {
+		t.init = s.contained(ctx, uid, gid, initPath, "--version")
+	}
+	if t.ctl.not = known(ctlPath); t.ctl.not != nil {
+		return t
+	}
+	o := s.contained(ctx, uid, gid, ctlPath, "version")
+	if t.init.not == nil && sub.usersErr == nil {
+		t.sandboxCtl = &o
+	}
+	if t.ctl = o; !sub.options.NonRoot {
+		t.ctl = notRun(beyond("only root may execute gatewayctl, and no program of an image is run as root: --root DIR runs it from a directory"))
+	}
+	return t
+}
+
+// contained is one container: without network, without a right, with limits. It
+// is removed by its name on every way out, because the end of docker run alone
+// leaves it running.
+func (s *engineSource) contained(ctx context.Context, uid, gid uint32, argv ...string) (o outcome) {
+	var random [8]byte
+	if err := sys.Random(random[:]); err != nil {
+		return outcome{err: fmt.Errorf("cannot name a container: %w", err)}
+	}
+	name := fmt.Sprintf("gateway-init-verify-%x", random)
 	args := []string{
-		"run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-		"--user", fmt.Sprintf("%d:%d", uid, gid), "--entrypoint", argv[0], s.id,
+		"run", "--rm", "--name", name, "--no-healthcheck", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+		"--pids-limit", "64", "--memory", "256m", "--user", fmt.Sprintf("%d:%d", uid, gid), "--entrypoint", argv[0], s.id,
 	}
-	e, err := s.engine.command(append(args, argv[1:]...)...).run(ctx)
+	defer s.remove(name)
+	within, cancel := context.WithTimeout(ctx, containerTime)
+	defer cancel()
+	o.ended, o.err = s.engine.command(append(args, argv[1:]...)...).run(within)
 	switch {
-	case err == nil && e.code == engineFailed:
-		err = errors.New(firstLine(e.errOut))
-	case err == nil && e.code == cannotExecute && strings.Contains(e.errOut, "permission denied"):
-		return e, true, nil
+	case ctx.Err() != nil:
+		o.err = ctx.Err()
+	case errors.Is(o.err, context.DeadlineExceeded):
+		o.err = fmt.Errorf("a container did not end within %v and was removed", containerTime)
+	case o.err == nil && o.code == engineFailed:
+		o.err = errors.New(firstLine(o.errOut))
+		fallthrough
+	case o.err != nil:
+		o.err = fmt.Errorf("cannot run a container: %w", o.err)
+	case o.code == cannotExecute && strings.Contains(o.errOut, "permission denied"):
+		o.refused = true
 	}
-	if err != nil {
-		return e, false, fmt.Errorf("cannot run a container: %w", err)
-	}
-	return e, false, nil
+	return o
+}
+
+// remove removes a container, if it is still there. The context of the run may
+// have ended, so it has a time of its own.
+func (s *engineSource) remove(name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
+	defer cancel()
+	_, _ = s.engine.command("rm", "-f", name).run(ctx)
 }

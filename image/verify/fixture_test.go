@@ -27,23 +27,52 @@ import (
 )
 
 // TestMain: a copy of this test binary (static: CGO_ENABLED=0) in a tree is
-// gateway-init or gatewayctl there. A file of the tree says what other version it
-// has; an empty one, that it is broken.
+// gateway-init or gatewayctl there. What is written behind the program says what
+// it does: another version, broken (none), or a deed.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == TrialArg {
+		os.Exit(Trial(os.Args[2:]))
+	}
 	name := filepath.Base(os.Args[0])
 	if name != "gateway-init" && name != "gatewayctl" {
 		os.Exit(m.Run())
 	}
-	version := "1.0"
-	if text, err := os.ReadFile("/etc/version-of-" + name); err == nil {
-		version = string(text)
-	}
-	if version == "" {
-		fmt.Fprintln(os.Stderr, "broken")
+	order, err := trailer()
+	switch deed, argument, _ := strings.Cut(order, " "); {
+	case err != nil || order == "":
+		fmt.Fprintln(os.Stderr, "broken", err)
 		os.Exit(1)
+	case deed == "mark":
+		mark(argument)
+		order = "1.0"
+	case deed == "hang":
+		hang(argument)
+	case deed == "tell":
+		order = tell()
 	}
-	fmt.Println(name, version)
+	fmt.Println(name, order)
 	os.Exit(0)
+}
+
+const trailerMark = "\ntrailer of a test: "
+
+// trailer is what is written behind this program.
+func trailer() (string, error) {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	end, err := f.Seek(-1100, io.SeekEnd)
+	if err != nil {
+		return "", err
+	}
+	tail := make([]byte, 1100)
+	if _, err := f.ReadAt(tail, end); err != nil {
+		return "", err
+	}
+	_, text, _ := strings.Cut(string(tail), trailerMark)
+	return strings.TrimSpace(text), nil
 }
 
 // entry is a file of a fixture.
@@ -78,6 +107,7 @@ type fixture struct {
 	config  map[string]any // .config of the image config
 	history []string
 	options Options
+	runs    bool // write makes programs that can be run, and gives their hashes
 }
 
 func (f *fixture) base() layerOf { return f.layers[0] }
@@ -98,7 +128,7 @@ func common(configJSON string, people [3]string) *fixture {
 		"/usr": dir(0o755, 0), "/usr/local": dir(0o755, 0), "/usr/local/bin": dir(0o755, 0), "/usr/local/sbin": dir(0o755, 0),
 		"/usr/bin": dir(0o755, 0), "/bin": symlink("usr/bin"), "/usr/bin/env": file(0o755, "env"), "/root": dir(0o700, 0), "/tmp": dir(0o1777, 0),
 		"/home": dir(0o755, 0), "/var": dir(0o755, 0), "/var/lib": dir(0o755, 0),
-		initPath: file(0o755, ""), ctlPath: file(0o700, ""),
+		initPath: file(0o711, ""), ctlPath: file(0o700, ""),
 	}
 	homes := [3]string{"/var/lib/gateway", "/sandbox", "/home/operator"}
 	for i, name := range people {
@@ -112,7 +142,7 @@ func common(configJSON string, people [3]string) *fixture {
 		layers: []layerOf{base},
 		config: map[string]any{
 			"Entrypoint": []string{initPath}, "Env": []string{"PATH=/usr/local/bin:/usr/bin"},
-			"Healthcheck": map[string]any{"Test": []string{"CMD", "gatewayctl", "health"}}, "StopSignal": "SIGTERM",
+			"Healthcheck": map[string]any{"Test": []string{"CMD", ctlPath, "health"}}, "StopSignal": "SIGTERM",
 		},
 		history: []string{"/bin/sh -c #(nop) ADD file:" + strings.Repeat("ab", 32) + " in / "},
 		options: Options{Sums: map[string]string{}},
@@ -140,7 +170,7 @@ const (
 // openclaw is an image like the one with OpenClaw: an execute-only interpreter, a
 // script, its configuration sealed.
 func openclaw(testing.TB) *fixture {
-	f := common(fmt.Sprintf(`{"gateway":{"command":[%q,%q,"gateway","run"],"token_env":"OPENCLAW_GATEWAY_TOKEN","listen":{"port":18789}}}`,
+	f := common(fmt.Sprintf(`{"gateway":{"command":[%q,%q,"gateway","run"],"token_env":"OPENCLAW_GATEWAY_TOKEN","env":{"NODE_OPTIONS":"--disable-sigusr1"},"listen":{"port":18789}}}`,
 		node24, package_+"/openclaw.mjs"), usual)
 	maps.Copy(f.base(), layerOf{
 		node24: file(0o711, "node"), "/usr/local/lib": dir(0o755, 0), "/usr/local/lib/node_modules": dir(0o755, 0), package_: dir(0o755, 0),
@@ -183,6 +213,27 @@ func (l layerOf) inOrder() []string {
 	})
 }
 
+// program makes one of the two programs, and says its hash to the options unless
+// the test has said another. Another entry of the layer may say what it does.
+func (f *fixture) program(t testing.TB, l layerOf, path, at string) {
+	t.Helper()
+	order := "1.0"
+	if e, ok := l["/etc/order-for-"+filepath.Base(path)]; ok {
+		order = e.data
+	}
+	copyFile(t, "/proc/self/exe", at)
+	out, err := os.OpenFile(at, os.O_APPEND|os.O_WRONLY, 0)
+	testenv.Must(t, err)
+	_, err = out.WriteString(trailerMark + order + strings.Repeat(" ", 1100-len(trailerMark)-len(order)))
+	testenv.Must(t, err)
+	testenv.Must(t, out.Close())
+	data, err := os.ReadFile(at)
+	testenv.Must(t, err)
+	if name := filepath.Base(path); f.options.Sums != nil && f.options.Sums[name] == "" {
+		f.options.Sums[name] = fmt.Sprintf("%x", sha256.Sum256(data))
+	}
+}
+
 // write makes the last state of the image as a directory. Whiteouts are of layers.
 func (f *fixture) write(t testing.TB) string {
 	t.Helper()
@@ -205,8 +256,8 @@ func (f *fixture) write(t testing.TB) string {
 				testenv.Must(t, os.MkdirAll(at, 0o755))
 			case e.kind == link:
 				testenv.Must(t, os.Symlink(e.data, at))
-			case e.kind == fsafe.Regular && e.data == "" && (path == initPath || path == ctlPath):
-				copyFile(t, "/proc/self/exe", at)
+			case e.kind == fsafe.Regular && e.data == "" && f.runs && (path == initPath || path == ctlPath):
+				f.program(t, l, path, at)
 			case e.kind == fsafe.Regular:
 				testenv.Must(t, os.WriteFile(at, []byte(e.data), 0o600))
 			default:

@@ -15,18 +15,19 @@ import (
 
 // What a source does not have, and nobody asked for, stands in nobody's way.
 var (
-	notInRoot    = []string{"entrypoint", "image-user", "health", "stop-signal", "environment", "history", "token-bytes"}
-	notInArchive = []string{"release", "token-bytes", "probe-root", "probe-sandbox"}
+	notInRoot    = []string{"entrypoint", "image-user", "health", "stop-signal", "environment", "path", "history", "token-bytes", "gateway-not-readable"}
+	notInArchive = []string{"release", "token-bytes", "probe-root", "gateway-not-readable"}
 )
 
 func TestGoodImages(t *testing.T) {
 	for name, c := range map[string]struct {
 		make    func(testing.TB) *fixture
 		without []string // checks that this profile does not have
+		notes   []string
 	}{
-		"demo":     {demo, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}},
-		"openclaw": {openclaw, nil},
-		"hermes":   {hermes, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}},
+		"demo":     {demo, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable", "environment-open-in-children"}},
+		"openclaw": {openclaw, nil, []string{"environment-open-in-children"}},
+		"hermes":   {hermes, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable", "environment-open-in-children"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := c.make(t)
@@ -41,6 +42,9 @@ func TestGoodImages(t *testing.T) {
 					if slices.Contains(absent, n) {
 						want = NotAvailable
 					}
+					if slices.Contains(c.notes, n) {
+						want = Note
+					}
 					if have == slices.Contains(c.without, n) || have && check.Result != want {
 						t.Errorf("%s: %s: %+v, want %s", how, n, check, want)
 					}
@@ -49,6 +53,7 @@ func TestGoodImages(t *testing.T) {
 			good("legacy", Archive(bytes.NewReader(f.legacy(t))), notInArchive)
 			good("oci", Archive(bytes.NewReader(f.oci(t))), notInArchive)
 			good("compressed", Archive(bytes.NewReader(zipped(t, f.legacy(t)))), notInArchive)
+			f.runs = true
 			good("directory", Root(f.write(t)), notInRoot)
 		})
 	}

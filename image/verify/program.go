@@ -3,12 +3,12 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // program is another program to be run: with nothing of this one's but what is
@@ -18,6 +18,8 @@ type program struct {
 	args []string // with the name
 	env  []string
 	attr *syscall.SysProcAttr
+	// files are its descriptors from 3 on.
+	files []*os.File
 }
 
 // maxSaid bounds what is kept of stdout and stderr.
@@ -60,13 +62,13 @@ func (p program) stream(ctx context.Context, read func(io.Reader) error) (e ende
 		return e, err
 	}
 	defer errR.Close()
-	proc, err := os.StartProcess(p.path, p.args, &os.ProcAttr{Dir: "/", Env: append([]string{}, p.env...), Files: []*os.File{null, outW, errW}, Sys: p.attr})
+	proc, err := os.StartProcess(p.path, p.args, &os.ProcAttr{Dir: "/", Env: append([]string{}, p.env...), Files: append([]*os.File{null, outW, errW}, p.files...), Sys: p.attr})
 	outW.Close()
 	errW.Close()
 	if err != nil {
 		return e, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = proc.Kill() }) // it has ended then
+	stop := context.AfterFunc(ctx, func() { p.kill(proc, outR, errR) })
 	defer stop()
 	var complaint said
 	var reading sync.WaitGroup
@@ -88,6 +90,18 @@ func (p program) stream(ctx context.Context, read func(io.Reader) error) (e ende
 	return e, err
 }
 
+// kill ends a program, with its group if it has one of its own, and the reading
+// of its output: a process that left the group may still have the pipes open.
+func (p program) kill(proc *os.Process, pipes ...*os.File) {
+	if p.attr != nil && p.attr.Setsid {
+		_ = syscall.Kill(-proc.Pid, syscall.SIGKILL)
+	}
+	_ = proc.Kill() // it has ended then
+	for _, pipe := range pipes {
+		_ = pipe.SetReadDeadline(time.Now())
+	}
+}
+
 // said is the beginning of an output; the rest is taken and forgotten, so that
 // its writer does not wait for us.
 type said []byte
@@ -95,32 +109,4 @@ type said []byte
 func (s *said) Write(p []byte) (int, error) {
 	*s = append(*s, p[:min(len(p), maxSaid-len(*s))]...)
 	return len(p), nil
-}
-
-// runner runs a program of the image as somebody. refused tells that the kernel
-// did not let that user execute it (EACCES). The error is that nothing could be
-// tried.
-type runner interface {
-	run(ctx context.Context, uid, gid uint32, argv ...string) (e ended, refused bool, err error)
-}
-
-// chroot runs it in a directory. Of capabilities a root keeps what it has, as a
-// build step would; another user has none.
-type chroot struct{ dir string }
-
-func (c chroot) run(ctx context.Context, uid, gid uint32, argv ...string) (ended, bool, error) {
-	p := program{path: argv[0], args: argv, attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}}
-	if c.dir != "/" {
-		p.attr.Chroot = c.dir
-	}
-	e, err := p.run(ctx)
-	switch {
-	case errors.Is(err, syscall.EACCES):
-		return e, true, nil
-	case err != nil && (ctx.Err() != nil || errors.Is(err, syscall.EPERM)): // chroot(2), setgroups(2)
-		return e, false, fmt.Errorf("cannot become uid %d in %s: %w", uid, c.dir, err)
-	case err != nil:
-		return ended{code: cannotFind, errOut: err.Error()}, false, nil
-	}
-	return e, false, nil
 }

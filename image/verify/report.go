@@ -13,6 +13,9 @@ const (
 	Held         Result = "held"
 	Failed       Result = "failed"
 	NotAvailable Result = "not-available"
+	// Note names what the image leaves open, and is no fault: some gateways cannot
+	// close it.
+	Note Result = "note"
 )
 
 // Report is what was found, schema 1 (docs/image.md). Members are only ever added
@@ -35,7 +38,7 @@ type Check struct {
 }
 
 // OK tells whether the check stands in nobody's way.
-func (c Check) OK() bool { return c.Result == Held || c.Excused }
+func (c Check) OK() bool { return c.Result == Held || c.Result == Note || c.Excused }
 
 // verdict is the end of one check.
 type verdict struct {
@@ -50,6 +53,10 @@ func held(format string, args ...any) verdict {
 
 func failed(format string, args ...any) verdict {
 	return verdict{result: Failed, detail: fmt.Sprintf(format, args...)}
+}
+
+func note(format string, args ...any) verdict {
+	return verdict{result: Note, detail: fmt.Sprintf(format, args...)}
 }
 
 // unavailable is a check that could be made, and was not: that is no success.

@@ -15,6 +15,7 @@ import (
 
 	"gatewayinit/image/seal"
 	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/nodeflags"
 	"gatewayinit/internal/sys"
 )
 
@@ -22,17 +23,6 @@ type rootSource struct{ dir string }
 
 // Root is an image as a directory; "/" is the one this program runs in.
 func Root(dir string) Source { return rootSource{dir} }
-
-func (r rootSource) runner(im *image) (runner, verdict) {
-	if os.Geteuid() != 0 {
-		return nil, unavailable("only root can try it: chroot(2), setuid(2)")
-	}
-	dir, err := filepath.Abs(r.dir)
-	if err != nil {
-		return nil, unavailable("cannot use %s: %v", r.dir, err)
-	}
-	return chroot{dir}, verdict{}
-}
 
 func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
 	unsafePath, err := filepath.Abs(r.dir)
@@ -204,7 +194,14 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		w.missed(at, err)
 	}
 	if !w.sift.wants(at) {
-		return nil
+		if n.mode&0o111 == 0 {
+			return nil
+		}
+		var first head
+		if _, err := io.Copy(&first, io.LimitReader(f, nodeflags.HeadSize)); err != nil {
+			return err
+		}
+		return w.sift.script(n, first)
 	}
 	if err := w.sift.take(n.size); err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 // Source is where an image comes from: Root, Archive or Saved.
 type Source interface {
 	read(ctx context.Context, s *sift) (*image, error)
-	// runner runs programs of the image; nil, and why, if nothing can be run.
-	runner(im *image) (runner, verdict)
+	// try runs programs of the image, as far as that is safe.
+	try(ctx context.Context, s *subject) trials
 }
 
 // Options is what the caller knows of the image.
@@ -39,7 +39,7 @@ func Run(ctx context.Context, src Source, o Options) (Report, error) {
 		return Report{}, err
 	}
 	s.resolve()
-	s.try(ctx, src)
+	s.trials = src.try(ctx, s)
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}

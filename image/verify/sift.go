@@ -14,6 +14,7 @@ import (
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/needle"
+	"gatewayinit/internal/nodeflags"
 )
 
 // Where our two programs are in every image.
@@ -121,11 +122,18 @@ func (s *sift) content(unsafePath string, n *node, r io.Reader) error {
 	if small && (own || s.keep[unsafePath]) {
 		writers = append(writers, &kept)
 	}
+	var first head
+	if n.mode&0o111 != 0 {
+		writers = append(writers, &first)
+	}
 	if _, err := io.Copy(io.MultiWriter(writers...), r); err != nil {
 		return fmt.Errorf("cannot read %s: %w", unsafePath, err)
 	}
 	if sum != nil {
 		n.sum = hex.EncodeToString(sum.Sum(nil))
+	}
+	if err := s.script(n, first); err != nil {
+		return err
 	}
 	if s.keep[unsafePath] {
 		n.data = kept.Bytes()
@@ -137,6 +145,24 @@ func (s *sift) content(unsafePath string, n *node, r io.Reader) error {
 		s.traces[len(s.traces)-1].secret = secretIn(kept.Bytes(), small)
 	}
 	return nil
+}
+
+// head is the beginning of a text, as much as the kernel reads of a program.
+type head []byte
+
+func (h *head) Write(p []byte) (int, error) {
+	*h = append(*h, p[:min(len(p), nodeflags.HeadSize-len(*h))]...)
+	return len(p), nil
+}
+
+// script keeps the beginning of an executable script: its interpreter is the
+// program that runs.
+func (s *sift) script(n *node, first head) error {
+	if !bytes.HasPrefix(first, []byte("#!")) {
+		return nil
+	}
+	n.head = first
+	return s.hold(len(first))
 }
 
 func secretIn(data []byte, small bool) string {

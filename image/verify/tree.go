@@ -33,6 +33,7 @@ type node struct {
 	capable  bool   // has file capabilities
 	data     []byte // content, of the few files that are read
 	sum      string // SHA-256 of the content in hex; "" where nobody computed it
+	head     []byte // of an executable script: its first bytes
 	below    map[string]*node
 }
 
@@ -74,6 +75,12 @@ func walk(at string, n *node, visit func(string, *node)) {
 	}
 }
 
+// missingError is that nothing is at a path.
+type missingError struct{ path string }
+
+func (e *missingError) Error() string   { return e.path + ": " + fs.ErrNotExist.Error() }
+func (e *missingError) Is(t error) bool { return t == fs.ErrNotExist }
+
 // maxSteps bounds components and links, as the kernel bounds links.
 const maxSteps = 256
 
@@ -90,7 +97,7 @@ func (t *tree) follow(unsafePath string, visit func(path string, n *node) error)
 		rest = rest[1:]
 		n := t.at(next)
 		if n == nil {
-			return nil, fmt.Errorf("%s: %w", next, fs.ErrNotExist)
+			return nil, &missingError{next}
 		}
 		if err := visit(next, n); err != nil {
 			return nil, err

@@ -1,50 +1,37 @@
 package verify
 
 import (
-	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
 	"strings"
+
+	"gatewayinit/internal/users"
 )
 
-// trial is a program of the image that was run, or why not.
-type trial struct {
+// outcome is a program of the image that was run, or why not.
+type outcome struct {
 	ended
-	refused bool
-	err     error
+	refused bool     // EACCES: that user may not execute it
+	err     error    // it could not be run
+	not     *verdict // nothing was tried
 }
 
-// trials are all that are ever run, each once: they only print a version.
+func notRun(v verdict) outcome { return outcome{not: &v} }
+
+// trials are all programs that are ever run: they print a version.
 type trials struct {
-	not                  *verdict // nothing was run
-	init, ctl            trial    // as root
-	sandboxInit, sandbox trial    // as the sandbox user: gateway-init, gatewayctl
-	noSandbox            bool     // there is no such user
-}
-
-func (s *subject) try(ctx context.Context, src Source) {
-	r, why := src.runner(s.image)
-	if r == nil {
-		s.trials.not = &why
-		return
-	}
-	run := func(uid, gid uint32, argv ...string) (t trial) {
-		t.ended, t.refused, t.err = r.run(ctx, uid, gid, argv...)
-		return t
-	}
-	s.trials.init = run(0, 0, initPath, "--version")
-	s.trials.ctl = run(0, 0, ctlPath, "version")
-	if s.trials.noSandbox = s.usersErr != nil; !s.trials.noSandbox {
-		u := s.people[sandbox]
-		s.trials.sandboxInit = run(u.UID, u.GID, initPath, "--version")
-		s.trials.sandbox = run(u.UID, u.GID, ctlPath, "version")
-	}
+	init, ctl  outcome
+	sandboxCtl *outcome // gatewayctl as the sandbox user; nil: the modes decide. init is that user's, too, then.
 }
 
 // version is what the first line says after the program's name; "" if the run was
 // no success.
-func (t trial) version(name string) string {
-	line, _, _ := strings.Cut(t.out, "\n")
+func (o outcome) version(name string) string {
+	line, _, _ := strings.Cut(o.out, "\n")
 	v, ok := strings.CutPrefix(line, name+" ")
-	if t.err != nil || t.refused || t.code != 0 || !ok {
+	if o.not != nil || o.err != nil || o.refused || o.code != 0 || !ok {
 		return ""
 	}
 	return v
@@ -53,67 +40,128 @@ func (t trial) version(name string) string {
 // checkRelease: the two programs know each other's formats only if they are of
 // one release.
 func checkRelease(s *subject) verdict {
-	if s.trials.not != nil {
-		return *s.trials.not
-	}
-	ours, ctl := s.trials.init.version("gateway-init"), s.trials.ctl.version("gatewayctl")
+	init, ctl := s.trials.init, s.trials.ctl
 	switch {
-	case s.trials.init.err != nil:
-		return unavailable("%v", s.trials.init.err)
-	case ours == "":
-		return failed("gateway-init --version as root: %s", s.trials.init.complaint())
-	case ctl == "":
+	case init.not != nil:
+		return *init.not
+	case init.err != nil:
+		return unavailable("%v", init.err)
+	case init.version("gateway-init") == "":
+		return failed("gateway-init --version: %s", init.complaint())
+	case ctl.not != nil:
+		return *ctl.not
+	case ctl.version("gatewayctl") == "":
 		return unavailable("see probe-root")
-	case ours != ctl:
-		return failed("gateway-init is %.80s, gatewayctl is %.80s: copy both from one release", ours, ctl)
 	}
-	return held("both are %.80s", ours)
+	a, b := init.version("gateway-init"), ctl.version("gatewayctl")
+	if a != b {
+		return failed("gateway-init is %.80s, gatewayctl is %.80s: copy both from one release", a, b)
+	}
+	return held("both are %.80s", a)
 }
 
+// checkProbeRoot: a program that was run from a copy says nothing of its mode, so
+// the mode is asked, too.
 func checkProbeRoot(s *subject) verdict {
-	if s.trials.not != nil {
-		return *s.trials.not
+	switch o := s.trials.ctl; {
+	case o.not != nil:
+		return *o.not
+	case o.err != nil:
+		return unavailable("%v", o.err)
+	case o.version("gatewayctl") == "":
+		return failed("gatewayctl version: %s", o.complaint())
 	}
-	switch t := s.trials.ctl; {
-	case t.err != nil:
-		return unavailable("%v", t.err)
-	case t.version("gatewayctl") == "":
-		return failed("gatewayctl version as root: %s", t.complaint())
+	if n := s.tree.at(ctlPath); n == nil || n.mode&0o111 == 0 {
+		return failed("root may not execute gatewayctl: see ctl")
 	}
-	return held("root can execute gatewayctl")
+	return held("gatewayctl runs, and root can execute it")
 }
 
 // checkProbeSandbox: that the same user may execute gateway-init shows that it is
 // gatewayctl's mode that refuses, not a directory on the way or the trial itself.
 func checkProbeSandbox(s *subject) verdict {
-	switch t := s.trials; {
+	switch {
 	case s.options.NonRoot:
 		return beyond("in an image for containers without root everybody may execute gatewayctl")
-	case t.not != nil:
-		return *t.not
-	case t.noSandbox:
+	case s.usersErr != nil:
 		return unavailable("there is no sandbox user: see users")
-	case t.sandboxInit.version("gateway-init") == "":
-		return unavailable("gateway-init --version as the sandbox user: %s: so a refusal of gatewayctl would say nothing", t.sandboxInit.complaint())
-	case t.sandbox.err != nil:
-		return unavailable("%v", t.sandbox.err)
-	case !t.sandbox.refused:
-		return failed("the sandbox user can execute gatewayctl (exit code %d): chmod 0700 it", t.sandbox.code)
+	case s.trials.sandboxCtl == nil:
+		return s.sandboxByMode()
+	}
+	init, ctl := s.trials.init, s.trials.sandboxCtl
+	switch {
+	case init.version("gateway-init") == "":
+		return unavailable("gateway-init --version as the sandbox user: %s: so a refusal of gatewayctl would say nothing", init.complaint())
+	case ctl.err != nil:
+		return unavailable("%v", ctl.err)
+	case !ctl.refused:
+		return failed("the sandbox user can execute gatewayctl (exit code %d): chmod 0700 it", ctl.code)
 	}
 	return held("the kernel refuses gatewayctl to the sandbox user")
 }
 
-// complaint is why a run was no success.
-func (t trial) complaint() string {
+// sandboxByMode decides from owners and modes what the kernel would say.
+func (s *subject) sandboxByMode() verdict {
+	u := s.people[sandbox]
+	if err := s.mayExecute(initPath, u); err != nil {
+		return unavailable("the sandbox user cannot execute gateway-init: %v: so a refusal of gatewayctl would say nothing", err)
+	}
+	n := s.tree.at(ctlPath)
 	switch {
-	case t.err != nil:
-		return t.err.Error()
-	case t.refused:
+	case n == nil:
+		return unavailable("see ctl")
+	case n.lets(u, 1):
+		return failed("the sandbox user can execute gatewayctl (mode %04o of %d:%d): chown 0:0 and chmod 0700 it", n.mode, n.uid, n.gid)
+	}
+	return held("by owner and mode the sandbox user cannot execute gatewayctl")
+}
+
+// mayExecute refuses a path at which a user without capabilities cannot execute
+// a file.
+func (s *subject) mayExecute(unsafePath string, u users.User) error {
+	n, err := s.tree.follow(path.Dir(unsafePath), func(at string, n *node) error {
+		if n.kind != link && !n.lets(u, 1) {
+			return fmt.Errorf("%s has mode %04o of %d:%d", at, n.mode, n.uid, n.gid)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if n = n.below[path.Base(unsafePath)]; n == nil {
+		return errors.New("it is missing")
+	}
+	if !n.lets(u, 1) {
+		return fmt.Errorf("%s has mode %04o of %d:%d", unsafePath, n.mode, n.uid, n.gid)
+	}
+	return nil
+}
+
+// lets reports whether the mode gives a user a right (4 read, 2 write, 1 execute
+// or enter), as the kernel decides it for a process without capabilities.
+func (n *node) lets(u users.User, right uint32) bool {
+	switch {
+	case n.uid == u.UID:
+		return n.mode>>6&right == right
+	case n.gid == u.GID || slices.Contains(u.Groups, n.gid):
+		return n.mode>>3&right == right
+	}
+	return n.mode&right == right
+}
+
+// complaint is why a run was no success.
+func (o outcome) complaint() string {
+	switch {
+	case o.not != nil:
+		return o.not.detail
+	case o.err != nil:
+		return o.err.Error()
+	case o.refused:
 		return "permission denied"
 	}
-	said := firstLine(t.errOut)
+	said := firstLine(o.errOut)
 	if said == "" {
-		said = firstLine(t.out)
+		said = firstLine(o.out)
 	}
-	return "exit code " + itoa(t.code) + ": " + said
+	return "exit code " + itoa(o.code) + ": " + said
 }

@@ -1,0 +1,123 @@
+package verify
+
+import (
+	"io/fs"
+	"strings"
+
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/nodeflags"
+	"gatewayinit/internal/users"
+)
+
+// gatewayProgram is what the gateway's command runs in the end: the interpreter of a
+// "#!" line, what env(1) finds.
+type gatewayProgram struct {
+	nodeflags.Program
+	node *node
+	path string // links followed
+}
+
+// gatewayProgram finds the program. Of what gateway.pass_env names the image has
+// its own value; the configuration takes no NODE_OPTIONS there.
+func (s *subject) gatewayProgram() (p gatewayProgram, err error) {
+	g := s.config.Gateway
+	var container environ.List
+	if !s.noConfig() {
+		container = environ.Clean(s.image.config.Config.Env)
+	}
+	var u users.User
+	if s.usersErr == nil {
+		u = s.people[gateway]
+	}
+	p.Program, err = nodeflags.Resolve(g.Command, environ.Built(u, g.Env, g.PassEnv, container, g.TokenEnv), s.executable)
+	if err != nil {
+		return p, err
+	}
+	p.node, err = s.tree.follow(p.Argv[0], func(at string, _ *node) error { p.path = at; return nil })
+	return p, err
+}
+
+// executable returns the first bytes of an executable file; none if it is no
+// script.
+func (s *subject) executable(unsafePath string) ([]byte, error) {
+	n, err := s.tree.follow(unsafePath, func(string, *node) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	if n.kind != fsafe.Regular || n.mode&0o111 == 0 {
+		return nil, fs.ErrPermission
+	}
+	return n.head, nil
+}
+
+// checkEnvironReadable: the kernel closes /proc/PID/environ to a process's own
+// user only if that user cannot read its program. Many gateways are interpreters
+// that others need to read, so this is no fault.
+func checkEnvironReadable(s *subject) verdict {
+	switch {
+	case s.options.NonRoot:
+		return beyond("without root the agent is the gateway's user")
+	case s.config == nil:
+		return unavailable("see config")
+	case s.usersErr != nil:
+		return unavailable("see users")
+	}
+	p, err := s.gatewayProgram()
+	switch {
+	case err != nil:
+		return unavailable("%v", err)
+	case p.node.lets(s.people[gateway], 4):
+		return note("%s can be read by the gateway's user (mode %04o): so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it", p.path, p.node.mode)
+	}
+	return held("%s cannot be read by the gateway's user", p.path)
+}
+
+// checkOpenInChildren: named in every image, so that the other notes do not look
+// like all there is.
+func checkOpenInChildren(s *subject) verdict {
+	if s.options.NonRoot {
+		return beyond("without root the agent is the gateway's user")
+	}
+	return note("a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
+}
+
+// checkNotReadable: without root a proof needs the gateway's descriptors, which
+// the kernel hides if the program cannot be read. The user is not known at
+// build, so everybody has to be able to.
+func checkNotReadable(s *subject) verdict {
+	switch {
+	case !s.options.NonRoot:
+		return beyond("only for containers without root: --non-root")
+	case s.config == nil:
+		return unavailable("see config")
+	}
+	p, err := s.gatewayProgram()
+	switch {
+	case err != nil:
+		return unavailable("%v", err)
+	case p.node.mode&0o004 == 0:
+		return failed("%s has mode %04o: without root a gateway whose program cannot be read cannot be proven: chmod 0755 it", p.path, p.node.mode)
+	}
+	return held("%s, mode %04o", p.path, p.node.mode)
+}
+
+// checkNodeDebugger: Node opens a debugger on SIGUSR1, which every user can then
+// connect to and read the token with.
+func checkNodeDebugger(s *subject) verdict {
+	if s.config == nil {
+		return unavailable("see config")
+	}
+	p, err := s.gatewayProgram()
+	switch {
+	case err != nil:
+		return unavailable("%v", err)
+	case !nodeflags.IsNode(p.Argv[0]) && !nodeflags.IsNode(p.path):
+		return held("%s is not Node", p.path)
+	}
+	problems := nodeflags.Problems(p.Argv, p.Options)
+	if len(problems) > 0 {
+		return failed("%s", strings.Join(problems, "; "))
+	}
+	return held("%s, and SIGUSR1 opens no debugger", p.path)
+}

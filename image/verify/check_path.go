@@ -1,0 +1,78 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/fsafe"
+)
+
+// checkPath: docker exec looks gatewayctl up as root in the PATH of the image, so
+// a folder before the right one that another user can fill runs that user's file
+// as root. The rule is the one that gateway-init applies at boot (internal/trust).
+func checkPath(s *subject) verdict {
+	if s.noConfig() {
+		return onlyImage()
+	}
+	search := environ.DefaultPath // the engine's own
+	for _, kv := range s.image.config.Config.Env {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
+			search = value
+		}
+	}
+	if search == "" {
+		return failed("PATH is empty: take it out of ENV")
+	}
+	for _, entry := range strings.Split(search, ":") {
+		found, err := s.search(entry, path.Base(ctlPath))
+		if err != nil {
+			return failed("docker exec runs as root what it finds in PATH: %v", err)
+		}
+		if found {
+			return held("only root can change the folders up to %.200s", entry)
+		}
+	}
+	return held("only root can change its folders; none holds gatewayctl")
+}
+
+// search checks one entry of PATH and reports whether it holds the program.
+func (s *subject) search(entry, name string) (found bool, err error) {
+	if !path.IsAbs(entry) {
+		return false, fmt.Errorf("%.200q is not an absolute path: write it out", entry)
+	}
+	n, err := s.way(entry)
+	switch {
+	case err != nil:
+		return false, s.unlessRoots(err)
+	case n.kind != fsafe.Directory:
+		return false, nil
+	case n.writable():
+		return false, letsOthers(entry, n)
+	}
+	n, err = s.way(path.Join(entry, name))
+	if err != nil {
+		return false, s.unlessRoots(err)
+	}
+	return n.kind == fsafe.Regular && n.mode&0o111 != 0, nil
+}
+
+// unlessRoots is nil for a name that is missing and that only root can make. In
+// a sticky directory every user can.
+func (s *subject) unlessRoots(err error) error {
+	missing := (*missingError)(nil)
+	if !errors.As(err, &missing) {
+		return err
+	}
+	parent := path.Dir(missing.path)
+	if n := s.tree.at(parent); n.writable() {
+		return letsOthers(parent, n)
+	}
+	return nil
+}
+
+func letsOthers(dir string, n *node) error {
+	return fmt.Errorf("%.200s lets others make files (mode %04o): take it out of PATH", dir, n.mode)
+}
