@@ -12,6 +12,8 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 GOOS ?= linux
 GOARCH ?= $(shell go env GOARCH)
 FUZZTIME ?= 10s
+# Of make test, for which CI has ninety minutes.
+TESTFUZZ ?= 2s
 BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -32,8 +34,9 @@ UNIT_PKGS = $(shell go list ./... | grep -v -e /tests/ns -e /tests/e2e -e /tests
 GOTEST := go run ./tests/gotest
 # One tally for all parts of make test; a part alone has its own.
 export GOTEST_TALLY
+export GOTEST_EVENTS
 
-.PHONY: build build-all image demo openclaw openclaw-demo test check unit race ns e2e fuzz bench reproducible clean help
+.PHONY: build build-all image demo openclaw openclaw-demo quick test test-all topologies test-openclaw long-openclaw long-rounds check unit race ns e2e fuzz bench reproducible clean help
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -69,16 +72,47 @@ openclaw: image-context ## gateway-openclaw:dev, with the real OpenClaw gateway 
 openclaw-demo: image-context ## the same tour with it: start, pair, restart, attack, terminal UI, stop
 	@tests/engine/run bash -c 'image/openclaw/build && image/openclaw/demo.sh'
 
-test: ## everything; the last line is the tally
-	@rm -f $(BIN)/tally && mkdir -p $(BIN)
-	@$(MAKE) --no-print-directory GOTEST_TALLY=$(CURDIR)/$(BIN)/tally check unit race ns e2e fuzz
-	@$(GOTEST) -sum $(BIN)/tally
-
-check: build ## formatting, vet, staticcheck, layers, forbidden words, reproducible builds
+quick: ## formatting, vet, unit tests, layers: no root, no engine
 	@tests/checks/source
-	go vet ./...
+	@go vet ./...
+	@go test $(UNIT_PKGS) | { grep -v -e '^ok' -e 'no test files' || true; }
+
+# The parts of make test, in order; the table comes when one fails, too.
+PARTS := check unit race ns e2e fuzz
+test: ## what CI runs; the last lines are where the time went, and the tally
+	@rm -f $(BIN)/tally && mkdir -p $(BIN)
+	@status=0; $(MAKE) --no-print-directory GOTEST_TALLY=$(CURDIR)/$(BIN)/tally FUZZTIME=$(TESTFUZZ) $(PARTS) || status=$$?; \
+	$(GOTEST) -sum $(BIN)/tally && exit $$status
+
+# What takes too long for make test. Each part is to take less than 30 minutes.
+test-all: test topologies test-openclaw long-openclaw long-rounds ## make test and the long tests, one part after the other
+
+topologies: image-context ## the tests that the topology can change, without root and below a foreign PID 1
+	@tests/engine/run tests/engine/topologies
+
+# Of long-openclaw, in a pattern for -run and -skip.
+LONG_OPENCLAW := TestDeputy$$|TestDisplacedNode$$|TestOwnBase$$|TestDemo$$
+
+test-openclaw: image-context ## every other test of the real OpenClaw
+	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part test-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -skip "$(LONG_OPENCLAW)"'
+
+long-openclaw: image-context ## the attack table and a displaced node on the real OpenClaw
+	@DEPUTY_FULL=1 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part long-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -run "$(LONG_OPENCLAW)"'
+
+long-rounds: image-context ## what repeats one thing, as often as it can be waited for: thieves, hostile agents, crashes, restarts; and the times that scenarios allow
+	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./internal/client ./tests/ns/faults
+	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbours,proof,client,continuity,lifecycle} -run "TestThief$$|TestScenarioP06$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestScenarioL22$$|TestScenarioL22Exec$$|TestScenarioL22OtherStates$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestScenarioF11$$"'
+
+check: build ## formatting, vet, staticcheck, forbidden words, reproducible builds
+	@$(GOTEST) -part check -command $(MAKE) --no-print-directory checks
+
+.PHONY: checks
+checks:
+	@tests/checks/source
+	go vet -tags long ./...
 	GOARCH=arm64 go vet ./...
 	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -tags long ./tests/e2e/openclaw
 	go mod tidy -diff
 	@tests/checks/binaries $(BIN)
 	@$(MAKE) --no-print-directory reproducible
@@ -96,7 +130,7 @@ ns: image-context ## tests in PID namespaces of their own (root)
 	@$(GOTEST) -part ns -- -timeout 20m ./tests/ns/...
 
 e2e: image-context ## tests in containers
-	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part e2e -- -p 1 -timeout 60m ./tests/harness ./tests/e2e/... && for t in non-root managed; do GATEWAY_TOPOLOGY=$$t $(GOTEST) -part e2e-$$t -- -p 1 -timeout 20m ./tests/e2e/lifecycle ./tests/e2e/continuity ./tests/e2e/proof ./tests/e2e/open || exit 1; done'
+	@tests/engine/run tests/engine/e2e
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz

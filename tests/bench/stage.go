@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gatewayinit/internal/testenv"
 	"gatewayinit/tests/harness"
 )
 
@@ -125,7 +126,7 @@ func become(args []string) error {
 		{boxDir, unix.MoveMount(bound, "", unix.AT_FDCWD, boxDir, unix.MOVE_MOUNT_F_EMPTY_PATH)},
 		{"/etc", unix.Mount(boxDir+"/etc", "/etc", "", unix.MS_BIND, "")},
 		{"/proc", unix.Mount("proc", "/proc", "proc", 0, "")},
-		{"loopback", harness.Loopback()},
+		{"loopback", testenv.Loopback()},
 	} {
 		if step.err != nil {
 			return fmt.Errorf("cannot set up %s: %w", step.what, step.err)

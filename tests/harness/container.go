@@ -1,24 +1,20 @@
 package harness
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
+	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-)
 
-// engineTimeout bounds one call of the engine's command; a request to PID 1 has
-// 120 s of its own, and a drain some minutes.
-const engineTimeout = 6 * time.Minute
+	"gatewayinit/internal/testenv"
+)
 
 // Container is one container of a test. Its methods fail the test when the
 // engine does; what the program inside says is the test's to judge.
@@ -27,18 +23,10 @@ type Container struct {
 	ID   string
 
 	t         testing.TB
+	life      *life
+	plainRoot bool
 	stateDir  string
 	configDir string
-}
-
-// Result is how a command ended. Stdout and Stderr are as written.
-type Result struct {
-	Code           int
-	Stdout, Stderr string
-}
-
-func (r Result) String() string {
-	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.Code, r.Stdout, r.Stderr)
 }
 
 // Start runs a container and removes it at the end of the test. It waits for
@@ -59,7 +47,7 @@ func TryStart(t testing.TB, o Options) (*Container, Result) {
 		o.Image = DemoImage
 	}
 	needImage(t, o.Image)
-	c := &Container{Name: "gateway-init-test-" + strings.ToLower(rand.Text()), t: t}
+	c := &Container{Name: NewName(t), t: t, life: new(life), plainRoot: plainRoot(o)}
 	args := append(c.runArgs(o), o.Image)
 	if !slices.Contains(o.Extra, "--entrypoint") {
 		args = append(args, Entry()...)
@@ -81,122 +69,52 @@ func (c *Container) For(t testing.TB) *Container {
 	return &d
 }
 
-func needImage(t testing.TB, image string) {
-	t.Helper()
-	if r := Engine(t, nil, "image", "inspect", "-f", "{{.Id}}", image); r.Code != 0 {
-		t.Fatalf("no image %s: run make image (or make e2e, which does)\n%s", image, r.Stderr)
-	}
-}
-
 // remove ends the container.
 func (c *Container) remove() {
 	c.explain()
+	if a := dialAPI(); a != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+		defer cancel()
+		if err := a.call(ctx, http.MethodDelete, "/containers/"+c.Name+"?force=1&v=1"); err != nil && !errors.As(err, new(refused)) {
+			c.t.Errorf("cannot remove container %s: %v", c.Name, err)
+		}
+		return
+	}
 	Engine(c.t, nil, "rm", "-f", "-v", c.Name)
 }
 
-// explain shows the log of a container whose test failed.
+// explain shows the log of a container whose test failed, what status says, and
+// PID 1's record with the last request.
 func (c *Container) explain() {
 	if !c.t.Failed() {
 		return
 	}
-	c.t.Logf("container %s: %s\nlog:\n%s", c.Name, c.inspect("{{json .State}}"), c.Logs())
-	if c.Running() {
-		c.t.Logf("status: %v", c.Ctl("status"))
+	var state struct{ State json.RawMessage }
+	err := c.inspect(&state)
+	c.t.Logf("container %s: %s %v\nlog:\n%s", c.Name, state.State, err, c.Logs())
+	if !c.Running() {
+		return
+	}
+	c.t.Logf("status: %v", c.Ctl("status"))
+	if record, err := os.ReadFile(c.recordPath()); err == nil {
+		c.t.Logf("record: %s", record)
 	}
 }
 
-// Engine runs the engine's command with stdin. It fails the test only if the
-// command cannot be run or does not end.
-func Engine(t testing.TB, stdin []byte, args ...string) Result {
-	t.Helper()
-	// Not the test's context: that has ended when cleanups run.
-	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, engine(), args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
-	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
-		t.Fatalf("cannot run %s %s: %v", engine(), strings.Join(args, " "), errors.Join(err, ctx.Err()))
-	}
-	return Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
-}
+// EngineGrace is docker stop's: what takes as long is killed by the engine.
+const EngineGrace = 10 * time.Second
 
-// must is Engine for what has no reason to fail.
-func (c *Container) must(args ...string) string {
-	c.t.Helper()
-	r := Engine(c.t, nil, args...)
-	if r.Code != 0 {
-		c.t.Fatalf("%s %s: %v", engine(), strings.Join(args, " "), r)
-	}
-	return strings.TrimSpace(r.Stdout)
-}
-
-// Exec runs a command in the container as user ("" is the image's, root).
-func (c *Container) Exec(user string, args ...string) Result {
-	c.t.Helper()
-	return c.ExecInput(user, nil, args...)
-}
-
-// ExecInput is Exec with stdin.
-func (c *Container) ExecInput(user string, stdin []byte, args ...string) Result {
-	c.t.Helper()
-	return c.ExecFlags([]string{"-i"}, user, stdin, args...)
-}
-
-// ExecFlags is ExecInput with flags of docker exec.
-func (c *Container) ExecFlags(flags []string, user string, stdin []byte, args ...string) Result {
-	c.t.Helper()
-	return Engine(c.t, stdin, append(append(ExecArgs(c.t, user, flags...), c.Name), args...)...)
-}
-
-// ExecDetached starts a command in the container and leaves it running.
-func (c *Container) ExecDetached(user string, args ...string) {
-	c.t.Helper()
-	if r := c.ExecFlags([]string{"-d"}, user, nil, args...); r.Code != 0 {
-		c.t.Fatalf("exec -d %s: %v", strings.Join(args, " "), r)
-	}
-}
-
-// Tools runs demotools as user; it must succeed. The result is its stdout.
-func (c *Container) Tools(user string, args ...string) string {
-	c.t.Helper()
-	r := c.Exec(user, append([]string{"demotools"}, args...)...)
-	if r.Code != 0 {
-		c.t.Fatalf("demotools %s as %q: %v", strings.Join(args, " "), user, r)
-	}
-	return r.Stdout
-}
-
-// Ctl runs gatewayctl as root.
-func (c *Container) Ctl(args ...string) Result {
-	c.t.Helper()
-	return c.Exec("", append([]string{"gatewayctl"}, args...)...)
-}
-
-// MustCtl is Ctl that must end with 0. The result is its stdout.
-func (c *Container) MustCtl(args ...string) string {
-	c.t.Helper()
-	r := c.Ctl(args...)
-	if r.Code != 0 {
-		c.t.Fatalf("gatewayctl %s: %v", strings.Join(args, " "), r)
-	}
-	return strings.TrimSpace(r.Stdout)
-}
-
-// Logs is all that the container wrote, stdout before stderr.
-func (c *Container) Logs() string {
-	c.t.Helper()
-	r := Engine(c.t, nil, "logs", c.Name)
-	return r.Stdout + r.Stderr
-}
-
-// Stop is docker stop: it returns how long that took.
+// Stop is docker stop, and returns how long it took. The test fails if the engine
+// had to kill PID 1, after EngineGrace (testenv.AtMost).
 func (c *Container) Stop() time.Duration {
 	c.t.Helper()
-	begin := time.Now()
-	c.must("stop", c.Name)
-	return time.Since(begin)
+	limit, begin := testenv.AtMost(c.t, EngineGrace), time.Now()
+	c.must("stop", "-t", fmt.Sprint(int(limit.Seconds())), c.Name)
+	took := time.Since(begin)
+	if took >= limit {
+		c.t.Errorf("docker stop took %v: the engine ended it, PID 1 did not", took)
+	}
+	return took
 }
 
 // StartAgain is docker start of a stopped container.
@@ -215,36 +133,57 @@ func (c *Container) Pause() { c.t.Helper(); c.must("pause", c.Name) }
 func (c *Container) Unpause() { c.t.Helper(); c.must("unpause", c.Name) }
 
 // Running tells whether PID 1 lives.
-func (c *Container) Running() bool { return c.inspect("{{.State.Running}}") == "true" }
+func (c *Container) Running() bool {
+	var state containerState
+	return c.life.pid() != 0 || c.inspect(&state) == nil && state.State.Running
+}
 
 // WaitExit waits until the container has ended and returns its exit code.
 func (c *Container) WaitExit(deadline time.Duration) int {
 	c.t.Helper()
 	code := -1
 	Eventually(c.t, deadline, "the container to end", func() error {
-		var running bool
-		text := c.inspect("{{.State.Running}} {{.State.ExitCode}}")
-		if _, err := fmt.Sscan(text, &running, &code); err != nil {
-			return fmt.Errorf("cannot read state %q: %w", text, err)
+		var state containerState
+		if err := c.inspect(&state); err != nil {
+			return err
 		}
-		if running {
+		if state.State.Running {
 			return errors.New("it is running")
 		}
+		code = state.State.ExitCode
 		return nil
 	})
 	return code
 }
 
-// Inspect decodes the engine's description of the container into v.
-func (c *Container) Inspect(v any) {
-	c.t.Helper()
-	if err := json.Unmarshal([]byte(c.must("inspect", "-f", "{{json .}}", c.Name)), v); err != nil {
-		c.t.Fatalf("cannot read docker inspect: %v", err)
+// containerState is what the engine says of a container's first process.
+type containerState struct {
+	State struct {
+		Running       bool
+		Pid, ExitCode int
 	}
 }
 
-func (c *Container) inspect(format string) string {
-	return strings.TrimSpace(Engine(c.t, nil, "inspect", "-f", format, c.Name).Stdout)
+// Inspect decodes the engine's description of the container into v.
+func (c *Container) Inspect(v any) {
+	c.t.Helper()
+	if err := c.inspect(v); err != nil {
+		c.t.Fatalf("cannot inspect %s: %v", c.Name, err)
+	}
+}
+
+func (c *Container) inspect(v any) error {
+	a := dialAPI()
+	if a == nil {
+		r := Engine(c.t, nil, "inspect", "-f", "{{json .}}", c.Name)
+		if r.Code != 0 {
+			return errors.New(r.String())
+		}
+		return json.Unmarshal([]byte(r.Stdout), v)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	return a.get(ctx, "/containers/"+c.Name+"/json", v)
 }
 
 // StateDir is the gateway's home on the host, "" with NoState.
@@ -272,9 +211,11 @@ func (c *Container) SetMisbehave(m map[string]any) {
 	writeFile(c.t, filepath.Join(c.stateDir, "misbehave.json"), data, int(UID(c.t, GatewayUID)), 0o644)
 }
 
-// Misbehave changes the running gateway.
+// Misbehave changes the running gateway. One that is to be deaf at once is so when
+// this returns, or has been replaced for it.
 func (c *Container) Misbehave(m map[string]any) {
 	c.t.Helper()
+	before, _ := os.Stat(c.recordPath())
 	data, err := json.Marshal(m)
 	if err != nil {
 		c.t.Fatal(err)
@@ -282,13 +223,19 @@ func (c *Container) Misbehave(m map[string]any) {
 	if r := c.HTTP("POST", "/api/misbehave", c.Token(), string(data)); r.Err != nil || r.Code != 200 {
 		c.t.Fatalf("cannot change the gateway: %d %s %v", r.Code, r.Body, r.Err)
 	}
-}
-
-func (c *Container) hostPID() (int, error) {
-	text := c.inspect("{{.State.Pid}}")
-	pid, err := strconv.Atoi(text)
-	if err == nil && pid == 0 {
-		err = errors.New("the container is not running")
+	if m["deaf_after"] != "0s" {
+		return
 	}
-	return pid, err
+	pid := c.HostPID()
+	Eventually(c.t, testenv.Patience, "a gateway that is deaf", func() error {
+		conn, err := dialIn(context.Background(), pid, "tcp", fmt.Sprintf("127.0.0.1:%d", Port))
+		if err != nil {
+			return nil
+		}
+		conn.Close()
+		if now, err := os.Stat(c.recordPath()); err == nil && before != nil && !os.SameFile(now, before) {
+			return nil
+		}
+		return errors.New("it listens")
+	})
 }

@@ -80,12 +80,15 @@ func (c *Container) Processes() []Process {
 // processAt reads one. A zombie has no namespace link any more: it is known by
 // its parent, so it counts if its NSpid has another entry than the host's.
 func processAt(dir, namespace string) (Process, bool) {
+	link, errLink := os.Readlink(dir + "/ns/pid")
+	if errLink == nil && link != namespace {
+		return Process{}, false // as nearly all of the host's: no need to read more
+	}
 	fields, err := StatusFields(dir + "/status")
 	if err != nil {
 		return Process{}, false
 	}
-	link, err := os.Readlink(dir + "/ns/pid")
-	if err != nil {
+	if errLink != nil {
 		parent, _ := os.Readlink("/proc/" + fields["PPid"] + "/ns/pid")
 		link = parent
 	}
@@ -211,19 +214,4 @@ func dialHere(ctx context.Context, pid int, network, addr string) (net.Conn, err
 	}
 	// One numeric address is dialled in this goroutine, so on this thread.
 	return new(net.Dialer).DialContext(ctx, network, addr)
-}
-
-// Loopback brings lo up in a network namespace of our own.
-func Loopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP)
-	return os.NewSyscallError("ioctl", unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r))
 }

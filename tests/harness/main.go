@@ -3,23 +3,93 @@ package harness
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
-// SideBySide is m.Run with n tests side by side, unless -parallel says another
-// number: more than there are processors, where tests wait for timers nearly all
-// the time.
-func SideBySide(m *testing.M, n int) int {
+// MainOptions say how the tests of a package run.
+type MainOptions struct {
+	// SideBySide is how many tests run side by side, unless -parallel says another
+	// number; 0 leaves it as it is. It may be more than there are processors: tests
+	// wait nearly all the time.
+	SideBySide int
+	// Topologies names the tests whose outcome the topology can change. They run in
+	// each of them, and the others as root only: see the package's documentation.
+	Topologies []string
+}
+
+// Main is m.Run with these options. It fails, in one line, if GATEWAY_TOPOLOGY
+// names no topology and if a name in Topologies is no test: a pattern without a
+// test would pass.
+func Main(m *testing.M, o MainOptions) int {
 	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+	set, err := flags(o, os.Getenv(TopologyVariable), os.DirFS("."))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	flag.Visit(func(f *flag.Flag) { delete(set, f.Name) }) // what was given stays
+	for name, value := range set {
+		if err := flag.Set(name, value); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	}
 	return m.Run()
+}
+
+// flags are the testing flags that o sets in a topology. sources has the files
+// of the package.
+func flags(o MainOptions, topology string, sources fs.FS) (map[string]string, error) {
+	if !known(topology) {
+		return nil, fmt.Errorf("%s=%s is no topology: use %s or %s, or unset it", TopologyVariable, topology, nonRoot, managed)
+	}
+	gone, err := missing(o.Topologies, sources)
+	if err != nil {
+		return nil, err
+	}
+	if len(gone) > 0 {
+		return nil, fmt.Errorf("cannot run tests in each topology: no func NAME(t *testing.T) for %s", strings.Join(gone, ", "))
+	}
+	set := map[string]string{}
+	if o.SideBySide > 0 {
+		set["test.parallel"] = strconv.Itoa(o.SideBySide)
+	}
+	if topology == direct {
+		return set, nil
+	}
+	if len(o.Topologies) == 0 {
+		return nil, fmt.Errorf("%s=%s: this package has no test for it", TopologyVariable, topology)
+	}
+	set["test.run"] = pattern(o.Topologies)
+	return set, nil
+}
+
+// pattern is the -run pattern of exactly these tests, with all their subtests.
+func pattern(names []string) string { return "^(" + strings.Join(names, "|") + ")$" }
+
+var testFunc = regexp.MustCompile(`(?m)^func (Test\w*)\(t \*testing\.T\)`)
+
+// missing returns the names that no test file in the root of sources has.
+func missing(names []string, sources fs.FS) ([]string, error) {
+	files, err := fs.Glob(sources, "*_test.go")
+	if err != nil {
+		return nil, err
+	}
+	var tests []string
+	for _, file := range files {
+		data, err := fs.ReadFile(sources, file)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range testFunc.FindAllSubmatch(data, -1) {
+			tests = append(tests, string(m[1]))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(tests, name) }), nil
 }

@@ -35,7 +35,7 @@ const Port = 18789
 // the two against each other.
 func ReadmeFlags() []string {
 	return []string{
-		"--read-only", "--tmpfs", "/run/gateway-init:mode=0711,size=1m", "--tmpfs", "/tmp", "--pids-limit", "512",
+		"--read-only", "--tmpfs", "/run/gateway-init:mode=0700,size=1m", "--tmpfs", "/tmp", "--pids-limit", "512",
 		"--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--cap-add", "KILL",
 		"--cap-add", "SETGID", "--cap-add", "SETUID", "--cap-add", "SETPCAP",
 	}
@@ -171,6 +171,7 @@ func (c *Container) writeConfig(o Options) string {
 // HostDir makes a directory of the host to be mounted.
 func HostDir(t testing.TB, name string, uid int, mode os.FileMode) string {
 	t.Helper()
+	owning(t) // so that it is removed after a panic, too
 	dir := filepath.Join(t.TempDir(), name)
 	err := os.Mkdir(dir, mode)
 	if err := errors.Join(err, os.Chmod(dir, mode), os.Chown(dir, uid, uid)); err != nil {

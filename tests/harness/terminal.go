@@ -31,6 +31,7 @@ type Terminal struct {
 // the caller's.
 func OpenTerminal(t testing.TB, size pty.Winsize, args ...string) *Terminal {
 	t.Helper()
+	starting(t, args)
 	return OpenTerminalWith(t, size, exec.Command(engine(), args...))
 }
 

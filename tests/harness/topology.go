@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // Topologies that the tests of the container run in (DESIGN section 11): the
-// same test bodies, one after the other, by GATEWAY_TOPOLOGY.
+// same test bodies, one after the other, by GATEWAY_TOPOLOGY. MainOptions say
+// which.
 const (
 	// TopologyVariable is the environment variable that names it.
 	TopologyVariable = "GATEWAY_TOPOLOGY"
@@ -22,19 +24,18 @@ const (
 // NonRootUID is everybody's in the non-root topology.
 const NonRootUID = 1000
 
+// known tells whether value is the name of a topology.
+func known(value string) bool { return value == direct || value == managed || value == nonRoot }
+
 // NonRoot tells whether everything in the containers is one user: what a test
 // says of separated users does not hold then.
 func NonRoot(t testing.TB) bool {
 	t.Helper()
-	switch v := os.Getenv(TopologyVariable); v {
-	case direct:
-		return false
-	case nonRoot, managed:
-		return true
-	default:
+	v := os.Getenv(TopologyVariable)
+	if !known(v) {
 		t.Fatalf("%s=%s is no topology", TopologyVariable, v)
-		return false
 	}
+	return v != direct
 }
 
 // Managed tells whether PID 1 is a foreign one.
@@ -79,24 +80,32 @@ func WritableFlags(t testing.TB) []string {
 }
 
 // NonRootFlags are the flags of the README's docker run command without root.
-// gatewayctl is 0700 in the image and comes from the build, as an image for
-// such containers has it.
 func NonRootFlags(t testing.TB) []string {
 	t.Helper()
 	if Managed() {
-		return []string{
+		return append([]string{
 			"--entrypoint", "/usr/local/bin/demotools",
 			"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
 			"--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
-			"-v", filepath.Join(Root(t), "bin/gatewayctl") + ":/usr/local/bin/gatewayctl:ro",
-		}
+		}, OneUserPrograms(t)...)
 	}
-	return []string{
+	return append([]string{
 		"--user", fmt.Sprintf("%d:%d", NonRootUID, NonRootUID),
 		"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
 		"--security-opt", "no-new-privileges", "--cap-drop", "ALL",
-		"-v", filepath.Join(Root(t), "bin/gatewayctl") + ":/usr/local/bin/gatewayctl:ro",
+	}, OneUserPrograms(t)...)
+}
+
+// OneUserPrograms are the flags that mount what an image for such containers
+// has in another mode. gatewayctl is 0700 in the demo image. The demo gateway is
+// 0711 there, and the kernel hides the descriptors of such a process from
+// other processes of its user, so PID 1 could not prove whose the port is.
+func OneUserPrograms(t testing.TB) (flags []string) {
+	t.Helper()
+	for _, name := range []string{"gatewayctl", "demogateway"} {
+		flags = append(flags, "-v", filepath.Join(Root(t), "bin", name)+":/usr/local/bin/"+name+":ro")
 	}
+	return flags
 }
 
 // execUser is who a test's user is in the container; a number stays what it is.
@@ -165,6 +174,21 @@ func (c *Container) OfAgent(p Process) bool {
 		return p.PID != 1 && p.program() == "demotools" // a foreign PID 1 is one too
 	}
 	return p.UID == SandboxUID
+}
+
+// EndAgent sends SIGKILL to the agent's processes of a name, "" for all. One that
+// has ended meanwhile is no error: gatewayctl status looks at a foreign listener
+// in a short process of its owner's.
+func (c *Container) EndAgent(comm string) {
+	c.t.Helper()
+	for _, p := range c.Processes() {
+		if !c.OfAgent(p) || comm != "" && p.Comm != comm {
+			continue
+		}
+		if r := c.Exec("", "demotools", "sigsend", strconv.Itoa(p.PID), "KILL"); r.Code != 0 && !strings.Contains(r.Stderr, "no such process") {
+			c.t.Fatalf("cannot end %+v: %v", p, r)
+		}
+	}
 }
 
 // program is what p executes, whatever it calls itself; a zombie executes

@@ -15,6 +15,7 @@ var may = map[string]string{
 	"internal/digest":     "",
 	"internal/logring":    "",
 	"internal/needle":     "",
+	"internal/nodeflags":  "",
 	"internal/strictjson": "",
 	"internal/version":    "",
 
@@ -25,6 +26,7 @@ var may = map[string]string{
 	"internal/sys/forward": "x/sys",
 	"internal/sys/vfork":   "x/sys syscall",
 
+	"internal/clientlock": "internal/fsafe internal/sys",
 	"internal/environ":    "internal/users",
 	"internal/config":     "internal/fsafe internal/strictjson syscall",
 	"internal/launch":     "internal/fsafe internal/strictjson internal/sys x/sys syscall",
@@ -46,12 +48,12 @@ var may = map[string]string{
 	"internal/plain": "internal/environ internal/sweep internal/sys internal/sys/entry internal/sys/forward internal/sys/vfork internal/users internal/version x/sys",
 
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
-	"internal/boot": "internal/config internal/digest internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/prepare internal/privs internal/runtimedir " +
+	"internal/boot": "internal/clientlock internal/config internal/digest internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/nodeflags internal/prepare internal/privs internal/runtimedir " +
 		"internal/status internal/strictjson internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 
 	"image/seal":   "internal/fsafe internal/strictjson",
-	"image/verify": "image/seal internal/config internal/fsafe internal/needle internal/sys internal/users x/sys syscall",
+	"image/verify": "image/seal internal/config internal/environ internal/fsafe internal/needle internal/nodeflags internal/privs internal/sys internal/users x/sys syscall",
 
 	"internal/client": "internal/environ internal/fsafe internal/privs internal/sweep internal/sys internal/trust internal/users tokenfile " +
 		"x/sys creack/pty syscall os/signal",
@@ -61,7 +63,7 @@ var may = map[string]string{
 	"internal/controller": "internal/config internal/exitauth internal/fsafe internal/prockey internal/sys internal/trust internal/witness supervisor/control supervisor/proof x/sys syscall",
 
 	"init": "internal/boot internal/config internal/launch internal/plain internal/stage",
-	"gatewayctl": "image/seal image/verify internal/client internal/config internal/controller internal/environ internal/fsafe internal/needle internal/prockey internal/runtimedir internal/status " +
+	"gatewayctl": "image/seal image/verify internal/client internal/clientlock internal/config internal/controller internal/environ internal/fsafe internal/needle internal/prockey internal/runtimedir internal/status " +
 		"internal/sys internal/users internal/version internal/witness supervisor/control supervisor/proof tokenfile x/sys net/netip syscall os/signal",
 }
 

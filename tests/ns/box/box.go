@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gatewayinit/internal/testenv"
 	"gatewayinit/tests/harness"
 )
 
@@ -166,7 +167,7 @@ func (o Options) plan(t testing.TB) plan {
 // waitExec waits until the stage has become gateway-init, or has failed.
 func (b *Box) waitExec() {
 	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(testenv.Patience)
 	for !b.Ended() {
 		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", b.PID))
 		if string(comm) == "gateway-init\n" {
@@ -187,7 +188,7 @@ func (b *Box) remove() {
 	b.cmd.Process.Kill()
 	select {
 	case <-b.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		b.t.Errorf("box %d does not end after SIGKILL", b.PID)
 	}
 	if b.t.Failed() {
@@ -217,9 +218,10 @@ func (b *Box) Signal(sig syscall.Signal) {
 }
 
 // Wait waits until PID 1 has ended. The kernel ends all other processes of the
-// namespace before that counts.
+// namespace before that counts. The deadline is testenv.AtMost's.
 func (b *Box) Wait(deadline time.Duration) syscall.WaitStatus {
 	b.t.Helper()
+	deadline = testenv.AtMost(b.t, deadline)
 	select {
 	case <-b.done:
 	case <-time.After(deadline):

@@ -9,15 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/testenv"
 	"gatewayinit/tests/harness"
 )
 
@@ -53,27 +51,14 @@ func (b *Box) command(ctx context.Context, uid int, args []string) *exec.Cmd {
 	return cmd
 }
 
-// start forks from a thread that is in the box. It never gives the thread back.
-func (b *Box) start(cmd *exec.Cmd) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		done <- errors.Join(enter(b.PID), cmd.Start())
-	}()
-	return <-done
-}
-
-// enter moves the calling thread; a PID namespace counts for its children.
-func enter(pid int) error {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil { // the other threads share our root
-		return os.NewSyscallError("unshare", err)
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return os.NewSyscallError("pidfd_open", err)
-	}
-	defer unix.Close(fd)
-	return os.NewSyscallError("setns", unix.Setns(fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWIPC))
+// start forks from a thread that is in the box.
+func (b *Box) start(cmd *exec.Cmd) (err error) {
+	harness.OwnThread(func() {
+		if err = harness.JoinNamespaces(b.PID); err == nil {
+			err = cmd.Start()
+		}
+	})
+	return err
 }
 
 // Start starts a command in the box and leaves it running until the test ends.
@@ -147,10 +132,12 @@ func (b *Box) Record() (status.Record, error) {
 	return r, err
 }
 
-// WaitRecord waits until a record satisfies f, and returns it.
+// WaitRecord waits until a record satisfies f, and returns it. The deadline
+// is testenv.AtMost's.
 func (b *Box) WaitRecord(deadline time.Duration, what string, f func(status.Record) error) status.Record {
 	b.t.Helper()
 	var last status.Record
+	deadline = testenv.AtMost(b.t, deadline)
 	end := time.Now().Add(deadline)
 	for {
 		r, err := b.Record()

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/tests/harness"
+	"gatewayinit/internal/testenv"
 )
 
 // stageEnv holds the plan; it marks the test binary that is to become PID 1.
@@ -137,7 +137,7 @@ func (p *plan) system() error {
 			return fmt.Errorf("cannot make /dev/%s: %w", name, err)
 		}
 	}
-	return harness.Loopback()
+	return testenv.Loopback()
 }
 
 // plant makes what another life, or somebody else, has left.

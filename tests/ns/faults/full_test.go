@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/testenv"
 	"gatewayinit/tests/ns/box"
 )
 
@@ -28,7 +29,7 @@ func gateways(b *box.Box) (pids []int) {
 // waitGateway waits for a gateway that is not old.
 func waitGateway(t *testing.T, b *box.Box, old int, deadline time.Duration) int {
 	t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testenv.AtMost(t, deadline)); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if pids := gateways(b); len(pids) == 1 && pids[0] != old {
 			return pids[0]
 		}

@@ -36,13 +36,10 @@ func sit(t *testing.T, pid1 bool, argv ...string) person {
 	return person{harness.OpenTerminalWith(t, pty.Winsize{Rows: 30, Cols: 100}, cmd), t}
 }
 
-// patience bounds every wait.
-const patience = 20 * time.Second
-
 // reads waits until the terminal has shown text so many times.
 func (p person) reads(text string, times int) {
 	p.t.Helper()
-	p.WaitFor(text, times, patience)
+	p.WaitFor(text, times, testenv.Patience)
 }
 
 // prompted does the same for what a shell says of its jobs, before a prompt.
@@ -66,7 +63,7 @@ func (p person) has(comm string) {
 
 func (p person) ended() int {
 	p.t.Helper()
-	return p.Code(patience)
+	return p.Code(testenv.Patience)
 }
 
 var bash = []string{"bash", "--norc", "--noprofile", "-i"}

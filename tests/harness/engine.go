@@ -1,0 +1,168 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// engineTimeout bounds one call of the engine's command; a request to PID 1 has
+// 120 s of its own, and a drain some minutes.
+const engineTimeout = 6 * time.Minute
+
+// Result is how a command ended. Stdout and Stderr are as written.
+type Result struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+func (r Result) String() string {
+	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.Code, r.Stdout, r.Stderr)
+}
+
+// images are those that are known to be there.
+var images sync.Map
+
+func needImage(t testing.TB, image string) {
+	t.Helper()
+	if _, known := images.Load(image); known {
+		return
+	}
+	if r := Engine(t, nil, "image", "inspect", "-f", "{{.Id}}", image); r.Code != 0 {
+		t.Fatalf("no image %s: run make image (or make e2e, which does)\n%s", image, r.Stderr)
+	}
+	images.Store(image, true)
+}
+
+// Engine runs the engine's command with stdin. It fails the test only if the
+// command cannot be run or does not end.
+func Engine(t testing.TB, stdin []byte, args ...string) Result {
+	t.Helper()
+	starting(t, args) // may wait, which is not the engine's time
+	// Not the test's context: that has ended when cleanups run.
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, engine(), args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
+		t.Fatalf("cannot run %s %s: %v", engine(), strings.Join(args, " "), errors.Join(err, ctx.Err()))
+	}
+	return Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// ContainersVariable is the environment variable with a file that gets a line for
+// each container that is started (tests/gotest).
+const ContainersVariable = "GOTEST_CONTAINERS"
+
+// starting waits for a slot where the engine's command is to run a container, and
+// counts it.
+func starting(t testing.TB, args []string) {
+	t.Helper()
+	if len(args) == 0 || args[0] != "run" {
+		return
+	}
+	if _, shared := t.(fixtureHolder); !shared {
+		Slot(t)
+	}
+	path := os.Getenv(ContainersVariable)
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err == nil {
+		_, err = fmt.Fprintln(f, t.Name())
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatalf("cannot count a container: %v", err)
+	}
+}
+
+// must is Engine for what has no reason to fail.
+func (c *Container) must(args ...string) string {
+	c.t.Helper()
+	r := Engine(c.t, nil, args...)
+	if r.Code != 0 {
+		c.t.Fatalf("%s %s: %v", engine(), strings.Join(args, " "), r)
+	}
+	return strings.TrimSpace(r.Stdout)
+}
+
+// Exec runs a command in the container as user ("" is the image's, root).
+func (c *Container) Exec(user string, args ...string) Result {
+	c.t.Helper()
+	return c.ExecInput(user, nil, args...)
+}
+
+// ExecInput is Exec with stdin.
+func (c *Container) ExecInput(user string, stdin []byte, args ...string) Result {
+	c.t.Helper()
+	return c.ExecFlags([]string{"-i"}, user, stdin, args...)
+}
+
+// ExecFlags is ExecInput with flags of docker exec.
+func (c *Container) ExecFlags(flags []string, user string, stdin []byte, args ...string) Result {
+	c.t.Helper()
+	if c.enterable(flags, user, args) {
+		if r, ok := c.entered(stdin, args); ok {
+			return r
+		}
+	}
+	command := append(ExecArgs(c.t, user, flags...), c.Name)
+	config, known := execFlags(command[1:len(command)-1], args)
+	a := dialAPI()
+	if a == nil || !known {
+		return Engine(c.t, stdin, append(command, args...)...)
+	}
+	// Not the test's context: that has ended when cleanups run.
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	r, err := a.exec(ctx, c.Name, config, stdin)
+	if err != nil {
+		c.t.Fatalf("cannot exec %s: %v", strings.Join(args, " "), errors.Join(err, ctx.Err()))
+	}
+	return r
+}
+
+// ExecDetached starts a command in the container and leaves it running.
+func (c *Container) ExecDetached(user string, args ...string) {
+	c.t.Helper()
+	if r := c.ExecFlags([]string{"-d"}, user, nil, args...); r.Code != 0 {
+		c.t.Fatalf("exec -d %s: %v", strings.Join(args, " "), r)
+	}
+}
+
+// Tools runs demotools as user; it must succeed. The result is its stdout.
+func (c *Container) Tools(user string, args ...string) string {
+	c.t.Helper()
+	r := c.Exec(user, append([]string{"demotools"}, args...)...)
+	if r.Code != 0 {
+		c.t.Fatalf("demotools %s as %q: %v", strings.Join(args, " "), user, r)
+	}
+	return r.Stdout
+}
+
+// Ctl runs gatewayctl as root.
+func (c *Container) Ctl(args ...string) Result {
+	c.t.Helper()
+	return c.Exec("", append([]string{"gatewayctl"}, args...)...)
+}
+
+// MustCtl is Ctl that must end with 0. The result is its stdout.
+func (c *Container) MustCtl(args ...string) string {
+	c.t.Helper()
+	r := c.Ctl(args...)
+	if r.Code != 0 {
+		c.t.Fatalf("gatewayctl %s: %v", strings.Join(args, " "), r)
+	}
+	return strings.TrimSpace(r.Stdout)
+}

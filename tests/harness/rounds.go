@@ -1,0 +1,17 @@
+package harness
+
+import (
+	"testing"
+
+	"gatewayinit/internal/testenv"
+)
+
+// Rounds is how often a test repeats what it repeats: short in make test, long in
+// make long-rounds (testenv.LongVariable).
+func Rounds(t testing.TB, short, long int) int {
+	t.Helper()
+	if testenv.Long(t) {
+		return long
+	}
+	return short
+}
