@@ -12,7 +12,12 @@ import (
 	"testing"
 )
 
+// anywhere is the line of the scenarios that run in each topology.
+const anywhere = "In all three topologies: "
+
 var (
+	options  = regexp.MustCompile(`(?s)Topologies: \[\]string\{(.*?)\}`)
+	scenario = regexp.MustCompile(`"TestScenario([A-Z]\d\d)\w*"`)
 	testFunc = regexp.MustCompile(`^func (Test(?:Scenario([A-Z]\d\d)|Invariant(I\d))\w*)\(t \*testing\.T\)`)
 	tableRow = regexp.MustCompile(`^\| ([A-Z]\d\d?) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$`)
 )
@@ -93,6 +98,37 @@ func TestScenariosTableIsCurrent(t *testing.T) {
 	}
 	if len(listed) < 50 {
 		t.Errorf("the table has only %d lines", len(listed))
+	}
+}
+
+// The line of the topologies names the scenarios that have a test there.
+func TestTopologiesAreCurrent(t *testing.T) {
+	data, err := os.ReadFile("scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(data), "\n"+anywhere)
+	line, _, _ = strings.Cut(line, ".")
+	listed := strings.Split(line, ", ")
+	files, err := filepath.Glob("e2e/*/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range options.FindAllSubmatch(text, -1) {
+			for _, m := range scenario.FindAllSubmatch(o[1], -1) {
+				named = append(named, string(m[1]))
+			}
+		}
+	}
+	slices.Sort(named)
+	if named = slices.Compact(named); !slices.Equal(listed, named) {
+		t.Errorf("the line says %v, the tests are %v", listed, named)
 	}
 }
 

@@ -120,14 +120,17 @@ func TestAgentBesideClient(t *testing.T) {
 				t.Fatal("the client has no terminal")
 			}
 			for _, user := range []string{"sandbox", "gateway", "65534"} {
+				var calls []harness.Call
 				for _, args := range [][]string{
 					{"cat", proc + "environ"}, {"cat", proc + "mem"}, {"cat", proc + "maps"}, {"ls", proc + "fd"}, {"cat", proc + "fd/0"},
 					{"cat", terminal}, {"write", terminal}, {"sigsend", fmt.Sprint(p.PID), "TERM"}, {"sigsend", fmt.Sprint(p.PID), "STOP"},
 					{"ls", homeOf(t, p.HostPID)}, {"cat", homeOf(t, p.HostPID) + "/.gatewayctl-tmp"},
 				} {
-					r := c.ExecInput(user, []byte("x"), append([]string{"demotools"}, args...)...)
+					calls = append(calls, harness.Call{Args: append([]string{"demotools"}, args...), Stdin: "x"})
+				}
+				for i, r := range c.Batch(user, calls...) {
 					if r.Code == 0 || !strings.Contains(r.Stderr, "permission denied") && !strings.Contains(r.Stderr, "not permitted") {
-						t.Errorf("%s, %q: %v", user, args, r)
+						t.Errorf("%s, %q: %v", user, calls[i].Args, r)
 					}
 				}
 				if r := c.ExecInput(user, []byte(c.Token()), "demotools", "scan-token", "/"); user != "gateway" && (r.Code != 0 || !strings.Contains(r.Stdout, "leaks=0")) {
@@ -171,7 +174,7 @@ func homeOf(t *testing.T, hostPID int) string {
 // Whoever can choose the environment of a docker exec runs no code in a client.
 func TestCallersEnvironment(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := harness.Look(t, "readme", harness.Options{})
 	var flags []string
 	for _, kv := range []string{"LD_PRELOAD=/tmp/evil.so", "LD_AUDIT=/tmp/evil.so", "NODE_OPTIONS=-r /tmp/evil", "PATH=/tmp", "HOME=/tmp", "TMPDIR=/tmp",
 		"GODEBUG=http2debug=2", "BASH_ENV=/tmp/evil", "PYTHONSTARTUP=/tmp/evil", tokenEnv + "=stolen", "TERM=../../tmp/evil", "XDG_RUNTIME_DIR=/tmp", "TZ=Asia/Tokyo"} {
@@ -250,16 +253,5 @@ func TestRotation(t *testing.T) {
 	}
 	if r := none.Ctl("restart", "--revoke-devices"); r.Code != 2 {
 		t.Errorf("without a rotation: %v", r)
-	}
-}
-
-// While the gateway does not serve a client may still be needed.
-func TestNotServing(t *testing.T) {
-	t.Parallel()
-	c := serving(t, harness.Options{})
-	c.MustCtl("stop")
-	r := c.Ctl("exec", "--client", "revoke-devices")
-	if r.Code != 1 || !strings.Contains(r.Stderr, "note: the gateway does not serve (stopped)") || !strings.Contains(r.Stdout, "the gateway does not answer") {
-		t.Errorf("got %v", r)
 	}
 }

@@ -15,15 +15,16 @@ import (
 // demo gateway reads what DEMO_MISBEHAVE names.
 const agentsFile = "/sandbox/gateway.json"
 
-// agentContainer runs a gateway whose configuration the agent owns.
-func agentContainer(t *testing.T) *harness.Container {
+// agentContainer runs a gateway whose configuration the agent owns. The deadline
+// is what a start that cannot succeed takes.
+func agentContainer(t *testing.T, deadline string) *harness.Container {
 	t.Helper()
 	return harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "3600"},
 		Env:     map[string]string{"DEMO_MISBEHAVE": agentsFile},
 		Extra:   []string{"--tmpfs", fmt.Sprintf("/sandbox:uid=%d,mode=0755", harness.UID(t, harness.SandboxUID))},
 		Config: map[string]any{"gateway": map[string]any{
-			"ready": map[string]any{"timeout": "3s"}, "stop": map[string]any{"grace": "2s"},
+			"ready": map[string]any{"timeout": deadline}, "stop": map[string]any{"grace": "2s"},
 		}},
 	})
 }
@@ -75,7 +76,7 @@ func TestScenarioL18(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := agentContainer(t)
+			c := agentContainer(t, "30s")
 			pid1 := c.HostPID()
 			c.WaitServing(boot)
 			for range 2 {
@@ -110,7 +111,7 @@ func TestScenarioL18BrokenConfig(t *testing.T) {
 		"garbage":         {write("{\x00]"), "exited"},
 		"empty":           {write(""), "exited"},
 		"directory":       {plant("mkdir", agentsFile, "0755"), "exited"},
-		"binary-link":     {plant("ln", "/usr/local/bin/demogateway", agentsFile), "exited"},
+		"binary-link":     {plant("ln", "/usr/local/bin/demotools", agentsFile), "exited"},
 		"fifo":            {plant("fifo", agentsFile, "0666"), "listener-missing"}, // it waits for a writer
 		"exit-0":          {write(`{"start_exit":0}`), "exited"},
 		"own-token":       {write(`{"token_mode":"other"}`), "auth-mismatch"},
@@ -121,7 +122,7 @@ func TestScenarioL18BrokenConfig(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := agentContainer(t)
+			c := agentContainer(t, "5s")
 			pid1 := c.HostPID()
 			c.WaitServing(boot)
 			try.change(t, c)

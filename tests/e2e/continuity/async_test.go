@@ -13,10 +13,29 @@ import (
 	"gatewayinit/tests/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.SideBySide(m, 4)) }
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 4, Topologies: []string{
+		// Which processes the sweep ends, and which it leaves.
+		"TestScenarioL12", "TestSidecarsOverACrash", "TestScenarioL20WatcherSees",
+		// Who ends with the container, and by which signal of whom.
+		"TestScenarioL22", "TestScenarioL22Exec", "TestScenarioL22OtherStates", "TestScenarioL23Around",
+		"TestScenarioL23OwnFailures", // what boot refuses without root
+		// The session and the terminal are a foreign PID 1's.
+		"TestScenarioL23TerminalGateway",
+		"TestScenarioL15Verdicts", // whose a listener is
+		// A supervisor that is not there yet, and is not PID 1.
+		"TestScenarioL16", "TestScenarioL16AfterStart",
+		"TestScenarioL21HalfALine", // whose the FIFO is
+		// Whose the runtime directory is, and what another life left in it.
+		"TestScenarioL17", "TestScenarioL17ForeignFiles",
+		"TestOperatorsToken", // a token that crosses users, or not
+		// What a launch sets, and whose a prepared directory may be.
+		"TestScenarioL19", "TestScenarioL19Squatted",
+	}}))
+}
 
 // boot is how long a container may take to serve on a busy machine.
-const boot = 30 * time.Second
+const boot = 2 * time.Minute
 
 // async runs gatewayctl meanwhile; the channel gets its end.
 func async(c *harness.Container, args ...string) <-chan harness.Result {

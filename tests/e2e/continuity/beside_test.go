@@ -98,15 +98,14 @@ func TestOperatorsToken(t *testing.T) {
 	c.MustCtl("start")
 	third := is(second)
 
-	// The gateway's own user can spoil the file: the sidecar stays away, alone,
-	// and comes back by itself.
+	// A spoiled file keeps the sidecar away, alone, and it comes back by itself.
 	file := c.RuntimePath("gateway-token")
 	if err := os.Chmod(file, 0o440); err != nil {
 		t.Fatal(err)
 	}
 	hostKill(t, c, third)
 	r := c.WaitStatus(boot, "a hand-over that fails", func(v harness.View) error {
-		if s := v.Record.Sidecars[0]; s.State != "failed" || s.Detail != "token-failed" || !v.Serving {
+		if s := v.Record.Sidecars[0]; s.State != "failed" || !strings.HasPrefix(s.Detail, "cannot hand over the token") || !v.Serving {
 			return fmt.Errorf("%+v, serving %v", s, v.Serving)
 		}
 		return nil
@@ -162,9 +161,7 @@ func TestOneShot(t *testing.T) {
 		t.Errorf("after a restart it has run %d times", n)
 	}
 	waitLog(t, c, "long waits")
-	if took := c.Stop(); took >= engineGrace {
-		t.Errorf("docker stop took %v", took)
-	}
+	c.Stop()
 	if err := logHas(c, "long got terminated"); err != nil {
 		t.Error(err)
 	}
@@ -173,9 +170,12 @@ func TestOneShot(t *testing.T) {
 	}
 }
 
-// After a crash those of other users are kept; those of the gateway's user, whom
-// the sweep ends, come back beside the next gateway and not before. Where all are
-// one user the sweep ends what the gateway left, and no sidecar is that.
+// After a crash the sidecars of other users are kept, but for one that has the
+// token: it is killed with its gateway, because the port can be another's by
+// then, and it starts again when the next gateway is proven. The next gateway has
+// a new token. Those of the gateway's user, which the sweep ends, come back beside
+// the next gateway, too, and not before. Where all are one user the sweep ends
+// what the gateway left, and no sidecar is that.
 func TestSidecarsOverACrash(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{
@@ -186,24 +186,33 @@ func TestSidecarsOverACrash(t *testing.T) {
 		},
 	}})
 	all := func() map[string]status.Child { return sidecars(c, "node", "helper", "pair") }
-	old := all()
-	kept := func(now map[string]status.Child) {
+	old, token := all(), c.Token()
+	judge := func(now map[string]status.Child) {
 		t.Helper()
-		stay, helpers := []string{"node", "pair"}, 1
+		stay, again, helpers := []string{"node"}, []string{"pair"}, 1
 		if harness.NonRoot(t) {
 			stay, helpers = append(stay, "helper"), 3 // all three have the gateway's uid
-		} else if now["helper"].PID == old["helper"].PID || now["helper"].Restarts != 0 {
-			t.Errorf("helper was %+v and is %+v", old["helper"], now["helper"])
+		} else {
+			again = append(again, "helper")
 		}
 		for _, name := range stay {
 			if now[name].PID != old[name].PID || now[name].Restarts != 0 {
 				t.Errorf("%s was %+v and is %+v", name, old[name], now[name])
 			}
 		}
+		for _, name := range again {
+			if now[name].PID == old[name].PID || now[name].Restarts != 0 {
+				t.Errorf("%s was %+v and is %+v", name, old[name], now[name])
+			}
+		}
 		if n := count(t, c, harness.GatewayUID, "demotools"); n != helpers {
 			t.Errorf("%d sidecars of that uid, want %d", n, helpers)
 		}
-		if given(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() {
+		if c.Token() == token {
+			t.Error("the token that pair had when the gateway crashed is still in force")
+		}
+		token = c.Token()
+		if given(t, c, now["pair"].PID, "PAIR_TOKEN") != token {
 			t.Error("the token in force is another one")
 		}
 		old = now
@@ -212,7 +221,7 @@ func TestSidecarsOverACrash(t *testing.T) {
 		gateway := c.Status().Gateway
 		hostKill(t, c, gateway.PID)
 		c.WaitNewGateway(gateway.Process, boot)
-		kept(all())
+		judge(all())
 	}
 	// While no gateway serves, nothing is started.
 	c.SetMisbehave(map[string]any{"start_exit": 78}) // held: an hour
@@ -221,43 +230,37 @@ func TestSidecarsOverACrash(t *testing.T) {
 	if harness.NonRoot(t) {
 		hostKill(t, c, old["helper"].PID) // no sweep has ended it
 	}
-	c.WaitStatus(boot, "no helper without a gateway", func(v harness.View) error {
-		if s := v.Record.Sidecars[1]; v.Record.State != "backoff" || s.State != "waiting" || s.PID != 0 {
-			return fmt.Errorf("%s, %+v", v.Record.State, s)
-		}
-		return nil
-	})
 	hostKill(t, c, old["node"].PID)
-	c.WaitStatus(boot, "no node either", func(v harness.View) error {
-		if s := v.Record.Sidecars[0]; s.State != "waiting" || s.PID != 0 {
-			return fmt.Errorf("%+v", s)
-		}
-		return nil
+	c.WaitStatus(boot, "no sidecar without a gateway", func(v harness.View) error {
+		return allWait(v.Record)
 	})
 	harness.Never(t, 3*time.Second, "a sidecar without a gateway", func() error {
-		for _, s := range c.Status().Sidecars[:2] {
-			if s.State != "waiting" || s.PID != 0 {
-				return fmt.Errorf("%+v", s)
-			}
-		}
-		// Where all are one user the one that was kept is counted.
-		kept := count(t, c, harness.OperatorUID, "demotools")
+		r := c.Status()
+		n := count(t, c, harness.OperatorUID, "demotools")
 		if !harness.NonRoot(t) {
-			kept += count(t, c, harness.SandboxUID, "demotools") + count(t, c, harness.GatewayUID, "demotools")
+			n += count(t, c, harness.SandboxUID, "demotools") + count(t, c, harness.GatewayUID, "demotools")
 		}
-		if kept != 1 {
-			return fmt.Errorf("%d run: %v", kept, c.Processes())
+		if n != 0 {
+			return fmt.Errorf("%d run: %v", n, c.Processes())
 		}
-		return nil
+		return allWait(&r)
 	})
-	// A restart out of the backoff replaces what the crash has left: its token
-	// may be another one.
 	c.SetMisbehave(nil)
-	restarted(t, c.Ctl("restart", "--rotate-token"))
+	restarted(t, c.Ctl("restart"))
 	now := all()
-	if now["pair"].PID == old["pair"].PID || given(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() {
-		t.Errorf("pair was %+v and is %+v", old["pair"], now["pair"])
+	if given(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() || c.Token() == token {
+		t.Errorf("pair was %+v and is %+v, or it has not a new token", old["pair"], now["pair"])
 	}
+}
+
+// allWait tells whether every sidecar waits for a gateway.
+func allWait(r *status.Record) error {
+	for _, s := range r.Sidecars {
+		if r.State != "backoff" || s.State != "waiting" || s.PID != 0 {
+			return fmt.Errorf("%s, %+v", r.State, s)
+		}
+	}
+	return nil
 }
 
 // One that ignores SIGTERM delays nothing and does not outlive its grace, and
@@ -265,15 +268,15 @@ func TestSidecarsOverACrash(t *testing.T) {
 func TestStubbornSidecar(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{
-		"gateway":  map[string]any{"stop": map[string]any{"grace": "2s"}},
+		"gateway":  map[string]any{"stop": map[string]any{"grace": "15s"}},
 		"sidecars": []any{tool("deaf", "operator", "stubborn", "3600")},
 	}})
 	first := sidecars(c, "deaf")["deaf"].PID
 	waitLog(t, c, "ignoring")
-	begin := time.Now()
+	killed := `"origin":"deaf","event":"killed","pid":` + strconv.Itoa(first)
 	restarted(t, c.Ctl("restart"))
-	if took := time.Since(begin); took > 1900*time.Millisecond {
-		t.Errorf("it kept the restart waiting: %v", took)
+	if logHas(c, killed) == nil {
+		t.Error("it kept the restart waiting until its grace was over")
 	}
 	second := 0
 	harness.Eventually(t, boot, "the next one, and never two", func() error {
@@ -285,7 +288,6 @@ func TestStubbornSidecar(t *testing.T) {
 		}
 		return nil
 	})
-	killed := `"origin":"deaf","event":"killed","pid":` + strconv.Itoa(first)
 	if err := logHas(c, killed); err != nil {
 		t.Error(err)
 	}

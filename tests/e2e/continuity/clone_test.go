@@ -155,7 +155,7 @@ func TestScenarioL17Commit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := "gateway-init-test-commit:" + first.Name
+	image := harness.NewName(t)
 	if r := harness.Engine(t, nil, "commit", first.Name, image); r.Code != 0 {
 		t.Fatal(r)
 	}

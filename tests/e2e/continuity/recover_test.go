@@ -39,7 +39,7 @@ func TestScenarioL15(t *testing.T) {
 		}
 	}
 	times := func(n int, m map[string]any) func(*testing.T, *harness.Container) harness.Result {
-		return func(_ *testing.T, c *harness.Container) (r harness.Result) {
+		return func(t *testing.T, c *harness.Container) (r harness.Result) {
 			for range n {
 				if m != nil {
 					c.Misbehave(m)
@@ -48,17 +48,22 @@ func TestScenarioL15(t *testing.T) {
 					break
 				}
 			}
+			if failures, ok := m["fail_next"]; ok {
+				if err := logHas(c, fmt.Sprintf(`"failures":%v,`, failures)); err != nil {
+					t.Errorf("not all failures that were asked for: %v", err)
+				}
+			}
 			return r
 		}
 	}
 	for name, recover := range map[string]func(*testing.T, *harness.Container) harness.Result{
-		"healthy":        times(5, nil),
-		"one-503":        times(5, map[string]any{"fail_next": 2}), // the first is counted off before it is answered
-		"two-503":        times(2, map[string]any{"fail_next": 3}),
-		"slow-within":    times(2, map[string]any{"delay": "700ms"}),
-		"slow-beyond":    slowOnce(changes(map[string]any{"delay": "5s"}), changes(map[string]any{"delay": "0s"})),
-		"only-503-a-bit": slowOnce(changes(map[string]any{"status": 503}), changes(map[string]any{"status": 0})),
-		"stopped-a-bit":  slowOnce(signals(syscall.SIGSTOP), signals(syscall.SIGCONT)),
+		"healthy":       times(5, nil),
+		"one-503":       times(5, map[string]any{"fail_next": 1}),
+		"two-503":       times(5, map[string]any{"fail_next": 2}),
+		"three-503":     times(2, map[string]any{"fail_next": 3}), // the fourth in a row would be one too many
+		"slow-within":   times(2, map[string]any{"delay": "700ms"}),
+		"slow-beyond":   slowOnce(changes(map[string]any{"delay": "5s"}), changes(map[string]any{"delay": "0s"})),
+		"stopped-a-bit": slowOnce(signals(syscall.SIGSTOP), signals(syscall.SIGCONT)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,6 +12,22 @@ import (
 	"gatewayinit/tests/harness"
 )
 
+// underway waits until gatewayctl runs in the container, or has ended there.
+func underway(t *testing.T, c *harness.Container, done <-chan harness.Result) {
+	t.Helper()
+	harness.Eventually(t, boot, "gatewayctl to run", func() error {
+		for _, p := range c.Processes() {
+			if p.Comm == "gatewayctl" {
+				return nil
+			}
+		}
+		if len(done) > 0 {
+			return nil
+		}
+		return fmt.Errorf("not among %v", c.Processes())
+	})
+}
+
 // killRequester ends the gatewayctl that runs in the container, which docker
 // exec started: its process, not the engine's command, which would leave it
 // running. It is false when there is none any more.
@@ -45,6 +61,7 @@ func TestScenarioL21(t *testing.T) {
 			// The moment is what is tested: from before its first line on.
 			for delay := time.Duration(0); delay <= 400*time.Millisecond; delay += 25 * time.Millisecond {
 				done := async(c, args...)
+				underway(t, c, done)
 				<-time.After(delay)
 				if killRequester(t, c) {
 					kills++
@@ -68,8 +85,8 @@ func TestScenarioL21(t *testing.T) {
 func TestScenarioL21Stages(t *testing.T) {
 	t.Parallel()
 	for stage, misbehave := range map[string]map[string]any{
-		"stopping": {"drain": "2s"},
-		"proving":  {"listen_after": "2s"},
+		"stopping": {"drain": "4s"},
+		"proving":  {"listen_after": "4s"},
 	} {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +119,7 @@ func TestScenarioL21Stages(t *testing.T) {
 // somebody might have to remove: no lock, no marker, no unfinished file.
 func nothingLeft(t *testing.T, c *harness.Container) {
 	t.Helper()
-	want := map[string]bool{"control": true, "gateway-token": true, "status.json": true}
+	want := map[string]bool{"control": true, "gateway-token": true, "status.json": true, "clients.lock": true}
 	entries, err := os.ReadDir(c.RuntimePath(""))
 	if err != nil {
 		t.Fatal(err)

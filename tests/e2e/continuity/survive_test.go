@@ -40,10 +40,10 @@ func TestScenarioL14(t *testing.T) {
 			t.Parallel()
 			c := harness.Start(t, harness.Options{
 				Misbehave: misbehave, Extra: []string{"--restart", "always"},
-				Config: map[string]any{"gateway": map[string]any{"ready": map[string]any{"timeout": "2s"}}},
+				Config: map[string]any{"gateway": map[string]any{"ready": map[string]any{"timeout": "4s"}}},
 			})
 			pid1 := c.HostPID()
-			harness.Never(t, 4*time.Second, "PID 1 stays", func() error { return samePID1(c, pid1) })
+			harness.Never(t, 8*time.Second, "PID 1 stays", func() error { return samePID1(c, pid1) })
 			lives(t, c, pid1)
 			c.SetMisbehave(nil)
 			restarted(t, c.Ctl("restart"))
@@ -57,7 +57,7 @@ func TestScenarioL14(t *testing.T) {
 func TestScenarioL14FailedRestart(t *testing.T) {
 	t.Parallel()
 	quick := map[string]any{
-		"ready": map[string]any{"timeout": "2s"},
+		"ready": map[string]any{"timeout": "4s"},
 		"stop":  map[string]any{"grace": "2s"},
 	}
 	// Each breaks the next start, and mends it.

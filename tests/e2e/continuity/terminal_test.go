@@ -1,9 +1,7 @@
 package continuity
 
 import (
-	"crypto/rand"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/creack/pty"
@@ -21,7 +19,7 @@ type terminal struct {
 // gateway-init's and the command.
 func openTerminal(t *testing.T, size pty.Winsize, args ...string) *terminal {
 	t.Helper()
-	name := "gateway-init-test-" + strings.ToLower(rand.Text())
+	name := harness.NewName(t)
 	all := append([]string{"run", "-it", "--name", name, "--label", "gateway-init-test=" + t.Name()}, harness.Flags(t)...)
 	all = append(all, "--tmpfs", fmt.Sprintf("/var/lib/gateway:uid=%d,mode=0700", harness.UID(t, harness.GatewayUID)), harness.DemoImage)
 	all = append(append(all, harness.Entry()...), args...)

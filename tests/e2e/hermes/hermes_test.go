@@ -42,6 +42,12 @@ type fixture struct {
 // start runs the profile, with over merged into it and without some programs.
 func start(t *testing.T, over object, without ...string) *fixture {
 	t.Helper()
+	return startWith(t, nil, over, without...)
+}
+
+// startWith is start with further flags of docker run.
+func startWith(t *testing.T, flags []string, over object, without ...string) *fixture {
+	t.Helper()
 	dir := harness.HostDir(t, "hermes", 0, 0o755)
 	program := filepath.Join(dir, "standin")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "./standin")
@@ -57,7 +63,7 @@ func start(t *testing.T, over object, without ...string) *fixture {
 	for _, path := range without {
 		delete(mounts, path)
 	}
-	o := harness.Options{RawConfig: harness.MergedJSON(t, "image/profiles/hermes.json", over)}
+	o := harness.Options{RawConfig: harness.MergedJSON(t, "image/profiles/hermes.json", over), Extra: slices.Clone(flags)}
 	for to, from := range mounts {
 		o.Extra = append(o.Extra, "-v", from+":"+to)
 	}
@@ -114,10 +120,28 @@ func (f *fixture) environ(t *testing.T, pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
-// The key is in the gateway's environment alone, and the relay leads to it.
+// The key is in the gateway's environment alone, and the relay leads to it, where
+// containers have IPv6 and where they have none.
 func TestProfile(t *testing.T) {
-	t.Parallel()
-	f := start(t, nil)
+	t.Run("ipv6", func(t *testing.T) {
+		t.Parallel()
+		f := startWith(t, harness.IPv6(), nil)
+		profile(t, f)
+		// Were it IPv4's alone, the agent could have [::]:8642 and wait for keys there.
+		f.Tools("sandbox", "connect", fmt.Sprintf("[::1]:%d", relayPort))
+	})
+	t.Run("without-ipv6", func(t *testing.T) {
+		t.Parallel()
+		f := startWith(t, harness.NoIPv6(), nil)
+		profile(t, f)
+		if r := f.Exec("sandbox", "demotools", "connect", fmt.Sprintf("[::1]:%d", relayPort)); r.Code == 0 {
+			t.Error("it has IPv6")
+		}
+	})
+}
+
+func profile(t *testing.T, f *fixture) {
+	t.Helper()
 	r := f.WaitServing(serveBy)
 	token := f.Token()
 	if r.Proof.Auth != status.Held || r.Gateway.Port != gatewayPort || r.Gateway.UID != harness.GatewayUID {
@@ -139,9 +163,6 @@ func TestProfile(t *testing.T) {
 	f.answers(t, relayPort, "", 401)
 	f.answers(t, relayPort, token, 200)
 	f.answers(t, dashboardPort, "", 404)
-	// Were it IPv4's alone, the agent could have [::]:8642 and wait for keys there.
-	f.Tools("sandbox", "connect", fmt.Sprintf("[::1]:%d", relayPort))
-
 	f.MustCtl("restart", "--rotate-token")
 	f.answers(t, relayPort, token, 401)
 	f.answers(t, relayPort, f.Token(), 200)
@@ -229,7 +250,7 @@ func TestScenarioL12(t *testing.T) {
 // A key in Hermes' own .env wins over the environment's: that is found, and named.
 func TestOwnKey(t *testing.T) {
 	t.Parallel()
-	f := start(t, object{"gateway": object{"ready": object{"timeout": "2s"}}})
+	f := start(t, object{"gateway": object{"ready": object{"timeout": "5s"}}})
 	f.WaitServing(serveBy)
 	file := filepath.Join(f.home, ".env")
 	err := os.WriteFile(file, []byte("API_SERVER_KEY=change-me-local-dev\n"), 0o600)

@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,18 @@ func verifyImage(t *testing.T, stdin []byte, args ...string) (code int, r verify
 	return cmd.ProcessState.ExitCode(), r, complaint.String()
 }
 
+// known are the flags with which the programs of an image are run: the hashes of
+// those that were built.
+func known(t *testing.T) (args []string) {
+	t.Helper()
+	for _, name := range []string{"gateway-init", "gatewayctl"} {
+		data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin", name))
+		must(t, err)
+		args = append(args, "--expect-sha256", fmt.Sprintf("%s=%x", name, sha256.Sum256(data)))
+	}
+	return args
+}
+
 // named are the checks with this result.
 func named(r verify.Report, result verify.Result) (names []string) {
 	for _, c := range r.Checks {
@@ -58,16 +71,29 @@ func wantFailed(t *testing.T, code int, r verify.Report, stderr string, want ...
 // owner, mode, user, group, file or setting that is changed makes it fail.
 func TestScenarioE01(t *testing.T) {
 	t.Run("the-demo", func(t *testing.T) {
+		code, r, stderr := verifyImage(t, nil, append(known(t), "--image", harness.DemoImage)...)
+		absent := []string{"release", "gateway-not-readable", "token-bytes", "probe-root"}
+		if code != 0 || !r.OK || r.Profile != "demo" || !slices.Equal(named(r, verify.NotAvailable), absent) {
+			t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
+		}
+		if got := detail(r, "probe-sandbox"); got != "the kernel refuses gatewayctl to the sandbox user" {
+			t.Errorf("probe-sandbox says %q", got)
+		}
+		if left := harness.Engine(t, nil, "ps", "-aq", "--filter", "name=gateway-init-verify-"); left.Stdout != "" || left.Code != 0 {
+			t.Errorf("containers are left: %v", left)
+		}
+	})
+	t.Run("the-demo-without-hashes", func(t *testing.T) {
 		code, r, stderr := verifyImage(t, nil, "--image", harness.DemoImage)
-		if code != 0 || !r.OK || r.Profile != "demo" || !slices.Equal(named(r, verify.NotAvailable), []string{"token-bytes"}) {
+		if code != 0 || !r.OK || !strings.Contains(detail(r, "release"), "--expect-sha256 gateway-init=HEX runs it") {
 			t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
 		}
 	})
 	t.Run("the-binaries-alone", func(t *testing.T) {
-		code, r, stderr := verifyImage(t, nil, "--image", harness.InitImage, "--profile", "demo")
+		code, r, stderr := verifyImage(t, nil, append(known(t), "--image", harness.InitImage, "--profile", "demo")...)
 		// It is for COPY --from: the programs are right, the rest is the other image's.
 		wantFailed(t, code, r, stderr, "config", "users", "accounts", "health")
-		for _, name := range []string{"init", "ctl", "hashes", "release", "probe-root", "entrypoint"} {
+		for _, name := range []string{"init", "ctl", "hashes", "entrypoint", "path"} {
 			if !slices.Contains(named(r, verify.Held), name) {
 				t.Errorf("%s does not hold: %+v", name, r.Checks)
 			}
@@ -89,6 +115,16 @@ func TestScenarioE01(t *testing.T) {
 	t.Run("in-a-build", func(t *testing.T) { inABuild(t) })
 	t.Run("another-image", func(t *testing.T) { otherImages(t) })
 	t.Run("another-tree", func(t *testing.T) { otherTrees(t) })
+}
+
+// detail is what a check says.
+func detail(r verify.Report, name string) string {
+	for _, c := range r.Checks {
+		if c.Name == name {
+			return c.Detail
+		}
+	}
+	return ""
 }
 
 func save(t *testing.T, image string) []byte {
@@ -125,7 +161,7 @@ func build(t *testing.T, files []file, instructions ...string) (image string, r 
 	add(t, c, &tar.Header{Name: "Containerfile", Mode: 0o644}, strings.Join(append(lines, instructions...), "\n")+"\n")
 	add(t, c, &tar.Header{Name: "layer.tar", Mode: 0o644}, layer.String())
 	must(t, c.Close())
-	image = "gateway-e01:" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	image = harness.NewName(t)
 	t.Cleanup(func() { harness.Engine(t, nil, "rmi", "-f", image) })
 	return image, harness.Engine(t, context.Bytes(), "build", "--network", "none", "-f", "Containerfile", "-t", image, "-")
 }
@@ -186,6 +222,9 @@ func otherImages(t *testing.T) {
 		"label":       {nil, []string{"LABEL secret=" + token}, []string{"history"}},
 		"removed-later": {[]file{{"/root/gateway-token", 0o400, 0, 0, "x"}, {"/sandbox/openclaw.json.bak", 0o600, 9002, 9002, `{"gateway":{"auth":{"token":"x"}}}`}},
 			[]string{`RUN ["/usr/local/bin/demotools", "rm", "/root/gateway-token", "/sandbox/openclaw.json.bak"]`}, []string{"token-files", "config-tokens"}},
+		"path-of-the-agent":  {nil, []string{"ENV PATH=/sandbox/bin:/usr/local/bin"}, []string{"path"}},
+		"path-that-is-open":  {nil, []string{"ENV PATH=/tmp:/usr/local/bin"}, []string{"path"}},
+		"health-by-path":     {nil, []string{`HEALTHCHECK CMD ["gatewayctl", "health"]`}, []string{"health"}},
 		"gatewayctl-for-all": {[]file{{"/usr/local/bin/gatewayctl", 0o755, 0, 0, string(ctl)}}, nil, []string{"ctl", "probe-sandbox"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +233,7 @@ func otherImages(t *testing.T) {
 				t.Fatal(r)
 			}
 			if slices.Contains(c.want, "probe-sandbox") {
-				code, report, stderr := verifyImage(t, nil, "--image", image)
+				code, report, stderr := verifyImage(t, nil, append(known(t), "--image", image)...)
 				wantFailed(t, code, report, stderr, c.want...)
 				return
 			}
@@ -242,12 +281,16 @@ func otherTrees(t *testing.T) {
 		change func(*testing.T, string)
 		want   []string
 	}{
-		"nothing":           {func(*testing.T, string) {}, nil},
-		"init-mode":         {mode("/usr/local/sbin/gateway-init", 0o775), []string{"init"}},
-		"init-owner":        {owner("/usr/local/sbin/gateway-init", 9001), []string{"init"}},
-		"ctl-mode":          {mode("/usr/local/bin/gatewayctl", 0o710), []string{"ctl"}},
-		"ctl-for-all":       {mode("/usr/local/bin/gatewayctl", 0o755), []string{"ctl", "probe-sandbox"}},
-		"ctl-of-another":    {put("/usr/local/bin/gatewayctl", "#!/nowhere\n", 0o700), []string{"probe-root"}},
+		"nothing":        {func(*testing.T, string) {}, nil},
+		"init-mode":      {mode("/usr/local/sbin/gateway-init", 0o755), []string{"init"}},
+		"init-owner":     {owner("/usr/local/sbin/gateway-init", 9001), []string{"init"}},
+		"ctl-mode":       {mode("/usr/local/bin/gatewayctl", 0o710), []string{"ctl"}},
+		"ctl-for-all":    {mode("/usr/local/bin/gatewayctl", 0o755), []string{"ctl", "probe-sandbox"}},
+		"ctl-of-another": {put("/usr/local/bin/gatewayctl", "#!/nowhere\n", 0o700), []string{"hashes"}},
+		"node": {func(t *testing.T, root string) {
+			put("/usr/local/bin/demogateway", "#!/usr/local/bin/node\n", 0o755)(t, root)
+			put("/usr/local/bin/node", "x", 0o711)(t, root)
+		}, []string{"node-debugger"}},
 		"config-mode":       {mode("/etc/gateway-init/config.json", 0o664), []string{"config"}},
 		"config-owner":      {owner("/etc/gateway-init/config.json", 9001), []string{"config"}},
 		"config-folder":     {mode("/etc/gateway-init", 0o775), []string{"parents"}},
@@ -268,7 +311,7 @@ func otherTrees(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := unpack(t, exported)
 			c.change(t, root)
-			code, r, stderr := verifyImage(t, nil, "--root", root)
+			code, r, stderr := verifyImage(t, nil, append(known(t), "--root", root)...)
 			if c.want != nil {
 				wantFailed(t, code, r, stderr, c.want...)
 			} else if code != 0 || !r.OK {

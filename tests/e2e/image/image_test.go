@@ -56,7 +56,7 @@ func TestImageSettings(t *testing.T) {
 // way to the gateway gets its token.
 func TestImageFiles(t *testing.T) {
 	want := map[string]int64{
-		"usr/local/sbin/gateway-init": 0o755, "usr/local/bin/gatewayctl": 0o700,
+		"usr/local/sbin/gateway-init": 0o711, "usr/local/bin/gatewayctl": 0o700,
 		"etc/gateway-init/config.json": 0o644, "etc/passwd": 0o644, "etc/group": 0o644,
 	}
 	for files := tar.NewReader(bytes.NewReader(export(t))); ; {

@@ -3,7 +3,6 @@ package input
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"gatewayinit/tests/harness"
 )
@@ -26,14 +25,18 @@ func TestArgumentsRefused(t *testing.T) {
 
 // Bad input to gatewayctl changes nothing and says what to do.
 func TestVerbArgumentsRefused(t *testing.T) {
-	c := harness.Start(t, harness.Options{})
-	before := c.WaitServing(30 * time.Second)
+	c := harness.Look(t, "readme", harness.Options{})
+	before := c.Status()
+	var calls []harness.Call
 	for _, args := range [][]string{
 		{}, {"nosuch"}, {"restart", "--nosuch"}, {"restart", "now"}, {"restart", "--timeout"}, {"restart", "--timeout", "0s"},
 		{"restart", "--timeout", "-1s"}, {"restart", "--timeout", "abc"}, {"restart", "--timeout", "1e30s"},
 		{"stop", "it"}, {"token", "--url"}, {"token", "--url", "not a url"}, {"status", "--json", "--nosuch"},
 	} {
-		r := c.Ctl(args...)
+		calls = append(calls, harness.Call{Args: append([]string{"gatewayctl"}, args...)})
+	}
+	for i, r := range c.Batch("", calls...) {
+		args := calls[i].Args[1:]
 		if r.Code != 2 || r.Stdout != "" {
 			t.Errorf("gatewayctl %q: %v", args, r)
 		}

@@ -87,8 +87,7 @@ func TestInvariantI1(t *testing.T) {
 
 // The search finds what is there: a gateway's own memory has its token.
 func TestMemoryIsSearched(t *testing.T) {
-	c := harness.Start(t, harness.Options{})
-	c.WaitServing(30 * time.Second)
+	c := harness.Look(t, "readme", harness.Options{})
 	found := false
 	memory(t, c.GatewayHostPID(), func(_ uint64, piece []byte) {
 		found = found || bytes.Contains(piece, []byte(c.Token()))

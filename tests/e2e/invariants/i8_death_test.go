@@ -1,6 +1,7 @@
 package invariants
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +16,9 @@ import (
 // directory on tmpfs is; PID 1 is killed at growing delays into a rotation, so
 // that all of its steps are met.
 func TestInvariantI8(t *testing.T) {
-	dir, err := os.MkdirTemp("/dev/shm", "gateway-init-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join("/dev/shm", harness.NewName(t))
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil {
+	if err := errors.Join(os.Mkdir(dir, 0o711), os.Chmod(dir, 0o711)); err != nil {
 		t.Fatal(err)
 	}
 	c := harness.Start(t, harness.Options{

@@ -17,13 +17,13 @@ func TestAuthMismatch(t *testing.T) {
 			t.Parallel()
 			c := harness.Start(t, harness.Options{
 				Misbehave: object{"token_mode": mode},
-				Config:    gatewayConfig(object{"ready": object{"timeout": "1s"}}),
+				Config:    gatewayConfig(object{"ready": object{"timeout": "3s"}}),
 			})
 			reason(status.Starting, "auth-mismatch")(t, c)
 			first := c.Status().Gateway.Process
 			// Long after 4 times ready.timeout, when one that does not serve is given up.
-			harness.Eventually(t, serveBy, "six seconds of the gateway's life", func() error {
-				if r := c.Status(); r.UpdatedAt.Sub(*r.Gateway.StartedAt).Seconds() < 6 {
+			harness.Eventually(t, serveBy, "fifteen seconds of the gateway's life", func() error {
+				if r := c.Status(); r.UpdatedAt.Sub(*r.Gateway.StartedAt).Seconds() < 15 {
 					return errors.New("not yet")
 				}
 				return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatewayinit/internal/status"
+	"gatewayinit/internal/testenv"
 	"gatewayinit/tests/harness"
 )
 
@@ -155,7 +156,7 @@ func drainEnded(t *testing.T) {
 	c := drains(t, object{"drain": never}, "1s")
 	restart := ctl(c, "restart", "--drain", "1h")
 	draining(c)
-	if took := c.Stop(); took > 8*time.Second {
+	if took := c.Stop(); took > testenv.AtMost(t, 8*time.Second) {
 		t.Errorf("docker stop took %v", took)
 	}
 	if code := c.WaitExit(serveBy); code != 137 {

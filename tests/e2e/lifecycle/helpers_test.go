@@ -25,7 +25,16 @@ const serveBy = 20 * time.Second
 // Texts of settings that mean "not in this test".
 const never = "1h"
 
-func TestMain(m *testing.M) { os.Exit(harness.SideBySide(m, 6)) }
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 6, Topologies: []string{
+		"TestScenarioL02",      // who may ask, and who reads the answer
+		"TestScenarioL07",      // the sweep, and whose a listener is
+		"TestVerbsInEachState", // the same, and whom gatewayctl looks for
+		"TestWaitSpansABoot",   // a supervisor that is not there yet
+		"TestSecondSupervisor", // whose the runtime directory is
+		"TestOOMScores",        // a stage without root sets its own score
+	}}))
+}
 
 // gatewayConfig is gateway.KEY of the configuration, for each key.
 func gatewayConfig(keys object) object { return object{"gateway": keys} }

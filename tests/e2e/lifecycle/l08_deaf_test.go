@@ -58,7 +58,7 @@ func deafLater(t *testing.T) {
 // until a gateway serves.
 func oneAnswer(t *testing.T, m object) {
 	t.Parallel()
-	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "2s"}})})
+	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "5s"}})})
 	old := c.WaitServing(serveBy)
 	c.SetMisbehave(m)
 	want(t, "restart", c.Ctl("restart"), 4, "health-timeout")
@@ -107,7 +107,10 @@ func TestScenarioL09(t *testing.T) {
 				t.Errorf("%d crashes, %d restarts", now.Crashes, now.Restarts)
 			}
 			failures := 0
-			for _, e := range events(t, c, "health") {
+			for _, e := range events(t, c, "health", "gateway-deaf") {
+				if e.Event == "gateway-deaf" {
+					break // on a busy machine the next gateway has a slow answer of its own
+				}
 				if failures++; e.Failures != failures || e.Reason != "health-timeout" && e.Reason != "listener-missing" {
 					t.Errorf("failure %d: %+v", failures, e)
 				}
@@ -174,9 +177,9 @@ func neverServed(t *testing.T, m object) {
 // and is proven when it is ready.
 func slowStart(t *testing.T) {
 	t.Parallel()
-	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "2s"}})})
+	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "5s"}})})
 	c.WaitServing(serveBy)
-	c.SetMisbehave(object{"ready_after": "4s"})
+	c.SetMisbehave(object{"ready_after": "10s"})
 	want(t, "restart", c.Ctl("restart"), 4, "health-timeout")
 	late := c.Status()
 	if late.State != status.Starting || late.Gateway.PID == 0 {

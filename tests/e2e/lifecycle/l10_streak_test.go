@@ -101,7 +101,8 @@ func TestScenarioL10(t *testing.T) {
 	}
 	t.Run("one-slow-answer", func(t *testing.T) {
 		t.Parallel()
-		c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "1s", "timeout": "300ms"}})})
+		// Mended before the fourth failure: three intervals are left for that.
+		c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "3s", "timeout": "300ms"}})})
 		old := c.WaitServing(serveBy)
 		c.Misbehave(object{"delay": "1s"})
 		harness.Eventually(t, serveBy, "a failure", func() error {
@@ -120,7 +121,7 @@ func TestScenarioL10(t *testing.T) {
 		t.Parallel()
 		// The agent listens beside a healthy gateway: nothing that it does there
 		// may count.
-		c := harness.Start(t, harness.Options{Config: quick(nil)})
+		c := harness.Start(t, harness.Options{Config: quick(nil), Extra: harness.IPv6()})
 		old := c.WaitServing(serveBy)
 		c.ExecDetached("sandbox", "demotools", "hold-port", "[::1]:18789")
 		c.WaitStatus(serveBy, "the listener in status", func(v harness.View) error {

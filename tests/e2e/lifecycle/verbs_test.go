@@ -149,7 +149,7 @@ func brokenStories() map[string]story {
 		},
 		// Alive, and ready.timeout has passed.
 		"late": {
-			options: harness.Options{Misbehave: object{"status": 503}, Config: gatewayConfig(object{"ready": object{"timeout": "5s"}})},
+			options: harness.Options{Misbehave: object{"status": 503}, Config: gatewayConfig(object{"ready": object{"timeout": "8s"}})}, // four times that is left for the steps
 			reach: func(t *testing.T, c *harness.Container) {
 				harness.Eventually(t, serveBy, "ready.timeout", func() error {
 					if len(events(t, c, "not-ready-in-time")) == 0 {
@@ -186,6 +186,7 @@ func brokenStories() map[string]story {
 			},
 		},
 		"listener-beside": {
+			options: harness.Options{Extra: harness.IPv6()},
 			reach: func(t *testing.T, c *harness.Container) {
 				serving(t, c)
 				c.ExecDetached("sandbox", "demotools", "hold-port", "[::1]:18789")

@@ -22,13 +22,8 @@ func TestThousandRestarts(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
-	restart := func(n int) {
-		for i := range n {
-			if r := c.Ctl("restart"); r.Code != 0 {
-				t.Fatalf("restart %d: %v", i, r)
-			}
-		}
-	}
+	// By one call of the engine: that takes longer than the restart.
+	restart := func(n int) { c.Tools("root", "repeat", strconv.Itoa(n), "/usr/local/bin/gatewayctl", "restart") }
 	restart(50) // whatever is allocated once
 	before := measure(t, c.HostPID())
 	restart(restartsInARow - 50)
@@ -62,7 +57,8 @@ func TestThousandRestarts(t *testing.T) {
 func TestSimultaneousRestarts(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
-	for round := range 5 {
+	rounds := harness.Rounds(t, 2, 5)
+	for round := range rounds {
 		done := make(chan struct{})
 		watched := make(chan error, 1)
 		go func() { watched <- watchGateways(c, done) }()
@@ -84,10 +80,10 @@ func TestSimultaneousRestarts(t *testing.T) {
 	}
 	r := c.WaitServing(10 * time.Second)
 	// Merged ones count once; those in progress absorb none, so each round is two at least.
-	if r.Restarts < 10 || r.Restarts > 5*64 {
-		t.Errorf("%d restarts were done for 320 requests in 5 rounds", r.Restarts)
+	if r.Restarts < 2*rounds || r.Restarts > rounds*64 {
+		t.Errorf("%d restarts were done for %d requests in %d rounds", r.Restarts, rounds*64, rounds)
 	}
-	t.Logf("320 requests were answered by %d restarts", r.Restarts)
+	t.Logf("%d requests were answered by %d restarts", rounds*64, r.Restarts)
 }
 
 // watchGateways looks again and again, from the host, how many processes run
@@ -95,7 +91,9 @@ func TestSimultaneousRestarts(t *testing.T) {
 // user; they are stages of gateway-init and never listen.
 func watchGateways(c *harness.Container, done <-chan struct{}) error {
 	looks := 0
-	for {
+	tick := time.NewTicker(10 * time.Millisecond) // a look costs the processor that the restarts need
+	defer tick.Stop()
+	for ; ; <-tick.C {
 		select {
 		case <-done:
 			if looks < 5 {

@@ -43,7 +43,7 @@ func TestControllerInACrowd(t *testing.T) {
 		}
 		return nil
 	})
-	for range 30 {
+	for range harness.Rounds(t, 10, 30) {
 		old := box.WaitServing(serveBy)
 		r := root(box, "restart")
 		if r.Code != 0 || !strings.HasPrefix(r.Stdout, fmt.Sprintf("restarted: pid %d → ", old.Gateway.PID)) {

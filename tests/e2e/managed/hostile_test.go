@@ -12,10 +12,9 @@ import (
 	"gatewayinit/tests/harness"
 )
 
-// rounds of a controller against the hostile agent, in so many containers at
-// once. A round that meets a stopped witness takes its whole deadline.
+// A controller against the hostile agent, in so many containers at once. A round
+// that meets a stopped witness takes its whole deadline.
 const (
-	rounds   = 1000
 	boxes    = 4
 	deadline = 2 * time.Second
 	patience = 30 * time.Second // beyond a deadline: that is a hang, not a slow machine
@@ -32,6 +31,7 @@ var (
 // its deadline. Once the agent is gone the next restart works.
 func TestHostileAgent(t *testing.T) {
 	var succeeded, failed, replaced atomic.Int64
+	rounds := harness.Rounds(t, 60, 1000)
 	t.Run("rounds", func(t *testing.T) {
 		for i := range boxes {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package managed is root as the controller of a gateway-init that is somebody
-// else's child and not root. The lifecycle, proof and continuity tests run in
-// such containers as well, as the supervisor's user (make e2e).
+// else's child and not root. What lifecycle, continuity, proof and open test of
+// such containers is asked as the supervisor's user (tests/harness/doc.go).
 package managed
 
 import (

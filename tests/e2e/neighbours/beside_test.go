@@ -11,15 +11,6 @@ import (
 	"gatewayinit/tests/harness"
 )
 
-// endTools ends the sandbox user's processes of a name.
-func endTools(c *harness.Container, comm string) {
-	for _, p := range c.Processes() {
-		if p.UID == harness.SandboxUID && p.Comm == comm {
-			c.Tools("", "sigsend", fmt.Sprint(p.PID), "KILL")
-		}
-	}
-}
-
 // F14: an agent that opened a second listener on the gateway's port made the
 // supervisor end a gateway that was perfectly well.
 func TestScenarioF14(t *testing.T) {
@@ -30,9 +21,7 @@ func TestScenarioF14(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := harness.Start(t, harness.Options{Config: briskHealth(),
-				// Without it the engine may leave lo without ::1, and bind fails.
-				Extra: []string{"--sysctl", "net.ipv6.conf.lo.disable_ipv6=0"}})
+			c := harness.Start(t, harness.Options{Config: briskHealth(), Extra: harness.IPv6()})
 			old := c.WaitServing(20 * time.Second)
 			same := func(r status.Record) error {
 				if r.Gateway.Process != old.Gateway.Process || r.State != status.Running || r.Crashes != 0 {
@@ -75,7 +64,7 @@ func TestScenarioF14(t *testing.T) {
 			if r := c.HTTP("GET", "/health", "", ""); r.Code != 200 {
 				t.Errorf("the gateway does not answer: %+v", r)
 			}
-			endTools(c, "demotools")
+			c.EndAgent("demotools")
 			if err := same(c.WaitServing(10 * time.Second)); err != nil {
 				t.Error(err)
 			}

@@ -16,7 +16,7 @@ func TestController(t *testing.T) {
 	// Root's exec has what the container may have; none of it with no-new-privileges,
 	// which the README's flags set.
 	flags := []string{"--user", "1000:1000", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL"}
-	box := harness.Start(t, harness.Options{Flags: flags, Extra: []string{"-v", harness.Root(t) + "/bin/gatewayctl:/usr/local/bin/gatewayctl:ro"}, Command: []string{"demotools", "sleep", "600"}})
+	box := harness.Start(t, harness.Options{Flags: flags, Extra: harness.OneUserPrograms(t), Command: []string{"demotools", "sleep", "600"}})
 	old := box.WaitServing(serveBy)
 	root := func(args ...string) harness.Result {
 		return box.ExecFlags([]string{"-i"}, "0:0", nil, append([]string{"gatewayctl"}, args...)...)

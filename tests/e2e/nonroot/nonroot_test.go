@@ -1,5 +1,5 @@
-// Package nonroot is gateway-init as PID 1 without root: what differs there. The
-// lifecycle and proof tests run in such containers as well (make e2e).
+// Package nonroot is gateway-init as PID 1 without root: what differs there. Tests
+// of other packages run in such containers as well (tests/harness).
 package nonroot
 
 import (
@@ -182,7 +182,7 @@ func TestScenarioG05(t *testing.T) {
 // that the agent holds beside it is named, although it has the same uid.
 func TestListenerBeside(t *testing.T) {
 	t.Parallel()
-	box := harness.Start(t, harness.Options{Extra: []string{"--sysctl", "net.ipv6.conf.lo.disable_ipv6=0"},
+	box := harness.Start(t, harness.Options{Extra: harness.IPv6(),
 		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "200ms"}}}})
 	old := box.WaitServing(serveBy)
 	box.ExecDetached("sandbox", "demotools", "hold-port", "[::1]:18789")
@@ -192,11 +192,7 @@ func TestListenerBeside(t *testing.T) {
 		}
 		return nil
 	})
-	for _, p := range box.Processes() {
-		if box.OfAgent(p) {
-			box.Tools("", "sigsend", fmt.Sprint(p.PID), "KILL")
-		}
-	}
+	box.EndAgent("")
 	if now := box.WaitServing(serveBy); now.Gateway.Process != old.Gateway.Process || now.Crashes != 0 {
 		t.Errorf("the gateway was replaced: %+v, %d crashes", now.Gateway, now.Crashes)
 	}

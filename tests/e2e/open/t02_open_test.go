@@ -4,6 +4,7 @@
 package open
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -16,6 +17,11 @@ import (
 const serveBy = 30 * time.Second
 
 const tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
+
+// Where nothing is separated another command is documented.
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, harness.MainOptions{Topologies: []string{"TestScenarioT02"}}))
+}
 
 // open is the documented command. Where nothing is separated there is no
 // operator to run the UI as: the token comes out of gatewayctl and goes in

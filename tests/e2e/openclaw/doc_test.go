@@ -1,7 +1,10 @@
 // Package openclaw runs the real gateway, OpenClaw's, under gateway-init: the
-// mission as users meet it. One start of it takes ten seconds and more, so tests
-// share a container where they do not get into each other's way, and those with one
-// of their own run two at a time.
+// mission as users meet it. One start of it takes ten seconds and more.
+//
+// TestStory is what make test runs. All others have the tag long, and are for make
+// test-openclaw and make long-openclaw. They share a container, one after the
+// other (shared), where they leave it serving. Those that break or change one have
+// their own, and run beside it, two at a time (takePlace).
 //
 // The model is demotools fakemodel, the container's command: it calls the tools
 // that a test asks for. Nothing reaches any network but the container's own
@@ -31,7 +34,9 @@ const (
 
 const (
 	modelAddr = "127.0.0.1:18800"
-	tokenEnv  = "OPENCLAW_GATEWAY_TOKEN"
+	// requests is where the fake model keeps what it is asked.
+	requests = "/tmp/model-requests"
+	tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
 )
 
 // flags are the README's for this image: the general ones, and a place for what
@@ -41,6 +46,19 @@ func flags() []string {
 		"--tmpfs", "/var/lib/openclaw:uid=9001,gid=9001,mode=0700",
 		"--tmpfs", "/sandbox:uid=9002,gid=9002,mode=0755,exec",
 		"--tmpfs", "/home/operator:uid=9003,gid=9003,mode=0700")
+}
+
+// places bounds the containers beside the common one: a gateway and its tools
+// take 1.4 GiB, and both cores to start.
+var places = make(chan struct{}, 2)
+
+// takePlace lets a test with containers of its own run beside others, once there is
+// a place for it. A test whose subtests run side by side has one for each.
+func takePlace(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	places <- struct{}{}
+	t.Cleanup(func() { <-places })
 }
 
 // options is a container with the fake model as its command. conf is merged
@@ -88,14 +106,6 @@ func needImage(t testing.TB) {
 	if r := harness.Engine(t, nil, "image", "inspect", "-f", "{{.Id}}", harness.OpenClawImage); r.Code != 0 {
 		t.Skipf("no image %s: run make openclaw (is the npm registry reachable?)", harness.OpenClawImage)
 	}
-}
-
-// start is options started, once the gateway serves.
-func start(t *testing.T, conf, over map[string]any) *harness.Container {
-	t.Helper()
-	c := harness.Start(t, options(t, conf, over))
-	c.WaitServing(ready)
-	return c
 }
 
 // waitTools waits until the agent's tools are paired and connected: the
@@ -182,4 +192,17 @@ func findText(v any) string {
 		}
 	}
 	return ""
+}
+
+func read(path string) call { return call{"read", map[string]any{"path": path}} }
+
+// refused reports whether a tool's answer says that it did not do it.
+func refused(result string) bool {
+	lower := strings.ToLower(result)
+	for _, word := range []string{"error", "not found", "unknown tool", "escapes", "denied", "blocked", "not allowed", "not under"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
 }

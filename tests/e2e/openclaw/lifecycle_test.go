@@ -1,3 +1,5 @@
+//go:build long
+
 package openclaw
 
 import (
@@ -145,7 +147,7 @@ func TestKillEach(t *testing.T) {
 // launcher leaves it with port and locks, and each new one ended with exit code
 // 78: a restart loop.
 func TestLauncher(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	c := start(t, nil, map[string]any{"gateway": map[string]any{"env": map[string]any{"OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": nil}}})
 	launcher := c.Status().Gateway.Process
 	listener := func() (found harness.Process) {
@@ -182,7 +184,7 @@ func gatewayTree(c *harness.Container) []harness.Process {
 // L13: docker restart, docker stop and start, and a PID 1 that the engine kills:
 // the gateway serves again with no command (#6635).
 func TestScenarioL13(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	c := start(t, nil, nil)
 	again := func(how string, do func()) {
 		t.Helper()
@@ -205,7 +207,7 @@ func TestScenarioL13(t *testing.T) {
 // L22: docker stop ends everything by itself (#1015). What is not told to end,
 // or does not, makes the exit code 137.
 func TestScenarioL22(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	o := options(t, nil, nil)
 	o.Command = nil
 	c := harness.Start(t, o)

@@ -1,3 +1,5 @@
+//go:build long
+
 package openclaw
 
 import (
@@ -91,7 +93,7 @@ func confDir(o harness.Options) string {
 // token, or "no authentication", into it has the gateway: it must not be said to
 // serve.
 func TestAuthMismatch(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	needImage(t)
 	command := []any{"/usr/local/bin/node", "/usr/local/lib/node_modules/openclaw/openclaw.mjs", "gateway", "run"}
 	auth := func(a map[string]any) map[string]any {
@@ -136,7 +138,7 @@ func TestAuthMismatch(t *testing.T) {
 // Exit code 78 is the gateway's word for "do not try again as I am": it is not
 // hammered, the status says why, and one command serves once it is repaired.
 func TestExit78(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	o := options(t, map[string]any{"nosuch": true}, nil)
 	c := harness.Start(t, o)
 	r := c.WaitState(status.Backoff, ready)

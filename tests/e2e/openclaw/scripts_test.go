@@ -1,10 +1,14 @@
+//go:build long
+
 package openclaw
 
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatewayinit/tests/harness"
 )
@@ -15,22 +19,29 @@ import (
 // its own output.
 func scripted(t *testing.T, script, answers string) harness.Result {
 	t.Helper()
+	return scriptedAs(t, script, answers, "$script")
+}
+
+// scriptedAs is scripted with a text of the shell that runs $script.
+func scriptedAs(t *testing.T, script, answers, run string) harness.Result {
+	t.Helper()
 	needImage(t)
 	fake := filepath.Join(t.TempDir(), "openclaw")
 	text := "#!/bin/sh\necho \"$*\" >>/tmp/asked\nn=$(grep -cx -- \"$*\" /tmp/asked)\ncase \"$* $n\" in\n" + answers + "\nesac\n"
 	if err := os.WriteFile(fake, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return harness.Engine(t, nil, "run", "--rm", "--network", "none", "-u", "operator", "-e", "PAIR_PATIENCE_MS=6000",
+	return harness.Engine(t, nil, "run", "--rm", "--network", "none", "-u", "operator", "-e", "PAIR_PATIENCE_MS=6000", "-e", "PAIR_LIFE_MS=60000",
 		"-v", fake+":/usr/local/bin/openclaw:ro", "--entrypoint", "/bin/sh", harness.OpenClawImage, "-c",
-		"mkdir /tmp/openclaw-pairing; node /usr/local/share/gateway-init/openclaw/"+script+"; code=$?; "+
-			"echo left: $(ls /tmp/openclaw-pairing); echo seen: $(cat /tmp/seen); cat /tmp/asked; ls -d /tmp/openclaw-pair-*; exit $code")
+		"mkdir /tmp/openclaw-pairing; script='node /usr/local/share/gateway-init/openclaw/"+script+"'\n"+run+"\ncode=$?; "+
+			"echo left: $(ls -A /tmp/openclaw-pairing); echo seen: $(cat /tmp/seen); cat /tmp/asked; ls -d /tmp/openclaw-pair-*; exit $code")
 }
 
 const (
 	noNodes   = `echo '{"nodes":[]}';;`
 	connected = `echo '{"nodes":[{"displayName":"sandbox","paired":true,"connected":true},{"displayName":"other","paired":true}]}';;`
 	away      = `echo '{"nodes":[{"displayName":"sandbox","paired":true,"connected":false},{"displayName":"other","paired":true,"connected":true}]}';;`
+	noSession = `"gateway call"*) echo '{"sessions":[]}';;`
 	joinCode  = `"devices join-code"*) echo '{"joinUrl":"http://127.0.0.1:18789/j/x"}';;`
 	copyCode  = `cp /tmp/openclaw-pairing/code /tmp/seen; `
 )
@@ -38,7 +49,7 @@ const (
 // The one-shot ends with 0 once the node is connected and not before, leaves no
 // code behind, and says in one line what is wrong.
 func TestPair(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	for name, try := range map[string]struct {
 		answers string
 		code    int
@@ -55,7 +66,7 @@ func TestPair(t *testing.T) {
 		"another-json": {"*) echo '{}';;", 1, "pair: ", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := scripted(t, "pair.mjs", try.answers)
+			r := scripted(t, "pair.mjs", noSession+"\n"+try.answers)
 			said := ""
 			for line := range strings.Lines(r.Stderr) {
 				if strings.HasPrefix(line, "pair: ") {
@@ -72,9 +83,88 @@ func TestPair(t *testing.T) {
 	}
 }
 
+// PID 1 kills pair and what it started at any moment, and starts it again: the
+// next run pairs, and nothing of the killed one is left.
+func TestPairKilled(t *testing.T) {
+	t.Parallel()
+	const hang = "touch /tmp/here; sleep 300;;"
+	for name, try := range map[string]struct{ first, left string }{
+		"looks":  {`"nodes status --json 1") ` + hang, "home"},
+		"mints":  {`"devices join-code --json 1") ` + hang, "home"},
+		"lists":  {`"gateway call"*1) ` + hang, "code home"},
+		"waits":  {`"nodes status --json 2") ` + hang, "code home"},
+		"writes": {`"devices join-code --json 1") echo old >/tmp/openclaw-pairing/code.new; ` + hang, "code.new home"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			takePlace(t)
+			answers := try.first + "\n" + `"nodes status --json "[123]) ` + noNodes + "\n" + noSession + "\n" + joinCode + "\n*) " + copyCode + connected
+			r := scriptedAs(t, "pair.mjs", answers, `setsid $script & first=$!
+until [ -e /tmp/here ]; do sleep 0.1; done
+kill -KILL -$first; wait $first
+echo killed: $(ls -A /tmp/openclaw-pairing)
+$script`)
+			if r.Code != 0 || !strings.Contains(r.Stdout, "killed: "+try.left+"\n") || !strings.Contains(r.Stdout, "left:\n") ||
+				!strings.Contains(r.Stdout, "seen: http://127.0.0.1:18789/j/x\n") {
+				t.Errorf("%v", r)
+			}
+		})
+	}
+}
+
+// A vendor's program that hangs, deaf to SIGTERM, does not make pair live on.
+func TestPairLife(t *testing.T) {
+	takePlace(t)
+	begin := time.Now()
+	r := scriptedAs(t, "pair.mjs", "*) trap '' TERM; while :; do sleep 1; done;;", "PAIR_LIFE_MS=2000 $script")
+	if r.Code != 1 || !strings.Contains(r.Stderr, "ETIMEDOUT; trying again") || !strings.Contains(r.Stdout, "left:\n") {
+		t.Errorf("%v", r)
+	}
+	t.Logf("ended after %.1f s", time.Since(begin).Seconds())
+}
+
+// A session that works outside its workspace is named, on one line each, with
+// nothing in it that the agent could make a line of its own.
+func TestPairReports(t *testing.T) {
+	takePlace(t)
+	var sessions, want []string
+	for _, s := range []struct{ fields, says string }{
+		{`"key":"agent:main:subagent:1","spawnedCwd":"/run/gateway-init","spawnedWorkspaceDir":"/var/lib/openclaw/workspace"`, "agent:main:subagent:1 works in /run/gateway-init"},
+		{`"key":"workspace","spawnedWorkspaceDir":"/other"`, "workspace works in /other"},
+		{`"key":"root","sessionRoot":"/"`, "root works in /"},
+		{`"key":"dots","spawnedCwd":"/var/lib/openclaw/workspace/../state"`, "dots works in /var/lib/openclaw/workspace/../state"},
+		{`"key":"near","spawnedCwd":"/var/lib/openclaw/workspaces"`, "near works in /var/lib/openclaw/workspaces"},
+		{`"key":"two\\nlines","spawnedCwd":"/x\\ny"`, "two?lines works in /x?y"},
+		{`"key":"none"`, ""},
+		{`"key":"inside","spawnedCwd":"/var/lib/openclaw/workspace/notes"`, ""},
+		{`"key":"of-another","spawnedCwd":"/var/lib/openclaw/workspace-ops"`, ""},
+	} {
+		sessions = append(sessions, "{"+s.fields+"}")
+		if s.says != "" {
+			want = append(want, "pair: session "+s.says+", outside the workspace: delete it (docs/openclaw.md)\n")
+		}
+	}
+	want = append(want, "pair: session last works in /sandbox, outside the workspace: delete it (docs/openclaw.md)\n")
+	r := scripted(t, "pair.mjs", `"gateway call"*'"offset":0,'*) echo '{"hasMore":true,"nextOffset":9,"sessions":[`+strings.Join(sessions, ",")+`]}';;
+"gateway call"*'"offset":9,'*) echo '{"hasMore":false,"nextOffset":null,"sessions":[{"key":"last","spawnedCwd":"/sandbox"}]}';;
+*) `+connected)
+	var said []string
+	for line := range strings.Lines(r.Stderr) {
+		if strings.HasPrefix(line, "pair: session ") {
+			said = append(said, line)
+		}
+	}
+	if r.Code != 0 || !slices.Equal(said, want) {
+		t.Errorf("%v", r)
+	}
+	// What cannot be listed hinders no pairing, and is said.
+	if r := scripted(t, "pair.mjs", `"gateway call"*) exit 3;;`+"\n*) "+connected); r.Code != 0 || !strings.Contains(r.Stderr, "pair: cannot list the sessions: ") {
+		t.Errorf("%v", r)
+	}
+}
+
 // Nodes stay; whatever else is paired is removed, and what cannot be is named.
 func TestRevokeScript(t *testing.T) {
-	t.Parallel()
+	takePlace(t)
 	const (
 		node  = `{"deviceId":"n1","role":"node","roles":["node"],"tokens":[{"role":"node"}]}`
 		admin = `{"deviceId":"a1","role":"operator","roles":["operator"]}`

@@ -1,66 +1,39 @@
+//go:build long
+
 package openclaw
 
 import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 
 	"gatewayinit/tests/harness"
 )
 
-// holder is the test that a shared container belongs to: what is to be undone
-// waits for the end of all tests.
-type holder struct {
-	testing.TB
-	undo []func()
-}
-
-func (h *holder) Cleanup(f func()) { h.undo = append(h.undo, f) }
-
-func (h *holder) TempDir() string {
-	dir, err := os.MkdirTemp("", "openclaw")
-	if err != nil {
-		h.Fatal(err)
-	}
-	h.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// common is the container that tests share: each leaves it serving.
-var common struct {
-	once sync.Once
-	h    *holder
-	c    *harness.Container
-}
-
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if h := common.h; h != nil {
-		for _, f := range slices.Backward(h.undo) {
-			f()
-		}
-	}
-	os.Exit(code)
+	// Those that wait for the common container or for a place do nothing.
+	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 100}))
 }
 
-// shared is the common container, serving. Health is asked more often than in
-// the profile, so that a gateway that hangs is found within a test.
+// commonTurn is held by the test that has the common container.
+var commonTurn sync.Mutex
+
+// shared is the container that tests share, one after the other: it serves, and
+// each leaves it serving. Health is asked more often than in the profile, so that a
+// gateway that hangs is found within a test.
 func shared(t *testing.T) *harness.Container {
 	t.Helper()
 	needImage(t)
-	common.once.Do(func() {
-		common.h = &holder{TB: t}
-		o := options(common.h, nil, map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10s"}}})
-		o.Extra = append(o.Extra, "-v", otherRelease(common.h)+":/usr/local/bin/gatewayctl-other:ro")
-		common.c = harness.Start(common.h, o)
+	t.Parallel()
+	commonTurn.Lock()
+	t.Cleanup(commonTurn.Unlock)
+	c := harness.Share(t, "common", func(h testing.TB) harness.Options {
+		o := options(h, nil, map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10s"}}})
+		o.Extra = append(o.Extra, "-v", otherRelease(h)+":/usr/local/bin/gatewayctl-other:ro")
+		return o
 	})
-	if common.c == nil {
-		t.Fatal("the shared container did not start")
-	}
-	c := common.c.For(t)
 	c.WaitServing(ready)
 	return c
 }
@@ -78,4 +51,12 @@ func otherRelease(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// start is options started, once the gateway serves.
+func start(t *testing.T, conf, over map[string]any) *harness.Container {
+	t.Helper()
+	c := harness.Start(t, options(t, conf, over))
+	c.WaitServing(ready)
+	return c
 }

@@ -37,13 +37,13 @@ func image(flags []string, args ...string) []string {
 // run is docker run of a command that ends.
 func run(t *testing.T, flags []string, args ...string) harness.Result {
 	t.Helper()
-	return harness.Engine(t, nil, append([]string{"run", "--rm"}, image(flags, args...)...)...)
+	return harness.Engine(t, nil, append([]string{"run", "--rm", "--name", harness.NewName(t)}, image(flags, args...)...)...)
 }
 
 // detached starts a container in the background; it is removed with the test.
 func detached(t *testing.T, flags []string, args ...string) (id string) {
 	t.Helper()
-	r := harness.Engine(t, nil, append([]string{"run", "-d"}, image(flags, args...)...)...)
+	r := harness.Engine(t, nil, append([]string{"run", "-d", "--name", harness.NewName(t)}, image(flags, args...)...)...)
 	if r.Code != 0 {
 		t.Fatal(r)
 	}
@@ -133,7 +133,7 @@ func TestUser(t *testing.T) {
 
 // TestTerminal: docker run -it IMAGE bash.
 func TestTerminal(t *testing.T) {
-	name := "plain-terminal-" + strconv.Itoa(os.Getpid())
+	name := harness.NewName(t)
 	t.Cleanup(func() { harness.Engine(t, nil, "rm", "-f", name) })
 	m := harness.OpenTerminal(t, pty.Winsize{Rows: 30, Cols: 100}, append([]string{"run", "--rm", "-it", "-e", "PS1=@ ", "-e", "PATH=/bin", "--name", name},
 		image(nil, "--", "/bin/bash", "--norc", "-i")...)...)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"gatewayinit/internal/status"
 	"gatewayinit/tests/harness"
 )
 
@@ -17,7 +18,7 @@ func TestScenarioG01WithoutKill(t *testing.T) {
 	box := harness.Start(t, harness.Options{Flags: flags, Config: map[string]any{
 		"gateway": map[string]any{"stop": map[string]any{"grace": "1s"}}}})
 	before := box.WaitServing(30 * time.Second)
-	if names := before.Hardening; len(names) != 1 || names[0].Name != "cap-KILL" {
+	if names := status.Closable(before.Hardening); len(names) != 1 || names[0].Name != "cap-KILL" {
 		t.Errorf("hardening is %v, want cap-KILL alone", names)
 	}
 	box.MustCtl("restart", "--timeout", "20s")

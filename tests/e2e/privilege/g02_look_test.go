@@ -49,21 +49,37 @@ func closedOnExec(t *testing.T, who string, hostPID int) {
 }
 
 // notDumpable: another root of the container, with all of PID 1's capabilities,
-// may not read what ptrace rights are needed for. Of a program that is dumpable
-// its own user can, which shows that the question is a good one. Status has the
-// flag as it was read at boot; this is about later: a child that is forked with
+// may not read what ptrace rights are needed for, and the gateway's user may not
+// read it of the gateway, whose program is execute-only. Of a program that is
+// dumpable its own user can, which shows that the question is a good one. Status
+// has the flag as it was read at boot; this is about later: a child that is forked with
 // another uid shares our memory until its execve(2), and the change of
 // credentials there sets the flag of both to fs.suid_dumpable.
 func notDumpable(t *testing.T, c *harness.Container, gateway int) {
 	t.Helper()
+	c.ExecDetached("gateway", "demotools", "sleep", "600")
+	readable := 0
+	harness.Eventually(t, 5*time.Second, "a readable program of the gateway's user", func() error {
+		for _, p := range c.Processes() {
+			if p.UID == harness.GatewayUID && p.Comm == "demotools" {
+				readable = p.PID
+				return nil
+			}
+		}
+		return errors.New("there is none")
+	})
 	for _, name := range []string{"maps", "environ", "auxv"} {
 		if r := c.Exec("root", "demotools", "cat", "/proc/1/"+name); r.Code == 0 || !strings.Contains(r.Stderr, "permission denied") {
 			t.Errorf("root reads %s of PID 1: it is dumpable (code %d, %s)", name, r.Code, r.Stderr)
 		}
-		if r := c.Exec("gateway", "demotools", "cat", fmt.Sprintf("/proc/%d/%s", gateway, name)); r.Code != 0 {
-			t.Errorf("the gateway's user cannot read %s of the gateway: %v", name, r.Stderr)
+		if r := c.Exec("gateway", "demotools", "cat", fmt.Sprintf("/proc/%d/%s", gateway, name)); r.Code == 0 || !strings.Contains(r.Stderr, "permission denied") {
+			t.Errorf("the gateway's user reads %s of the gateway: it is dumpable (code %d, %s)", name, r.Code, r.Stderr)
+		}
+		if r := c.Exec("gateway", "demotools", "cat", fmt.Sprintf("/proc/%d/%s", readable, name)); r.Code != 0 {
+			t.Errorf("the gateway's user cannot read %s of its own program: %v", name, r.Stderr)
 		}
 	}
+	c.Tools("root", "sigsend", strconv.Itoa(readable), "KILL")
 }
 
 // worker looks at a proof worker: a gateway that hangs keeps it long enough.

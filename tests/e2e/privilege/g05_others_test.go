@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"gatewayinit/tests/harness"
 )
@@ -12,29 +11,30 @@ import (
 // Whoever can write where requests are read controls the gateway. The kernel
 // refuses all but root, before a line of ours runs.
 func TestScenarioG05(t *testing.T) {
-	c := harness.Start(t, harness.Options{})
-	old := c.WaitServing(30 * time.Second)
+	c := harness.Look(t, "readme", harness.Options{})
+	old := c.Status()
 	const fifo = "/run/gateway-init/control/request"
-	frame := []byte("v1 " + strings.Repeat("0a", 32) + " restart\n")
+	frame := "v1 " + strings.Repeat("0a", 32) + " restart\n"
 	for _, user := range []string{"sandbox", "operator", "gateway", "65534"} {
 		if r := c.Exec(user, "/usr/local/bin/gatewayctl", "restart"); r.Code != 126 {
 			t.Errorf("%s could execute gatewayctl: %v", user, r)
 		}
+		var calls []harness.Call
 		for _, args := range [][]string{
 			{"write", fifo}, {"rm", fifo}, {"mv", fifo, "/tmp/fifo"}, {"hard", fifo, "/tmp/fifo"},
 			{"ls", "/run/gateway-init/control"}, {"cat", "/run/gateway-init/status.json"}, {"fifo", "/run/gateway-init/x", "0666"},
 			{"chmod", "/run/gateway-init", "0777"},
 		} {
-			r := c.ExecInput(user, frame, append([]string{"demotools"}, args...)...)
-			if r.Code == 0 || !strings.Contains(r.Stderr, "permission denied") && !strings.Contains(r.Stderr, "not permitted") && !strings.Contains(r.Stderr, "cross-device") {
-				t.Errorf("%s, %q: %v", user, args, r)
-			}
+			calls = append(calls, harness.Call{Args: append([]string{"demotools"}, args...), Stdin: frame})
 		}
-		// By the host's /proc names of our own descriptors neither.
+		names := len(calls)
+		// By the /proc names of PID 1's own descriptors neither.
 		for fd := range 20 {
-			path := fmt.Sprintf("/proc/1/fd/%d", fd)
-			if r := c.ExecInput(user, frame, "demotools", "write", path); r.Code == 0 {
-				t.Errorf("%s wrote to %s", user, path)
+			calls = append(calls, harness.Call{Args: []string{"demotools", "write", fmt.Sprintf("/proc/1/fd/%d", fd)}, Stdin: frame})
+		}
+		for i, r := range c.Batch(user, calls...) {
+			if r.Code == 0 || i < names && !strings.Contains(r.Stderr, "permission denied") && !strings.Contains(r.Stderr, "not permitted") && !strings.Contains(r.Stderr, "cross-device") {
+				t.Errorf("%s, %q: %v", user, calls[i].Args, r)
 			}
 		}
 	}
@@ -43,8 +43,7 @@ func TestScenarioG05(t *testing.T) {
 		t.Errorf("something arrived: %+v, %+v", now.LastRequest, now.Refused)
 	}
 	// Where the engine lets others execute it, it refuses by itself.
-	plain := harness.Start(t, harness.Options{Flags: []string{}})
-	plain.WaitServing(30 * time.Second)
+	plain := harness.Look(t, "plain", harness.Options{Flags: []string{}})
 	for _, verb := range []string{"restart", "recover", "stop", "start", "probe", "token"} {
 		if r := plain.Exec("sandbox", "/usr/local/bin/gatewayctl", verb); r.Code != 3 && r.Code != 126 {
 			t.Errorf("gatewayctl %s as sandbox: %v", verb, r)

@@ -21,11 +21,19 @@ func operators(t *testing.T) []string {
 	return []string{""}
 }
 
+// readable is a copy of the demo gateway that its user may read: the kernel hides
+// from everybody but root what a process of another program has open.
+const readable = "/opt/demogateway"
+
+func mountReadable(t *testing.T) []string {
+	return []string{"-v", harness.Root(t) + "/bin/demogateway:" + readable + ":ro"}
+}
+
 // byHand starts a gateway as somebody would in a docker exec, and returns its
 // pid when it serves.
 func byHand(t *testing.T, box *harness.Container, user string) (pid int) {
 	t.Helper()
-	box.ExecFlags([]string{"-d", "-e", "OPENCLAW_GATEWAY_TOKEN=somebody-elses"}, user, nil, "demogateway")
+	box.ExecFlags([]string{"-d", "-e", "OPENCLAW_GATEWAY_TOKEN=somebody-elses"}, user, nil, readable)
 	harness.Eventually(t, serveBy, "the gateway that was started by hand", func() error {
 		if r := box.HTTP("GET", "/readyz", "", ""); r.Code != 200 {
 			return fmt.Errorf("%d", r.Code)
@@ -60,7 +68,7 @@ func TestScenarioP02(t *testing.T) {
 		for _, starter := range starters {
 			t.Run("by "+starter+", asked by "+operator, func(t *testing.T) {
 				t.Parallel()
-				box := harness.Start(t, harness.Options{Command: []string{"demotools", "sleep", "600"}})
+				box := harness.Start(t, harness.Options{Command: []string{"demotools", "sleep", "600"}, Extra: mountReadable(t)})
 				box.WaitServing(serveBy)
 				box.MustCtl("stop")
 				ctl := func(args ...string) harness.Result {

@@ -1,0 +1,119 @@
+package image
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayinit/internal/status"
+	"gatewayinit/tests/harness"
+)
+
+// mounted is the flag that puts a built program over one of the image, with a
+// mode.
+func mounted(t *testing.T, name, at string, mode fs.FileMode) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin", name))
+	must(t, err)
+	file := filepath.Join(t.TempDir(), name)
+	must(t, os.WriteFile(file, data, 0o600))
+	must(t, os.Chmod(file, mode))
+	return []string{"-v", file + ":" + at + ":ro"}
+}
+
+// Boot names what the image and the container's PATH leave open, each by its
+// name, and require_hardening ends it for each that can be closed.
+func TestHardeningOfTheImage(t *testing.T) {
+	const demo = "/usr/local/bin/demogateway"
+	node := map[string]any{"gateway": map[string]any{"command": []string{"/usr/local/bin/node"}}}
+	closedNode := map[string]any{"gateway": map[string]any{"command": []string{"/usr/local/bin/node"}, "env": map[string]string{"NODE_OPTIONS": "--disable-sigusr1"}}}
+	for name, c := range map[string]struct {
+		extra  []string
+		config map[string]any
+		want   string // beside environment-open-in-children
+	}{
+		"nothing-open":   {mounted(t, "demogateway", demo, 0o711), nil, ""},
+		"readable":       {mounted(t, "demogateway", demo, 0o755), nil, "environ-readable"},
+		"init-readable":  {append(mounted(t, "demogateway", demo, 0o711), mounted(t, "gateway-init", "/usr/local/sbin/gateway-init", 0o755)...), nil, "stage-traceable"},
+		"path-is-open":   {append(mounted(t, "demogateway", demo, 0o711), "-e", "PATH=/tmp:/usr/local/bin"), nil, "path"},
+		"path-of-agent":  {append(mounted(t, "demogateway", demo, 0o711), "-e", "PATH=/sandbox/bin:/usr/local/bin"), nil, "path"},
+		"node":           {mounted(t, "demogateway", "/usr/local/bin/node", 0o711), node, "node-debugger"},
+		"node-is-closed": {mounted(t, "demogateway", "/usr/local/bin/node", 0o711), closedNode, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := harness.Start(t, harness.Options{Extra: c.extra, Config: c.config})
+			want := []string{status.OpenInChildren}
+			if c.want != "" {
+				want = append(want, c.want)
+			}
+			logged := func(name string) bool { return strings.Contains(box.Logs(), `"event":"hardening","name":"`+name+`"`) }
+			harness.Eventually(t, 30*time.Second, "hardening to be logged", func() error {
+				for _, name := range want {
+					if !logged(name) {
+						return fmt.Errorf("no %s: %s", name, box.Logs())
+					}
+				}
+				return nil
+			})
+			r := box.WaitServing(30 * time.Second)
+			var names []string
+			for _, h := range r.Hardening {
+				names = append(names, h.Name)
+			}
+			if slices.Sort(names); !slices.Equal(names, slices.Sorted(slices.Values(want))) {
+				t.Errorf("hardening names %q, want %q", names, want)
+			}
+			line := "hardening      complete, beside what this release leaves open\n"
+			if c.want != "" {
+				line = "hardening      1 protection missing, beside what this release leaves open\n"
+			}
+			if human := box.Ctl("status").Stdout; !strings.Contains(human, line) {
+				t.Errorf("status says\n%s", human)
+			}
+		})
+		t.Run(name+"-required", func(t *testing.T) {
+			t.Parallel()
+			config := map[string]any{"require_hardening": true}
+			for key, value := range c.config {
+				config[key] = value
+			}
+			box := harness.Start(t, harness.Options{Extra: c.extra, Config: config})
+			if c.want == "" {
+				box.WaitServing(30 * time.Second)
+				return
+			}
+			if code := box.WaitExit(30 * time.Second); code != 1 || !strings.Contains(box.Logs(), fmt.Sprintf("require_hardening is set and %q is missing", c.want)) {
+				t.Errorf("exit code %d: %s", code, box.Logs())
+			}
+		})
+	}
+}
+
+// Without root the gateway must be readable, and that is the only thing to name.
+func TestHardeningWithoutRoot(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode fs.FileMode
+		want bool
+	}{"execute-only": {0o711, true}, "readable": {0o755, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := harness.Start(t, harness.Options{Flags: harness.NonRootFlags(t), NoState: true, Extra: mounted(t, "demogateway", "/opt/demogateway", c.mode),
+				Config: map[string]any{"gateway": map[string]any{"working_dir": "/", "command": []string{"/opt/demogateway"}}}})
+			harness.Eventually(t, 30*time.Second, "a gateway to be started", func() error {
+				if !strings.Contains(box.Logs(), `"event":"gateway-started"`) {
+					return fmt.Errorf("log: %s", box.Logs())
+				}
+				return nil
+			})
+			if got := strings.Contains(box.Logs(), `"name":"gateway-not-readable"`); got != c.want || strings.Count(box.Logs(), `"event":"hardening"`) > 1 {
+				t.Errorf("named: %t: %s", got, box.Logs())
+			}
+		})
+	}
+}

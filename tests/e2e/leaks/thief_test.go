@@ -1,0 +1,248 @@
+package leaks
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatewayinit/tests/harness"
+)
+
+const (
+	thiefFile   = "/tmp/stolen"
+	clientAgent = "demo-client"
+	endBy       = 10 * time.Second       // for a gateway to end after its signal
+	disturbRest = 300 * time.Millisecond // how long a gateway lives at most once it serves
+)
+
+// thiefTime is how long the thief has: THIEF_SECONDS or a minute.
+func thiefTime(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("THIEF_SECONDS")
+	if text == "" {
+		return time.Minute
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("THIEF_SECONDS=%s is not a number of seconds", text)
+	}
+	return time.Duration(n) * time.Second
+}
+
+// robbed is a container with a thief, and with clients and sidecars that connect
+// again and again.
+type robbed struct {
+	*harness.Container
+	until time.Time
+}
+
+func startRobbed(t *testing.T) *robbed {
+	t.Helper()
+	sidecar := func(name, client string) map[string]any {
+		return map[string]any{"name": name, "command": []string{"/usr/local/bin/demotools", client, "0"}, "user": "operator", "token_env": "OPENCLAW_GATEWAY_TOKEN"}
+	}
+	c := start(t, harness.Options{
+		Extra:     append(harness.IPv6(), "--memory", "384m", "--memory-swap", "384m"), // the robber takes [::1], too
+		Misbehave: map[string]any{"note_lives": true, "exhaust_on_hup": true},
+		Config: map[string]any{
+			"gateway": map[string]any{
+				"restart": map[string]any{"backoff_min": "10ms", "backoff_max": "100ms", "reset_after": "1s"},
+				"health":  map[string]any{"interval": "1s"},
+			},
+			"sidecars": []any{sidecar("http", "poll-http"), sidecar("ws", "poll-ws")},
+			"clients":  map[string]any{"tui": []string{"/usr/local/bin/demotools", "poll-ws", "5"}},
+		},
+	})
+	r := &robbed{c, time.Now().Add(thiefTime(t))}
+	r.steal()
+	return r
+}
+
+// steal starts the thief if it does not run. The kernel kills a gateway that has
+// used up the container's memory. Until that memory is free, the kernel can kill
+// a second process, and that is the thief now and then.
+func (r *robbed) steal() {
+	for _, p := range r.Processes() {
+		if p.UID == harness.SandboxUID && p.Comm == "demotools" {
+			return
+		}
+	}
+	r.ExecDetached("sandbox", "demotools", "robber", strconv.Itoa(harness.Port), thiefFile)
+}
+
+// disturb ends the gateway in all the ways there are, each time after it served.
+func (r *robbed) disturb() (ends map[string]int) {
+	ends = map[string]int{}
+	ways := []string{"kill", "exit", "memory", "restart", "rotate", "drain"}
+	for i := 0; time.Now().Before(r.until); i++ {
+		r.steal()
+		if r.Ctl("wait", "--timeout", "5s").Code != 0 {
+			continue // the thief has the port
+		}
+		time.Sleep(rand.N(disturbRest))
+		way := ways[i%len(ways)]
+		switch way {
+		case "restart":
+			r.Ctl("restart")
+		case "rotate":
+			r.Ctl("restart", "--rotate-token")
+		case "drain":
+			r.Ctl("restart", "--drain", "1s")
+		default:
+			r.end(map[string]syscall.Signal{"kill": syscall.SIGKILL, "exit": syscall.SIGTERM, "memory": syscall.SIGHUP}[way])
+		}
+		ends[way]++
+	}
+	return ends
+}
+
+// end sends a signal to the gateway and waits for its end.
+func (r *robbed) end(sig syscall.Signal) {
+	for _, p := range r.Processes() {
+		if p.UID != harness.GatewayUID || p.Comm != "demogateway" || syscall.Kill(p.HostPID, sig) != nil {
+			continue // no gateway, or it has ended by itself
+		}
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(endBy); syscall.Kill(p.HostPID, 0) == nil && time.Now().Before(end); {
+			<-tick.C
+		}
+	}
+}
+
+// connect calls gatewayctl exec and tui in a loop.
+func (r *robbed) connect() (calls int) {
+	for ; time.Now().Before(r.until); calls++ {
+		if calls%2 == 0 {
+			r.Ctl("exec", "--", "/usr/local/bin/demotools", "poll-http", "5")
+		} else {
+			r.Ctl("tui")
+		}
+	}
+	return calls
+}
+
+func (r *robbed) lives(t *testing.T) (all []life) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.StateDir(), "lives"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var l life
+		var pid int
+		if _, err := fmt.Sscan(line, &l.at, &pid, &l.token); err != nil {
+			t.Fatalf("a bad line in lives: %v", err)
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+func (r *robbed) loot(t *testing.T) (all []heard) {
+	t.Helper()
+	f, err := os.Open(r.HostPath(thiefFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var h heard
+		if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
+			t.Fatalf("a bad line of the thief: %v", err)
+		}
+		if h.What == "full" {
+			t.Fatal("the thief's file is full: this run was too long for it")
+		}
+		all = append(all, h)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A thief of the agent's user takes the port whenever it is free, while the
+// gateway is ended in every way and clients and sidecars with the token connect
+// all the time. It never hears the token from the proof worker, and none that a
+// later gateway accepts.
+func TestThief(t *testing.T) {
+	r := startRobbed(t)
+	var ends map[string]int
+	calls := 0
+	var both sync.WaitGroup
+	both.Go(func() { ends = r.disturb() })
+	both.Go(func() { calls = r.connect() })
+	both.Wait()
+	r.recorded(t)
+	lives := r.lives(t)
+	v := judge(t, lives, r.loot(t))
+	t.Logf("%d gateways with %d tokens, ended %v, %d calls of exec and tui; the thief: %+v", len(lives), v.tokens, ends, calls, v)
+	if v.fromWorker != 0 || v.later != 0 {
+		t.Errorf("the agent's user has a token: %d lines from the proof worker, %d from clients with a token that a later gateway took", v.fromWorker, v.later)
+	}
+	if v.takes < len(lives)/4 || v.requests == 0 {
+		t.Errorf("the thief had the port %d times in %d lives and heard %d requests: it was too slow", v.takes, len(lives), v.requests)
+	}
+	if n := r.oomKills(t); n == 0 {
+		t.Error("the kernel ended no gateway for its memory")
+	}
+}
+
+// oomKills is how many processes of the container the kernel has ended for
+// their memory, by the control groups of either version.
+func (r *robbed) oomKills(t *testing.T) int {
+	t.Helper()
+	for _, name := range []string{"memory/memory.oom_control", "memory.events"} {
+		fields, err := os.ReadFile(r.HostPath("/sys/fs/cgroup/" + name))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(fields)) {
+			if text, ok := strings.CutPrefix(line, "oom_kill "); ok {
+				n, err := strconv.Atoi(strings.TrimSpace(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+		}
+	}
+	t.Fatal("cannot find the count of processes that were ended for their memory")
+	return 0
+}
+
+// recorded sends a false token by both clients to the thief: it must be heard.
+func (r *robbed) recorded(t *testing.T) {
+	t.Helper()
+	r.MustCtl("stop")
+	r.steal()
+	canary := strings.Repeat("d4", 32)
+	set := harness.Needles(t, canary)
+	for what, client := range map[string]string{"http": "poll-http", "frame": "poll-ws"} {
+		harness.Eventually(t, boot, "the thief to hear "+client, func() error {
+			flags := []string{"-e", "OPENCLAW_GATEWAY_TOKEN=" + canary}
+			// For longer than the thief rests.
+			if out := r.ExecFlags(flags, "operator", nil, "demotools", client, "5"); out.Code != 0 {
+				return fmt.Errorf("%v", out)
+			}
+			for _, h := range r.loot(t) {
+				if h.What == what && h.Agent == clientAgent && set.Find(h.Bytes) >= 0 {
+					return nil
+				}
+			}
+			return fmt.Errorf("nothing heard in %d lines; there are %v", len(r.loot(t)), r.Processes())
+		})
+	}
+}
