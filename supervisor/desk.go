@@ -89,12 +89,13 @@ func (s *Supervisor) reply(r control.Reply) {
 	}
 }
 
-// serve begins waiting requests, in order. A stop does not wait for a start
-// that is not proven yet: it supersedes it.
-func (s *Supervisor) serve() {
+// serve begins waiting requests, in order, until one of them has posted an event,
+// and tells whether it began any. A stop does not wait for a start that is not
+// proven yet: it supersedes it.
+func (s *Supervisor) serve() (began bool) {
 	if s.ending {
 		s.dismiss(control.ShuttingDown)
-		return
+		return false
 	}
 	if s.task != nil && s.task.awaits {
 		if stop, superseded := s.queue.TakeStop(); stop != nil {
@@ -103,15 +104,18 @@ func (s *Supervisor) serve() {
 				s.answer(j, control.Reply{Outcome: control.Failed, Reason: control.Superseded, OldPID: s.gateway.pid()})
 			}
 			s.begin(stop)
+			began = true
 		}
 	}
 	for s.task == nil && len(s.events) == 0 {
 		j := s.queue.Next()
 		if j == nil {
-			return
+			return began
 		}
 		s.begin(j)
+		began = true
 	}
+	return began
 }
 
 // dismiss answers everything that waits with one reason.

@@ -114,6 +114,21 @@ func TestServeAtOnce(t *testing.T) {
 	d.replies("failed identity-changed 77 77", "failed identity-changed 77 77")
 }
 
+// A stop of what is stopped is answered at once, and so is what waits behind it:
+// nothing else may happen that would let PID 1 look at the queue again.
+func TestServeBehindAStop(t *testing.T) {
+	d := newDesk(t).serving()
+	for n, words := range []string{"stop", "probe", "stop", "probe"} {
+		d.request(n+1, words)
+	}
+	d.step()
+	// Equal requests that wait are one.
+	d.replies("complete stopped 0 0", "failed not-running 0 0", "complete stopped 0 0", "failed not-running 0 0")
+	if d.task != nil || d.queue.Len() != 0 {
+		t.Errorf("task %+v, %d wait", d.task, d.queue.Len())
+	}
+}
+
 // A restart that cannot work is refused while the old gateway serves.
 func TestRestartRefused(t *testing.T) {
 	d := newDesk(t).serving().running()

@@ -173,9 +173,7 @@ func (s *Supervisor) round() (over bool) {
 			time.Sleep(panicPause)
 		}
 	}()
-	s.apply()
-	s.serve()
-	s.apply()
+	s.work()
 	s.publish()
 	if s.over {
 		return true
@@ -186,6 +184,15 @@ func (s *Supervisor) round() (over bool) {
 	}
 	s.turn()
 	return false
+}
+
+// work takes what was posted, and begins requests until one of them has to wait for
+// something, or none is left: only what waits has an event that will come.
+func (s *Supervisor) work() {
+	s.apply()
+	for s.serve() {
+		s.apply()
+	}
 }
 
 // panicPause bounds the log of a bug that comes again at once.
