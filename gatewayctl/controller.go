@@ -18,27 +18,38 @@ const lookTimeout = 10 * time.Second
 // controls tells whether we are root beside a supervisor that is not: nothing of
 // root's was left by one, and one without root is there, or several that might
 // be. A supervisor of root's that has not left anything yet is waited for
-// instead, and without it refused.
+// instead, and without it refused. While the engine starts PID 1 it becomes another
+// program under our eyes: that tells nothing, and we look again.
 func (a *app) controls() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false
 	}
-	if a.owner == 0 {
-		dir, err := a.openRuntime()
-		if err == nil {
-			dir.Close()
-			return false
+	for until := time.Now().Add(a.patience); ; time.Sleep(ownEvery) {
+		if a.owner == 0 {
+			dir, err := a.openRuntime()
+			if err == nil {
+				dir.Close()
+				return false
+			}
+			// What is there and not root's proves nothing either way: the agent may
+			// have put it there.
 		}
-		// What is there and not root's proves nothing either way: the agent may
-		// have put it there.
+		err := a.seek()
+		if !errors.Is(err, prockey.ErrChanged) || time.Now().After(until) {
+			return !errors.Is(err, controller.ErrNone) && !errors.Is(err, controller.ErrUnproven)
+		}
 	}
+}
+
+// seek is nil if there is one supervisor without root.
+func (a *app) seek() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
 	s, err := a.find(ctx)
 	if err == nil {
 		s.Close()
 	}
-	return !errors.Is(err, controller.ErrNone) && !errors.Is(err, controller.ErrUnproven)
+	return err
 }
 
 // controller is one for a command whose deadline is ctx's.

@@ -114,6 +114,35 @@ func TestControls(t *testing.T) {
 	}
 }
 
+// The engine's "run" returns while PID 1 is still the runtime's: it became
+// gateway-init while a restart looked at it, and root was told that a supervisor
+// without root was not to be proved.
+func TestControlsWhilePID1Starts(t *testing.T) {
+	testenv.Root(t)
+	w := newWorld(t)
+	w.patience = testenv.Patience
+	must(t, os.Remove(w.path))
+	for later, want := range map[error]bool{controller.ErrUnproven: false, controller.ErrNone: false, nil: true} {
+		looks := 0
+		w.find = func(context.Context) (*controller.Supervisor, error) {
+			if looks++; looks < 3 {
+				return nil, fmt.Errorf("cannot look at PID 1: %w", prockey.ErrChanged)
+			}
+			if later == nil {
+				return nil, controller.ErrAmbiguous
+			}
+			return nil, later
+		}
+		if got := w.controls(); got != want || looks != 3 {
+			t.Errorf("%v after %d looks, then %v: want %v", got, looks, later, want)
+		}
+	}
+	w.patience, w.find = 0, func(context.Context) (*controller.Supervisor, error) { return nil, prockey.ErrChanged }
+	if !w.controls() {
+		t.Error("a PID 1 that changes all the time is taken for none")
+	}
+}
+
 // A drain that does not fit any more, because others were at work, is no mistake
 // in the arguments.
 func TestDrainTooLate(t *testing.T) {

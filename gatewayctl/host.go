@@ -39,7 +39,7 @@ type host struct {
 	strange   func(context.Context, controller.Settings, func(prockey.Key) bool, func(string)) (*controller.Stranger, error)
 	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // run a client to its end
 
-	patience   time.Duration // for awaitOwn; 0: none
+	patience   time.Duration // with a PID 1 that has just started; 0: none
 	tokenTries int           // how often, every 50 ms, a token that is not the recorded one is looked at
 }
 
