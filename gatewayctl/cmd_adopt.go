@@ -46,9 +46,11 @@ func (a *app) adopt(timeout time.Duration) int {
 	switch {
 	case v.serving:
 		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", v.pid))
-	case !mayHaveStranger(v) || v.code != exitNotServing:
+	case v.code != exitNotServing || !mayHaveStranger(v) && !(a.control && v.pid != 0):
 		return a.fail(v.code, fmt.Errorf("cannot adopt: %s: %s", v.reason, v.detail), v.hint)
 	}
+	// A controller decides in its turn: a gateway that does not serve yet may be
+	// what another one has just had started.
 	show := a.stages("adopt")
 	old, started, err := a.takeOver(ctx, v, show.stage)
 	show.done()

@@ -76,7 +76,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	ours := func(k prockey.Key) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
 	s, err := FindStranger(ctx, c.Settings, ours, c.say)
-	if errors.Is(err, ErrOurs) && why != nil { // it is not to be ended, and this is what it lacks
+	if why != nil && (errors.Is(err, ErrOurs) || errors.Is(err, ErrNobody)) { // ours is not to be ended, and this is what it lacks
 		err = c.fail(why)
 	}
 	if err != nil {
