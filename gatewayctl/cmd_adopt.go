@@ -43,14 +43,14 @@ func (a *app) adopt(timeout time.Duration) int {
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	v := a.look(ctx)
+	// Another controller may just have had it started: that is found out in our turn.
+	mayBeStarting := a.control && v.pid != 0
 	switch {
 	case v.serving:
 		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", v.pid))
-	case v.code != exitNotServing || !mayHaveStranger(v) && !(a.control && v.pid != 0):
+	case v.code != exitNotServing || !mayHaveStranger(v) && !mayBeStarting:
 		return a.fail(v.code, fmt.Errorf("cannot adopt: %s: %s", v.reason, v.detail), v.hint)
 	}
-	// A controller decides in its turn: a gateway that does not serve yet may be
-	// what another one has just had started.
 	show := a.stages("adopt")
 	old, started, err := a.takeOver(ctx, v, show.stage)
 	show.done()

@@ -109,7 +109,7 @@ func TestMark(t *testing.T) {
 			if code := w.run("exec", "cat"); code != 5 {
 				t.Errorf("exit code %d: %s", code, w.err.String())
 			}
-			if got := w.lockHeld(); got != c.want { // nobody has the lock any more
+			if got := w.lockHeld(); got != c.want { // the client that had the lock has ended
 				t.Errorf("PID 1 finds a client: %v", got)
 			}
 			testenv.Must(t, clientlock.Clear(w.lock))

@@ -28,8 +28,8 @@ type toolAnswer struct {
 	Error string   `json:"error,omitempty"`
 }
 
-// useTool answers POST /agent/tool: 200 with the result, 403 with the reason
-// why the call failed, 400 for a call that is none.
+// useTool answers POST /agent/tool: 200 with the result, 403 with the reason why
+// the call failed, 400 if the body is no valid call.
 func useTool(w http.ResponseWriter, r *http.Request) {
 	var call toolCall
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))

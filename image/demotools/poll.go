@@ -18,8 +18,8 @@ const (
 	pollLimit = time.Second // for one connection
 )
 
-// pollAgent is the User-Agent of the clients: what they send to another program
-// than the gateway is told by it from what the proof worker sends.
+// pollAgent is the User-Agent of the clients. A test knows by it which requests the
+// thief got from a client, and which from the proof worker.
 const pollAgent = "demo-client"
 
 const pollAddr = "127.0.0.1:18789"

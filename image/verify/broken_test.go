@@ -218,7 +218,7 @@ func inImages() map[string]map[string]breakage {
 		},
 		"image-user": {"sandbox": {demo, set("User", "sandbox"), nil, `"sandbox": take USER out`}},
 		"health": {
-			"none":    {demo, set("Healthcheck", nil), nil, "there is none"},
+			"none":    {demo, set("Healthcheck", nil), nil, "the image has no HEALTHCHECK: write "},
 			"another": {demo, set("Healthcheck", map[string]any{"Test": []string{"CMD-SHELL", "curl localhost"}}), nil, "curl"},
 			"by-path": {demo, set("Healthcheck", map[string]any{"Test": []string{"CMD", "gatewayctl", "health"}}), nil,
 				`it is found by PATH, as root: write HEALTHCHECK --start-period=120s CMD ["/usr/local/bin/gatewayctl", "health"]`},

@@ -42,7 +42,7 @@ func checkHealth(s *subject) verdict {
 	h := s.image.config.Config.Healthcheck
 	switch {
 	case h == nil:
-		return failed("there is none: write %s (podman: build with --format docker)", line)
+		return failed("the image has no HEALTHCHECK: write %s (podman: build with --format docker)", line)
 	case slices.Equal(h.Test, []string{"CMD", path.Base(ctlPath), "health"}):
 		return failed("it is found by PATH, as root: write %s", line)
 	case !slices.Equal(h.Test, []string{"CMD", ctlPath, "health"}):

@@ -149,8 +149,8 @@ func trialOf(where string, uid, gid uint32, target string, args []string) progra
 	}
 }
 
-// try runs a trial. What the trial itself says is told from what its program says
-// by the mark; a program that prints the mark only makes its own check fail.
+// try runs a trial. A line of the trial itself begins with the mark, a line of its
+// program does not. A program that prints the mark only makes its own check fail.
 func (p program) try(ctx context.Context, limit time.Duration) (o outcome) {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -125,6 +125,16 @@ func (c *Container) HostPath(path string) string {
 	return fmt.Sprintf("/proc/%d/root%s", c.HostPID(), path)
 }
 
+// FileText is a file of the container, "" while there is none.
+func (c *Container) FileText(path string) string {
+	c.t.Helper()
+	data, err := os.ReadFile(c.HostPath(path))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.t.Fatal(err)
+	}
+	return string(data)
+}
+
 // Token is the token in force, read by the host's root without any program of
 // ours: from the first runtime directory that has one.
 func (c *Container) Token() string {

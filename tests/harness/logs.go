@@ -26,7 +26,11 @@ func (c *Container) Logs() string {
 		for _, mark := range marks {
 			missing = missing || !strings.Contains(text, mark)
 		}
-		if !missing || errRunning != nil || time.Now().After(end) {
+		late := time.Now().After(end)
+		if late && missing && errRunning == nil {
+			c.t.Errorf("the engine has not copied the log of %s within %v: what is read of it lacks its end", c.Name, testenv.Patience)
+		}
+		if !missing || errRunning != nil || late {
 			return logMark.ReplaceAllString(text, "")
 		}
 	}

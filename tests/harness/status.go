@@ -88,13 +88,20 @@ func (c *Container) TryView() (View, error) {
 	return v, nil
 }
 
-// View is TryView that must succeed and hold a record.
-func (c *Container) View() View {
+// tryRecord is TryView that must hold a record.
+func (c *Container) tryRecord() (View, error) {
 	c.t.Helper()
 	v, err := c.TryView()
 	if err == nil && v.Record == nil {
 		err = fmt.Errorf("no record: %s: %s", v.Reason, v.Detail)
 	}
+	return v, err
+}
+
+// View is TryView that must succeed and hold a record.
+func (c *Container) View() View {
+	c.t.Helper()
+	v, err := c.tryRecord()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -137,10 +144,7 @@ func (c *Container) wait(deadline time.Duration, what string, early func() error
 		if err := early(); err != nil {
 			return err
 		}
-		v, err := c.TryView()
-		if err == nil && v.Record == nil {
-			err = fmt.Errorf("no record: %s: %s", v.Reason, v.Detail)
-		}
+		v, err := c.tryRecord()
 		if err == nil {
 			r = *v.Record
 			err = f(v)

@@ -68,16 +68,6 @@ func lockHeld(t *testing.T, c *harness.Container) bool {
 	return err != nil
 }
 
-// stolen is what the thief has received.
-func stolen(t *testing.T, c *harness.Container) string {
-	t.Helper()
-	data, err := os.ReadFile(c.HostPath(loot))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
 // A stopped gateway has no port, so whoever takes it would get the token.
 func TestRefusedStopped(t *testing.T) {
 	t.Parallel()
@@ -100,7 +90,7 @@ func TestRefusedThief(t *testing.T) {
 	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", port, loot)
 	kill9(t, c.GatewayHostPID())
 	harness.Eventually(t, boot, "the thief to have the port", func() error {
-		if got := stolen(t, c); !strings.Contains(got, "take 1\n") {
+		if got := c.FileText(loot); !strings.Contains(got, "take 1\n") {
 			return fmt.Errorf("it has %q", got)
 		}
 		if r := c.Ctl("health"); !strings.Contains(r.Stdout, "listener-foreign") {
@@ -109,13 +99,13 @@ func TestRefusedThief(t *testing.T) {
 		return nil
 	})
 	refused(t, c, "listener-foreign")
-	if strings.Contains(stolen(t, c), token[:16]) {
+	if strings.Contains(c.FileText(loot), token[:16]) {
 		t.Fatal("the thief has the token")
 	}
 	// The control: a client that does send it is robbed.
 	harness.Eventually(t, boot, "the thief to have the token that it was sent", func() error {
 		r := c.HTTP("GET", "/api/whoami", token, "")
-		if got := stolen(t, c); !strings.Contains(got, token) {
+		if got := c.FileText(loot); !strings.Contains(got, token) {
 			return fmt.Errorf("it answered %+v and has %q", r, got)
 		}
 		return nil
@@ -131,7 +121,7 @@ func TestRefusedBeside(t *testing.T) {
 	running.WaitFor(greeting, 1, boot)
 	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", "[::1]:18789", loot)
 	harness.Eventually(t, boot, "the agent to listen", func() error {
-		if got := stolen(t, c); !strings.Contains(got, "take 1\n") {
+		if got := c.FileText(loot); !strings.Contains(got, "take 1\n") {
 			return fmt.Errorf("it has %q", got)
 		}
 		return nil

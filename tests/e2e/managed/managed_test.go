@@ -199,6 +199,22 @@ func TestAdoptedTwice(t *testing.T) {
 	}
 }
 
+// A gateway of ours that nobody reaches is not for adopt: it says what that gateway
+// lacks, and leaves it alone.
+func TestAdoptOfOurs(t *testing.T) {
+	t.Parallel()
+	box := harness.Start(t, harness.Options{Command: idle,
+		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "1h"}}}})
+	old := box.WaitServing(serveBy)
+	box.Misbehave(map[string]any{"deaf_after": "0s"})
+	if r := root(box, "adopt"); r.Code != 4 || !strings.Contains(r.Stderr, "listener-missing") {
+		t.Errorf("%v", r)
+	}
+	if now := box.Status(); now.Gateway.Process != old.Gateway.Process {
+		t.Errorf("%+v became %+v", old.Gateway, now.Gateway)
+	}
+}
+
 // Ten controllers at once queue up: each ends with a definite answer, one after
 // the other, and one gateway is left.
 func TestControllersQueue(t *testing.T) {

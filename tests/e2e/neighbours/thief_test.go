@@ -46,18 +46,8 @@ func hasToken(t *testing.T, c *harness.Container, first string) bool {
 			tokens = append(tokens, fields[2])
 		}
 	}
-	loot := stolen(t, c)
+	loot := c.FileText(loot)
 	return slices.ContainsFunc(tokens, func(token string) bool { return tokenIn(loot, token) })
-}
-
-// stolen is what the thief received so far.
-func stolen(t *testing.T, c *harness.Container) string {
-	t.Helper()
-	data, err := os.ReadFile(c.HostPath(loot))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	return string(data)
 }
 
 // F15: the port changes hands after the supervisor has seen whose it is and
@@ -96,12 +86,12 @@ func TestScenarioF15(t *testing.T) {
 				for _, verb := range []string{"probe", "recover"} {
 					c.Ctl(verb)
 				}
-				if n := strings.Count(stolen(t, c), "take "); n < takes {
+				if n := strings.Count(c.FileText(loot), "take "); n < takes {
 					return fmt.Errorf("%d", n)
 				}
 				return nil
 			})
-			if !strings.Contains(stolen(t, c), m.asked) {
+			if !strings.Contains(c.FileText(loot), m.asked) {
 				t.Errorf("the thief was never asked %q", m.asked)
 			}
 			if now := c.Status(); !m.ends && now.Gateway.Process != old.Gateway.Process {
@@ -134,8 +124,8 @@ func TestThiefRecords(t *testing.T) {
 	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", portAddr, loot)
 	harness.Eventually(t, 10*time.Second, "the thief to have the token it was sent", func() error {
 		r := c.HTTP("GET", "/api/whoami", token, "")
-		if !tokenIn(stolen(t, c), token) {
-			return fmt.Errorf("it answered %+v and has %q", r, stolen(t, c))
+		if !tokenIn(c.FileText(loot), token) {
+			return fmt.Errorf("it answered %+v and has %q", r, c.FileText(loot))
 		}
 		return nil
 	})
