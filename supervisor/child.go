@@ -19,9 +19,10 @@ type child struct {
 	reported bool  // the stage has answered
 	err      error // its answer; nil: the target was executed
 	exit     *sys.Exit
-	over     bool // done was called
-	asked    bool // we told it to end
-	group    bool // what is left of its process group ends with it
+	over     bool           // done was called
+	asked    bool           // we told it to end
+	group    bool           // what is left of its process group ends with it
+	waiting  []func() error // signals for the target, while there is a stage
 
 	up   func(*child) // once, when the target was executed; may be nil
 	done func(*child) // once, when it was reaped and the stage has answered
@@ -74,6 +75,26 @@ func (c *child) pid() int {
 	return c.proc.PID
 }
 
+// signal sends sig to c's process, and signalGroup to its process group.
+func (c *child) signal(sig syscall.Signal) error {
+	return c.toTarget(sig, func() error { return c.proc.Signal(sig) })
+}
+
+func (c *child) signalGroup(sig syscall.Signal) error {
+	return c.toTarget(sig, func() error { return c.proc.SignalGroup(sig) })
+}
+
+// toTarget lets a signal wait for the stage's answer. A stage has several threads,
+// and the kernel gives a signal to any of them: if that is one which execve(2) ends
+// before its handler is through, nobody ever sees the signal. SIGKILL is not lost.
+func (c *child) toTarget(sig syscall.Signal, send func() error) error {
+	if c.reported || sig == syscall.SIGKILL {
+		return send()
+	}
+	c.waiting = append(c.waiting, send)
+	return nil
+}
+
 // answered takes a stage's answer. None in time is the end of a child that
 // something waits for: up would never be called, and a gateway that lives
 // on would be starting for ever. A worker may take longer than that.
@@ -84,10 +105,19 @@ func (s *Supervisor) answered(a answer) {
 	case a.err == nil:
 		a.c.up(a.c)
 	case failedAt(a.err) == launch.StepDied && a.c.alive():
-		if err := a.c.proc.Signal(syscall.SIGKILL); err != nil {
+		if err := a.c.signal(syscall.SIGKILL); err != nil {
 			s.fault("cannot kill what has not answered", err)
 		}
 	}
+	for _, send := range a.c.waiting {
+		if !a.c.alive() {
+			break
+		}
+		if err := send(); err != nil {
+			s.fault("cannot signal what was a stage", err)
+		}
+	}
+	a.c.waiting = nil
 	a.c.end()
 }
 
@@ -128,7 +158,7 @@ func (s *Supervisor) reap() (more bool) {
 		}
 		c := s.children[pid]
 		if c != nil && c.group { // as long as it is not reaped, the group's number is its own
-			c.proc.SignalGroup(syscall.SIGKILL)
+			c.signalGroup(syscall.SIGKILL)
 		}
 		exit, err := sys.Reap(pid)
 		if err != nil {

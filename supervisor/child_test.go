@@ -8,30 +8,39 @@ import (
 	"time"
 
 	"gatewayinit/internal/launch"
+	"gatewayinit/internal/stage"
 	"gatewayinit/supervisor/control"
 )
 
-// TestMain is also a stage that never answers: launch executes this program.
+// silent is the program of a stage that never answers.
+const silent = "/gateway"
+
+// TestMain is also the stage: launch executes this program.
 func TestMain(m *testing.M) {
-	if os.Args[0] == launch.StageName {
-		time.Sleep(time.Minute)
-		os.Exit(0)
+	if os.Args[0] != launch.StageName {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if os.Args[1] != silent {
+		os.Exit(stage.Run())
+	}
+	time.Sleep(time.Minute)
 }
 
 // silent starts a child whose stage does not answer.
-func (d *desk) silent(c *child) *child {
+func (d *desk) silent(c *child) *child { return d.child(c, silent) }
+
+// child starts a child that executes argv.
+func (d *desk) child(c *child, argv ...string) *child {
 	d.t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	check(d.t, err)
 	defer null.Close()
 	l := launch.Child{UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Stdio: [3]*os.File{null, null, null}}
-	l.Spec.Argv = []string{"/gateway"}
+	l.Spec.Argv, l.Spec.Dir, l.Spec.Env = argv, "/", []string{"PATH=/usr/bin:/bin"}
 	check(d.t, d.start(l, c))
 	d.t.Cleanup(func() {
 		if c.alive() {
-			c.proc.Signal(syscall.SIGKILL)
+			c.signal(syscall.SIGKILL)
 			d.await(c)
 		}
 	})
@@ -53,7 +62,7 @@ func (d *desk) await(c *child) {
 func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
 	d := newDesk(t)
-	d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{"/gateway"}
+	d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{silent}
 	d.gateway = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
 	g := d.gateway
 	d.answered(answer{g, late})
@@ -72,5 +81,67 @@ func TestLateAnswer(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	if d.reap(); !w.alive() {
 		t.Error("a worker was ended")
+	}
+}
+
+// A signal other than SIGKILL waits until the stage has answered.
+func TestSignalsWaitForTheTarget(t *testing.T) {
+	for name, send := range map[string]func(*child, syscall.Signal) error{"process": (*child).signal, "group": (*child).signalGroup} {
+		for answer, err := range map[string]error{"target": nil, "late": &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}} {
+			t.Run(name+"/"+answer, func(t *testing.T) { testWaiting(t, send, err) })
+		}
+		d := newDesk(t)
+		c := d.silent(&child{done: func(*child) {}})
+		check(t, send(c, syscall.SIGKILL))
+		if d.await(c); c.exit.Status.Signal() != syscall.SIGKILL {
+			t.Errorf("%s: ended with %v", name, c.exit)
+		}
+	}
+}
+
+func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err error) {
+	d := newDesk(t)
+	c := d.silent(&child{done: func(*child) {}})
+	check(t, send(c, syscall.SIGTERM))
+	time.Sleep(20 * time.Millisecond)
+	if d.reap(); !c.alive() {
+		t.Fatalf("the stage has got it: %v", c.exit)
+	}
+	d.answered(answer{c, err})
+	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v", c.exit)
+	}
+}
+
+// TestTermInALaunch: wherever in its launch SIGTERM meets a child, the child ends
+// by it. Sent to the stage at once, one in some 600 was lost.
+func TestTermInALaunch(t *testing.T) {
+	const rounds = 400
+	d := newDesk(t)
+	sleeper := func() *child { return d.child(&child{done: func(*child) {}}, "sleep", "1000") }
+	begin := time.Now()
+	sleeper()
+	d.answered(<-d.answers)
+	launch := time.Since(begin)
+	waited := 0
+	for i := range rounds {
+		c := sleeper()
+		for end := time.Now().Add(time.Duration(i%100) * launch / 50); time.Now().Before(end); {
+			select {
+			case a := <-d.answers:
+				d.answered(a)
+			default:
+			}
+		}
+		if check(t, c.signal(syscall.SIGTERM)); !c.reported {
+			waited++
+			d.answered(<-d.answers)
+		}
+		if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM || c.err != nil {
+			t.Fatalf("round %d: ended with %v, %v", i, c.exit, c.err)
+		}
+	}
+	if waited == 0 || waited == rounds {
+		t.Errorf("the signal came to a stage in %d of %d launches", waited, rounds)
 	}
 }

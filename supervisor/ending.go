@@ -23,7 +23,7 @@ const (
 func (s *Supervisor) signalled(sig os.Signal) {
 	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
 	if sig != syscall.SIGTERM && s.command.alive() && s.c.Command.Spec.Foreground {
-		if err := s.command.proc.SignalGroup(sig.(syscall.Signal)); err != nil {
+		if err := s.command.signalGroup(sig.(syscall.Signal)); err != nil {
 			s.fault("cannot forward a signal to the command", err)
 		}
 		return
@@ -42,7 +42,7 @@ func (s *Supervisor) end() {
 	s.stopSidecars()
 	if s.command.alive() {
 		s.command.asked = true
-		s.command.proc.Signal(syscall.SIGTERM)
+		s.command.signal(syscall.SIGTERM)
 	}
 	for _, uid := range s.c.Others {
 		s.c.Sweeper.Signal(uid, syscall.SIGTERM)
@@ -107,7 +107,7 @@ func (s *Supervisor) killLeft() {
 		s.c.Sweeper.Signal(uid, syscall.SIGKILL)
 	}
 	if s.command.alive() {
-		s.command.proc.Signal(syscall.SIGKILL)
+		s.command.signal(syscall.SIGKILL)
 	}
 }
 

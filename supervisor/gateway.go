@@ -254,7 +254,7 @@ func (s *Supervisor) halt() {
 	}
 	s.note()
 	s.gateway.asked = true
-	if err := s.gateway.proc.Signal(s.g.StopSignal); err != nil {
+	if err := s.gateway.signal(s.g.StopSignal); err != nil {
 		s.fault("cannot signal the gateway", err)
 	}
 	s.timers.arm(graceTimer, grace)
@@ -283,7 +283,7 @@ func (s *Supervisor) kill() {
 	}
 	s.killed = s.killed || s.ending
 	s.log.Warn().Str("event", evKilled).Int("pid", s.gateway.pid()).Msg("the gateway did not stop within its grace")
-	if err := s.gateway.proc.Signal(syscall.SIGKILL); err != nil {
+	if err := s.gateway.signal(syscall.SIGKILL); err != nil {
 		s.fault("cannot kill the gateway", err)
 		// Without CAP_KILL no process of another uid is ours to signal. The
 		// sweep takes that uid itself; or this stop would never come to an end.

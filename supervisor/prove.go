@@ -67,7 +67,7 @@ func (s *Supervisor) cancelRun() {
 	}
 	if w := s.run.worker; w.alive() {
 		w.asked = true
-		w.proc.Signal(syscall.SIGKILL)
+		w.signal(syscall.SIGKILL)
 	}
 	s.run = nil
 	s.timers.cancel(workerTimer)
@@ -180,7 +180,7 @@ func (s *Supervisor) ask(u *run) {
 // workerLate: the worker did not keep its own deadline (stopped, or starved).
 func (s *Supervisor) workerLate() {
 	if u := s.run; u != nil && u.worker.alive() {
-		u.worker.proc.Signal(syscall.SIGKILL)
+		u.worker.signal(syscall.SIGKILL)
 	}
 }
 

@@ -48,7 +48,7 @@ func (s *Supervisor) stopSidecars() {
 		c.wanted = false
 		if c.child.alive() && c.killAt.IsZero() {
 			c.child.asked, c.killAt = true, time.Now().Add(s.g.StopGrace)
-			c.child.proc.SignalGroup(syscall.SIGTERM)
+			c.child.signalGroup(syscall.SIGTERM)
 		}
 	}
 	s.tendSidecars()
@@ -111,7 +111,7 @@ func (s *Supervisor) killSidecar(c *sidecar) {
 	s.killed = s.killed || s.ending
 	c.killAt = time.Time{}
 	c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
-	c.child.proc.SignalGroup(syscall.SIGKILL)
+	c.child.signalGroup(syscall.SIGKILL)
 }
 
 func (s *Supervisor) startSidecar(c *sidecar) {

@@ -101,7 +101,7 @@ func (s *Supervisor) killHolders(why string) (name string) {
 		}
 		name, c.child.asked = c.cfg.Name, true
 		c.log.Info().Str("event", evHolderKilled).Int("pid", c.child.pid()).Str("detail", why).Msg("it has the token")
-		if err := c.child.proc.SignalGroup(syscall.SIGKILL); err != nil {
+		if err := c.child.signalGroup(syscall.SIGKILL); err != nil {
 			s.fault("cannot kill a sidecar that has the token", err)
 		}
 	}
