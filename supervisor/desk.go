@@ -81,12 +81,21 @@ func (s *Supervisor) refuse(nonce string, reason control.Reason) {
 	s.log.Warn().Str("event", evRefused).Str("nonce", short).Str("reason", string(reason)).Msg("")
 }
 
-// reply publishes an answer. One that cannot be written is logged; what the
+// reply answers a requester, after the next status record has been published: a
+// requester that looks at it then sees what its request came to.
+func (s *Supervisor) reply(r control.Reply) { s.replies = append(s.replies, r) }
+
+// deliver writes the replies. One that cannot be written is logged; what the
 // request did stands.
-func (s *Supervisor) reply(r control.Reply) {
-	if err := s.c.Server.Reply(r); err != nil {
-		s.log.Error().Str("event", evReplyLost).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
+func (s *Supervisor) deliver() {
+	for len(s.replies) > 0 {
+		r := s.replies[0]
+		s.replies = s.replies[1:]
+		if err := s.c.Server.Reply(r); err != nil {
+			s.log.Error().Str("event", evReplyLost).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
+		}
 	}
+	s.replies = nil
 }
 
 // serve begins waiting requests, in order, until one of them has posted an event,

@@ -247,3 +247,25 @@ func TestHealthChecked(t *testing.T) {
 		})
 	}
 }
+
+// A requester that has its answer and looks at the status must not see the state of
+// before: a restart that is complete, of a gateway that does not serve yet.
+func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
+	d := newDesk(t).serving()
+	d.phase, d.over = Stopped, true // one round, and no wait for another event
+	publish := d.c.Publish
+	d.c.Publish = func(r status.Record) error {
+		if got := d.written(1); got != "" {
+			t.Errorf("the requester has %q before the record", got)
+		}
+		return publish(r)
+	}
+	d.request(1, "stop")
+	d.round()
+	if len(d.published) != 1 || d.published[0].LastRequest == nil {
+		t.Errorf("published %+v", d.published)
+	}
+	if got := d.written(1); got != "complete stopped 0 0" {
+		t.Errorf("the requester has %q", got)
+	}
+}

@@ -120,6 +120,13 @@ func (d *desk) step() { d.work() }
 // reply is what the requester n reads: "" if there is nothing.
 func (d *desk) reply(n int) string {
 	d.t.Helper()
+	d.deliver()
+	return d.written(n)
+}
+
+// written is the reply that the requester n has.
+func (d *desk) written(n int) string {
+	d.t.Helper()
 	data, err := os.ReadFile(filepath.Join(d.dir, control.Dir, control.Replies, nonce(n)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return ""

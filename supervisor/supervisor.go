@@ -113,6 +113,8 @@ type Supervisor struct {
 	replay control.Replay
 	task   *task
 
+	replies []control.Reply // for after the next record
+
 	command  *child
 	began    bool // the command was started, or could not be
 	cmdCode  *int // its exit code, once it has ended
@@ -175,6 +177,7 @@ func (s *Supervisor) round() (over bool) {
 	}()
 	s.work()
 	s.publish()
+	s.deliver()
 	if s.over {
 		return true
 	}
