@@ -2,6 +2,7 @@
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -273,6 +274,67 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s depends on another place: %s", page, m[1])
 			} else if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
+
+// files are the code and pages of the tree, by path.
+func files(t *testing.T, ext ...string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "bin" || d.Name() == ".git"):
+			return filepath.SkipDir
+		case d.IsDir() || !slices.Contains(ext, filepath.Ext(path)):
+			return nil
+		}
+		name := strings.TrimPrefix(path, "../")
+		out[name] = read(t, name)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// A section, an invariant or a scenario that code or a page cites is there: a
+// reader has nothing else.
+func TestCitations(t *testing.T) {
+	known := map[string]bool{"I9": true, "E02": true} // reserved, and not built yet: the pages say so
+	for _, m := range regexp.MustCompile(`(?m)^## (\d+)\. `).FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
+		known["section "+m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?m)^- \*\*(I\d+) `).FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
+		known[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([LPTGFE]\d\d) \| [^|]+\. \|`).FindAllStringSubmatch(read(t, "tests/scenarios.md"), -1) {
+		known[m[1]] = true
+	}
+	if !known["section 11"] || !known["I10"] || !known["F15"] {
+		t.Fatalf("found no sections, invariants or scenarios: %v", known)
+	}
+	wrapped := regexp.MustCompile(`\n\s*// ?`)
+	section := regexp.MustCompile(`design\.md,? (section \d+)`)
+	comment := regexp.MustCompile(`(?m)//.*$`)
+	id := regexp.MustCompile(`\b(?:I\d{1,2}|[LPTGFE]\d\d)\b`)
+	for name, text := range files(t, ".go", ".md", ".sh") {
+		for _, m := range section.FindAllStringSubmatch(wrapped.ReplaceAllString(text, " "), -1) {
+			if !known[m[1]] {
+				t.Errorf("%s cites docs/design.md, %s: there is none", name, m[1])
+			}
+		}
+		prose := text
+		if strings.HasSuffix(name, ".go") {
+			prose = strings.Join(comment.FindAllString(text, -1), "\n")
+		}
+		for _, m := range id.FindAllString(prose, -1) {
+			if !known[m] {
+				t.Errorf("%s cites %s: there is none", name, m)
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"gatewayinit/supervisor/control"
 )
 
-// Exit codes (DESIGN section 9, man/gatewayctl.1.md).
+// Exit codes (docs/design.md, section 9, man/gatewayctl.1.md).
 const (
 	exitOK           = 0 // done, or serving
 	exitFailed       = 1

@@ -70,7 +70,7 @@ func thisHost(env []string) host {
 	return h
 }
 
-// fallbackDirs are the supervisor's own choices (DESIGN section 7).
+// fallbackDirs are the supervisor's own choices (docs/design.md, section 7).
 const (
 	defaultRuntimeDir  = "/run/gateway-init"
 	fallbackRuntimeDir = "/dev/.gateway-init"

@@ -102,7 +102,7 @@ func placesOf(uid uint32, env []string) []string {
 
 // ownerOf is the uid of a process, if all four are one; 0, root's, if they are
 // not or cannot be read: then only root may do anything. It says whom PID 1
-// obeys (DESIGN I2), not who PID 1 is.
+// obeys (I2), not who PID 1 is.
 func ownerOf(pid int) uint32 {
 	p, err := prockey.ReadStatus(pid)
 	if err != nil || !p.Only(p.UIDs[0]) {

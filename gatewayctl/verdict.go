@@ -94,7 +94,7 @@ func recorded(r *status.Record) func(prockey.Key) bool {
 	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) || controller.Below(k, gateway) }
 }
 
-// topology is which of DESIGN section 11 this is, if the supervisor was verified.
+// topology is which of docs/design.md, section 11, this is, if the supervisor was verified.
 func (a *app) topology(r *status.Record, cs checks) string {
 	switch c := cs.get(checkSupervisor); {
 	case c.result == status.Failed:

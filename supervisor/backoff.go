@@ -32,7 +32,7 @@ func newBackoff(g config.Gateway) backoff {
 	return backoff{min: g.BackoffMin, max: g.BackoffMax, reset: g.ResetAfter, hold: g.HoldCodes}
 }
 
-// charge is DESIGN section 9: an unrequested exit counts if it came before the
+// charge decides what an exit costs (docs/design.md, section 9): an unrequested one counts if it came before the
 // proof or before reset_after, unless it was 75, or 0 after the proof. Codes
 // that a restart does not cure wait the maximum.
 func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {

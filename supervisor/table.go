@@ -2,12 +2,11 @@ package supervisor
 
 import (
 	"fmt"
-	"strings"
 
 	"gatewayinit/internal/status"
 )
 
-// Phase is where the gateway is: a state and a goal of DESIGN section 9 in one,
+// Phase is where the gateway is: a state and a goal in one (docs/design.md, section 9),
 // because only these eight of their combinations exist.
 type Phase uint8
 
@@ -89,13 +88,6 @@ const (
 	actions
 )
 
-var actionText = [actions]string{
-	actIgnore: "-", actImpossible: "!", actSweep: "sweep", actLaunch: "launch", actProve: "prove", actSettle: "settle",
-	actHalt: "halt", actHasten: "hasten", actKill: "kill", actWait: "wait", actRest: "rest",
-}
-
-func (a Action) String() string { return actionText[a] }
-
 type cell struct {
 	next   Phase
 	action Action
@@ -172,33 +164,4 @@ func next(p Phase, e Event) (Phase, Action, error) {
 		return p, actIgnore, &TransitionError{p, e}
 	}
 	return c.next, c.action, nil
-}
-
-// Render draws the table for the package documentation; a test compares both.
-func Render() string {
-	var b strings.Builder
-	for p := range phases {
-		fmt.Fprintf(&b, "\t%-10s", p)
-		line := 11
-		for e := range events {
-			c := table[p][e]
-			if c.action == actImpossible || c.action == actIgnore && c.next == p {
-				continue
-			}
-			s := fmt.Sprintf(" %v→%v", e, c.next)
-			if c.action != actIgnore {
-				s += "/" + c.action.String()
-			}
-			if line += len([]rune(s)); line > 92 {
-				b.WriteString("\n\t          ")
-				line = 11 + len([]rune(s))
-			}
-			b.WriteString(s)
-		}
-		if line == 11 {
-			b.WriteString(" (nothing more)")
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

@@ -10,7 +10,7 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Who has the token (DESIGN-2 section 3). PID 1 opens the token's file for each
+// Who has the token (docs/design.md, section 3). PID 1 opens the token's file for each
 // gateway, worker and sidecar that is to have it, and passes the descriptor: the
 // file is closed to their users. When the gateway ends, its port is free and the
 // agent can take it, and a client with the token that connects again would hand it

@@ -1,8 +1,8 @@
 // Package boot is what gateway-init does before its loop: read the command
 // line and the configuration, resolve users, drop privileges, make the runtime
-// directory, mint the token, and hand it all to the supervisor. DESIGN section
-// 5 is the order. A step that fails ends boot with one line that says what to
-// do, and leaves nothing running.
+// directory, mint the token, and hand it all to the supervisor. The order is that
+// of docs/design.md, section 5. A step that fails ends boot with one line that says
+// what to do, and leaves nothing running.
 package boot
 
 import (
@@ -107,7 +107,7 @@ func fail(code int, err error) int {
 	return code
 }
 
-// run is boot from step 4 on, and the loop.
+// run is boot from the users on (docs/design.md, section 5, step 4), and the loop.
 func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
 	rootless := os.Geteuid() != 0
 	if rootless && cfg.RequireSeparation {

@@ -1,5 +1,5 @@
 // Package config is /etc/gateway-init/config.json: its shape, its defaults,
-// its limits and how it is read. DESIGN section 6 is the contract.
+// its limits and how it is read. docs/design.md, section 6, says why.
 package config
 
 import (

@@ -1,7 +1,7 @@
-// Package controller is root beside a supervisor without root (DESIGN section
-// 11): it finds that supervisor and its gateway by what the kernel says of them,
-// and restarts the gateway by pidfd. Nothing that the shared user wrote is
-// believed, neither the status record nor an answer over the FIFO.
+// Package controller lets root operate a supervisor that does not run as root
+// (docs/design.md, section 11). It finds that supervisor and its gateway by what the
+// kernel says of them, and restarts the gateway by pidfd. It believes nothing that
+// the shared user wrote, neither the status record nor an answer over the FIFO.
 //
 // It prevents mistakes: a stranger's pid, a recycled pid, a success that is
 // none. It cannot prove where a process came from: an agent of the same user can

@@ -1,4 +1,4 @@
-// Package exitauth is the exact-exit authorisation (DESIGN section 11): root,
+// Package exitauth is the exact-exit authorisation (docs/design.md, section 11): root,
 // who ends the gateway of a supervisor without root from outside, says so in a
 // file that only root can have made. It names one gateway and one controller,
 // each by pid and start time, and counts only while that controller lives. With

@@ -76,7 +76,7 @@ func OpenOwn(places []string, uid uint32, requireTmpfs bool) (*Dir, error) {
 	return rules{uid: uid, gid: uint32(os.Getegid())}.first(places, requireTmpfs)
 }
 
-// Own is where the directory of a uid without root may be (DESIGN section 11):
+// Own is where the directory of a uid without root may be (docs/design.md, section 11):
 // in xdg, the value of XDG_RUNTIME_DIR, or in /dev/shm, which engines mount as a
 // tmpfs of mode 1777.
 func Own(xdg string, uid uint32) (places []string) {

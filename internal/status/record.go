@@ -16,7 +16,7 @@ const Schema = 1
 // Name is the record's file name under the runtime directory.
 const Name = "status.json"
 
-// States of the gateway, as in DESIGN section 9.
+// States of the gateway, as in docs/design.md, section 9.
 const (
 	Starting = "starting"
 	Running  = "running"

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The lines of DESIGN section 8, byte for byte: scripts read them.
+// The lines of docs/design.md, section 8, byte for byte: scripts read them.
 func TestReply(t *testing.T) {
 	n := nonceOf("c")
 	for want, r := range map[string]Reply{

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Topologies that the tests of the container run in (DESIGN section 11): the
+// Topologies that the tests of the container run in (docs/design.md, section 11): the
 // same test bodies, one after the other, by GATEWAY_TOPOLOGY. MainOptions say
 // which.
 const (

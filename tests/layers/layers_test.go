@@ -31,7 +31,7 @@ var rank = map[string]int{
 	"init": 9, "gatewayctl": 9,
 }
 
-// banned is what PID 1's own packages must not import (DESIGN I7): the network,
+// banned is what PID 1's own packages must not import (I7): the network,
 // other programs, plugins. The logger's module imports net for a formatter that
 // nothing calls; ours never do.
 var banned = []string{"net", "net/http", "os/exec", "plugin", "net/rpc", "text/template", "html/template", "log"}

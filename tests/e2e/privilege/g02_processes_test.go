@@ -11,8 +11,8 @@ import (
 )
 
 // One process that kept a capability, a group or a descriptor of root's was all
-// that the agent needed. The table is DESIGN section 4; the host's /proc is the
-// witness.
+// that the agent needed. What each may have is in docs/tcb.md, and in
+// docs/design.md, section 4. The test reads the host's /proc.
 func TestScenarioG02(t *testing.T) {
 	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
 		t.Run(name, func(t *testing.T) {
