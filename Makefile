@@ -18,13 +18,11 @@ BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 LDFLAGS := -s -w -buildid= -X gatewayinit/internal/version.String=$(VERSION)
-# Without inlining PID 1 is 100 KiB smaller; it has no hot loop that would miss it.
-# The tag and -checklinkname=0 let it sleep without a wakeup a minute: init/idle.go.
 # -E: internal/sys/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
 # runtime's own, so that every one that comes is somebody's and is forwarded.
-INIT_LDFLAGS := -checklinkname=0 -X runtime.godebugDefault=asyncpreemptoff=1 -E gatewayinit/internal/sys/entry.start
+INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E gatewayinit/internal/sys/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
-BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -gcflags=all=-l -tags idle -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
+BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
 # Packages that do nothing to the process: capabilities and uids of all threads
 # cannot be changed in a program with cgo, which the race detector needs.

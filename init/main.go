@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"gatewayinit/internal/boot"
 	"gatewayinit/internal/config"
@@ -14,11 +13,6 @@ import (
 	"gatewayinit/internal/plain"
 	"gatewayinit/internal/stage"
 )
-
-// memoryLimit is far beyond what PID 1 ever has. It is a goal for the heap while
-// collections are off for a fork: without any the runtime takes the heap for a
-// huge one and backs its own tables with huge pages, 2 MiB for good.
-const memoryLimit = 64 << 20
 
 func main() { os.Exit(run(os.Args, os.Environ())) }
 
@@ -30,10 +24,8 @@ func run(args, env []string) int {
 		return code
 	}
 	signals := boot.Subscribe() // before anything that can fail or take time
-	debug.SetGCPercent(-1)      // boot is over before it matters, and says when
-	debug.SetMemoryLimit(memoryLimit)
+	launch.BoundMemory()
 	runtime.GOMAXPROCS(2) // the loop, and who frees it from a fork that hangs; no more on a host with 64 CPUs
-	sleepWell()
 	os.Clearenv()
 	return boot.Run(args, env, signals)
 }
@@ -52,6 +44,5 @@ func runPlain(args, env []string) (code int, ran bool) {
 	case err != nil:
 		return plain.Refuse(err), true
 	}
-	sleepWell()
 	return plain.Run(o, env), true
 }

@@ -1,11 +1,10 @@
 package tokenfile
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-
-	"gatewayinit/internal/digest"
 )
 
 // Len is the length of a token's text: 32 random bytes as lower-case hex.
@@ -48,7 +47,7 @@ func (s Secret) WriteTo(w io.Writer) (int64, error) {
 }
 
 // Sum is the token's SHA-256: what PID 1 remembers.
-func (s Secret) Sum() [digest.Size]byte { return digest.Sum(s.Bytes()) }
+func (s Secret) Sum() [sha256.Size]byte { return sha256.Sum256(s.Bytes()) }
 
 // Equal compares in constant time. A wiped Secret equals nothing.
 func (s Secret) Equal(text []byte) bool {

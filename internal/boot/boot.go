@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -40,11 +39,6 @@ const (
 // made after privileges were dropped, one system call a thread and capability,
 // and inherit what is left.
 const warmThreads = 12
-
-// gcPercent keeps the heap near what is live: Go's default would let it grow to
-// 4 MiB before the first collection, which is all that PID 1 may use. During boot
-// there is none (main): the loop's first one finds nearly all of it garbage.
-const gcPercent = 10
 
 // flushBound is how long the end waits for the log.
 const flushBound = 500 * time.Millisecond
@@ -225,7 +219,6 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 		c.Sweeper = sweeper
 	}
 	c.Signals = signals
-	debug.SetGCPercent(gcPercent)
 	code, err := supervisor.New(*c).Run()
 	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
 		b.log.Warn().Str("event", "cleanup").Err(cleanupErr).Msg("")

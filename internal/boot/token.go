@@ -1,13 +1,13 @@
 package boot
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"time"
 
-	"gatewayinit/internal/digest"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/status"
@@ -104,7 +104,7 @@ func (k *keeper) minted(value []byte) bool {
 	if k == nil || len(value) != tokenfile.Len {
 		return false
 	}
-	sum := digest.Sum(value)
+	sum := sha256.Sum256(value)
 	return sum == k.sum || sum == k.old
 }
 

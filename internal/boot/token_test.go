@@ -1,13 +1,13 @@
 package boot
 
 import (
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/digest"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/runtimedir"
 	"gatewayinit/internal/testenv"
@@ -35,8 +35,8 @@ func TestMint(t *testing.T) {
 	first, err := mint(dir, user)
 	testenv.Must(t, err)
 	old := content(t, dir, tokenName)
-	if len(old) != 64 || first.Sum() != digest.Sum([]byte(old)) {
-		t.Errorf("token of %d bytes, digest differs: %v", len(old), first.Sum() != digest.Sum([]byte(old)))
+	if len(old) != 64 || first.Sum() != sha256.Sum256([]byte(old)) {
+		t.Errorf("token of %d bytes, digest differs: %v", len(old), first.Sum() != sha256.Sum256([]byte(old)))
 	}
 	st := first.Status()
 	if st.UID != 0 || st.GID != 0 || st.Mode != "0400" || st.Path != "/run/test/gateway-token" || st.Generation != 1 || st.Inode == 0 {
@@ -84,7 +84,7 @@ func TestKeeperRotates(t *testing.T) {
 	}
 	testenv.Must(t, k.Prepare())
 	testenv.Must(t, k.Commit())
-	if now := content(t, dir, tokenName); now == old || k.Sum() != digest.Sum([]byte(now)) || !opens(t, k, now) {
+	if now := content(t, dir, tokenName); now == old || k.Sum() != sha256.Sum256([]byte(now)) || !opens(t, k, now) {
 		t.Error("the digest is not that of the committed token")
 	}
 	if st := k.Status(); st.Generation != 2 || st.Mode != "0400" || st.UID != 0 {

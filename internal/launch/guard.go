@@ -16,6 +16,23 @@ import (
 // than a millisecond. PID 1 has the child's OOM score meanwhile, so it is short.
 const forkBound = 50 * time.Millisecond
 
+// memoryLimit is where Go's runtime begins to collect. PID 1 idles at a third of it
+// and gives back what it does not need when it has worked (sys.Trim).
+const memoryLimit = 8 << 20
+
+// forkLimit is the limit during a fork, far beyond what PID 1 ever has. With none at
+// all the runtime takes the heap for a huge one, and backs its own tables with huge
+// pages, 2 MiB for good.
+const forkLimit = 64 << 20
+
+// BoundMemory makes the runtime collect at memoryLimit only. The collector's
+// proportional trigger is off: with it the runtime also collects every two minutes,
+// and wakes up for that. PID 1 calls it first of all.
+func BoundMemory() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(memoryLimit)
+}
+
 // guarded makes sure that a fork comes back. Go forks by vfork(2): this thread
 // sleeps in the kernel until the child has executed the stage. The child has the
 // target's UID for some microseconds before that, and a process of that UID that
@@ -24,7 +41,7 @@ const forkBound = 50 * time.Millisecond
 // child that was stopped there. The thread that sleeps cannot be stopped for a
 // collection, so there must be none meanwhile.
 func guarded(fork func() (int, error)) (int, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(forkLimit))
 	done := make(chan struct{})
 	defer close(done)
 	go func() {

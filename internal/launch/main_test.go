@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == launch.StageName {
 		os.Exit(stage.Run())
 	}
+	launch.BoundMemory()
 	os.Exit(m.Run())
 }
 

@@ -3,6 +3,7 @@ package witness
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,6 @@ import (
 	"syscall"
 
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/digest"
 	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/sys"
@@ -174,7 +174,7 @@ func judge(q Judge) (a Answer, err error) {
 	}
 	token, _ := valueOf(env, q.TokenEnv)
 	if len(token) > 0 {
-		a.Token = fmt.Sprintf("%x", digest.Sum(token))
+		a.Token = fmt.Sprintf("%x", sha256.Sum256(token))
 	}
 	if q.Job.Deadline != 0 {
 		q.Job.PID, q.Job.UID = q.Gateway.PID, uint32(os.Getuid())

@@ -16,7 +16,7 @@ const module = "gatewayinit/"
 
 // rank of each package: it may import only what ranks lower. Leaves are 0.
 var rank = map[string]int{
-	"internal/sys": 0, "internal/digest": 0, "internal/strictjson": 0, "internal/version": 0, "internal/logring": 0, "internal/needle": 0, "internal/nodeflags": 0,
+	"internal/sys": 0, "internal/strictjson": 0, "internal/version": 0, "internal/logring": 0, "internal/needle": 0, "internal/nodeflags": 0,
 	"internal/sys/entry": 0, "internal/sys/forward": 0, "internal/sys/vfork": 0,
 	"internal/fsafe": 1,
 	"internal/privs": 2, "internal/launch": 2, "internal/status": 2, "internal/users": 2, "internal/trust": 2,

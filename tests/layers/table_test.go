@@ -12,7 +12,6 @@ import (
 // should know the other. Of the standard library only
 // what reaches out of the process is watched.
 var may = map[string]string{
-	"internal/digest":     "",
 	"internal/logring":    "",
 	"internal/needle":     "",
 	"internal/nodeflags":  "",
@@ -37,7 +36,7 @@ var may = map[string]string{
 	"internal/sweep":      "internal/sys supervisor/proof x/sys syscall",
 	"internal/trust":      "internal/fsafe syscall",
 	"internal/users":      "internal/fsafe moby/user x/sys",
-	"tokenfile":           "internal/digest internal/fsafe internal/sys x/sys",
+	"tokenfile":           "internal/fsafe internal/sys x/sys",
 
 	"supervisor/control": "internal/fsafe internal/sys x/sys",
 	"supervisor/proof":   "internal/config internal/strictjson internal/sys supervisor/control x/sys net/netip syscall",
@@ -48,7 +47,7 @@ var may = map[string]string{
 	"internal/plain": "internal/environ internal/sweep internal/sys internal/sys/entry internal/sys/forward internal/sys/vfork internal/users internal/version x/sys",
 
 	"internal/stage": "internal/launch internal/sys supervisor/proof tokenfile syscall",
-	"internal/boot": "internal/clientlock internal/config internal/digest internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/nodeflags internal/prepare internal/privs internal/runtimedir " +
+	"internal/boot": "internal/clientlock internal/config internal/environ internal/exitauth internal/fsafe internal/launch internal/logring internal/nodeflags internal/prepare internal/privs internal/runtimedir " +
 		"internal/status internal/strictjson internal/sweep internal/sys internal/trust internal/users internal/version supervisor supervisor/control " +
 		"supervisor/proof tokenfile x/sys zerolog syscall os/signal",
 
@@ -59,7 +58,7 @@ var may = map[string]string{
 		"x/sys creack/pty syscall os/signal",
 
 	"internal/prockey":    "internal/fsafe internal/sys supervisor/proof x/sys syscall",
-	"internal/witness":    "internal/config internal/digest internal/fsafe internal/prockey internal/sys supervisor/proof x/sys syscall",
+	"internal/witness":    "internal/config internal/fsafe internal/prockey internal/sys supervisor/proof x/sys syscall",
 	"internal/controller": "internal/config internal/exitauth internal/fsafe internal/prockey internal/sys internal/trust internal/witness supervisor/control supervisor/proof x/sys syscall",
 
 	"init": "internal/boot internal/config internal/launch internal/plain internal/stage",

@@ -1,5 +1,0 @@
-//go:build !idle
-
-package main
-
-func sleepWell() {} // see idle.go
