@@ -91,6 +91,7 @@ func TestScenarioF07(t *testing.T) {
 				b.WaitServing(10 * time.Second)
 				b.MustCtl("stop")
 				b.Start(box.SandboxUID, "demotools", "hold-port", "-retry", "10", "127.0.0.1:18789")
+				waitPort(b, 18789) // or the gateway could be first
 				b.Start(0, "gatewayctl", "start")
 				waitReason(b, status.Backoff, "listener-foreign")
 			},
@@ -224,6 +225,17 @@ func waitCommand(b *box.Box) {
 		data, err := os.ReadFile(b.Path(fmt.Sprintf("/proc/%d/comm", r.Command.PID)))
 		if err == nil && string(data) != "demotools\n" {
 			err = fmt.Errorf("it is %q", data)
+		}
+		return err
+	})
+}
+
+// waitPort waits for an IPv4 socket that listens on the port of the box.
+func waitPort(b *box.Box, port int) {
+	b.WaitRecord(10*time.Second, "a listener", func(status.Record) error {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", b.PID))
+		if err == nil && !strings.Contains(string(data), fmt.Sprintf(":%04X 00000000:0000 0A ", port)) { // proc_net(5)
+			err = errors.New("there is none")
 		}
 		return err
 	})
