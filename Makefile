@@ -73,7 +73,7 @@ openclaw-demo: image-context ## the same tour with it: start, pair, restart, att
 quick: ## formatting, vet, unit tests, layers: no root, no engine
 	@tests/checks/source
 	@go vet ./...
-	@go test $(UNIT_PKGS) | { grep -v -e '^ok' -e 'no test files' || true; }
+	@go test -vet=off -ldflags='-s -w' $(UNIT_PKGS) | { grep -v -e '^ok' -e 'no test files' || true; }
 
 # The parts of make test, in order; the table comes when one fails, too.
 PARTS := check unit race ns e2e fuzz

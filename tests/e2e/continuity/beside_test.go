@@ -226,7 +226,12 @@ func TestSidecarsOverACrash(t *testing.T) {
 	// While no gateway serves, nothing is started.
 	c.SetMisbehave(map[string]any{"start_exit": 78}) // held: an hour
 	hostKill(t, c, c.Status().Gateway.PID)
-	c.WaitState("backoff", boot)
+	c.WaitStatus(boot, "the backoff of that exit", func(v harness.View) error { // the one of the kill comes first
+		if r := v.Record; r == nil || r.State != status.Backoff || r.LastExit == nil || r.LastExit.Code != 78 {
+			return fmt.Errorf("record: %+v", r)
+		}
+		return nil
+	})
 	if harness.NonRoot(t) {
 		hostKill(t, c, old["helper"].PID) // no sweep has ended it
 	}
