@@ -18,15 +18,15 @@ BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 LDFLAGS := -s -w -buildid= -X gatewayinit/internal/version.String=$(VERSION)
-# -E: internal/sys/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
+# -E: init/plain/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
 # runtime's own, so that every one that comes is somebody's and is forwarded.
-INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E gatewayinit/internal/sys/entry.start
+INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E gatewayinit/init/plain/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
 # Packages that do nothing to the process: capabilities and uids of all threads
 # cannot be changed in a program with cgo, which the race detector needs.
-RACE_PKGS = $(shell go list ./supervisor/... ./internal/config ./internal/status ./internal/logring)
+RACE_PKGS = ./supervisor ./supervisor/control ./supervisor/proof ./internal/config ./internal/status ./internal/logring
 UNIT_PKGS = $(shell go list ./... | grep -v -e /tests/ns -e /tests/e2e -e /tests/harness)
 
 GOTEST := go run ./tests/gotest
@@ -98,7 +98,7 @@ long-openclaw: image-context ## the attack table and a displaced node on the rea
 	@DEPUTY_FULL=1 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part long-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -run "$(LONG_OPENCLAW)"'
 
 long-rounds: image-context ## what repeats one thing, as often as it can be waited for: thieves, hostile agents, crashes, restarts; and the times that scenarios allow
-	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./internal/client ./tests/ns/faults
+	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./gatewayctl/client ./tests/ns/faults
 	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbours,proof,client,continuity,lifecycle} -run "TestThief$$|TestScenarioP06$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestScenarioL22$$|TestScenarioL22Exec$$|TestScenarioL22OtherStates$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestScenarioF11$$"'
 
 check: build ## formatting, vet, staticcheck, forbidden words, reproducible builds

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/image/verify"
-	"gatewayinit/internal/plain"
+	"gatewayinit/gatewayctl/verify"
+	"gatewayinit/init/plain"
 )
 
 func read(t *testing.T, name string) string {
@@ -87,7 +87,7 @@ func TestLogEvents(t *testing.T) {
 		names[m[1]] = m[2]
 	}
 	fields := map[string][]string{"log-dropped": {"lines"}} // internal/logring writes that one by hand
-	for _, text := range sources(t, "supervisor", "supervisor/control", "supervisor/proof", "internal/*") {
+	for _, text := range sources(t, "init/*", "supervisor", "supervisor/*", "internal/*") {
 		for _, m := range eventCall.FindAllStringSubmatch(text, -1) {
 			name := m[3]
 			if m[2] == "" {
@@ -126,7 +126,7 @@ func TestLogEvents(t *testing.T) {
 func TestHardeningNames(t *testing.T) {
 	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
 	var known []string
-	for _, text := range sources(t, "internal/boot", "internal/privs") {
+	for _, text := range sources(t, "init/boot", "internal/privs") {
 		for line := range strings.Lines(text) {
 			for _, m := range name.FindAllStringSubmatch(line, -1) {
 				if n := m[1] + m[2] + m[3]; n != "cap-" {
@@ -227,7 +227,7 @@ func TestManualHasTheUsage(t *testing.T) {
 		return page
 	}
 	options := section("## OPTIONS", "## PLAIN INIT MODE")
-	same(t, "man/gateway-init.8.md", option.FindAllString(options, -1), option.FindAllString(usage("internal/boot/args.go"), -1))
+	same(t, "man/gateway-init.8.md", option.FindAllString(options, -1), option.FindAllString(usage("init/boot/args.go"), -1))
 
 	option = regexp.MustCompile(`(?m)(?:^|[ ,*])(--?[a-zA-Z][a-z-]*)`)
 	words := func(text string) (all []string) {
@@ -239,7 +239,7 @@ func TestManualHasTheUsage(t *testing.T) {
 		return all
 	}
 	plain := words(section("## PLAIN INIT MODE", "## BOOT"))
-	same(t, "man/gateway-init.8.md", plain, words(usage("internal/plain/usage.go")))
+	same(t, "man/gateway-init.8.md", plain, words(usage("init/plain/usage.go")))
 	for _, word := range plain {
 		if o, err := parsePlain(word); err != nil {
 			t.Errorf("%s is documented and refused: %v (%+v)", word, err, o)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
 )
 
 // stdio is where input comes from, where output goes, and whether a person sees it.

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"gatewayinit/internal/client"
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/witness"
+	"gatewayinit/gatewayctl/client"
+	"gatewayinit/gatewayctl/controller"
+	"gatewayinit/gatewayctl/witness"
 	"gatewayinit/supervisor/control"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/environ"
 	"gatewayinit/internal/fsafe"

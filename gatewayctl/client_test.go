@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
 	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/config"
 	"gatewayinit/internal/fsafe"

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/prockey"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
 )
 
 func cmdAdopt() verb {

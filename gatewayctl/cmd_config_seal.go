@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"gatewayinit/image/seal"
-	"gatewayinit/image/verify"
+	"gatewayinit/gatewayctl/seal"
+	"gatewayinit/gatewayctl/verify"
 	"gatewayinit/internal/fsafe"
 )
 

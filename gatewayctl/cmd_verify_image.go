@@ -12,8 +12,8 @@ import (
 	"os"
 	"strings"
 
-	"gatewayinit/image/verify"
-	"gatewayinit/internal/needle"
+	"gatewayinit/gatewayctl/needle"
+	"gatewayinit/gatewayctl/verify"
 )
 
 func cmdVerifyImage() verb {

@@ -7,9 +7,9 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/prockey"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
 )
 
 // lookTimeout bounds one look of a controller's.

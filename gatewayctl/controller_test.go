@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/prockey"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
 )
 
 // Each way to come to nothing has its exit code and, unless it was said already,

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"gatewayinit/internal/controller"
+	"gatewayinit/gatewayctl/controller"
+	"gatewayinit/gatewayctl/witness"
 	"gatewayinit/internal/status"
-	"gatewayinit/internal/witness"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
 )

@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
 	"gatewayinit/supervisor/proof"
 )
 

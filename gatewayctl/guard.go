@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
 	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"

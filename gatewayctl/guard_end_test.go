@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
 	"gatewayinit/internal/clientlock"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"

@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/prockey"
 	"gatewayinit/supervisor/proof"
 )
 

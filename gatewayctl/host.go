@@ -11,13 +11,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/controller"
 	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/prockey"
 	"gatewayinit/supervisor/proof"
 )
 

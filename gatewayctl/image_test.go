@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/image/seal"
-	"gatewayinit/image/verify"
+	"gatewayinit/gatewayctl/seal"
+	"gatewayinit/gatewayctl/verify"
 )
 
 // savedImage is a docker save of an image that is a demo's and lacks the rest.

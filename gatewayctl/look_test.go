@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
 	"gatewayinit/supervisor/proof"
 )
 

@@ -19,10 +19,10 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/image/verify"
-	"gatewayinit/internal/client"
+	"gatewayinit/gatewayctl/client"
+	"gatewayinit/gatewayctl/verify"
+	"gatewayinit/gatewayctl/witness"
 	"gatewayinit/internal/sys"
-	"gatewayinit/internal/witness"
 )
 
 func main() {

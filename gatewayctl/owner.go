@@ -6,10 +6,10 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/internal/controller"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/environ"
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/runtimedir"
+	"gatewayinit/supervisor/prockey"
 )
 
 // adapt makes the host that of a supervisor without root, if there is one.

@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/prockey"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/prockey"
 )
 
 // asReader names the variable that makes this test binary a gatewayctl token

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/internal/controller"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 )

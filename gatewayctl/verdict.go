@@ -8,10 +8,10 @@ import (
 	"os"
 	"slices"
 
-	"gatewayinit/internal/controller"
-	"gatewayinit/internal/prockey"
+	"gatewayinit/gatewayctl/controller"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
 )
 
 // Words that stand beside control.Reason in a verdict.

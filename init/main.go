@@ -7,11 +7,11 @@ import (
 	"os"
 	"runtime"
 
-	"gatewayinit/internal/boot"
+	"gatewayinit/init/boot"
+	"gatewayinit/init/plain"
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/launch"
-	"gatewayinit/internal/plain"
-	"gatewayinit/internal/stage"
+	"gatewayinit/supervisor/launch"
+	"gatewayinit/supervisor/stage"
 )
 
 func main() { os.Exit(run(os.Args, os.Environ())) }

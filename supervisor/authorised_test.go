@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/exitauth"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/exitauth"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

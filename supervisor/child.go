@@ -5,8 +5,8 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/launch"
-	"gatewayinit/internal/stage"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/launch"
+	"gatewayinit/supervisor/stage"
 )
 
 // silent is the program of a stage that never answers.

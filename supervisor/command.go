@@ -4,7 +4,7 @@ import (
 	"errors"
 	"syscall"
 
-	"gatewayinit/internal/launch"
+	"gatewayinit/supervisor/launch"
 )
 
 // Exit codes of a command that cannot be executed, as every shell has them.

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/launch"
 )
 
 // A bare 78 in status sent people to the vendor's source.

@@ -14,9 +14,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/launch"
 )
 
 // desk is a Supervisor that starts nothing: what it is told comes from the test,

@@ -6,10 +6,10 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/exitauth"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/exitauth"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

@@ -7,9 +7,9 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

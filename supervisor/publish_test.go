@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/launch"
 )
 
 // The record is written when something changed, and only then.

@@ -7,8 +7,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/launch"
 )
 
 // sidecar is a further child. It can fail as it likes: nothing else waits for

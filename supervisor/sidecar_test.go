@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

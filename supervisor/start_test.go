@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

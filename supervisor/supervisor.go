@@ -9,10 +9,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"gatewayinit/internal/config"
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
 	"gatewayinit/internal/sys"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"syscall"
 
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/status"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

@@ -9,10 +9,10 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/internal/launch"
 	"gatewayinit/internal/sys"
 	"gatewayinit/internal/testenv"
 	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/launch"
 	"gatewayinit/supervisor/proof"
 )
 

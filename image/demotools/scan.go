@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"gatewayinit/internal/needle"
+	"gatewayinit/gatewayctl/needle"
 )
 
 const maxScan = 64 << 20 // bytes of one file

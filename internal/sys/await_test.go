@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys/forward"
+	"gatewayinit/init/plain/forward"
 	"gatewayinit/internal/testenv"
 )
 

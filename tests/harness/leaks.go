@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/needle"
+	"gatewayinit/gatewayctl/needle"
 )
 
 // NoToken fails the test if one of the tokens, or a part of it, is anywhere but

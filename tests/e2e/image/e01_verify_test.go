@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/image/verify"
+	"gatewayinit/gatewayctl/verify"
 	"gatewayinit/tests/harness"
 )
 

@@ -16,18 +16,18 @@ import (
 )
 
 // home of each thing that PID 1 itself must not do: the only packages in which
-// the name may be used. internal/stage is what gateway-init becomes after its
+// the name may be used. supervisor/stage is what gateway-init becomes after its
 // fork, with the gateway's UID; proof's worker runs there and nowhere else.
 var home = map[string][]string{
-	"proof.Work":           {"internal/stage"},
+	"proof.Work":           {"supervisor/stage"},
 	"sys.DialTCP":          {"supervisor/proof"},
 	"unix.Connect":         {"internal/sys"},
 	"unix.Socket":          {"internal/sys"},
 	"unix.Bind":            nil,
 	"unix.Listen":          nil,
 	"unix.Accept4":         nil,
-	"syscall.Exec":         {"internal/stage"},
-	"syscall.ForkExec":     {"internal/launch"},
+	"syscall.Exec":         {"supervisor/stage"},
+	"syscall.ForkExec":     {"supervisor/launch"},
 	"syscall.StartProcess": nil,
 	"os.StartProcess":      nil,
 	"unix.Exec":            nil,

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/needle"
+	"gatewayinit/gatewayctl/needle"
 	"gatewayinit/tests/harness"
 )
 

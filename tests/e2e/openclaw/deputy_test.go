@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/needle"
+	"gatewayinit/gatewayctl/needle"
 	"gatewayinit/tests/harness"
 )
 

@@ -57,7 +57,7 @@ func TestScenarioF07(t *testing.T) {
 			s := b.Wait(bound)
 			states[r.State]++
 			// Before main subscribes (first thing it does) the first handler ends
-			// the process (internal/sys/entry); nothing was started then.
+			// the process (init/plain/entry); nothing was started then.
 			early := s.ExitStatus() == 143 && b.Log() == ""
 			if s.ExitStatus() != 0 && !early {
 				t.Fatalf("moment %d, state %q: ended with %d\n%s", i, r.State, s.ExitStatus(), b.Log())

@@ -1,0 +1,221 @@
+package client
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/sweep"
+)
+
+// Run starts the client and returns its exit code, 128+n by signal n, when it
+// and all it started have ended. A KilledError means that it ran and was killed;
+// any other error that it did not run. Run changes this process for good: rights,
+// umask, signals.
+func (p *Plan) Run(g Grant, io Stdio) (code int, err error) {
+	if err := p.confine(); err != nil {
+		return 0, err
+	}
+	h, err := openHome(p.User, places())
+	if err != nil {
+		return 0, err
+	}
+	notes := func(texts ...string) {
+		for _, text := range texts {
+			fmt.Fprintf(io.Err, "gatewayctl: note: %s\n", text)
+		}
+	}
+	defer func() {
+		if err := h.close(); err != nil {
+			notes(err.Error())
+		}
+	}()
+	notes(append(p.Notes, h.notes()...)...)
+	return p.run(h, g, io)
+}
+
+func (p *Plan) run(h *home, g Grant, io Stdio) (int, error) {
+	runtime.LockOSThread() // for start; the goroutine that calls us lasts as long as the program
+	// Before the fork: nothing may be missed, and what is subscribed to has its
+	// default again in the child. SIGPIPE: a reader that is gone is an error of
+	// write(2). SIGTSTP is the inner terminal's affair.
+	signals := make(chan os.Signal, 128)
+	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP,
+		syscall.SIGPIPE, syscall.SIGTSTP)
+	defer signal.Stop(signals)
+	// Orphans of the client's become ours, to be ended with it.
+	if err := sys.SetSubreaper(); err != nil {
+		return 0, err
+	}
+	r, err := p.relay(io)
+	if err != nil {
+		return 0, err
+	}
+	defer r.screen.restore()
+	process, err := p.start(h, g, r.client)
+	if g.Token != nil {
+		g.Token.Wipe()
+	}
+	if err != nil {
+		return 0, err
+	}
+	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.New(p.User.UID, true), grace: p.grace, grant: g}
+	r.begin(io.In, p.TTY)
+	if err := keepOnly(h.parent != nil); err != nil {
+		s.kill()
+		s.finish()
+		return 0, err
+	}
+	s.loop()
+	code := s.finish()
+	if s.cut != nil {
+		return 0, s.cut
+	}
+	return code, nil
+}
+
+func (p *Plan) relay(io Stdio) (*relay, error) {
+	if p.TTY {
+		return terminal(io, p.User)
+	}
+	return pipes(io)
+}
+
+// session is a client that runs. One goroutine has it all.
+type session struct {
+	relay   *relay
+	process *os.Process
+	stdin   *os.File // the caller's
+	tty     bool
+	signals chan os.Signal
+	sweeper *sweep.Sweeper
+	grace   time.Duration
+	grant   Grant
+	exit    sys.Exit // once ended
+	ended   bool
+	hurry   bool  // somebody wants us to end
+	cut     error // why the client was killed
+}
+
+// grace is between asking the client to end and ending it.
+const grace = 5 * time.Second
+
+// loop waits for the client's end, and passes on what concerns it.
+func (s *session) loop() {
+	var deadline <-chan time.Time
+	end := func(sig syscall.Signal) {
+		s.deliver(sig)
+		if deadline == nil {
+			deadline = time.After(s.grace)
+		}
+		s.hurry = true
+	}
+	done := make(chan struct{})
+	defer close(done)
+	lost := s.grant.watch(done)
+	for s.reap(); !s.ended; s.reap() {
+		select {
+		case s.cut = <-lost:
+			s.hurry = true
+			s.killAll()
+		case sig := <-s.signals:
+			switch sig := sig.(syscall.Signal); sig {
+			case syscall.SIGWINCH:
+				if s.tty {
+					_ = sys.CopySize(s.stdin, s.relay.in) // a terminal that is gone says so when it is read
+				}
+			case syscall.SIGINT, syscall.SIGQUIT: // Ctrl-C may be a key like others
+				s.deliver(sig)
+			case syscall.SIGTERM, syscall.SIGHUP:
+				end(sig)
+			}
+		case <-s.relay.gone:
+			end(syscall.SIGHUP)
+		case <-deadline:
+			s.kill()
+		}
+	}
+}
+
+// deliver signals the client as its terminal would: keys go to the foreground
+// group, whatever that is now; the rest to the group that the client leads. It
+// has not been reaped, so the group's number is its own. One that is stopped
+// has to go on to hear of its end.
+func (s *session) deliver(sig syscall.Signal) {
+	if s.tty && (sig == syscall.SIGINT || sig == syscall.SIGQUIT) && sys.SignalForeground(s.relay.in, sig) == nil {
+		return
+	}
+	sys.Kill(-s.process.Pid, sig)
+	sys.Kill(-s.process.Pid, syscall.SIGCONT)
+}
+
+func (s *session) kill() { s.process.Kill() }
+
+// killAll kills the client, its group, and the orphans that were handed to us.
+// What the client had started besides follows in finish.
+func (s *session) killAll() {
+	sys.Kill(-s.process.Pid, syscall.SIGKILL) // not reaped yet: the group's number is its own
+	s.kill()
+	_ = s.sweeper.Sweep() // finish does it again until nothing is left
+}
+
+// reap takes all children that have ended: the client, and orphans of its.
+func (s *session) reap() {
+	for {
+		pid, err := sys.Peek()
+		if err != nil || pid == 0 {
+			return
+		}
+		exit, err := sys.Reap(pid)
+		if err != nil {
+			return
+		}
+		if pid == s.process.Pid {
+			s.exit, s.ended = exit, true
+			s.process.Release()
+		}
+	}
+}
+
+// finish waits for the client, ends what it left behind, and hands on the last
+// of its output.
+func (s *session) finish() int {
+	for !s.ended {
+		<-s.signals
+		s.reap()
+	}
+	survivors := s.sweep()
+	if !survivors {
+		s.grant.gone()
+	}
+	hurry := make(chan os.Signal, 1)
+	signal.Notify(hurry, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(hurry)
+	if s.hurry {
+		hurry <- syscall.SIGTERM
+	}
+	s.relay.drain(survivors, hurry)
+	return s.exit.Code()
+}
+
+// sweepBound is for processes that the kernel does not let go (state D).
+const sweepBound = 2 * time.Second
+
+// sweep kills what the client left running, generation by generation, and tells
+// whether something survived it.
+func (s *session) sweep() (survivors bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(sweepBound); time.Now().Before(end); <-tick.C {
+		_ = s.sweeper.Sweep()
+		s.reap()
+		if alive, err := s.sweeper.Alive(); err == nil && !alive {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,257 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"gatewayinit/gatewayctl/witness"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Controller is one command of root's. Its deadline is the context's, for all
+// stages together.
+type Controller struct {
+	Settings
+	Supervisor *Supervisor
+	Notes      []string // what could not be had, beside the result
+	Renewed    bool     // the gateway has another token than the one before
+
+	say   func(stage string)
+	stage string
+	eyes  *witness.Witness
+	place *os.File // root's directory; nil: there is none, and why
+	why   error
+	token string // digest of that of the gateway that was judged last
+	since uint64 // in clock ticks: what was started before is no gateway, but left by one
+}
+
+// New finds the supervisor, and starts a witness of its user. say is told each
+// stage. The caller must Close it.
+func New(ctx context.Context, s Settings, say func(stage string)) (*Controller, error) {
+	c := &Controller{Settings: s, say: say}
+	c.enter("proving the supervisor")
+	var err error
+	if c.Supervisor, err = Find(ctx); err != nil {
+		return nil, c.fail(err)
+	}
+	k := c.Supervisor.Key
+	if c.eyes, err = witness.Start(ctx, k.UIDs[0], k.GIDs[0], nil); err != nil {
+		c.Supervisor.Close()
+		return nil, c.fail(err)
+	}
+	return c, nil
+}
+
+// Close lets go of everything.
+func (c *Controller) Close() {
+	c.eyes.Close()
+	c.Supervisor.Close()
+}
+
+func (c *Controller) enter(stage string) {
+	c.stage = stage
+	c.say(stage)
+}
+
+// fail names the stage and gives err its reason word; nil stays nil.
+func (c *Controller) fail(err error) error {
+	if err == nil || errors.As(err, new(*Failure)) {
+		return err
+	}
+	return &Failure{c.stage, reasonOf(err), err}
+}
+
+func reasonOf(err error) control.Reason {
+	switch {
+	case errors.Is(err, ErrIdle):
+		return control.NotRunning
+	case errors.Is(err, ErrHealth):
+		return control.HealthTimeout
+	case errors.Is(err, ErrBeside):
+		return control.ListenerForeign
+	case errors.Is(err, ErrChanged), errors.Is(err, prockey.ErrChanged), errors.Is(err, prockey.ErrGone),
+		errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
+		return control.IdentityChanged
+	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, prockey.ErrNoPidfd), errors.Is(err, os.ErrPermission):
+		return control.NotPermitted
+	}
+	return control.Unproven
+}
+
+// tries is how many witnesses a question is put to: the agent may end them.
+const tries = 3
+
+func (c *Controller) ask(ctx context.Context, q witness.Question) (a witness.Answer, err error) {
+	for try := 0; ; try++ {
+		a, err = c.eyes.Ask(ctx, q)
+		if !errors.Is(err, witness.ErrLost) || ctx.Err() != nil {
+			return a, err
+		}
+		k := c.Supervisor.Key
+		again, errStart := witness.Start(ctx, k.UIDs[0], k.GIDs[0], nil)
+		if errStart != nil {
+			return a, errStart
+		}
+		c.eyes.Close()
+		c.eyes = again
+		if try == tries-1 {
+			return a, err
+		}
+	}
+}
+
+// Gateway is the supervisor's gateway, proved and held.
+type Gateway struct {
+	Key  prockey.Key
+	proc *prockey.Proc
+}
+
+// Close lets go of it.
+func (g *Gateway) Close() { g.proc.Close() }
+
+func (g *Gateway) process() proof.Process {
+	return proof.Process{PID: g.Key.PID, StartTicks: g.Key.Start}
+}
+
+// Gateway is Look until two of them have found none.
+func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
+	g, err := c.Look(ctx)
+	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
+		g, err = c.Look(ctx)
+	}
+	return g, err
+}
+
+// Look proves the supervisor's one gateway: the witness tells which child has
+// the token, and this process proves that it is that child. More than one is
+// ErrAmbiguous, none is ErrIdle. The caller must Close it.
+func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
+	k := c.Supervisor.Key
+	q := witness.Question{Children: &witness.Children{
+		Of: proof.Process{PID: k.PID, StartTicks: k.Start}, TokenEnv: c.TokenEnv}}
+	a, err := c.ask(ctx, q)
+	found := slices.DeleteFunc(a.Processes, func(p proof.Process) bool { return p.StartTicks < c.since })
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 1:
+		return c.hold(found[0])
+	case len(found) > 1:
+		return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, found[0].PID, found[1].PID)
+	}
+	if err := c.Supervisor.Prove(); err != nil {
+		return nil, err
+	}
+	return nil, ErrIdle
+}
+
+// hold opens p and proves that it is the supervisor's child, of its user.
+func (c *Controller) hold(p proof.Process) (*Gateway, error) {
+	proc, k, err := held(p)
+	if err != nil {
+		return nil, err
+	}
+	if k.PPID != c.Supervisor.Key.PID || k.UIDs != c.Supervisor.Key.UIDs {
+		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
+	}
+	if err == nil {
+		err = c.Supervisor.Prove() // or its pid, and with it the parent's, is somebody else's
+	}
+	if err != nil {
+		proc.Close()
+		return nil, err
+	}
+	return &Gateway{k, proc}, nil
+}
+
+// Judge asks the witness about the gateway, as PID 1 would: the listener's owner
+// and the answer, both in the gateway's network namespace.
+func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (witness.Answer, error) {
+	job := proof.Job{Mode: mode, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
+	if mode == proof.Prove {
+		job.Check, job.Auth = c.Ready, c.AuthCheck
+	}
+	return c.judge(ctx, g, job)
+}
+
+func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (witness.Answer, error) {
+	q := witness.Question{Judge: &witness.Judge{Gateway: g.process(), Job: job, TokenEnv: c.TokenEnv}}
+	a, err := c.ask(ctx, q)
+	if err == nil && a.Elsewhere {
+		a, err = c.elsewhere(ctx, g, q)
+	}
+	if err == nil {
+		c.token = a.Token
+	}
+	return a, err
+}
+
+// elsewhere asks in the gateway's own network namespace.
+func (c *Controller) elsewhere(ctx context.Context, g *Gateway, q witness.Question) (a witness.Answer, err error) {
+	k := c.Supervisor.Key
+	network, err := g.proc.Network()
+	if err != nil {
+		return a, fmt.Errorf("the gateway has a network namespace of its own, which cannot be opened: %w: that takes CAP_SYS_PTRACE", err)
+	}
+	defer network.Close()
+	there, err := witness.Start(ctx, k.UIDs[0], k.GIDs[0], network)
+	if err != nil {
+		return a, err
+	}
+	defer there.Close()
+	a, err = there.Ask(ctx, q)
+	if err == nil && a.Elsewhere {
+		err = fmt.Errorf("%w: the gateway changes its network namespace", ErrChanged)
+	}
+	return a, err
+}
+
+// Verdict is nil if the gateway serves, and else why not, in a reason word.
+func (c *Controller) Verdict(a witness.Answer) error {
+	f := &Failure{Stage: c.stage}
+	switch {
+	case a.Ownership == proof.Missing:
+		f.Reason, f.Err = control.ListenerMissing, fmt.Errorf("nobody listens on port %d", c.Port)
+	case a.Ownership == proof.Foreign:
+		f.Reason, f.Err = control.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
+	case a.Verdict != proof.OK:
+		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("%w: %s", ErrHealth, a.Verdict)
+	default:
+		return nil
+	}
+	return f
+}
+
+// Prove is the pid of the gateway if it serves now.
+func (c *Controller) Prove(ctx context.Context) (int, error) {
+	c.enter("proving the gateway")
+	g, err := c.Gateway(ctx)
+	if err != nil {
+		return 0, c.fail(err)
+	}
+	defer g.Close()
+	pid, err := c.serves(ctx, g, proof.Prove)
+	if err != nil {
+		return 0, c.fail(err)
+	}
+	return pid, nil
+}
+
+// idle is nil if the supervisor has no gateway.
+func (c *Controller) idle(ctx context.Context) error {
+	c.enter("proving that there is no gateway")
+	g, err := c.Gateway(ctx)
+	switch {
+	case errors.Is(err, ErrIdle):
+		return nil
+	case err == nil:
+		g.Close()
+		err = there(g.Key.PID)
+	}
+	return c.fail(err)
+}

@@ -1,0 +1,236 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/exitauth"
+	"gatewayinit/supervisor/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Pauses between two looks for the new gateway; they double. It is looked at
+// twice: what the former gateway started in its last 20 ms is being swept meanwhile.
+const (
+	lookFirst  = 5 * time.Millisecond
+	lookLast   = 200 * time.Millisecond
+	lookBefore = 20 * time.Millisecond
+)
+
+// Restart ends the gateway with its stop signal, after its grace with SIGKILL,
+// and waits until the supervisor has started another that serves. The exit is
+// authorised beforehand; where that cannot be, it is an unrequested one to the
+// supervisor, which starts the gateway again after its backoff.
+func (c *Controller) Restart(ctx context.Context) (old, started int, err error) {
+	err = c.inTurn(ctx, func(g *Gateway) error {
+		old, started, err = c.replace(ctx, g)
+		return err
+	})
+	return old, started, err
+}
+
+// inTurn proves the gateway when it is our turn, and calls f with it.
+func (c *Controller) inTurn(ctx context.Context, f func(*Gateway) error) error {
+	done, err := c.begin(ctx)
+	if err != nil {
+		return c.fail(err)
+	}
+	defer done()
+	c.enter("proving the gateway")
+	g, err := c.Gateway(ctx)
+	if err != nil {
+		return c.fail(err)
+	}
+	defer g.Close()
+	if err := f(g); err != nil {
+		return c.fail(err)
+	}
+	return nil
+}
+
+// begin waits for its turn. Nothing is looked at before: what was proved while
+// another controller was at work is history.
+func (c *Controller) begin(ctx context.Context) (done func(), err error) {
+	c.enter("waiting for other controllers")
+	dir, why := place(exitauth.Dirs())
+	lock, err := queue(ctx, dir)
+	if err != nil {
+		if dir != nil {
+			dir.Close()
+		}
+		return nil, err
+	}
+	c.place, c.why = dir, why
+	return func() {
+		lock.Close()
+		if dir != nil {
+			dir.Close()
+		}
+	}, nil
+}
+
+// uncharged notes that nothing can be: the restart goes on all the same.
+func (c *Controller) uncharged(why error) {
+	c.Notes = append(c.Notes, fmt.Sprintf("the exit cannot be authorised, so the supervisor charges it: %v", why))
+}
+
+// replace ends g and waits for another. What makes that impossible is found while
+// g still serves.
+func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int, err error) {
+	old = g.Key.PID
+	if err := c.prepared(ctx, g); err != nil {
+		return old, 0, c.fail(err)
+	}
+	if c.place == nil {
+		c.uncharged(c.why)
+	} else {
+		if err := authorise(c.place, g.Key); err != nil {
+			c.uncharged(err)
+		}
+		defer exitauth.Withdraw(c.place) // what stays there names processes that are gone
+	}
+	if err := c.stop(ctx, g.proc, g.Key); err != nil {
+		return old, 0, c.fail(err)
+	}
+	if err := c.reaped(ctx, g); err != nil {
+		return old, 0, c.fail(err)
+	}
+	started, err = c.await(ctx, g.Key)
+	return old, started, err
+}
+
+// stop ends one process by pidfd, after its key was proved once more with the
+// descriptor open: from then on the signal reaches that process or nobody.
+func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key) error {
+	c.enter(fmt.Sprintf("stopping pid %d", k.PID))
+	fd, err := proc.Pidfd(k)
+	if err != nil {
+		return err
+	}
+	defer fd.Close()
+	c.since = sys.BootTicks()
+	if err := signal(fd, c.StopSignal); err != nil {
+		return err
+	}
+	grace, cancel := context.WithTimeout(ctx, c.StopGrace)
+	defer cancel()
+	err = c.gone(grace, fd)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	c.enter(fmt.Sprintf("killing pid %d", k.PID))
+	if err := signal(fd, unix.SIGKILL); err != nil {
+		return err
+	}
+	if err := c.gone(ctx, fd); err != nil {
+		return &Failure{c.stage, control.StopTimeout, err}
+	}
+	return nil
+}
+
+// gone waits for the end of a process, reaped or not, and notes when it was last seen alive: the
+// next gateway was started after that. By the time that we hear of the end the
+// supervisor may have started it.
+func (c *Controller) gone(ctx context.Context, fd *os.File) error {
+	for {
+		now := sys.BootTicks()
+		ended, err := sys.Ended(int(fd.Fd()), sys.Tick)
+		if ended || err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c.since = now
+	}
+}
+
+// reaped waits until the supervisor has taken the exit. It ends what the gateway
+// left behind before it starts another, at once or after its backoff. Until then
+// that may have the port, the token and the right answer, and be the supervisor's
+// child that leads a session: what tells it from the next gateway is that it was
+// there already, before the end.
+func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, lookLast) {
+		if _, err := g.proc.Read(); errors.Is(err, prockey.ErrGone) {
+			return nil
+		}
+		if err := c.Supervisor.Prove(); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// signal is no error where the process has ended already.
+func signal(fd *os.File, sig unix.Signal) error {
+	if err := prockey.Signal(fd, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// await waits for a gateway that is not the old one and serves. At the deadline
+// it says what the last one lacked.
+func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err error) {
+	c.enter("waiting for the new gateway")
+	last := error(ErrIdle)
+	for pause := lookFirst; ; pause = min(2*pause, lookLast) {
+		g, err := c.Look(ctx)
+		if err == nil && (g.Key.PID != old.PID || g.Key.Start != old.Start) {
+			c.enter(fmt.Sprintf("proving pid %d", g.Key.PID))
+			if pid, err = c.serves(ctx, g, proof.Prove); err == nil {
+				time.Sleep(lookBefore)
+				pid, err = c.serves(ctx, g, proof.Health)
+			}
+		}
+		if g != nil {
+			g.Close()
+		}
+		switch {
+		case pid != 0:
+			return pid, nil
+		case ctx.Err() != nil:
+			return 0, c.fail(fmt.Errorf("%w: %w", ctx.Err(), last))
+		case err != nil:
+			last = err
+		}
+		if err := c.Supervisor.Prove(); err != nil {
+			return 0, c.fail(err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// serves is g's pid if it serves now, and it and the supervisor are still those
+// that were proved.
+func (c *Controller) serves(ctx context.Context, g *Gateway, mode proof.Mode) (int, error) {
+	a, err := c.Judge(ctx, g, mode)
+	if err == nil {
+		err = c.Verdict(a)
+	}
+	if err == nil {
+		err = c.Supervisor.Prove()
+	}
+	if err == nil {
+		err = g.proc.Prove(g.Key)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return g.Key.PID, nil
+}

@@ -1,0 +1,201 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"gatewayinit/gatewayctl/witness"
+	"gatewayinit/supervisor/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Bounds of a look for a stranger.
+const (
+	maxUsers   = 8  // groups that processes of one uid may have
+	maxHolders = 64 // processes that have the port open
+)
+
+// What there is instead of a stranger.
+var (
+	ErrNobody = errors.New("nobody listens there")
+	ErrOurs   = errors.New("gateway-init's own child has the port open")
+)
+
+// Stranger is a process that serves on the gateway's port and was not started by
+// a supervisor here.
+type Stranger struct {
+	Key   prockey.Key
+	proc  *prockey.Proc
+	below []proof.Process // of its children, those that have the port open, too
+	c     *Controller     // of its user; its supervisor is nil
+}
+
+// FindStranger proves who serves on the port: all its listeners are one user's,
+// one process (or its children) has them open, and it answers as a gateway does.
+// ours tells who is not to be ended, whatever it does: ErrOurs. ErrNobody: the
+// port is free. The caller must Close it.
+func FindStranger(ctx context.Context, s Settings, ours func(prockey.Key) bool, say func(stage string)) (*Stranger, error) {
+	c := &Controller{Settings: s, say: say}
+	c.enter("looking who listens on the gateway's port")
+	uid, err := c.owner()
+	if err != nil {
+		return nil, c.fail(err)
+	}
+	gids, err := groupsOf(ctx, uid)
+	if err != nil {
+		return nil, c.fail(err)
+	}
+	for _, gid := range gids {
+		if found, err := c.stranger(ctx, uid, gid, ours); found != nil || err != nil {
+			return found, c.fail(err)
+		}
+	}
+	return nil, c.fail(fmt.Errorf("%w: no process of uid %d has the port open", ErrAmbiguous, uid))
+}
+
+// owner is the one user that listens on the port.
+func (c *Controller) owner() (uint32, error) {
+	ls, err := proof.Listeners(c.Port)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(ls) == 0:
+		return 0, ErrNobody
+	}
+	for _, l := range ls {
+		if l.UID != ls[0].UID {
+			return 0, fmt.Errorf("%w: uid %d and uid %d both listen on port %d", ErrAmbiguous, ls[0].UID, l.UID, c.Port)
+		}
+	}
+	return ls[0].UID, nil
+}
+
+// groupsOf are the groups that processes of uid have: only one with the same
+// group may look at a process.
+func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
+	err = prockey.Scan(maxProcesses, func(pid int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		st, err := prockey.ReadStatus(pid)
+		if err == nil && st.UIDs[0] == uid && !slices.Contains(gids, st.GIDs[0]) {
+			gids = append(gids, st.GIDs[0])
+		}
+		if len(gids) > maxUsers {
+			return fmt.Errorf("%w: processes of uid %d are of more than %d groups", ErrAmbiguous, uid, maxUsers)
+		}
+		return unlessGone(err)
+	})
+	return gids, err
+}
+
+// stranger is nil if no process of that user and group has the port open.
+func (c *Controller) stranger(ctx context.Context, uid, gid uint32, ours func(prockey.Key) bool) (_ *Stranger, err error) {
+	eyes, err := witness.Start(ctx, uid, gid, nil)
+	if err != nil {
+		return nil, err
+	}
+	w := &Controller{Settings: c.Settings, say: c.say, stage: c.stage, eyes: eyes}
+	s, err := w.holding(ctx, ours)
+	if s == nil || err != nil {
+		eyes.Close()
+		return nil, err
+	}
+	w.enter(fmt.Sprintf("proving pid %d", s.Key.PID))
+	if err := w.healthy(ctx, &Gateway{s.Key, s.proc}); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// holders are those of the witness' user that have the port open.
+func (c *Controller) holders(ctx context.Context) ([]proof.Process, error) {
+	a, err := c.eyes.Ask(ctx, witness.Question{Holders: &witness.Holders{Port: c.Port}})
+	if err == nil && len(a.Processes) > maxHolders {
+		err = fmt.Errorf("%w: more than %d processes have the port open", ErrAmbiguous, maxHolders)
+	}
+	return a.Processes, err
+}
+
+// holding is the process above all that have the port open, held, and those
+// below it; nil: there is none. None of them may be ours.
+func (c *Controller) holding(ctx context.Context, ours func(prockey.Key) bool) (_ *Stranger, err error) {
+	all, err := c.holders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stranger{c: c}
+	defer func() {
+		if err != nil && s.proc != nil {
+			s.proc.Close()
+		}
+	}()
+	for _, p := range all {
+		proc, k, err := held(p)
+		if errors.Is(err, prockey.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		below := slices.ContainsFunc(all, func(other proof.Process) bool { return other.PID == k.PPID })
+		switch {
+		case k.PID == 1 || k.PID == os.Getpid() || ours(k):
+			err = fmt.Errorf("%w: pid %d", ErrOurs, k.PID)
+		case below:
+			s.below = append(s.below, p)
+		case s.proc != nil:
+			err = fmt.Errorf("%w: pid %d and pid %d both have the port open", ErrAmbiguous, s.Key.PID, k.PID)
+		default:
+			s.Key, s.proc = k, proc
+			continue
+		}
+		proc.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if s.proc == nil {
+		return nil, nil
+	}
+	return s, nil
+}
+
+// held opens p, if it is still that process. The caller must Close it.
+func held(p proof.Process) (*prockey.Proc, prockey.Key, error) {
+	proc, err := prockey.Open(p.PID)
+	if err != nil {
+		return nil, prockey.Key{}, err
+	}
+	k, err := proc.Read()
+	if err == nil && k.Start != p.StartTicks {
+		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
+	}
+	if err != nil {
+		proc.Close()
+		return nil, k, err
+	}
+	return proc, k, nil
+}
+
+func (c *Controller) healthy(ctx context.Context, g *Gateway) error {
+	job := proof.Job{Mode: proof.Health, Port: c.Port, Check: c.Ready, Deadline: c.Health.Timeout}
+	a, err := c.eyes.Ask(ctx, witness.Question{Judge: &witness.Judge{Gateway: g.process(), Job: job}})
+	switch {
+	case err != nil:
+		return err
+	case a.Elsewhere:
+		return fmt.Errorf("%w: pid %d has another network namespace", ErrAmbiguous, g.Key.PID)
+	}
+	return c.Verdict(a)
+}
+
+// Close lets go of it.
+func (s *Stranger) Close() {
+	s.proc.Close()
+	s.c.eyes.Close()
+}

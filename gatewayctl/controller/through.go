@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/control"
+	"gatewayinit/supervisor/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Unknown is Through's old where the gateway that was stopped could not be proved.
+const Unknown = -1
+
+// Through has the supervisor do what only it can: ask puts the request to it, as
+// its user. What that user answers is not believed: started is a gateway that
+// serves now and, for a restart, is not the one that was there before. Of a stop
+// nothing is claimed before there is no gateway. It waits for no other
+// controller: it may cut a drain short that one has asked for. With rotate the new
+// gateway must have another token than the old one; where there was none to
+// compare with, a note says so.
+func (c *Controller) Through(ctx context.Context, action control.Action, rotate bool, ask func(context.Context) error) (old, started int, err error) {
+	c.since, c.token = 0, ""
+	if action == control.Stop {
+		old, err = c.stopThrough(ctx, ask)
+		return old, 0, err
+	}
+	done, err := c.begin(ctx)
+	if err != nil {
+		return 0, 0, c.fail(err)
+	}
+	defer done()
+	c.enter("proving the gateway")
+	before := prockey.Key{} // of nobody
+	switch g, err := c.Gateway(ctx); {
+	case err == nil:
+		before = g.Key
+		if rotate {
+			_, _ = c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // for its token
+		}
+		g.Close()
+	case !errors.Is(err, ErrIdle):
+		return 0, 0, c.fail(err)
+	}
+	other := prockey.Key{}
+	if action == control.Restart {
+		other = before
+		c.since = sys.BootTicks()
+	}
+	c.enter("asking the supervisor")
+	if err := ask(ctx); err != nil {
+		return before.PID, 0, c.fail(err)
+	}
+	token := c.token
+	if started, err = c.await(ctx, other); err == nil && rotate {
+		err = c.rotated(token)
+	}
+	return before.PID, started, err
+}
+
+// rotated compares the token of the gateway that was judged last with that of the
+// one before.
+func (c *Controller) rotated(old string) error {
+	switch c.token {
+	case "", old:
+		return &Failure{c.stage, control.TokenFailed, errors.New("the new gateway has the token of the old one")}
+	}
+	if c.Renewed = old != ""; !c.Renewed {
+		c.Notes = append(c.Notes, "with a new token, as the supervisor says: there was no gateway whose token could be compared")
+	}
+	return nil
+}
+
+// stopThrough ends what cannot be proved, too; then old is Unknown.
+func (c *Controller) stopThrough(ctx context.Context, ask func(context.Context) error) (old int, err error) {
+	c.enter("proving the gateway")
+	g, err := c.Gateway(ctx)
+	switch {
+	case err == nil:
+		defer g.Close()
+		old = g.Key.PID
+	case !errors.Is(err, ErrIdle):
+		old = Unknown
+	}
+	c.enter("asking the supervisor")
+	if err := ask(ctx); err != nil {
+		return old, c.fail(err)
+	}
+	if g != nil { // whatever it looks like now
+		if _, err := g.proc.Read(); !errors.Is(err, prockey.ErrGone) {
+			return old, c.fail(there(old))
+		}
+	}
+	return old, c.idle(ctx)
+}
+
+func there(pid int) error {
+	return fmt.Errorf("the supervisor says that it has stopped, and pid %d is there", pid)
+}

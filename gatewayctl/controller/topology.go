@@ -1,0 +1,188 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"syscall"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/supervisor/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Bounds of a search.
+const (
+	maxProcesses = 1 << 16
+	maxChildren  = 1 << 15
+	scans        = 2 // so many looks find nobody before there is nobody
+)
+
+const program = "gateway-init"
+
+// Supervisor is a gateway-init without root, proved and held.
+type Supervisor struct {
+	Topology string // NonRoot or Managed
+	Key      prockey.Key
+	proc     *prockey.Proc
+}
+
+// Close lets go of it.
+func (s *Supervisor) Close() { s.proc.Close() }
+
+// Prove is nil while it is the process that was found.
+func (s *Supervisor) Prove() error {
+	if err := s.proc.Prove(s.Key); err != nil {
+		return fmt.Errorf("%w: the supervisor, pid %d: %w", ErrChanged, s.Key.PID, err)
+	}
+	return nil
+}
+
+// Owns tells whether k is the supervisor or has the shape of what it started:
+// its gateway, its command, a sidecar. Each leads a session and is its child; so
+// does and is an orphan that made itself a session, which nothing tells from
+// them.
+func (s *Supervisor) Owns(k prockey.Key) bool {
+	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
+}
+
+// Find finds the one supervisor: PID 1, or the one child of PID 1 that has the
+// shape of the installed program. More than one, or none in one look and PID 1
+// not the same any more, is ErrAmbiguous; none in two looks is ErrNone. One of
+// root's is ErrUnproven: root's supervisor publishes what only root can have
+// written, and without that nothing says that it is one. The caller must Close
+// what it gets.
+func Find(ctx context.Context) (*Supervisor, error) {
+	one, err := prockey.Open(1)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
+	}
+	init, err := one.Read()
+	if err == nil && shaped(init) {
+		if !unprivileged(init) {
+			one.Close()
+			return nil, fmt.Errorf("%w: PID 1", ErrUnproven)
+		}
+		return &Supervisor{NonRoot, init, one}, nil
+	}
+	defer one.Close()
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
+	}
+	for range scans {
+		s, err := childOfInit(ctx)
+		if s != nil || err != nil {
+			return s, err
+		}
+		if err := one.Prove(init); err != nil {
+			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)
+		}
+	}
+	return nil, ErrNone
+}
+
+// childOfInit is nil if there is none. The kernel's list of children is short;
+// it may lack one that was added while it was read (proc(5)), so that an empty
+// result is confirmed by a look at all processes.
+func childOfInit(ctx context.Context) (found *Supervisor, err error) {
+	defer func() {
+		if err != nil && found != nil {
+			found.Close()
+			found = nil
+		}
+	}()
+	take := func(pid int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := candidate(pid)
+		switch {
+		case s == nil:
+			return err
+		case found == nil:
+			found = s
+			return nil
+		case found.Key.PID == s.Key.PID:
+			s.Close()
+			return nil
+		}
+		s.Close()
+		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
+	}
+	pids, err := proof.Children(1, maxChildren)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
+	}
+	for _, pid := range pids {
+		if err := take(pid); err != nil {
+			return found, err
+		}
+	}
+	if found == nil {
+		err = prockey.Scan(maxProcesses, take)
+	}
+	return found, err
+}
+
+// candidate is pid if it is a supervisor below PID 1, else nil.
+func candidate(pid int) (*Supervisor, error) {
+	proc, err := prockey.Open(pid)
+	if err != nil {
+		return nil, unlessGone(err)
+	}
+	k, err := proc.Read()
+	switch {
+	case err != nil || k.PPID != 1 || pid == 1 || k.Dead() || !shaped(k):
+		proc.Close()
+		return nil, unlessGone(err)
+	case !unprivileged(k):
+		proc.Close()
+		return nil, fmt.Errorf("%w: pid %d", ErrUnproven, pid)
+	}
+	return &Supervisor{Managed, k, proc}, nil
+}
+
+// unlessGone forgives what happens to a process that ends, or becomes another
+// program, while it is looked at: it is found again or it is not. One with more
+// arguments than are read is none of ours.
+func unlessGone(err error) error {
+	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// unprivileged tells whether all four uids are one, and not root's.
+func unprivileged(k prockey.Key) bool {
+	return k.UIDs[0] != 0 && k.UIDs == [4]uint32{k.UIDs[0], k.UIDs[0], k.UIDs[0], k.UIDs[0]}
+}
+
+// shaped tells whether k looks like the installed program: it is that file, or
+// where its file cannot be seen (gateway-init cannot be traced, so only
+// CAP_SYS_PTRACE shows it) it has the name. A name proves nothing against an
+// agent that wants to have it; two with it are ambiguous.
+func shaped(k prockey.Key) bool {
+	if k.ExeIno != 0 {
+		return installed(k.ExeDev, k.ExeIno)
+	}
+	return len(k.Argv) > 0 && path.Base(k.Argv[0]) == program && k.Comm == program
+}
+
+// installed tells whether the file is gateway-init where images have it, or
+// beside this program.
+func installed(dev, ino uint64) bool {
+	places := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/"}
+	if self, err := os.Executable(); err == nil {
+		places = append(places, path.Dir(self))
+	}
+	for _, place := range places {
+		if st, err := os.Stat(path.Join(place, program)); err == nil {
+			if sys, ok := st.Sys().(*syscall.Stat_t); ok && sys.Dev == dev && sys.Ino == ino {
+				return true
+			}
+		}
+	}
+	return false
+}

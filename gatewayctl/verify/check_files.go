@@ -1,0 +1,260 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"gatewayinit/gatewayctl/seal"
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/fsafe"
+)
+
+// checkTree: what was not looked at could hold anything.
+func checkTree(s *subject) verdict {
+	if len(s.unread) > 0 {
+		return unavailable("cannot look at %s", some(s.unread))
+	}
+	if len(s.skipped) > 0 {
+		return held("%d entries; mounted and left out: %s", s.entries, some(s.skipped))
+	}
+	return held("%d entries, %d layers", s.entries, s.layers)
+}
+
+// plain is a regular file of root with one name and one of the modes.
+func (s *subject) plain(unsafePath string, modes ...uint32) verdict {
+	n := s.tree.at(unsafePath)
+	if n == nil {
+		return failed("%s is missing", unsafePath)
+	}
+	if problem := rootFile(n); problem != "" {
+		return failed("%s %s", unsafePath, problem)
+	}
+	if !slices.Contains(modes, n.mode) {
+		return failed("%s has mode %04o, not %04o: chmod it", unsafePath, n.mode, modes[0])
+	}
+	return held("%s, mode %04o", unsafePath, n.mode)
+}
+
+// rootFile is what keeps n from being a file that only root can change, in words.
+func rootFile(n *node) string {
+	switch {
+	case n.kind != fsafe.Regular:
+		return fmt.Sprintf("is %v, not a regular file", n.kind)
+	case n.uid != 0 || n.gid != 0:
+		return fmt.Sprintf("is owned by %d:%d: chown 0:0 it", n.uid, n.gid)
+	case n.writable():
+		return fmt.Sprintf("is writable by others (mode %04o): chmod go-w it", n.mode)
+	case n.links != 1:
+		return fmt.Sprintf("has %d links: copy it, so that it has one name only", n.links)
+	}
+	return ""
+}
+
+// checkInit: a launch is traceable by the gateway's user if that user can read
+// the program, because the kernel closes only a process whose program it cannot.
+func checkInit(s *subject) verdict {
+	v := s.plain(initPath, s.options.initModes()...)
+	if n := s.tree.at(initPath); v.result == Failed && n != nil && n.mode&0o044 != 0 && rootFile(n) == "" {
+		return failed("%s has mode %04o, not 0711: stage-traceable: a process of the gateway's user can trace a launch and read the token: chmod 0711 it", initPath, n.mode)
+	}
+	return v
+}
+
+// initModes are the modes of gateway-init: where all users are one, a launch is
+// open to that user in any case.
+func (o Options) initModes() []uint32 {
+	if o.NonRoot {
+		return []uint32{0o711, 0o755}
+	}
+	return []uint32{0o711}
+}
+
+func checkCtl(s *subject) verdict {
+	if s.options.NonRoot {
+		return s.plain(ctlPath, 0o755, 0o700)
+	}
+	return s.plain(ctlPath, 0o700)
+}
+
+// checkHashes: which bytes they are, and that they are the expected ones.
+func checkHashes(s *subject) verdict {
+	text := ""
+	for i, at := range []string{initPath, ctlPath} {
+		n, name := s.tree.at(at), path.Base(at)
+		if n == nil || n.sum == "" {
+			return unavailable("cannot read %s", at)
+		}
+		if want := s.options.Sums[name]; want != "" && want != n.sum {
+			return failed("%s is %s, not %s: copy the release again", name, n.sum, want)
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += name + " " + n.sum
+	}
+	return held("%s", text)
+}
+
+func checkConfig(s *subject) verdict {
+	n := s.tree.at(config.DefaultFile)
+	if n == nil {
+		return failed("%s is missing", config.DefaultFile)
+	}
+	if problem := rootFile(n); problem != "" {
+		return failed("%s %s", config.DefaultFile, problem)
+	}
+	if s.configErr != nil {
+		return failed("%v", s.configErr)
+	}
+	return held("gateway %s on port %d", s.config.Gateway.Command[0], s.config.Gateway.Port)
+}
+
+// checkProfile: the configuration is of the gateway that the profile is about.
+func checkProfile(s *subject) verdict {
+	switch p := s.profile; {
+	case s.config == nil:
+		return unavailable("see config")
+	case p.tokenEnv != "" && s.config.Gateway.TokenEnv != p.tokenEnv:
+		return failed("gateway.token_env is %s, %s reads %s", s.config.Gateway.TokenEnv, p.name, p.tokenEnv)
+	case !p.is(s.config):
+		return failed("gateway.command is not that of %s", p.name)
+	}
+	return held("%s, token in %s", s.profile.name, s.config.Gateway.TokenEnv)
+}
+
+// checkParents: who can rename a directory on the way chooses the file. No link is
+// on the way: gateway-init follows none (/bin and the like of a merged /usr are on
+// no such way, and checkPrograms follows them).
+func checkParents(s *subject) verdict {
+	files := []string{initPath, ctlPath, config.DefaultFile}
+	if s.profile.own != "" {
+		files = append(files, s.profile.own, seal.PinFile)
+	}
+	for _, file := range files {
+		_, err := s.tree.follow(path.Dir(file), func(at string, n *node) error {
+			switch {
+			case n.kind == link:
+				return fmt.Errorf("%s is a symbolic link: make it a directory", at)
+			case n.uid != 0:
+				return fmt.Errorf("%s is owned by uid %d: chown root it", at, n.uid)
+			case n.writable():
+				return fmt.Errorf("%s is writable by others (mode %04o): chmod go-w it", at, n.mode)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // another check says what is missing
+			return failed("on the way to %s: %v", file, err)
+		}
+	}
+	return held("only root can change what leads to %d files", len(files))
+}
+
+// trusted is the file that a path leads to, if only root can change it and what
+// leads to it: the rule that gateway-init applies at boot (internal/trust).
+func (s *subject) trusted(unsafePath string) (*node, error) {
+	n, err := s.way(unsafePath)
+	if err == nil && n.kind != fsafe.Regular {
+		err = fmt.Errorf("%s is %v, not a regular file", unsafePath, n.kind)
+	}
+	return n, err
+}
+
+// way is what a path leads to, if only root can change it and what leads to it.
+func (s *subject) way(unsafePath string) (*node, error) {
+	return s.tree.follow(unsafePath, func(at string, n *node) error {
+		if n.uid != 0 {
+			return fmt.Errorf("%s is owned by uid %d: chown root it", at, n.uid)
+		}
+		if n.writable() && (n.kind != fsafe.Directory || n.mode&0o1000 == 0) {
+			return fmt.Errorf("%s is writable by others (mode %04o): chmod go-w it", at, n.mode)
+		}
+		return nil
+	})
+}
+
+// checkPrograms: whoever can change what is started with the token has the token.
+// The agent's own sidecars are the agent's.
+func checkPrograms(s *subject) verdict {
+	if s.config == nil {
+		return unavailable("see config")
+	}
+	command := s.config.Gateway.Command
+	programs := []string{command[0]}
+	if s.profile.script {
+		if len(command) < 2 {
+			return failed("gateway.command has no script")
+		}
+		programs = append(programs, command[1])
+	}
+	for _, c := range s.config.Sidecars {
+		if c.User != s.config.SandboxUser {
+			programs = append(programs, c.Command[0])
+		}
+	}
+	for i, p := range programs {
+		n, err := s.trusted(p)
+		if err != nil {
+			return failed("on the way to %s: %v", p, err)
+		}
+		if script := s.profile.script && i == 1; !script && n.mode&0o111 == 0 {
+			return failed("%s is not executable: chmod a+x it", p)
+		}
+	}
+	return held("%s", some(programs))
+}
+
+// checkExecuteOnly: a process whose program it may not read is closed to its own
+// uid too: /proc/PID/environ, mem and ptrace (proc(5), PR_SET_DUMPABLE).
+func checkExecuteOnly(s *subject) verdict {
+	if s.config == nil {
+		return unavailable("see config")
+	}
+	if s.options.NonRoot {
+		return beyond("without root an execute-only gateway cannot be proven: see gateway-not-readable")
+	}
+	program := s.config.Gateway.Command[0]
+	n, err := s.tree.follow(program, func(string, *node) error { return nil })
+	switch {
+	case err != nil:
+		return failed("%v", err)
+	case n.kind != fsafe.Regular || n.uid != 0 || n.gid != 0:
+		return failed("%s is %v of %d:%d, not a regular file of root", program, n.kind, n.uid, n.gid)
+	case n.mode != 0o711:
+		return failed("%s has mode %04o, not 0711: with 0755 the gateway's own uid reads its environment", program, n.mode)
+	}
+	return held("%s, mode 0711", program)
+}
+
+// codeOf is the directory of everything that a script may load: its own, or the
+// outermost node_modules, where npm puts what it depends on beside it.
+func codeOf(script string) string {
+	dir := path.Dir(script)
+	if before, _, ok := strings.Cut(dir+"/", "/node_modules/"); ok {
+		return before + "/node_modules"
+	}
+	return dir
+}
+
+// checkGatewayCode: an interpreter loads what lies beside its script.
+func checkGatewayCode(s *subject) verdict {
+	if s.config == nil || len(s.config.Gateway.Command) < 2 {
+		return unavailable("see config and programs")
+	}
+	script := s.config.Gateway.Command[1]
+	dir := codeOf(script)
+	top := s.tree.at(dir)
+	if top == nil || top.kind != fsafe.Directory {
+		return failed("%s is no directory: name the script without links", dir)
+	}
+	var bad []string
+	walk(dir, top, func(at string, n *node) {
+		if n.uid != 0 || n.writable() {
+			bad = append(bad, fmt.Sprintf("%s (mode %04o, uid %d)", at, n.mode, n.uid))
+		}
+	})
+	return none(bad, "others than root can change", "only root can change what is in %s", dir)
+}

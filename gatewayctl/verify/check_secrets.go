@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"gatewayinit/gatewayctl/seal"
+)
+
+// isToken, isRuntime and isDevice are names of files that no image has.
+func isToken(base string) bool { return base == "gateway-token" || base == "gateway-token.new" }
+
+func isRuntime(base string) bool { return base == "status.json" || base == "control" }
+
+func isDevice(base string) bool {
+	return slices.Contains([]string{"device-auth.json", "openclaw.sqlite", "paired.json"}, base)
+}
+
+// checkTokenFiles: a container that was committed has what its gateway-init wrote
+// where the runtime directory was no tmpfs.
+func checkTokenFiles(s *subject) verdict {
+	dirs := []string{"/run/gateway-init", "/dev/.gateway-init"}
+	if s.config != nil {
+		dirs = append(dirs, s.config.RuntimeDir)
+	}
+	var found []string
+	for _, t := range s.traces {
+		dir, base := path.Split(t.path)
+		if isToken(base) || isRuntime(base) && slices.Contains(dirs, path.Clean(dir)) {
+			found = append(found, t.String())
+		}
+	}
+	return none(found, "of a container that ran", "no layer has files of a runtime directory")
+}
+
+// checkConfigTokens: what one layer adds and the next removes is still in the image.
+func checkConfigTokens(s *subject) verdict {
+	var found []string
+	for _, t := range s.traces {
+		if t.secret != "" {
+			found = append(found, t.String()+" ("+t.secret+")")
+		}
+	}
+	return none(found, "build the layer again without", "no layer has an openclaw.json with a token")
+}
+
+// checkDeviceState: a device that was paired at build is an operator in every
+// container of the image.
+func checkDeviceState(s *subject) verdict {
+	if s.usersErr != nil {
+		return unavailable("see users")
+	}
+	homes := []string{"/root"}
+	for _, u := range s.people {
+		homes = append(homes, path.Clean(u.Home))
+	}
+	var found []string
+	for _, t := range s.traces {
+		if isDevice(path.Base(t.path)) && slices.ContainsFunc(homes, func(home string) bool {
+			return strings.HasPrefix(t.path, strings.TrimSuffix(home, "/")+"/")
+		}) {
+			found = append(found, t.String())
+		}
+	}
+	return none(found, "paired devices: build the layer again without", "no layer has paired devices")
+}
+
+func checkTokenBytes(s *subject) verdict {
+	if s.options.Token == nil {
+		return beyond("no token was given: use --token-stdin")
+	}
+	return none(s.leaks, "bytes of the token", "no byte of the token in any layer")
+}
+
+// checkPlaceholder: the gateway's own configuration is root's, and beats nothing.
+func checkPlaceholder(s *subject) verdict {
+	own := s.profile.own
+	data, err := s.tree.regular(own)
+	if err != nil {
+		return failed("%v", err)
+	}
+	n := s.tree.at(own)
+	switch {
+	case n.uid != 0:
+		return failed("%s is owned by uid %d: chown root it", own, n.uid)
+	case n.writable():
+		return failed("%s is writable by others (mode %04o): chmod go-w it", own, n.mode)
+	case n.links != 1:
+		return failed("%s has %d links: copy it, so that it has one name only", own, n.links)
+	}
+	if err := seal.Check(data); err != nil {
+		return failed("%s:%v", own, err)
+	}
+	return held("%s: gateway.auth.token is empty", own)
+}
+
+// checkPin: the file is the one that was sealed.
+func checkPin(s *subject) verdict {
+	data, err := s.tree.regular(seal.PinFile)
+	if err != nil {
+		return failed("%v: run gatewayctl config seal", err)
+	}
+	if v := s.plain(seal.PinFile, 0o644); v.result != Held {
+		return v
+	}
+	pins, err := seal.ParsePins(data)
+	if err != nil {
+		return failed("%s:%v", seal.PinFile, err)
+	}
+	if !slices.ContainsFunc(pins, func(p seal.Pin) bool { return p.Path == s.profile.own }) {
+		return failed("%s does not have %s: run gatewayctl config seal", seal.PinFile, s.profile.own)
+	}
+	for _, p := range pins {
+		n := s.tree.at(p.Path)
+		switch {
+		case n == nil:
+			return failed("%.200s is pinned and missing", p.Path)
+		case n.sum == "":
+			return unavailable("cannot compute the hash of %.200s", p.Path)
+		case n.sum != p.SHA256:
+			return failed("%.200s was changed after it was sealed: look at it, then run gatewayctl config seal again", p.Path)
+		}
+	}
+	return held("%d files are as they were sealed", len(pins))
+}

@@ -1,0 +1,111 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/testenv"
+)
+
+// What a source does not have, and nobody asked for, stands in nobody's way.
+var (
+	notInRoot    = []string{"entrypoint", "image-user", "health", "stop-signal", "environment", "path", "history", "token-bytes", "gateway-not-readable"}
+	notInArchive = []string{"release", "token-bytes", "probe-root", "gateway-not-readable"}
+)
+
+func TestGoodImages(t *testing.T) {
+	for name, c := range map[string]struct {
+		make    func(testing.TB) *fixture
+		without []string // checks that this profile does not have
+		notes   []string
+	}{
+		"demo":     {demo, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable", "environment-open-in-children"}},
+		"openclaw": {openclaw, nil, []string{"environment-open-in-children"}},
+		"hermes":   {hermes, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable", "environment-open-in-children"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := c.make(t)
+			good := func(how string, src Source, absent []string) {
+				bad, all, r := result(t, src, f.options)
+				if !r.OK || r.Profile != name || r.Schema != 1 {
+					t.Errorf("%s: profile %s, ok %v, failed %v", how, r.Profile, r.OK, bad)
+				}
+				for _, n := range Names() {
+					check, have := all[n]
+					want := Held
+					if slices.Contains(absent, n) {
+						want = NotAvailable
+					}
+					if slices.Contains(c.notes, n) {
+						want = Note
+					}
+					if have == slices.Contains(c.without, n) || have && check.Result != want {
+						t.Errorf("%s: %s: %+v, want %s", how, n, check, want)
+					}
+				}
+			}
+			good("legacy", Archive(bytes.NewReader(f.legacy(t))), notInArchive)
+			good("oci", Archive(bytes.NewReader(f.oci(t))), notInArchive)
+			good("compressed", Archive(bytes.NewReader(zipped(t, f.legacy(t)))), notInArchive)
+			f.runs = true
+			good("directory", Root(f.write(t)), notInRoot)
+		})
+	}
+}
+
+// The configuration that is shipped for Hermes is one of its profile, with the
+// relay's user beside the usual ones.
+func TestShippedHermes(t *testing.T) {
+	text, err := os.ReadFile("../../image/profiles/hermes.json")
+	testenv.Must(t, err)
+	f := common(string(text), usual)
+	f.base()[passwdPath] = file(0o644, f.base()[passwdPath].data+"relay:x:9004:9004::/:\n")
+	f.base()[groupPath] = file(0o644, f.base()[groupPath].data+"relay:x:9004:\n")
+	f.base()["/usr/local/bin/hermes"], f.base()["/usr/bin/socat"] = file(0o755, "python"), file(0o755, "socat")
+	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); !r.OK || r.Profile != "hermes" {
+		t.Errorf("profile %s, failed %v", r.Profile, bad)
+	}
+	f.base()["/usr/bin/socat"] = file(0o777, "socat")
+	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); r.OK || !slices.Contains(bad, "programs") {
+		t.Errorf("a relay that anybody may change was accepted, or for another reason: %v", bad)
+	}
+}
+
+// Which gateway it is, is not guessed.
+func TestProfileIsNotGuessed(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(f *fixture)
+		want   string
+	}{
+		"unknown-name": {func(f *fixture) { f.options.Profile = "opencla" }, `there is no profile "opencla"`},
+		"no-config":    {func(f *fixture) { delete(f.base(), config.DefaultFile) }, "config.json is missing"},
+		"bad-config":   {func(f *fixture) { f.base()[config.DefaultFile] = file(0o644, "{}") }, "config.json:1:1"},
+		"none": {func(f *fixture) {
+			f.base()[config.DefaultFile] = replace(f.base()[config.DefaultFile], "/demogateway", "/mygateway")
+		}, "fit 0 profiles"},
+		"two": {func(f *fixture) {
+			f.base()[config.DefaultFile] = replace(f.base()[config.DefaultFile], "OPENCLAW_GATEWAY_TOKEN", "API_SERVER_KEY")
+		}, "fit 2 profiles"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := demo(t)
+			c.change(f)
+			r, err := Run(context.Background(), Archive(bytes.NewReader(f.legacy(t))), f.options)
+			if !errors.As(err, new(*ProfileError)) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "--profile openclaw|hermes|demo") {
+				t.Errorf("got %+v, %v; want %q", r, err, c.want)
+			}
+		})
+	}
+}
+
+func TestOwnConfig(t *testing.T) {
+	if OwnConfig("openclaw") != own || OwnConfig("demo") != "" || OwnConfig("x") != "" {
+		t.Errorf("got %q", OwnConfig("openclaw"))
+	}
+}

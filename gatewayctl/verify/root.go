@@ -1,0 +1,223 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/gatewayctl/seal"
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/nodeflags"
+	"gatewayinit/internal/sys"
+)
+
+type rootSource struct{ dir string }
+
+// Root is an image as a directory; "/" is the one this program runs in.
+func Root(dir string) Source { return rootSource{dir} }
+
+func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
+	unsafePath, err := filepath.Abs(r.dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", r.dir, err)
+	}
+	dir, err := fsafe.OpenDir(unsafePath)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the image: %w", err)
+	}
+	defer dir.Close()
+	info, err := fsafe.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the image: %w", err)
+	}
+	wantPins(unsafePath, s)
+	w := &walker{ctx: ctx, sift: s, im: &image{tree: &tree{onDisk(info)}, layers: 1}, dev: info.Dev}
+	if err := w.dir(dir, "/", w.im.tree.root); err != nil {
+		return nil, fmt.Errorf("cannot read the image: %w", err)
+	}
+	return w.im, nil
+}
+
+// wantPins has the hashes of pinned files computed. What is wrong with the pins is
+// for the check to say.
+func wantPins(unsafeRoot string, s *sift) {
+	dir, err := fsafe.OpenDir(path.Join(unsafeRoot, path.Dir(seal.PinFile)))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	data, _, err := fsafe.ReadAt(dir, path.Base(seal.PinFile), fsafe.Want{Type: fsafe.Regular}, seal.MaxPinFile)
+	if err != nil {
+		return
+	}
+	pins, _ := seal.ParsePins(data)
+	for _, p := range pins {
+		s.sums[p.Path] = true
+	}
+}
+
+// walker reads a directory tree. Each entry is opened first and looked at through
+// its descriptor; a directory's descriptor stays open while its entries are read.
+type walker struct {
+	ctx   context.Context
+	sift  *sift
+	im    *image
+	dev   uint64 // of the root
+	depth int
+}
+
+// dir reads what is in the directory d, which is n. Only what ends the whole walk
+// is an error.
+func (w *walker) dir(d *os.File, at string, n *node) error {
+	w.im.entries++
+	if w.depth++; w.depth > maxDepth {
+		return fmt.Errorf("%w: %.200s is more than %d levels deep", ErrLimit, at, maxDepth)
+	}
+	defer func() { w.depth-- }()
+	all, err := d.Readdirnames(-1)
+	if err != nil {
+		w.missed(at, err)
+	}
+	slices.Sort(all)
+	for _, name := range all {
+		below := path.Join(at, name)
+		if err := errors.Join(w.ctx.Err(), w.sift.entry(below)); err != nil {
+			return err
+		}
+		if err := w.entry(d, name, below, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missed notes what could not be looked at. What is gone again is no part of an
+// image.
+func (w *walker) missed(at string, err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			err = e.Err
+		}
+		w.im.unread = append(w.im.unread, fmt.Sprintf("%s: %v", at, err))
+	}
+}
+
+func (w *walker) entry(d *os.File, name, at string, parent *node) error {
+	f, err := fsafe.OpenAt(d, name, unix.O_PATH)
+	if err != nil {
+		w.missed(at, err)
+		return nil
+	}
+	defer f.Close()
+	info, err := fsafe.Stat(f)
+	if err != nil {
+		w.missed(at, err)
+		return nil
+	}
+	n := onDisk(info)
+	parent.below[name] = n
+	w.sift.name("", at)
+	switch n.kind {
+	case fsafe.Directory:
+		return w.enter(d, name, at, n, info)
+	case fsafe.Regular:
+		if err := w.file(d, name, at, n, info); err != nil {
+			w.missed(at, err)
+		}
+	case link:
+		if n.target, err = fsafe.ReadLink(f); err != nil {
+			w.missed(at, err)
+		}
+	}
+	w.im.entries++
+	return nil
+}
+
+// enter goes into a directory, unless the kernel's own files or a tmpfs are
+// mounted there: those are the container's, not the image's.
+func (w *walker) enter(d *os.File, name, at string, n *node, seen fsafe.Info) error {
+	sub, err := fsafe.OpenDirAt(d, name)
+	if err != nil {
+		w.missed(at, err)
+		return nil
+	}
+	defer sub.Close()
+	info, err := stillThe(sub, seen)
+	if err != nil {
+		w.missed(at, err)
+		return nil
+	}
+	if info.Dev != w.dev {
+		magic, err := sys.FSMagic(sub)
+		if err != nil {
+			w.missed(at, err)
+			return nil
+		}
+		if slices.Contains([]int64{sys.ProcMagic, sys.SysfsMagic, sys.TmpfsMagic, sys.RamfsMagic}, magic) {
+			w.im.skipped = append(w.im.skipped, at)
+			return nil
+		}
+	}
+	return w.dir(sub, at, n)
+}
+
+var errReplaced = errors.New("it was replaced meanwhile")
+
+// stillThe refuses f unless it is the inode that was seen under its name.
+func stillThe(f *os.File, seen fsafe.Info) (fsafe.Info, error) {
+	info, err := fsafe.Stat(f)
+	if err == nil && !info.Same(seen) {
+		err = errReplaced
+	}
+	return info, err
+}
+
+// file looks at what only an open file says.
+func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) error {
+	f, err := fsafe.OpenAt(d, name, unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := stillThe(f, seen); err != nil {
+		return err
+	}
+	if n.capable, err = fsafe.HasCapabilities(f); err != nil {
+		w.missed(at, err)
+	}
+	if !w.sift.wants(at) {
+		if n.mode&0o111 == 0 {
+			return nil
+		}
+		var first head
+		if _, err := io.Copy(&first, io.LimitReader(f, nodeflags.HeadSize)); err != nil {
+			return err
+		}
+		return w.sift.script(n, first)
+	}
+	if err := w.sift.take(n.size); err != nil {
+		return err
+	}
+	stream := w.sift.stream()
+	err = w.sift.content(at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
+	if stream.Found() {
+		w.sift.leak("", at)
+	}
+	return err
+}
+
+func onDisk(i fsafe.Info) *node {
+	n := &node{kind: i.Type, mode: i.Mode, uid: i.UID, gid: i.GID, links: i.Links, size: i.Size}
+	if n.kind == fsafe.Directory {
+		n.below = map[string]*node{}
+	}
+	return n
+}

@@ -1,0 +1,125 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"gatewayinit/gatewayctl/needle"
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/users"
+)
+
+// Source is where an image comes from: Root, Archive or Saved.
+type Source interface {
+	read(ctx context.Context, s *sift) (*image, error)
+	// try runs programs of the image, as far as that is safe.
+	try(ctx context.Context, s *subject) trials
+}
+
+// Options is what the caller knows of the image.
+type Options struct {
+	Profile string            // "": the one that the configuration is of
+	Token   *needle.Set       // must be nowhere in the image; nil: none was given
+	NonRoot bool              // for containers without root: gatewayctl is everybody's
+	Sums    map[string]string // "gateway-init", "gatewayctl": the SHA-256 it must have
+}
+
+// Run reads the image and makes every check of its profile. The error is that
+// there is no such profile (*ProfileError), or that the image cannot be read.
+func Run(ctx context.Context, src Source, o Options) (Report, error) {
+	sift := newSift(o.Token)
+	im, err := src.read(ctx, sift)
+	if err != nil {
+		return Report{}, err
+	}
+	s := &subject{image: im, options: o, traces: sift.traces, leaks: sift.leaks}
+	s.config, s.configErr = im.configuration()
+	if s.profile, err = choose(o.Profile, s.config, s.configErr); err != nil {
+		return Report{}, err
+	}
+	s.resolve()
+	s.trials = src.try(ctx, s)
+	if err := ctx.Err(); err != nil {
+		return Report{}, err
+	}
+	return s.report(), nil
+}
+
+func (s *subject) report() Report {
+	r := Report{Schema: 1, Profile: s.profile.name, OK: true}
+	for _, c := range checks() {
+		if c.of != nil && !c.of(s.profile) {
+			continue
+		}
+		v := c.make(s)
+		done := Check{c.name, v.result, v.detail, v.excused}
+		r.OK = r.OK && done.OK()
+		r.Checks = append(r.Checks, done)
+	}
+	return r
+}
+
+// subject is an image that is being checked.
+type subject struct {
+	*image
+	options Options
+	profile profile
+	traces  []trace
+	leaks   []string
+
+	config    *config.Config // nil: configErr says why
+	configErr error
+
+	accounts []account
+	groups   []group
+	problems []string // lines of both files
+	filesErr error    // why there are no accounts
+	people   [3]users.User
+	usersErr error
+	trials   trials
+}
+
+// The indexes of people.
+const (
+	gateway = iota
+	sandbox
+	operator
+)
+
+func (im *image) configuration() (*config.Config, error) {
+	data, err := im.tree.regular(config.DefaultFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > config.MaxSize {
+		return nil, fmt.Errorf("%s is %d bytes (accepted: at most %d)", config.DefaultFile, len(data), config.MaxSize)
+	}
+	return config.Parse(data, config.DefaultFile)
+}
+
+// resolve looks the three users up as gateway-init will.
+func (s *subject) resolve() {
+	passwd, err := s.tree.regular(passwdPath)
+	groupFile, err2 := s.tree.regular(groupPath)
+	if err == nil {
+		err = err2
+	}
+	if s.filesErr, s.usersErr = err, err; err != nil {
+		return
+	}
+	var bad []string
+	s.accounts, s.problems = parsePasswd(passwd)
+	s.groups, bad = parseGroup(groupFile)
+	s.problems = append(s.problems, bad...)
+	if s.usersErr = s.configErr; s.usersErr != nil {
+		return
+	}
+	for i, spec := range []string{s.config.Gateway.User, s.config.SandboxUser, s.config.OperatorUser} {
+		s.people[i], err = users.Resolve(spec, bytes.NewReader(passwd), bytes.NewReader(groupFile))
+		if err != nil {
+			s.usersErr = err
+			return
+		}
+	}
+}

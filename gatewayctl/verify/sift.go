@@ -1,0 +1,187 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+
+	"gatewayinit/gatewayctl/needle"
+	"gatewayinit/gatewayctl/seal"
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/nodeflags"
+)
+
+// Where our two programs are in every image.
+const (
+	initPath = "/usr/local/sbin/gateway-init"
+	ctlPath  = "/usr/local/bin/gatewayctl"
+)
+
+const (
+	passwdPath = "/etc/passwd"
+	groupPath  = "/etc/group"
+)
+
+// trace is a file or directory, in some layer, whose name a check looks at.
+type trace struct {
+	layer, path string
+	secret      string // of an openclaw.json: what is in it; "" if nothing
+}
+
+func (t trace) String() string {
+	if t.layer == "" {
+		return t.path
+	}
+	return t.path + " in " + t.layer
+}
+
+// sift is what is looked at in every layer while it streams by, also in one whose
+// files a later layer removes: who has the image has its layers.
+type sift struct {
+	*budget
+	tokens *needle.Set     // nil: no token was given
+	keep   map[string]bool // paths whose content stays in memory
+	sums   map[string]bool // paths of a directory whose hash is wanted
+	traces []trace
+	leaks  []string // places with bytes of the token
+}
+
+func newSift(tokens *needle.Set) *sift {
+	s := &sift{budget: newBudget(), tokens: tokens, keep: map[string]bool{}, sums: map[string]bool{initPath: true, ctlPath: true}}
+	for _, p := range []string{passwdPath, groupPath, config.DefaultFile, seal.PinFile} {
+		s.keep[p] = true
+	}
+	for _, p := range profiles() {
+		if p.own != "" {
+			s.keep[p.own] = true
+		}
+	}
+	return s
+}
+
+// ownConfig is the name of OpenClaw's configuration; backups have more after it.
+const ownConfig = "openclaw.json"
+
+func isOwnConfig(base string) bool {
+	return base == ownConfig || strings.HasPrefix(base, ownConfig+".")
+}
+
+// watched tells whether a check looks at files of this name in every layer.
+func watched(base string) bool {
+	return isRuntime(base) || isToken(base) || isDevice(base) || isOwnConfig(base)
+}
+
+// wants tells whether a file's content has to be read.
+func (s *sift) wants(unsafePath string) bool {
+	return s.tokens != nil || s.keep[unsafePath] || s.sums[unsafePath] || isOwnConfig(path.Base(unsafePath))
+}
+
+// name notes a name of a layer.
+func (s *sift) name(layer, unsafePath string) {
+	if watched(path.Base(unsafePath)) {
+		s.traces = append(s.traces, trace{layer: layer, path: unsafePath})
+	}
+	if s.tokens != nil && s.tokens.Find([]byte(unsafePath)) >= 0 {
+		s.leak(layer, "the name "+unsafePath)
+	}
+}
+
+// leak notes a place; one whose own name is the leak is cut before it.
+func (s *sift) leak(layer, place string) {
+	if i := s.tokens.Find([]byte(place)); i >= 0 {
+		place = place[:i] + "..."
+	}
+	s.leaks = append(s.leaks, trace{layer: layer, path: place}.String())
+}
+
+// stream is a search for the token in a text of its own; it takes anything if
+// there is no token.
+func (s *sift) stream() *needle.Stream {
+	if s.tokens == nil {
+		return nil
+	}
+	return s.tokens.Stream()
+}
+
+// content reads the regular file at a path to its end, after name.
+func (s *sift) content(unsafePath string, n *node, r io.Reader) error {
+	own, small := isOwnConfig(path.Base(unsafePath)), n.size <= seal.MaxSize
+	var kept bytes.Buffer
+	var sum hash.Hash
+	writers := []io.Writer{io.Discard}
+	if small || s.sums[unsafePath] {
+		sum = sha256.New()
+		writers = append(writers, sum)
+	}
+	if small && (own || s.keep[unsafePath]) {
+		writers = append(writers, &kept)
+	}
+	var first head
+	if n.mode&0o111 != 0 {
+		writers = append(writers, &first)
+	}
+	if _, err := io.Copy(io.MultiWriter(writers...), r); err != nil {
+		return fmt.Errorf("cannot read %s: %w", unsafePath, err)
+	}
+	if sum != nil {
+		n.sum = hex.EncodeToString(sum.Sum(nil))
+	}
+	if err := s.script(n, first); err != nil {
+		return err
+	}
+	if s.keep[unsafePath] {
+		n.data = kept.Bytes()
+		if err := s.hold(len(n.data)); err != nil {
+			return err
+		}
+	}
+	if own {
+		s.traces[len(s.traces)-1].secret = secretIn(kept.Bytes(), small)
+	}
+	return nil
+}
+
+// head is the beginning of a text, as much as the kernel reads of a program.
+type head []byte
+
+func (h *head) Write(p []byte) (int, error) {
+	*h = append(*h, p[:min(len(p), nodeflags.HeadSize-len(*h))]...)
+	return len(p), nil
+}
+
+// script keeps the beginning of an executable script: its interpreter is the
+// program that runs.
+func (s *sift) script(n *node, first head) error {
+	if !bytes.HasPrefix(first, []byte("#!")) {
+		return nil
+	}
+	n.head = first
+	return s.hold(len(first))
+}
+
+func secretIn(data []byte, small bool) string {
+	if !small {
+		return fmt.Sprintf("it is larger than %d bytes, so nobody can say that it has no token", seal.MaxSize)
+	}
+	return seal.Secret(data)
+}
+
+// regular is the content of a file that must be in the image; nil, and why.
+func (t *tree) regular(unsafePath string) ([]byte, error) {
+	n := t.at(unsafePath)
+	switch {
+	case n == nil:
+		return nil, fmt.Errorf("%s is missing", unsafePath)
+	case n.kind != fsafe.Regular:
+		return nil, fmt.Errorf("%s is %v, not a regular file", unsafePath, n.kind)
+	case n.size > int64(len(n.data)):
+		return nil, fmt.Errorf("%s could not be read", unsafePath)
+	}
+	return n.data, nil
+}

@@ -1,0 +1,306 @@
+// Package boot is what gateway-init does before its loop: read the command
+// line and the configuration, resolve users, drop privileges, make the runtime
+// directory, mint the token, and hand it all to the supervisor. The order is that
+// of docs/design.md, section 5. A step that fails ends boot with one line that says
+// what to do, and leaves nothing running.
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/logring"
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/status"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/trust"
+	"gatewayinit/internal/version"
+	"gatewayinit/supervisor"
+	"gatewayinit/supervisor/exitauth"
+	"gatewayinit/supervisor/proof"
+	"gatewayinit/supervisor/sweep"
+)
+
+// Exit codes of boot.
+const (
+	codeFailed = 1
+	codeUsage  = 2 // command line and configuration
+)
+
+// warmThreads is how many threads exist before anything untrusted runs. They are
+// made after privileges were dropped, one system call a thread and capability,
+// and inherit what is left.
+const warmThreads = 12
+
+// flushBound is how long the end waits for the log.
+const flushBound = 500 * time.Millisecond
+
+// Run is gateway-init: args is the command line, env the environment, signals
+// what Subscribe returned. The result is the exit code.
+func Run(args, env []string, signals supervisor.Signals) int {
+	s, err := parseArgs(args[1:])
+	if err != nil {
+		return fail(codeUsage, fmt.Errorf("%w (gateway-init --help)", err))
+	}
+	switch s.mode {
+	case helpMode:
+		return print(os.Stdout, Usage)
+	case versionMode:
+		return print(os.Stdout, "gateway-init "+version.String+"\n")
+	case checkMode:
+		return check(s.config)
+	}
+	cfg, err := load(s)
+	if err != nil {
+		return fail(codeUsage, err)
+	}
+	return run(s, cfg, environ.Clean(env), signals)
+}
+
+// load finds the configuration. Plain init mode is for images without
+// /etc/gateway-init; where the directory exists, a missing file is a mistake
+// and never a reason to run the agent without its supervisor.
+func load(s settings) (*config.Config, error) {
+	if _, err := os.Lstat(config.DefaultDir); !s.given && errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot find %s: put a config.json there or give --config FILE", config.DefaultDir)
+	}
+	return config.Load(s.config)
+}
+
+// check is --check-config.
+func check(unsafePath string) int {
+	cfg, err := config.Load(unsafePath)
+	if err != nil {
+		return fail(codeUsage, err)
+	}
+	if err := cfg.WriteEffective(os.Stdout); err != nil {
+		return fail(codeFailed, fmt.Errorf("cannot print the effective configuration: %w", err))
+	}
+	return 0
+}
+
+func print(w io.Writer, text string) int {
+	if _, err := io.WriteString(w, text); err != nil {
+		return codeFailed
+	}
+	return 0
+}
+
+// fail is the one line of a boot that ends. It goes straight to stderr: the
+// log may not exist yet.
+func fail(code int, err error) int {
+	fmt.Fprintf(os.Stderr, "gateway-init: %v\n", err)
+	return code
+}
+
+// run is boot from the users on (docs/design.md, section 5, step 4), and the loop.
+func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
+	rootless := os.Geteuid() != 0
+	if rootless && cfg.RequireSeparation {
+		return fail(codeFailed, fmt.Errorf("cannot separate the agent from the gateway as uid %d, and require_separation is set: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
+	}
+	who, err := identify(cfg, env, rootless)
+	if err != nil {
+		return fail(codeUsage, err)
+	}
+	if err := checkProc(); err != nil {
+		return fail(codeFailed, err)
+	}
+	if err := checkDescriptors(cfg); err != nil {
+		return fail(codeFailed, err)
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		cwd = "/"
+	}
+	std, err := openStdio()
+	if err != nil {
+		return fail(codeFailed, err)
+	}
+	ring := logring.New(std.log)
+	log := logger(cfg.LogFormat, ring)
+	b := &booter{settings: s, cfg: cfg, env: env, rootless: rootless, who: who, cwd: cwd, std: std, lines: log, log: supervisor.OriginInit(log)}
+	code, err := b.run(signals)
+	ring.Flush(flushBound)
+	if err != nil {
+		return fail(code, err)
+	}
+	return code
+}
+
+// logger writes one line an event; whoever logs adds its origin, once.
+func logger(format string, w io.Writer) zerolog.Logger {
+	if format == "text" {
+		w = textWriter{w}
+	}
+	return zerolog.New(w).With().Timestamp().Logger().Level(zerolog.InfoLevel)
+}
+
+// checkProc: every proof reads /proc; a tmpfs in its place would be a liar's.
+func checkProc() error {
+	f, err := os.Open("/proc")
+	if err == nil {
+		defer f.Close()
+		var magic int64
+		if magic, err = sys.FSMagic(f); err == nil && magic != sys.ProcMagic {
+			err = fmt.Errorf("it has file system type %#x", magic)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot use /proc: %w: the engine must mount procfs there", err)
+	}
+	return nil
+}
+
+// booter carries what the steps share.
+type booter struct {
+	settings settings
+	cfg      *config.Config
+	env      environ.List
+	rootless bool // all users are ours: nothing is separated
+	who      identities
+	cwd      string
+	std      *stdio
+	lines    zerolog.Logger // without an origin
+	log      zerolog.Logger // ours
+	hard     hardening
+	after    privs.State
+	nofile   uint64
+	unscored bool    // children keep PID 1's OOM score
+	keeper   *keeper // nil: --no-gateway
+}
+
+func (b *booter) run(signals supervisor.Signals) (int, error) {
+	if err := b.drop(); err != nil {
+		return codeFailed, err
+	}
+	if err := os.Chdir("/"); err != nil {
+		return codeFailed, err
+	}
+	syscall.Umask(privateUmask)
+	if err := b.validate(); !b.settings.noGateway && err != nil {
+		return codeFailed, err
+	}
+	dir, err := b.openRuntime()
+	if err != nil {
+		return codeFailed, err
+	}
+	if dir.Shared != "" && !b.rootless { // there the agent can fill any
+		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
+	}
+	if dir.Disk != "" {
+		b.hard.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
+	}
+	shared := b.subreaper()
+	c, err := b.supervisorConfig(dir, shared)
+	if err != nil {
+		return codeFailed, err
+	}
+	if err := b.judgeHardening(); err != nil {
+		return codeFailed, err
+	}
+	if b.rootless {
+		c.Unseparated, c.Sweeper = true, sweep.NewDescent(b.cfg.Gateway.TokenEnv, b.keeper.minted)
+		c.Authorised = exitauth.Check
+	} else {
+		sweeper := sweep.New(b.who.gateway.UID, shared)
+		signals.OnShared = func() {
+			b.log.Warn().Str("event", "shared-pid-namespace").Msg("another gateway-init shares our PID namespace: sweeping by descent")
+			sweeper.Share()
+		}
+		c.Sweeper = sweeper
+	}
+	c.Signals = signals
+	code, err := supervisor.New(*c).Run()
+	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
+		b.log.Warn().Str("event", "cleanup").Err(cleanupErr).Msg("")
+	}
+	return code, err
+}
+
+// drop reads what the engine gave, reduces it, and reads back what is left.
+func (b *booter) drop() error {
+	before, err := privs.Read()
+	if err != nil {
+		return err
+	}
+	keep := uint64(privs.Needed)
+	if b.rootless {
+		keep = 0
+		b.log.Warn().Str("event", "no-separation").Uint32("uid", b.who.gateway.UID).
+			Msg("not started as root: gateway, agent and this init are one user, and the agent can take the token")
+	}
+	b.hard.engine(before, keep)
+	b.programs()
+	for _, m := range privs.Drop(keep) {
+		b.hard.add(m.Name, m.Detail)
+	}
+	sys.WarmThreads(warmThreads)
+	if b.after, err = privs.Read(); err != nil {
+		return err
+	}
+	for _, m := range b.after.Excess() {
+		b.hard.add(m.Name, m.Detail)
+	}
+	if b.std.shared != nil {
+		b.hard.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v", b.std.shared))
+	}
+	b.nofile = b.clampNofile()
+	b.tryScore()
+	return nil
+}
+
+// validate is what must hold before a gateway is started or given up: no
+// program or script of those who may have the token is somebody else's to
+// change. A sidecar's may be missing, which is its own affair.
+func (b *booter) validate() error {
+	command, uid := b.cfg.Gateway.Command, b.who.gateway.UID
+	err := trust.Executable(command[0], uid)
+	if err == nil {
+		err = trust.Arguments(command[1:], uid)
+	}
+	for i, c := range b.cfg.Sidecars {
+		if u := b.who.sidecars[i].UID; err == nil && (u == uid || u == b.who.operator.UID) {
+			err = trust.Arguments(c.Command, u)
+		}
+	}
+	return err
+}
+
+// subreaper makes orphans ours where we are not PID 1, and tells whether the
+// PID namespace is shared with another container. To a gateway-init of that one
+// we say so, if it is root's: without root nobody sweeps by uid. One above us is our
+// own container's, in plain mode, and would pass our signal on to its command.
+func (b *booter) subreaper() (shared bool) {
+	if os.Getpid() == 1 {
+		return false
+	}
+	if err := sys.SetSubreaper(); err != nil {
+		b.hard.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
+	}
+	comm, _ := os.ReadFile("/proc/1/comm")
+	if !b.rootless && string(comm) == "gateway-init\n" && !proof.Below(os.Getpid(), 1) {
+		sys.Kill(1, sharedSignal)
+	}
+	return true
+}
+
+// judgeHardening says each missing protection in one line, and ends boot if
+// they are required. The one that nothing brings yet ends no boot.
+func (b *booter) judgeHardening() error {
+	for _, h := range b.hard {
+		b.log.Warn().Str("event", "hardening").Str("name", h.Name).Str("detail", h.Detail).Msg("")
+	}
+	if lacking := status.Closable(b.hard); b.cfg.RequireHardening && len(lacking) > 0 {
+		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", lacking[0].Name, lacking[0].Detail)
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package boot
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+
+	"gatewayinit/internal/config"
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/prepare"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/users"
+	"gatewayinit/supervisor/launch"
+)
+
+// How much sooner than PID 1 the kernel ends each when memory runs out.
+const (
+	gatewayOOM = 200
+	agentOOM   = 500
+)
+
+// Umasks. What PID 1 makes is root's alone until it says otherwise. The
+// gateway's group may share files with it; nobody else.
+const (
+	privateUmask = 0o077
+	gatewayUmask = 0o007
+	agentUmask   = 0o022
+)
+
+// oomAdj is adj, or 0 where PID 1 cannot raise and lower its own score.
+func (b *booter) oomAdj(adj int) int {
+	if b.unscored {
+		return 0
+	}
+	return adj
+}
+
+// tryScore does what each launch does with the OOM score. Without root a stage
+// does it, which has our user and is not dumpable, as we are: it has to become
+// dumpable for the write. Nothing untrusted runs yet.
+func (b *booter) tryScore() {
+	if b.rootless {
+		err := sys.SetDumpable(true)
+		defer func() {
+			if err := sys.SetDumpable(false); err != nil {
+				b.hard.add("dumpable", err.Error())
+			}
+		}()
+		if err != nil {
+			b.hard.add("oom-score", err.Error())
+			return
+		}
+	}
+	if err := launch.TryScore(); err != nil {
+		b.unscored = true
+		b.hard.add("oom-score", fmt.Sprintf("the kernel does not end the agent before the gateway when memory runs out: %v", err))
+	}
+}
+
+// identities are the users of the configuration, resolved.
+type identities struct {
+	gateway, sandbox, operator users.User
+	sidecars                   []users.User
+	owners                     []users.User // of the prepare entries
+}
+
+// resolve looks up all users; the accounts must be different people.
+func resolve(cfg *config.Config) (who identities, err error) {
+	db, err := users.Load()
+	if err != nil {
+		return who, err
+	}
+	who.gateway, who.sandbox, who.operator, err = db.Separate(cfg.Gateway.User, cfg.SandboxUser, cfg.OperatorUser)
+	if err != nil {
+		return who, err
+	}
+	for _, c := range cfg.Sidecars {
+		u, err := db.Resolve(c.User)
+		if err != nil {
+			return who, err
+		}
+		who.sidecars = append(who.sidecars, u)
+	}
+	for _, p := range cfg.Prepare {
+		u, err := db.Resolve(p.Owner)
+		if err != nil {
+			return who, err
+		}
+		who.owners = append(who.owners, u)
+	}
+	return who, nil
+}
+
+// identify resolves the users, or without root makes all of them ours.
+func identify(cfg *config.Config, env environ.List, rootless bool) (identities, error) {
+	if !rootless {
+		return resolve(cfg)
+	}
+	home, _ := env.Value("HOME")
+	u, err := users.Self(home)
+	if err != nil {
+		return identities{}, err
+	}
+	who := identities{gateway: u, sandbox: u, operator: u}
+	for range cfg.Sidecars {
+		who.sidecars = append(who.sidecars, u)
+	}
+	for range cfg.Prepare {
+		who.owners = append(who.owners, u)
+	}
+	return who, nil
+}
+
+// minDescriptors is what a launch and a proof at the same time need, with some
+// to spare; each sidecar holds one or two more.
+const minDescriptors = 32
+
+// checkDescriptors refuses a limit with which the gateway could never be
+// started. Go has raised our soft limit to the hard one before main.
+func checkDescriptors(cfg *config.Config) error {
+	need := uint64(minDescriptors + 2*len(cfg.Sidecars))
+	var have syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
+		return nil
+	}
+	return fmt.Errorf("cannot run with %d file descriptors: run with --ulimit nofile=%d or more", have.Cur, need)
+}
+
+// clampNofile is the RLIMIT_NOFILE the gateway gets: raising a hard limit needs
+// CAP_SYS_RESOURCE, which we do not have.
+func (b *booter) clampNofile() uint64 {
+	want := b.cfg.Gateway.Nofile
+	var have syscall.Rlimit
+	if want == 0 || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have) != nil || want <= have.Max {
+		return want
+	}
+	b.hard.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: run with --ulimit nofile=N")
+	return have.Max
+}
+
+func (b *booter) gateway() *launch.Child {
+	g, u := b.cfg.Gateway, b.who.gateway
+	return &launch.Child{
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.gateway,
+		Spec: launch.Spec{
+			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
+			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.oomAdj(gatewayOOM), Token: &launch.Token{Env: g.TokenEnv},
+		},
+	}
+}
+
+func (b *booter) sidecars() (out []launch.Child) {
+	for i, c := range b.cfg.Sidecars {
+		u := b.who.sidecars[i]
+		marked := append(slices.Clone(c.Env), config.SidecarEnv+"="+c.Name)
+		l := launch.Child{
+			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
+			Spec: launch.Spec{
+				Argv: c.Command, Env: environ.Built(u, marked, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
+				Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM),
+			},
+		}
+		l.Stdio[0] = b.std.worker[0]
+		if c.WorkingDir != "" {
+			l.Spec.Dir = c.WorkingDir
+		}
+		if c.TokenEnv != "" && (u.UID == b.who.operator.UID || u.UID == b.who.gateway.UID) {
+			l.Spec.Token = &launch.Token{Env: c.TokenEnv}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// command is the container's command. It gets the container's descriptors, and
+// the terminal if there is one.
+func (b *booter) command() *launch.Child {
+	u := b.who.sandbox
+	return &launch.Child{
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
+		Spec: launch.Spec{
+			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
+			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
+		},
+	}
+}
+
+// worker is a proof worker: the gateway's UID, no descriptors.
+func (b *booter) worker() launch.Child {
+	u := b.who.gateway
+	return launch.Child{
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.worker,
+		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: b.oomAdj(gatewayOOM)},
+	}
+}
+
+func (b *booter) prepareEntries() (dirs []prepare.Directory) {
+	for i, p := range b.cfg.Prepare {
+		u := b.who.owners[i]
+		dirs = append(dirs, prepare.Directory{Path: p.Path, UID: u.UID, GID: u.GID, Mode: p.Mode})
+	}
+	return dirs
+}
+
+// otherUIDs are those whose processes end with the container, besides the
+// gateway's.
+func (b *booter) otherUIDs() []uint32 {
+	if b.rootless {
+		return []uint32{b.who.sandbox.UID}
+	}
+	uids := []uint32{b.who.sandbox.UID, b.who.operator.UID}
+	for _, u := range b.who.sidecars {
+		if u.UID != b.who.gateway.UID && u.UID != uids[0] && u.UID != uids[1] {
+			uids = append(uids, u.UID)
+		}
+	}
+	return uids
+}

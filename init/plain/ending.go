@@ -1,0 +1,60 @@
+package plain
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/sweep"
+)
+
+// again is how often SIGKILL is repeated: a subreaper is handed the children of
+// what it killed, one generation after the other.
+const again = 10 * time.Millisecond
+
+// endOthers ends what the command left behind, if --grace says so: SIGTERM, the
+// grace, SIGKILL, and reaps it. Without --grace it is tini's way: we end, and
+// the kernel kills the rest if we are PID 1.
+func (p *initProcess) endOthers() {
+	if p.Grace < 0 {
+		return
+	}
+	deadline := time.Now().Add(p.Grace)
+	if p.Grace > 0 {
+		p.signalOthers(unix.SIGTERM)
+		p.signalOthers(unix.SIGCONT) // one that is stopped could not hear it
+	}
+	// Without the timer the wait could last for ever: rather none at all.
+	if err := sys.InterruptAfter(max(p.Grace, again), again, unix.SIGALRM); err != nil {
+		p.say(1, "warning", "no grace: %v", err)
+		deadline = time.Now()
+	}
+	for {
+		if !time.Now().Before(deadline) {
+			p.signalOthers(unix.SIGKILL)
+		}
+		switch e, err := sys.Wait(false); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil: // ECHILD: all are gone
+			return
+		default:
+			p.orphan(e)
+		}
+	}
+}
+
+// signalOthers sends sig to every process that is left: in our PID namespace if
+// we are its PID 1, otherwise to our children, which nobody else can reap.
+func (p *initProcess) signalOthers(sig unix.Signal) {
+	if os.Getpid() == 1 {
+		sys.Kill(-1, sig)
+		return
+	}
+	pids, _ := sweep.Children()
+	for _, pid := range pids {
+		sys.Kill(pid, sig)
+	}
+}

@@ -1,0 +1,253 @@
+package plain
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/init/plain/forward"
+)
+
+// Action is what a command line asks for.
+type Action uint8
+
+// Actions.
+const (
+	RunCommand Action = iota
+	ShowHelp
+	ShowVersion
+	ShowLicense
+)
+
+// Options is the command line and the environment, read once.
+type Options struct {
+	Action      Action
+	Subreaper   bool
+	Group       bool
+	ParentDeath unix.Signal // 0: none
+	WarnReaped  bool
+	Verbosity   int                     // 0 nothing, 1 warnings, 2 and more what happens
+	Success     [256]bool               // exit codes that become 0
+	Rewrite     [forward.Last + 1]uint8 // what each signal is forwarded as
+	User        string
+	DropCaps    bool
+	Grace       time.Duration // negative: what is left is not ours to end
+	Command     []string
+}
+
+// ErrGateway is an option of gateway mode: not ours to judge.
+var ErrGateway = errors.New("an option of gateway mode")
+
+// short options with a value, and long ones; the letter is the option's name.
+const (
+	flags  = "hvwgslcV"
+	values = "per"
+)
+
+// letter is a long option's short name, or one of its own.
+func letter(name string) byte {
+	switch name {
+	case "help":
+		return 'h'
+	case "version":
+		return 'V'
+	case "verbose":
+		return 'v'
+	case "single-child":
+		return 'c'
+	case "rewrite":
+		return 'r'
+	case "user":
+		return 'U'
+	case "drop-caps":
+		return 'D'
+	case "grace":
+		return 'G'
+	case "config", "check-config", "no-gateway":
+		return gatewayMode
+	}
+	return 0
+}
+
+const gatewayMode = 1
+
+// Parse reads options as getopt_long(3) does, up to the first word that is none,
+// and then tini's variables, which override. Errors are for the user.
+func Parse(args []string, getenv func(string) (string, bool)) (Options, error) {
+	o := Options{Verbosity: 1, Grace: -1}
+	for sig := range o.Rewrite {
+		o.Rewrite[sig] = uint8(sig)
+	}
+	for len(args) > 0 {
+		arg := args[0]
+		if arg == "--" {
+			args = args[1:]
+			break
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			break
+		}
+		var err error
+		if arg[1] == '-' {
+			args, err = o.long(arg[2:], args[1:])
+		} else {
+			args, err = o.short(arg[1:], args[1:])
+		}
+		if err != nil {
+			return o, err
+		}
+		if o.Action != RunCommand {
+			return o, nil
+		}
+	}
+	o.Command = args
+	if len(args) == 0 {
+		return o, errors.New("there is no command to run")
+	}
+	return o, o.environment(getenv)
+}
+
+// short reads a word of one-letter options; the last may have its value in it.
+func (o *Options) short(word string, args []string) ([]string, error) {
+	for i := range len(word) {
+		letter := word[i]
+		switch {
+		case strings.IndexByte(flags, letter) >= 0:
+			if err := o.set(letter, ""); err != nil {
+				return nil, err
+			}
+		case strings.IndexByte(values, letter) >= 0:
+			value := word[i+1:]
+			if value == "" {
+				if len(args) == 0 {
+					return nil, fmt.Errorf("-%c needs a value", letter)
+				}
+				value, args = args[0], args[1:]
+			}
+			return args, o.set(letter, value)
+		default:
+			return nil, fmt.Errorf("unknown option -%c", letter)
+		}
+	}
+	return args, nil
+}
+
+func (o *Options) long(word string, args []string) ([]string, error) {
+	name, value, joined := strings.Cut(word, "=")
+	letter := letter(name)
+	switch letter {
+	case 0:
+		return nil, fmt.Errorf("unknown option --%.64s", name)
+	case gatewayMode:
+		return nil, ErrGateway
+	case 'r', 'U', 'G':
+		if !joined {
+			if len(args) == 0 {
+				return nil, fmt.Errorf("--%s needs a value", name)
+			}
+			value, args = args[0], args[1:]
+		}
+	default:
+		if joined {
+			return nil, fmt.Errorf("--%s takes no value", name)
+		}
+	}
+	return args, o.set(letter, value)
+}
+
+func (o *Options) set(letter byte, value string) error {
+	switch letter {
+	case 'h':
+		o.Action = ShowHelp
+	case 'V':
+		o.Action = ShowVersion
+	case 'l':
+		o.Action = ShowLicense
+	case 's':
+		o.Subreaper = true
+	case 'g':
+		o.Group = true
+	case 'c':
+		o.Group = false
+	case 'w':
+		o.WarnReaped = true
+	case 'v':
+		o.Verbosity++
+	case 'D':
+		o.DropCaps = true
+	case 'U':
+		o.User = value
+		if value == "" {
+			return errors.New("--user needs a user: give NAME, NAME:GROUP, UID or UID:GID")
+		}
+	case 'p':
+		n, ok := signalNumber(value)
+		if !ok {
+			return fmt.Errorf("%.32q is no signal: give -p a name like SIGTERM, or a number from 1 to 64", value)
+		}
+		o.ParentDeath = unix.Signal(n)
+	case 'e':
+		n, err := strconv.ParseUint(value, 10, 8)
+		if err != nil {
+			return fmt.Errorf("%.32q is no exit code: give -e a number from 0 to 255", value)
+		}
+		o.Success[n] = true
+	case 'r':
+		return o.rewrite(value)
+	case 'G':
+		return o.grace(value)
+	}
+	return nil
+}
+
+func (o *Options) rewrite(value string) error {
+	from, to, _ := strings.Cut(value, ":")
+	a, okA := signalNumber(from)
+	b, okB := signalNumber(to)
+	if to == "0" {
+		b, okB = 0, true
+	}
+	if !okA || !okB {
+		return fmt.Errorf("%.32q is no rewrite: give A:B, two signals by name or number, or A:0", value)
+	}
+	o.Rewrite[a] = uint8(b)
+	return nil
+}
+
+// maxGrace is a day: nobody waits longer for a container to end.
+const maxGrace = 24 * time.Hour
+
+func (o *Options) grace(value string) error {
+	text := value
+	if strings.Trim(text, "0123456789") == "" {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxGrace {
+		return fmt.Errorf("%.32q is no time to wait: give --grace seconds, or 500ms, 10s, 2m", value)
+	}
+	o.Grace = d
+	return nil
+}
+
+// environment reads tini's variables.
+func (o *Options) environment(getenv func(string) (string, bool)) error {
+	if _, set := getenv("TINI_SUBREAPER"); set {
+		o.Subreaper = true
+	}
+	if _, set := getenv("TINI_KILL_PROCESS_GROUP"); set {
+		o.Group = true
+	}
+	if text, set := getenv("TINI_VERBOSITY"); set {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("TINI_VERBOSITY is %.32q: give a number from 0 to 4", text)
+		}
+		o.Verbosity = n
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+package plain
+
+import (
+	"fmt"
+	"math/bits"
+
+	"gatewayinit/init/plain/forward"
+	"gatewayinit/internal/sys"
+)
+
+// reporter writes to stderr what the verbosity asks for: a line an event.
+type reporter struct{ verbosity int }
+
+func (r reporter) say(level int, kind, format string, args ...any) {
+	if r.verbosity >= level {
+		sys.WriteQuietly(2, fmt.Appendf(nil, "gateway-init: "+kind+": "+format+"\n", args...))
+	}
+}
+
+// forwarded takes note of the signals that came since the last look.
+func (p *initProcess) forwarded() {
+	for set := forward.Seen(); set != 0; set &= set - 1 {
+		sig := bits.TrailingZeros64(set) + 1
+		to := int(p.Rewrite[sig])
+		if to == 0 {
+			p.say(3, "debug", "dropped %s", signalName(sig))
+			continue
+		}
+		p.say(3, "debug", "forwarded %s as %s", signalName(sig), signalName(to))
+		p.asked[to] = true
+	}
+}

@@ -1,0 +1,183 @@
+// Package plain is init and nothing more, for images without a gateway: tini's
+// job. It starts one command, forwards signals to it, reaps, and ends with its
+// exit code.
+//
+// It is one goroutine on one thread: signals are forwarded by package forward's
+// handler, and the loop sleeps in waitid(2).
+package plain
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/init/plain/entry"
+	"gatewayinit/init/plain/forward"
+	"gatewayinit/init/plain/vfork"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/version"
+)
+
+// Exit codes of tini and of every shell.
+const (
+	codeFailed        = 1
+	codeNotExecutable = 126
+	codeNotFound      = 127
+)
+
+// Refuse is the end of a command line that Parse refused.
+func Refuse(err error) int {
+	reporter{1}.say(0, "error", "%v (gateway-init -h)", err)
+	return codeFailed
+}
+
+// initProcess is what the steps share.
+type initProcess struct {
+	Options
+	reporter
+	child    int
+	terminal terminal
+	asked    [forward.Last + 1]bool // signals that we forwarded since they last stopped the command
+}
+
+// Run is gateway-init in plain mode: env is the environment for the command. It
+// returns the exit code.
+func Run(o Options, env []string) int {
+	switch o.Action {
+	case ShowHelp:
+		return show(Usage)
+	case ShowVersion:
+		return show("gateway-init " + version.String + "\n")
+	case ShowLicense:
+		return show(License)
+	}
+	runtime.LockOSThread() // parent-death signal, timer and masks are the thread's
+	p := &initProcess{Options: o, reporter: reporter{o.Verbosity}}
+	code, err := p.run(env)
+	if err != nil {
+		p.say(0, "error", "%v", err)
+	}
+	return code
+}
+
+func show(text string) int {
+	if _, err := os.Stdout.WriteString(text); err != nil {
+		return codeFailed
+	}
+	return 0
+}
+
+func (p *initProcess) run(env []string) (int, error) {
+	state, noted := entry.Noted()
+	// Before anything that takes time: until then the runtime's handlers are there.
+	forward.Take(func(sig int) uint8 { return p.Rewrite[sig] }, func(sig int) bool { return leave(sig, noted) })
+	if err := p.prepare(); err != nil {
+		return codeFailed, err
+	}
+	c := vfork.Child{Argv: p.Command, Env: env, Mask: state.Mask, Ignored: state.Ignored, DropCaps: p.DropCaps}
+	if noted {
+		c.Nofile = &unix.Rlimit{Cur: state.Nofile[0], Max: state.Nofile[1]}
+	}
+	if p.User != "" {
+		if err := p.become(&c); err != nil {
+			return codeFailed, err
+		}
+	}
+	p.terminal = openTerminal()
+	c.Terminal = p.terminal.forChild()
+
+	pid, err := vfork.Start(c)
+	if err != nil {
+		p.terminal.giveBack()
+		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
+	}
+	p.child = pid
+	forward.To(pid, p.Group)
+	p.say(2, "info", "started %q as process %d", p.Command[0], pid)
+	code, err := p.wait()
+	if err != nil {
+		return codeFailed, err
+	}
+	p.terminal.giveBack()
+	p.endOthers()
+	if p.Success[code] {
+		p.say(2, "info", "exit code %d becomes 0 (-e)", code)
+		code = 0
+	}
+	return code, nil
+}
+
+// prepare is what tini does to itself.
+func (p *initProcess) prepare() error {
+	if p.ParentDeath != 0 {
+		if err := sys.SetParentDeath(p.ParentDeath); err != nil {
+			return fmt.Errorf("cannot get %s when our parent ends: %w", signalName(int(p.ParentDeath)), err)
+		}
+	}
+	if p.Grace >= 0 && os.Getpid() != 1 { // or what is left would not be ours
+		p.Subreaper = true
+	}
+	if p.Subreaper {
+		if err := sys.SetSubreaper(); err != nil {
+			return fmt.Errorf("cannot become a subreaper: %w: the kernel is older than 3.4", err)
+		}
+	}
+	if os.Getpid() != 1 && !p.Subreaper && !sys.Subreaper() {
+		p.say(1, "warning", "neither PID 1 nor a subreaper: orphans go to another init and are not reaped here: "+
+			"use -s, set TINI_SUBREAPER, or run as PID 1")
+	}
+	return nil
+}
+
+// leave names the signals that are the kernel's or, in a build without the flags
+// of make build, the runtime's: it preempts its threads with SIGURG.
+func leave(sig int, noted bool) bool {
+	return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) || sig == int(unix.SIGURG) && !noted
+}
+
+// exitCode is what a shell would end with.
+func exitCode(err error) int {
+	var failed *vfork.Error
+	switch {
+	case !errors.As(err, &failed) || failed.Step != "exec":
+	case failed.Errno == unix.ENOENT:
+		return codeNotFound
+	case failed.Errno == unix.EACCES, failed.Errno == unix.ENOEXEC:
+		return codeNotExecutable
+	}
+	return codeFailed
+}
+
+// wait is the loop: it ends when the command has, and returns its exit code.
+func (p *initProcess) wait() (int, error) {
+	for {
+		e, err := sys.Wait(p.terminal.is)
+		p.forwarded()
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil: // ECHILD: somebody else took our child's exit, which is no state to go on in
+			return 0, fmt.Errorf("cannot wait for %q: %w", p.Command[0], err)
+		case e.PID != p.child:
+			p.orphan(e)
+		case e.Stop != 0:
+			p.stopped(e.Stop)
+		default:
+			forward.Hold()
+			p.say(2, "info", "%q ended with code %d", p.Command[0], e.Code)
+			return e.Code, nil
+		}
+	}
+}
+
+func (p *initProcess) orphan(e sys.Event) {
+	switch {
+	case e.Stop != 0: // it is not ours to continue
+	case p.WarnReaped:
+		p.say(1, "warning", "reaped orphan %d, code %d", e.PID, e.Code)
+	default:
+		p.say(3, "debug", "reaped orphan %d, code %d", e.PID, e.Code)
+	}
+}

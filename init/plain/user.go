@@ -1,0 +1,30 @@
+package plain
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"gatewayinit/init/plain/vfork"
+	"gatewayinit/internal/environ"
+	"gatewayinit/internal/users"
+)
+
+// become makes the command run as --user says: its ids, its groups from
+// /etc/group, its HOME. The environment is otherwise the caller's.
+func (p *initProcess) become(c *vfork.Child) error {
+	db, err := users.Load()
+	if errors.Is(err, fs.ErrNotExist) { // an image without users: numbers are enough
+		db, err = &users.Database{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	u, err := db.Resolve(p.User)
+	if err != nil {
+		return fmt.Errorf("--user: %w", err)
+	}
+	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups}
+	c.Env = environ.Inherited(u, environ.Clean(c.Env), "")
+	return nil
+}

@@ -1,0 +1,198 @@
+// Package exitauth is the exact-exit authorisation (docs/design.md, section 11): root,
+// who ends the gateway of a supervisor without root from outside, says so in a
+// file that only root can have made. It names one gateway and one controller,
+// each by pid and start time, and counts only while that controller lives. With
+// it that one exit is not charged and the next start is immediate; it permits
+// nothing else, and without it the gateway is started again anyway.
+//
+// A request over the FIFO would not do: all in it belongs to the user that the
+// agent is too.
+package exitauth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/fsafe"
+	"gatewayinit/internal/trust"
+	"gatewayinit/supervisor/prockey"
+	"gatewayinit/supervisor/proof"
+)
+
+// Name is the file's name.
+const Name = "exit-authorisation"
+
+// Program is the controller's: the shape that a supervisor asks for.
+const Program = "gatewayctl"
+
+// Dirs are the directories of root in which it may be, best first. They are not
+// the supervisor's own, which is its user's.
+func Dirs() []string { return []string{"/run/gateway-init", "/dev/.gateway-init"} }
+
+const (
+	magic   = "gateway-exit-1"
+	maxFile = 128
+)
+
+// Authorisation names the gateway that may end and who ends it.
+type Authorisation struct{ Gateway, Controller proof.Process }
+
+// ErrNone: there is no authorisation for this exit.
+var ErrNone = errors.New("no authorisation")
+
+// ErrRefused: there is one, and it does not count.
+var ErrRefused = errors.New("authorisation refused")
+
+// String is the file's content.
+func (a Authorisation) String() string {
+	return fmt.Sprintf("%s %d %d %d %d\n", magic, a.Gateway.PID, a.Gateway.StartTicks, a.Controller.PID, a.Controller.StartTicks)
+}
+
+// Parse accepts exactly what String makes.
+func Parse(data []byte) (a Authorisation, err error) {
+	words := strings.Fields(string(data))
+	if len(words) != 5 {
+		return a, fmt.Errorf("%w: it is not four numbers", ErrRefused)
+	}
+	var n [4]uint64
+	for i, w := range words[1:] {
+		bits := 63
+		if i%2 == 0 {
+			bits = 31 // a pid
+		}
+		if n[i], err = strconv.ParseUint(w, 10, bits); err != nil {
+			return a, fmt.Errorf("%w: %.20q is no number", ErrRefused, w)
+		}
+	}
+	a.Gateway = proof.Process{PID: int(n[0]), StartTicks: n[1]}
+	a.Controller = proof.Process{PID: int(n[2]), StartTicks: n[3]}
+	if a.String() != string(data) {
+		return a, fmt.Errorf("%w: it is not written as gatewayctl writes it", ErrRefused)
+	}
+	return a, nil
+}
+
+// Publish writes a into dir, a directory of root's, in one step.
+func Publish(dir *os.File, a Authorisation) error {
+	if err := fsafe.Replace(dir, Name, []byte(a.String()), 0o444); err != nil {
+		return fmt.Errorf("cannot write %s: %w", Name, err)
+	}
+	return nil
+}
+
+// Withdraw removes what Publish wrote.
+func Withdraw(dir *os.File) error {
+	if err := fsafe.Remove(dir, Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", Name, err)
+	}
+	return nil
+}
+
+// Check looks for an authorisation of the exit of gateway, whose parent has just
+// reaped it, and returns the controller's pid. ErrNone: there is none for it;
+// ErrRefused: it names this gateway and does not count, and why.
+func Check(gateway proof.Process) (controller int, err error) { return check(Dirs(), gateway) }
+
+func check(dirs []string, gateway proof.Process) (int, error) {
+	refused := ErrNone
+	for _, name := range dirs {
+		a, err := read(name)
+		switch {
+		case errors.Is(err, ErrNone), errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			refused = fmt.Errorf("%w: %w", ErrRefused, err)
+		case a.Gateway != gateway: // of another exit
+		default:
+			if err = lives(a.Controller); err == nil {
+				return a.Controller.PID, nil
+			}
+			refused = fmt.Errorf("%w: its controller, pid %d: %w", ErrRefused, a.Controller.PID, err)
+		}
+	}
+	return 0, refused
+}
+
+// read takes the file only if nobody but root can have put it there: each
+// directory on the way to it is looked at, not only the last.
+func read(unsafePath string) (a Authorisation, err error) {
+	dir, err := openPlace(unsafePath)
+	if err != nil {
+		return a, noneIf(err)
+	}
+	defer dir.Close()
+	if _, err := trust.Path(unsafePath, 0); err != nil {
+		return a, err
+	}
+	root := fsafe.ID(0)
+	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: root, NotWritableByOthers: true}); err != nil {
+		return a, err
+	}
+	data, _, err := fsafe.ReadAt(dir, Name, fsafe.Want{Type: fsafe.Regular, UID: root, Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
+	if err != nil {
+		return a, err
+	}
+	return Parse(data)
+}
+
+// openPlace opens a directory of root's that has a file of the name. Any other
+// holds none: it may be the supervisor's own (XDG_RUNTIME_DIR=/run), or root's that
+// nobody may search, and nothing in it was ever meant as an authorisation. To
+// search it is enough (O_PATH): a tmpfs of mode 0711 cannot be read.
+func openPlace(unsafePath string) (*os.File, error) {
+	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := fsafe.OpenAt(parent, path.Base(unsafePath), unix.O_DIRECTORY|unix.O_PATH)
+	parent.Close()
+	if err != nil {
+		return nil, err
+	}
+	_, err = fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)})
+	if err == nil {
+		_, err = fsafe.StatAt(dir, Name)
+	}
+	if err != nil {
+		dir.Close()
+	}
+	return dir, err
+}
+
+// noneIf is ErrNone where nothing is there for us to see.
+func noneIf(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fsafe.ErrUnsafe) {
+		return ErrNone
+	}
+	return err
+}
+
+// lives is nil if p is alive, all of it is root's, and it was called as the
+// controller is. Only root can look like that.
+func lives(p proof.Process) error {
+	proc, err := prockey.Open(p.PID)
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	k, err := proc.Read()
+	switch {
+	case err != nil:
+		return err
+	case k.Start != p.StartTicks:
+		return proof.ErrReplaced
+	case k.Dead():
+		return prockey.ErrGone
+	case k.UIDs != [4]uint32{}:
+		return errors.New("it is not root")
+	case len(k.Argv) == 0 || path.Base(k.Argv[0]) != Program:
+		return fmt.Errorf("it is not called %s", Program)
+	}
+	return nil
+}

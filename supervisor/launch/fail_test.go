@@ -1,0 +1,230 @@
+package launch_test
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/privs"
+	"gatewayinit/internal/sys"
+	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/launch"
+	"gatewayinit/tokenfile"
+)
+
+// TestFailures: each step of the stage fails in its turn, and the answer says
+// which one and why: 126 is not 127, and neither is a reason to try again.
+func TestFailures(t *testing.T) {
+	testenv.Root(t)
+	d, err := os.MkdirTemp("", "launch") // t.TempDir's parent is closed to the child
+	testenv.Must(t, err)
+	defer os.RemoveAll(d)
+	testenv.Must(t, errors.Join(
+		os.Chmod(d, 0o755),
+		os.WriteFile(d+"/plain", []byte("#!/bin/sh\n"), 0o644), os.WriteFile(d+"/garbage", []byte("\x7fELFgarbage"), 0o755),
+		os.WriteFile(d+"/nointerpreter", []byte("#!/no/such/interpreter\n"), 0o755),
+		os.WriteFile(d+"/secret", []byte("#!/bin/sh\n"), 0o700), os.Mkdir(d+"/closed", 0o700), os.Symlink("loop", d+"/loop"),
+	))
+	token := func(change func(*child)) func(*child) {
+		return func(c *child) {
+			withToken(t, c, "T")
+			change(c)
+		}
+	}
+	file := func(text string) func(*child) {
+		return func(c *child) {
+			testenv.Must(t, os.WriteFile(d+"/text", []byte(text), 0o600))
+			f, err := os.Open(d + "/text")
+			testenv.Must(t, err)
+			c.Token = f
+		}
+	}
+	run := func(name string) func(*child) { return func(c *child) { c.Spec.Argv = []string{name} } }
+	for name, c := range map[string]struct {
+		change func(*child)
+		step   launch.Step
+		errno  syscall.Errno
+	}{
+		"missing":           {run("/no/such/program"), launch.StepExec, syscall.ENOENT},
+		"not-in-path":       {run("nosuchprogram"), launch.StepExec, syscall.ENOENT},
+		"empty-name":        {run(""), launch.StepExec, syscall.ENOENT},
+		"not-executable":    {run(d + "/plain"), launch.StepExec, syscall.EACCES},
+		"not-for-us":        {run(d + "/secret"), launch.StepExec, syscall.EACCES},
+		"directory":         {run(d), launch.StepExec, syscall.EACCES},
+		"garbage":           {run(d + "/garbage"), launch.StepExec, syscall.ENOEXEC},
+		"no-interpreter":    {run(d + "/nointerpreter"), launch.StepExec, syscall.ENOENT},
+		"loop":              {run(d + "/loop"), launch.StepExec, syscall.ELOOP},
+		"argument-too-long": {func(c *child) { c.Spec.Argv = []string{"true", strings.Repeat("x", 1<<18)} }, launch.StepExec, syscall.E2BIG},
+		"nul-in-argument":   {func(c *child) { c.Spec.Argv = []string{"true", "a\x00b"} }, launch.StepExec, syscall.EINVAL},
+		"no-program":        {func(c *child) { c.Spec.Argv = nil }, launch.StepSpec, syscall.EINVAL},
+		"no-directory":      {func(c *child) { c.Spec.Dir = "/no/such/directory" }, launch.StepDir, syscall.ENOENT},
+		"closed-directory":  {func(c *child) { c.Spec.Dir = d + "/closed" }, launch.StepDir, syscall.EACCES},
+		"directory-is-file": {func(c *child) { c.Spec.Dir = d + "/plain" }, launch.StepDir, syscall.ENOTDIR},
+		"too-many-files":    {func(c *child) { c.Spec.Nofile = 1 << 40 }, launch.StepLimits, syscall.EPERM},
+		"token-empty":       {token(file("")), launch.StepTokenFailed, 0},
+		"token-malformed":   {token(file("x")), launch.StepTokenFailed, 0},
+		"token-directory":   {token(func(c *child) { c.Token = testenv.Dir(t, d) }), launch.StepTokenFailed, syscall.EISDIR},
+		"token-changed":     {token(func(c *child) { c.Spec.Token.Sum[31]++ }), launch.StepTokenChanged, 0},
+		"token-of-another":  {token(file(strings.Repeat("0", tokenfile.Len))), launch.StepTokenChanged, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ch := program(t, "true")
+			c.change(ch)
+			p, err := start(t, ch)
+			var failure *launch.Failure
+			if !errors.As(err, &failure) || *failure != (launch.Failure{Step: c.step, Errno: c.errno}) {
+				t.Fatalf("got %v, want %s %v", err, c.step, c.errno)
+			}
+			pid, err := waitFor(p.PID)
+			if err != nil || pid.ExitStatus() != 126 {
+				t.Errorf("ended with %v, %v", pid, err)
+			}
+		})
+	}
+}
+
+func waitFor(pid int) (status syscall.WaitStatus, err error) {
+	for {
+		_, err = syscall.Wait4(pid, &status, 0, nil)
+		if err != syscall.EINTR {
+			return status, err
+		}
+	}
+}
+
+// TestForkFails: at a limit of processes there is an error to come back with,
+// and nothing is left behind: no child, no descriptor.
+func TestForkFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		limit func(*testing.T)
+		want  error
+	}{
+		// The kernel lets the fork and the change of user pass, and refuses execve(2).
+		// It counts the user's other processes, not this one (set_user, kernel/sys.c).
+		"rlimit-nproc": {func(t *testing.T) {
+			_, err := start(t, program(t, "sleep", "1000"))
+			testenv.Must(t, err)
+			testenv.Must(t, unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 0, Max: 0}))
+		}, unix.EAGAIN},
+		"no-clone":     {func(t *testing.T) { testenv.Refuse(t, unix.EAGAIN, unix.SYS_CLONE, unix.SYS_CLONE3) }, unix.EAGAIN},
+		"no-right":     {func(t *testing.T) { testenv.Must(t, sys.SetCaps(0)) }, unix.EPERM},
+		"no-memfd":     {func(t *testing.T) { testenv.Refuse(t, unix.EMFILE, unix.SYS_MEMFD_CREATE) }, unix.EMFILE},
+		"no-pipe":      {func(t *testing.T) { testenv.Refuse(t, unix.EMFILE, unix.SYS_PIPE2) }, unix.EMFILE},
+		"no-exec":      {func(t *testing.T) { testenv.Refuse(t, unix.EACCES, unix.SYS_EXECVE) }, unix.EACCES},
+		"no-setgroups": {func(t *testing.T) { testenv.Refuse(t, unix.EPERM, unix.SYS_SETGROUPS) }, unix.EPERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, 0) {
+				return
+			}
+			asPID1(t)
+			ch := program(t, "true")
+			c.limit(t)
+			before, err := os.ReadDir("/proc/self/fd")
+			testenv.Must(t, err)
+			for range 3 {
+				p, err := launch.Start(ch.Child, func(pid int, err error) { t.Errorf("a report for %d: %v", pid, err) })
+				if p != nil || !errors.Is(err, c.want) {
+					t.Fatalf("got %v %v, want %v", p, err, c.want)
+				}
+			}
+			after, err := os.ReadDir("/proc/self/fd")
+			if err != nil || len(after) > len(before)+1 { // the poller may have come meanwhile
+				t.Errorf("%d descriptors became %d, %v", len(before), len(after), err)
+			}
+			if pid, err := sys.Peek(); pid != 0 || err != nil {
+				t.Errorf("child %d is left, %v", pid, err)
+			}
+		})
+	}
+}
+
+// TestDeathBetweenForkAndExec: a stage that is killed before it becomes the
+// gateway must not pass for a gateway that runs.
+func TestDeathBetweenForkAndExec(t *testing.T) {
+	testenv.Root(t)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		c := program(t, "sleep", "1000")
+		reports := make(chan error, 1)
+		p, err := launch.Start(c.Child, func(_ int, err error) { reports <- err })
+		testenv.Must(t, err)
+		testenv.Must(t, p.Signal(unix.SIGSTOP))
+		testenv.Eventually(t, "stopped", func() bool { return state(t, p.PID) == "T" })
+		name := testenv.Status(t, "/proc/"+itoa(p.PID)+"/status")["Name"]
+		testenv.Must(t, p.Signal(unix.SIGKILL))
+		err = <-reports
+		status, errWait := waitFor(p.PID)
+		p.Close()
+		if errWait != nil || status.Signal() != unix.SIGKILL {
+			t.Fatalf("ended with %v, %v", status, errWait)
+		}
+		if name == "sleep" { // too late: it had become the target
+			testenv.Must(t, err)
+			continue
+		}
+		var failure *launch.Failure
+		if errors.As(err, &failure) && *failure == (launch.Failure{Step: launch.StepDied}) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("got %v, want %s", err, launch.StepDied)
+		}
+		// Stopped between its last word and execve(2): the one moment in which
+		// it cannot be told; the exit follows, and that is what counts.
+	}
+	t.Error("never met a stage")
+}
+
+// TestSignal: by pidfd, and by pid where an old profile refuses that; to a
+// child that has ended, and to a group.
+func TestSignal(t *testing.T) {
+	for name, refuse := range map[string]unix.Errno{"pidfd": 0, "enosys": unix.ENOSYS, "eperm": unix.EPERM} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, 0) {
+				return
+			}
+			asPID1(t)
+			if refuse != 0 {
+				testenv.Refuse(t, refuse, unix.SYS_PIDFD_SEND_SIGNAL)
+			}
+			privs.Drop(privs.Needed)
+			testenv.Must(t, sys.SetSubreaper())
+			p, err := start(t, program(t, "sh", "-c", "trap 'exit 7' USR1; sleep 1000 & echo on; wait"))
+			testenv.Must(t, err)
+			testenv.Eventually(t, "its trap", func() bool {
+				caught, err := strconv.ParseUint(testenv.Status(t, "/proc/"+itoa(p.PID)+"/status")["SigCgt"], 16, 64)
+				return err == nil && caught&(1<<(syscall.SIGUSR1-1)) != 0
+			})
+			testenv.Must(t, p.Signal(0))
+			if err := p.Signal(99); !errors.Is(err, unix.EINVAL) {
+				t.Errorf("signal 99: %v", err)
+			}
+			testenv.Must(t, p.Signal(syscall.SIGUSR1))
+			testenv.Eventually(t, "its end", func() bool { return state(t, p.PID) == "Z" })
+			testenv.Must(t, p.Signal(syscall.SIGKILL)) // it has ended: no error
+			testenv.Must(t, p.SignalGroup(syscall.SIGKILL))
+			status, err := waitFor(p.PID)
+			if err != nil || status.ExitStatus() != 7 {
+				t.Errorf("ended with %v, %v", status, err)
+			}
+			testenv.Eventually(t, "its group's end", func() bool {
+				if pid, err := sys.Peek(); err == nil && pid != 0 {
+					sys.Reap(pid)
+				}
+				return sys.Kill(-p.PID, 0) != nil
+			})
+			if refuse == 0 {
+				testenv.Must(t, p.Signal(syscall.SIGKILL)) // reaped: the pidfd means nobody else
+			}
+			testenv.Must(t, p.SignalGroup(syscall.SIGKILL))
+			p.Close()
+			p.Close()
+		})
+	}
+}

@@ -1,0 +1,52 @@
+package launch_test
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gatewayinit/internal/testenv"
+	"gatewayinit/supervisor/launch"
+)
+
+// A process of the target's UID that stops all it may, over and over, hit the
+// moment between setuid and exec: the fork did not come back, and PID 1 stood
+// still.
+func TestForkComesBack(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	attacker := exec.Command("/bin/sh", "-c", "while :; do kill -STOP -1 2>/dev/null; done")
+	attacker.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gateway, Gid: gateway}, Setsid: true}
+	testenv.Must(t, attacker.Start())
+	t.Cleanup(func() { attacker.Process.Kill(); attacker.Wait() })
+	c := program(t, "true")
+	done := make(chan error)
+	go func() {
+		for range 100 {
+			p, err := launch.Start(c.Child, func(int, error) {})
+			if err == nil {
+				p.Signal(syscall.SIGKILL)
+				_, err = syscall.Wait4(p.PID, nil, 0, nil)
+				p.Close()
+			}
+			done <- err
+		}
+		close(done)
+	}()
+	for n := 0; ; n++ {
+		limit := time.NewTimer(20 * time.Second)
+		select {
+		case err, more := <-done:
+			if limit.Stop(); !more {
+				return
+			}
+			testenv.Must(t, err)
+		case <-limit.C:
+			t.Fatalf("start %d does not come back", n)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+// Package stage is the child's side of package launch: gateway-init executed
+// again with the target's UID. It sets what belongs to the new process and
+// becomes the target, or it is a worker and proves something over HTTP.
+//
+// What it reports is one word and an errno; a text could carry bytes that the
+// target's UID chose into PID 1's log.
+package stage
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/launch"
+	"gatewayinit/supervisor/proof"
+	"gatewayinit/tokenfile"
+)
+
+// failed is the exit code of a stage that reported why.
+const failed = 126
+
+// Run does what the Spec on descriptor 3 says. It returns only for a worker
+// (the Verdict's exit code) or after a failure.
+func Run() int {
+	runtime.LockOSThread() // the signal mask around TakeForeground is per thread
+	// One owner to the end: a second os.File of the number could be closed by
+	// the first one's finalizer.
+	out := os.NewFile(launch.ReportFD, "report")
+	spec, err := launch.ReadSpec(os.NewFile(launch.SpecFD, "launch-spec"))
+	if err == nil && spec.Worker == nil && len(spec.Argv) == 0 {
+		err = syscall.EINVAL
+	}
+	if err != nil {
+		return report(out, launch.StepSpec, err)
+	}
+	sys.CloseOnExec(launch.SpecFD)
+	sys.CloseOnExec(launch.ReportFD)
+	if spec.Worker != nil {
+		return work(spec, out)
+	}
+	return become(spec, out)
+}
+
+// become sets up this process and executes the target.
+func become(spec launch.Spec, out *os.File) int {
+	syscall.Umask(spec.Umask)
+	oomAdj(spec.OOMAdj)
+	if err := limits(spec.Nofile); err != nil {
+		return report(out, launch.StepLimits, err)
+	}
+	env := spec.Env
+	if spec.Token != nil {
+		secret, step, err := token(spec.Token)
+		if err != nil {
+			return report(out, step, err)
+		}
+		// A string of the token cannot be wiped; this process is about to be
+		// replaced, and its memory with it.
+		env = append(env, spec.Token.Env+"="+string(secret.Bytes()))
+		secret.Wipe()
+	}
+	if err := syscall.Chdir(spec.Dir); err != nil {
+		return report(out, launch.StepDir, err)
+	}
+	if spec.Foreground {
+		if err := sys.TakeForeground(0); err != nil && !errors.Is(err, syscall.ENOTTY) {
+			return report(out, launch.StepTerminal, err)
+		}
+	}
+	path, err := sys.LookPath(spec.Argv[0], env)
+	if err != nil {
+		return report(out, launch.StepExec, err)
+	}
+	sys.CloseOnExecFrom(launch.SpecFD)
+	sys.DefaultRealtime()
+	out.WriteString(launch.Ready)
+	return report(out, launch.StepExec, syscall.Exec(path, spec.Argv, env))
+}
+
+// work runs a proof.Job and makes its verdict the exit code.
+func work(spec launch.Spec, out *os.File) int {
+	job, err := proof.ParseJob(spec.Worker)
+	if err != nil {
+		return report(out, launch.StepSpec, err)
+	}
+	if spec.Token == nil {
+		return int(proof.Work(job, nil))
+	}
+	secret, step, err := token(spec.Token)
+	switch {
+	case step == launch.StepTokenChanged:
+		return int(proof.TokenChanged)
+	case err != nil:
+		return int(proof.TokenFailed)
+	}
+	defer secret.Wipe()
+	return int(proof.Work(job, secret.Bytes()))
+}
+
+// token reads the token from the file that PID 1 has opened for us, closes it,
+// and compares it with what PID 1 minted. Our own user cannot open that file.
+func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err error) {
+	f := os.NewFile(launch.TokenFD, "gateway-token")
+	defer f.Close()
+	if secret, err = tokenfile.ReadFrom(f); err != nil {
+		return nil, launch.StepTokenFailed, err
+	}
+	if secret.Sum() != t.Sum {
+		secret.Wipe()
+		return nil, launch.StepTokenChanged, errChanged
+	}
+	return secret, "", nil
+}
+
+// errChanged: the token file holds a token, but not the one PID 1 minted.
+var errChanged = errors.New("token file was changed")
+
+// limits sets RLIMIT_NOFILE. PID 1 has clamped it to the hard limit already.
+// Setrlimit of package syscall also tells the runtime not to restore the old
+// soft limit at exec.
+func limits(nofile uint64) error {
+	if nofile == 0 {
+		return nil
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: nofile, Max: nofile})
+}
+
+// oomAdj makes the kernel prefer this process to PID 1 when memory runs out. It
+// is for a stage that has PID 1's own user: for another PID 1 does it around the
+// fork, and adj is 0. Raising one's own value needs no right, but the file belongs
+// to root while we are not dumpable (proc_pid(5)). A file that refuses is not worth
+// failing: boot has tried the same, and says so under hardening.
+func oomAdj(adj int) {
+	if adj == 0 {
+		return
+	}
+	was, err := sys.Dumpable()
+	if err == nil && !was {
+		err = sys.SetDumpable(true)
+	}
+	if err != nil {
+		return
+	}
+	_ = sys.SetOOMScore(strconv.Itoa(adj))
+	_ = sys.SetDumpable(was) // to false it cannot fail
+}
+
+// report writes the failure to PID 1.
+func report(out *os.File, step launch.Step, err error) int {
+	f := launch.Failure{Step: step}
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &errno):
+		f.Errno = errno
+	case errors.Is(err, fs.ErrNotExist):
+		f.Errno = syscall.ENOENT
+	}
+	out.WriteString(f.Encode())
+	return failed
+}
