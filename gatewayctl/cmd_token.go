@@ -139,7 +139,7 @@ func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for try := 0; ; try++ {
-		r, err := status.ReadOwned(dir, a.owner)
+		r, err := status.Read(dir, a.owner)
 		if err != nil {
 			reason := tokenNotReadable
 			if errors.Is(err, fs.ErrNotExist) {

@@ -20,7 +20,7 @@ func cmdVersion() verb {
 					return a.write(text)
 				}
 				defer dir.Close()
-				if r, err := status.ReadOwned(dir, a.owner); err == nil {
+				if r, err := status.Read(dir, a.owner); err == nil {
 					text += fmt.Sprintf("gateway-init %s\n", clean(r.Version))
 					if r.Version != version.String {
 						text += "they differ: rebuild the image so that both come from one release\n"

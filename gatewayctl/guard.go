@@ -202,7 +202,7 @@ func (g *guard) noted() bool {
 		if err != nil {
 			return errors.Is(err, fs.ErrNotExist)
 		}
-		r, err := status.ReadOwned(dir, g.app.owner)
+		r, err := status.Read(dir, g.app.owner)
 		dir.Close()
 		switch { // a record that cannot be read may be one that is being replaced
 		case errors.Is(err, fs.ErrNotExist):

@@ -72,7 +72,7 @@ func (a *app) request(ctx context.Context, r control.Request, show *stages) (rep
 	defer dir.Close()
 	c := control.NewClient(dir)
 	c.Owner, c.Booting = a.owner, a.booting
-	if rec, err := status.ReadOwned(dir, a.owner); err == nil && a.process(rec.Init) == nil {
+	if rec, err := status.Read(dir, a.owner); err == nil && a.process(rec.Init) == nil {
 		c.Alive = func() error { return a.process(rec.Init) }
 	}
 	drain := time.Duration(r.Drain) * time.Second
@@ -86,7 +86,7 @@ func (a *app) request(ctx context.Context, r control.Request, show *stages) (rep
 // stageOf is where PID 1 is with our request; another one's stage is not ours.
 // A drain can take minutes: how far it is is a part of the stage.
 func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
-	r, err := status.ReadOwned(dir, a.owner)
+	r, err := status.Read(dir, a.owner)
 	if err != nil || r.Request == nil || r.Request.Nonce == "" || !strings.HasPrefix(nonce, r.Request.Nonce) {
 		return ""
 	}
@@ -104,7 +104,7 @@ func (a *app) detailOf(dir *os.File, reply control.Reply) string {
 	tick := time.NewTicker(detailEvery)
 	defer tick.Stop()
 	for try := 0; ; try++ {
-		r, err := status.ReadOwned(dir, a.owner)
+		r, err := status.Read(dir, a.owner)
 		if err != nil {
 			return ""
 		}

@@ -65,7 +65,7 @@ func (a *app) look(ctx context.Context) view {
 // is held against the kernel is not already history.
 func (a *app) lookAt(dir *os.File) view {
 	for try := 0; ; try++ {
-		r, err := status.ReadOwned(dir, a.owner)
+		r, err := status.Read(dir, a.owner)
 		if err != nil {
 			return view{verdict: unreadable(err)}
 		}
@@ -75,7 +75,7 @@ func (a *app) lookAt(dir *os.File) view {
 		if v.serving || try == 2 {
 			return v
 		}
-		if again, err := status.ReadOwned(dir, a.owner); err != nil || again.UpdatedAt.Equal(r.UpdatedAt) {
+		if again, err := status.Read(dir, a.owner); err != nil || again.UpdatedAt.Equal(r.UpdatedAt) {
 			return v
 		}
 	}

@@ -85,7 +85,7 @@ func TestFileSystem(t *testing.T) {
 	for name, err := range map[string]error{
 		"mint":    second(Mint(proc, fileName, policy)),
 		"prepare": second(Prepare(proc, fileName, policy)),
-		"rotate":  second(Rotate(proc, fileName, policy)),
+		"rotate":  second(rotate(proc, fileName, policy)),
 		"read":    second(Read(proc, "auxv", Policy{})), // root's, 0400, one link
 	} {
 		if !errors.Is(err, ErrNotTmpfs) || !errors.Is(err, ErrUnsafe) {
@@ -122,9 +122,9 @@ func TestAsPID1(t *testing.T) {
 	testenv.Must(t, err)
 	_, err = Prepare(dir, fileName, own)
 	testenv.Must(t, errors.Join(err, Abort(dir, fileName)))
-	_, err = Rotate(dir, fileName, own)
+	_, err = rotate(dir, fileName, own)
 	testenv.Must(t, err)
-	testenv.Must(t, Revoke(dir, fileName))
+	testenv.Must(t, remove(dir, fileName))
 	last, err := Mint(dir, fileName, own)
 	testenv.Must(t, err)
 	if got, err := Read(dir, fileName, own); err != nil || !got.Equal(last.Bytes()) {

@@ -56,7 +56,7 @@ const mode = 0o400
 // Mint writes a fresh token as name in dir. It never replaces: an existing
 // name, of whatever type, is ErrExist. The caller wipes the Secret.
 func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
-	s, err := prepare(dir, name, p)
+	s, err := Prepare(dir, name, p)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +70,6 @@ func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
 	}
 	return s, nil
 }
-
-// Prepare writes a fresh token as name.new and leaves name alone: the first
-// half of a rotation, which can fail (no space) while the old token serves.
-// Commit is the second half, Abort takes it back. The caller wipes the Secret.
-func Prepare(dir *os.File, name string, p Policy) (*Secret, error) { return prepare(dir, name, p) }
 
 // Commit renames name.new over name, after it verified that name is the token
 // file it takes it for, or is not there.
@@ -91,25 +86,6 @@ func Commit(dir *os.File, name string, p Policy) error {
 
 // Abort removes name.new, if it is there.
 func Abort(dir *os.File, name string) error { return remove(dir, name+fsafe.NewSuffix) }
-
-// Rotate is Prepare and Commit in one. The caller wipes the Secret.
-func Rotate(dir *os.File, name string, p Policy) (*Secret, error) {
-	s, err := prepare(dir, name, p)
-	if err != nil {
-		return nil, err
-	}
-	if err := Commit(dir, name, p); err != nil {
-		s.Wipe()
-		return nil, errors.Join(err, Abort(dir, name))
-	}
-	return s, nil
-}
-
-// Revoke removes the token file and a prepared one, if they are there. What is
-// not a regular file is left alone and refused.
-func Revoke(dir *os.File, name string) error {
-	return errors.Join(remove(dir, name), Abort(dir, name))
-}
 
 // Open opens the token file name in dir for reading and verifies it: type,
 // owner, mode, links and file system. Its offset is at the start. The caller owns
@@ -180,8 +156,10 @@ func (p Policy) checkFS(f *os.File) error {
 	return nil
 }
 
-// prepare leaves a complete, verified token as name.new.
-func prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
+// Prepare leaves a complete, verified token as name.new, and leaves name alone. It
+// is the first half of a rotation, and can fail (no space) while the old token
+// serves. Commit is the second half, Abort takes it back. The caller wipes the Secret.
+func Prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	if err := p.checkFS(dir); err != nil {
 		return nil, err
 	}

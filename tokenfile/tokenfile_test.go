@@ -146,17 +146,17 @@ func TestRotation(t *testing.T) {
 	testenv.Must(t, errors.Join(err, Abort(dir, fileName), Abort(dir, fileName))) // twice does no harm
 	holds(t, dir, next)
 
-	last, err := Rotate(dir, fileName, policy)
+	last, err := rotate(dir, fileName, policy)
 	testenv.Must(t, err)
 	holds(t, dir, last)
 	if last.Equal(next.Bytes()) {
 		t.Error("rotated to the same token")
 	}
-	testenv.Must(t, errors.Join(Revoke(dir, fileName), Revoke(dir, fileName)))
+	testenv.Must(t, errors.Join(remove(dir, fileName), remove(dir, fileName), Abort(dir, fileName)))
 	if all := names(t, dir); len(all) != 0 {
-		t.Errorf("revoked, and there is %v", all)
+		t.Errorf("removed, and there is %v", all)
 	}
-	first, err := Rotate(dir, fileName, policy) // of none: as after a revocation
+	first, err := rotate(dir, fileName, policy) // of none
 	testenv.Must(t, err)
 	holds(t, dir, first)
 }
@@ -193,7 +193,7 @@ func TestCommitLooksFirst(t *testing.T) {
 func TestRotateRefused(t *testing.T) {
 	dir := testenv.Tmpfs(t)
 	testenv.Must(t, os.Symlink("/etc/passwd", testenv.Path(dir, fileName)))
-	if s, err := Rotate(dir, fileName, policy); s != nil || !errors.Is(err, ErrUnsafe) {
+	if s, err := rotate(dir, fileName, policy); s != nil || !errors.Is(err, ErrUnsafe) {
 		t.Errorf("got %v %v, want %v", s, err, ErrUnsafe)
 	}
 	if all := names(t, dir); !slices.Equal(all, []string{fileName}) {
@@ -201,17 +201,17 @@ func TestRotateRefused(t *testing.T) {
 	}
 }
 
-// TestRevokeLeavesOthers: what is no regular file is nobody's token.
-func TestRevokeLeavesOthers(t *testing.T) {
+// TestAbortLeavesOthers: only a regular file is removed as a prepared token.
+func TestAbortLeavesOthers(t *testing.T) {
 	for name, plant := range entries {
 		t.Run(name, func(t *testing.T) {
 			dir := testenv.Tmpfs(t)
-			testenv.Must(t, plant(testenv.Path(dir, fileName)))
-			err := Revoke(dir, fileName)
-			_, gone := os.Lstat(testenv.Path(dir, fileName))
+			testenv.Must(t, plant(testenv.Path(dir, fileName+fsafe.NewSuffix)))
+			err := Abort(dir, fileName)
+			_, gone := os.Lstat(testenv.Path(dir, fileName+fsafe.NewSuffix))
 			if regular := strings.Contains(name, "file") || name == "hard-link"; regular {
 				if err != nil || !errors.Is(gone, fs.ErrNotExist) {
-					t.Errorf("not revoked: %v %v", err, gone)
+					t.Errorf("not removed: %v %v", err, gone)
 				}
 				return
 			}
@@ -220,4 +220,17 @@ func TestRevokeLeavesOthers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rotate makes a new token take the old one's place, in both steps.
+func rotate(dir *os.File, name string, p Policy) (*Secret, error) {
+	s, err := Prepare(dir, name, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := Commit(dir, name, p); err != nil {
+		s.Wipe()
+		return nil, errors.Join(err, Abort(dir, name))
+	}
+	return s, nil
 }

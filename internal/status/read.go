@@ -22,13 +22,11 @@ var (
 	ErrSchema  = errors.New("status record of another version")
 )
 
-// Read reads the record from dir, the open runtime directory, and demands a
-// file that only root can have written. dir stays the caller's. Errors match
-// fs.ErrNotExist, fsafe.ErrUnsafe, fsafe.ErrTooLarge, ErrSchema or ErrInvalid.
-func Read(dir *os.File) (Record, error) { return ReadOwned(dir, 0) }
-
-// ReadOwned is Read for a supervisor that runs as uid.
-func ReadOwned(dir *os.File, uid uint32) (Record, error) {
+// Read reads the record from dir, the open runtime directory, and demands a file
+// that only uid, the supervisor's user, can have written. dir stays the caller's.
+// Errors match fs.ErrNotExist, fsafe.ErrUnsafe, fsafe.ErrTooLarge, ErrSchema or
+// ErrInvalid.
+func Read(dir *os.File, uid uint32) (Record, error) {
 	for range rereads {
 		r, err := readOnce(dir, uid)
 		if !errors.Is(err, errReplaced) {

@@ -131,9 +131,9 @@ func TestRead(t *testing.T) {
 			dir, err := os.Open(path)
 			must(t, err)
 			defer dir.Close()
-			got, err := ReadOwned(dir, test.uid)
+			got, err := Read(dir, test.uid)
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
-				t.Fatalf("ReadOwned = %v, want %v", err, test.want)
+				t.Fatalf("Read = %v, want %v", err, test.want)
 			}
 			if err == nil && got.Gateway.PID != 34 {
 				t.Errorf("pid %d, want 34", got.Gateway.PID)
@@ -209,8 +209,8 @@ func TestReadWhileReplaced(t *testing.T) {
 		}
 	}()
 	for range 2000 {
-		if _, err := ReadOwned(dir, uint32(os.Geteuid())); err != nil {
-			t.Errorf("ReadOwned: %v", err)
+		if _, err := Read(dir, uint32(os.Geteuid())); err != nil {
+			t.Errorf("Read: %v", err)
 			break
 		}
 	}
