@@ -16,7 +16,7 @@ const orphans = 5000
 // BenchmarkRestart is what an operator waits for a restart, docker exec and all,
 // in turns: of root's PID 1, and below a foreign one as the supervisor's user
 // and as root, the controller. The goal is at most twice the direct one
-// (DEVELOPERS.md says how to run it).
+// (CONTRIBUTING.md says how to run it).
 func BenchmarkRestart(b *testing.B) {
 	start := func(topology string) *harness.Container {
 		b.Setenv(harness.TopologyVariable, topology)
