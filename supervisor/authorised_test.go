@@ -26,7 +26,7 @@ func TestAuthorisedExit(t *testing.T) {
 		"refused":    {errors.Join(exitauth.ErrRefused, errors.New("not root")), `"event":"exit-not-authorised"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).running()
+			d := newFixture(t).running()
 			d.backoff.reset = time.Hour // or one that has served that long is not charged anyway
 			d.gateway.id = proof.Process{PID: 77, StartTicks: 99}
 			d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
@@ -55,10 +55,10 @@ func TestAuthorisedExit(t *testing.T) {
 }
 
 // Who was finding out about the gateway when root ended it hears of the next one;
-// nobody is left at the desk for ever.
+// no request waits for ever.
 func TestAuthorisedExitDuringALook(t *testing.T) {
 	for _, words := range []string{"recover", "start"} {
-		d := newDesk(t).serving().running()
+		d := newFixture(t).serving().running()
 		d.request(1, words)
 		d.task = &task{job: d.queue.Next(), old: 77}
 		d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
@@ -68,7 +68,7 @@ func TestAuthorisedExitDuringALook(t *testing.T) {
 		d.startProven()
 		d.replies("complete ok 77 78")
 		if d.task != nil {
-			t.Errorf("%s is at the desk for ever", words)
+			t.Errorf("%s waits for ever", words)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func TestNotAskedAbout(t *testing.T) {
 		"not-executed": func(c *child) { c.err = &launch.Failure{Step: launch.StepExec} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).running()
+			d := newFixture(t).running()
 			d.tried = true
 			d.c.Gateway.Spec.Argv = []string{"/gateway"}
 			d.gateway.exit = &sys.Exit{PID: 77}
@@ -90,7 +90,7 @@ func TestNotAskedAbout(t *testing.T) {
 			d.gatewayDone(d.gateway)
 		})
 	}
-	d := newDesk(t).running() // root's own requests need none
+	d := newFixture(t).running() // root's own requests need none
 	d.proven = time.Now()
 	d.gateway.exit = &sys.Exit{PID: 77}
 	d.gatewayDone(d.gateway)

@@ -27,10 +27,10 @@ func TestMain(m *testing.M) {
 }
 
 // silent starts a child whose stage does not answer.
-func (d *desk) silent(c *child) *child { return d.child(c, silent) }
+func (d *fixture) silent(c *child) *child { return d.child(c, silent) }
 
 // child starts a child that executes argv.
-func (d *desk) child(c *child, argv ...string) *child {
+func (d *fixture) child(c *child, argv ...string) *child {
 	d.t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	check(d.t, err)
@@ -48,7 +48,7 @@ func (d *desk) child(c *child, argv ...string) *child {
 }
 
 // await reaps until c has ended.
-func (d *desk) await(c *child) {
+func (d *fixture) await(c *child) {
 	d.t.Helper()
 	for end := time.Now().Add(20 * time.Second); c.alive(); time.Sleep(time.Millisecond) {
 		if d.reap(); time.Now().After(end) {
@@ -61,7 +61,7 @@ func (d *desk) await(c *child) {
 // would ever have proved it.
 func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
-	d := newDesk(t)
+	d := newFixture(t)
 	d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{silent}
 	d.gateway = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
 	g := d.gateway
@@ -90,7 +90,7 @@ func TestSignalsWaitForTheTarget(t *testing.T) {
 		for answer, err := range map[string]error{"target": nil, "late": &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}} {
 			t.Run(name+"/"+answer, func(t *testing.T) { testWaiting(t, send, err) })
 		}
-		d := newDesk(t)
+		d := newFixture(t)
 		c := d.silent(&child{done: func(*child) {}})
 		check(t, send(c, syscall.SIGKILL))
 		if d.await(c); c.exit.Status.Signal() != syscall.SIGKILL {
@@ -100,7 +100,7 @@ func TestSignalsWaitForTheTarget(t *testing.T) {
 }
 
 func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err error) {
-	d := newDesk(t)
+	d := newFixture(t)
 	c := d.silent(&child{done: func(*child) {}})
 	check(t, send(c, syscall.SIGTERM))
 	time.Sleep(20 * time.Millisecond)
@@ -117,7 +117,7 @@ func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err erro
 // by it. Sent to the stage at once, one in some 600 was lost.
 func TestTermInALaunch(t *testing.T) {
 	const rounds = 400
-	d := newDesk(t)
+	d := newFixture(t)
 	sleeper := func() *child { return d.child(&child{done: func(*child) {}}, "sleep", "1000") }
 	begin := time.Now()
 	sleeper()

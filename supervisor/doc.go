@@ -8,6 +8,6 @@
 // their combinations exist.
 //
 // A proof is not a state. It is a run of its own (prove.go), and its outcome is an
-// event or a health result. A request is not a state either (desk.go). It posts
+// event or a health result. A request is not a state either (requests.go). It posts
 // events, and it is answered when the machine gets where the request wanted it.
 package supervisor

@@ -26,7 +26,7 @@ func (f *forker) Others(uint32) (bool, error) { return f.left > 0, nil }
 // the grace is over, whatever else had to be killed.
 func TestEndKillsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newFixture(t)
 		f := &forker{left: 3}
 		d.c.Sweeper, d.c.Others = f, []uint32{1000}
 		began := time.Now()

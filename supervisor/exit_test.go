@@ -29,7 +29,7 @@ func TestExitTexts(t *testing.T) {
 		"killed":            {9, "out of memory, maybe", "exit code 137 (out of memory, maybe)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).running()
+			d := newFixture(t).running()
 			d.g.HoldCodes, d.backoff.hold = []int{78, 79}, []int{78, 79}
 			d.g.ExitTexts = []config.ExitText{{Code: 78, Text: text}, {Code: 1, Text: "a token is missing"}, {Code: 137, Text: "out of memory, maybe"}}
 			d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
@@ -51,7 +51,7 @@ func TestExitTexts(t *testing.T) {
 // An exit keeps its charge when a later start comes to nothing; one of a stage
 // that could not execute the gateway has its own.
 func TestLastExitKeepsItsCharge(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.tried, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
 	d.backoff.reset = time.Hour // or one that has served that long is not charged
 	d.c.Prepare = func() error { return errors.New("no further") }

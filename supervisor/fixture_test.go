@@ -19,9 +19,9 @@ import (
 	"gatewayinit/supervisor/launch"
 )
 
-// desk is a Supervisor that starts nothing: what it is told comes from the test,
+// fixture is a Supervisor that starts nothing: what it is told comes from the test,
 // what it answers goes into real files.
-type desk struct {
+type fixture struct {
 	*Supervisor
 	t         *testing.T
 	dir       string
@@ -59,9 +59,9 @@ func (f *fakeToken) Commit() error {
 }
 func (f *fakeToken) Abort() error { f.aborted++; return nil }
 
-func newDesk(t *testing.T) *desk {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	d := &desk{t: t, dir: t.TempDir()}
+	d := &fixture{t: t, dir: t.TempDir()}
 	dir, err := os.Open(d.dir)
 	check(t, err)
 	t.Cleanup(func() { dir.Close() })
@@ -85,9 +85,9 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-// serving gives the desk its FIFO and replies. Not for a synctest bubble: the
+// serving gives the fixture its FIFO and replies. Not for a synctest bubble: the
 // FIFO's reader waits outside of it.
-func (d *desk) serving() *desk {
+func (d *fixture) serving() *fixture {
 	d.t.Helper()
 	dir, err := os.Open(d.dir)
 	check(d.t, err)
@@ -98,9 +98,9 @@ func (d *desk) serving() *desk {
 	return d
 }
 
-// running puts a gateway on the desk that was proven. It is no process: nothing
+// running puts a gateway in it that was proven. It is no process: nothing
 // here may signal it.
-func (d *desk) running() *desk {
+func (d *fixture) running() *fixture {
 	d.phase, d.proven = Running, time.Now()
 	d.gateway = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
 	return d
@@ -109,23 +109,23 @@ func (d *desk) running() *desk {
 func nonce(n int) string { return fmt.Sprintf("%064x", n) }
 
 // request receives a frame, as if it had come over the FIFO.
-func (d *desk) request(n int, words string) {
+func (d *fixture) request(n int, words string) {
 	r, err := control.Decode([]byte("v1 " + nonce(n) + " " + words))
 	d.receive(control.Incoming{Request: r, Err: err})
 }
 
 // step is one round of the loop without waiting.
-func (d *desk) step() { d.work() }
+func (d *fixture) step() { d.work() }
 
 // reply is what the requester n reads: "" if there is nothing.
-func (d *desk) reply(n int) string {
+func (d *fixture) reply(n int) string {
 	d.t.Helper()
 	d.deliver()
 	return d.written(n)
 }
 
 // written is the reply that the requester n has.
-func (d *desk) written(n int) string {
+func (d *fixture) written(n int) string {
 	d.t.Helper()
 	data, err := os.ReadFile(filepath.Join(d.dir, control.Dir, control.Replies, nonce(n)))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -136,7 +136,7 @@ func (d *desk) written(n int) string {
 }
 
 // replies fails unless the requesters 1, 2, ... read this.
-func (d *desk) replies(want ...string) {
+func (d *fixture) replies(want ...string) {
 	d.t.Helper()
 	for i, w := range want {
 		if got := d.reply(i + 1); got != w {

@@ -15,13 +15,13 @@ import (
 
 // Bounds that no setting changes.
 const (
-	plainRetry    = time.Second            // after a failure that is nobody's crash
+	plainRetry    = time.Second            // after a failure that is not the gateway's fault
 	sweepPatience = 10 * time.Second       // then stop-timeout is said; the sweep goes on
 	sweepPause    = time.Millisecond       // first look after a sweep; doubles
 	sweepSlow     = 250 * time.Millisecond // last
 )
 
-// startError is why a start came to nothing.
+// startError says why a start failed.
 type startError struct {
 	reason control.Reason
 	err    error
@@ -29,8 +29,8 @@ type startError struct {
 	exited bool // there was a process: the last exit is its own
 }
 
-// sweep ends all that is left of a former gateway, then waits for it to be
-// gone; Swept follows.
+// sweep ends all remaining processes of a former gateway and waits until they are
+// gone. The event Swept follows.
 func (s *Supervisor) sweep() {
 	s.cancelRun()    // the worker has the gateway's UID
 	if s.drain > 0 { // they stayed for what the gateway had to finish
@@ -43,8 +43,8 @@ func (s *Supervisor) sweep() {
 	s.sweepAgain()
 }
 
-// sweepAgain kills and looks. It kills each time: somebody may have entered the
-// container under the gateway's UID meanwhile.
+// sweepAgain kills and looks. It kills each time, because a docker exec as the
+// gateway's user may have started another process since.
 func (s *Supervisor) sweepAgain() {
 	if err := s.c.Sweeper.Sweep(); err != nil {
 		s.fault("cannot sweep", err)
@@ -101,8 +101,8 @@ func (s *Supervisor) launch() {
 	s.log.Info().Str("event", evStarted).Int("pid", c.pid()).Uint64("start_ticks", c.id.StartTicks).Msg("")
 }
 
-// portTaken lists who listens on the gateway's port although no gateway is
-// alive. Where it cannot be seen the start goes on: the proof will tell.
+// portTaken lists the sockets that listen on the gateway's port although no gateway
+// is alive. If they cannot be listed, the start goes on, and the proof decides.
 func (s *Supervisor) portTaken() []status.Listener {
 	ls, err := proof.Listeners(s.g.Port)
 	if err != nil || len(ls) == 0 {
@@ -111,8 +111,9 @@ func (s *Supervisor) portTaken() []status.Listener {
 	return listeners(ls)
 }
 
-// leftListening names who holds the port although the gateway has just ended:
-// mostly a process that it handed its listener to. The next sweep ends that.
+// leftListening names the socket that holds the port although the gateway has just
+// ended. Mostly it belongs to a process that the gateway handed its listener to, and
+// the next sweep ends that.
 func (s *Supervisor) leftListening() string {
 	s.rec.Proof.Foreign = s.portTaken()
 	if len(s.rec.Proof.Foreign) == 0 {
@@ -127,7 +128,7 @@ func (s *Supervisor) leftListening() string {
 	return "; " + l.Addr + " is still held" + s.by(l.UID)
 }
 
-// by names the user whose a listener is, where that tells anything.
+// by names the user that owns a listener, where users are separated.
 func (s *Supervisor) by(uid uint32) string {
 	if s.c.Unseparated {
 		return ""
@@ -186,14 +187,14 @@ func (s *Supervisor) gatewayDone(c *child) {
 	case launch.StepTokenChanged:
 		reason, plain = control.TokenChanged, true
 	case launch.StepDied:
-		plain = true // killed, or out of pids: nobody's crash
+		plain = true // killed, or out of pids: not the gateway's fault
 	}
 	s.startErr = &startError{reason: reason, err: s.notExecuted(c.err), plain: plain, exited: true}
 	s.post(Failed)
 }
 
-// authorised tells whether root ended c from outside. Such an exit is a restart
-// that somebody asked for: at once, and not charged.
+// authorised reports whether root ended c from outside. Such an exit is a requested
+// restart: it happens at once, and is not charged.
 func (s *Supervisor) authorised(c *child) bool {
 	if s.c.Authorised == nil {
 		return false
@@ -220,8 +221,8 @@ func (s *Supervisor) notExecuted(err error) error {
 	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }
 
-// hopeless ends boot when the very first launch shows that the image can never
-// work: no such program, not executable, not a program.
+// hopeless ends boot, and returns true, when the very first launch shows that the
+// image can never work: the program does not exist, or cannot be executed.
 func (s *Supervisor) hopeless(err error) bool {
 	first := !s.tried
 	s.tried = true
@@ -239,7 +240,7 @@ func (s *Supervisor) hopeless(err error) bool {
 	return false
 }
 
-// halt asks the gateway to end; without one it sweeps.
+// halt asks the gateway to end. If there is none, it sweeps.
 func (s *Supervisor) halt() {
 	s.cancelRun()
 	grace := s.g.StopGrace
@@ -261,22 +262,22 @@ func (s *Supervisor) halt() {
 	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
 }
 
-// note looks at the gateway's processes while it is alive to be their parent.
+// note records the gateway's processes while the gateway is still their parent.
 func (s *Supervisor) note() {
 	if err := s.c.Sweeper.Note(); err != nil {
 		s.fault("cannot look at the gateway's processes", err)
 	}
 }
 
-// hasten: a stop, or the container's end, while the gateway is being stopped
-// already. It has had its signal; a drain is cut short.
+// hasten handles a stop, or the container's end, while the gateway is being stopped.
+// The stop signal was sent already. A drain is cut short.
 func (s *Supervisor) hasten() {
 	s.drain = 0
 	s.stopSidecars()
 	s.timers.hasten(graceTimer, s.g.StopGrace)
 }
 
-// kill ends a gateway that did not stop in time; Died follows.
+// kill ends a gateway that did not stop in time. The event Died follows.
 func (s *Supervisor) kill() {
 	if !s.gateway.alive() {
 		return
@@ -285,15 +286,15 @@ func (s *Supervisor) kill() {
 	s.log.Warn().Str("event", evKilled).Int("pid", s.gateway.pid()).Msg("the gateway did not stop within its grace")
 	if err := s.gateway.signal(syscall.SIGKILL); err != nil {
 		s.fault("cannot kill the gateway", err)
-		// Without CAP_KILL no process of another uid is ours to signal. The
-		// sweep takes that uid itself; or this stop would never come to an end.
+		// Without CAP_KILL we cannot signal a process of another uid. The sweep can,
+		// because it takes that uid. Otherwise this stop would never end.
 		if err := s.c.Sweeper.Sweep(); err != nil {
 			s.fault("cannot sweep", err)
 		}
 	}
 }
 
-// wait charges what ended and arms the backoff.
+// wait charges the exit or the failed start, and arms the backoff.
 func (s *Supervisor) wait() {
 	delay, charged := plainRetry, false
 	reason, detail := control.Exited, ""
@@ -355,7 +356,7 @@ func (s *Supervisor) settle() {
 	s.startProven()
 }
 
-// rest: nothing of the gateway is left, as was asked for.
+// rest records that the gateway is stopped, as requested.
 func (s *Supervisor) rest() {
 	s.gateway, s.proven = nil, time.Time{}
 	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
@@ -372,7 +373,7 @@ func (s *Supervisor) rest() {
 	}
 }
 
-// trouble is what status shows as the reason that it does not serve.
+// trouble sets the reason why the gateway does not serve, for the status.
 func (s *Supervisor) trouble(reason control.Reason, detail string) {
 	s.rec.Reason, s.rec.Detail, s.dirty = string(reason), detail, true
 }
@@ -392,7 +393,7 @@ type BootError struct{ Err error }
 func (e *BootError) Error() string { return e.Err.Error() }
 func (e *BootError) Unwrap() error { return e.Err }
 
-// bootError is for the caller of Run: see firstLaunch.
+// bootError is the error of Run after a first launch that can never work (hopeless).
 func (s *Supervisor) bootError() error {
 	if s.first != nil {
 		return &BootError{s.first}

@@ -11,7 +11,7 @@ import (
 
 // A panic in PID 1 was the end of the container, and of all that ran in it.
 func TestPanicIsSurvived(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	d.c.Signals = Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 1), Shared: make(chan os.Signal, 1)}
 	d.c.Publish = func(status.Record) error { panic(errors.New("a bug")) }
 	if d.round() {

@@ -24,8 +24,8 @@ const (
 	workerSlack = 2 * time.Second        // beyond its own deadline, to start and end
 )
 
-// result is what a proof came to. Of its signals those that were not reached
-// are not-available.
+// result is the result of a proof. A signal that the proof did not reach is
+// not-available.
 type result struct {
 	ok       bool
 	definite bool // it is not serving, beyond doubt
@@ -43,8 +43,8 @@ type run struct {
 	r      result
 }
 
-// check proves the gateway and calls end from the loop, at once or later. A run
-// in progress gives way: what asks now is at least as important.
+// check proves the gateway and calls end from the loop, at once or later. It
+// abandons a proof in progress: the new one is at least as important.
 func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 	s.cancelRun()
 	now := time.Now()
@@ -59,8 +59,8 @@ func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 	}
 }
 
-// cancelRun forgets a proof in progress; its worker is killed and its answer,
-// if it still comes, is of no interest.
+// cancelRun abandons the proof in progress. It kills the worker, and ignores an
+// answer that still comes.
 func (s *Supervisor) cancelRun() {
 	if s.run == nil {
 		return

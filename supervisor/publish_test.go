@@ -15,7 +15,7 @@ import (
 
 // The record is written when something changed, and only then.
 func TestPublish(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	d.publish()
 	d.publish()
 	if len(d.published) != 1 {
@@ -37,7 +37,7 @@ func TestPublish(t *testing.T) {
 // Somebody removed the FIFO: it is back before the record that is then written,
 // and the supervisor listens there.
 func TestPublishRepairsTheFIFO(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	fifo := filepath.Join(d.dir, control.Dir, control.FIFO)
 	for name, spoil := range map[string]func(){
 		"removed":  func() { check(t, os.Remove(fifo)) },
@@ -65,7 +65,7 @@ func TestPublishRepairsTheFIFO(t *testing.T) {
 
 // The record says what the machine is, and nothing of a gateway that is gone.
 func TestFill(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.gateway.id.StartTicks = 99
 	d.rec.Backoff = &status.Waiting{Streak: 3}
 	d.fill()
@@ -105,7 +105,7 @@ func TestFillRequest(t *testing.T) {
 		"waiting":  {Waiting, false, nil, "accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			d.phase, d.launched, d.run = c.phase, c.launched, c.run
 			r := control.Request{Nonce: strings.Repeat("ab", 32), Action: control.Restart}
 			d.task = &task{job: &control.Job{Request: r, Nonces: []string{r.Nonce}}, since: time.Now()}
@@ -126,7 +126,7 @@ func TestFillRequest(t *testing.T) {
 
 // How long the old gateway has is known while it is being stopped, and only then.
 func TestFillUntil(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.phase, d.task = Restarting, &task{job: &control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}}
 	d.timers.arm(graceTimer, time.Hour)
 	d.fill()
@@ -142,7 +142,7 @@ func TestFillUntil(t *testing.T) {
 
 // The command's line in the record, from waiting to its exit code.
 func TestFillCommand(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.c.Command = &launch.Child{UID: 9002}
 	code := 3
 	for _, c := range []struct {

@@ -105,8 +105,8 @@ func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
 	return c.due
 }
 
-// killSidecar is once for each time that it was told to end: one that we may
-// not kill is told again by the next stop.
+// killSidecar runs once for each stop. If we lack the permission, the next stop tries
+// again.
 func (s *Supervisor) killSidecar(c *sidecar) {
 	s.killed = s.killed || s.ending
 	c.killAt = time.Time{}

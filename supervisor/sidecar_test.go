@@ -19,8 +19,8 @@ import (
 // nobody is a pid above every limit: what signals it reaches no process.
 const nobody = 1 << 30
 
-// beside puts a sidecar on the desk that runs.
-func (d *desk) beside(restart string) *sidecar {
+// beside puts a sidecar in it that runs.
+func (d *fixture) beside(restart string) *sidecar {
 	c := newSidecar(config.Sidecar{Name: "side", Restart: restart}, launch.Child{UID: 9002}, d.c.Log)
 	c.wanted, c.rec.State, c.rec.PID = true, "running", nobody
 	c.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
@@ -29,7 +29,7 @@ func (d *desk) beside(restart string) *sidecar {
 }
 
 // ends reports the end of c's process.
-func (d *desk) ends(c *sidecar, code int, err error) {
+func (d *fixture) ends(c *sidecar, code int, err error) {
 	c.child.exit, c.child.err = &sys.Exit{PID: nobody, Status: unix.WaitStatus(code << 8)}, err
 	d.sidecarDone(c)
 }
@@ -61,7 +61,7 @@ func TestSidecarDone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t)
+				d := newFixture(t)
 				s := d.beside(c.restart)
 				s.child.asked, s.killAt = c.asked, time.Now()
 				d.ends(s, c.code, c.err)
@@ -83,7 +83,7 @@ func TestSidecarDone(t *testing.T) {
 // A one-shot's failures are forgotten once it has succeeded.
 func TestSidecarBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newFixture(t)
 		s := d.beside("on-failure")
 		for i, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
 			d.ends(s, 1, nil)
@@ -105,7 +105,7 @@ func TestSidecarBackoff(t *testing.T) {
 // behind a stop for ever; and each restart gave it another grace.
 func TestSidecarGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t).running()
+		d := newFixture(t).running()
 		s := d.beside("always")
 		d.stopSidecars()
 		told := time.Now()
@@ -161,7 +161,7 @@ func TestSidecarsMayStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t)
+				d := newFixture(t)
 				s := d.beside("always")
 				if d.phase, d.drain = c.phase, c.drain; c.proven {
 					d.proven = time.Now()
@@ -183,14 +183,14 @@ func TestSidecarsMayStart(t *testing.T) {
 // stopped.
 func TestSidecarWaits(t *testing.T) {
 	for name, c := range map[string]struct {
-		end  func(*desk)
+		end  func(*fixture)
 		want string
 	}{
-		"swept":   {func(d *desk) { d.sweptSidecars() }, "waiting"},
-		"stopped": {func(d *desk) { d.stopSidecars() }, "stopped"},
+		"swept":   {func(d *fixture) { d.sweptSidecars() }, "waiting"},
+		"stopped": {func(d *fixture) { d.stopSidecars() }, "stopped"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			s := d.beside("always")
 			s.launch.UID = d.c.Gateway.UID
 			c.end(d)
@@ -216,8 +216,8 @@ func (fakeSweeper) Others(uint32) (bool, error)                { return false, n
 // What a draining gateway still does may need its helpers: they are told to end
 // when it has, or when the drain is cut short.
 func TestDrainKeepsSidecars(t *testing.T) {
-	drained := func(t *testing.T) (*desk, *sidecar) {
-		d := newDesk(t).running()
+	drained := func(t *testing.T) (*fixture, *sidecar) {
+		d := newFixture(t).running()
 		d.c.Sweeper = fakeSweeper{}
 		d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
 		s := d.beside("always")
@@ -230,15 +230,15 @@ func TestDrainKeepsSidecars(t *testing.T) {
 		time.Sleep(time.Minute)
 		return d, s
 	}
-	left := func(d *desk) time.Duration { return time.Until(d.timers.due[graceTimer]) }
+	left := func(d *fixture) time.Duration { return time.Until(d.timers.due[graceTimer]) }
 	for name, c := range map[string]struct {
-		do    func(d *desk)
+		do    func(d *fixture)
 		grace time.Duration // what the gateway has left
 		phase Phase
 	}{
-		"gateway-ends":   {func(d *desk) { d.gateway.exit = &sys.Exit{}; d.post(Died); d.apply() }, 0, Starting},
-		"stop":           {func(d *desk) { d.post(Stop); d.apply() }, 7 * time.Second, Halting},
-		"container-ends": {func(d *desk) { d.end(); d.apply() }, 7 * time.Second, Ending},
+		"gateway-ends":   {func(d *fixture) { d.gateway.exit = &sys.Exit{}; d.post(Died); d.apply() }, 0, Starting},
+		"stop":           {func(d *fixture) { d.post(Stop); d.apply() }, 7 * time.Second, Halting},
+		"container-ends": {func(d *fixture) { d.end(); d.apply() }, 7 * time.Second, Ending},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestDrainKeepsSidecars(t *testing.T) {
 // Of a drain that is nearly over a stop leaves no more than was left.
 func TestStopDoesNotProlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newFixture(t)
 		d.timers.arm(graceTimer, 2*time.Second)
 		d.phase = Restarting
 		d.post(Stop)
@@ -281,7 +281,7 @@ func TestStopDoesNotProlong(t *testing.T) {
 // After a crash some are still there. A restart replaces them too: the token may
 // be another one.
 func TestRestartInBackoffReplacesSidecars(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	s := d.beside("always")
 	d.phase = Waiting
 	d.request(1, "start")

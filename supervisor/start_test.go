@@ -12,19 +12,19 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// taken is a desk whose gateway's port a stranger has.
-func taken(t *testing.T) (d *desk, addr string) {
+// taken is a supervisor whose gateway's port another process has.
+func taken(t *testing.T) (d *fixture, addr string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	t.Cleanup(func() { l.Close() })
-	d = newDesk(t)
+	d = newFixture(t)
 	d.g.Port = uint16(l.Addr().(*net.TCPAddr).Port)
 	d.c.Prepare = func() error { return errors.New("no further") }
 	return d, l.Addr().String()
 }
 
 // again is one more try, and what it logged.
-func (d *desk) again() string {
+func (d *fixture) again() string {
 	d.log.Reset()
 	d.phase = Waiting
 	d.post(Retry)
@@ -91,7 +91,7 @@ func TestTokenNotHanded(t *testing.T) {
 		launch.StepTokenChanged: "cannot hand the gateway its token, its file is missing or changed: token-changed",
 		launch.StepExec:         "cannot execute the gateway /gateway: exec",
 	} {
-		d := newDesk(t)
+		d := newFixture(t)
 		d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{"/gateway"}
 		d.gateway = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
 		d.gatewayDone(d.gateway)

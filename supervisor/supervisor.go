@@ -16,8 +16,7 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Config is all that the supervisor is given. It owns none of it but what it
-// says, and never changes it.
+// Config holds the supervisor's dependencies. The supervisor does not modify it.
 type Config struct {
 	Settings *config.Config
 	Gateway  *launch.Child // nil: --no-gateway
@@ -37,9 +36,9 @@ type Config struct {
 	// nothing then; a listener is the gateway's if its processes hold it.
 	Unseparated bool
 
-	// Authorised tells who of root has ended the gateway from outside, after it
-	// was reaped: exitauth.Check. Nil where requests are root's own, so that
-	// nobody has to.
+	// Authorised reports whether root has ended the gateway from outside, after it
+	// was reaped, and by which process (exitauth.Check). Nil where root can send
+	// requests itself.
 	Authorised func(gateway proof.Process) (controller int, err error)
 
 	// Clients reports whether gatewayctl runs a client that has the token, or ran one
@@ -66,18 +65,18 @@ type TokenKeeper interface {
 
 // Sweeper ends what a former gateway left behind.
 type Sweeper interface {
-	// Track, before anything is started: how to ask whether a pid is a child
-	// that was started here, and for the last gateway, pid 0 once all that it
-	// left has been swept. For a sweeper that cannot go by uid.
+	// Track must be called before anything is started. child reports whether a pid
+	// is a child that was started here. last returns the last gateway, or pid 0
+	// when all of its processes have been swept. A sweeper by uid ignores both.
 	Track(child func(pid int) bool, last func() proof.Process)
-	Note() error                           // what a living gateway has started will be its
-	Sweep() error                          // SIGKILL to all of it
+	Note() error                           // record the processes that a living gateway has started
+	Sweep() error                          // SIGKILL to all of them
 	Alive() (bool, error)                  // zombies count
-	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID; errors are not worth more than a try
+	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID, best effort
 	Others(uid uint32) (bool, error)       // whether any process of that UID lives
 }
 
-// Supervisor owns the machine; all its fields belong to the goroutine of Run.
+// Supervisor owns the state machine. All its fields belong to the goroutine of Run.
 type Supervisor struct {
 	c     Config
 	g     config.Gateway
@@ -91,12 +90,12 @@ type Supervisor struct {
 	answers  chan answer
 
 	gateway  *child
-	last     proof.Process // it, until what it left has been swept
+	last     proof.Process // the gateway, until its remaining processes have been swept
 	proven   time.Time     // zero: not proven
 	launched bool          // the stage executed it
 	late     bool          // ready.timeout has passed
 	startErr *startError
-	said     string    // the detail that the last wait has logged; "": a gateway was executed since
+	said     string    // the detail that was logged last, so that it is not repeated
 	swept    time.Time // when the running sweep began
 	backoff  backoff
 	drain    time.Duration // instead of stop.grace, for one stop
@@ -165,9 +164,9 @@ func (s *Supervisor) Run() (code int, err error) {
 	return s.code, s.bootError()
 }
 
-// round does what is to be done and takes in one more thing; true: all is over.
-// A bug of ours that panics costs what was in hand and a line in the log, not
-// the container: PID 1 goes on reaping, and the next event finds it at its place.
+// round runs one iteration of the loop and reports whether the supervisor is done.
+// A panic is a bug. It is logged, the current event is lost, and the loop goes on:
+// PID 1 must not end the container for it.
 func (s *Supervisor) round() (over bool) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -189,8 +188,9 @@ func (s *Supervisor) round() (over bool) {
 	return false
 }
 
-// work takes what was posted, and begins requests until one of them has to wait for
-// something, or none is left: only what waits has an event that will come.
+// work applies the posted events, and begins requests until one of them waits for an
+// event, or none is left. A request that does not wait is answered at once, so the
+// next one can begin.
 func (s *Supervisor) work() {
 	s.apply()
 	for s.serve() {
@@ -201,7 +201,7 @@ func (s *Supervisor) work() {
 // panicPause bounds the log of a bug that comes again at once.
 const panicPause = 100 * time.Millisecond
 
-// turn waits for one thing to happen and takes it in.
+// turn waits for one event and handles it.
 func (s *Supervisor) turn() {
 	select {
 	case <-s.c.Signals.Child:
@@ -244,7 +244,7 @@ func (s *Supervisor) apply() {
 	s.events = nil
 }
 
-// enter changes the phase: what was armed for the old one means nothing now.
+// enter changes the phase, and cancels the timers of the old one.
 func (s *Supervisor) enter(to Phase) {
 	s.log.Debug().Str("event", "phase").Stringer("from", s.phase).Stringer("to", to).Msg("")
 	stopping := to == Restarting || to == Halting || to == Ending
@@ -282,7 +282,7 @@ func (s *Supervisor) do(a Action) {
 	}
 }
 
-// elapsed is what a timer means.
+// elapsed handles a timer that has expired.
 func (s *Supervisor) elapsed(k timerKind) {
 	switch k {
 	case graceTimer:
@@ -310,7 +310,7 @@ func (s *Supervisor) elapsed(k timerKind) {
 	}
 }
 
-// fault logs a bug or a kernel that refuses what it never should; PID 1 goes on.
+// fault logs a bug, or a refusal of the kernel that should never happen. PID 1 goes on.
 func (s *Supervisor) fault(what string, err error) {
 	s.log.Error().Str("event", "internal").Err(err).Msg(what)
 }

@@ -54,7 +54,7 @@ const (
 	Exit                   // the container ends
 	Swept                  // nothing of a former gateway is alive
 	Launched               // the stage has executed the gateway
-	Failed                 // this start came to nothing
+	Failed                 // the start failed
 	Proven                 // the proof held
 	Died                   // the gateway was reaped
 	Retry                  // the backoff is over
@@ -74,9 +74,9 @@ type Action uint8
 
 // The actions.
 const (
-	actIgnore     Action = iota // what happened is of no interest here
-	actImpossible               // a bug of ours: logged, nothing done
-	actSweep                    // end what is left of a former gateway
+	actIgnore     Action = iota // nothing
+	actImpossible               // a bug: logged, and nothing else
+	actSweep                    // end the remaining processes of a former gateway
 	actLaunch                   // prepare, fork
 	actProve                    // begin to prove it
 	actSettle                   // it serves: health checks, answers
@@ -93,9 +93,9 @@ type cell struct {
 	action Action
 }
 
-// table answers every event in every phase. Timers and a running sweep are
-// cancelled by a change of phase, so a late one is impossible; what a process
-// or a stage reports may come late and is ignored then.
+// table has a cell for each event in each phase. A change of phase cancels timers
+// and a running sweep, so a late one is impossible. A report of a process or a stage
+// may come late, and is ignored then.
 var table = [phases][events]cell{
 	Starting: {
 		Start: {Starting, actIgnore}, Restart: {Restarting, actHalt}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
@@ -146,8 +146,8 @@ var table = [phases][events]cell{
 	},
 }
 
-// TransitionError is an event that cannot happen in a phase: a bug, logged and
-// survived.
+// TransitionError is an event that cannot happen in a phase. It is a bug; it is
+// logged, and PID 1 goes on.
 type TransitionError struct {
 	From Phase
 	On   Event
@@ -157,7 +157,7 @@ func (e *TransitionError) Error() string {
 	return fmt.Sprintf("internal error: event %v is impossible in phase %v", e.On, e.From)
 }
 
-// next is the machine: pure, total.
+// next looks a transition up. It is pure and total.
 func next(p Phase, e Event) (Phase, Action, error) {
 	c := table[p][e]
 	if c.action == actImpossible {

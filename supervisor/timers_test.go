@@ -115,7 +115,7 @@ func TestEnterCancels(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t)
+				d := newFixture(t)
 				d.phase = c.from
 				machine := []timerKind{graceTimer, retryTimer, sweepTimer, attemptTimer, readyTimer, neverTimer, healthTimer}
 				for _, k := range machine {

@@ -16,8 +16,8 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// gatewayEnds reports the end of the desk's gateway, as the loop does.
-func (d *desk) gatewayEnds() {
+// gatewayEnds reports the end of the gateway, as the loop does.
+func (d *fixture) gatewayEnds() {
 	d.gateway.exit = &sys.Exit{PID: d.gateway.pid()}
 	d.gatewayDone(d.gateway)
 	d.apply()
@@ -41,9 +41,9 @@ func zombie(t *testing.T) proof.Process {
 	return id
 }
 
-// listens makes this test listen on the desk's port, as its gateway: both are of
+// listens makes this test listen in it's port, as its gateway: both are of
 // the test's user.
-func (d *desk) listens() {
+func (d *fixture) listens() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(d.t, err)
 	d.t.Cleanup(func() { l.Close() })
@@ -51,7 +51,7 @@ func (d *desk) listens() {
 }
 
 // startsAgain is what the next start does with the token.
-func (d *desk) startsAgain() {
+func (d *fixture) startsAgain() {
 	d.t.Helper()
 	check(d.t, d.renewToken())
 }
@@ -59,52 +59,52 @@ func (d *desk) startsAgain() {
 // The next start gets a new token if the old one may be known, and the same one
 // otherwise: a rotation costs every client its credential.
 func TestNewTokenAfterExposure(t *testing.T) {
-	foreign := func(d *desk) { d.judge(&run{mode: proof.Prove}, proof.Stranger) }
+	foreign := func(d *fixture) { d.judge(&run{mode: proof.Prove}, proof.Stranger) }
 	for name, c := range map[string]struct {
-		before func(*desk)
-		ends   func(*desk) // while the gateway runs
-		want   int         // new tokens at the next start
+		before func(*fixture)
+		ends   func(*fixture) // while the gateway runs
+		want   int            // new tokens at the next start
 		why    string
 	}{
-		"plain-exit":       {func(*desk) {}, (*desk).gatewayEnds, 0, ""},
-		"foreign-answered": {foreign, (*desk).gatewayEnds, 1, "foreign listener"},
-		"foreign-beside": {func(d *desk) {
+		"plain-exit":       {func(*fixture) {}, (*fixture).gatewayEnds, 0, ""},
+		"foreign-answered": {foreign, (*fixture).gatewayEnds, 1, "foreign listener"},
+		"foreign-beside": {func(d *fixture) {
 			d.listens()
 			d.c.Gateway.UID = testenv.Gateway
 			d.foreignBeside()
 			d.g.Port = 0
-		}, (*desk).gatewayEnds, 1, "foreign listener"},
-		"refused":           {func(d *desk) { d.judge(&run{mode: proof.Prove}, proof.Refused) }, (*desk).gatewayEnds, 0, ""},
-		"client":            {func(d *desk) { d.clients = true }, (*desk).gatewayEnds, 1, "client"},
-		"client-before":     {func(d *desk) { d.clients = true; d.clients = false }, (*desk).gatewayEnds, 0, ""},
-		"client-unknown":    {func(d *desk) { d.c.Clients = func() (bool, error) { return false, errors.New("x") } }, (*desk).gatewayEnds, 1, "client"},
-		"sidecar-no-token":  {func(d *desk) { d.beside("always") }, (*desk).gatewayEnds, 0, ""},
-		"sidecar-had-token": {func(d *desk) { d.beside("always").launch.Spec.Token = &launch.Token{} }, (*desk).gatewayEnds, 1, "sidecar side"},
-		"sidecar-ended-before": {func(d *desk) {
+		}, (*fixture).gatewayEnds, 1, "foreign listener"},
+		"refused":           {func(d *fixture) { d.judge(&run{mode: proof.Prove}, proof.Refused) }, (*fixture).gatewayEnds, 0, ""},
+		"client":            {func(d *fixture) { d.clients = true }, (*fixture).gatewayEnds, 1, "client"},
+		"client-before":     {func(d *fixture) { d.clients = true; d.clients = false }, (*fixture).gatewayEnds, 0, ""},
+		"client-unknown":    {func(d *fixture) { d.c.Clients = func() (bool, error) { return false, errors.New("x") } }, (*fixture).gatewayEnds, 1, "client"},
+		"sidecar-no-token":  {func(d *fixture) { d.beside("always") }, (*fixture).gatewayEnds, 0, ""},
+		"sidecar-had-token": {func(d *fixture) { d.beside("always").launch.Spec.Token = &launch.Token{} }, (*fixture).gatewayEnds, 1, "sidecar side"},
+		"sidecar-ended-before": {func(d *fixture) {
 			d.listens()
 			s := d.beside("always")
 			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, lives(d.t)
 			d.ends(s, 0, nil)
-		}, (*desk).gatewayEnds, 0, ""},
-		"sidecar-ended-without-listener": {func(d *desk) {
+		}, (*fixture).gatewayEnds, 0, ""},
+		"sidecar-ended-without-listener": {func(d *fixture) {
 			s := d.beside("always")
 			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, lives(d.t)
 			d.ends(s, 0, nil)
-		}, (*desk).gatewayEnds, 1, "sidecar side"},
-		"sidecar-reaped-before": {func(d *desk) { // the gateway is a zombie by then
+		}, (*fixture).gatewayEnds, 1, "sidecar side"},
+		"sidecar-reaped-before": {func(d *fixture) { // the gateway is a zombie by then
 			d.listens()
 			s := d.beside("always")
 			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, zombie(d.t)
 			d.ends(s, 0, nil)
-		}, (*desk).gatewayEnds, 1, "sidecar side"},
-		"other-reaped-before": {func(d *desk) {
+		}, (*fixture).gatewayEnds, 1, "sidecar side"},
+		"other-reaped-before": {func(d *fixture) {
 			s := d.beside("always")
 			d.gateway.id = zombie(d.t)
 			d.ends(s, 0, nil)
-		}, (*desk).gatewayEnds, 0, ""},
+		}, (*fixture).gatewayEnds, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).running()
+			d := newFixture(t).running()
 			c.before(d)
 			c.ends(d)
 			d.startsAgain()
@@ -141,7 +141,7 @@ func TestNewTokenAfterPortWasTaken(t *testing.T) {
 // A token that may be known must not work again: without a new one there is no
 // start. The next try mints one.
 func TestNoStartWithoutNewToken(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.clients, d.token.fail = true, errors.New("no space")
 	d.gatewayEnds()
 	d.clients = false
@@ -159,7 +159,7 @@ func TestNoStartWithoutNewToken(t *testing.T) {
 
 // A requested rotation is the new token: there is no second one.
 func TestRotationCoversExposure(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.clients, d.rotate = true, true
 	d.gatewayEnds()
 	d.startsAgain()
@@ -170,7 +170,7 @@ func TestRotationCoversExposure(t *testing.T) {
 
 // Without its file no child is started with a token, and the reason is the token.
 func TestTokenFileMissing(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.token.missing = errors.New("it is gone")
 	d.c.Gateway.Spec.Token = &launch.Token{Env: "T"}
 	d.gateway, d.c.Prepare = nil, func() error { return nil }
@@ -189,7 +189,7 @@ func TestTokenFileMissing(t *testing.T) {
 // A sidecar with the token ends with the gateway, and all of its group. It is no
 // failure of its own, and it is wanted again. A sidecar without the token stays.
 func TestHoldersEndWithGateway(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	start := func(token *launch.Token) (*sidecar, *exec.Cmd) {
 		cmd := exec.Command("sh", "-c", "sleep 1000 & echo on; wait")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -223,7 +223,7 @@ func TestHoldersEndWithGateway(t *testing.T) {
 // and was not reaped yet, nor while another process listens on its port. It is tried
 // again.
 func TestHolderWaitsForGateway(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.listens()
 	s := d.beside("always")
 	s.launch.Spec.Token, s.child = &launch.Token{Env: "T"}, nil
@@ -251,7 +251,7 @@ func TestHolderWaitsForGateway(t *testing.T) {
 // A sidecar with the token ends when another process listens beside the gateway: its
 // next connection could be to that one. The gateway stays.
 func TestHoldersEndBesideForeignListener(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.listens()
 	d.gateway.id = lives(t)
 	holder, other := d.beside("always"), d.beside("always")
@@ -270,7 +270,7 @@ func TestHoldersEndBesideForeignListener(t *testing.T) {
 // A requested rotation that cannot be finished is not tried for ever: the next start
 // prepares another token.
 func TestCommitFails(t *testing.T) {
-	d := newDesk(t).running()
+	d := newFixture(t).running()
 	d.rotate, d.token.broken = true, errors.New("it is gone")
 	if err := d.renewToken(); err == nil || d.rotate {
 		t.Fatalf("%v, rotate %v", err, d.rotate)
@@ -284,7 +284,7 @@ func TestCommitFails(t *testing.T) {
 
 // A child without its OOM score is named under hardening, once.
 func TestUnscored(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	for range 2 {
 		d.scored(errors.New("read-only file system"))
 		d.scored(nil)

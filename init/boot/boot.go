@@ -144,7 +144,7 @@ func logger(format string, w io.Writer) zerolog.Logger {
 	return zerolog.New(w).With().Timestamp().Logger().Level(zerolog.InfoLevel)
 }
 
-// checkProc: every proof reads /proc; a tmpfs in its place would be a liar's.
+// checkProc refuses anything but a real procfs at /proc, because all proofs rely on it.
 func checkProc() error {
 	f, err := os.Open("/proc")
 	if err == nil {
@@ -293,8 +293,8 @@ func (b *booter) subreaper() (shared bool) {
 	return true
 }
 
-// judgeHardening says each missing protection in one line, and ends boot if
-// they are required. The one that nothing brings yet ends no boot.
+// judgeHardening logs each missing protection in one line, and returns an error if
+// they are required. The protection that no flag can give yet is not required.
 func (b *booter) judgeHardening() error {
 	for _, h := range b.hard {
 		b.log.Warn().Str("event", "hardening").Str("name", h.Name).Str("detail", h.Detail).Msg("")

@@ -28,8 +28,8 @@ type keeper struct {
 	st     status.Token
 }
 
-// mint removes the token of another life and mints this one's. Both files are our
-// own: a former release gave them to the gateway's user u.
+// mint removes a leftover token and creates a new one. Both files are our own; an
+// earlier release gave them to the gateway's user u.
 func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
 	self := uint32(os.Geteuid())
 	k := &keeper{dir: dir, policy: tokenfile.Policy{UID: self, GID: uint32(os.Getegid()), AnyFS: dir.Disk != ""}}

@@ -40,9 +40,9 @@ func Executable(unsafePath string, uid uint32) error {
 // others can still make what is not there yet.
 func Path(unsafePath string, uid uint32) (fs.FileInfo, error) { return walk(unsafePath, uid) }
 
-// Arguments is Executable for the words of a command: the script that an
-// interpreter runs is as good as the interpreter. Looked at is only what is the
-// absolute path of a regular file now: a directory to work in, or a file that is
+// Arguments is Executable for the words of a command, because a script can do
+// whatever its interpreter can. It checks only words that are the absolute path of a
+// regular file now: a directory to work in, or a file that is
 // still to be written, may be somebody else's. What is behind a directory that
 // is closed to us is refused if the way there shows that somebody else can
 // change it, and taken for its user's own if not.

@@ -80,7 +80,7 @@ func (c *Client) Do(ctx context.Context, r Request, onStage func(stage string)) 
 	if err != nil {
 		return Reply{}, fmt.Errorf("cannot encode request: %w", err)
 	}
-	// Half a line of somebody who died must not swallow ours.
+	// A partial line that a dead client left must not corrupt this request.
 	if err := c.submit(ctx, append([]byte{'\n'}, frame...)); err != nil {
 		return Reply{}, &UnsentError{err}
 	}
@@ -192,8 +192,8 @@ func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) 
 			accepted = true
 			report(string(Accepted))
 		case errors.Is(err, fs.ErrNotExist) && accepted:
-			// Replies are replaced, never removed while somebody waits: this
-			// directory is another life's.
+			// Replies are replaced, and not removed while a requester waits. So a
+			// missing one means that PID 1 was restarted.
 			return Reply{}, fmt.Errorf("%w: the reply has vanished", ErrNoSupervisor)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return Reply{}, err
@@ -204,7 +204,7 @@ func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) 
 		if time.Since(looked) >= lifeEvery {
 			looked = time.Now()
 			if gone = c.gone(gone); gone >= 2 {
-				// It may have answered as its last deed.
+				// It may have replied just before it ended.
 				if reply, err := c.read(nonce); err == nil && reply.Final() {
 					return reply, nil
 				}

@@ -41,9 +41,9 @@ type Server struct {
 }
 
 // NewServer makes control/, control/replies/ and the FIFO in the runtime
-// directory, which the caller keeps. Files of another life are removed if they
-// are what they should be; anything else is refused with its name, because
-// whoever could put it there could do worse.
+// directory, which the caller keeps. Leftover files of an earlier run are verified
+// and removed. Anything else under these names is refused by name: a process that
+// could make it could do worse.
 func NewServer(runtime *os.File) (_ *Server, err error) {
 	s := &Server{out: make(chan Incoming, 16)}
 	defer func() {

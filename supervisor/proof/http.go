@@ -28,7 +28,7 @@ type response struct {
 // reader is what an answer is read from; 0 and nil is the end.
 type reader interface{ Read([]byte) (int, error) }
 
-// source is a reader with what was read too much.
+// source is a buffered reader.
 type source struct {
 	r   reader
 	buf []byte

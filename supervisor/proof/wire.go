@@ -26,7 +26,7 @@ func (w *worker) ask(method, path, body string, token []byte) (response, Verdict
 	return w.exchange(method, path, body, token)
 }
 
-// dial connects to the first door that opens.
+// dial connects to the first address that accepts.
 func (w *worker) dial() (err error) {
 	w.hangUp()
 	for _, addr := range w.doors {
@@ -148,7 +148,7 @@ func (w *worker) owner() Verdict {
 
 // unheld tells what became of a connection that nobody holds any more.
 func (w *worker) unheld() Verdict {
-	again := w.in.got > 0 // it has answered here before; more is a farewell (408), not an answer
+	again := w.in.got > 0 // data after a complete response is a late 408, and not a response
 	switch more, err := w.in.fill(); {
 	case err != nil:
 		return verdictOf(err)

@@ -2,8 +2,8 @@
 // again with the target's UID. It sets what belongs to the new process and
 // becomes the target, or it is a worker and proves something over HTTP.
 //
-// What it reports is one word and an errno; a text could carry bytes that the
-// target's UID chose into PID 1's log.
+// It reports one word and an errno. A free text would let the target's user write
+// into PID 1's log.
 package stage
 
 import (

@@ -22,7 +22,7 @@ func TestReceiveRefuses(t *testing.T) {
 		"malformed":      {"restart rotate=2", "failed malformed 0 0", status.Refused{Malformed: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).serving()
+			d := newFixture(t).serving()
 			d.request(1, c.words)
 			d.replies(c.reply)
 			if d.rec.Refused != c.counts || d.queue.Len() != 0 || !d.dirty {
@@ -31,20 +31,20 @@ func TestReceiveRefuses(t *testing.T) {
 		})
 	}
 	t.Run("no-nonce", func(t *testing.T) {
-		d := newDesk(t).serving()
+		d := newFixture(t).serving()
 		d.receive(control.Incoming{Err: control.ErrMalformed})
 		if d.rec.Refused.Malformed != 1 || !strings.Contains(d.log.String(), `"reason":"malformed"`) {
 			t.Errorf("counted %+v, logged %s", d.rec.Refused, d.log.String())
 		}
 	})
 	t.Run("no-gateway", func(t *testing.T) {
-		d := newDesk(t).serving()
+		d := newFixture(t).serving()
 		d.c.Gateway = nil
 		d.request(1, "restart")
 		d.replies("failed not-permitted 0 0")
 	})
 	t.Run("container-ends", func(t *testing.T) {
-		d := newDesk(t).serving()
+		d := newFixture(t).serving()
 		d.ending = true
 		d.request(1, "restart")
 		d.replies("failed shutting-down 0 0")
@@ -55,7 +55,7 @@ func TestReceiveRefuses(t *testing.T) {
 // its place, whether the copy is whole, cut or changed: the requester would be
 // told "failed" of a restart that goes on.
 func TestReceiveReplayed(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	d.request(1, "restart")
 	d.replies("accepted")
 	for _, words := range []string{"restart", "stop", "restart rotate=2", "reboot", ""} {
@@ -82,7 +82,7 @@ func TestReceiveReplayed(t *testing.T) {
 
 // 256 wait; the next is told so, and may ask again under another nonce.
 func TestReceiveQueueFull(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	for n := 1; n <= control.MaxWaiting; n++ {
 		d.request(n, "probe")
 	}
@@ -97,7 +97,7 @@ func TestReceiveQueueFull(t *testing.T) {
 
 // What a stopped gateway, and one that runs, answers at once.
 func TestServeAtOnce(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	d.request(1, "probe")
 	d.request(2, "stop")
 	d.step()
@@ -105,7 +105,7 @@ func TestServeAtOnce(t *testing.T) {
 	if r := d.rec.LastRequest; r == nil || r.Action != "stop" || r.Result != "complete stopped 0 0" || r.Nonce != nonce(2)[:8] {
 		t.Errorf("last request %+v", r)
 	}
-	d = newDesk(t).serving().running()
+	d = newFixture(t).serving().running()
 	d.request(1, "start")
 	d.request(2, "start")
 	d.step()
@@ -117,7 +117,7 @@ func TestServeAtOnce(t *testing.T) {
 // A stop of what is stopped is answered at once, and so is what waits behind it:
 // nothing else may happen that would let PID 1 look at the queue again.
 func TestServeBehindAStop(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	for n, words := range []string{"stop", "probe", "stop", "probe"} {
 		d.request(n+1, words)
 	}
@@ -131,7 +131,7 @@ func TestServeBehindAStop(t *testing.T) {
 
 // A restart that cannot work is refused while the old gateway serves.
 func TestRestartRefused(t *testing.T) {
-	d := newDesk(t).serving().running()
+	d := newFixture(t).serving().running()
 	d.unsafe = errors.New("executable is writable by others")
 	d.request(1, "restart rotate=1")
 	d.step()
@@ -147,7 +147,7 @@ func TestRestartRefused(t *testing.T) {
 // A stop supersedes the start that is being proven, and those that wait before
 // it; what was asked after it keeps waiting.
 func TestStopSupersedes(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	d.phase = Starting
 	for n, words := range []string{"start", "recover", "stop", "start"} {
 		d.request(n+1, words)
@@ -166,7 +166,7 @@ func TestStopSupersedes(t *testing.T) {
 // When the container ends, nobody waits for nothing; a stop that is under way
 // is still answered by the stop.
 func TestDismiss(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	for n, words := range []string{"stop", "restart", "probe", "probe"} {
 		d.request(n+1, words)
 	}
@@ -195,7 +195,7 @@ func TestRecovered(t *testing.T) {
 		"four-times-down":       {[]result{bad, bad, bad, bad}, "accepted", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).serving().running()
+			d := newFixture(t).serving().running()
 			d.request(1, "recover")
 			d.task = &task{job: d.queue.Next(), old: 77}
 			for i, r := range c.results {
@@ -234,7 +234,7 @@ func TestHealthChecked(t *testing.T) {
 		"back-again":         {[]result{bad, bad, unknown, good}, status.Serving, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t).running()
+			d := newFixture(t).running()
 			for _, r := range c.results {
 				d.healthChecked(r)
 			}
@@ -251,7 +251,7 @@ func TestHealthChecked(t *testing.T) {
 // A requester that has its answer and looks at the status must not see the state of
 // before: a restart that is complete, of a gateway that does not serve yet.
 func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
-	d := newDesk(t).serving()
+	d := newFixture(t).serving()
 	d.phase, d.over = Stopped, true // one round, and no wait for another event
 	publish := d.c.Publish
 	d.c.Publish = func(r status.Record) error {

@@ -67,9 +67,8 @@ func (s *Supervisor) pending(nonce string) bool {
 	return s.task != nil && s.task.job.Has(nonce) || s.queue.Has(nonce)
 }
 
-// refuse answers a frame that causes nothing, if it can be answered. Whoever
-// still waits for the answer under this nonce asked first: a copy of that
-// request, whole or cut, must not answer in its place.
+// refuse rejects a request. If another request with the same nonce is pending, it
+// writes no reply: the reply file belongs to that request.
 func (s *Supervisor) refuse(nonce string, reason control.Reason) {
 	short := ""
 	if nonce != "" {
@@ -127,7 +126,7 @@ func (s *Supervisor) serve() (began bool) {
 	return began
 }
 
-// dismiss answers everything that waits with one reason.
+// dismiss answers all waiting requests with one reason.
 func (s *Supervisor) dismiss(reason control.Reason) {
 	if s.task != nil && !s.task.stops {
 		s.finish(control.Reply{Outcome: control.Failed, Reason: reason})
@@ -137,7 +136,7 @@ func (s *Supervisor) dismiss(reason control.Reason) {
 	}
 }
 
-// begin is what each action does first.
+// begin starts a request.
 func (s *Supervisor) begin(j *control.Job) {
 	s.task = &task{job: j, since: time.Now(), old: s.gateway.pid()}
 	s.dirty = true
@@ -156,13 +155,13 @@ func (s *Supervisor) begin(j *control.Job) {
 	}
 }
 
-// awaitStart posts e; the answer comes when the gateway is proven, or is not.
+// awaitStart posts e. The request is answered when the gateway is proven, or has failed.
 func (s *Supervisor) awaitStart(e Event) {
 	s.task.awaits = true
 	s.post(e)
 }
 
-// beginStart leaves alone what runs, and says whether it serves.
+// beginStart leaves a running gateway alone, and reports whether it serves.
 func (s *Supervisor) beginStart() {
 	switch {
 	case s.phase == Running:
@@ -218,8 +217,9 @@ func (s *Supervisor) beginRecover() {
 	}
 }
 
-// recovered decides after each proof that recover made: what serves is left
-// alone, what is unknown too, and only repeated definite failure replaces it.
+// recovered decides after each proof of a recover. A gateway that serves is left
+// alone, and so is one of which nothing is known. Only repeated definite failure
+// replaces it.
 func (s *Supervisor) recovered(r result) {
 	s.noteHealth(r)
 	switch {
@@ -264,9 +264,9 @@ func (s *Supervisor) beginRestart() {
 	s.awaitStart(Restart)
 }
 
-// foreignBeside says who listens beside a gateway that listens itself; "" for
-// nobody. Given up now, it could not be started again while the other stays: the
-// agent would have made a restart an outage.
+// foreignBeside describes a foreign listener beside a gateway that listens itself,
+// or returns "". Such a gateway must not be stopped: it could not start again, and
+// an agent that holds the port would turn a restart into an outage.
 func (s *Supervisor) foreignBeside() string {
 	if s.phase != Running {
 		return ""
@@ -299,7 +299,8 @@ func (s *Supervisor) startProven() {
 	s.finish(control.Reply{Outcome: control.OK, NewPID: s.gateway.pid()})
 }
 
-// failStart: a start came to nothing, or the gateway died under a proof.
+// failStart answers the task after a start has failed, or the gateway has ended
+// during a proof.
 func (s *Supervisor) failStart(reason control.Reason) {
 	t := s.task
 	switch {
@@ -318,7 +319,7 @@ func (s *Supervisor) stopped() {
 	}
 }
 
-// finish answers the task and clears the desk.
+// finish answers the task in progress and ends it.
 func (s *Supervisor) finish(r control.Reply) {
 	t := s.task
 	s.task = nil
@@ -340,7 +341,7 @@ func (s *Supervisor) answer(j *control.Job, r control.Reply) {
 		Int("waiters", len(j.Nonces)).Str("result", r.Result()).Msg("")
 }
 
-// stage is how far the task is, for people who wait.
+// stage returns the progress word that a waiting client sees.
 func (s *Supervisor) stage() string {
 	switch {
 	case s.phase == Restarting || s.phase == Halting:
