@@ -9,11 +9,11 @@ import (
 
 // Exit codes that mean something by themselves.
 const (
-	exitClean   = 0  // OpenClaw, on a SIGTERM somebody sent it
+	exitClean   = 0  // OpenClaw, after a SIGTERM that we did not send
 	exitPlanned = 75 // EX_TEMPFAIL: Hermes asks to be started again
 )
 
-// ended is what is known of a gateway that ended without being asked.
+// ended describes an exit that was not requested.
 type ended struct {
 	code   int // 128+n by signal
 	served time.Duration
@@ -32,9 +32,10 @@ func newBackoff(g config.Gateway) backoff {
 	return backoff{min: g.BackoffMin, max: g.BackoffMax, reset: g.ResetAfter, hold: g.HoldCodes}
 }
 
-// charge decides what an exit costs (docs/design.md, section 9): an unrequested one counts if it came before the
-// proof or before reset_after, unless it was 75, or 0 after the proof. Codes
-// that a restart does not cure wait the maximum.
+// charge returns the delay before the next start, and whether the exit counts as a
+// failure (docs/design.md, section 9). An unrequested exit counts if it came before
+// the proof or before reset_after, unless its code was 75, or 0 after the proof.
+// After a code that a restart does not cure, the delay is the maximum.
 func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {
 	if e.proven && e.served >= b.reset {
 		b.streak = 0
@@ -52,10 +53,11 @@ func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {
 	return b.delay(), true
 }
 
-// held tells whether a code waits the maximum.
+// held reports whether the delay after an exit with this code is the maximum.
 func (b *backoff) held(code int) bool { return slices.Contains(b.hold, code) }
 
-// delay doubles with each charged exit up to the maximum.
+// delay returns the pause for the current streak. It doubles with each charged
+// exit, up to the maximum.
 func (b *backoff) delay() time.Duration {
 	d := b.min
 	for i := 1; i < b.streak && d < b.max; i++ {

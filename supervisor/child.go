@@ -21,22 +21,22 @@ type child struct {
 	exit     *sys.Exit
 	over     bool           // done was called
 	asked    bool           // we told it to end
-	group    bool           // what is left of its process group ends with it
-	waiting  []func() error // signals for the target, while there is a stage
+	group    bool           // the rest of its process group is killed when it ends
+	waiting  []func() error // signals for the target, until the stage has answered
 
-	up   func(*child) // once, when the target was executed; may be nil
-	done func(*child) // once, when it was reaped and the stage has answered
+	up   func(*child) // called once, when the target was executed; may be nil
+	done func(*child) // called once, when it was reaped and the stage has answered
 }
 
-// answer is a stage's report on its way into the loop.
+// answer carries a stage's report into the loop.
 type answer struct {
 	c   *child
 	err error
 }
 
-// start forks c's process and keeps track of it until done was called. A child
-// that is to have the token gets the one in force. errToken: there is none to hand
-// over.
+// start forks c's process and tracks it until done was called. A child that is to
+// have the token gets the token in force. The error matches errToken if that token
+// cannot be handed over.
 func (s *Supervisor) start(l launch.Child, c *child) error {
 	if l.Spec.Token != nil {
 		closeToken, err := s.handToken(&l)
@@ -52,22 +52,22 @@ func (s *Supervisor) start(l launch.Child, c *child) error {
 	c.proc, c.started = proc, time.Now()
 	s.scored(proc.Unscored)
 	c.id, err = proof.Capture(proc.PID)
-	if err != nil { // it may have ended already; its pid is still ours
+	if err != nil { // it may have ended already; its pid is not reused before we reap it
 		c.id = proof.Process{PID: proc.PID}
 	}
 	s.children[proc.PID] = c
 	return nil
 }
 
-// alive tells whether c was started and not reaped: only then may it be
-// signalled.
+// alive reports whether c was started and is not reaped yet. Only then may it be
+// signaled.
 func (c *child) alive() bool { return c != nil && c.exit == nil }
 
-// pending tells whether done is still to come. A child can be reaped before its
-// stage's answer is read: it is not alive then, and not over.
+// pending reports whether done is still to be called. A child can be reaped before
+// its stage's answer is read. It is then neither alive nor over.
 func (c *child) pending() bool { return c != nil && !c.over }
 
-// pid is c's pid, or 0.
+// pid returns c's pid, or 0 if c is nil.
 func (c *child) pid() int {
 	if c == nil {
 		return 0
@@ -84,9 +84,10 @@ func (c *child) signalGroup(sig syscall.Signal) error {
 	return c.toTarget(sig, func() error { return c.proc.SignalGroup(sig) })
 }
 
-// toTarget lets a signal wait for the stage's answer. A stage has several threads,
-// and the kernel gives a signal to any of them: if that is one which execve(2) ends
-// before its handler is through, nobody ever sees the signal. SIGKILL is not lost.
+// toTarget delays a signal until the stage has answered. A stage has several
+// threads, and the kernel gives a signal to any of them. If execve(2) ends that
+// thread before its handler has finished, the signal is lost. SIGKILL is never
+// lost, so it is sent at once.
 func (c *child) toTarget(sig syscall.Signal, send func() error) error {
 	if c.reported || sig == syscall.SIGKILL {
 		return send()
@@ -95,9 +96,10 @@ func (c *child) toTarget(sig syscall.Signal, send func() error) error {
 	return nil
 }
 
-// answered takes a stage's answer. None in time is the end of a child that
-// something waits for: up would never be called, and a gateway that lives
-// on would be starting for ever. A worker may take longer than that.
+// answered handles a stage's answer. A child with an up function is killed if its
+// stage did not answer in time. Otherwise up would never be called, and a gateway
+// that lives on would be starting forever. A worker has no up function, and may
+// take longer.
 func (s *Supervisor) answered(a answer) {
 	a.c.reported, a.c.err = true, a.err
 	switch {
@@ -121,8 +123,9 @@ func (s *Supervisor) answered(a answer) {
 	a.c.end()
 }
 
-// failedAt is the step that a stage's answer names, "" for none. StepDied: it said
-// neither that the target runs nor why it does not.
+// failedAt returns the step that a stage's answer names, or "" if it names none.
+// StepDied means that the stage said neither that the target runs nor why it does
+// not.
 func failedAt(err error) launch.Step {
 	var f *launch.Failure
 	if errors.As(err, &f) {
@@ -131,7 +134,7 @@ func failedAt(err error) launch.Step {
 	return ""
 }
 
-// end calls done when both have come: the exit and the stage's answer.
+// end calls done once, when both the exit and the stage's answer have arrived.
 func (c *child) end() {
 	if c.exit != nil && c.reported && !c.over {
 		c.over = true
@@ -143,9 +146,10 @@ func (c *child) end() {
 // else.
 const reapLimit = 256
 
-// reap takes every child that has ended, and says whether it stopped early. One
-// SIGCHLD may stand for many, so it goes on until the kernel has none. A child
-// is looked at before it is reaped: until then nothing can reuse its pid.
+// reap reaps every child that has ended, and reports whether it stopped early. One
+// SIGCHLD may stand for many exits, so it goes on until the kernel has no more. It
+// looks at a child before reaping it, because until then no other process can have
+// the pid.
 func (s *Supervisor) reap() (more bool) {
 	for range reapLimit {
 		pid, err := sys.Peek()
@@ -157,7 +161,7 @@ func (s *Supervisor) reap() (more bool) {
 			return false
 		}
 		c := s.children[pid]
-		if c != nil && c.group { // as long as it is not reaped, the group's number is its own
+		if c != nil && c.group { // until it is reaped, no other group can have its number
 			c.signalGroup(syscall.SIGKILL)
 		}
 		exit, err := sys.Reap(pid)

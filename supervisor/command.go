@@ -7,7 +7,7 @@ import (
 	"gatewayinit/supervisor/launch"
 )
 
-// Exit codes of a command that cannot be executed, as every shell has them.
+// Exit codes of a command that cannot be executed, the same as in every shell.
 const (
 	codeNotFound      = 127
 	codeNotExecutable = 126
@@ -21,7 +21,7 @@ func (s *Supervisor) beginCommand() {
 	s.began, s.dirty = true, true
 	c := &child{done: s.commandDone}
 	if err := s.start(*s.c.Command, c); err != nil {
-		// Out of pids or memory: the container cannot do what it is for.
+		// There are no pids or no memory left, so the container cannot do its work.
 		s.log.Error().Str("event", evCommandFailed).Err(err).Msg("")
 		s.commandEnded(codeNotExecutable)
 		return
@@ -43,7 +43,7 @@ func (s *Supervisor) commandDone(c *child) {
 	s.commandEnded(code)
 }
 
-// commandEnded: the container ends with its command.
+// commandEnded records the command's exit code, and ends the container.
 func (s *Supervisor) commandEnded(code int) {
 	s.cmdCode, s.dirty = &code, true
 	s.end()

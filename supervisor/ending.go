@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	endPause   = 2 * time.Millisecond // first look whether everything is gone; doubles
+	endPause   = 2 * time.Millisecond // first pause before checking that all processes are gone; doubles
 	endSlow    = 50 * time.Millisecond
-	killBound  = time.Second // after SIGKILL to everything
+	killBound  = time.Second // after SIGKILL to all processes
 	codeKilled = 128 + int(unix.SIGKILL)
 )
 
-// signalled takes TERM, INT, QUIT or HUP. With a command on the terminal the
-// last three are for it: the container ends when it does.
+// signalled handles TERM, INT, QUIT or HUP. If the command owns the terminal, the
+// last three are forwarded to it, and the container ends when the command ends.
 func (s *Supervisor) signalled(sig os.Signal) {
 	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
 	if sig != syscall.SIGTERM && s.command.alive() && s.c.Command.Spec.Foreground {
@@ -31,8 +31,8 @@ func (s *Supervisor) signalled(sig os.Signal) {
 	s.end()
 }
 
-// end begins the end of the container, once: every process gets its stop
-// signal, all share one grace, then SIGKILL.
+// end begins the shutdown of the container, once. Every process gets its stop
+// signal. All of them share one grace, and SIGKILL follows.
 func (s *Supervisor) end() {
 	if s.ending {
 		return
@@ -54,8 +54,8 @@ func (s *Supervisor) end() {
 	s.timers.arm(endTimer, s.endLook)
 }
 
-// endAgain looks whether everything is gone. Root's own processes (a docker
-// exec) are not waited for: they end with the PID namespace.
+// endAgain checks whether all processes are gone. It does not wait for root's own
+// processes (a docker exec), because they end with the PID namespace.
 func (s *Supervisor) endAgain() {
 	if s.over {
 		return
@@ -65,7 +65,7 @@ func (s *Supervisor) endAgain() {
 		return
 	}
 	if !s.killDeadline.IsZero() && os.Getpid() != 1 {
-		s.killLeft() // what was forked since the last look at all processes
+		s.killLeft() // processes that were forked since the last check
 	}
 	s.endLook = min(2*s.endLook, endSlow)
 	s.timers.arm(endTimer, s.endLook)
@@ -80,10 +80,11 @@ func (s *Supervisor) othersAlive() bool {
 	return false
 }
 
-// endNow: the grace is over.
+// endNow handles the end of the grace. It kills all remaining processes, and waits
+// at most killBound for them to end.
 func (s *Supervisor) endNow() {
 	if s.killed && !s.killDeadline.IsZero() {
-		s.finished() // what survives SIGKILL for a second is the kernel's
+		s.finished() // a process that survives SIGKILL for a second is stuck in the kernel
 		return
 	}
 	s.killed = true
@@ -94,8 +95,9 @@ func (s *Supervisor) endNow() {
 	s.timers.arm(endTimer, endPause)
 }
 
-// killLeft sends SIGKILL to all that is left. As PID 1 once is enough: the kernel
-// kills all of the namespace in one step, and a fork under way comes to nothing.
+// killLeft sends SIGKILL to all remaining processes. As PID 1, one call is enough,
+// because the kernel kills every process of the namespace in one step, and a fork
+// under way does not succeed.
 func (s *Supervisor) killLeft() {
 	if os.Getpid() == 1 {
 		if err := sys.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -111,7 +113,8 @@ func (s *Supervisor) killLeft() {
 	}
 }
 
-// finished decides the exit code: the command's, if there was one.
+// finished ends the loop and sets the container's exit code. It is the command's
+// exit code, if there was a command.
 func (s *Supervisor) finished() {
 	s.over, s.dirty = true, true
 	switch {

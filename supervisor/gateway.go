@@ -16,9 +16,9 @@ import (
 // Bounds that no setting changes.
 const (
 	plainRetry    = time.Second            // after a failure that is not the gateway's fault
-	sweepPatience = 10 * time.Second       // then stop-timeout is said; the sweep goes on
-	sweepPause    = time.Millisecond       // first look after a sweep; doubles
-	sweepSlow     = 250 * time.Millisecond // last
+	sweepPatience = 10 * time.Second       // then stop-timeout is reported; the sweep goes on
+	sweepPause    = time.Millisecond       // pause before the first check of a sweep; doubles
+	sweepSlow     = 250 * time.Millisecond // longest pause
 )
 
 // startError says why a start failed.
@@ -26,14 +26,14 @@ type startError struct {
 	reason control.Reason
 	err    error
 	plain  bool // not charged: retried after plainRetry
-	exited bool // there was a process: the last exit is its own
+	exited bool // there was a process, and LastExit describes its exit
 }
 
 // sweep ends all remaining processes of a former gateway and waits until they are
 // gone. The event Swept follows.
 func (s *Supervisor) sweep() {
 	s.cancelRun()    // the worker has the gateway's UID
-	if s.drain > 0 { // they stayed for what the gateway had to finish
+	if s.drain > 0 { // the draining gateway could have needed them until now
 		s.drain = 0
 		s.stopSidecars()
 	}
@@ -43,8 +43,9 @@ func (s *Supervisor) sweep() {
 	s.sweepAgain()
 }
 
-// sweepAgain kills and looks. It kills each time, because a docker exec as the
-// gateway's user may have started another process since.
+// sweepAgain kills the remaining processes and checks whether they are gone. It
+// kills each time, because a docker exec as the gateway's user may have started
+// another process since.
 func (s *Supervisor) sweepAgain() {
 	if err := s.c.Sweeper.Sweep(); err != nil {
 		s.fault("cannot sweep", err)
@@ -66,9 +67,9 @@ func (s *Supervisor) sweepAgain() {
 	s.look = min(2*s.look, sweepSlow)
 }
 
-// launch starts the gateway. The port must be free, what "prepare" names must
-// be there, and a new token takes its place now: the old gateway is gone and the
-// new one is not there yet, so at no time do two tokens work.
+// launch starts the gateway. The port must be free, and the entries of "prepare"
+// must be there. A new token is put in force now, because the old gateway is gone
+// and the new one is not there yet, so two tokens never work at the same time.
 func (s *Supervisor) launch() {
 	if foreign := s.portTaken(); foreign != nil {
 		s.rec.Proof.Foreign = foreign
@@ -111,9 +112,9 @@ func (s *Supervisor) portTaken() []status.Listener {
 	return listeners(ls)
 }
 
-// leftListening names the socket that holds the port although the gateway has just
-// ended. Mostly it belongs to a process that the gateway handed its listener to, and
-// the next sweep ends that.
+// leftListening returns a text that names the socket that holds the port although
+// the gateway has just ended, or "". Usually the socket belongs to a process that
+// got the listener from the gateway, and the next sweep ends that process.
 func (s *Supervisor) leftListening() string {
 	s.rec.Proof.Foreign = s.portTaken()
 	if len(s.rec.Proof.Foreign) == 0 {
@@ -128,7 +129,8 @@ func (s *Supervisor) leftListening() string {
 	return "; " + l.Addr + " is still held" + s.by(l.UID)
 }
 
-// by names the user that owns a listener, where users are separated.
+// by returns a text that names the user of a listener, or "" where users are not
+// separated.
 func (s *Supervisor) by(uid uint32) string {
 	if s.c.Unseparated {
 		return ""
@@ -136,13 +138,13 @@ func (s *Supervisor) by(uid uint32) string {
 	return " by uid " + itoa(int(uid))
 }
 
-// startFailed ends a start that has no process.
+// startFailed ends a start that failed before there was a process.
 func (s *Supervisor) startFailed(reason control.Reason, err error, plain bool) {
 	s.startErr = &startError{reason: reason, err: err, plain: plain}
 	s.post(Failed)
 }
 
-// gatewayUp: the stage has executed the gateway.
+// gatewayUp handles the report that the stage has executed the gateway.
 func (s *Supervisor) gatewayUp(c *child) {
 	if c != s.gateway {
 		return
@@ -151,9 +153,9 @@ func (s *Supervisor) gatewayUp(c *child) {
 	s.post(Launched)
 }
 
-// gatewayDone: the gateway, or its stage, has ended.
+// gatewayDone handles the end of the gateway, or of its stage.
 func (s *Supervisor) gatewayDone(c *child) {
-	if c != s.gateway { // its answer was late: another has its place already
+	if c != s.gateway { // its answer came late, and another gateway has taken its place
 		return
 	}
 	s.cancelRun()
@@ -187,14 +189,14 @@ func (s *Supervisor) gatewayDone(c *child) {
 	case launch.StepTokenChanged:
 		reason, plain = control.TokenChanged, true
 	case launch.StepDied:
-		plain = true // killed, or out of pids: not the gateway's fault
+		plain = true // killed, or out of pids, which is not the gateway's fault
 	}
 	s.startErr = &startError{reason: reason, err: s.notExecuted(c.err), plain: plain, exited: true}
 	s.post(Failed)
 }
 
 // authorised reports whether root ended c from outside. Such an exit is a requested
-// restart: it happens at once, and is not charged.
+// restart, so the next start is immediate and the exit is not charged.
 func (s *Supervisor) authorised(c *child) bool {
 	if s.c.Authorised == nil {
 		return false
@@ -209,7 +211,7 @@ func (s *Supervisor) authorised(c *child) bool {
 	return err == nil
 }
 
-// notExecuted says what the stage could not do for the gateway.
+// notExecuted returns an error that says which step of the gateway's launch failed.
 func (s *Supervisor) notExecuted(err error) error {
 	spec := s.c.Gateway.Spec
 	switch failedAt(err) {
@@ -221,8 +223,9 @@ func (s *Supervisor) notExecuted(err error) error {
 	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }
 
-// hopeless ends boot, and returns true, when the very first launch shows that the
-// image can never work: the program does not exist, or cannot be executed.
+// hopeless ends the container, and returns true, if the very first launch shows
+// that the image can never work, because the program does not exist or cannot be
+// executed.
 func (s *Supervisor) hopeless(err error) bool {
 	first := !s.tried
 	s.tried = true
@@ -244,7 +247,7 @@ func (s *Supervisor) hopeless(err error) bool {
 func (s *Supervisor) halt() {
 	s.cancelRun()
 	grace := s.g.StopGrace
-	if s.drain > 0 { // the sidecars stay: what it has to finish may need them
+	if s.drain > 0 { // the sidecars stay, because the draining gateway may need them
 		grace = s.drain
 	} else {
 		s.stopSidecars()
@@ -298,7 +301,7 @@ func (s *Supervisor) kill() {
 func (s *Supervisor) wait() {
 	delay, charged := plainRetry, false
 	reason, detail := control.Exited, ""
-	again := false // the same as at the last try, a second ago: said already
+	again := false // the same failure was logged at the last try, a second ago
 	switch e := s.startErr; {
 	case e != nil:
 		reason, detail = e.reason, e.err.Error()
@@ -342,7 +345,8 @@ func (s *Supervisor) wait() {
 		Bool("charged", charged).Int("streak", s.backoff.streak).Msg("")
 }
 
-// settle: the gateway is proven.
+// settle handles the first proof of a gateway. It arms the health checks, starts
+// the command and the sidecars, and answers the waiting request.
 func (s *Supervisor) settle() {
 	now := time.Now()
 	s.proven, s.late = now, false
@@ -378,7 +382,7 @@ func (s *Supervisor) trouble(reason control.Reason, detail string) {
 	s.rec.Reason, s.rec.Detail, s.dirty = string(reason), detail, true
 }
 
-// listeners is for status.
+// listeners converts the first 8 listeners for the status record.
 func listeners(ls []proof.Listener) []status.Listener {
 	out := make([]status.Listener, 0, len(ls))
 	for _, l := range ls[:min(len(ls), 8)] {
@@ -393,7 +397,8 @@ type BootError struct{ Err error }
 func (e *BootError) Error() string { return e.Err.Error() }
 func (e *BootError) Unwrap() error { return e.Err }
 
-// bootError is the error of Run after a first launch that can never work (hopeless).
+// bootError returns the error of Run after a first launch that can never work
+// (hopeless), or nil.
 func (s *Supervisor) bootError() error {
 	if s.first != nil {
 		return &BootError{s.first}

@@ -2,9 +2,9 @@ package supervisor
 
 import "github.com/rs/zerolog"
 
-// OriginInit is l for lines about PID 1 and its gateway. A sidecar's lines have
-// its name for an origin instead: beside another one it would be a second member
-// of the same name.
+// OriginInit returns l with the origin of lines about PID 1 and its gateway. A
+// sidecar's lines have the sidecar's name as origin instead. No logger may get
+// both, because its lines would have two members of the same name.
 func OriginInit(l zerolog.Logger) zerolog.Logger { return origin(l, "init") }
 
 func origin(l zerolog.Logger, name string) zerolog.Logger {

@@ -15,27 +15,27 @@ import (
 
 // Bounds of proving.
 const (
-	healthLimit = 4                      // not-serving results in a row that mean it
-	neverFactor = 4                      // times ready.timeout for a gateway that never served
+	healthLimit = 4                      // not-serving results in a row before the gateway is replaced
+	neverFactor = 4                      // times ready.timeout before a gateway that never served is replaced
 	lookFirst   = time.Millisecond       // pause between looks for the listener; doubles
-	lookLast    = 250 * time.Millisecond // last
+	lookLast    = 250 * time.Millisecond // longest pause
 	askFirst    = 50 * time.Millisecond  // pause between workers; doubles
-	askLast     = time.Second            // last
-	workerSlack = 2 * time.Second        // beyond its own deadline, to start and end
+	askLast     = time.Second            // longest pause
+	workerSlack = 2 * time.Second        // beyond the worker's own deadline, to start and end
 )
 
 // result is the result of a proof. A signal that the proof did not reach is
 // not-available.
 type result struct {
 	ok       bool
-	definite bool // it is not serving, beyond doubt
+	definite bool // the gateway certainly does not serve
 	reason   control.Reason
 	detail   string
-	asked    bool // a worker was used: the pause before the next is longer
+	asked    bool // a worker was used, so the pause before the next proof is longer
 	signals  status.Proof
 }
 
-// run is a proof in progress. There is one at most.
+// run is a proof in progress. There is at most one.
 type run struct {
 	mode   proof.Mode
 	worker *child
@@ -44,7 +44,7 @@ type run struct {
 }
 
 // check proves the gateway and calls end from the loop, at once or later. It
-// abandons a proof in progress: the new one is at least as important.
+// abandons a proof in progress, because the new one is at least as important.
 func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 	s.cancelRun()
 	now := time.Now()
@@ -73,7 +73,8 @@ func (s *Supervisor) cancelRun() {
 	s.timers.cancel(workerTimer)
 }
 
-// before is the part without network: child, then listener.
+// before makes the checks that need no network, first of the child, then of the
+// listener. It reports whether both held.
 func (s *Supervisor) before(u *run) bool { return s.childHeld(u) && s.listenerHeld(u) }
 
 func (s *Supervisor) childHeld(u *run) bool {
@@ -109,9 +110,10 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 	return true
 }
 
-// judgeListeners says whose the sockets on the gateway's port are: by uid, or
-// where that is everybody's by who has them open. A client may have connected to a
-// foreign one, so the token counts as known from then on.
+// judgeListeners returns the listeners on the gateway's port, and decides whether
+// they are the gateway's. It compares uids. Where all processes have one uid, it
+// looks for the processes that have the sockets open. A client may have connected
+// to a foreign listener, so the token counts as known from then on.
 func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, foreign []proof.Listener, err error) {
 	ls, err = proof.Listeners(s.g.Port)
 	switch {
@@ -129,7 +131,7 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 
 func (s *Supervisor) foreignText(l proof.Listener) string {
 	whose := " is held by no process of the gateway"
-	if !s.c.Unseparated { // or all have one uid
+	if !s.c.Unseparated { // without separation all have one uid
 		whose = " belongs to uid " + itoa(int(l.UID))
 	}
 	return l.Addr.String() + whose
@@ -140,8 +142,8 @@ func (r *result) fail(signal *string, reason control.Reason, detail string, defi
 	r.reason, r.detail, r.definite = reason, detail, definite
 }
 
-// ask starts a worker with the gateway's UID for the network part. A fork that
-// is refused proves nothing.
+// ask starts a worker with the gateway's UID for the network part. If the fork is
+// refused, the result is unproven.
 func (s *Supervisor) ask(u *run) {
 	job := proof.Job{Mode: u.mode, Port: s.g.Port, UID: s.c.Gateway.UID, Check: s.g.Health}
 	if s.c.Unseparated {
@@ -177,14 +179,16 @@ func (s *Supervisor) ask(u *run) {
 	s.timers.arm(workerTimer, job.Deadline+workerSlack)
 }
 
-// workerLate: the worker did not keep its own deadline (stopped, or starved).
+// workerLate kills a worker that did not keep its own deadline, because it was
+// stopped or starved.
 func (s *Supervisor) workerLate() {
 	if u := s.run; u != nil && u.worker.alive() {
 		u.worker.signal(syscall.SIGKILL)
 	}
 }
 
-// workerDone takes the verdict, and looks at listener and child once more.
+// workerDone takes the worker's verdict. After an OK it checks the listener and the
+// child once more.
 func (s *Supervisor) workerDone(u *run, c *child) {
 	if s.run != u {
 		return
@@ -209,7 +213,7 @@ func (s *Supervisor) workerDone(u *run, c *child) {
 	s.finishRun(u)
 }
 
-// judge notes which signal a verdict is about.
+// judge records a verdict under the signal that it is about.
 func (s *Supervisor) judge(u *run, v proof.Verdict) {
 	switch v.Reason() {
 	case control.AuthMismatch, control.TokenChanged, control.TokenFailed:
@@ -229,21 +233,21 @@ func (s *Supervisor) judge(u *run, v proof.Verdict) {
 
 func (s *Supervisor) finishRun(u *run) {
 	s.run = nil
-	if u.mode == proof.Health { // it says nothing about the token
+	if u.mode == proof.Health { // a health check says nothing about the token
 		u.r.signals.Auth = s.rec.Proof.Auth
 	}
 	s.rec.Proof, s.dirty = u.r.signals, true
 	u.end(u.r)
 }
 
-// beginProof: the gateway was executed; look for its listener.
+// beginProof makes the first attempt to prove a gateway that was just executed.
 func (s *Supervisor) beginProof() {
 	s.pace = lookFirst
 	s.attempt()
 }
 
-// attempt is one try to prove a gateway that is starting, or the next one of a
-// recover.
+// attempt tries once to prove a gateway that is starting, or makes the next proof
+// of a recover.
 func (s *Supervisor) attempt() {
 	if s.phase == Starting {
 		s.check(proof.Prove, s.attempted)
@@ -273,10 +277,11 @@ func (s *Supervisor) attempted(r result) {
 	}
 }
 
-// readyLate: ready.timeout has passed. Whoever waits hears it; the tries go on.
+// readyLate handles the end of ready.timeout. A requester that waits gets its
+// answer, and the attempts go on.
 func (s *Supervisor) readyLate() {
 	s.late = true
-	// No attempt has come to an end yet, or the last one ended before it listened.
+	// No attempt has ended yet, or the last one ended before the gateway listened.
 	if awaited := s.run != nil && s.run.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == string(control.ListenerMissing) {
 		s.trouble(control.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
 	}
@@ -285,7 +290,8 @@ func (s *Supervisor) readyLate() {
 	s.beginCommand()
 }
 
-// neverServed: only a gateway that is definitely not serving is given up.
+// neverServed gives up a gateway that is definitely not serving. Any other gateway
+// gets another ready.timeout.
 func (s *Supervisor) neverServed() {
 	if s.rec.Health.State != status.NotServing {
 		s.timers.arm(neverTimer, s.g.Ready.Timeout)
@@ -303,8 +309,8 @@ func (s *Supervisor) giveUp(why string) {
 	s.post(Restart)
 }
 
-// checkHealth is the regular look at a running gateway. A proof that somebody
-// asked for is not disturbed.
+// checkHealth makes the regular health check of a running gateway. It does not
+// disturb a proof that a request has started.
 func (s *Supervisor) checkHealth() {
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.checkFIFO()
@@ -322,8 +328,9 @@ func (s *Supervisor) healthChecked(r result) {
 	}
 }
 
-// noteHealth counts. Unknown changes nothing, and a foreign listener never
-// counts: the agent must not be able to make us kill a healthy gateway.
+// noteHealth counts the definite failures. An unknown result does not change the
+// count. A foreign listener never counts, because the agent must not be able to
+// make us kill a healthy gateway.
 func (s *Supervisor) noteHealth(r result) {
 	switch {
 	case r.ok:

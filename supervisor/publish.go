@@ -6,7 +6,7 @@ import (
 	"gatewayinit/internal/status"
 )
 
-// checkFIFO makes the FIFO anew if somebody replaced it.
+// checkFIFO creates a new request FIFO if the old one was replaced or changed.
 func (s *Supervisor) checkFIFO() {
 	problem, err := s.c.Server.Check()
 	switch {
@@ -30,7 +30,7 @@ func (s *Supervisor) publish() {
 	}
 }
 
-// fill brings the record up to date with the machine.
+// fill updates the record from the state machine.
 func (s *Supervisor) fill() {
 	r := &s.rec
 	r.UpdatedAt = time.Now()

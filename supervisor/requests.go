@@ -9,27 +9,27 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// recoverTries is how many definite failures in a row let recover replace a
-// gateway that is alive: one slow answer is not enough.
+// recoverTries is the number of definite failures in a row after which recover
+// replaces a gateway that is alive. One slow answer is not enough.
 const recoverTries = healthLimit
 
 // task is the request in progress.
 type task struct {
 	job    *control.Job
 	since  time.Time
-	old    int  // the gateway's pid when it began
-	awaits bool // a start: answered by startProven or failStart
-	stops  bool // a stop: answered by stopped
+	old    int  // the gateway's pid when the task began
+	awaits bool // a start, which startProven or failStart answers
+	stops  bool // a stop, which stopped answers
 	tries  int  // recover: definite failures so far
 }
 
-// looks tells whether it wants a gateway that serves and is still finding out
+// looks reports whether the task wants a gateway that serves and still checks
 // whether there is one.
 func (t *task) looks() bool {
 	return !t.awaits && (t.job.Action == control.Recover || t.job.Action == control.Start)
 }
 
-// receive takes a frame from the FIFO.
+// receive handles a frame from the FIFO.
 func (s *Supervisor) receive(in control.Incoming) {
 	s.dirty = true
 	if in.Err != nil {
@@ -62,13 +62,13 @@ func (s *Supervisor) receive(in control.Incoming) {
 	}
 }
 
-// pending tells whether the nonce waits for its answer.
+// pending reports whether a request with the nonce waits for its answer.
 func (s *Supervisor) pending(nonce string) bool {
 	return s.task != nil && s.task.job.Has(nonce) || s.queue.Has(nonce)
 }
 
 // refuse rejects a request. If another request with the same nonce is pending, it
-// writes no reply: the reply file belongs to that request.
+// writes no reply, because the reply file belongs to that request.
 func (s *Supervisor) refuse(nonce string, reason control.Reason) {
 	short := ""
 	if nonce != "" {
@@ -80,12 +80,13 @@ func (s *Supervisor) refuse(nonce string, reason control.Reason) {
 	s.log.Warn().Str("event", evRefused).Str("nonce", short).Str("reason", string(reason)).Msg("")
 }
 
-// reply answers a requester, after the next status record has been published: a
-// requester that looks at it then sees what its request came to.
+// reply queues an answer. It is written after the next status record has been
+// published, so that a requester that reads the record sees the result of its
+// request.
 func (s *Supervisor) reply(r control.Reply) { s.replies = append(s.replies, r) }
 
-// deliver writes the replies. One that cannot be written is logged; what the
-// request did stands.
+// deliver writes the replies. A reply that cannot be written is logged, and the
+// effect of its request stands.
 func (s *Supervisor) deliver() {
 	for len(s.replies) > 0 {
 		r := s.replies[0]
@@ -98,8 +99,8 @@ func (s *Supervisor) deliver() {
 }
 
 // serve begins waiting requests, in order, until one of them has posted an event,
-// and tells whether it began any. A stop does not wait for a start that is not
-// proven yet: it supersedes it.
+// and reports whether it began any. A stop does not wait for a start that is not
+// proven yet, but supersedes it.
 func (s *Supervisor) serve() (began bool) {
 	if s.ending {
 		s.dismiss(control.ShuttingDown)
@@ -155,7 +156,8 @@ func (s *Supervisor) begin(j *control.Job) {
 	}
 }
 
-// awaitStart posts e. The request is answered when the gateway is proven, or has failed.
+// awaitStart posts e. The request is answered when the gateway is proven, or has
+// failed.
 func (s *Supervisor) awaitStart(e Event) {
 	s.task.awaits = true
 	s.post(e)
@@ -173,7 +175,7 @@ func (s *Supervisor) beginStart() {
 			}
 			s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
 		})
-	case s.phase == Starting && s.late: // whoever waits for it has been told
+	case s.phase == Starting && s.late: // requests that waited for it have been answered
 		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
 	default:
 		s.awaitStart(Start)
@@ -210,7 +212,7 @@ func (s *Supervisor) beginRecover() {
 		s.check(proof.Prove, s.recovered)
 	case s.phase == Starting && s.late && s.rec.Health.State == status.NotServing:
 		s.awaitStart(Restart)
-	case s.phase == Starting && s.late: // alive, and nobody can say that it is down
+	case s.phase == Starting && s.late: // alive, and not known to be down
 		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
 	default:
 		s.awaitStart(Start)
@@ -218,7 +220,7 @@ func (s *Supervisor) beginRecover() {
 }
 
 // recovered decides after each proof of a recover. A gateway that serves is left
-// alone, and so is one of which nothing is known. Only repeated definite failure
+// alone, and so is one whose state is unknown. Only repeated definite failure
 // replaces it.
 func (s *Supervisor) recovered(r result) {
 	s.noteHealth(r)
@@ -236,8 +238,8 @@ func (s *Supervisor) recovered(r result) {
 	}
 }
 
-// beginRestart validates while the old gateway still serves: a refusal leaves
-// it alone.
+// beginRestart validates the restart while the old gateway still serves, so that a
+// refusal leaves that gateway alone.
 func (s *Supervisor) beginRestart() {
 	if err := s.c.Validate(); err != nil {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(control.UnsafeConfig)).Err(err).Msg("")
@@ -259,14 +261,14 @@ func (s *Supervisor) beginRestart() {
 	}
 	s.drain = time.Duration(s.task.job.Drain) * time.Second
 	if !s.gateway.alive() {
-		s.stopSidecars() // those that a crash left: a new token is not theirs
+		s.stopSidecars() // sidecars that outlived a crash do not have a new token
 	}
 	s.awaitStart(Restart)
 }
 
 // foreignBeside describes a foreign listener beside a gateway that listens itself,
-// or returns "". Such a gateway must not be stopped: it could not start again, and
-// an agent that holds the port would turn a restart into an outage.
+// or returns "". Such a gateway must not be stopped, because it could not start
+// again, and an agent that holds the port would turn a restart into an outage.
 func (s *Supervisor) foreignBeside() string {
 	if s.phase != Running {
 		return ""
@@ -278,8 +280,8 @@ func (s *Supervisor) foreignBeside() string {
 	return s.foreignText(foreign[0])
 }
 
-// joinStart: the gateway is replaced while a task looks at it. Its next look
-// will never come, so from here on it waits for the new one.
+// joinStart makes a task that checks the gateway wait for the next start, because
+// the gateway is being replaced and the task's next check will never come.
 func (s *Supervisor) joinStart() {
 	if s.task != nil && s.task.looks() {
 		s.task.awaits = true
@@ -306,7 +308,7 @@ func (s *Supervisor) failStart(reason control.Reason) {
 	switch {
 	case t == nil:
 	case t.looks():
-		s.awaitStart(Start) // it was being looked at when it died
+		s.awaitStart(Start) // the gateway ended while the task checked it
 	case t.awaits, t.job.Action == control.Probe:
 		s.finish(control.Reply{Outcome: control.Failed, Reason: reason, NewPID: s.gateway.pid()})
 	}

@@ -11,17 +11,17 @@ import (
 	"gatewayinit/supervisor/launch"
 )
 
-// sidecar is a further child. It can fail as it likes: nothing else waits for
-// it. It is started when the gateway is proven, and told to end before the
-// gateway is. One that outlives its gateway (that crashed) is kept, unless it has
-// the token: token.go.
+// sidecar is an additional child. Nothing else waits for it, so it may fail at any
+// time. It is started when the gateway is proven, and gets its stop signal before
+// the gateway does. A sidecar that outlives a crashed gateway is kept, unless it
+// has the token (token.go).
 type sidecar struct {
 	cfg     config.Sidecar
 	launch  launch.Child
 	child   *child
 	wanted  bool
-	due     time.Time // not before
-	killAt  time.Time // it was told to end, and has until then
+	due     time.Time // earliest next start
+	killAt  time.Time // end of its grace after a stop; zero: none is running
 	backoff backoff
 	rec     status.Child
 	log     zerolog.Logger
@@ -32,8 +32,9 @@ func newSidecar(cfg config.Sidecar, l launch.Child, log zerolog.Logger) *sidecar
 		backoff: backoff{min: time.Second, max: 30 * time.Second, reset: time.Minute}}
 }
 
-// wantSidecars starts them all: the gateway is proven. One that is still there
-// is left alone, or replaced once it has ended as it was told.
+// wantSidecars starts all sidecars after the gateway was proven. A sidecar that
+// still runs is left alone. If it was told to end, it is replaced once it has
+// ended.
 func (s *Supervisor) wantSidecars() {
 	for _, c := range s.sidecars {
 		c.wanted = true
@@ -41,8 +42,8 @@ func (s *Supervisor) wantSidecars() {
 	s.tendSidecars()
 }
 
-// stopSidecars tells all of them to end, each once: from then on it has the
-// gateway's grace.
+// stopSidecars tells all sidecars to end, each of them once. From then on a sidecar
+// has the gateway's grace.
 func (s *Supervisor) stopSidecars() {
 	for _, c := range s.sidecars {
 		c.wanted = false
@@ -54,7 +55,8 @@ func (s *Supervisor) stopSidecars() {
 	s.tendSidecars()
 }
 
-// sweptSidecars: the sweep is about to end those that have the gateway's UID.
+// sweptSidecars marks the sidecars that have the gateway's UID as asked to end,
+// because the sweep is about to kill them.
 func (s *Supervisor) sweptSidecars() {
 	for _, c := range s.sidecars {
 		if c.child.alive() && c.launch.UID == s.c.Gateway.UID && !s.c.Unseparated {
@@ -63,13 +65,14 @@ func (s *Supervisor) sweptSidecars() {
 	}
 }
 
-// sidecarsMayStart: beside a gateway that serves, or that drains: what it still
-// does may need them.
+// sidecarsMayStart reports whether the gateway serves or drains. Sidecars may start
+// during a drain, because the gateway's remaining work may need them.
 func (s *Supervisor) sidecarsMayStart() bool {
 	return s.phase == Running || s.drain > 0 && !s.proven.IsZero()
 }
 
-// tendSidecars does what is due, and arms the timer for the rest.
+// tendSidecars starts and kills the sidecars that are due, and arms the timer for
+// the next one.
 func (s *Supervisor) tendSidecars() {
 	var next time.Time
 	for _, c := range s.sidecars {
@@ -83,8 +86,8 @@ func (s *Supervisor) tendSidecars() {
 	}
 }
 
-// tend starts or kills c if it is time to, and says when it will be; zero: when
-// something happens.
+// tend starts or kills c if that is due, and returns the time of the next call. The
+// zero time means that c waits for an event and not for a time.
 func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
 	switch {
 	case c.child.alive():
@@ -92,7 +95,7 @@ func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
 			s.killSidecar(c)
 		}
 		return c.killAt
-	case c.child.pending(): // its end is still to be heard of, and never two of one
+	case c.child.pending(): // its end is not reported yet, and a sidecar never runs twice
 		return time.Time{}
 	case !c.wanted || !s.sidecarsMayStart():
 		return time.Time{}
@@ -138,7 +141,7 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 	}
 	c.log.Info().Str("event", evSidecarExited).Int("pid", was.pid()).
 		Int("code", code).Str("detail", c.rec.Detail).Msg("")
-	switch { // what we end is no failure of its own, and no success
+	switch { // a sidecar that we ended has neither failed nor succeeded
 	case was.asked:
 	case c.cfg.Restart == "on-failure" && code == 0:
 		c.wanted, c.backoff.streak, c.rec.State = false, 0, "done"
@@ -150,7 +153,7 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 	s.tendSidecars()
 }
 
-// retry is for one that ended by itself and should run.
+// retry schedules the next start of a sidecar that ended by itself and should run.
 func (c *sidecar) retry(was *child, code int) {
 	delay, _ := c.backoff.charge(ended{code: code, proven: was.err == nil, served: time.Since(was.started)})
 	c.due = time.Now().Add(delay)
@@ -160,7 +163,8 @@ func (c *sidecar) retry(was *child, code int) {
 	}
 }
 
-// record is what status says of c. What would be started waits for the gateway.
+// record returns c's entry in the status record. If sidecars may not start now, a
+// sidecar that would be started is shown as waiting for the gateway.
 func (c *sidecar) record(mayStart bool) status.Child {
 	r := c.rec
 	if !mayStart && (r.State == "backoff" || r.State == "stopped" && c.wanted) {

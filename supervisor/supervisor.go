@@ -29,20 +29,22 @@ type Config struct {
 	Token    TokenKeeper
 	Server   *control.Server
 	Sweeper  Sweeper
-	Validate func() error // what must hold before a running gateway is given up
-	Prepare  func() error // before each start
+	Validate func() error // called before a running gateway is stopped for a restart
+	Prepare  func() error // called before each start
 
-	// Unseparated: the gateway has our own uid, and the agent too. A uid proves
-	// nothing then; a listener is the gateway's if its processes hold it.
+	// Unseparated means that the gateway and the agent both have our own uid. A uid
+	// then proves nothing, and a listener is the gateway's if its processes hold
+	// the socket.
 	Unseparated bool
 
 	// Authorised reports whether root has ended the gateway from outside, after it
-	// was reaped, and by which process (exitauth.Check). Nil where root can send
-	// requests itself.
+	// was reaped, and by which process (exitauth.Check). It is nil where root can
+	// send requests itself.
 	Authorised func(gateway proof.Process) (controller int, err error)
 
-	// Clients reports whether gatewayctl runs a client that has the token, or ran one
-	// that may have sent it to another process. ForgetClients is for a new token.
+	// Clients reports whether gatewayctl runs a client that has the token, or ran
+	// one that may have sent it to another process. ForgetClients is called after a
+	// new token was put in force.
 	Clients       func() (bool, error)
 	ForgetClients func() error
 
@@ -53,7 +55,7 @@ type Config struct {
 	Log     zerolog.Logger            // without an origin
 }
 
-// TokenKeeper has the token's file. Sum is the SHA-256 of the token in force.
+// TokenKeeper manages the token's file. Sum is the SHA-256 of the token in force.
 type TokenKeeper interface {
 	Open() (*os.File, error) // the file of the token in force, for one child; the caller closes it
 	Sum() [32]byte
@@ -63,7 +65,7 @@ type TokenKeeper interface {
 	Abort() error   // forget the next one
 }
 
-// Sweeper ends what a former gateway left behind.
+// Sweeper ends the remaining processes of a former gateway.
 type Sweeper interface {
 	// Track must be called before anything is started. child reports whether a pid
 	// is a child that was started here. last returns the last gateway, or pid 0
@@ -71,7 +73,7 @@ type Sweeper interface {
 	Track(child func(pid int) bool, last func() proof.Process)
 	Note() error                           // record the processes that a living gateway has started
 	Sweep() error                          // SIGKILL to all of them
-	Alive() (bool, error)                  // zombies count
+	Alive() (bool, error)                  // whether any of them is left; zombies count
 	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID, best effort
 	Others(uid uint32) (bool, error)       // whether any process of that UID lives
 }
@@ -98,21 +100,21 @@ type Supervisor struct {
 	said     string    // the detail that was logged last, so that it is not repeated
 	swept    time.Time // when the running sweep began
 	backoff  backoff
-	drain    time.Duration // instead of stop.grace, for one stop
+	drain    time.Duration // the grace of one stop, instead of stop.grace
 	rotate   bool          // a prepared token waits for the old gateway to be gone
 	exposed  string        // why the token in force may be known; "": it is not
 	tried    bool          // there was a launch before
-	first    error         // why the very first one can never work
+	first    error         // why the very first launch can never work
 
 	run  *run // the proof in progress
 	pace time.Duration
-	look time.Duration // pause before the sweep is looked at again
+	look time.Duration // pause before the next check of the sweep
 
 	queue  control.Queue
 	replay control.Replay
 	task   *task
 
-	replies []control.Reply // for after the next record
+	replies []control.Reply // to be written after the next record
 
 	command  *child
 	began    bool // the command was started, or could not be
@@ -120,15 +122,15 @@ type Supervisor struct {
 	sidecars []*sidecar
 
 	ending       bool
-	endLook      time.Duration // pause before the end is looked at again
-	killed       bool          // something had to be killed at the end
+	endLook      time.Duration // pause before the next check that all processes are gone
+	killed       bool          // a process had to be killed at the end
 	killDeadline time.Time
 	code         int
 	over         bool
 
 	rec   status.Record
 	dirty bool
-	trim  bool // work is over for now: give back the memory that it took
+	trim  bool // work is over for now, so its memory can be given back
 }
 
 // New returns a supervisor that has started nothing.
@@ -158,15 +160,15 @@ func (s *Supervisor) Run() (code int, err error) {
 	if s.c.Gateway == nil || s.c.Settings.CommandStart == "immediate" {
 		s.beginCommand()
 	}
-	s.reap() // what ended before SIGCHLD was subscribed to
+	s.reap() // children that ended before we subscribed to SIGCHLD
 	for !s.round() {
 	}
 	return s.code, s.bootError()
 }
 
 // round runs one iteration of the loop and reports whether the supervisor is done.
-// A panic is a bug. It is logged, the current event is lost, and the loop goes on:
-// PID 1 must not end the container for it.
+// A panic is a bug. It is logged, the current event is lost, and the loop goes on,
+// because PID 1 must not end the container for it.
 func (s *Supervisor) round() (over bool) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -198,7 +200,7 @@ func (s *Supervisor) work() {
 	}
 }
 
-// panicPause bounds the log of a bug that comes again at once.
+// panicPause limits how fast a panic that repeats at once fills the log.
 const panicPause = 100 * time.Millisecond
 
 // turn waits for one event and handles it.
@@ -223,7 +225,7 @@ func (s *Supervisor) turn() {
 	}
 }
 
-// post queues an event; apply takes them in order, so that an action that
+// post queues an event. apply takes the events in order, so that an action that
 // posts never runs inside another.
 func (s *Supervisor) post(e Event) { s.events = append(s.events, e) }
 
@@ -310,12 +312,14 @@ func (s *Supervisor) elapsed(k timerKind) {
 	}
 }
 
-// fault logs a bug, or a refusal of the kernel that should never happen. PID 1 goes on.
+// fault logs a bug, or a refusal of the kernel that should never happen. PID 1 goes
+// on.
 func (s *Supervisor) fault(what string, err error) {
 	s.log.Error().Str("event", "internal").Err(err).Msg(what)
 }
 
-// Signals is what the loop listens to; boot subscribes before anything else.
+// Signals holds the channels of the signals that the loop receives. boot subscribes
+// to them before anything else.
 type Signals struct {
 	Child    chan os.Signal // SIGCHLD; one slot is enough, one signal may mean many
 	Stop     chan os.Signal // TERM, INT, QUIT, HUP
@@ -323,7 +327,7 @@ type Signals struct {
 	OnShared func()
 }
 
-// again makes the loop come back to reaping after it looked at all else.
+// again makes the loop reap again after it has looked at all other channels.
 func (g Signals) again() {
 	select {
 	case g.Child <- syscall.SIGCHLD:

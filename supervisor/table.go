@@ -6,7 +6,7 @@ import (
 	"gatewayinit/internal/status"
 )
 
-// Phase is where the gateway is: a state and a goal in one (docs/design.md, section 9),
+// Phase is the gateway's state and goal in one value (docs/design.md, section 9),
 // because only these eight of their combinations exist.
 type Phase uint8
 
@@ -23,7 +23,7 @@ const (
 	phases
 )
 
-// phaseText is name, state and goal of each phase.
+// phaseText has the name, state and goal of each phase.
 var phaseText = [phases][3]string{
 	Starting:   {"starting", status.Starting, status.GoalRun},
 	Running:    {"running", status.Running, status.GoalRun},
@@ -37,13 +37,13 @@ var phaseText = [phases][3]string{
 
 func (p Phase) String() string { return phaseText[p][0] }
 
-// State is the word for status.json.
+// State returns the word for status.json.
 func (p Phase) State() string { return phaseText[p][1] }
 
-// Goal is the word for status.json.
+// Goal returns the word for status.json.
 func (p Phase) Goal() string { return phaseText[p][2] }
 
-// Event is what happens to the gateway.
+// Event is something that happens to the gateway.
 type Event uint8
 
 // The events.
@@ -52,7 +52,7 @@ const (
 	Restart                // a request wants a new one, or it is definitely not serving
 	Stop                   // a request wants it stopped
 	Exit                   // the container ends
-	Swept                  // nothing of a former gateway is alive
+	Swept                  // no process of a former gateway is alive
 	Launched               // the stage has executed the gateway
 	Failed                 // the start failed
 	Proven                 // the proof held
@@ -69,22 +69,22 @@ var eventText = [events]string{
 
 func (e Event) String() string { return eventText[e] }
 
-// Action is what a transition does; one is enough for each.
+// Action is the one operation that a transition performs.
 type Action uint8
 
 // The actions.
 const (
 	actIgnore     Action = iota // nothing
-	actImpossible               // a bug: logged, and nothing else
+	actImpossible               // a bug, which is only logged
 	actSweep                    // end the remaining processes of a former gateway
 	actLaunch                   // prepare, fork
 	actProve                    // begin to prove it
-	actSettle                   // it serves: health checks, answers
+	actSettle                   // it serves; arm health checks, answer requests
 	actHalt                     // stop signal and grace, or sweep if there is no process
-	actHasten                   // it is being stopped: at most stop.grace from now
+	actHasten                   // it is already being stopped; allow at most stop.grace from now
 	actKill                     // SIGKILL
 	actWait                     // charge the exit, arm the backoff
-	actRest                     // it is stopped: answers
+	actRest                     // it is stopped; answer requests
 	actions
 )
 
@@ -146,8 +146,8 @@ var table = [phases][events]cell{
 	},
 }
 
-// TransitionError is an event that cannot happen in a phase. It is a bug; it is
-// logged, and PID 1 goes on.
+// TransitionError means that an event cannot happen in a phase. That is a bug. It
+// is logged, and PID 1 goes on.
 type TransitionError struct {
 	From Phase
 	On   Event
@@ -157,7 +157,7 @@ func (e *TransitionError) Error() string {
 	return fmt.Sprintf("internal error: event %v is impossible in phase %v", e.On, e.From)
 }
 
-// next looks a transition up. It is pure and total.
+// next looks up a transition. It is pure and total.
 func next(p Phase, e Event) (Phase, Action, error) {
 	c := table[p][e]
 	if c.action == actImpossible {

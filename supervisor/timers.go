@@ -2,26 +2,26 @@ package supervisor
 
 import "time"
 
-// timerKind is one of the things the loop waits for.
+// timerKind names one deadline of the loop.
 type timerKind uint8
 
 const (
 	graceTimer   timerKind = iota // the gateway must be gone
 	retryTimer                    // the backoff is over
-	sweepTimer                    // look again whether the UID is gone
+	sweepTimer                    // check again whether the swept processes are gone
 	attemptTimer                  // prove again
 	workerTimer                   // the worker must have answered
 	readyTimer                    // ready.timeout of a start
 	neverTimer                    // it never served: 4 times ready.timeout
 	healthTimer                   // the next health check
-	endTimer                      // look again whether everything is gone
+	endTimer                      // check again whether all processes are gone
 	lastTimer                     // the container's grace is over
 	sidecarTimer                  // a sidecar's backoff or grace is over
 	timerKinds
 )
 
-// timers is all deadlines of the loop behind one runtime timer. Idle, that
-// timer is the only thing that could wake PID 1.
+// timers holds all deadlines of the loop behind one runtime timer. While PID 1 is
+// idle, only that timer could wake it.
 type timers struct {
 	due   [timerKinds]time.Time // zero: not armed
 	timer *time.Timer
@@ -59,7 +59,8 @@ func (t *timers) take(now time.Time) (timerKind, bool) {
 	return 0, false
 }
 
-// set prepares the runtime timer for the earliest deadline.
+// set arms the runtime timer for the earliest deadline and returns its channel, or
+// nil if no deadline is armed.
 func (t *timers) set(now time.Time) <-chan time.Time {
 	var first time.Time
 	for _, due := range t.due {

@@ -10,18 +10,20 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Who has the token (docs/design.md, section 3). PID 1 opens the token's file for each
-// gateway, worker and sidecar that is to have it, and passes the descriptor: the
-// file is closed to their users. When the gateway ends, its port is free and the
-// agent can take it, and a client with the token that connects again would hand it
-// over. So each sidecar that has it ends with the gateway, and what may have leaked
-// all the same is replaced at the next start.
+// This file controls which processes have the token (docs/design.md, section 3).
+// PID 1 opens the token file for each gateway, worker and sidecar that is to have
+// the token, and passes the descriptor, because the file is closed to their users.
+// When the gateway ends, its port is free and the agent can take it. A client with
+// the token that connects again would then hand over the token. So each sidecar
+// that has the token is killed when the gateway ends, and a token that may have
+// leaked anyway is replaced at the next start.
 
-// errToken is that a child cannot be handed the token.
+// errToken means that a child cannot be handed the token.
 var errToken = errors.New("cannot hand over the token, its file is missing or changed")
 
-// handToken gives l the token in force: the file, opened for this child alone, and
-// the digest that it must have. The caller closes the file after the fork.
+// handToken gives l the token in force: the token file, opened for this child
+// alone, and the digest that the token must have. The caller closes the file after
+// the fork.
 func (s *Supervisor) handToken(l *launch.Child) (closeFile func(), err error) {
 	f, err := s.c.Token.Open()
 	if err != nil {
@@ -32,21 +34,21 @@ func (s *Supervisor) handToken(l *launch.Child) (closeFile func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// seenForeign is the reason for expose after a look at the port.
+// seenForeign is the reason that expose gets after a look at the port.
 const seenForeign = "a foreign listener was seen on the gateway's port"
 
-// expose notes that the token in force may be known, and why: the next start mints
-// another. The first reason stands.
+// expose records that the token in force may be known, and why. The next start then
+// mints another token. Only the first reason is kept.
 func (s *Supervisor) expose(why string) {
 	if s.exposed == "" {
 		s.exposed = why
 	}
 }
 
-// renewToken puts another token in force if a request prepared one, or if the one
-// in force may be known. It is called while no gateway is alive. A file system that
-// takes no new token keeps the gateway from its start: the old one must not work
-// again.
+// renewToken puts another token in force if a request prepared one, or if the token
+// in force may be known. It is called while no gateway is alive. If the file system
+// takes no new token, it returns an error and the gateway does not start, because
+// the old token must not work again.
 func (s *Supervisor) renewToken() error {
 	why := s.exposed
 	if !s.rotate && why == "" {
@@ -77,9 +79,9 @@ func (s *Supervisor) renewToken() error {
 }
 
 // endHolders kills every sidecar that has the token, with its process group, as
-// soon as the gateway has ended. Each starts again after the next proof. A client
-// of gatewayctl ends itself by the gateway's pidfd: its lock says that it had the
-// token, too.
+// soon as the gateway has ended. Each of them starts again after the next proof. A
+// client of gatewayctl watches the gateway's pidfd and ends by itself. Its lock
+// shows that it had the token, too.
 func (s *Supervisor) endHolders() {
 	if held, err := s.c.Clients(); err != nil {
 		s.fault("cannot tell whether a client has the token", err)
@@ -92,8 +94,9 @@ func (s *Supervisor) endHolders() {
 	}
 }
 
-// killHolders kills the sidecars that have the token, and returns the name of one of
-// them, "" for none. The gateway has ended, or another process listens on its port.
+// killHolders kills the sidecars that have the token, and returns the name of one
+// of them, or "" if there is none. It is called when the gateway has ended, or when
+// another process listens on the gateway's port.
 func (s *Supervisor) killHolders(why string) (name string) {
 	for _, c := range s.sidecars {
 		if c.launch.Spec.Token == nil || !c.child.alive() {
@@ -108,17 +111,18 @@ func (s *Supervisor) killHolders(why string) (name string) {
 	return name
 }
 
-// portOurs reports whether the gateway lives and nobody else listens on its port:
-// only then a sidecar that has the token is started.
+// portOurs reports whether the gateway is alive and no other process listens on its
+// port. A sidecar that has the token is started only then.
 func (s *Supervisor) portOurs() bool {
 	_, o, _, err := s.judgeListeners()
 	return err == nil && o == proof.Ours && s.gateway.id.Verify() == nil
 }
 
-// holderDone exposes the token if c had it and ended when the gateway had ended
-// already, or may have. One SIGCHLD may stand for both, and c may be reaped first:
-// endHolders does not see c alive then. A process that ends closes its sockets
-// before it is a zombie, so the listener has to be there, too.
+// holderDone exposes the token if c had it and the gateway had ended, or may have
+// ended, before c did. One SIGCHLD may stand for both exits, and c may be reaped
+// first. In that case endHolders does not find c alive. A process that ends closes
+// its sockets before it is a zombie, so holderDone also requires that the gateway
+// still listens.
 func (s *Supervisor) holderDone(c *sidecar) {
 	if c.launch.Spec.Token == nil || !s.gateway.alive() {
 		return
@@ -128,7 +132,7 @@ func (s *Supervisor) holderDone(c *sidecar) {
 	}
 }
 
-// scored names a child without its OOM score under hardening, once.
+// scored lists a failure to set an OOM score under hardening, once.
 func (s *Supervisor) scored(err error) {
 	if err == nil {
 		return

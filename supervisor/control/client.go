@@ -15,22 +15,23 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// What a Client answers instead of a reply.
+// Errors that a Client returns instead of a reply.
 var (
 	ErrNoSupervisor = errors.New("no supervisor answers here")
 	ErrDeadline     = errors.New("deadline passed")
-	ErrUnsafe       = errors.New("unsafe control file") // something is there, and it is not PID 1's
-	ErrGarbage      = errors.New("reply is not one")    // written by the owner, but no reply to us
+	ErrUnsafe       = errors.New("unsafe control file") // a file is there, but it is not PID 1's
+	ErrGarbage      = errors.New("reply is not one")    // written by the owner, but no reply to our request
 )
 
-// UnsentError wraps an error that came before the request was written.
+// UnsentError wraps an error that occurred before the request was written.
 type UnsentError struct{ Err error }
 
 func (e *UnsentError) Error() string { return e.Err.Error() }
 func (e *UnsentError) Unwrap() error { return e.Err }
 
-// Waiting for a reply starts at pollMin, so that a probe is not slowed down,
-// and ends at pollMax: a restart takes seconds. Life is asked for every lifeEvery.
+// The pause between two looks for a reply starts at pollMin, so that a probe is not
+// slowed down, and grows to pollMax, because a restart takes seconds. The client
+// checks every lifeEvery whether the supervisor still runs.
 const (
 	pollMin   = time.Millisecond
 	pollMax   = 25 * time.Millisecond
@@ -40,36 +41,38 @@ const (
 // maxReply bounds a reply file in bytes.
 const maxReply = 512
 
-// Client sends requests to the supervisor of one runtime directory. Only its
-// owner can: the kernel refuses everybody else at the control directory.
+// Client sends requests to the supervisor of one runtime directory. Only its owner
+// can do so, because the kernel refuses all other users at the control directory.
 type Client struct {
-	dir *os.File // the runtime directory; the caller's
+	dir *os.File // the runtime directory, which the caller owns
 
-	// Owner is the supervisor's uid: it must own FIFO and replies.
+	// Owner is the supervisor's uid, which must own the FIFO and the replies.
 	Owner uint32
-	// Booting tells, while there is no usable FIFO, whether one may still
-	// appear (PID 1 has just started, or is about to replace what is in its
-	// place). Nil: never, the first failure is final.
+	// Booting reports, while there is no usable FIFO, whether one may still appear,
+	// because PID 1 has just started or is about to replace the file in its place.
+	// If it is nil, the first failure is final.
 	Booting func() bool
-	// Alive tells, while a reply is waited for, whether the supervisor that got
-	// the request still runs. Nil: only the FIFO's read end is looked at.
+	// Alive returns an error if the supervisor that got the request no longer runs.
+	// It is called while a reply is waited for. If it is nil, only the FIFO's read
+	// end is checked.
 	Alive func() error
-	// Stage is where the supervisor is with the request of this nonce; "" if it
-	// does not say. It is asked only if Do got an onStage.
+	// Stage returns the supervisor's progress with the request of this nonce, or ""
+	// if it does not say. It is called only if Do got an onStage.
 	Stage func(nonce string) string
 }
 
-// NewClient returns a client of the supervisor whose runtime directory dir is,
-// owned by root. dir stays the caller's and must outlive the client.
+// NewClient returns a client of the supervisor with the runtime directory dir.
+// Owner is root. The caller keeps dir, which must outlive the client.
 func NewClient(dir *os.File) *Client { return &Client{dir: dir} }
 
-// Do sends r with a fresh nonce and returns the final reply; a reply that says
-// "failed" is no error. onStage, if not nil, is called from here at each change
-// of stage, "accepted" first. ctx bounds the whole; when it ends the request
-// stays queued and its effect may still come.
+// Do sends r with a fresh nonce and returns the final reply. A reply that says
+// "failed" is no error. onStage, if not nil, is called from this goroutine at each
+// change of stage, "accepted" first. ctx bounds the whole call. When it ends, the
+// request stays queued and may still take effect.
 //
 // Errors match ErrNoSupervisor, ErrDeadline, ErrUnsafe, ErrGarbage or
-// context.Canceled; inside an *UnsentError if nothing can come of it any more.
+// context.Canceled. They are inside an *UnsentError if the request can no longer
+// have an effect.
 func (c *Client) Do(ctx context.Context, r Request, onStage func(stage string)) (Reply, error) {
 	var random [NonceLen / 2]byte
 	if err := sys.Random(random[:]); err != nil {
@@ -87,7 +90,7 @@ func (c *Client) Do(ctx context.Context, r Request, onStage func(stage string)) 
 	return c.await(ctx, r.Nonce, onStage)
 }
 
-// submit writes the frame, waiting for a supervisor that is still coming up and
+// submit writes the frame. It waits for a supervisor that is still starting, and
 // for room in a full FIFO.
 func (c *Client) submit(ctx context.Context, frame []byte) error {
 	for wait := pollMin; ; wait = min(2*wait, pollMax) {
@@ -104,7 +107,8 @@ func (c *Client) submit(ctx context.Context, frame []byte) error {
 	}
 }
 
-// classify makes the error of a failed submission one of ours.
+// classify adds ErrNoSupervisor or ErrUnsafe to the error of a failed submission,
+// where one of them applies.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENXIO), errors.Is(err, unix.EPIPE):
@@ -115,9 +119,9 @@ func classify(err error) error {
 	return err
 }
 
-// write makes one attempt. A frame is at most PIPE_BUF, so that the kernel takes
-// all of it or nothing (pipe(7)); until then the poller waits for room. EPIPE
-// means that the read end went away and nothing was taken.
+// write makes one attempt. A frame is at most PIPE_BUF, so the kernel takes all of
+// it or nothing (pipe(7)). If there is no room, the poller waits. EPIPE means that
+// the read end went away and nothing was taken.
 func (c *Client) write(ctx context.Context, frame []byte) error {
 	f, err := c.OpenFIFO()
 	if err != nil {
@@ -138,9 +142,9 @@ func (c *Client) write(ctx context.Context, frame []byte) error {
 	return err
 }
 
-// OpenFIFO opens the request FIFO for writing and verifies it: the owner's,
-// 0600, one link. ENXIO: nobody has its read end open (fifo(7)). The caller owns
-// the descriptor; it is non-blocking.
+// OpenFIFO opens the request FIFO for writing and verifies that it belongs to Owner
+// and has mode 0600 and one link. The error is ENXIO if no process has its read end
+// open (fifo(7)). The caller owns the descriptor, which is non-blocking.
 func (c *Client) OpenFIFO() (*os.File, error) {
 	dir, err := c.openDir(c.dir, Dir)
 	if err != nil {
@@ -159,7 +163,8 @@ func (c *Client) OpenFIFO() (*os.File, error) {
 	return f, nil
 }
 
-// openDir opens a directory of ours; nobody but its owner may write there.
+// openDir opens a directory of the supervisor and verifies that Owner owns it and
+// that no other user may write there.
 func (c *Client) openDir(parent *os.File, name string) (*os.File, error) {
 	dir, err := fsafe.OpenDirAt(parent, name)
 	if err != nil {
@@ -172,8 +177,8 @@ func (c *Client) openDir(parent *os.File, name string) (*os.File, error) {
 	return dir, nil
 }
 
-// await polls for the reply: a file that is replaced atomically needs no lock,
-// and a waiting requester costs PID 1 nothing.
+// await polls for the reply. The file is replaced atomically, so it needs no lock,
+// and a requester that waits costs PID 1 nothing.
 func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) (Reply, error) {
 	stage, accepted, gone := "", false, 0
 	report := func(s string) {
@@ -217,8 +222,8 @@ func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) 
 	}
 }
 
-// gone counts the looks in a row that found no supervisor. One is not enough:
-// a FIFO that is just being replaced has no reader for an instant.
+// gone returns how many looks in a row found no supervisor. One look is not enough,
+// because a FIFO that is just being replaced has no reader for an instant.
 func (c *Client) gone(before int) int {
 	if c.Alive != nil && c.Alive() != nil {
 		return before + 2
@@ -234,7 +239,8 @@ func (c *Client) gone(before int) int {
 	return 0
 }
 
-// read reads the reply so far. No file yet is fs.ErrNotExist.
+// read returns the reply so far. The error is fs.ErrNotExist if there is no file
+// yet.
 func (c *Client) read(nonce string) (Reply, error) {
 	dir, err := c.openDir(c.dir, Dir)
 	if err != nil {
@@ -292,8 +298,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// ended is why ctx has ended, in our words. The file's own deadline may fire an
-// instant before ctx notices its.
+// ended returns context.Canceled if ctx was canceled, and ErrDeadline otherwise.
+// The file's own deadline may expire an instant before ctx reports its deadline.
 func ended(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Canceled

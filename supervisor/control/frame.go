@@ -1,8 +1,9 @@
-// Package control is how root asks PID 1 for something: request frames over a
-// root-owned FIFO, answers as small files that are replaced atomically.
+// Package control carries root's requests to PID 1. Requests are frames in a
+// root-owned FIFO, and answers are small files that are replaced atomically.
 //
-// A FIFO has no peer credentials. Who may ask is decided by the kernel, by the
-// modes of the directory and of the FIFO, and by nothing in a frame.
+// A FIFO has no peer credentials. The kernel decides which processes may send
+// requests, by the modes of the directory and of the FIFO. Nothing in a frame
+// decides it.
 package control
 
 import (
@@ -20,9 +21,9 @@ const (
 	Replies = "replies" // in Dir, root 0700; one file per nonce
 )
 
-// MaxFrame is the longest frame with its newline. It is far below PIPE_BUF
-// (4096, pipe(7)), so that a frame written with one write(2) is never mixed
-// with another.
+// MaxFrame is the length of the longest frame, newline included. It is far below
+// PIPE_BUF (4096, pipe(7)), so that a frame written with one write(2) is never
+// mixed with another.
 const MaxFrame = 512
 
 // NonceLen is the length of a nonce: 32 random bytes as lower-case hex.
@@ -31,7 +32,7 @@ const NonceLen = 64
 // MaxDrain bounds drain=SECONDS.
 const MaxDrain = 86400
 
-// Action is what a request asks for.
+// Action is the operation that a request asks for.
 type Action string
 
 // The actions.
@@ -51,12 +52,12 @@ type Request struct {
 	Drain  int  // restart only: seconds of grace instead of stop.grace; 0 = not given
 }
 
-// Mergeable tells whether a waiting q may be answered by the run that answers r.
+// Mergeable reports whether a waiting q may be answered by the run that answers r.
 func (r Request) Mergeable(q Request) bool {
 	return r.Action == q.Action && r.Rotate == q.Rotate && r.Drain == q.Drain
 }
 
-// Refusals of Decode. Both name what to answer when the nonce was readable.
+// Errors of Decode. Both determine the answer if the nonce was readable.
 var (
 	ErrMalformed     = errors.New("malformed frame")
 	ErrUnknownAction = errors.New("unknown action or key")
@@ -79,10 +80,10 @@ func Encode(r Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Decode parses one frame without its newline. On error the returned Request
-// still carries the nonce if that much was readable, so that it can be
-// answered; the offending bytes are in no error text, because a log must not
-// carry what a stranger wrote.
+// Decode parses one frame without its newline. On error the returned Request still
+// carries the nonce if that much was readable, so that it can be answered. No error
+// text holds the offending bytes, because a log must not carry text of an unknown
+// writer.
 func Decode(line []byte) (Request, error) {
 	var r Request
 	if len(line) >= MaxFrame {
@@ -116,7 +117,7 @@ func Decode(line []byte) (Request, error) {
 	return r, nil
 }
 
-// set takes one key=value; a key may stand once only.
+// set parses one key=value. Each key may occur only once.
 func (r *Request) set(action Action, kv string) error {
 	key, value, ok := strings.Cut(kv, "=")
 	switch {
@@ -139,7 +140,7 @@ func (r *Request) set(action Action, kv string) error {
 	return nil
 }
 
-// ValidNonce tells whether s is 64 lower-case hex digits.
+// ValidNonce reports whether s is 64 lower-case hex digits.
 func ValidNonce(s string) bool {
 	if len(s) != NonceLen {
 		return false

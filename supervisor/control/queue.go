@@ -2,20 +2,21 @@ package control
 
 import "slices"
 
-// MaxWaiting is how many requests may wait; the next one is queue-full.
+// MaxWaiting is the number of requests that may wait. The next one is refused with
+// queue-full.
 const MaxWaiting = 256
 
 // Job is one run for one or more identical requests.
 type Job struct {
 	Request
-	Nonces []string // whom to answer; Nonces[0] is Request.Nonce
+	Nonces []string // the requests to answer; Nonces[0] is Request.Nonce
 }
 
 // Queue holds the jobs that wait, in order. The job in progress is not in it,
 // so it can never absorb a later request. The zero value is ready.
 type Queue struct{ jobs []*Job }
 
-// Len is the number of requests that wait.
+// Len returns the number of requests that wait.
 func (q *Queue) Len() int {
 	n := 0
 	for _, j := range q.jobs {
@@ -24,9 +25,9 @@ func (q *Queue) Len() int {
 	return n
 }
 
-// Add appends r, or merges it with the last waiting job if that is identical:
-// with an earlier one it would overtake what was asked in between. It is false
-// when the queue is full.
+// Add appends r, or merges it with the last waiting job if that is identical. It
+// does not merge r with an earlier job, because r would overtake the requests in
+// between. It returns false if the queue is full.
 func (q *Queue) Add(r Request) bool {
 	if q.Len() >= MaxWaiting {
 		return false
@@ -39,7 +40,7 @@ func (q *Queue) Add(r Request) bool {
 	return true
 }
 
-// Next takes the first job; nil when none waits.
+// Next removes and returns the first job, or returns nil if none waits.
 func (q *Queue) Next() *Job {
 	if len(q.jobs) == 0 {
 		return nil
@@ -49,9 +50,9 @@ func (q *Queue) Next() *Job {
 	return j
 }
 
-// TakeStop takes the first stop out of the queue together with every job before
-// it that wants the gateway running: the stop supersedes those. Probes stay.
-// stop is nil when none waits.
+// TakeStop removes and returns the first stop, together with every job before it
+// that wants the gateway running, because the stop supersedes those. Probes stay in
+// the queue. stop is nil if none waits.
 func (q *Queue) TakeStop() (stop *Job, superseded []*Job) {
 	i := slices.IndexFunc(q.jobs, func(j *Job) bool { return j.Action == Stop })
 	if i < 0 {
@@ -72,10 +73,10 @@ func (q *Queue) TakeStop() (stop *Job, superseded []*Job) {
 	return stop, superseded
 }
 
-// Has tells whether the nonce waits.
+// Has reports whether a request with the nonce waits.
 func (q *Queue) Has(nonce string) bool {
 	return slices.ContainsFunc(q.jobs, func(j *Job) bool { return j.Has(nonce) })
 }
 
-// Has tells whether the job answers the nonce.
+// Has reports whether the job answers the nonce.
 func (j *Job) Has(nonce string) bool { return slices.Contains(j.Nonces, nonce) }

@@ -1,19 +1,20 @@
 package control
 
-// Reason is why a request failed or a gateway is not proven: a closed set, the
-// same words in replies, logs, status and docs (docs/reasons.md).
+// Reason says why a request failed or a gateway is not proven. It is one of a
+// closed set of words, which are the same in replies, logs, status and docs
+// (docs/reasons.md).
 type Reason string
 
-// The closed set. Parse refuses any other word.
+// The closed set. ParseReply refuses any other word.
 const (
 	LaunchFailed    Reason = "launch-failed"    // fork or exec refused, or the stage failed
 	Exited          Reason = "exited"           // the new gateway ended before it was proven
 	HealthTimeout   Reason = "health-timeout"   // it did not answer as configured in time
-	ListenerMissing Reason = "listener-missing" // nobody listens on the port
-	ListenerForeign Reason = "listener-foreign" // somebody else listens on the port
+	ListenerMissing Reason = "listener-missing" // no process listens on the port
+	ListenerForeign Reason = "listener-foreign" // another process listens on the port
 	IdentityChanged Reason = "identity-changed" // pid or start time is no longer the same
 	AuthMismatch    Reason = "auth-mismatch"    // the token in force is not ours, or none is needed
-	Unproven        Reason = "unproven"         // the proof could not be made: unknown, not down
+	Unproven        Reason = "unproven"         // the proof could not be made; unknown is not down
 	NotRunning      Reason = "not-running"      // there is no gateway to act on
 	StopTimeout     Reason = "stop-timeout"     // the old one is still there after SIGKILL
 	Superseded      Reason = "superseded"       // a later stop came first
@@ -27,7 +28,7 @@ const (
 	QueueFull       Reason = "queue-full"       // 256 requests wait already
 	ShuttingDown    Reason = "shutting-down"    // the container stops
 	NotPermitted    Reason = "not-permitted"    // the action is not allowed here
-	Internal        Reason = "internal"         // a bug of ours; the log says more
+	Internal        Reason = "internal"         // a bug in gateway-init; the log says more
 )
 
 // Reasons lists the closed set in the order of the documentation.
@@ -38,7 +39,7 @@ var Reasons = [...]Reason{
 	NotPermitted, Internal,
 }
 
-// Valid tells whether r is of the closed set.
+// Valid reports whether r is in the closed set.
 func (r Reason) Valid() bool {
 	for _, known := range Reasons {
 		if r == known {

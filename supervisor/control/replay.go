@@ -2,18 +2,18 @@ package control
 
 import "encoding/hex"
 
-// replayDepth is how many nonces are remembered.
+// replayDepth is the number of nonces that are remembered.
 const replayDepth = 4096
 
-// Replay remembers the newest nonces. It grows to 128 KiB and no further; a
-// look-up compares them all, which is some microseconds a request and saves a
-// map of three times that size. The zero value is ready.
+// Replay remembers the newest nonces. It grows to at most 128 KiB. A look-up
+// compares all of them, which takes some microseconds per request and saves a map
+// of three times that size. The zero value is ready.
 type Replay struct {
 	seen [][NonceLen / 2]byte
 	next int
 }
 
-// Seen tells whether the nonce was here before, and remembers it.
+// Seen reports whether the nonce was seen before, and remembers it.
 func (r *Replay) Seen(nonce string) bool {
 	var n [NonceLen / 2]byte
 	hex.Decode(n[:], []byte(nonce))

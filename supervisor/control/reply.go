@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Outcome is the middle of a reply.
+// Outcome says how a request ended, or that it was accepted.
 type Outcome string
 
-// The outcomes. Accepted is the only one that another may follow.
+// The outcomes. Another reply may follow only after Accepted.
 const (
 	Accepted       Outcome = "accepted"
 	OK             Outcome = "ok"
@@ -27,10 +27,10 @@ type Reply struct {
 	NewPID  int
 }
 
-// Final tells whether no other reply follows.
+// Final reports whether no other reply follows.
 func (r Reply) Final() bool { return r.Outcome != Accepted }
 
-// Result is the reply without version and nonce, for logs and status.
+// Result returns the reply without version and nonce, for logs and status.
 func (r Reply) Result() string {
 	switch r.Outcome {
 	case Accepted:
@@ -42,7 +42,7 @@ func (r Reply) Result() string {
 	}
 }
 
-// String is the reply's one line without its newline.
+// String returns the reply as one line, without its newline.
 func (r Reply) String() string { return "v1 " + r.Nonce + " " + r.Result() }
 
 // ParseReply parses one line, with or without its newline.

@@ -14,24 +14,24 @@ import (
 )
 
 // Bounds of the reply files that are kept. Each takes a page, so 512 do not fit
-// into a runtime directory of 1 MiB: the oldest go as soon as the space that the
-// status record and a new token need would be touched, but never the newest few,
-// whose readers may still be on their way.
+// into a runtime directory of 1 MiB. The oldest are removed as soon as they would
+// use the space that the status record and a new token need. The newest few are not
+// removed for that, because their readers may still be on their way.
 const (
 	maxReplies = 512
 	minReplies = 16
 	reserve    = 64 << 10 // bytes
 )
 
-// Incoming is a frame that arrived. With Err set it caused nothing; Nonce is
-// set if that much was readable.
+// Incoming is a frame that arrived. If Err is set, the frame had no effect, and
+// Nonce is set if that much was readable.
 type Incoming struct {
 	Request
 	Err error
 }
 
-// Server is PID 1's end: the FIFO and the replies. All methods but the reading
-// goroutine belong to one goroutine, the supervisor's.
+// Server is PID 1's end of the FIFO and of the replies. All methods belong to one
+// goroutine, the supervisor's. Another goroutine reads the FIFO.
 type Server struct {
 	dir, replies *os.File
 	fifo         *os.File
@@ -40,10 +40,10 @@ type Server struct {
 	kept         []string // reply files in the order they appeared
 }
 
-// NewServer makes control/, control/replies/ and the FIFO in the runtime
-// directory, which the caller keeps. Leftover files of an earlier run are verified
-// and removed. Anything else under these names is refused by name: a process that
-// could make it could do worse.
+// NewServer makes control/, control/replies/ and the FIFO in the runtime directory,
+// which the caller keeps. Leftover files of an earlier run are verified and
+// removed. Anything else under these names is refused by name, because a process
+// that could make it could do worse.
 func NewServer(runtime *os.File) (_ *Server, err error) {
 	s := &Server{out: make(chan Incoming, 16)}
 	defer func() {
@@ -66,10 +66,10 @@ func NewServer(runtime *os.File) (_ *Server, err error) {
 	return s, s.open()
 }
 
-// Requests is where frames arrive.
+// Requests returns the channel on which frames arrive.
 func (s *Server) Requests() <-chan Incoming { return s.out }
 
-// Close gives up the descriptors; the reading goroutine ends.
+// Close closes the descriptors, and the reading goroutine ends.
 func (s *Server) Close() {
 	for _, f := range []*os.File{s.fifo, s.replies, s.dir} {
 		if f != nil {
@@ -112,7 +112,7 @@ func (s *Server) removeReplies() error {
 	return nil
 }
 
-// removeFIFO removes what has the FIFO's name, if it is what w says.
+// removeFIFO removes the file that has the FIFO's name, if it matches w.
 func (s *Server) removeFIFO(w fsafe.Want) error {
 	_, err := fsafe.VerifyAt(s.dir, FIFO, w)
 	switch {
@@ -135,16 +135,16 @@ func (s *Server) open() error {
 	return nil
 }
 
-// read hands frames on until the FIFO is closed. It waits in the runtime's
-// poller, not in a system call, so it holds no thread. When the supervisor is
-// slow it stops reading; the pipe fills and writers get EAGAIN.
+// read sends frames to out until the FIFO is closed. It waits in the runtime's
+// poller, not in a system call, so it holds no thread. When the supervisor is slow,
+// read stops reading. Then the pipe fills, and writers get EAGAIN.
 func read(f *os.File, out chan<- Incoming) {
 	var split Splitter
 	buf := make([]byte, MaxFrame)
 	for {
 		n, err := f.Read(buf)
 		if err != nil {
-			return // closed: a new one has its own reader
+			return // closed; a new FIFO has its own reader
 		}
 		split.Feed(buf[:n], func(line []byte) {
 			if line == nil {
@@ -160,9 +160,9 @@ func read(f *os.File, out chan<- Incoming) {
 	}
 }
 
-// Check verifies that the FIFO's name still is our inode, root 0600, one link.
-// If not, it makes a new one and says what was wrong: root is the only one who
-// can have changed it, by mistake.
+// Check verifies that the FIFO's name still is our inode, with our uid, mode 0600
+// and one link. If not, it creates a new FIFO and returns the problem. Where we are
+// root, only root can have changed it, by mistake.
 func (s *Server) Check() (problem error, err error) {
 	info, problem := fsafe.VerifyAt(s.dir, FIFO, fsafe.Want{
 		Type: fsafe.FIFO, UID: self(), Mode: fsafe.Mode(0o600), Links: 1,
@@ -196,14 +196,15 @@ func (s *Server) Reply(r Reply) error {
 		s.forget()
 		err = fsafe.Replace(s.replies, r.Nonce, data, 0o600)
 	}
-	if r.Final() { // even if it failed: "accepted" may stand there
+	if r.Final() { // even if it failed, because the file may hold "accepted"
 		s.keep(r.Nonce)
 	}
 	return err
 }
 
-// keep notes that a reply is the newest; one that is answered again (replayed)
-// counts once, or it would be forgotten at its first place.
+// keep records a reply as the newest. A nonce that is answered again (replayed) is
+// listed once. Otherwise the reply would be removed when its first entry is the
+// oldest.
 func (s *Server) keep(nonce string) {
 	if i := slices.Index(s.kept, nonce); i >= 0 {
 		s.kept = slices.Delete(s.kept, i, i+1)
@@ -211,15 +212,15 @@ func (s *Server) keep(nonce string) {
 	s.kept = append(s.kept, nonce)
 }
 
-// short tells whether the file system has less than the reserve left, or than a
-// quarter of it where that is less.
+// short reports whether the file system has less free space than the reserve, or
+// than a quarter of its size where that is less.
 func (s *Server) short() bool {
 	free, total, err := sys.Space(s.replies)
 	return err == nil && total > 0 && free < min(reserve, total/4)
 }
 
-// forget removes the oldest answer. What cannot be removed (root put something
-// else there) must not keep others from their answers.
+// forget removes the oldest reply. A file that cannot be removed, because root put
+// another one there, must not keep other requesters from their replies.
 func (s *Server) forget() {
 	_ = fsafe.Remove(s.replies, s.kept[0])
 	s.kept = s.kept[1:]

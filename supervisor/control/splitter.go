@@ -1,17 +1,16 @@
 package control
 
-// Splitter cuts a byte stream into frames. A line that is too long is dropped
-// up to its newline, so whatever was written, the next frame is found again.
-// The zero value is ready; it holds at most MaxFrame bytes.
+// Splitter cuts a byte stream into frames. A line that is too long is dropped up to
+// its newline, so the next frame is found again after any input. The zero value is
+// ready. It holds at most MaxFrame bytes.
 type Splitter struct {
 	buf  [MaxFrame]byte
 	n    int
 	skip bool // inside a line that is too long
 }
 
-// Feed takes bytes and calls frame for each complete line, without its newline.
-// The slice is valid during the call only. nil stands for a line that was too
-// long.
+// Feed takes bytes and calls frame for each complete line, without its newline. The
+// slice is valid only during the call. nil stands for a line that was too long.
 func (s *Splitter) Feed(data []byte, frame func(line []byte)) {
 	for _, c := range data {
 		switch {

@@ -1,12 +1,12 @@
-// Package exitauth is the exact-exit authorisation (docs/design.md, section 11): root,
-// who ends the gateway of a supervisor without root from outside, says so in a
-// file that only root can have made. It names one gateway and one controller,
-// each by pid and start time, and counts only while that controller lives. With
-// it that one exit is not charged and the next start is immediate; it permits
+// Package exitauth is the exact-exit authorization (docs/design.md, section 11).
+// When root ends the gateway of a supervisor without root from outside, it writes a
+// file that only root can have made. The file names one gateway and one controller,
+// each by pid and start time, and counts only while that controller lives. If it
+// counts, that one exit is not charged and the next start is immediate. It permits
 // nothing else, and without it the gateway is started again anyway.
 //
-// A request over the FIFO would not do: all in it belongs to the user that the
-// agent is too.
+// A request over the FIFO would not do, because the FIFO and all data in it belong
+// to the user that the agent has, too.
 package exitauth
 
 import (
@@ -29,11 +29,12 @@ import (
 // Name is the file's name.
 const Name = "exit-authorisation"
 
-// Program is the controller's: the shape that a supervisor asks for.
+// Program is the controller's name in argv[0], which a supervisor checks.
 const Program = "gatewayctl"
 
-// Dirs are the directories of root in which it may be, best first. They are not
-// the supervisor's own, which is its user's.
+// Dirs returns the root-owned directories in which the file may be, best first. The
+// supervisor's own directory is not among them, because it belongs to the
+// supervisor's user.
 func Dirs() []string { return []string{"/run/gateway-init", "/dev/.gateway-init"} }
 
 const (
@@ -41,21 +42,21 @@ const (
 	maxFile = 128
 )
 
-// Authorisation names the gateway that may end and who ends it.
+// Authorisation names the gateway that may end and the controller that ends it.
 type Authorisation struct{ Gateway, Controller proof.Process }
 
-// ErrNone: there is no authorisation for this exit.
+// ErrNone means that there is no authorization for this exit.
 var ErrNone = errors.New("no authorisation")
 
-// ErrRefused: there is one, and it does not count.
+// ErrRefused means that there is an authorization, but it does not count.
 var ErrRefused = errors.New("authorisation refused")
 
-// String is the file's content.
+// String returns the file's content.
 func (a Authorisation) String() string {
 	return fmt.Sprintf("%s %d %d %d %d\n", magic, a.Gateway.PID, a.Gateway.StartTicks, a.Controller.PID, a.Controller.StartTicks)
 }
 
-// Parse accepts exactly what String makes.
+// Parse accepts only text that String makes.
 func Parse(data []byte) (a Authorisation, err error) {
 	words := strings.Fields(string(data))
 	if len(words) != 5 {
@@ -79,7 +80,7 @@ func Parse(data []byte) (a Authorisation, err error) {
 	return a, nil
 }
 
-// Publish writes a into dir, a directory of root's, in one step.
+// Publish writes a into dir, a root-owned directory, in one step.
 func Publish(dir *os.File, a Authorisation) error {
 	if err := fsafe.Replace(dir, Name, []byte(a.String()), 0o444); err != nil {
 		return fmt.Errorf("cannot write %s: %w", Name, err)
@@ -87,7 +88,7 @@ func Publish(dir *os.File, a Authorisation) error {
 	return nil
 }
 
-// Withdraw removes what Publish wrote.
+// Withdraw removes the file that Publish wrote.
 func Withdraw(dir *os.File) error {
 	if err := fsafe.Remove(dir, Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove %s: %w", Name, err)
@@ -95,9 +96,10 @@ func Withdraw(dir *os.File) error {
 	return nil
 }
 
-// Check looks for an authorisation of the exit of gateway, whose parent has just
-// reaped it, and returns the controller's pid. ErrNone: there is none for it;
-// ErrRefused: it names this gateway and does not count, and why.
+// Check looks for an authorization of the exit of gateway, whose parent has just
+// reaped it, and returns the controller's pid. The error is ErrNone if there is
+// none for this exit, or ErrRefused, with the reason, if there is one that does not
+// count.
 func Check(gateway proof.Process) (controller int, err error) { return check(Dirs(), gateway) }
 
 func check(dirs []string, gateway proof.Process) (int, error) {
@@ -108,7 +110,7 @@ func check(dirs []string, gateway proof.Process) (int, error) {
 		case errors.Is(err, ErrNone), errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			refused = fmt.Errorf("%w: %w", ErrRefused, err)
-		case a.Gateway != gateway: // of another exit
+		case a.Gateway != gateway: // it is for another exit
 		default:
 			if err = lives(a.Controller); err == nil {
 				return a.Controller.PID, nil
@@ -119,8 +121,9 @@ func check(dirs []string, gateway proof.Process) (int, error) {
 	return 0, refused
 }
 
-// read takes the file only if nobody but root can have put it there: each
-// directory on the way to it is looked at, not only the last.
+// read returns the authorization in a directory. It accepts the file only if root
+// alone can have put it there, so it checks each directory on the way to it and not
+// only the last.
 func read(unsafePath string) (a Authorisation, err error) {
 	dir, err := openPlace(unsafePath)
 	if err != nil {
@@ -141,10 +144,11 @@ func read(unsafePath string) (a Authorisation, err error) {
 	return Parse(data)
 }
 
-// openPlace opens a directory of root's that has a file of the name. Any other
-// holds none: it may be the supervisor's own (XDG_RUNTIME_DIR=/run), or root's that
-// nobody may search, and nothing in it was ever meant as an authorisation. To
-// search it is enough (O_PATH): a tmpfs of mode 0711 cannot be read.
+// openPlace opens a root-owned directory that has a file of the name. Any other
+// directory holds no authorization. It may be the supervisor's own
+// (XDG_RUNTIME_DIR=/run), or a root-owned one that no other user may search, and no
+// file in it was ever meant as an authorization. The right to search it is enough
+// (O_PATH), because a tmpfs of mode 0711 cannot be read.
 func openPlace(unsafePath string) (*os.File, error) {
 	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
 	if err != nil {
@@ -165,7 +169,8 @@ func openPlace(unsafePath string) (*os.File, error) {
 	return dir, err
 }
 
-// noneIf is ErrNone where nothing is there for us to see.
+// noneIf returns ErrNone if err means that we can see no such file, and err
+// otherwise.
 func noneIf(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fsafe.ErrUnsafe) {
 		return ErrNone
@@ -173,8 +178,8 @@ func noneIf(err error) error {
 	return err
 }
 
-// lives is nil if p is alive, all of it is root's, and it was called as the
-// controller is. Only root can look like that.
+// lives returns nil if p is alive, all of its uids are root's, and its argv[0]
+// names the controller's program. Only a process of root can look like that.
 func lives(p proof.Process) error {
 	proc, err := prockey.Open(p.PID)
 	if err != nil {

@@ -12,34 +12,37 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// forkBound is how long a fork may take before it is looked at; it takes less
-// than a millisecond. PID 1 has the child's OOM score meanwhile, so it is short.
+// forkBound is the time after which a fork that has not returned is checked. A fork
+// takes less than a millisecond. PID 1 has the child's OOM score meanwhile, so the
+// bound is short.
 const forkBound = 50 * time.Millisecond
 
-// memoryLimit is where Go's runtime begins to collect. PID 1 idles at a third of it
-// and gives back what it does not need when it has worked (sys.Trim).
+// memoryLimit is the memory at which Go's runtime begins to collect. An idle PID 1
+// has a third of it. After work, PID 1 gives back the memory that it does not need
+// (sys.Trim).
 const memoryLimit = 8 << 20
 
-// forkLimit is the limit during a fork, far beyond what PID 1 ever has. With none at
-// all the runtime takes the heap for a huge one, and backs its own tables with huge
-// pages, 2 MiB for good.
+// forkLimit is the limit during a fork, far beyond the memory that PID 1 ever has.
+// Without any limit the runtime assumes a huge heap, and backs its own tables with
+// huge pages, which takes 2 MiB permanently.
 const forkLimit = 64 << 20
 
 // BoundMemory makes the runtime collect at memoryLimit only. The collector's
-// proportional trigger is off: with it the runtime also collects every two minutes,
-// and wakes up for that. PID 1 calls it first of all.
+// proportional trigger is off, because with it the runtime also wakes up every two
+// minutes to collect. PID 1 calls BoundMemory first of all.
 func BoundMemory() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
 }
 
-// guarded makes sure that a fork comes back. Go forks by vfork(2): this thread
-// sleeps in the kernel until the child has executed the stage. The child has the
-// target's UID for some microseconds before that, and a process of that UID that
-// sends SIGSTOP to all it may can hit them: PID 1 would stand still for as long
-// as it likes. So another goroutine, on the second P (init/main.go), kills a
-// child that was stopped there. The thread that sleeps cannot be stopped for a
-// collection, so there must be none meanwhile.
+// guarded runs fork and makes sure that it returns. Go forks by vfork(2), so this
+// thread sleeps in the kernel until the child has executed the stage. The child has
+// the target's UID for some microseconds before that. A process of that UID that
+// sends SIGSTOP to all processes it may signal can hit those microseconds. PID 1
+// would then stand still for as long as that process likes. So another goroutine,
+// on the second P (init/main.go), kills a child that was stopped there. The
+// sleeping thread cannot be stopped for a collection, so there must be none
+// meanwhile.
 func guarded(fork func() (int, error)) (int, error) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(forkLimit))
 	done := make(chan struct{})
@@ -59,9 +62,9 @@ func guarded(fork func() (int, error)) (int, error) {
 	return fork()
 }
 
-// killStopped kills our children that are stopped and have not executed
-// anything yet: they still have the name of our thread, and our pid cannot be
-// theirs to reap, so theirs stays their own. What fails is tried again.
+// killStopped kills our children that are stopped and have not executed anything
+// yet. Such a child still has the name of our thread. Only we can reap it, so its
+// pid is not reused meanwhile. An attempt that fails is repeated.
 func killStopped() {
 	own, err := os.ReadFile("/proc/self/comm")
 	if err != nil {
@@ -87,8 +90,8 @@ func killStopped() {
 	}
 }
 
-// stoppedChild tells whether a status file (proc_pid_status(5)) is a stopped
-// child's of parent. The kernel escapes newlines in the name.
+// stoppedChild reports whether a status file (proc_pid_status(5)) describes a
+// stopped child of parent. The kernel escapes newlines in the name.
 func stoppedChild(status string, parent int) bool {
 	return strings.Contains(status, "\nState:\tT ") && strings.Contains(status, "\nPPid:\t"+strconv.Itoa(parent)+"\n")
 }

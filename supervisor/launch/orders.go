@@ -12,9 +12,9 @@ import (
 	"gatewayinit/internal/strictjson"
 )
 
-// encode returns the orders as the stage reads them: the Spec as JSON, then each
-// variable of Env behind a NUL. JSON has no NUL (encoding/json escapes it), and
-// it cannot carry a variable that is no UTF-8.
+// encode returns the orders in the form that the stage reads: the Spec as JSON,
+// then each variable of Env after a NUL. The JSON has no NUL, because encoding/json
+// escapes it. JSON cannot carry a variable that is no UTF-8.
 func (s Spec) encode() ([]byte, error) {
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -39,8 +39,8 @@ func (s Spec) encode() ([]byte, error) {
 	return out, nil
 }
 
-// ReadSpec reads the stage's orders. The parser is the configuration's: that of
-// encoding/json would make PID 1 90 KiB bigger.
+// ReadSpec reads the stage's orders. It uses the parser of the configuration,
+// because that of encoding/json would make PID 1 90 KiB bigger.
 func ReadSpec(f *os.File) (Spec, error) {
 	var s Spec
 	all, err := fsafe.ReadAll(f, maxOrders+MaxEnv)
@@ -71,7 +71,7 @@ func ReadSpec(f *os.File) (Spec, error) {
 	})
 }
 
-// takeToken is the place of a Token.
+// takeToken returns the function that decodes a Token into to.
 func takeToken(to **Token) strictjson.Take {
 	t := new(Token)
 	fields := strictjson.Within(map[string]strictjson.Take{
@@ -84,7 +84,8 @@ func takeToken(to **Token) strictjson.Take {
 	}
 }
 
-// takeSum is the place of a digest: as many numbers as it has bytes.
+// takeSum returns the function that decodes a digest into to. A digest is a list of
+// as many numbers as it has bytes.
 func takeSum(to *[32]byte) strictjson.Take {
 	var bytes []uint8
 	list := strictjson.List(&bytes, strictjson.Whole[uint8])

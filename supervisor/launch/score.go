@@ -10,10 +10,10 @@ import (
 
 // raiseScore raises our own OOM score adjustment to adj for the length of a fork,
 // because a child inherits it (proc_pid_oom_score_adj(5)). restore puts our own
-// value back, and must be called. A stage with another user cannot do it: its
-// program is closed to that user, so the kernel gives its files in /proc to root.
-// 0, and less than we have ourselves, changes nothing. The caller is the only
-// goroutine that forks.
+// value back, and must be called. A stage with another user cannot raise its own,
+// because its program is closed to that user, so the kernel gives its files in
+// /proc to root. An adj of 0, or one not above our own, changes nothing. The caller
+// is the only goroutine that forks.
 func raiseScore(adj int) (restore func() error, err error) {
 	restore = func() error { return nil }
 	if adj == 0 {
@@ -37,8 +37,8 @@ func raiseScore(adj int) (restore func() error, err error) {
 	}, nil
 }
 
-// TryScore raises our own OOM score adjustment by one and lowers it again, as
-// each fork does. Where that fails children must have no OOMAdj: PID 1 would keep
+// TryScore raises our own OOM score adjustment by one and lowers it again, as each
+// fork does. If that fails, children must have no OOMAdj, because PID 1 would keep
 // the highest of them.
 func TryScore() error {
 	_, own, err := ownScore()
@@ -47,7 +47,7 @@ func TryScore() error {
 	}
 	const max = 1000
 	if own == max {
-		return nil // every child has it, too
+		return nil // every child inherits it
 	}
 	restore, err := raiseScore(own + 1)
 	if err != nil {

@@ -1,13 +1,13 @@
-// Package launch starts children of PID 1 in two steps: the fork sets the
-// target's UID, GID and groups and executes gateway-init again as that user
-// (the launch stage); the stage sets what belongs to the new process (umask,
-// limits, descriptors, environment, token), then executes the target. PID 1
-// itself never holds the token and never changes any state of its own for a
-// child.
+// Package launch starts children of PID 1 in two steps. The fork sets the target's
+// UID, GID and groups and executes gateway-init again as that user (the launch
+// stage). The stage sets the properties of the new process (umask, limits,
+// descriptors, environment, token), then executes the target. PID 1 itself never
+// holds the token. It changes no state of its own for a child, except its OOM score
+// during the fork (raiseScore).
 //
 // The stage gets its orders as a Spec in an anonymous file and answers over a
-// close-on-exec pipe: end of file means the target runs, a line means it does
-// not.
+// close-on-exec pipe. Ready and then end of file mean that the target runs. A line
+// means that it does not.
 package launch
 
 import (
@@ -18,8 +18,8 @@ import (
 	"syscall"
 )
 
-// StageName is the stage's argv[0]. Whoever executes gateway-init under this
-// name gains nothing: it runs with the rights of its caller.
+// StageName is the stage's argv[0]. A user who executes gateway-init under this
+// name gains nothing, because it runs with the rights of its caller.
 const StageName = "gateway-init:stage"
 
 // Descriptors of the stage beyond 0 to 2.
@@ -30,14 +30,15 @@ const (
 )
 
 // Bounds of a Spec's encoding, in bytes. config.json is at most 64 KiB. An
-// environment of more than MaxEnv would not fit into the new process: execve(2)
-// takes a quarter of the stack's limit for arguments and environment, 2 MiB.
+// environment of more than MaxEnv would not fit into the new process, because
+// execve(2) takes a quarter of the stack's limit for arguments and environment,
+// which is 2 MiB.
 const (
 	maxOrders = 1 << 20
 	MaxEnv    = 2 << 20
 )
 
-// Spec is what the stage has to do. Env may hold keys that "pass_env" names, so
+// Spec holds the orders for the stage. Env may hold keys that "pass_env" names, so
 // the file that carries a Spec is closed to the target's user (orders.go).
 type Spec struct {
 	Argv       []string        `json:"argv,omitempty"` // Argv[0] has a slash or is looked up in PATH
@@ -51,13 +52,13 @@ type Spec struct {
 	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
 }
 
-// Token says that the stage gets the token on TokenFD, and what it must be.
+// Token means that the stage gets the token on TokenFD, and describes that token.
 type Token struct {
 	Env string   `json:"env"` // the variable to put it into; a worker has none
 	Sum [32]byte `json:"sum"` // SHA-256 of the token
 }
 
-// Step is where a stage failed: a closed set.
+// Step names the step at which a stage failed. The set of steps is closed.
 type Step string
 
 // The steps.
@@ -69,13 +70,13 @@ const (
 	StepTokenChanged Step = "token-changed"
 	StepTerminal     Step = "terminal"
 	StepExec         Step = "exec"
-	StepDied         Step = "died" // never sent: the stage ended without a word
+	StepDied         Step = "died" // never sent; the stage ended without an answer
 )
 
-// Ready is what a stage writes right before it executes the target.
+// Ready is the text that a stage writes right before it executes the target.
 const Ready = "."
 
-// Failure is why a target does not run. errors.Is matches its Errno.
+// Failure says why a target does not run. errors.Is matches its Errno.
 type Failure struct {
 	Step  Step
 	Errno syscall.Errno // 0 where there is none
@@ -95,14 +96,14 @@ func (f *Failure) Unwrap() error {
 	return f.Errno
 }
 
-// Encode is the line that goes over the pipe.
+// Encode returns the line that goes over the pipe.
 func (f *Failure) Encode() string { return fmt.Sprintf("%s %d\n", f.Step, int(f.Errno)) }
 
 // maxReport bounds a stage's answer.
 const maxReport = 64
 
-// parseReport reads the answer strictly: the stage runs as the target's UID, so
-// a hostile process of that UID may have written it.
+// parseReport parses the answer strictly, because the stage runs as the target's
+// UID, so a hostile process of that UID may have written it.
 func parseReport(line string) *Failure {
 	step, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	errno, err := strconv.ParseUint(number, 10, 12)

@@ -15,33 +15,33 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Child is what the fork has to set up.
+// Child describes the process that the fork has to set up.
 type Child struct {
 	Spec     Spec
 	UID, GID uint32
 	Groups   []uint32    // supplementary
-	Stdio    [3]*os.File // stay the caller's
-	Token    *os.File    // becomes TokenFD, if Spec has a Token; stays the caller's
+	Stdio    [3]*os.File // the caller keeps them
+	Token    *os.File    // becomes TokenFD, if Spec has a Token; the caller keeps it
 }
 
-// Proc is a started child. Whoever reaps it closes it.
+// Proc is a started child. The code that reaps the child must Close it.
 type Proc struct {
 	PID      int
 	Unscored error // why it lacks the OOM score of its Spec, or why PID 1 kept it; nil: all is well
 	pidfd    int   // -1 where the kernel has none
 }
 
-// reportTimeout bounds the wait for a stage's answer: a process of the target's
-// UID could hold the pipe open, and a stage could be stopped.
+// reportTimeout bounds the wait for a stage's answer, because a process of the
+// target's UID could hold the pipe open, and a stage could be stopped.
 const reportTimeout = 10 * time.Second
 
-// Start forks and executes the stage. It returns as soon as the stage runs;
-// report is called once from another goroutine, with nil when the target runs
-// and a *Failure when it does not. Errors of the fork itself (EAGAIN at the
-// pids limit) are returned, nothing is left behind then.
+// Start forks and executes the stage. It returns as soon as the stage runs. report
+// is called once, from another goroutine, with nil if the target runs and with a
+// *Failure if it does not. Start returns errors of the fork itself (EAGAIN at the
+// pids limit), and then leaves nothing behind.
 func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	adj := c.Spec.OOMAdj
-	if c.changesUser() { // its stage cannot: see raiseScore
+	if c.changesUser() { // its stage cannot set the score, see raiseScore
 		c.Spec.OOMAdj = 0
 	} else {
 		adj = 0
@@ -75,9 +75,9 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	return p, nil
 }
 
-// fork is fork and execve of /proc/self/exe: the same binary, whatever happened
-// to its path. Our own link is readable to us although we are not dumpable
-// (the kernel lets a thread group look at itself).
+// fork forks and executes /proc/self/exe, which is the same binary even if its path
+// has changed. We can read our own link although we are not dumpable, because the
+// kernel lets a thread group look at itself.
 func fork(c Child, spec, w *os.File) (*Proc, error) {
 	p := &Proc{pidfd: -1}
 	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), w.Fd()}
@@ -86,7 +86,7 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	}
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   []string{}, // nothing of ours reaches the stage
+		Env:   []string{}, // no variable of PID 1 reaches the stage
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Setsid:  !c.Spec.Foreground,
@@ -101,8 +101,8 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	var err error
 	p.PID, err = guarded(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
-		// It may be CLONE_PIDFD that is refused: Signal does without. Whatever
-		// else it is comes again.
+		// The kernel may have refused CLONE_PIDFD, and Signal works without it. Any
+		// other error comes again.
 		attr.Sys.PidFD, p.pidfd = nil, -1
 		p.PID, err = guarded(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	}
@@ -111,14 +111,14 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 }
 
 // changesUser reports whether the fork has to change its user. Without root every
-// child has our own, and the kernel refuses even a setgroups(2) that changes
+// child has our own uid, and the kernel refuses even a setgroups(2) that changes
 // nothing. Root has no children of its own uid.
 func (c Child) changesUser() bool {
 	uid := os.Geteuid()
 	return uid == 0 || uint32(uid) != c.UID
 }
 
-// name is what a process listing shows for the stage.
+// name returns the name of the stage in a process listing.
 func name(s Spec) string {
 	if len(s.Argv) == 0 {
 		return "worker"
@@ -126,8 +126,8 @@ func name(s Spec) string {
 	return s.Argv[0]
 }
 
-// readReport waits for what became of the stage. It writes Ready right before
-// execve(2): end of file after that means the target runs, end of file without
+// readReport waits for the answer of the stage. The stage writes Ready right before
+// execve(2). End of file after that means that the target runs. End of file without
 // it means that the stage itself was killed (or died at the pids limit).
 func readReport(r *os.File, limit time.Duration) error {
 	r.SetReadDeadline(time.Now().Add(limit))
@@ -146,9 +146,10 @@ func readReport(r *os.File, limit time.Duration) error {
 	}
 }
 
-// Signal sends sig by pidfd. Where pidfd_send_signal(2) is missing or an old
-// seccomp profile refuses it, kill(2) is as safe for a child that nobody reaped
-// yet: its pid cannot belong to anybody else. A child that has ended is no error.
+// Signal sends sig by pidfd. If pidfd_send_signal(2) is missing, or an old seccomp
+// profile refuses it, Signal uses kill(2). That is as safe for a child that is not
+// reaped yet, because its pid cannot belong to another process. A child that has
+// ended is no error.
 func (p *Proc) Signal(sig syscall.Signal) error {
 	err := error(unix.ENOSYS)
 	if p.pidfd >= 0 {
@@ -163,8 +164,8 @@ func (p *Proc) Signal(sig syscall.Signal) error {
 	return err
 }
 
-// SignalGroup sends sig to the child's process group; it leads one from its
-// fork on. Only before the child is reaped.
+// SignalGroup sends sig to the child's process group, which the child leads from
+// its fork on. It must be called before the child is reaped.
 func (p *Proc) SignalGroup(sig syscall.Signal) error {
 	err := sys.Kill(-p.PID, sig)
 	if errors.Is(err, unix.ESRCH) {
@@ -173,7 +174,7 @@ func (p *Proc) SignalGroup(sig syscall.Signal) error {
 	return err
 }
 
-// Close releases the pidfd; the child is not touched.
+// Close closes the pidfd. It does not touch the child.
 func (p *Proc) Close() {
 	if p.pidfd >= 0 {
 		sys.Close(p.pidfd)

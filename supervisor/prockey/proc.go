@@ -21,10 +21,11 @@ const (
 	maxArgv   = 64 << 10
 )
 
-// tries is how often two readings may differ in what passes.
+// tries is how often the fields that passing compares may differ between two
+// readings.
 const tries = 8
 
-// Proc is a process that is held: its /proc/PID and /proc itself.
+// Proc holds the open /proc/PID of a process, and /proc itself.
 type Proc struct {
 	pid  int
 	root *os.File
@@ -45,8 +46,8 @@ func Open(pid int) (*Proc, error) {
 	return &Proc{pid, root, dir}, nil
 }
 
-// openRoot opens /proc. What is mounted there instead would show processes that
-// do not exist.
+// openRoot opens /proc and checks that it is procfs. Another file system in its
+// place could show processes that do not exist.
 func openRoot() (*os.File, error) {
 	root, err := fsafe.OpenDir("/proc")
 	if err != nil {
@@ -59,14 +60,14 @@ func openRoot() (*os.File, error) {
 	return root, nil
 }
 
-// Close lets go of it.
+// Close closes both descriptors.
 func (p *Proc) Close() {
 	p.dir.Close()
 	p.root.Close()
 }
 
-// whether makes ErrGone of what the kernel answers about a process that has
-// ended.
+// whether adds ErrGone to err if err is the kernel's answer about a process that
+// has ended.
 func whether(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("%w: %w", ErrGone, err)
@@ -74,8 +75,8 @@ func whether(err error) error {
 	return err
 }
 
-// Read reads the key twice; both must be one. What passes may differ and is read
-// again, a few times.
+// Read reads the key twice, and both readings must be equal. If only the fields
+// that passing compares differ, it reads again, a few times.
 func (p *Proc) Read() (Key, error) {
 	before, err := p.once()
 	if err != nil {
@@ -97,8 +98,8 @@ func (p *Proc) Read() (Key, error) {
 	return Key{}, fmt.Errorf("%w: it changes all the time", ErrChanged)
 }
 
-// Prove is nil if p is alive and still who k names. Its name, arguments, state
-// and threads may be others meanwhile.
+// Prove returns nil if p is alive and still the process that k names. Its name,
+// arguments, state and threads may have changed meanwhile.
 func (p *Proc) Prove(k Key) error {
 	now, err := p.once()
 	if err != nil {
@@ -150,8 +151,8 @@ func (p *Proc) once() (k Key, err error) {
 	if err != nil {
 		return k, err
 	}
-	// The directory by its name is another one if the pid is somebody else's now,
-	// or if something was mounted over it.
+	// The path leads to another directory if another process has the pid now, or if
+	// something was mounted over it.
 	again, err := fsafe.StatAt(p.root, strconv.Itoa(p.pid))
 	if err != nil {
 		return k, whether(err)
@@ -162,10 +163,11 @@ func (p *Proc) once() (k Key, err error) {
 	return k, nil
 }
 
-// behind is the file that a link in /proc/PID leads to; 0, 0 if we may not see
-// it (ptrace(2), access mode checking) or there is none (a zombie's program).
+// behind returns the device and inode of the file that a link in /proc/PID leads
+// to. It returns 0, 0 if we may not see it (ptrace(2), access mode checking) or
+// there is none (a zombie's program).
 func (p *Proc) behind(name string) (dev, ino uint64, err error) {
-	st, err := os.Stat("/proc/self/fd/" + strconv.Itoa(int(p.dir.Fd())) + "/" + name) // through what we hold, not by pid
+	st, err := os.Stat("/proc/self/fd/" + strconv.Itoa(int(p.dir.Fd())) + "/" + name) // through the held descriptor, not by pid
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
 		return 0, 0, nil
@@ -179,7 +181,7 @@ func (p *Proc) behind(name string) (dev, ino uint64, err error) {
 	return s.Dev, s.Ino, nil
 }
 
-// File is the content of a file of the process, at most max bytes.
+// File returns the content of a file of the process, at most max bytes.
 func (p *Proc) File(name string, max int) ([]byte, error) {
 	f, err := fsafe.OpenAt(p.dir, name, os.O_RDONLY)
 	if err != nil {
@@ -190,8 +192,8 @@ func (p *Proc) File(name string, max int) ([]byte, error) {
 	return data, whether(err)
 }
 
-// Network opens the network namespace of the process: it takes what tracing it
-// takes.
+// Network opens the network namespace of the process. That needs the right to trace
+// the process. The caller must close the file.
 func (p *Proc) Network() (*os.File, error) {
 	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(p.dir.Fd())) + "/ns/net")
 	return f, whether(err)

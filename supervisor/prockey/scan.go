@@ -6,11 +6,12 @@ import (
 	"strconv"
 )
 
-// perRead is how many names of a directory are read at a time.
+// perRead is the number of names of a directory that are read at a time.
 const perRead = 512
 
 // Scan calls f with every process that is there during the whole call, and maybe
-// with some that were not. More than limit is an error, as is f's first.
+// with some that were not. It stops at f's first error. More than limit processes
+// are an error, too.
 func Scan(limit int, f func(pid int) error) error {
 	root, err := openRoot()
 	if err != nil {

@@ -11,16 +11,16 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Pidfd is a pidfd of the process that k names. The key is proved after the
-// pidfd was opened: before that the pid may have become somebody else's, from
-// then on the descriptor means that one process. ErrNoPidfd: there is none to be
-// had. The caller must Close it.
+// Pidfd returns a pidfd of the process that k names. It proves the key after it has
+// opened the pidfd. Before that another process may have got the pid. From then on
+// the descriptor means that one process. The error is ErrNoPidfd if no pidfd can be
+// had. The caller must Close the file.
 func (p *Proc) Pidfd(k Key) (*os.File, error) { return p.pidfd(k, sys.PidfdOpen) }
 
 func (p *Proc) pidfd(k Key, open func(pid int) (int, error)) (*os.File, error) {
 	fd, err := open(p.pid)
 	switch {
-	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // the last: no PIDFD_NONBLOCK
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // EINVAL: no PIDFD_NONBLOCK
 		return nil, fmt.Errorf("%w: %w", ErrNoPidfd, err)
 	case err != nil:
 		return nil, whether(err)
@@ -33,5 +33,5 @@ func (p *Proc) pidfd(k Key, open func(pid int) (int, error)) (*os.File, error) {
 	return f, nil
 }
 
-// Signal sends sig to the process of a pidfd. ESRCH: it has ended.
+// Signal sends sig to the process of a pidfd. The error is ESRCH if it has ended.
 func Signal(pidfd *os.File, sig unix.Signal) error { return sys.PidfdSignal(int(pidfd.Fd()), sig) }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Status is what is needed of /proc/PID/status (proc_pid_status(5)).
+// Status holds the fields of /proc/PID/status (proc_pid_status(5)) that are needed.
 type Status struct {
 	State   State
 	PPID    int
@@ -17,14 +17,15 @@ type Status struct {
 	Threads int
 }
 
-// Only tells whether all four uids are uid.
+// Only reports whether all four uids are uid.
 func (s Status) Only(uid uint32) bool { return s.UIDs == [4]uint32{uid, uid, uid, uid} }
 
-// Ended tells whether nothing of it runs any more: a zombie whose other threads
-// live on is no dead process.
+// Ended reports whether nothing of the process runs any more. A zombie whose other
+// threads live on is no dead process.
 func (s Status) Ended() bool { return s.State == Zombie && s.Threads <= 1 }
 
-// ReadStatus reads that of pid, once: for a first look, not for a proof.
+// ReadStatus reads the Status of pid once, which is enough for a first look, but
+// not for a proof.
 func ReadStatus(pid int) (Status, error) {
 	p, err := Open(pid)
 	if err != nil {
@@ -38,8 +39,8 @@ func ReadStatus(pid int) (Status, error) {
 	return ParseStatus(text)
 }
 
-// ParseStatus takes the first line of each kind. The kernel escapes newlines in
-// Name, the only line that the process chooses.
+// ParseStatus parses a status file and takes the first line of each kind. The
+// kernel escapes newlines in Name, the only line that the process chooses.
 func ParseStatus(text []byte) (s Status, err error) {
 	seen := map[string]bool{}
 	for line := range bytes.Lines(text) {
@@ -74,8 +75,8 @@ func ParseStatus(text []byte) (s Status, err error) {
 	return s, nil
 }
 
-// stateOf forgets what differs between any two looks: a process that runs,
-// sleeps or waits for a disk.
+// stateOf returns the State of a State line. It does not distinguish a process that
+// runs, sleeps or waits for a disk, because that differs between any two looks.
 func stateOf(value string) (State, error) {
 	if value == "" {
 		return 0, errForm

@@ -11,28 +11,30 @@ import (
 	"syscall"
 )
 
-// errNoList: the kernel keeps no list of children (CONFIG_PROC_CHILDREN), or a
-// thread ended while its list was read and its children are another's now.
+// errNoList means that the kernel keeps no list of children (CONFIG_PROC_CHILDREN),
+// or that a thread ended while its list was read and its children are another
+// thread's now.
 var errNoList = errors.New("no list of children")
 
-// maxThreads bounds the threads of one process, maxProcesses a look at all; perName
-// is what one child takes in
-// the kernel's list: a pid has at most seven digits.
+// maxThreads bounds the threads of one process, and maxProcesses a scan of all
+// processes. perName is the number of bytes that one child takes in the kernel's
+// list, because a pid has at most seven digits.
 const (
 	maxThreads   = 1 << 16
 	maxProcesses = 1 << 22 // PID_MAX_LIMIT
 	perName      = 8
 )
 
-// Children lists the children of pid, zombies included. The kernel keeps a list
-// for each thread (/proc/PID/task/TID/children): a fork belongs to the thread
-// that made it, an orphan is handed to the main one. It may lack some if one is
-// reaped meanwhile (proc(5)), which only pid itself does. Without a list all
-// processes are asked for their parent. More than limit is an error.
+// Children lists the children of pid, zombies included. The kernel keeps a list for
+// each thread (/proc/PID/task/TID/children). A forked child is in the list of the
+// thread that forked it, and an orphan is in that of the main thread. A list may
+// lack some children if one is reaped meanwhile (proc(5)). Only pid itself reaps
+// them. Without a list, Children asks all processes for their parent. More than
+// limit children are an error.
 func Children(pid, limit int) (pids []int, err error) {
 	pids, err = listed(pid, limit)
 	if err == errNoList {
-		pids, err = listed(pid, limit) // mostly a thread has ended
+		pids, err = listed(pid, limit) // usually a thread has ended
 	}
 	if err == errNoList {
 		pids, err = scanned(pid, limit)
@@ -69,8 +71,9 @@ func listed(pid, limit int) (pids []int, err error) {
 	return pids, err
 }
 
-// scanned looks through all of /proc. Whom hidepid hides is left out: it is
-// another user's, or one of ours that cannot be traced.
+// scanned looks through all of /proc. It leaves out the processes that hidepid
+// hides. Such a process belongs to another user, or it is ours and cannot be
+// traced.
 func scanned(pid, limit int) (pids []int, err error) {
 	err = eachName("/proc", maxProcesses, func(name string) error {
 		n, err := strconv.Atoi(name)
@@ -94,7 +97,8 @@ func scanned(pid, limit int) (pids []int, err error) {
 	return pids, err
 }
 
-// childList reads a little more than max, so that what is too long is seen.
+// childList returns a list of children. It reads a little more than max bytes, so
+// that the caller sees a list that is too long.
 func childList(unsafePath string, max int) (string, error) {
 	f, err := os.Open(unsafePath)
 	if err != nil {
@@ -105,13 +109,14 @@ func childList(unsafePath string, max int) (string, error) {
 	return string(text), err
 }
 
-// ended tells whether that is what the kernel answers about who has ended.
+// ended reports whether err is the kernel's answer about a process or thread that
+// has ended.
 func ended(err error) bool {
 	return errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// eachName calls f with the names in a directory, some at a time, until it has an
-// error; more than limit is one.
+// eachName calls f with the names in a directory, until f returns an error. It
+// reads some names at a time. More than limit names are an error.
 func eachName(dir string, limit int, f func(name string) error) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 )
 
 // Sizes of struct nlmsghdr, inet_diag_req_v2 and inet_diag_msg (linux/netlink.h,
-// linux/inet_diag.h). The kernel uses host byte order, but for ports.
+// linux/inet_diag.h). The kernel uses host byte order, except for ports.
 const (
 	nlHeader  = 16
 	diagReq   = 56
@@ -30,7 +30,8 @@ const (
 // nlmsgDumpIntr marks a dump that changed while it was made.
 const nlmsgDumpIntr = 0x10
 
-// errDump: ask again. errDiag: that is no answer of sock_diag.
+// errDump means that the request must be sent again. errDiag means that the data is
+// no answer of sock_diag.
 var (
 	errDump = errors.New("the dump was interrupted")
 	errDiag = errors.New("cannot parse netlink message")
@@ -44,9 +45,9 @@ type socket struct {
 	inode         uint64
 }
 
-// diagRequest is a request for TCP sockets. With dump set the kernel filters by
-// state and, with a small program, by the local port, so that the cost does not
-// grow with the sockets of others.
+// diagRequest returns a request for TCP sockets. If dump is set, the kernel filters
+// by state and, with a small program, by the local port, so that the cost does not
+// grow with the number of other sockets.
 func diagRequest(family uint8, states uint32, local, remote netip.AddrPort, dump bool) []byte {
 	b := make([]byte, nlHeader+diagReq)
 	ne := binary.NativeEndian
@@ -75,9 +76,9 @@ func diagRequest(family uint8, states uint32, local, remote netip.AddrPort, dump
 	return b
 }
 
-// portFilter is the attribute INET_DIAG_REQ_BYTECODE with "sport >= port and
-// sport <= port": two operations of four bytes, each followed by its operand. A
-// failed one jumps past the end, which means no.
+// portFilter returns the attribute INET_DIAG_REQ_BYTECODE with "sport >= port and
+// sport <= port": two operations of four bytes, each followed by its operand. An
+// operation that fails jumps past the end, which means no.
 func portFilter(port uint16) []byte {
 	const size = 4 + 4*4
 	b := make([]byte, size)
@@ -94,8 +95,8 @@ func portFilter(port uint16) []byte {
 	return b
 }
 
-// parseDiag takes one datagram and appends its sockets. done: the answer is
-// complete.
+// parseDiag parses one datagram and appends its sockets to out. done means that the
+// answer is complete.
 func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
 	ne := binary.NativeEndian
 	for len(data) >= nlHeader {
@@ -114,7 +115,7 @@ func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
 			if err := dumpEnd(body); err != nil {
 				return out, true, err
 			}
-			return out, false, fmt.Errorf("%w: an acknowledgement", errDiag) // none was asked for
+			return out, false, fmt.Errorf("%w: an acknowledgement", errDiag) // we asked for none
 		case unix.SOCK_DIAG_BY_FAMILY:
 			s, err := parseSocket(body)
 			if err != nil {
@@ -126,7 +127,7 @@ func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
 			out = append(out, s)
 			done = flags&unix.NLM_F_MULTI == 0
 		case unix.NLMSG_NOOP:
-		default: // NLMSG_OVERRUN, and whatever else may stand for sockets that are not shown
+		default: // NLMSG_OVERRUN, or another type that may stand for sockets that are not shown
 			return out, false, fmt.Errorf("%w: type %d", errDiag, kind)
 		}
 		data = data[min((size+3)&^3, len(data)):]
@@ -137,9 +138,10 @@ func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
 	return out, done, nil
 }
 
-// dumpEnd is the errno that NLMSG_ERROR and NLMSG_DONE carry. It matters in the
-// latter too: a kernel with inet_diag but without tcp_diag starts the dump and
-// ends it with ENOENT and no socket, which must not read as "nobody listens".
+// dumpEnd returns the errno that NLMSG_ERROR and NLMSG_DONE carry. It matters in
+// NLMSG_DONE, too. A kernel with inet_diag but without tcp_diag starts the dump and
+// ends it with ENOENT and no socket, which must not be taken for a port without
+// listeners.
 func dumpEnd(body []byte) error {
 	if len(body) < 4 {
 		return fmt.Errorf("%w: no errno", errDiag)

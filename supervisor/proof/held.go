@@ -9,21 +9,22 @@ import (
 	"strings"
 )
 
-// Bounds of a look at who holds a socket.
+// Bounds of the search for the processes that hold a socket.
 const (
 	maxTree     = 256     // processes of the gateway
 	maxChildren = 1 << 15 // of one of them
 	maxFiles    = 1 << 16 // descriptors of one
-	perRead     = 256     // names of a directory at a time: nothing here grows with it
+	perRead     = 256     // names read at a time, so that memory does not grow with a directory
 )
 
-// JudgeHeld is Judge where gateway and agent have the same uid: a listener is
-// ours if the process pid or a descendant of it has the socket among its
-// descriptors. pid must be a child that nobody has reaped, or be proved again
-// afterwards. What cannot be seen is ErrUnproven, never somebody else's.
+// JudgeHeld is Judge where gateway and agent have the same uid. A listener is the
+// gateway's if the process pid or a descendant of it has the socket among its
+// descriptors. pid must be a child that is not reaped yet, or be proved again
+// afterwards. If one of these processes cannot be seen, the error is ErrUnproven,
+// and no listener counts as foreign.
 //
 // Not defended: the agent can pass its descriptor to the gateway only with the
-// gateway's help, but it can trace the gateway; docs/tcb.md.
+// gateway's help, but it can trace the gateway (docs/tcb.md).
 func JudgeHeld(ls []Listener, pid int) (o Ownership, foreign []Listener, err error) {
 	left, err := unheld(pid, inodesOf(ls))
 	if err != nil {
@@ -43,16 +44,18 @@ func JudgeHeld(ls []Listener, pid int) (o Ownership, foreign []Listener, err err
 	return Ours, nil, nil
 }
 
-// holder answers a worker's two questions by descriptor instead of by uid.
+// holder makes a worker's two lookups by descriptor instead of by uid.
 type holder struct {
 	pid int
 	uid uint32
 }
 
-// looks is how often nobody must be seen to hold a connection.
+// looks is the number of searches in a row that must find no holder of a
+// connection.
 const looks = 2
 
-// noUser is the uid of what the gateway does not hold: no user has it.
+// noUser is the uid of a socket that the gateway does not hold. No user has this
+// uid.
 const noUser = ^uint32(0)
 
 func (h holder) listeners(port uint16) ([]Listener, error) {
@@ -70,9 +73,10 @@ func (h holder) listeners(port uint16) ([]Listener, error) {
 	return ls, err
 }
 
-// ownerOf tells whether the gateway holds the server's end. One that nobody was
-// seen to hold may have been accepted or closed while the descriptors were read:
-// it is a stranger's only if it is there after that, and nobody's twice.
+// ownerOf returns the gateway's uid if the gateway holds the server's end, and
+// noUser if it does not. A connection without a known holder may have been accepted
+// or closed while the descriptors were read. So it counts as foreign only if it
+// still exists after that, and if two searches found no holder.
 func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 	s, err := serverEnd(local, remote, lookup)
 	for range looks {
@@ -91,9 +95,9 @@ func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 	return noUser, err
 }
 
-// unheld is which of the sockets no process of pid's tree has. It goes from the
-// top down: mostly the gateway itself has them all. One that was orphaned is not in
-// the tree any more, and its sockets are a stranger's.
+// unheld returns the sockets that no process of pid's tree has. It goes from the
+// top down, because usually the gateway itself has all of them. An orphaned process
+// is no longer in the tree, and its sockets count as foreign.
 func unheld(pid int, inodes []uint64) ([]uint64, error) {
 	left := slices.Clone(inodes)
 	tree := []int{pid}
@@ -112,8 +116,8 @@ func unheld(pid int, inodes []uint64) ([]uint64, error) {
 	return left, nil
 }
 
-// Tree is pid and what descends from it, at most 256 processes: what was
-// orphaned is not among them. One that ends meanwhile is left out.
+// Tree returns pid and its descendants, at most 256 processes. Orphaned descendants
+// are not among them. A process that ends meanwhile is left out.
 func Tree(pid int) ([]Process, error) {
 	pids := []int{pid}
 	var tree []Process
@@ -130,7 +134,7 @@ func Tree(pid int) ([]Process, error) {
 	return tree, nil
 }
 
-// Holds tells whether the process pid itself has one of the sockets open.
+// Holds reports whether the process pid itself has one of the sockets open.
 func Holds(pid int, ls []Listener) (bool, error) {
 	left, err := without(pid, inodesOf(ls))
 	return len(left) < len(ls), err
@@ -144,14 +148,14 @@ func inodesOf(ls []Listener) []uint64 {
 	return inodes
 }
 
-// without takes out of inodes the sockets that pid has open.
+// without returns inodes without the sockets that pid has open.
 func without(pid int, inodes []uint64) ([]uint64, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	if len(inodes) == 0 {
 		return nil, nil
 	}
 	err := eachName(dir, maxFiles, func(fd string) error {
-		text, _ := os.Readlink(dir + "/" + fd) // closed meanwhile: holds nothing
+		text, _ := os.Readlink(dir + "/" + fd) // closed meanwhile, so it holds nothing
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(text, "]"), "socket:[")
 		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil {
 			inodes = slices.DeleteFunc(inodes, func(i uint64) bool { return i == n })
@@ -161,7 +165,7 @@ func without(pid int, inodes []uint64) ([]uint64, error) {
 	return inodes, err
 }
 
-// withChildren adds pid's children to tree.
+// withChildren returns tree with pid's children added.
 func withChildren(pid int, tree []int) ([]int, error) {
 	pids, err := Children(pid, maxChildren)
 	for _, child := range pids {

@@ -6,26 +6,25 @@ import (
 	"strconv"
 )
 
-// Bounds of an answer. The other end is not trusted: the agent may hold the
+// Bounds of an answer. The other end is not trusted, because the agent may hold the
 // port.
 const (
 	maxHead = 16 << 10
 	maxBody = 64 << 10
-	maxWire = 256 << 10 // on one connection, framing and all
+	maxWire = 256 << 10 // on one connection, framing included
 )
 
-// errHTTP: that is no HTTP/1.x answer, or one beyond the bounds.
+// errHTTP means that the data is no HTTP/1.x answer, or one beyond the bounds.
 var errHTTP = errors.New("not an http answer")
 
-// response is one answer. last tells that the server closes the connection
-// after it.
+// response is one answer. last means that the connection ends after it.
 type response struct {
 	status int
 	body   []byte
 	last   bool
 }
 
-// reader is what an answer is read from; 0 and nil is the end.
+// reader is the source of an answer. A Read that returns 0 and nil is the end.
 type reader interface{ Read([]byte) (int, error) }
 
 // source is a buffered reader.
@@ -36,7 +35,7 @@ type source struct {
 	eof bool
 }
 
-// fill reads more; false at the end of the stream.
+// fill reads more data. It returns false at the end of the stream.
 func (s *source) fill() (bool, error) {
 	if s.eof {
 		return false, nil
@@ -83,7 +82,7 @@ func (s *source) line() ([]byte, error) {
 	}
 }
 
-// errEmpty: the stream ended before the first byte of an answer.
+// errEmpty means that the stream ended before the first byte of an answer.
 var errEmpty = errors.New("closed without an answer")
 
 // readResponse reads one answer (RFC 9112). Informational ones are skipped.
@@ -100,14 +99,14 @@ func readResponse(s *source) (response, error) {
 		}
 		if r.status >= 200 {
 			r.body, err = readBody(s, r.status, &h)
-			r.last = h.close || len(s.buf) > 0 // more than was asked for: not to be taken for the next answer
+			r.last = h.close || len(s.buf) > 0 // extra data must not be taken for the next answer
 			return r, err
 		}
 	}
 	return response{}, errHTTP
 }
 
-// head is what the header fields say about the body.
+// head holds the facts about the body that the header fields give.
 type head struct {
 	length  int // -1: not given
 	chunked bool
@@ -177,7 +176,7 @@ func readBody(s *source, status int, h *head) ([]byte, error) {
 	case status == 204 || status == 304:
 		return nil, nil
 	case h.chunked:
-		h.close = h.close || h.length >= 0 // two lengths: who knows where the next answer begins (RFC 9112, 6.1)
+		h.close = h.close || h.length >= 0 // with two lengths, the start of the next answer is unknown (RFC 9112, 6.1)
 		return readChunks(s)
 	case h.length >= 0:
 		return s.take(h.length)

@@ -7,7 +7,7 @@ import (
 	"gatewayinit/internal/strictjson"
 )
 
-// Mode is what a worker is for.
+// Mode says which checks a worker makes.
 type Mode string
 
 // The modes.
@@ -16,18 +16,18 @@ const (
 	Prove  Mode = "prove"  // Check, then Auth if there is one
 )
 
-// Job is a worker's orders.
+// Job holds the orders for a worker.
 type Job struct {
 	Mode     Mode              `json:"mode"`
 	Port     uint16            `json:"port"`
 	UID      uint32            `json:"uid"` // the gateway's
-	PID      int               `json:"pid"` // not 0: uids prove nothing, its processes must hold the sockets
+	PID      int               `json:"pid"` // if not 0, uids prove nothing and its processes must hold the sockets
 	Check    config.Probe      `json:"check"`
 	Auth     *config.AuthCheck `json:"auth,omitempty"`
-	Deadline time.Duration     `json:"deadline"` // for all of it
+	Deadline time.Duration     `json:"deadline"` // for the whole job
 }
 
-// ParseJob reads what encoding/json made of a Job.
+// ParseJob decodes a Job that encoding/json has encoded.
 func ParseJob(data []byte) (Job, error) {
 	var j Job
 	v, err := strictjson.Parse(data)

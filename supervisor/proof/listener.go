@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnproven: it could not be found out. Unknown is not down.
+// ErrUnproven means that the answer could not be found out. Unknown is not down.
 var ErrUnproven = errors.New("unproven")
 
-// errUnheld is the part of ErrUnproven that may pass: the tables could be read,
-// but no process holds the socket, yet or any more.
+// errUnheld is the kind of ErrUnproven that may pass. The tables could be read, but
+// no process holds the socket yet, or none does any more.
 var errUnheld = fmt.Errorf("%w: nobody holds the other end of the connection", ErrUnproven)
 
 // Listener is a LISTEN socket.
 type Listener struct {
 	Addr  netip.AddrPort
-	UID   uint32 // of who created it
+	UID   uint32 // of the socket's creator
 	Inode uint64
 }
 
-// Listeners lists every LISTEN socket on the port, of both families, in our
-// network namespace: from sock_diag(7), or from /proc/net/tcp{,6} where netlink
-// is refused (gVisor, old seccomp profiles). Neither: ErrUnproven.
+// Listeners lists every LISTEN socket on the port, of both families, in our network
+// namespace. It uses sock_diag(7), or /proc/net/tcp{,6} where netlink is refused
+// (gVisor, old seccomp profiles). If neither works, the error is ErrUnproven.
 func Listeners(port uint16) ([]Listener, error) { return listenersFrom(port, dumpListeners) }
 
 func listenersFrom(port uint16, dump func(uint16) ([]socket, error)) ([]Listener, error) {
@@ -37,7 +37,7 @@ func listenersFrom(port uint16, dump func(uint16) ([]socket, error)) ([]Listener
 	}
 	var ls []Listener
 	for _, s := range socks {
-		if s.state == tcpListen && s.local.Port() == port { // the filter was only for speed
+		if s.state == tcpListen && s.local.Port() == port { // the kernel's filter is only for speed
 			ls = append(ls, Listener{Addr: s.local, UID: s.uid, Inode: s.inode})
 		}
 	}
@@ -61,9 +61,10 @@ func dumpListeners(port uint16) ([]socket, error) {
 	return all, nil
 }
 
-// refused tells whether sock_diag may not be had at all: no such family or
-// protocol, a seccomp profile, a kernel without tcp_diag. ENOENT is also the
-// answer to a lookup of no socket; to look into /proc as well costs only time.
+// refused reports whether sock_diag is not available at all, because there is no
+// such family or protocol, a seccomp profile forbids it, or the kernel has no
+// tcp_diag. ENOENT is also the answer to a lookup of no socket. Looking into /proc
+// as well then costs only time.
 func refused(err error) bool {
 	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EPROTONOSUPPORT,
 		unix.EAFNOSUPPORT, unix.EOPNOTSUPP, unix.ENOENT, unix.EINVAL} {
@@ -74,10 +75,10 @@ func refused(err error) bool {
 	return false
 }
 
-// Owner is the uid that holds the TCP socket whose own end is local and whose
-// peer is remote: asked with the server's end of a connection of ours, it says
-// whom we talk to. A connection that nobody has accepted yet has no inode, and
-// its uid means nothing: ErrUnproven.
+// Owner returns the uid that holds the TCP socket whose own end is local and whose
+// peer is remote. For the server's end of our own connection, that is the user that
+// we talk to. A connection that no process has accepted yet has no inode, and its
+// uid means nothing, so the error is ErrUnproven.
 func Owner(local, remote netip.AddrPort) (uint32, error) { return ownerFrom(local, remote, lookup) }
 
 func ownerFrom(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (uint32, error) {
@@ -101,8 +102,8 @@ func serverEnd(local, remote netip.AddrPort, look func(local, remote netip.AddrP
 	return socket{}, errUnheld
 }
 
-// same compares four-tuples; a dual-stack server's end is an IPv6 socket with
-// mapped addresses.
+// same reports whether s has these two ends. The server's end of a dual-stack
+// server is an IPv6 socket with mapped addresses.
 func same(s socket, local, remote netip.AddrPort) bool {
 	unmap := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 	return unmap(s.local) == unmap(local) && unmap(s.remote) == unmap(remote)
@@ -116,17 +117,18 @@ func lookup(local, remote netip.AddrPort) ([]socket, error) {
 	return ask(diagRequest(family, ^uint32(0), local, remote, false))
 }
 
-// Ownership is who listens on the gateway's port.
+// Ownership says which processes listen on the gateway's port.
 type Ownership uint8
 
 // The answers.
 const (
-	Ours    Ownership = iota // the gateway's uid, and nobody else
-	Missing                  // nobody
-	Foreign                  // somebody else, perhaps beside ours
+	Ours    Ownership = iota // the gateway alone
+	Missing                  // no process
+	Foreign                  // another process, perhaps beside the gateway
 )
 
-// Judge decides about listeners. foreign lists those that are not uid's.
+// Judge decides whether the listeners are those of uid. foreign lists the listeners
+// that are not.
 func Judge(ls []Listener, uid uint32) (o Ownership, foreign []Listener) {
 	for _, l := range ls {
 		if l.UID != uid {

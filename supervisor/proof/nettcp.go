@@ -14,7 +14,7 @@ import (
 	"strconv"
 )
 
-// errNetTCP is the refusal of ParseNetTCPLine.
+// errNetTCP is the error of ParseNetTCPLine.
 var errNetTCP = errors.New("cannot parse net/tcp line")
 
 // ParseNetTCPLine parses one line of /proc/net/tcp or, with v6, of tcp6
@@ -64,7 +64,8 @@ func procAddr(b []byte, v6 bool) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(p)), nil
 }
 
-// procSockets reads both tables line by line and keeps what is wanted.
+// procSockets reads both tables line by line and returns the sockets for which want
+// is true.
 func procSockets(want func(socket) bool) ([]socket, error) {
 	var out []socket
 	for _, v6 := range []bool{false, true} {
@@ -92,7 +93,7 @@ func procSockets(want func(socket) bool) ([]socket, error) {
 func scanSockets(r io.Reader, v6 bool, want func(socket) bool, out []socket) ([]socket, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 4096), 4096) // a line is some 150 bytes
-	// A runtime may mask the file with an empty one: that is not an empty table.
+	// A runtime may mask the file with an empty one. That is not an empty table.
 	if !lines.Scan() || !bytes.Contains(lines.Bytes(), []byte("local_address")) {
 		return nil, errors.Join(errNetTCP, lines.Err())
 	}

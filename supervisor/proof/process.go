@@ -1,6 +1,6 @@
-// Package proof tells what is true of a gateway: which process it is, who owns
-// the sockets on its port, whether it answers as configured, and whether the
-// token in force is ours. Whatever cannot be found out is an error of its own
+// Package proof finds out facts about a gateway: which process it is, which user
+// owns the sockets on its port, whether it answers as configured, and whether the
+// token in force is ours. A fact that cannot be found out is a separate error
 // (ErrUnproven), never a guess.
 package proof
 
@@ -15,13 +15,14 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// What a process turned out to be.
+// Errors about the process that has a pid.
 var (
 	ErrGone     = errors.New("the process is gone")
 	ErrReplaced = errors.New("the pid belongs to another process now")
 )
 
-// Process names a process for good: a pid alone may be recycled.
+// Process identifies a process. A pid alone is not enough, because it may be
+// reused.
 type Process struct {
 	PID        int
 	StartTicks uint64 // since boot, in clock ticks: field 22 of /proc/PID/stat
@@ -39,24 +40,24 @@ type Stat struct {
 	StartTicks uint64
 }
 
-// maxStat bounds a stat line. The kernel's is some 350 bytes, and less than
-// statSize were every number in it the longest.
+// maxStat bounds a stat line. The kernel's line has some 350 bytes. It would be
+// shorter than statSize even if every number in it had its greatest length.
 const (
 	maxStat  = 4096
 	statSize = 1536
 )
 
-// errStat is the refusal of ParseStat.
+// errStat is the error of ParseStat.
 var errStat = errors.New("cannot parse stat line")
 
-// ParseStat parses a stat line. The name is whatever the process chose, spaces,
-// parentheses and newlines included; it ends at the last parenthesis.
+// ParseStat parses a stat line. The process chooses its own name, which may hold
+// spaces, parentheses and newlines. The name ends at the last parenthesis.
 func ParseStat(data []byte) (Stat, error) {
 	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if len(data) > maxStat || open < 2 || end < open || data[open-1] != ' ' {
 		return Stat{}, errStat
 	}
-	fields := make([][]byte, 0, 20) // from field 3 on, as far as they matter: this is read for thousands
+	fields := make([][]byte, 0, 20) // from field 3 on, only those that matter, because thousands of lines are read
 	for f := range bytes.FieldsSeq(data[end+1:]) {
 		if fields = append(fields, f); len(fields) == cap(fields) {
 			break
@@ -88,7 +89,8 @@ func ParseStat(data []byte) (Stat, error) {
 	return st, nil
 }
 
-// small takes a pid or a count: at least low, far below the bounds of int.
+// small parses a pid or a count into to. It reports whether the number is at least
+// low and far below the bounds of int.
 func small(b []byte, low int, to *int) bool {
 	if low < 0 && string(b) == "-1" {
 		*to = -1
@@ -99,7 +101,7 @@ func small(b []byte, low int, to *int) bool {
 	return err == nil && n < 1<<30 && *to >= low
 }
 
-// number is a decimal number without sign or leading zero.
+// number parses a decimal number without sign or leading zero.
 func number(b []byte) (uint64, error) {
 	if len(b) == 0 || len(b) > 1 && b[0] == '0' {
 		return 0, errStat
@@ -107,10 +109,10 @@ func number(b []byte) (uint64, error) {
 	return strconv.ParseUint(string(b), 10, 64)
 }
 
-// ReadStat reads the stat line of a process; ErrGone if there is none.
+// ReadStat reads the stat line of a process. The error is ErrGone if there is none.
 func ReadStat(pid int) (Stat, error) {
 	buf := make([]byte, statSize)
-	n, err := sys.ReadOnce("/proc/"+strconv.Itoa(pid)+"/stat", buf) // one read: the kernel makes the line at once
+	n, err := sys.ReadOnce("/proc/"+strconv.Itoa(pid)+"/stat", buf) // one read, because the kernel makes the line at once
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return Stat{}, ErrGone
 	}
@@ -127,11 +129,11 @@ func ReadStat(pid int) (Stat, error) {
 	return st, err
 }
 
-// Ended tells whether no thread of the process is left: one whose first thread
-// alone has ended is a zombie too, until the others have.
+// Ended reports whether no thread of the process is left. A process of which only
+// the first thread has ended is a zombie, too, until the others have ended.
 func (st Stat) Ended() bool { return (st.State == 'Z' || st.State == 'X') && st.Threads <= 1 }
 
-// Capture names the process that has pid now.
+// Capture returns the Process that has pid now.
 func Capture(pid int) (Process, error) {
 	st, err := ReadStat(pid)
 	if err != nil {
@@ -143,8 +145,9 @@ func Capture(pid int) (Process, error) {
 // maxDepth bounds a walk from a process up to its first ancestor.
 const maxDepth = 256
 
-// Below tells whether pid is ancestor or descends from it, or may: what cannot be
-// seen, or has too many ancestors, is taken to.
+// Below reports whether pid is ancestor or a descendant of it. It errs on the side
+// of true, so it returns true if a process cannot be seen or has too many
+// ancestors.
 func Below(pid, ancestor int) bool {
 	for range maxDepth {
 		if pid == ancestor {
@@ -161,8 +164,8 @@ func Below(pid, ancestor int) bool {
 	return true
 }
 
-// Verify is nil if p is alive: a zombie is not, nor is one whose first thread has
-// ended, of which nothing can be seen any more.
+// Verify returns nil if p is alive. A zombie is not alive. A process whose first
+// thread has ended is not either, because nothing of it can be seen any more.
 func (p Process) Verify() error {
 	st, err := ReadStat(p.PID)
 	switch {

@@ -2,30 +2,30 @@ package proof
 
 import "gatewayinit/supervisor/control"
 
-// Verdict is what a worker found, and its exit code. The numbers keep away from
-// those of Go's runtime (2) and of a stage (126).
+// Verdict is the result of a worker, and its exit code. The numbers differ from the
+// exit codes of Go's runtime (2) and of a stage (126).
 type Verdict uint8
 
 // The verdicts.
 const (
 	OK            Verdict = 0
-	Refused       Verdict = iota + 19 // nobody listens
+	Refused       Verdict = iota + 19 // no process listens
 	Timeout                           // no answer before the deadline
 	Dropped                           // closed without an answer
 	BadStatus                         // another status than configured
 	BadBody                           // another body than configured, or none that can be read
-	Stranger                          // the other end is not the gateway's uid
+	Stranger                          // the other end does not have the gateway's uid
 	TokenRefused                      // our token is not the one in force
 	NoTokenNeeded                     // it answers without a token
 	Unproven                          // it could not be found out
 	TokenFailed                       // the token file cannot be read
 	TokenChanged                      // it is not the token that PID 1 minted
-	Throttled                         // it serves, and told us to come back later
+	Throttled                         // it serves, and told us to ask later
 	verdictEnd
 )
 
-// verdicts is each one's words, reason, and whether it means, beyond doubt,
-// that the gateway does not serve.
+// verdicts has the words and the reason of each verdict, and whether it means,
+// beyond doubt, that the gateway does not serve.
 var verdicts = [verdictEnd]struct {
 	text     string
 	reason   control.Reason
@@ -46,7 +46,7 @@ var verdicts = [verdictEnd]struct {
 	Throttled:     {"the gateway told us to ask less often", control.Unproven, false},
 }
 
-// known is v, or Unproven where v is none of the set.
+// known returns v, or Unproven if v is not in the set.
 func (v Verdict) known() Verdict {
 	if v >= verdictEnd || verdicts[v].text == "" {
 		return Unproven
@@ -54,17 +54,17 @@ func (v Verdict) known() Verdict {
 	return v
 }
 
-// String is for logs and status: our words, never the gateway's.
+// String returns the words for logs and status. They are ours, never the gateway's.
 func (v Verdict) String() string { return verdicts[v.known()].text }
 
-// Reason is the word for replies; "" for OK.
+// Reason returns the word for replies, or "" for OK.
 func (v Verdict) Reason() control.Reason { return verdicts[v.known()].reason }
 
-// Definite tells whether v means that the gateway does not serve.
+// Definite reports whether v means that the gateway does not serve.
 func (v Verdict) Definite() bool { return verdicts[v.known()].definite }
 
-// FromExit is the verdict that a worker's exit code stands for. Of any other
-// code it is Unproven and false.
+// FromExit returns the verdict that a worker's exit code stands for. For any other
+// code it returns Unproven and false.
 func FromExit(code int) (Verdict, bool) {
 	if code < 0 || code >= int(verdictEnd) {
 		return Unproven, false

@@ -10,10 +10,10 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// ask sends one request and reads its answer, on the connection of the request
-// before if that is still there. A server may close that one at any moment, so
-// being dropped there leads to a new one, with a 408 on the way out (RFC 9110,
-// 15.5.9) or without.
+// ask sends one request and reads its answer. It uses the connection of the
+// previous request if that is still there. A server may close that connection at
+// any moment, with a 408 before (RFC 9110, 15.5.9) or without, so a request that is
+// dropped there is sent again on a new connection.
 func (w *worker) ask(method, path, body string, token []byte) (response, Verdict) {
 	if w.conn != nil {
 		if r, v := w.exchange(method, path, body, token); v != Dropped && r.status != 408 {
@@ -44,14 +44,14 @@ func (w *worker) dial() (err error) {
 	}
 	w.in = &source{r: w.conn}
 	if w.local, err = w.conn.LocalAddr(); err == nil && w.local == w.server {
-		// Nobody listened, and the kernel gave us that very port to call from:
-		// we would be talking to ourselves.
+		// No process listened, and the kernel gave us that very port as our own. We
+		// would be talking to ourselves.
 		return errSelf
 	}
 	return err
 }
 
-// errSelf: the connection is one to itself.
+// errSelf means that the connection leads to itself.
 var errSelf = errors.New("connected to ourselves")
 
 func (w *worker) hangUp() {
@@ -62,10 +62,10 @@ func (w *worker) hangUp() {
 }
 
 // exchange sends one request in two parts and reads the answer. Between them it
-// makes sure whose the other end of exactly this connection is. So the token is
-// never sent without that check, and nobody's answer is taken without it: the
-// server cannot have answered yet, let alone have closed, and one that accepts
-// only when data is there (TCP_DEFER_ACCEPT) has what it waits for.
+// checks which user has the other end of exactly this connection. So without that
+// check no token is ever sent, and no answer is taken. The server cannot have
+// answered yet, let alone have closed. A server that accepts only when there is
+// data (TCP_DEFER_ACCEPT) has its data then.
 func (w *worker) exchange(method, path, body string, token []byte) (response, Verdict) {
 	if err := w.conn.Write(w.head(method, path, body)); err != nil {
 		return response{}, verdictOf(err)
@@ -86,7 +86,7 @@ func (w *worker) exchange(method, path, body string, token []byte) (response, Ve
 	return r, OK
 }
 
-// head is a request up to where the token would be.
+// head returns a request up to the place of the token.
 func (w *worker) head(method, path, body string) []byte {
 	b := append([]byte(method), ' ')
 	b = append(b, path...)
@@ -103,7 +103,7 @@ func (w *worker) head(method, path, body string) []byte {
 
 // finish sends the token, if there is one, and the rest of a request.
 func (w *worker) finish(body string, token []byte) error {
-	b := make([]byte, 0, 64+len(token)+len(body)) // never grown: no copy of the token stays behind
+	b := make([]byte, 0, 64+len(token)+len(body)) // never grown, so no copy of the token stays behind
 	defer func() { clear(b) }()
 	if token != nil {
 		b = append(b, "Authorization: Bearer "...)
@@ -122,8 +122,9 @@ const (
 	ownerLast  = 50 * time.Millisecond
 )
 
-// owner looks up who holds the other end of this connection. A server that has
-// not accepted it yet has no socket for it: look again, until it has ended.
+// owner checks which user holds the other end of this connection. A server that has
+// not accepted it yet has no socket for it. In that case owner looks again, until
+// the connection has ended.
 func (w *worker) owner() Verdict {
 	pause, ended := ownerFirst, false
 	for {
@@ -138,7 +139,8 @@ func (w *worker) owner() Verdict {
 		case ended:
 			return w.unheld()
 		}
-		// A look after the end: it may have been accepted in between.
+		// Look once more after the end, because it may have been accepted in
+		// between.
 		if ended, err = w.conn.Readable(pause); err != nil {
 			return verdictOf(err)
 		}
@@ -146,19 +148,19 @@ func (w *worker) owner() Verdict {
 	}
 }
 
-// unheld tells what became of a connection that nobody holds any more.
+// unheld returns the verdict on an ended connection that no process holds any more.
 func (w *worker) unheld() Verdict {
 	again := w.in.got > 0 // data after a complete response is a late 408, and not a response
 	switch more, err := w.in.fill(); {
 	case err != nil:
 		return verdictOf(err)
 	case more && !again:
-		return Unproven // it answered half a request and was gone: nobody knows who
+		return Unproven // an unknown process answered half a request and was gone
 	}
 	return Dropped
 }
 
-// verdictOf is what an error on the wire means.
+// verdictOf returns the verdict for an error on the wire.
 func verdictOf(err error) Verdict {
 	switch {
 	case sys.Refused(err), errors.Is(err, errSelf):
@@ -170,5 +172,5 @@ func verdictOf(err error) Verdict {
 	case errors.Is(err, errHTTP):
 		return BadBody
 	}
-	return Unproven // no socket to be had, and the like
+	return Unproven // no socket was available, for example
 }

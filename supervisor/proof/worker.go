@@ -10,9 +10,9 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Work does the job in a process that has the gateway's UID. The token is sent
-// only on a connection whose other end was seen to belong to that UID; it is
-// wiped by the caller.
+// Work does the job in a process that has the gateway's UID. The token is sent only
+// on a connection whose other end was seen to belong to that UID. The caller wipes
+// the token.
 func Work(job Job, token []byte) Verdict {
 	w := &worker{job: job, listeners: Listeners, ownerOf: Owner}
 	if job.PID != 0 {
@@ -22,8 +22,8 @@ func Work(job Job, token []byte) Verdict {
 	return w.work(token)
 }
 
-// worker has the two questions to the kernel as fields for the tests, which
-// force the fallback and let the port change hands in between.
+// worker has its two lookups in the kernel as fields for the tests, which force the
+// fallback and let the port change hands in between.
 type worker struct {
 	job       Job
 	listeners func(port uint16) ([]Listener, error)
@@ -34,7 +34,7 @@ type worker struct {
 	conn     *sys.Conn // nil: none
 	in       *source
 	server   netip.AddrPort // the other end
-	local    netip.AddrPort // ours
+	local    netip.AddrPort // our end
 }
 
 func (w *worker) work(token []byte) Verdict {
@@ -56,10 +56,10 @@ func (w *worker) work(token []byte) Verdict {
 	return w.auth(token)
 }
 
-// doors are the addresses to connect to, best first: only those that uid
-// listens on itself. Were 127.0.0.1 tried for a gateway that has [::1] alone,
-// the agent could take that for an instant, again and again, to make a healthy
-// gateway look dead.
+// doors returns the addresses to connect to, best first. They are only those on
+// which uid itself listens. If 127.0.0.1 were tried for a gateway that has [::1]
+// alone, the agent could take 127.0.0.1 for an instant, again and again, to make a
+// healthy gateway look dead.
 func doors(ls []Listener, uid uint32) []netip.Addr {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	var out []netip.Addr
@@ -68,7 +68,7 @@ func doors(ls []Listener, uid uint32) []netip.Addr {
 		case l.UID != uid:
 		case a == netip.IPv4Unspecified():
 			out = append(out, loopback)
-		case a == netip.IPv6Unspecified(): // whether it has IPv4 too is not to be seen
+		case a == netip.IPv6Unspecified(): // we cannot see whether it has IPv4, too
 			out = append(out, netip.IPv6Loopback(), loopback)
 		default:
 			out = append(out, a)
@@ -91,8 +91,8 @@ func (w *worker) check() Verdict {
 	return OK
 }
 
-// matches tells whether body is a JSON object with all that is expected. With
-// nothing expected any body will do.
+// matches reports whether body is a JSON object with all expected members. If
+// nothing is expected, any body will do.
 func matches(body []byte, want []config.Expect) bool {
 	if len(want) == 0 {
 		return true
@@ -112,9 +112,9 @@ func matches(body []byte, want []config.Expect) bool {
 	return true
 }
 
-// auth proves which token is in force: without one the gateway must refuse,
-// with ours it must not. Both requests go out on one connection, if the server
-// keeps it open.
+// auth proves which token is in force. The gateway must refuse a request without a
+// token, and must not refuse one with ours. Both requests go out on one connection,
+// if the server keeps it open.
 func (w *worker) auth(token []byte) Verdict {
 	a := w.job.Auth
 	if len(token) == 0 {
@@ -142,9 +142,10 @@ func (w *worker) auth(token []byte) Verdict {
 	return TokenRefused
 }
 
-// unexpected is what a status means that was not configured. Who asks too often
-// is told to wait by a gateway that serves, and the agent, which comes from the
-// same address, can ask as often as it likes: that must not end a healthy one.
+// unexpected returns the verdict for a status that was not configured. A gateway
+// that serves tells a client that asks too often to wait. The agent comes from the
+// same address and can ask as often as it likes, so such a status must not end a
+// healthy gateway.
 func unexpected(status int) Verdict {
 	switch status {
 	case 408, 425, 429: // timeout of an idle connection, too early, too many requests

@@ -1,6 +1,6 @@
-// Package stage is the child's side of package launch: gateway-init executed
-// again with the target's UID. It sets what belongs to the new process and
-// becomes the target, or it is a worker and proves something over HTTP.
+// Package stage is the child's side of package launch. It runs when gateway-init is
+// executed again with the target's UID. It sets the properties of the new process
+// and executes the target, or it is a worker and makes a proof over HTTP.
 //
 // It reports one word and an errno. A free text would let the target's user write
 // into PID 1's log.
@@ -20,15 +20,15 @@ import (
 	"gatewayinit/tokenfile"
 )
 
-// failed is the exit code of a stage that reported why.
+// failed is the exit code of a stage that reported why it failed.
 const failed = 126
 
-// Run does what the Spec on descriptor 3 says. It returns only for a worker
-// (the Verdict's exit code) or after a failure.
+// Run carries out the Spec on descriptor 3. It returns only for a worker (the
+// Verdict's exit code) or after a failure.
 func Run() int {
 	runtime.LockOSThread() // the signal mask around TakeForeground is per thread
-	// One owner to the end: a second os.File of the number could be closed by
-	// the first one's finalizer.
+	// This is the only os.File of the descriptor. With a second one, the finalizer
+	// of the first could close the descriptor.
 	out := os.NewFile(launch.ReportFD, "report")
 	spec, err := launch.ReadSpec(os.NewFile(launch.SpecFD, "launch-spec"))
 	if err == nil && spec.Worker == nil && len(spec.Argv) == 0 {
@@ -101,8 +101,9 @@ func work(spec launch.Spec, out *os.File) int {
 	return int(proof.Work(job, secret.Bytes()))
 }
 
-// token reads the token from the file that PID 1 has opened for us, closes it,
-// and compares it with what PID 1 minted. Our own user cannot open that file.
+// token reads the token from the file that PID 1 has opened for us, closes the
+// file, and compares the token with the one that PID 1 minted. Our own user cannot
+// open that file.
 func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err error) {
 	f := os.NewFile(launch.TokenFD, "gateway-token")
 	defer f.Close()
@@ -116,7 +117,7 @@ func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err err
 	return secret, "", nil
 }
 
-// errChanged: the token file holds a token, but not the one PID 1 minted.
+// errChanged means that the token file holds a token, but not the one PID 1 minted.
 var errChanged = errors.New("token file was changed")
 
 // limits sets RLIMIT_NOFILE. PID 1 has clamped it to the hard limit already.
@@ -129,11 +130,11 @@ func limits(nofile uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: nofile, Max: nofile})
 }
 
-// oomAdj makes the kernel prefer this process to PID 1 when memory runs out. It
-// is for a stage that has PID 1's own user: for another PID 1 does it around the
-// fork, and adj is 0. Raising one's own value needs no right, but the file belongs
-// to root while we are not dumpable (proc_pid(5)). A file that refuses is not worth
-// failing: boot has tried the same, and says so under hardening.
+// oomAdj makes the kernel kill this process before PID 1 when memory runs out. It
+// is for a stage that has PID 1's own user. For another user PID 1 sets the score
+// around the fork, and adj is 0. A process needs no right to raise its own value,
+// but the file belongs to root while we are not dumpable (proc_pid(5)). An error is
+// ignored, because boot has tried the same and reports it under hardening.
 func oomAdj(adj int) {
 	if adj == 0 {
 		return
@@ -149,7 +150,7 @@ func oomAdj(adj int) {
 	_ = sys.SetDumpable(was) // to false it cannot fail
 }
 
-// report writes the failure to PID 1.
+// report writes the failure to PID 1 and returns the exit code of a failed stage.
 func report(out *os.File, step launch.Step, err error) int {
 	f := launch.Failure{Step: step}
 	var errno syscall.Errno

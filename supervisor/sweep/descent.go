@@ -15,42 +15,44 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Descent sweeps where gateway and agent have our own uid: what the former
-// gateway left are those of our children (PID 1 and subreapers are handed
-// orphans, generation by generation) that were seen below it while it lived, are
-// in its session, or were executed with a token of ours in its variable, which
-// the agent never is. The variable alone says nothing: the container's
-// environment may have preset it for everybody.
+// Descent sweeps where gateway and agent have our own uid. PID 1 and subreapers are
+// handed orphans, generation by generation. So the remaining processes of the
+// former gateway are those of our children that were seen below it while it lived,
+// are in its session, or were executed with one of our tokens in the token
+// variable. The agent is never executed with one of our tokens. The variable alone
+// says nothing, because the container's environment may have preset it for all
+// processes.
 //
-// Not found: a helper that made a session of its own and cleared its
-// environment since the last look (docs/tcb.md). Found although it is none: an
-// orphan of the agent's that took the token and gave it to itself.
+// Not found: a helper that made its own session and cleared its environment since
+// the last look (docs/tcb.md). Found by mistake: an orphan of the agent that took
+// the token and gave it to itself.
 type Descent struct {
 	tokenEnv string
 	ours     func(value []byte) bool
-	noted    map[int]uint64       // pid and start time of what descended from the gateway
+	noted    map[int]uint64       // pid and start time of the gateway's descendants
 	nothing  bool                 // the last Sweep found nothing
-	child    func(pid int) bool   // it was started by us: it is told to end by itself
-	last     func() proof.Process // the last gateway; its pid is 0: none
+	child    func(pid int) bool   // we started it, and it is told to end separately
+	last     func() proof.Process // the last gateway; pid 0 means none
 }
 
-// NewDescent returns a sweeper that knows a gateway's process by a value of
-// tokenEnv that is ours: a token that was handed out in this life. ours must not
-// keep what it is asked about.
+// NewDescent returns a sweeper that knows a gateway's process by the value of
+// tokenEnv. ours reports whether a value is a token that was handed out since PID 1
+// started. It must not keep the value.
 func NewDescent(tokenEnv string, ours func(value []byte) bool) *Descent {
 	return &Descent{tokenEnv: tokenEnv, ours: ours}
 }
 
-// Track says how to ask what was started (child) and which gateway was the last
-// (pid 0: nothing of it is left). Both are called only by the methods.
+// Track sets two functions that only the methods call. child reports whether a pid
+// is a child that was started here. last returns the last gateway, or pid 0 if no
+// process of it is left.
 func (d *Descent) Track(child func(pid int) bool, last func() proof.Process) {
 	d.child, d.last = child, last
 }
 
 func (d *Descent) gateway() int { return d.last().PID }
 
-// Note looks at what the gateway has started, while it lives: who is orphaned
-// tells nothing of it any more, and so is remembered until it has ended.
+// Note records the gateway's descendants while it lives. An orphan no longer shows
+// that it came from the gateway, so it is remembered until it has ended.
 func (d *Descent) Note() error {
 	pid := d.gateway()
 	if pid == 0 {
@@ -61,7 +63,7 @@ func (d *Descent) Note() error {
 		return err
 	}
 	if len(tree) == 0 || tree[0].Verify() != nil {
-		return nil // it has ended, and its children are nobody's: what was seen before counts
+		return nil // it has ended and left orphans, so the earlier record counts
 	}
 	noted := map[int]uint64{}
 	for _, p := range tree {
@@ -83,18 +85,18 @@ func (d *Descent) note(pid int, start uint64) {
 	d.noted[pid] = start
 }
 
-// ended tells whether that process is no more, beyond doubt.
+// ended reports whether that process has ended, beyond doubt.
 func ended(pid int, start uint64) bool {
 	now, err := proof.Capture(pid)
 	return errors.Is(err, proof.ErrGone) || err == nil && now.StartTicks != start
 }
 
-// Sweep sends SIGKILL once; Alive tells when to do it again.
+// Sweep sends SIGKILL once. It must be called again while Alive returns true.
 func (d *Descent) Sweep() error {
 	pids, err := d.left()
 	d.nothing = len(pids) == 0 && err == nil
 	for _, pid := range pids {
-		// A child of ours: nobody but us can reap it, so the pid is still its own.
+		// Only we can reap our child, so until then its pid is not reused.
 		if e := sys.Kill(pid, unix.SIGKILL); e != nil && !errors.Is(e, unix.ESRCH) {
 			err = errors.Join(err, e)
 		}
@@ -102,8 +104,8 @@ func (d *Descent) Sweep() error {
 	return err
 }
 
-// Alive tells whether something of the former gateway is left. Where the sweep
-// just before saw nothing there is nothing that could have forked since.
+// Alive reports whether a process of the former gateway is left. If the sweep just
+// before found none, no process can have forked one since.
 func (d *Descent) Alive() (bool, error) {
 	if d.nothing {
 		d.nothing, d.noted = false, nil
@@ -116,17 +118,17 @@ func (d *Descent) Alive() (bool, error) {
 	return len(pids) > 0, err
 }
 
-// left lists what the former gateway left behind.
+// left lists the remaining processes of the former gateway.
 //
-// There may be thousands of orphans of the agent's, and a look at each takes as
-// long as the stop of a gateway. So their sessions are asked for first: nobody
-// can enter one that is there already (setsid(2)), and its number stays its own
-// while it has members. Where one of them is older than the gateway all of them
-// are of somebody who is no descendant of it.
+// The agent may leave thousands of orphans, and reading all of them takes as long
+// as the stop of a gateway. So left asks for their sessions first. No process can
+// enter an existing session (setsid(2)), and the number of a session is not reused
+// while it has members. If one member is older than the gateway, no member descends
+// from the gateway.
 func (d *Descent) left() (found []int, err error) {
 	pids, err := Children()
 	last := d.last()
-	older := 0 // a session that was there before the gateway; 0 is one from outside
+	older := 0 // a session older than the gateway; 0 is one from outside
 	for _, pid := range pids {
 		if d.child(pid) && pid != last.PID {
 			continue
@@ -140,12 +142,12 @@ func (d *Descent) left() (found []int, err error) {
 		case errors.Is(errLook, proof.ErrGone):
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
-		case st.PPID != os.Getpid(): // it was no child
+		case st.PPID != os.Getpid(): // it is not our child
 		case d.noted[pid] == st.StartTicks, last.PID != 0 && st.Session == last.PID:
 			found = append(found, pid)
-		case st.StartTicks < last.StartTicks: // older than the gateway: no child of it
+		case st.StartTicks < last.StartTicks: // older than the gateway, so not its child
 			older = st.Session
-		case last.PID != 0 && d.hasToken(pid): // before the first gateway nobody has one
+		case last.PID != 0 && d.hasToken(pid): // before the first gateway no process has a token
 			found = append(found, pid)
 			// A process that ends loses its environment first, and still listens.
 			d.note(pid, st.StartTicks)
@@ -154,9 +156,9 @@ func (d *Descent) left() (found []int, err error) {
 	return found, err
 }
 
-// Signal sends sig to all else that descends from us, and as PID 1 to all that
-// entered the container with our uid: all but the gateway and what it started,
-// which end in their turn.
+// Signal sends sig to all other processes that descend from us, and as PID 1 to all
+// that entered the container with our uid. It leaves out the gateway and its
+// descendants, which are ended separately.
 func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
 	others, _ := d.others()
 	for _, st := range others {
@@ -164,11 +166,11 @@ func (d *Descent) Signal(_ uint32, sig syscall.Signal) {
 	}
 }
 
-// signal goes by pidfd, and only if the process is the one that was listed: in a
-// PID namespace that is not ours its pid may be a stranger's now. Where the kernel
-// or a seccomp profile has no pidfd a child of ours has its signal all the same:
-// nobody but us can reap it, so the pid is still its own. What is below it is
-// handed to us when it has ended.
+// signal uses a pidfd, and sends sig only if the process is the one that was
+// listed. In a PID namespace that is not our own, its pid may belong to another
+// process now. If the kernel or a seccomp profile has no pidfd, a child of ours
+// gets its signal by pid. Only we can reap it, so until then its pid is not reused.
+// Its own children are handed to us when it has ended.
 func signal(p proof.Process, child bool, sig syscall.Signal) {
 	if err := byPidfd(p, sig); err != nil && child {
 		sys.Kill(p.PID, sig)
@@ -192,10 +194,11 @@ func byPidfd(p proof.Process, sig syscall.Signal) error {
 	return err
 }
 
-// Others tells whether any of those lives. A child of ours does for an answer:
-// while thousands are left /proc is not read through each time.
+// Others reports whether any process that Signal would reach lives. One live child
+// of ours is enough for the answer, so /proc is not read through each time while
+// thousands are left.
 func (d *Descent) Others(uint32) (bool, error) {
-	pids, _ := Children() // without the list all are looked at
+	pids, _ := Children() // without the list all processes are looked at
 	for _, pid := range pids {
 		st, err := proof.ReadStat(pid)
 		if err == nil && st.PPID == os.Getpid() && pid != d.gateway() && !st.Ended() {
@@ -206,7 +209,8 @@ func (d *Descent) Others(uint32) (bool, error) {
 	return len(others) > 0, err
 }
 
-// others looks through all of /proc, at the container's end only.
+// others lists the processes that Signal reaches. It looks through all of /proc, at
+// the container's end only.
 func (d *Descent) others() ([]proof.Stat, error) {
 	all := map[int]proof.Stat{}
 	err := eachPID(func(pid int) error {
@@ -228,14 +232,14 @@ func (d *Descent) others() ([]proof.Stat, error) {
 	return found, err
 }
 
-// signallable tells whether we may signal pid, by a signal that does nothing.
-// Whom we may not signal and not see either (/proc with hidepid=1) is another
-// user's, and the end of the container cannot wait for it.
+// signallable reports whether we may signal pid, by a signal that does nothing. A
+// process that we may neither signal nor see (/proc with hidepid=1) belongs to
+// another user, and the end of the container cannot wait for it.
 func signallable(pid int) bool { return !errors.Is(sys.Kill(pid, 0), unix.EPERM) }
 
-// other tells whether pid is below us, and not below the gateway. What has no
-// parent in our PID namespace (0) entered it; in one of our own that is the
-// container's too, and the kernel decides whether we may signal it.
+// other reports whether pid is below us and not below the gateway. A process
+// without a parent in our PID namespace (parent 0) has entered the namespace. If we
+// are its PID 1, such a process is the container's, too, if it has our uid.
 func (d *Descent) other(all map[int]proof.Stat, pid int) bool {
 	for range len(all) {
 		switch {
@@ -256,23 +260,23 @@ func (d *Descent) other(all map[int]proof.Stat, pid int) bool {
 	return false // the list changed while it was read
 }
 
-// owned tells whether pid is our uid's: another user's we could not signal, and
-// would wait for in vain.
+// owned reports whether pid has our uid. We could not signal a process of another
+// user, and would wait for it in vain.
 func owned(pid int) bool {
 	_, uid, err := lookup(pid)
 	return err == nil && uid == uint32(os.Geteuid())
 }
 
-// Bounds. A value that is longer than any token is none. An exec passes on at most
-// 6 MiB (execve(2)); a process can have the kernel show far more (PR_SET_MM_MAP)
-// to whoever reads to the end.
+// Bounds. A value that is longer than any token is no token. An exec passes on at
+// most 6 MiB (execve(2)). A process can make the kernel show far more
+// (PR_SET_MM_MAP) to a reader that reads to the end.
 const (
 	maxValue   = 256
 	maxEnviron = 8 << 20
 )
 
-// hasToken tells whether pid was executed with a token of ours. No answer (a
-// zombie, a process that is not dumpable) is no.
+// hasToken reports whether pid was executed with one of our tokens. It returns
+// false if there is no answer (a zombie, a process that is not dumpable).
 func (d *Descent) hasToken(pid int) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
@@ -304,7 +308,7 @@ func (d *Descent) tokenIn(environ io.Reader) bool {
 			rest = after
 		}
 		if n <= 0 || err != nil {
-			return d.isToken(entry) // one that was not closed
+			return d.isToken(entry) // an entry without a NUL at its end
 		}
 	}
 	return false

@@ -1,5 +1,5 @@
-// Package sweep ends what a former gateway left behind, helpers with sessions
-// of their own included, and nothing else.
+// Package sweep ends the remaining processes of a former gateway, including helpers
+// with their own sessions, and no other process.
 package sweep
 
 import (
@@ -20,40 +20,42 @@ import (
 
 // Sweeper ends the processes of one UID.
 //
-// As PID 1 of a PID namespace of its own it lets the kernel do it: kill(-1)
-// with the UID as its own, no fork, no look at /proc, no race. When the
-// namespace is shared with other containers the same UID may be theirs too:
-// then only its own descendants are ended, child by child; it is a subreaper,
-// so each generation is handed to it when the one before is gone.
+// As PID 1 of its own PID namespace it lets the kernel do it: it takes the UID and
+// calls kill(-1), without a fork, a look at /proc or a race. If the namespace is
+// shared with other containers, the same UID may be theirs, too. Then it ends only
+// its own descendants, child by child. It is a subreaper, so each generation is
+// handed to it when the one before is gone.
 type Sweeper struct {
 	uid    uint32
 	shared atomic.Bool
 }
 
-// New returns a sweeper for the gateway's UID. shared: see Share.
+// New returns a sweeper for the gateway's UID. For shared see Share.
 func New(uid uint32, shared bool) *Sweeper {
 	s := &Sweeper{uid: uid}
 	s.shared.Store(shared)
 	return s
 }
 
-// Share says that another container lives in our PID namespace from now on.
+// Share tells the sweeper that another container lives in our PID namespace from
+// now on.
 func (s *Sweeper) Share() { s.shared.Store(true) }
 
-// Track and Note are for Descent; the kernel knows by uid what is the gateway's.
+// Track does nothing. Track and Note are for Descent, because the kernel knows the
+// gateway's processes by uid.
 func (s *Sweeper) Track(func(pid int) bool, func() proof.Process) {}
 
 // Note does nothing.
 func (s *Sweeper) Note() error { return nil }
 
-// Sweep sends SIGKILL once; Alive tells when to do it again.
+// Sweep sends SIGKILL once. It must be called again while Alive returns true.
 func (s *Sweeper) Sweep() error {
 	if !s.shared.Load() {
 		return sys.KillUser(s.uid, unix.SIGKILL)
 	}
 	pids, err := s.children(s.uid)
 	for _, pid := range pids {
-		// A child of ours: nobody but us can reap it, so the pid is still its own.
+		// Only we can reap our child, so until then its pid is not reused.
 		if e := sys.Kill(pid, unix.SIGKILL); e != nil && !errors.Is(e, unix.ESRCH) {
 			err = errors.Join(err, e)
 		}
@@ -61,10 +63,10 @@ func (s *Sweeper) Sweep() error {
 	return err
 }
 
-// Alive tells whether a process of the UID is left, zombies included.
+// Alive reports whether a process of the UID is left, zombies included.
 func (s *Sweeper) Alive() (bool, error) { return s.Others(s.uid) }
 
-// Others tells the same of another UID.
+// Others reports whether a process of another UID is left, zombies included.
 func (s *Sweeper) Others(uid uint32) (bool, error) {
 	if !s.shared.Load() {
 		return sys.UserAlive(uid)
@@ -73,7 +75,8 @@ func (s *Sweeper) Others(uid uint32) (bool, error) {
 	return len(pids) > 0, err
 }
 
-// Signal sends sig to all processes of uid, as far as they are ours to signal.
+// Signal sends sig to all processes of uid. In a shared PID namespace it sends sig
+// only to those that are our children.
 func (s *Sweeper) Signal(uid uint32, sig syscall.Signal) {
 	if !s.shared.Load() {
 		sys.KillUser(uid, sig)
@@ -88,18 +91,18 @@ func (s *Sweeper) Signal(uid uint32, sig syscall.Signal) {
 // maxChildren is the kernel's own bound of pids (PID_MAX_LIMIT).
 const maxChildren = 1 << 22
 
-// Children lists the pids of our children, zombies included: nobody else can
-// reap them, so until we do each pid is its own.
+// Children lists the pids of our children, zombies included. No other process can
+// reap them, so until we do their pids are not reused.
 func Children() ([]int, error) { return proof.Children(os.Getpid(), maxChildren) }
 
-// children lists our children with the real uid.
+// children lists our children that have uid as their real uid.
 func (s *Sweeper) children(uid uint32) ([]int, error) {
 	pids, err := Children()
 	var found []int
 	for _, pid := range pids {
 		_, real, errLook := lookup(pid)
 		switch {
-		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH): // has ended, or is no child
+		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH): // it has ended
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
 		case real == uid:
@@ -139,7 +142,7 @@ func lookup(pid int) (ppid int, uid uint32, err error) {
 	return ppid, uid, nil
 }
 
-// parse takes the fields PPid and Uid, the real one, from a status file
+// parse returns the fields PPid and Uid, the real one, of a status file
 // (proc_pid_status(5)). The kernel escapes newlines in the name.
 func parse(status string) (ppid int, uid uint32, ok bool) {
 	parent, ok1 := number(status, "\nPPid:\t")
@@ -147,7 +150,7 @@ func parse(status string) (ppid int, uid uint32, ok bool) {
 	return int(parent), uint32(real), ok1 && ok2 && parent <= 1<<30
 }
 
-// number is what follows key, up to a tab or the end of the line.
+// number returns the number after key, up to a tab or the end of the line.
 func number(status, key string) (uint64, bool) {
 	_, rest, found := strings.Cut(status, key)
 	end := strings.IndexAny(rest, "\t\n")
