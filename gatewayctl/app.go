@@ -13,7 +13,7 @@ import (
 	"gatewayinit/gatewayctl/client"
 )
 
-// stdio is where input comes from, where output goes, and whether a person sees it.
+// stdio holds the standard streams and whether each is a terminal.
 type stdio struct {
 	in                    io.Reader
 	out, err              io.Writer
@@ -26,10 +26,10 @@ type app struct {
 	stdio
 	host
 	color      bool
-	env        []string // the caller's, for what a client is passed and for a container engine
-	runtimeDir string   // --runtime-dir; "" means: look for it
-	hardened   error    // what harden said
-	args       []string // the verb and what follows it
+	env        []string // the caller's environment, for a client and for a container engine
+	runtimeDir string   // --runtime-dir; "" means the default places
+	hardened   error    // the error of harden
+	args       []string // the verb and its arguments
 	control    bool     // we are root, and the supervisor is not (controller.go)
 }
 
@@ -38,10 +38,10 @@ type verb struct {
 	name     string // one word, or two: "config seal"
 	args     string // arguments, for the usage line
 	summary  string // for the list
-	help     string // for help VERB: what the flags do
+	help     string // for help VERB; describes the flags
 	anyone   bool   // runs without root
-	operands bool   // takes arguments that are no flags
-	// setup declares the flags and returns what runs after they are parsed.
+	operands bool   // takes arguments that are not flags
+	// setup declares the flags and returns the function that runs after parsing.
 	setup func(f *flag.FlagSet) func(a *app, args []string) int
 }
 
@@ -53,7 +53,7 @@ func verbs() []verb {
 	}
 }
 
-// find is the verb that args begin with, and the arguments after it.
+// find returns the verb that args begin with, and the arguments after it.
 func find(args []string) (v verb, rest []string, err error) {
 	var more []string
 	for _, v := range verbs() {
@@ -80,8 +80,8 @@ func lookup(name string) (verb, bool) {
 	return verb{}, false
 }
 
-// dispatch parses the global flags, then the verb's, then runs it. Everything
-// that can be wrong with the arguments is refused before any effect.
+// dispatch parses the global flags and the verb's flags, then runs the verb. It
+// refuses wrong arguments before any effect.
 func (a *app) dispatch(args []string) int {
 	global := a.flags("gatewayctl")
 	if err := global.Parse(args); err != nil {
@@ -118,7 +118,7 @@ func (a *app) dispatch(args []string) int {
 	return action(a, flags.Args())
 }
 
-// who is a uid in a message.
+// who formats a uid for a message.
 func who(uid uint32) string {
 	if uid == 0 {
 		return "root"
@@ -126,7 +126,8 @@ func who(uid uint32) string {
 	return "uid " + strconv.FormatUint(uint64(uid), 10) + ", who PID 1 is,"
 }
 
-// flags is a set with the global flags, which may stand before and after the verb.
+// flags returns a set with the global flags, which may stand before and after
+// the verb.
 func (a *app) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -134,7 +135,7 @@ func (a *app) flags(name string) *flag.FlagSet {
 	return f
 }
 
-// usage answers a mistake in the arguments, or -h.
+// usage reports a mistake in the arguments, or prints the help for -h.
 func (a *app) usage(err error, name string) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return a.write(helpText(name))
@@ -146,7 +147,7 @@ func (a *app) usage(err error, name string) int {
 	return a.fail(exitUsage, err, hint)
 }
 
-// fail prints one line, and the ways out if there are some.
+// fail prints one line for the error and one for each hint. It returns code.
 func (a *app) fail(code int, err error, hints ...string) int {
 	fmt.Fprintf(a.err, "gatewayctl: %s\n", clean(err.Error()))
 	for _, hint := range hints {
@@ -157,7 +158,7 @@ func (a *app) fail(code int, err error, hints ...string) int {
 	return code
 }
 
-// write puts text on stdout; that it got there is part of success.
+// write prints text on stdout. If the write fails, the command fails.
 func (a *app) write(text string) int {
 	if _, err := io.WriteString(a.out, text); err != nil {
 		return a.fail(exitFailed, fmt.Errorf("cannot write to stdout: %w", err), "")
@@ -170,7 +171,7 @@ func timeoutFlag(f *flag.FlagSet, d time.Duration) *time.Duration {
 	return f.Duration("timeout", d, "")
 }
 
-// checkTimeout refuses what cannot be a deadline.
+// checkTimeout refuses a timeout that cannot be a deadline.
 func (a *app) checkTimeout(name string, d time.Duration) (int, bool) {
 	if d <= 0 || d > maxTimeout {
 		return a.usage(fmt.Errorf("--timeout must be more than 0 and at most %v", maxTimeout), name), false
@@ -178,11 +179,11 @@ func (a *app) checkTimeout(name string, d time.Duration) (int, bool) {
 	return exitOK, true
 }
 
-// maxTimeout bounds --timeout: a drain may take a day.
+// maxTimeout bounds --timeout; a drain may take a day.
 const maxTimeout = 48 * time.Hour
 
-// clean makes text safe for a terminal and keeps it on one line: a path or a
-// title in it may be a stranger's.
+// clean makes text safe for a terminal and keeps it on one line, because a path
+// or a title in it may come from another user.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {

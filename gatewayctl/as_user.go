@@ -14,17 +14,17 @@ import (
 	"gatewayinit/supervisor/control"
 )
 
-// asUserArg is the first argument of this program where root has it step down.
+// asUserArg is the first argument of this program when root has it step down.
 const asUserArg = "as-user"
 
-// exitCode is that of this program as another user, if it is not 0: it has said
-// why itself.
+// exitCode is the exit code, if it is not 0, of this program as another user.
+// That process has already printed the reason.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("it ended with %d", int(c)) }
 
-// asSupervisor puts a request as the supervisor's user. That it succeeded is
-// only an answer, so what it prints then is not shown.
+// asSupervisor sends a request as the supervisor's user. Success is only the
+// supervisor's answer, so its output is not shown.
 func (a *app) asSupervisor(ctx context.Context, c *controller.Controller, r control.Request) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -36,7 +36,7 @@ func (a *app) asSupervisor(ctx context.Context, c *controller.Controller, r cont
 		return errors.New("a request needs a deadline")
 	}
 	left, drain := time.Until(deadline), time.Duration(r.Drain)*time.Second
-	if left <= drain { // others were at work
+	if left <= drain { // other commands took the time
 		return fmt.Errorf("%w: %v is left, and the drain may take %v", context.DeadlineExceeded, max(left, 0).Round(time.Millisecond), drain)
 	}
 	args := []string{string(r.Action), "--timeout", left.String()}
@@ -49,8 +49,8 @@ func (a *app) asSupervisor(ctx context.Context, c *controller.Controller, r cont
 	return a.stepDownAndRun(ctx, c, client.Stdio{In: null, Out: null, Err: a.files.Err}, args)
 }
 
-// tokenAsSupervisor prints the token as that user reads it: nothing of it is
-// proved.
+// tokenAsSupervisor prints the token that the supervisor's user reads. Nothing
+// about that token is proved.
 func (a *app) tokenAsSupervisor() int {
 	ctx, cancel := interruptible()
 	defer cancel()
@@ -68,8 +68,8 @@ func (a *app) tokenAsSupervisor() int {
 }
 
 // stepDownAndRun runs this program with other arguments as the supervisor's
-// user, who may end or stop it: at the end of ctx it is killed, and not waited
-// for where CAP_KILL is missing for that.
+// user, which may end or stop the process. When ctx ends, the process is killed.
+// If CAP_KILL is missing for that, it is not waited for.
 func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, files client.Stdio, args []string) error {
 	k := c.Supervisor.Key
 	argv := append([]string{os.Args[0], asUserArg, decimal(k.UIDs[0]), decimal(k.GIDs[0])}, args...)
@@ -91,7 +91,7 @@ func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, file
 	return errors.New("it was ended: " + state.String())
 }
 
-// awaitEnd waits for p, which is killed at the end of ctx.
+// awaitEnd waits for p and kills it when ctx ends.
 func awaitEnd(ctx context.Context, p *os.Process) (*os.ProcessState, error) {
 	type end struct {
 		state *os.ProcessState
@@ -114,7 +114,8 @@ func awaitEnd(ctx context.Context, p *os.Process) (*os.ProcessState, error) {
 	return e.state, e.err
 }
 
-// asUser becomes the user that the arguments name, if they do.
+// asUser switches to the user that the arguments name, if they name one, and
+// returns the remaining arguments.
 func asUser(args []string) ([]string, error) {
 	if len(args) < 3 || args[0] != asUserArg {
 		return args, nil
@@ -130,7 +131,7 @@ func asUser(args []string) ([]string, error) {
 	return args[3:], witness.StepDown(id[0], id[1])
 }
 
-// bearWitness is this program as a witness.
+// bearWitness runs this program as a witness and returns the exit code.
 func bearWitness(args []string) int {
 	if err := witness.Main(args, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n", err)

@@ -15,22 +15,22 @@ import (
 	"gatewayinit/supervisor/control"
 )
 
-// clientSpec is which client is to run, and how.
+// clientSpec says which client to run, and how.
 type clientSpec struct {
 	verb string   // for messages
-	name string   // of "clients" in the configuration; "" means: argv is the command
-	argv []string // the command, or what follows the client's own arguments
+	name string   // a name of "clients" in the configuration; "" if argv is the command
+	argv []string // the command, or arguments to append to the client's own
 	user string   // "" is the operator
 	dir  string
 	tty  bool
-	mute bool // it reads nothing
+	mute bool // without stdin
 	bare bool // without the token
 }
 
-// identities are the users that a client is decided with.
+// identities are the users that plan needs to decide about a client.
 type identities struct{ gateway, operator users.User }
 
-// resolveUsers resolves them as PID 1 does.
+// resolveUsers resolves the gateway and the operator as PID 1 does.
 func resolveUsers(c *config.Config) (who identities, err error) {
 	db, err := users.Load()
 	if err == nil {
@@ -39,12 +39,12 @@ func resolveUsers(c *config.Config) (who identities, err error) {
 	return who, err
 }
 
-// refusal is a client that may not run.
+// refusal says why a client may not run.
 type refusal struct {
 	code   int
 	err    error
 	hints  []string
-	reason control.Reason // why the gateway does not serve, if that is it
+	reason control.Reason // why the gateway does not serve, if that is the cause
 }
 
 func (e *refusal) Error() string { return e.err.Error() }
@@ -54,9 +54,9 @@ func refuse(code int, hint, format string, args ...any) error {
 	return &refusal{code: code, err: fmt.Errorf(format, args...), hints: []string{hint}}
 }
 
-// plan decides about a client, without any effect. The configuration is the
-// file's of now, which may be another than PID 1 runs with: it counts for the
-// client only, and mayHaveToken compares what matters.
+// plan decides about a client, without any effect. It reads the configuration
+// file as it is now, which may differ from the one that PID 1 runs with. The
+// file counts for the client only; mayHaveToken compares the gateway's uid.
 func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 	var who identities
 	c, err := a.config()
@@ -95,7 +95,7 @@ func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 
 const hintConfig = "gateway-init --check-config"
 
-// clientRefusal is why the program does not run, with the exit code that a
+// clientRefusal returns why the program does not run, with the exit code that a
 // shell would have.
 func clientRefusal(err error) error {
 	switch {
@@ -111,7 +111,7 @@ func clientRefusal(err error) error {
 	return refuse(exitFailed, "", "%w", err)
 }
 
-// exec decides about the client and runs it; its exit code is ours.
+// exec decides about the client, runs it and returns the client's exit code.
 func (a *app) exec(s clientSpec) int {
 	run := a.runGuarded
 	if s.bare {
@@ -131,7 +131,7 @@ func (a *app) exec(s clientSpec) int {
 	return code
 }
 
-// separated refuses a client where there is no operator to be handed the token.
+// separated returns a refusal if there is no operator that could get the token.
 func (a *app) separated() error {
 	if a.owner == 0 && !a.control {
 		return nil
@@ -140,7 +140,7 @@ func (a *app) separated() error {
 		"not-permitted: nothing is separated in this container (gateway-init is not root), so no operator can be handed the token")
 }
 
-// runBare runs a client without the token: the state of the gateway does not
+// runBare runs a client without the token. The state of the gateway does not
 // matter, and no lock is held.
 func (a *app) runBare(s clientSpec) (int, error) {
 	p, _, err := a.plan(s)
@@ -164,8 +164,8 @@ func (a *app) runGuarded(s clientSpec) (int, error) {
 	return a.runWithToken(s, p, g, who)
 }
 
-// runWithToken reads the token, after g was taken, and runs the client to its
-// end.
+// runWithToken reads the token and runs the client until it exits. The caller
+// must have taken g before.
 func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identities) (int, error) {
 	if err := mayHaveToken(&g.record, who); err != nil {
 		return 0, err
@@ -178,8 +178,9 @@ func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identitie
 	return a.runClient(s, p, g.grant(secret))
 }
 
-// mayHaveToken: the gateway must be the one that this configuration describes,
-// else its users are not those that PID 1 keeps apart.
+// mayHaveToken refuses the token unless the gateway is the one that this
+// configuration describes. Otherwise the configured users are not those that PID
+// 1 keeps apart.
 func mayHaveToken(r *status.Record, who identities) error {
 	if r.Gateway.UID != who.gateway.UID {
 		return refuse(exitRefused, "restart the container, so that PID 1 reads the configuration again",
@@ -188,7 +189,7 @@ func mayHaveToken(r *status.Record, who identities) error {
 	return nil
 }
 
-// runClient runs it to its end.
+// runClient runs the client until it exits.
 func (a *app) runClient(s clientSpec, p *client.Plan, g client.Grant) (int, error) {
 	io := a.files
 	if s.mute {

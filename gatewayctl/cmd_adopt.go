@@ -43,7 +43,8 @@ func (a *app) adopt(timeout time.Duration) int {
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	v := a.look(ctx)
-	// Another controller may just have had it started: that is found out in our turn.
+	// Another controller may just have started it; we find out when it is our
+	// turn.
 	mayBeStarting := a.control && v.pid != 0
 	switch {
 	case v.serving:
@@ -68,8 +69,9 @@ func (a *app) adopt(timeout time.Duration) int {
 	return a.write(fmt.Sprintf("adopted: pid %d → %d, proven\n", old, started))
 }
 
-// takeOver ends the stranger. A controller has ours put in its place, too;
-// elsewhere started is 0: that is left to a request.
+// takeOver stops the unmanaged gateway. A controller also has ours started in
+// its place. Otherwise started is 0, and the caller sends a request to start
+// ours.
 func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, started int, err error) {
 	if a.control {
 		c, err := a.controller(ctx, say)
@@ -92,9 +94,9 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 	return s.Key.PID, 0, s.Stop(ctx)
 }
 
-// stillStrange is nil and 0 if k is a stranger by a look that came after it was
-// found, for PID 1 may have been at work since the first; pid is a gateway of
-// ours that serves by now.
+// stillStrange returns 0 and nil if k is still unmanaged according to now, a
+// look that came after k was found. PID 1 may have acted since the first look.
+// pid is our gateway if it serves by now.
 func stillStrange(now view, k prockey.Key) (pid int, err error) {
 	const stage = "looking again"
 	switch {
@@ -108,8 +110,8 @@ func stillStrange(now view, k prockey.Key) (pid int, err error) {
 	return 0, nil
 }
 
-// stranger is who serves on the gateway's port without being one of v's
-// processes.
+// stranger returns the process that serves on the gateway's port and is not one
+// of v's processes.
 func (a *app) stranger(ctx context.Context, v view, say func(string)) (*controller.Stranger, error) {
 	c, err := a.config()
 	if err != nil {
@@ -122,8 +124,8 @@ func (a *app) stranger(ctx context.Context, v view, say func(string)) (*controll
 	return a.strange(ctx, controller.FromConfig(c), ours, say)
 }
 
-// unsupervised adds to a look whether a gateway that nobody here started serves
-// in the place of ours.
+// unsupervised adds to a look whether an unmanaged gateway serves instead of our
+// own.
 func (a *app) unsupervised(ctx context.Context, v view) view {
 	if a.anyoneElse() || !mayHaveStranger(v) {
 		return v
@@ -133,7 +135,8 @@ func (a *app) unsupervised(ctx context.Context, v view) view {
 		return v
 	}
 	defer s.Close()
-	// The reason stays: an agent that plays the gateway is listener-foreign too.
+	// Keep the reason, because an agent that plays the gateway is
+	// listener-foreign too.
 	detail := fmt.Sprintf("unsupervised: pid %d of uid %d serves, and nobody here started it", s.Key.PID, s.Key.UIDs[0])
 	if v.code == exitNoSupervisor {
 		v.detail += "; " + detail
@@ -143,12 +146,12 @@ func (a *app) unsupervised(ctx context.Context, v view) view {
 	return v
 }
 
-// mayHaveStranger tells whether ours is known not to be the one that serves.
-// Where it is not known who ours is, nobody is a stranger.
+// mayHaveStranger reports whether our gateway is known not to be the one that
+// serves. If we cannot identify our own gateway, we call none unmanaged.
 func mayHaveStranger(v view) bool {
 	return !v.serving && (v.reason == string(control.ListenerForeign) || v.reason == string(control.NotRunning) ||
 		v.code == exitNoSupervisor || v.record != nil && v.pid == 0)
 }
 
-// anyoneElse tells whether we are neither root nor the supervisor's user.
+// anyoneElse reports whether we are neither root nor the supervisor's user.
 func (a *app) anyoneElse() bool { return a.euid != 0 && a.euid != int(a.owner) }

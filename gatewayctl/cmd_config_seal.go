@@ -52,7 +52,7 @@ func (a *app) configSeal(root, file string) int {
 	return a.write(sealed(file, done))
 }
 
-// sealed says what was done, a line each.
+// sealed describes the result of Seal, one line for each part.
 func sealed(file string, done seal.Done) string {
 	text := file + ": gateway.auth.token was empty already\n"
 	if done.Cleared {

@@ -64,7 +64,7 @@ func checkCommand(s clientSpec) error {
 	return nil
 }
 
-// terminalFlags are those of exec and tui.
+// terminalFlags are the flags that exec and tui share.
 type terminalFlags struct {
 	tty, noTTY *bool
 	dir        *string

@@ -22,7 +22,7 @@ func cmdHelp() verb {
 	}
 }
 
-// helpText is the usage of one verb, or the list.
+// helpText returns the usage of one verb, or the list of all verbs.
 func helpText(name string) string {
 	v, ok := lookup(name)
 	if !ok {

@@ -60,12 +60,12 @@ gateway was restarted and the devices were not revoked: 1.
 	}
 }
 
-// revokeClient is what ends the credentials that a gateway has given out for
-// its token. Only its vendor's program knows them.
+// revokeClient is the client that revokes the credentials that a gateway has
+// given out for its token. Only its vendor's program knows them.
 const revokeClient = "revoke-devices"
 
-// revokeDevices rotates, then runs the client with the new token. What speaks
-// against the client is found before the old gateway is stopped.
+// revokeDevices rotates the token, then runs the client with the new one. Any
+// reason to refuse the client is found before the old gateway is stopped.
 func (a *app) revokeDevices(rotate func() int) int {
 	s := clientSpec{verb: "restart --revoke-devices", name: revokeClient, mute: true}
 	if err := a.separated(); err != nil {

@@ -52,8 +52,8 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 	}
 }
 
-// show prints one view; prefix goes before it. A line that could not be written
-// counts for more than what it says.
+// show prints prefix and then one view. It returns the view's exit code, or
+// exitFailed if the view could not be written.
 func (a *app) show(v view, asJSON bool, prefix string) int {
 	text := render(v, a.now(), a.color)
 	if asJSON {

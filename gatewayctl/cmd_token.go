@@ -47,8 +47,8 @@ not-readable, empty, malformed, changed), 5 not-running: no supervisor.
 	}
 }
 
-// tokenError is why there is no token to print. Its words are of a set of their
-// own (docs/reasons.md): a script can tell them apart.
+// tokenError says why there is no token to print. Its words are a separate set
+// (docs/reasons.md), so that a script can tell them apart.
 type tokenError struct {
 	reason string
 	path   string
@@ -68,7 +68,7 @@ const (
 	tokenChanged     = "changed"
 )
 
-// code is the exit code and the way out.
+// code returns the exit code and a hint.
 func (e *tokenError) code() (int, string) {
 	switch e.reason {
 	case tokenNotRunning:
@@ -79,7 +79,7 @@ func (e *tokenError) code() (int, string) {
 	return exitFailed, "gatewayctl restart --rotate-token"
 }
 
-// noToken says why there is no token.
+// noToken prints why there is no token and returns the exit code.
 func (a *app) noToken(err error) int {
 	code, hint := exitFailed, ""
 	if e := (*tokenError)(nil); errors.As(err, &e) {
@@ -88,7 +88,7 @@ func (a *app) noToken(err error) int {
 	return a.fail(code, err, hint)
 }
 
-// token prints the token, or why there is none. Nothing is on stdout in between.
+// token prints the token in one write, or why there is none.
 func (a *app) token(prefix string) int {
 	secret, _, err := a.readToken()
 	if err != nil {
@@ -106,8 +106,8 @@ func (a *app) token(prefix string) int {
 	return exitOK
 }
 
-// readToken identifies the file, then reads it. Its owner is the supervisor's
-// user, and so are we. The record is the one that names the file.
+// readToken identifies the file, then reads it. The file's owner is the
+// supervisor's user, and so are we. r is the record that names the file.
 func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error) {
 	if a.hardened != nil {
 		return nil, r, &tokenError{tokenNotReadable, tokenName, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
@@ -125,7 +125,7 @@ func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error)
 	if r, err = a.identifyToken(dir, path); err != nil {
 		return nil, r, err
 	}
-	// Whether a file system may hold a token was PID 1's decision.
+	// PID 1 has decided whether this file system may hold a token.
 	policy := tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, AnyFS: true}
 	if secret, err = tokenfile.Read(dir, tokenName, policy); err != nil {
 		return nil, r, &tokenError{tokenReason(err), path, err}
@@ -133,8 +133,9 @@ func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error)
 	return secret, r, nil
 }
 
-// identifyToken holds the file against what PID 1 installed, several
-// times: a rotation changes the file and, an instant later, the record.
+// identifyToken compares the file with the one that PID 1 installed. It tries
+// several times, because a rotation changes the file and, an instant later, the
+// record.
 func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -166,7 +167,7 @@ func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
 	}
 }
 
-// tokenFileReason tells an empty file from a changed one.
+// tokenFileReason tells an empty or malformed file from a changed one.
 func tokenFileReason(dir *os.File) string {
 	if i, err := fsafe.StatAt(dir, tokenName); err == nil && i.Type == fsafe.Regular {
 		switch {

@@ -57,7 +57,7 @@ Exit code: 0 every check held, 1 one did not or could not be made, 2 usage,
 // imageArgs are the arguments of verify-image.
 type imageArgs struct {
 	verify.Options
-	kind, value string // which source
+	kind, value string // the kind of source, and its name
 	json, token bool
 }
 
@@ -111,7 +111,7 @@ func (a *app) verifyImage(o imageArgs) int {
 	return a.showImage(report, o.json)
 }
 
-// readNeedle reads a token. It does not stay in memory but for its forms.
+// readNeedle reads a token and returns its forms. It clears its buffer.
 func readNeedle(r io.Reader) (*needle.Set, error) {
 	const most = 1024
 	text, err := io.ReadAll(io.LimitReader(r, most))
@@ -122,7 +122,7 @@ func readNeedle(r io.Reader) (*needle.Set, error) {
 	return needle.New(string(bytes.TrimSpace(text)))
 }
 
-// imageSource opens what is to be read; done closes it.
+// imageSource opens the image that is to be read; done closes it.
 func (a *app) imageSource(o *imageArgs) (source verify.Source, done func(), err error) {
 	done = func() {}
 	switch o.kind {
@@ -138,12 +138,12 @@ func (a *app) imageSource(o *imageArgs) (source verify.Source, done func(), err 
 			return nil, done, fmt.Errorf("cannot read archive: %w", err)
 		}
 		return verify.Archive(f), func() { f.Close() }, nil
-	case "root": // any other name of / is a tree like another
+	case "root": // any other name of / is an ordinary directory
 		if o.value != "/" {
 			return verify.Root(o.value), done, nil
 		}
 	}
-	// Inside the image we are one of its two programs, and know our own bytes.
+	// Inside the image this is one of its two programs, so we know its hash.
 	if o.Sums["gatewayctl"] == "" {
 		if o.Sums["gatewayctl"], err = ownSum(); err != nil {
 			return nil, done, err

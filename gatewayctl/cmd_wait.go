@@ -33,9 +33,9 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 	}
 }
 
-// mayControl looks once more for a supervisor below a foreign PID 1 that has just
-// started, for root, as awaitOwn does for its user: once it is there we are its
-// controller. False where none is to be expected.
+// mayControl is the counterpart of awaitOwn for root. It looks once more for a
+// supervisor below a foreign PID 1 that has just started. If the supervisor is
+// there, we become its controller. It returns false if none is expected.
 func (a *app) mayControl() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false
@@ -55,7 +55,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 	patient := time.Now().Add(a.patience)
 	for {
 		v := a.look(ctx)
-		if ctx.Err() != nil && last.reason != "" { // cut short: what was seen before says more
+		if ctx.Err() != nil && last.reason != "" { // this look was cut short; the previous one says more
 			v = last
 		}
 		last = v
@@ -63,7 +63,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 		case v.serving:
 			show.done()
 			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port))
-		case v.code == exitNoSupervisor && (a.booting() || time.Now().Before(patient) && a.mayControl()): // not yet
+		case v.code == exitNoSupervisor && (a.booting() || time.Now().Before(patient) && a.mayControl()): // keep waiting
 		case v.code != exitNotServing:
 			show.done()
 			return a.fail(v.code, fmt.Errorf("cannot wait: %s: %s", v.reason, v.detail), v.hint)

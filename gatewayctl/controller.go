@@ -12,14 +12,15 @@ import (
 	"gatewayinit/supervisor/prockey"
 )
 
-// lookTimeout bounds one look of a controller's.
+// lookTimeout bounds one look.
 const lookTimeout = 10 * time.Second
 
-// controls tells whether we are root beside a supervisor that is not: nothing of
-// root's was left by one, and one without root is there, or several that might
-// be. A supervisor of root's that has not left anything yet is waited for
-// instead, and without it refused. While the engine starts PID 1 it becomes another
-// program under our eyes: that tells nothing, and we look again.
+// controls reports whether we are root beside a supervisor that does not run as
+// root. That is so if no supervisor of root has left files, and there is one
+// supervisor without root, or there are several processes that might be one. A
+// root supervisor that has not left files yet is waited for instead; without it
+// the command is refused. While the engine starts PID 1, PID 1 executes another
+// program during our look. Such a look says nothing, and we look again.
 func (a *app) controls() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false
@@ -31,8 +32,8 @@ func (a *app) controls() bool {
 				dir.Close()
 				return false
 			}
-			// What is there and not root's proves nothing either way: the agent may
-			// have put it there.
+			// Files that root does not own prove nothing either way, because the
+			// agent may have put them there.
 		}
 		err := a.seek()
 		if !errors.Is(err, prockey.ErrChanged) || time.Now().After(until) {
@@ -41,7 +42,7 @@ func (a *app) controls() bool {
 	}
 }
 
-// seek is nil if there is one supervisor without root.
+// seek returns nil if there is one supervisor without root.
 func (a *app) seek() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
@@ -52,7 +53,7 @@ func (a *app) seek() error {
 	return err
 }
 
-// controller is one for a command whose deadline is ctx's.
+// controller returns a Controller for a command with the deadline of ctx.
 func (a *app) controller(ctx context.Context, say func(string)) (*controller.Controller, error) {
 	c, err := a.config()
 	if err != nil {
@@ -61,8 +62,9 @@ func (a *app) controller(ctx context.Context, say func(string)) (*controller.Con
 	return controller.New(ctx, controller.FromConfig(c), say)
 }
 
-// command does as a controller what a request asks for. What only the supervisor
-// can do is asked of it as its user, and then proved: only that is told.
+// command carries out a request as a controller. If only the supervisor can do
+// it, command asks the supervisor as its user and then proves the result. It
+// reports only the proved result.
 func (a *app) command(ctx context.Context, r control.Request) int {
 	show := a.stages(string(r.Action))
 	reply, notes, err := a.carryOut(ctx, &r, show.stage)
@@ -76,7 +78,7 @@ func (a *app) command(ctx context.Context, r control.Request) int {
 	return a.write(success(r, reply) + "\n")
 }
 
-// carryOut does r, which says afterwards what of it may be claimed.
+// carryOut carries out r. It clears r.Rotate unless the token was renewed.
 func (a *app) carryOut(ctx context.Context, r *control.Request, say func(string)) (reply control.Reply, notes []string, err error) {
 	c, err := a.controller(ctx, say)
 	if err != nil {
@@ -96,7 +98,7 @@ func (a *app) carryOut(ctx context.Context, r *control.Request, say func(string)
 		default:
 			reply.OldPID, reply.NewPID, err = c.Restart(ctx)
 		}
-		// Without a process to signal the supervisor must start one.
+		// There is no process to signal, so the supervisor must start one.
 		through = errors.Is(err, controller.ErrIdle) && reply.OldPID == 0 && r.Action != control.Probe
 	}
 	if through {
@@ -114,7 +116,8 @@ func (a *app) carryOut(ctx context.Context, r *control.Request, say func(string)
 	return reply, notes, err
 }
 
-// controlFailed prints where a command came to nothing.
+// controlFailed prints at which step a command failed, and returns the exit
+// code.
 func (a *app) controlFailed(name string, err error) int {
 	err = fmt.Errorf("cannot %s: %w", name, err)
 	f := (*controller.Failure)(nil)
@@ -140,7 +143,8 @@ func (a *app) controlFailed(name string, err error) int {
 	return a.fail(exitFailed, err, "")
 }
 
-// controlHint is advice for root, which PID 1's reason words do not have in mind.
+// controlHint returns advice for root. The advice for PID 1's reason words does
+// not have root in mind.
 func controlHint(f *controller.Failure) string {
 	switch {
 	case errors.Is(f, controller.ErrAmbiguous):

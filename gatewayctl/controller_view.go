@@ -12,7 +12,7 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// lookAsController is a look without any record: all in it was found out now.
+// lookAsController returns a look without a record. All in it was found out now.
 func (a *app) lookAsController(ctx context.Context) view {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -67,7 +67,7 @@ func listenerOf(a witness.Answer, port uint16) check {
 	return held(checkListener, "port %d is open in the gateway's process", port)
 }
 
-// controlVerdict is what an error of a controller's look means.
+// controlVerdict returns the verdict for an error of a controller's look.
 func controlVerdict(err error) verdict {
 	f := (*controller.Failure)(nil)
 	switch {

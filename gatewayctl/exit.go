@@ -20,12 +20,13 @@ const (
 	exitNoSupervisor = 5
 	exitDeadline     = 6
 
-	// Of a client, as shells have them; others of its codes are its own.
+	// The codes of a client that cannot run, as shells have them. All other
+	// codes are the client's own.
 	exitNotExecutable = 126
 	exitNotFound      = 127
 )
 
-// exitFor is the exit code of a request that failed with r.
+// exitFor returns the exit code of a request that failed with r.
 func exitFor(r control.Reason) int {
 	switch r {
 	case control.Replayed, control.Malformed, control.UnknownAction, control.NotPermitted, control.UnsafeConfig:
@@ -41,7 +42,7 @@ func exitFor(r control.Reason) int {
 	return exitFailed
 }
 
-// trouble is the exit code and the hint for an error that is no reply.
+// trouble returns the exit code and the hint for an error that is not a reply.
 func trouble(err error) (code int, hint string) {
 	unsent := errors.As(err, new(*control.UnsentError))
 	switch {

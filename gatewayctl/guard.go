@@ -17,8 +17,9 @@ import (
 	"gatewayinit/tokenfile"
 )
 
-// guard is what a client with the token needs besides it: the lock by which PID 1
-// knows of the client, and a hold of the gateway that was found to serve.
+// guard holds two things that a client needs besides the token: the lock by
+// which PID 1 knows of the client, and a pidfd of the gateway that was found to
+// serve.
 type guard struct {
 	app     *app
 	record  status.Record
@@ -27,10 +28,10 @@ type guard struct {
 	used    bool     // a client was started, or is about to be
 }
 
-// guardClient takes the lock, then looks whether the gateway serves, as health
-// does, then takes hold of its process. The lock comes first: if the gateway ends
-// at any time after the look, PID 1 finds the lock held and mints a new token for
-// the next one. The caller closes the guard.
+// guardClient takes the lock, then checks as health does whether the gateway
+// serves, then opens a pidfd of its process. The lock comes first. If the
+// gateway ends at any time after the check, PID 1 finds the lock held and mints
+// a new token for the next gateway. The caller closes the guard.
 func (a *app) guardClient() (_ *guard, err error) {
 	dir, err := a.openRuntime()
 	if err != nil {
@@ -61,10 +62,10 @@ func (a *app) guardClient() (_ *guard, err error) {
 	return g, nil
 }
 
-// hintNoToken is the way to find out why a gateway does not serve.
+// hintNoToken says how to find out why a gateway does not serve.
 const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
 
-// notServed is the refusal of a client because of v.
+// notServed returns the refusal of a client because of v.
 func notServed(v verdict) error {
 	hints := []string{v.hint}
 	if v.code == exitNotServing {
@@ -73,7 +74,7 @@ func notServed(v verdict) error {
 	return &refusal{v.code, fmt.Errorf("%s: %s", v.reason, v.detail), hints, control.Reason(v.reason)}
 }
 
-// lost is the refusal of a client whose gateway could not be held.
+// lost returns the refusal of a client whose gateway could not be held.
 func (g *guard) lost(err error) error {
 	r := control.Unproven
 	switch {
@@ -85,15 +86,16 @@ func (g *guard) lost(err error) error {
 	return notServed(notServing(r, err.Error()))
 }
 
-// errNoPidfd: without a pidfd a client could outlive its gateway by the time
-// between two looks, so there is no fallback.
+// errNoPidfd means that the gateway cannot be watched. There is no fallback,
+// because without a pidfd a client could outlive its gateway by the time between
+// two looks.
 var errNoPidfd = errors.New("pidfd_open(2) is refused (it needs Linux 5.10 and a seccomp profile that permits it)")
 
-// holdProcess opens a pidfd of p, and then verifies that p had the pid still.
+// holdProcess opens a pidfd of p, and then verifies that p still had the pid.
 func holdProcess(p status.Process) (*os.File, error) {
 	fd, err := sys.PidfdOpen(p.PID)
 	switch {
-	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // the last: no PIDFD_NONBLOCK
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // EINVAL means no PIDFD_NONBLOCK
 		return nil, fmt.Errorf("%w: %w", errNoPidfd, err)
 	case err != nil:
 		return nil, err
@@ -106,8 +108,8 @@ func holdProcess(p status.Process) (*os.File, error) {
 	return f, nil
 }
 
-// check is the last look before the fork: no listener but the gateway's, and
-// after that the gateway has not ended.
+// check is the last check before the fork. It verifies that only the gateway
+// listens on its port, and then that the gateway has not ended.
 func (g *guard) check() error {
 	if err := g.listening(); err != nil {
 		return err
@@ -134,11 +136,11 @@ func (g *guard) listening() error {
 	return notServed(notServing(c.reason, c.detail))
 }
 
-// again is the look while the client runs. A gateway may close its listener for
-// a moment (one that restarts in its own process does): another uid's listener
-// ends the client, none at all does not. Each look but a good one leaves a mark,
-// because the client may connect to another process before or after it. Beside a
-// gateway that has ended the lock is enough.
+// again is the check while the client runs. A gateway may close its listener for
+// a moment, as one does that restarts in its own process. So a listener of
+// another uid ends the client, and a missing listener does not. Each failed
+// check leaves a mark, because the client may connect to another process before
+// or after the check. If the gateway has ended, the lock is enough.
 func (g *guard) again() error {
 	err := g.listening()
 	if err != nil && g.lives() {
@@ -150,15 +152,15 @@ func (g *guard) again() error {
 	return err
 }
 
-// mark has the next gateway get a new token. One that cannot be left is no reason
-// to let the client go on.
+// mark makes the next gateway get a new token. If the mark cannot be left, mark
+// only prints the error; that does not let the client go on.
 func (g *guard) mark() {
 	if err := clientlock.Mark(g.lock); err != nil {
 		fmt.Fprintf(g.app.err, "gatewayctl: cannot note that the token may be known: %v: run gatewayctl restart --rotate-token\n", err)
 	}
 }
 
-// hintsAfter is what to do after a client was killed for that cause. If the
+// hintsAfter returns the hints after a client was killed for that cause. If the
 // gateway ended, PID 1 has found the lock held and mints a new token.
 func hintsAfter(cause error) []string {
 	hints := []string{"gatewayctl wait waits until the gateway serves; then run it again"}
@@ -168,16 +170,17 @@ func hintsAfter(cause error) []string {
 	return hints
 }
 
-// grant is what the client runs with.
+// grant returns the Grant that the client runs with.
 func (g *guard) grant(secret *tokenfile.Secret) client.Grant {
 	return client.Grant{Token: secret, Gateway: g.gateway, Gone: g.release, Check: g.check, Again: g.again}
 }
 
-// release frees the lock when the client is gone. If the gateway lives but has not
-// its port, the client may have sent the token to another process: a mark stays. (A
-// process that ends closes its sockets before its pidfd is readable.) If the gateway
-// has ended, PID 1 finds the lock held, so the lock waits until PID 1 has tested it.
-// A mark would come too late then, and cost the next gateway its token.
+// release frees the lock when the client is gone. If the gateway lives but does
+// not have its port, the client may have sent the token to another process, so
+// release leaves a mark. (A process that ends closes its sockets before its
+// pidfd is readable.) If the gateway has ended, PID 1 finds the lock held, so
+// release keeps the lock until PID 1 has tested it. A mark would come too late
+// then, and would cost the next gateway its token.
 func (g *guard) release() {
 	missing := g.listening()
 	if alive := g.lives(); alive && missing != nil || !alive && !g.noted() {
@@ -187,15 +190,15 @@ func (g *guard) release() {
 	g.lock = nil
 }
 
-// How long noted waits for PID 1, and how often it looks.
+// noteLimit is how long noted waits for PID 1; noteEvery is how often it looks.
 const (
 	noteLimit = 2 * time.Second
 	noteEvery = 10 * time.Millisecond
 )
 
-// noted reports whether PID 1 takes note of the gateway's end in time, which it does
-// right after it has tested the lock: its record names another gateway or none. It
-// is true, too, if PID 1 is no more.
+// noted reports whether PID 1 notices the gateway's end in time. PID 1 does so
+// right after it has tested the lock; then its record names another gateway or
+// none. noted also returns true if PID 1 is gone.
 func (g *guard) noted() bool {
 	for end := time.Now().Add(noteLimit); time.Now().Before(end); time.Sleep(noteEvery) {
 		dir, err := g.app.openRuntime()
@@ -219,8 +222,8 @@ func (g *guard) lives() bool {
 	return err == nil && !ended
 }
 
-// close frees what is held. A client that was started and not released left a
-// process behind.
+// close frees the lock and the pidfd. A client that was started and not released
+// left a process behind, so close leaves a mark.
 func (g *guard) close() {
 	if g.lock != nil && g.used {
 		g.mark()

@@ -21,26 +21,26 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// host is what this program asks of the machine it runs on, in one place.
+// host collects all that this program asks of the machine it runs on.
 type host struct {
 	now       func() time.Time
 	euid      int
-	owner     uint32                                      // who must own everything of the supervisor: PID 1's uid
-	defaults  func() []string                             // where a runtime directory may be
-	booting   func() bool                                 // PID 1 is gateway-init: what is missing may still come
-	process   func(status.Process) error                  // nil: alive with this start time
+	owner     uint32                                      // the supervisor's uid, which must own all its files
+	defaults  func() []string                             // the places of a runtime directory
+	booting   func() bool                                 // PID 1 is gateway-init, so missing files may still come
+	process   func(status.Process) error                  // nil if it is alive with this start time
 	uids      func(pid int) (prockey.Status, error)       // from /proc/PID/status
 	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
 	held      func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error)
 	hold      func(status.Process) (*os.File, error) // its pidfd
 	config    func() (*config.Config, error)
 	users     func(*config.Config) (identities, error)
-	find      func(context.Context) (*controller.Supervisor, error) // one without root
+	find      func(context.Context) (*controller.Supervisor, error) // finds a supervisor without root
 	strange   func(context.Context, controller.Settings, func(prockey.Key) bool, func(string)) (*controller.Stranger, error)
 	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // run a client to its end
 
-	patience   time.Duration // with a PID 1 that has just started; 0: none
-	tokenTries int           // how often, every 50 ms, a token that is not the recorded one is looked at
+	patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
+	tokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
 }
 
 func thisHost(env []string) host {
@@ -70,15 +70,16 @@ func thisHost(env []string) host {
 	return h
 }
 
-// fallbackDirs are the supervisor's own choices (docs/design.md, section 7).
+// defaultRuntimeDir and fallbackRuntimeDir are the supervisor's own choices
+// (docs/design.md, section 7).
 const (
 	defaultRuntimeDir  = "/run/gateway-init"
 	fallbackRuntimeDir = "/dev/.gateway-init"
 )
 
-// runtimeDirs is where the supervisor of this container may have its files. A
-// config that does not load is no reason to refuse: PID 1 may run with the one
-// before.
+// runtimeDirs returns the places where the supervisor of this container may have
+// its files. A config that does not load is not refused here, because PID 1 may
+// run with the previous one.
 func runtimeDirs() []string {
 	first := defaultRuntimeDir
 	if c, err := config.Load(config.DefaultFile); err == nil {
@@ -87,8 +88,8 @@ func runtimeDirs() []string {
 	return []string{first, fallbackRuntimeDir}
 }
 
-// booting tells whether PID 1 is, or is about to become, gateway-init. comm is
-// no proof of anything; it only decides how long we are patient.
+// booting reports whether PID 1 is gateway-init or is about to become it. comm
+// proves nothing; it only decides how long we wait.
 func booting() bool {
 	text, err := readProc(1, "comm")
 	if err != nil {
@@ -116,9 +117,10 @@ func readProc(pid int, name string) ([]byte, error) {
 	return fsafe.ReadAll(f, 64<<10)
 }
 
-// openRuntime opens the supervisor's runtime directory: the first candidate
-// that holds something of a supervisor. The caller owns the descriptor. Without
-// one the error matches fs.ErrNotExist, unless one was there and is unsafe.
+// openRuntime opens the supervisor's runtime directory, which is the first
+// candidate that holds a supervisor's files. The caller owns the descriptor. If
+// there is none, the error matches fs.ErrNotExist, unless a candidate exists and
+// is unsafe.
 func (a *app) openRuntime() (*os.File, error) {
 	names := []string{a.runtimeDir}
 	if a.runtimeDir == "" {
@@ -142,10 +144,10 @@ func (a *app) openRuntime() (*os.File, error) {
 	return nil, &noRuntime{names, a.owner != 0 && a.runtimeDir == ""}
 }
 
-// noRuntime is fs.ErrNotExist with all places that were looked at.
+// noRuntime is an fs.ErrNotExist that names all places that were looked at.
 type noRuntime struct {
 	names []string
-	own   bool // a supervisor without root has them where its environment says
+	own   bool // without root the places depend on the supervisor's environment
 }
 
 func (e *noRuntime) Error() string {

@@ -1,14 +1,15 @@
-// Command gatewayctl operates gateway-init from inside its container: it asks
-// PID 1 for something over the root-owned FIFO and waits for the answer, and it
-// says what PID 1 published only after it has held it against the kernel.
+// Command gatewayctl operates gateway-init from inside its container. It sends
+// requests to PID 1 over the root-owned FIFO and waits for the answers. It shows
+// the status that PID 1 published only after a check against the kernel.
 //
-// It takes no decision from its environment: whoever can choose that of a docker
-// exec changes how output looks (TERM, NO_COLOR), and what the configuration
-// passes on to a client. It loads no library, and starts no program but the
-// client that it was asked for, and for verify-image those of the image that it
-// looks at (without rights, with an empty environment, and none whose hash is not
-// known) and, where an image is named, on the host, the engine (with its
-// caller's environment). The manual is man/gatewayctl.1.md.
+// It takes no decision from its environment. A user that can choose the
+// environment of a docker exec changes how output looks (TERM, NO_COLOR), and
+// which values the configuration passes on to a client. gatewayctl loads no
+// library, and starts no program but the client that it was asked for. For
+// verify-image it also starts programs of the image that it looks at (without
+// rights, with an empty environment, and none whose hash is not known) and,
+// where an image is named, on the host, the engine (with its caller's
+// environment). The manual is man/gatewayctl.1.md.
 package main
 
 import (
@@ -46,9 +47,9 @@ func main() {
 	}))
 }
 
-// run does everything; its result is the exit code.
+// run runs the command line and returns the exit code.
 func run(args, env []string, io stdio) int {
-	// A closed pipe behind stdout is an error of write(2), not our death.
+	// If the pipe behind stdout is closed, write(2) fails and we are not killed.
 	signal.Ignore(syscall.SIGPIPE)
 	a := &app{stdio: io, host: thisHost(env), color: wantColor(env, io.outTTY), env: env}
 	a.hardened = harden()
@@ -57,7 +58,7 @@ func run(args, env []string, io stdio) int {
 
 // harden closes ptrace, /proc/self and core files before there is a secret.
 // RLIMIT_CORE 1 also stops a core_pattern that is a pipe, which ignores 0
-// (core(5)); where the hard limit is 0 already, 1 cannot be had.
+// (core(5)). If the hard limit is already 0, it cannot be raised to 1.
 func harden() error {
 	if syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 1, Max: 1}) != nil {
 		if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {

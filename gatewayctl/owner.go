@@ -12,7 +12,7 @@ import (
 	"gatewayinit/supervisor/prockey"
 )
 
-// adapt makes the host that of a supervisor without root, if there is one.
+// adapt adapts h to a supervisor without root, if there is one.
 func (h *host) adapt(env []string) {
 	if h.owner == 0 {
 		return
@@ -23,8 +23,9 @@ func (h *host) adapt(env []string) {
 	}
 }
 
-// awaitOwn gives a foreign PID 1 that has just started the time to start a
-// supervisor of ours. Root has none: it is the controller of others'.
+// awaitOwn gives a foreign PID 1 that has just started the time to start our
+// user's supervisor. Root has none, because it is the controller of other users'
+// supervisors.
 func (h *host) awaitOwn(env []string) {
 	me := uint32(h.euid)
 	if h.patience == 0 || me == 0 || h.owner == me {
@@ -39,16 +40,16 @@ func (h *host) awaitOwn(env []string) {
 	h.adapt(env)
 }
 
-// withoutRoot is for a supervisor that is uid, as we are.
+// withoutRoot sets the owner and the places of a supervisor that runs as uid.
 func (h *host) withoutRoot(uid uint32, env []string) {
 	h.owner = uid
 	h.defaults = func() []string { return placesOf(uid, env) }
 }
 
-// owner is the user of the supervisor that we are for: PID 1's, but our own if
-// we are another and have a supervisor of our own: below a foreign PID 1, or in
-// a PID namespace that is shared with another container. What another user put
-// there is not taken for one.
+// owner returns the user of the supervisor that we operate. That is PID 1's
+// user, unless we are another user with our own supervisor, below a foreign PID
+// 1 or in a PID namespace that is shared with another container. Files that
+// another user put there do not count.
 func owner(env []string) uint32 {
 	uid, me := ownerOf(1), uint32(os.Geteuid())
 	if uid == me {
@@ -67,14 +68,15 @@ func owner(env []string) uint32 {
 	return uid
 }
 
-// How long a foreign PID 1 that has just started is given to start ours.
+// ownPatience is how long a foreign PID 1 that has just started is given to
+// start our supervisor; ownEvery is the time between two looks.
 const (
 	ownPatience = 2 * time.Second
 	ownEvery    = 20 * time.Millisecond
 )
 
-// ownSupervisor is nil if a gateway-init of uid runs below a foreign PID 1. Like
-// booting it proves nothing; it only decides how long we are patient.
+// ownSupervisor returns nil if a gateway-init of uid runs below a foreign PID 1.
+// Like booting it proves nothing; it only decides how long we wait.
 func ownSupervisor(uid uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
 	defer cancel()
@@ -89,9 +91,9 @@ func ownSupervisor(uid uint32) error {
 	return nil
 }
 
-// placesOf is where a supervisor of uid may have its files. Without root that is
-// in the user's own place, by an environment that is the supervisor's too;
-// whoever owns the place is looked at.
+// placesOf returns the places where a supervisor of uid may have its files.
+// Without root they are in the user's own directory, according to an environment
+// that is the supervisor's too; openCandidate verifies their owner.
 func placesOf(uid uint32, env []string) []string {
 	if uid == 0 {
 		return runtimeDirs()
@@ -100,9 +102,9 @@ func placesOf(uid uint32, env []string) []string {
 	return runtimedir.Own(xdg, uid)
 }
 
-// ownerOf is the uid of a process, if all four are one; 0, root's, if they are
-// not or cannot be read: then only root may do anything. It says whom PID 1
-// obeys (I2), not who PID 1 is.
+// ownerOf returns the uid of a process if all four uids are the same. If they
+// are not, or cannot be read, it returns 0, so that only root may do anything.
+// It says which user PID 1 obeys (I2), not which user PID 1 is.
 func ownerOf(pid int) uint32 {
 	p, err := prockey.ReadStatus(pid)
 	if err != nil || !p.Only(p.UIDs[0]) {

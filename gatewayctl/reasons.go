@@ -2,10 +2,11 @@ package main
 
 import "gatewayinit/supervisor/control"
 
-// advice is a reason word in a sentence, and what to do about it.
+// advice explains a reason word in a sentence and recommends the next step.
 type advice struct{ text, next string }
 
-// adviceFor covers the closed set; docs/reasons.md says the same at length.
+// adviceFor returns the advice for each reason of the closed set;
+// docs/reasons.md says the same at length.
 func adviceFor(r control.Reason) advice {
 	switch r {
 	case control.LaunchFailed:

@@ -12,14 +12,14 @@ import (
 	"gatewayinit/internal/status"
 )
 
-// Colours of a verdict: SGR parameters.
+// Colors of a verdict, as SGR parameters.
 const (
 	green  = "32"
 	yellow = "33"
 	red    = "31"
 )
 
-// page collects the human output: a label, then what it says.
+// page collects the human output, one label and its text in each row.
 type page struct {
 	bytes.Buffer
 	now   time.Time
@@ -40,7 +40,8 @@ func (p *page) row(label, text string) {
 	}
 }
 
-// ago is a past time, relative first: that is what one looks for.
+// ago formats a past time. The relative time comes first, because readers look
+// for that.
 func (p *page) ago(t time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
@@ -48,7 +49,8 @@ func (p *page) ago(t time.Time) string {
 	return fmt.Sprintf("%s ago (%s)", span(p.now.Sub(t)), t.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
-// agoPtr is ago for a time that may be missing.
+// agoPtr returns how long ago t was, after the text before. It returns "" if t
+// is nil.
 func (p *page) agoPtr(t *time.Time, before string) string {
 	if t == nil {
 		return ""
@@ -56,7 +58,8 @@ func (p *page) agoPtr(t *time.Time, before string) string {
 	return before + span(p.now.Sub(*t)) + " ago"
 }
 
-// span is a duration in its two largest units. A clock that was set back gives 0.
+// span formats a duration in its two largest units. A clock that was set back
+// gives 0.
 func span(d time.Duration) string {
 	s := max(0, int64(d/time.Second))
 	switch {
@@ -70,7 +73,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
 }
 
-// render is what gatewayctl status prints for a person.
+// render returns the output of gatewayctl status for a person.
 func render(v view, now time.Time, color bool) string {
 	p := &page{now: now, color: color}
 	p.headline(v)
@@ -89,7 +92,7 @@ func render(v view, now time.Time, color bool) string {
 	return p.String()
 }
 
-// headline is the line that is read when no other is.
+// headline prints the verdict, for readers who read only one line.
 func (p *page) headline(v view) {
 	word, color := "NOT SERVING", red
 	switch {
@@ -147,7 +150,7 @@ func (p *page) health(h status.Health) string {
 	return text
 }
 
-// exit says in words how the last gateway ended.
+// exit describes how the last gateway ended.
 func (p *page) exit(e status.Exit) string {
 	how := fmt.Sprintf("exited with code %d", e.Code)
 	if e.Signal != 0 {
@@ -199,7 +202,7 @@ func (p *page) requests(r *status.Record) {
 	}
 }
 
-// others are the children beside the gateway, and PID 1 itself.
+// others prints the children beside the gateway, and PID 1 itself.
 func (p *page) others(r *status.Record) {
 	child := func(label string, c status.Child) {
 		text := c.State
@@ -228,7 +231,7 @@ func (p *page) others(r *status.Record) {
 		r.Version, r.Init.PID, span(p.now.Sub(r.StartedAt)), span(p.now.Sub(r.UpdatedAt))))
 }
 
-// proof prints what this program verified, then what PID 1 says it proved.
+// proof prints the checks of this program, then the proof that PID 1 recorded.
 func (p *page) proof(v view) {
 	p.verified(v.checks)
 	pr := v.record.Proof
@@ -286,8 +289,8 @@ func (p *page) hardening(r *status.Record) {
 	}
 }
 
-// servingNext is what to do about a gateway that serves: nothing, unless
-// something beside it is wrong.
+// servingNext returns the hint for a gateway that serves. There is nothing to
+// do, unless something beside the gateway is wrong.
 func servingNext(cs checks) string {
 	if c := cs.get(checkTokenFile); c.result == status.Failed {
 		return adviceFor(c.reason).next

@@ -6,13 +6,13 @@ import (
 	"gatewayinit/internal/status"
 )
 
-// jsonStatus is gatewayctl status --json, schema 1 (docs/status.md). Members
-// are only ever added within one schema.
+// jsonStatus is the output of gatewayctl status --json, schema 1
+// (docs/status.md). Members are only ever added within one schema.
 type jsonStatus struct {
 	Schema   int                  `json:"schema"`
 	Serving  bool                 `json:"serving"`
 	ExitCode int                  `json:"exit_code"`
-	Topology string               `json:"topology"` // direct, non-root, managed, none; "": not known
+	Topology string               `json:"topology"` // direct, non-root, managed, none; "" if not known
 	Reason   string               `json:"reason"`
 	Detail   string               `json:"detail"`
 	Next     string               `json:"next"`
@@ -25,7 +25,7 @@ type jsonCheck struct {
 	Detail string `json:"detail"`
 }
 
-// renderJSON is one line.
+// renderJSON returns v as one line of JSON.
 func renderJSON(v view) (string, error) {
 	out := jsonStatus{
 		Schema: 1, Serving: v.serving, Topology: v.topology, ExitCode: v.code, Reason: v.reason, Detail: v.detail, Next: v.hint,

@@ -22,14 +22,15 @@ const (
 	probeTimeout   = 30 * time.Second
 )
 
-// How often a record is looked at for the detail of a failure. The answer of a
-// request that was merged with another one stands under the other's nonce.
+// detailTries and detailEvery say how often detailOf reads the record. If a
+// request was merged with another one, its answer is recorded under the other
+// nonce.
 const (
 	detailTries = 8
 	detailEvery = 25 * time.Millisecond
 )
 
-// ask sends one request, waits for its end and prints it.
+// ask sends one request, waits for its result and prints that.
 func (a *app) ask(r control.Request, timeout time.Duration) int {
 	name := string(r.Action)
 	if code, ok := a.checkTimeout(name, timeout); !ok {
@@ -62,8 +63,8 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 	return a.write(success(r, reply) + "\n")
 }
 
-// request waits for a supervisor that is just coming up, then sends. detail is
-// what PID 1 says about a failure.
+// request waits for a supervisor that is just starting, then sends r. detail is
+// PID 1's explanation of a failure.
 func (a *app) request(ctx context.Context, r control.Request, show *stages) (reply control.Reply, detail string, err error) {
 	dir, err := a.awaitRuntime(ctx, show)
 	if err != nil {
@@ -83,8 +84,9 @@ func (a *app) request(ctx context.Context, r control.Request, show *stages) (rep
 	return reply, detail, err
 }
 
-// stageOf is where PID 1 is with our request; another one's stage is not ours.
-// A drain can take minutes: how far it is is a part of the stage.
+// stageOf returns how far PID 1 is with our request. It returns "" if PID 1
+// works on another one. A drain can take minutes, so its stage includes the time
+// that has passed.
 func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
 	r, err := status.Read(dir, a.owner)
 	if err != nil || r.Request == nil || r.Request.Nonce == "" || !strings.HasPrefix(nonce, r.Request.Nonce) {
@@ -97,9 +99,9 @@ func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
 	return r.Request.Stage
 }
 
-// detailOf is PID 1's own words about the failure that it has just answered; ""
-// if its record is about something else. The record is written right after the
-// reply, so the first look may come too early.
+// detailOf returns PID 1's explanation of the failure that it has just answered,
+// or "" if its record is about something else. The record is written right after
+// the reply, so the first look may come too early.
 func (a *app) detailOf(dir *os.File, reply control.Reply) string {
 	tick := time.NewTicker(detailEvery)
 	defer tick.Stop()
@@ -119,8 +121,8 @@ func (a *app) detailOf(dir *os.File, reply control.Reply) string {
 	}
 }
 
-// awaitRuntime opens the runtime directory, and waits for it while PID 1 is one
-// that will make it.
+// awaitRuntime opens the runtime directory, and waits for it while PID 1 is a
+// process that will make it.
 func (a *app) awaitRuntime(ctx context.Context, show *stages) (*os.File, error) {
 	tick := time.NewTicker(watchEvery / 10)
 	defer tick.Stop()
@@ -146,7 +148,7 @@ func (a *app) awaitRuntime(ctx context.Context, show *stages) (*os.File, error) 
 	}
 }
 
-// success is the result line.
+// success returns the result line.
 func success(r control.Request, reply control.Reply) string {
 	token := ""
 	if r.Rotate {
@@ -169,7 +171,7 @@ func success(r control.Request, reply control.Reply) string {
 	return fmt.Sprintf("restarted: pid %d → %d, proven%s", reply.OldPID, reply.NewPID, token)
 }
 
-// pids is what a failed reply says about processes.
+// pids returns the pids of a failed reply, for its message.
 func pids(r control.Reply) string {
 	switch {
 	case r.OldPID == 0 && r.NewPID == 0:
@@ -183,8 +185,8 @@ func pids(r control.Reply) string {
 }
 
 // stages shows progress on a terminal, on a line that is rewritten. Elsewhere it
-// is silent, but for a drain: a log that says nothing for minutes looks like one
-// of something that hangs.
+// is silent except during a drain, because a log without a line for minutes
+// looks as if the program hangs.
 type stages struct {
 	w     io.Writer
 	tty   bool
@@ -194,7 +196,8 @@ type stages struct {
 	said  time.Time // when the last line of a drain was written
 }
 
-// draining begins the stage of a drain; drainEvery is between two lines of it.
+// draining is the prefix of a drain's stage; drainEvery is the time between two
+// lines of it.
 const (
 	draining   = "draining:"
 	drainEvery = 10 * time.Second
@@ -216,7 +219,7 @@ func (s *stages) stage(text string) {
 	}
 }
 
-// done removes the line.
+// done clears the progress line.
 func (s *stages) done() {
 	if s.shown != "" {
 		fmt.Fprint(s.w, "\r\x1b[K")

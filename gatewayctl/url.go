@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// urlPrefix is BASE up to the token. BASE is checked by hand: net/url would take
-// almost anything, and what a browser makes of it is not ours to guess.
+// urlPrefix returns base up to the token. It checks base by hand, because
+// net/url would take almost anything, and we cannot know how a browser reads it.
 func urlPrefix(base string) (string, error) {
 	rest, ok := strings.CutPrefix(base, "https://")
 	if !ok {
@@ -38,7 +38,7 @@ func urlPrefix(base string) (string, error) {
 	return strings.TrimRight(base, "/") + "/#token=", nil
 }
 
-// checkAuthority takes host or host:port, an IPv6 address in brackets.
+// checkAuthority accepts host or host:port, with an IPv6 address in brackets.
 func checkAuthority(s string) error {
 	host, port := s, ""
 	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {

@@ -14,15 +14,15 @@ import (
 	"gatewayinit/supervisor/prockey"
 )
 
-// Words that stand beside control.Reason in a verdict.
+// Reasons of a verdict besides those of control.Reason.
 const (
 	wordNoSupervisor = "no-supervisor"
 )
 
-// verdict is what status, health and wait decide on.
+// verdict is the result on which status, health and wait decide.
 type verdict struct {
 	serving bool
-	code    int    // exitOK, exitNotServing, exitNoSupervisor; exitFailed: not even that is known
+	code    int    // exitOK, exitNotServing, exitNoSupervisor; exitFailed if not even that is known
 	reason  string // control.Reason, or wordNoSupervisor; "" if it serves
 	detail  string
 	hint    string
@@ -33,21 +33,22 @@ type view struct {
 	record   *status.Record
 	checks   checks
 	topology string
-	pid      int // of the gateway; 0: none
+	pid      int // of the gateway; 0 if none
 	port     uint16
-	owns     func(prockey.Key) bool // which processes are the supervisor and its own; nil: there is none
+	owns     func(prockey.Key) bool // reports whether a process is the supervisor or its own; nil without one
 	verdict
 }
 
-// lookOnce is look for who has no deadline of its own.
+// lookOnce calls look with the default timeout.
 func (a *app) lookOnce() view {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
 	return a.look(ctx)
 }
 
-// look reads the record and verifies it. It never fails: what went wrong is
-// the verdict. A controller's look waits for others, until ctx ends at most.
+// look reads the record and verifies it. It never fails; an error becomes the
+// verdict. A controller's look waits for other controllers, until ctx ends at
+// most.
 func (a *app) look(ctx context.Context) view {
 	if a.control {
 		return a.lookAsController(ctx)
@@ -60,9 +61,9 @@ func (a *app) look(ctx context.Context) view {
 	return a.lookAt(dir)
 }
 
-// lookAt is look in an open runtime directory. A record that is replaced during
-// the look (a gateway is being restarted) is looked at once more, so that what
-// is held against the kernel is not already history.
+// lookAt is look in an open runtime directory. If the record is replaced during
+// the look, because a gateway is being restarted, lookAt looks again, at most
+// twice. Otherwise it would compare an outdated record with the kernel.
 func (a *app) lookAt(dir *os.File) view {
 	for try := 0; ; try++ {
 		r, err := status.Read(dir, a.owner)
@@ -81,7 +82,8 @@ func (a *app) lookAt(dir *os.File) view {
 	}
 }
 
-// recorded tells which processes are in a record, or below its gateway.
+// recorded returns a function that reports whether a process is in the record,
+// or below the record's gateway.
 func recorded(r *status.Record) func(prockey.Key) bool {
 	ours := []int{r.Init.PID, r.Gateway.PID}
 	for _, child := range r.Sidecars {
@@ -94,7 +96,8 @@ func recorded(r *status.Record) func(prockey.Key) bool {
 	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) || controller.Below(k, gateway) }
 }
 
-// topology is which of docs/design.md, section 11, this is, if the supervisor was verified.
+// topology returns the topology of docs/design.md, section 11, if the supervisor
+// was verified.
 func (a *app) topology(r *status.Record, cs checks) string {
 	switch c := cs.get(checkSupervisor); {
 	case c.result == status.Failed:
@@ -109,7 +112,7 @@ func (a *app) topology(r *status.Record, cs checks) string {
 	return controller.Direct
 }
 
-// unreadable is the verdict without a record.
+// unreadable returns the verdict for a record that cannot be read.
 func unreadable(err error) verdict {
 	code, hint := trouble(err)
 	v := verdict{code: code, reason: string(control.Internal), detail: err.Error(), hint: hint}
@@ -122,9 +125,9 @@ func unreadable(err error) verdict {
 	return v
 }
 
-// judge decides from the record and from what was verified. The gateway serves
-// only if PID 1 says so and nothing that we can see ourselves says otherwise;
-// what could not be checked is unproven, not serving.
+// judge returns the verdict for a record and its checks. The gateway serves only
+// if PID 1 says so and no check here says otherwise. If a check could not be
+// made, the gateway is unproven and does not count as serving.
 func judge(r *status.Record, cs checks) verdict {
 	if c := cs.get(checkSupervisor); c.result == status.Failed {
 		return verdict{code: exitNoSupervisor, reason: wordNoSupervisor, detail: c.detail, hint: hintNoSupervisor}
@@ -139,7 +142,7 @@ func judge(r *status.Record, cs checks) verdict {
 	if r.State != status.Running {
 		v := notServing(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
-			if v.reason != string(control.AuthMismatch) { // which no wait will mend
+			if v.reason != string(control.AuthMismatch) { // waiting does not repair that
 				v.hint = "gatewayctl wait"
 			}
 			if r.Detail == "" {
@@ -183,7 +186,7 @@ func orReason(word string, otherwise control.Reason) control.Reason {
 	return otherwise
 }
 
-// stateReason is why a gateway in any state but running does not serve.
+// stateReason returns why a gateway in any state but running does not serve.
 func stateReason(r *status.Record) control.Reason {
 	switch {
 	case r.Goal == status.GoalExit:

@@ -27,16 +27,16 @@ const (
 	checkTokenFile  = "token_file"
 )
 
-// check is one thing that this program found out by itself. Result is held,
-// failed or not-available.
+// check is one fact that this program has checked itself. Result is held, failed
+// or not-available.
 type check struct {
 	name   string
 	result string
 	detail string
-	reason control.Reason // of a failed one; "" means: no supervisor
+	reason control.Reason // of a failed check; "" means no supervisor
 }
 
-// checks is all of them, in order.
+// checks are all checks, in order.
 type checks []check
 
 func (cs checks) get(name string) check {
@@ -48,7 +48,7 @@ func (cs checks) get(name string) check {
 	return check{name: name, result: status.NotAvailable}
 }
 
-// verify holds the record against the kernel. dir is the runtime directory.
+// verify checks the record against the kernel. dir is the runtime directory.
 func (a *app) verify(dir *os.File, r *status.Record) checks {
 	cs := checks{a.checkSupervisor(r), a.checkControl(dir)}
 	if r.Gateway.PID != 0 {
@@ -103,8 +103,8 @@ func (a *app) checkControl(dir *os.File) check {
 	return unavailable(checkControl, err)
 }
 
-// checkGateway binds the pid to its start time before and after its uids are
-// read: between the two it cannot have been recycled.
+// checkGateway verifies the start time of the pid before and after it reads the
+// uids, so the pid cannot have been recycled in between.
 func (a *app) checkGateway(r *status.Record) []check {
 	g := r.Gateway
 	gone := func(err error) []check {
@@ -134,9 +134,9 @@ func (a *app) checkGateway(r *status.Record) []check {
 	return []check{alive, held(checkGatewayUID, "all its uids are %d", g.UID)}
 }
 
-// checkListener: every socket that listens on the port, in both families, must
-// be the gateway's uid's. Without separate uids the gateway or a descendant of
-// its must have it open.
+// checkListener checks that every socket that listens on the port, in both
+// families, belongs to the gateway's uid. Without separate uids the gateway or
+// one of its descendants must have the socket open.
 func (a *app) checkListener(r *status.Record) check {
 	g := r.Gateway
 	ls, err := a.listeners(g.Port)
@@ -148,7 +148,7 @@ func (a *app) checkListener(r *status.Record) check {
 		if owner, foreign, err = a.held(ls, g.PID); err != nil {
 			return unavailable(checkListener, err)
 		}
-		if again := a.process(g.Process); again != nil { // it was the gateway whose descriptors were read
+		if again := a.process(g.Process); again != nil { // the descriptors that were read must be the gateway's
 			return unavailable(checkListener, again)
 		}
 	}
@@ -162,7 +162,8 @@ func (a *app) checkListener(r *status.Record) check {
 	}
 }
 
-// names is addresses and owners; anybody can bind many, so not all are listed.
+// names returns addresses and owners. It does not list all, because any user can
+// bind many.
 func names(ls []proof.Listener) string {
 	var b strings.Builder
 	for i, l := range ls {
@@ -178,8 +179,8 @@ func names(ls []proof.Listener) string {
 	return b.String()
 }
 
-// checkToken compares the file with what PID 1 installed, by an O_PATH
-// descriptor: its content is never read here.
+// checkToken compares the file with the one that PID 1 installed. It uses an
+// O_PATH descriptor, so it never reads the content.
 func (a *app) checkToken(dir *os.File, r *status.Record) check {
 	t := r.Token
 	if t.Inode == 0 {

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// watchEvery is how often --watch and wait look; a look costs well under a
-// millisecond and PID 1 nothing.
+// watchEvery is how often --watch and wait look. A look costs well under a
+// millisecond, and costs PID 1 nothing.
 const watchEvery = 250 * time.Millisecond
 
-// repaint is how often --watch draws without a change on a terminal, for the
-// relative times.
+// repaint is how often --watch redraws a terminal without a change, to update
+// the relative times.
 const repaint = time.Second
 
-// home puts the cursor up and clears what is below it: no flicker.
+// home moves the cursor up and clears the screen below it, without flicker.
 const home = "\x1b[H\x1b[2J"
 
-// interruptible ends at SIGINT or SIGTERM.
+// interruptible returns a context that ends at SIGINT or SIGTERM.
 func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
-// watch prints at each change until it is interrupted; its exit code is that of
-// the last status.
+// watch prints the status at each change until it is interrupted. It returns the
+// exit code of the last status.
 func (a *app) watch(asJSON bool) int {
 	ctx, cancel := interruptible()
 	defer cancel()
@@ -59,7 +59,7 @@ func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
 	}
 }
 
-// key differs when anything but the passing of time does.
+// key returns a text that changes when anything but the passing of time does.
 func (v view) key() string {
 	record, _ := json.Marshal(v.record)
 	key := string(record) + v.reason + "\n" + v.detail

@@ -20,12 +20,13 @@ type KilledError struct{ Cause error }
 func (e *KilledError) Error() string { return "killed the client: " + e.Cause.Error() }
 func (e *KilledError) Unwrap() error { return e.Cause }
 
-// Grant is the token for a client, and what the client's right to it depends on.
-// The zero Grant is that of a client without the token. Run owns all of it.
+// Grant is the token for a client, with the conditions of the client's right to it.
+// The zero Grant is for a client without the token.
 type Grant struct {
 	// Token is in the client's environment. Run wipes it.
 	Token *tokenfile.Secret
-	// Gateway is a pidfd. When its process ends Run kills the client.
+	// Gateway is a pidfd, and stays the caller's. When its process ends, Run kills the
+	// client.
 	Gateway *os.File
 	// Gone is called when the client and all it started have ended. It is not
 	// called if something survives SIGKILL.
@@ -50,8 +51,9 @@ func (g Grant) gone() {
 	}
 }
 
-// watch returns a channel that gets a KilledError once, when the client has to
-// be killed. Without a gateway it gets nothing. It ends soon after done is closed.
+// watch returns a channel that gets one KilledError when the client has to be
+// killed. Without a gateway the channel gets nothing. The watch ends soon after
+// done is closed.
 func (g Grant) watch(done <-chan struct{}) <-chan error {
 	lost := make(chan error, 1)
 	if g.Gateway == nil {
@@ -84,5 +86,5 @@ func (g Grant) watch(done <-chan struct{}) <-chan error {
 	return lost
 }
 
-// watchEvery is between two calls of Again.
+// watchEvery is the time between two calls of Again.
 const watchEvery = 200 * time.Millisecond

@@ -14,26 +14,26 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// home is where the client keeps its files. Of a temporary one the parent and
-// the directory itself are held open until it is removed.
+// home is the directory where the client keeps its files. If it is temporary,
+// its parent and the directory itself are held open until it is removed.
 type home struct {
 	path   string
 	user   users.User
-	why    string   // the one in /etc/passwd is not used
-	parent *os.File // nil: it stays
+	why    string   // why the home in /etc/passwd is not used
+	parent *os.File // nil if the home stays
 	dir    *os.File
 	name   string
 }
 
-// tmpDir is TMPDIR below a home. /tmp is the agent's as well, and a program that
-// finds a cache of compiled code there (Node does) runs what is in it.
+// tmpDir is TMPDIR below a home. The agent can write to /tmp as well, and a
+// program that finds a cache of compiled code there (Node does) runs that code.
 const tmpDir = ".gatewayctl-tmp"
 
-// places are where a temporary home may be. A container has the first on tmpfs,
-// with --read-only too.
+// places returns the directories where a temporary home may be. A container has
+// the first on tmpfs, with --read-only too.
 func places() []string { return []string{"/dev/shm", "/tmp"} }
 
-// openHome is the user's own home if that can be used, else a new one. The
+// openHome returns the user's own home if that can be used, else a new one. The
 // caller closes it.
 func openHome(u users.User, places []string) (*home, error) {
 	h := &home{path: u.Home, user: u}
@@ -64,12 +64,13 @@ func (h *home) choose(places []string) error {
 	return fmt.Errorf("cannot find a home for user %s: %s: run the container with %s", u.Name, strings.Join(problems, "; "), keepFlag(u))
 }
 
-// keepFlag is what gives the user a home for the life of the container.
+// keepFlag returns the flag that gives the user a home for the life of the
+// container.
 func keepFlag(u users.User) string {
 	return fmt.Sprintf("--tmpfs %s:uid=%d,gid=%d,mode=0700", u.Home, u.UID, u.GID)
 }
 
-// notes is what the user has to know of it.
+// notes returns the facts about the home that the user has to know.
 func (h *home) notes() []string {
 	if h.parent == nil {
 		return nil
@@ -77,7 +78,7 @@ func (h *home) notes() []string {
 	return []string{fmt.Sprintf("HOME is a temporary directory on tmpfs, removed at the end (%s): run the container with %s to keep it", h.why, keepFlag(h.user))}
 }
 
-// usable tries, as the user, whether its home is its own and can be written.
+// usable checks, as the user, that its home is its own and can be written.
 func usable(u users.User) error {
 	if _, err := trust.Path(u.Home, u.UID); err != nil {
 		return err
@@ -96,7 +97,7 @@ func usable(u users.User) error {
 	}
 	f, err := fsafe.CreateAt(dir, name, 0o600)
 	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
-		return fmt.Errorf("cannot write in %s: %w", u.Home, failed.Err) // the name says nothing to anybody
+		return fmt.Errorf("cannot write in %s: %w", u.Home, failed.Err) // the random name would not help
 	}
 	if err != nil {
 		return err
@@ -110,16 +111,16 @@ func private(dir *os.File, u users.User) error {
 	return err
 }
 
-// fresh is a name that nobody could have made before us.
+// fresh returns a name that no other process could have made before us.
 func fresh() (string, error) {
 	var raw [8]byte
 	err := sys.Random(raw[:])
 	return ".gatewayctl-home-" + hex.EncodeToString(raw[:]), err
 }
 
-// makeBelow makes a temporary home in a directory that everybody may use: on
-// tmpfs, so that nothing stays on a disk, and sticky, so that nobody else can
-// move it.
+// makeBelow makes a temporary home in a directory that all users may use. The
+// directory must be on tmpfs, so that nothing stays on a disk, and sticky, so
+// that no other user can move the home.
 func (h *home) makeBelow(place string) (err error) {
 	parent, err := fsafe.OpenDir(place)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// Spec is what the caller wants.
+// Spec is the client that the caller wants.
 type Spec struct {
 	Argv       []string // Argv[0] is a name or an absolute path
-	Configured bool     // Argv is of the configuration: its files are checked too
+	Configured bool     // Argv is from the configuration, so its files are checked too
 	User       users.User
 	Dir        string // "" is HOME
 	Env        []string
@@ -69,7 +69,7 @@ func (p *Plan) resolve() (err error) {
 	return f.Close()
 }
 
-// look takes from the caller what tells a program how to draw.
+// look takes from the caller the variables that tell a program how to draw.
 func (p *Plan) look() {
 	for _, name := range []string{"TERM", "COLORTERM"} {
 		if v, ok := p.Caller.Value(name); ok && p.TTY && terminalName(v) {
@@ -81,7 +81,8 @@ func (p *Plan) look() {
 	}
 }
 
-// terminalName refuses what is no name: terminfo makes a file's path of TERM.
+// terminalName reports whether s can be a terminal's name. It is strict because
+// terminfo makes a file's path of TERM.
 func terminalName(s string) bool {
 	const accepted = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-"
 	return s != "" && len(s) <= 64 && strings.Trim(s, accepted) == ""
@@ -89,7 +90,7 @@ func terminalName(s string) bool {
 
 func (p *Plan) clone() environ.List { return append(environ.List(nil), p.base...) }
 
-// environment is the client's, without the token.
+// environment returns the client's environment, without the token.
 func (p *Plan) environment(h *home) environ.List {
 	e := p.clone()
 	e.Set("HOME", h.path)

@@ -15,14 +15,15 @@ import (
 	"gatewayinit/internal/trust"
 )
 
-// What a caller branches on, besides fsafe.ErrUnsafe: the exit codes of shells.
+// Errors that a caller branches on, besides fsafe.ErrUnsafe, with the exit codes
+// of shells.
 var (
 	ErrNotFound      = errors.New("not found")      // 127
 	ErrNotExecutable = errors.New("not executable") // 126
 )
 
-// find is the path of the program that the token would go to, once it is sure
-// that nobody but root and uid could have put it there. It runs as uid.
+// find returns the path of the program that would get the token, once it is sure
+// that only root and uid could have put it there. It runs as uid.
 func find(name string, env environ.List, uid uint32) (string, error) {
 	found, err := sys.LookPath(name, env)
 	if err != nil {
@@ -34,8 +35,9 @@ func find(name string, env environ.List, uid uint32) (string, error) {
 	return found, interpreters(found, uid)
 }
 
-// execError puts the kernel's answers into the two words for them. The rest (no
-// process to be had, arguments too long) says nothing about the program.
+// execError turns the kernel's errors into ErrNotFound and ErrNotExecutable. The
+// other errors (no process to be had, arguments too long) say nothing about the
+// program.
 func execError(name string, err error) error {
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe):
@@ -48,21 +50,23 @@ func execError(name string, err error) error {
 	return fmt.Errorf("cannot start %.128q: %w", name, err)
 }
 
-// Bounds of execve(2): how much of a script it looks at, and how many
-// interpreters of interpreters there may be.
+// Bounds of execve(2): the bytes of a script that it looks at, and the number of
+// interpreters of interpreters.
 const (
 	maxShebang      = 256
 	maxInterpreters = 5
 )
 
-// interpreters checks what the kernel executes instead of a script. What that
-// loads in turn is the image's affair, as far as PATH leads nowhere else.
+// interpreters checks the programs that the kernel executes instead of a script.
+// The image is responsible for the files that these load in turn, as far as PATH
+// leads nowhere else.
 func interpreters(unsafePath string, uid uint32) error {
 	for range maxInterpreters {
 		line, err := firstLine(unsafePath)
 		rest, script := strings.CutPrefix(line, "#!")
 		if err != nil || !script {
-			// What cannot be read is no script: its interpreter could not read it either.
+			// A file that cannot be read is not a script, because its
+			// interpreter could not read it either.
 			return nil
 		}
 		fields := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == '\t' })
@@ -92,9 +96,9 @@ func firstLine(unsafePath string) (string, error) {
 	return line, nil
 }
 
-// searchPath is what of the default PATH is there and closed to others: in a
-// directory that they can write, the next program of that name is theirs. What
-// was left out is in the second result.
+// searchPath returns the directories of the default PATH that exist and are
+// closed to others. If others can write a directory, the next program of that
+// name is theirs. The second result lists the directories that were left out.
 func searchPath(uid uint32) (kept string, left []string) {
 	var dirs []string
 	for _, dir := range strings.Split(environ.DefaultPath, ":") {
@@ -110,7 +114,7 @@ func searchPath(uid uint32) (kept string, left []string) {
 		}
 	}
 	if len(dirs) == 0 {
-		return "/nonexistent", left // an empty one means the working directory
+		return "/nonexistent", left // an empty PATH means the working directory
 	}
 	return strings.Join(dirs, ":"), left
 }

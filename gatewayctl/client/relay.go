@@ -8,27 +8,29 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// relay is the client's three descriptors and our ends of them.
+// relay holds the client's three descriptors and our ends of them.
 //
-// On a terminal all three are one pseudo-terminal. Without, they are pipes of
-// ours even where the caller's descriptors are pipes, files or sockets that
-// could have been handed down: docker exec holds the other ends of them.
+// On a terminal all three are one pseudo-terminal. Without a terminal they are
+// our own pipes, even if the caller's descriptors are pipes, files or sockets
+// that could have been handed down, because docker exec holds the other ends of
+// them.
 type relay struct {
 	client [3]*os.File // for the fork, closed after it
-	in     *os.File    // what the client reads, written by us
+	in     *os.File    // our end of the client's input
 	out    []stream
 	gone   chan struct{} // the caller's terminal has vanished
 	done   chan struct{} // one for each of out
 	screen *screen
 }
 
-// stream is one direction out: from the client to the caller.
+// stream is one output, from the client to the caller.
 type stream struct{ from, to *os.File }
 
-// Stdio is the caller's. Without In the client reads an end of file.
+// Stdio holds the caller's descriptors. Without In the client reads an end of
+// file.
 type Stdio struct{ In, Out, Err *os.File }
 
-// pipes is a relay without a terminal.
+// pipes returns a relay without a terminal.
 func pipes(io Stdio) (*relay, error) {
 	r := newRelay()
 	var ends []*os.File
@@ -48,7 +50,8 @@ func pipes(io Stdio) (*relay, error) {
 	return r, nil
 }
 
-// terminal is a relay with one: the caller's is raw from here on, until restore.
+// terminal returns a relay with a terminal. The caller's terminal is raw from
+// here on, until restore.
 func terminal(io Stdio, u users.User) (*relay, error) {
 	master, slave, err := openTerminal(u)
 	if err != nil {
@@ -57,7 +60,8 @@ func terminal(io Stdio, u users.User) (*relay, error) {
 	r := newRelay()
 	r.client = [3]*os.File{slave, slave, slave}
 	r.in, r.out = master, []stream{{master, io.Out}}
-	// Without a size (an engine sets it a moment later) it comes with SIGWINCH.
+	// If there is no size yet (an engine sets it a moment later), it comes with
+	// SIGWINCH.
 	_ = sys.CopySize(io.In, master)
 	if r.screen, err = makeRaw(io.In); err != nil {
 		slave.Close()
@@ -69,8 +73,8 @@ func terminal(io Stdio, u users.User) (*relay, error) {
 
 func newRelay() *relay { return &relay{gone: make(chan struct{}, 4), done: make(chan struct{}, 2)} }
 
-// begin starts to copy, once the client runs. Our copies of its ends are closed:
-// its end must be the last one.
+// begin starts to copy, once the client runs. It closes our copies of the
+// client's ends, because the client must have the last ones.
 func (r *relay) begin(in *os.File, tty bool) {
 	r.closeClient()
 	for _, s := range r.out {
@@ -98,7 +102,8 @@ func (r *relay) closeClient() {
 	}
 }
 
-// guard is for a bug of ours: the terminal is not left raw over it.
+// guard restores the terminal if a bug of this program panics, so that the
+// terminal is not left raw.
 func (r *relay) guard() {
 	if p := recover(); p != nil {
 		r.screen.restore()
@@ -107,8 +112,8 @@ func (r *relay) guard() {
 }
 
 // copyOut copies until the client's end is closed. When the caller's end is
-// gone, a pipe is closed, so that the client is told as if it wrote there
-// itself; a terminal is emptied, so that nothing waits in it, and hung up.
+// gone, a pipe is closed, so that the client gets the same error as if it wrote
+// there itself. A terminal is hung up, and emptied so that nothing waits in it.
 func (r *relay) copyOut(s stream, tty bool) {
 	buf := make([]byte, bufSize)
 	for lost := false; ; {
@@ -123,20 +128,21 @@ func (r *relay) copyOut(s stream, tty bool) {
 				r.hangup()
 			}
 		}
-		if err != nil { // io.EOF, and EIO of a terminal that nobody has open
+		if err != nil { // io.EOF, and EIO of a terminal that no process has open
 			return
 		}
 	}
 }
 
-// copyIn copies what the caller writes. Its end is the client's end of file in a
-// pipe, and a hangup on a terminal: one in raw mode has no other.
+// copyIn copies the caller's input. At its end the client gets an end of file
+// from a pipe, and a hangup from a terminal, because a terminal in raw mode has
+// no end of file.
 func (r *relay) copyIn(in *os.File, tty bool) {
 	buf := make([]byte, bufSize)
 	for {
 		n, err := in.Read(buf)
 		if n > 0 {
-			if _, failed := r.in.Write(buf[:n]); failed != nil { // nobody reads it any more
+			if _, failed := r.in.Write(buf[:n]); failed != nil { // no process reads it any more
 				err = failed
 			}
 		}
@@ -160,9 +166,10 @@ func (r *relay) hangup() {
 	}
 }
 
-// drain waits for what the client wrote last. Whoever reads our output may take
-// as long as it likes; only what would never end has a bound: a process that we
-// could not kill and that holds the other end, or somebody who told us to stop.
+// drain waits for the last output of the client. The reader of our output may
+// take as long as it likes. Only a wait that would never end has a bound: a
+// process that we could not kill holds the other end, or a signal told us to
+// stop.
 func (r *relay) drain(survivors bool, hurry <-chan os.Signal) {
 	if survivors {
 		for _, s := range r.out {

@@ -41,16 +41,17 @@ func (h *home) close() error {
 	return nil
 }
 
-// Bounds of what is removed; more is left behind, on tmpfs.
+// Bounds of a removal; more than that is left behind, on tmpfs.
 const (
 	maxDepth   = 64
 	maxRemoved = 1 << 20
 )
 
-// errTooMuch: a client that made more than that has to be cleaned up after.
+// errTooMuch means that a client made more than these bounds; the rest has to be
+// cleaned up later.
 var errTooMuch = errors.New("it holds too much")
 
-// empty removes what is in dir, following no link.
+// empty removes all that is in dir. It follows no link.
 func empty(dir *os.File, depth int, budget *int) error {
 	names, err := dir.Readdirnames(-1)
 	if err != nil {

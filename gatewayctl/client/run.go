@@ -12,10 +12,10 @@ import (
 	"gatewayinit/supervisor/sweep"
 )
 
-// Run starts the client and returns its exit code, 128+n by signal n, when it
-// and all it started have ended. A KilledError means that it ran and was killed;
-// any other error that it did not run. Run changes this process for good: rights,
-// umask, signals.
+// Run starts the client and returns its exit code, or 128+n if signal n ended
+// it, when the client and all it started have ended. A KilledError means that
+// the client ran and was killed; any other error means that it did not run. Run
+// permanently changes the rights, the umask and the signals of this process.
 func (p *Plan) Run(g Grant, io Stdio) (code int, err error) {
 	if err := p.confine(); err != nil {
 		return 0, err
@@ -40,14 +40,14 @@ func (p *Plan) Run(g Grant, io Stdio) (code int, err error) {
 
 func (p *Plan) run(h *home, g Grant, io Stdio) (int, error) {
 	runtime.LockOSThread() // for start; the goroutine that calls us lasts as long as the program
-	// Before the fork: nothing may be missed, and what is subscribed to has its
-	// default again in the child. SIGPIPE: a reader that is gone is an error of
-	// write(2). SIGTSTP is the inner terminal's affair.
+	// Subscribe before the fork, so that no signal is missed. A subscribed
+	// signal has its default action again in the child. With SIGPIPE, a reader
+	// that is gone is an error of write(2). SIGTSTP is for the inner terminal.
 	signals := make(chan os.Signal, 128)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP,
 		syscall.SIGPIPE, syscall.SIGTSTP)
 	defer signal.Stop(signals)
-	// Orphans of the client's become ours, to be ended with it.
+	// Orphans of the client become our children, to be ended with it.
 	if err := sys.SetSubreaper(); err != nil {
 		return 0, err
 	}
@@ -85,7 +85,7 @@ func (p *Plan) relay(io Stdio) (*relay, error) {
 	return pipes(io)
 }
 
-// session is a client that runs. One goroutine has it all.
+// session is a running client. One goroutine owns all of it.
 type session struct {
 	relay   *relay
 	process *os.Process
@@ -97,14 +97,15 @@ type session struct {
 	grant   Grant
 	exit    sys.Exit // once ended
 	ended   bool
-	hurry   bool  // somebody wants us to end
+	hurry   bool  // we were told to end
 	cut     error // why the client was killed
 }
 
-// grace is between asking the client to end and ending it.
+// grace is the time between asking the client to end and killing it.
 const grace = 5 * time.Second
 
-// loop waits for the client's end, and passes on what concerns it.
+// loop waits until the client has ended, and passes on the events that concern
+// it.
 func (s *session) loop() {
 	var deadline <-chan time.Time
 	end := func(sig syscall.Signal) {
@@ -141,10 +142,10 @@ func (s *session) loop() {
 	}
 }
 
-// deliver signals the client as its terminal would: keys go to the foreground
-// group, whatever that is now; the rest to the group that the client leads. It
-// has not been reaped, so the group's number is its own. One that is stopped
-// has to go on to hear of its end.
+// deliver signals the client as its terminal would. Keys go to the foreground
+// group, whatever that is now; other signals go to the group that the client
+// leads. The client has not been reaped, so the group's number is its own. A
+// stopped client has to continue, or it does not get the signal.
 func (s *session) deliver(sig syscall.Signal) {
 	if s.tty && (sig == syscall.SIGINT || sig == syscall.SIGQUIT) && sys.SignalForeground(s.relay.in, sig) == nil {
 		return
@@ -156,14 +157,14 @@ func (s *session) deliver(sig syscall.Signal) {
 func (s *session) kill() { s.process.Kill() }
 
 // killAll kills the client, its group, and the orphans that were handed to us.
-// What the client had started besides follows in finish.
+// finish kills the other processes that the client had started.
 func (s *session) killAll() {
-	sys.Kill(-s.process.Pid, syscall.SIGKILL) // not reaped yet: the group's number is its own
+	sys.Kill(-s.process.Pid, syscall.SIGKILL) // not reaped yet, so the group's number is its own
 	s.kill()
 	_ = s.sweeper.Sweep() // finish does it again until nothing is left
 }
 
-// reap takes all children that have ended: the client, and orphans of its.
+// reap reaps all children that have ended, which are the client and its orphans.
 func (s *session) reap() {
 	for {
 		pid, err := sys.Peek()
@@ -181,8 +182,8 @@ func (s *session) reap() {
 	}
 }
 
-// finish waits for the client, ends what it left behind, and hands on the last
-// of its output.
+// finish waits for the client, ends the processes that it left behind, and
+// passes on the last of its output.
 func (s *session) finish() int {
 	for !s.ended {
 		<-s.signals
@@ -202,11 +203,12 @@ func (s *session) finish() int {
 	return s.exit.Code()
 }
 
-// sweepBound is for processes that the kernel does not let go (state D).
+// sweepBound bounds the wait for processes that the kernel does not let end
+// (state D).
 const sweepBound = 2 * time.Second
 
-// sweep kills what the client left running, generation by generation, and tells
-// whether something survived it.
+// sweep kills the processes that the client left running, generation by
+// generation, and reports whether one survived it.
 func (s *session) sweep() (survivors bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -13,10 +13,10 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// confine gives up, in every thread, what neither this process nor the client
-// needs: afterwards an exec gains nothing. What the engine did not let us give
-// up is a note, as it is at boot of PID 1; without no_new_privs nothing is
-// started.
+// confine gives up, in every thread, all rights that neither this process nor
+// the client needs. Afterwards an exec gains nothing. Rights that the engine did
+// not let us give up are a note, as at boot of PID 1. Without no_new_privs
+// nothing is started.
 func (p *Plan) confine() error {
 	const needed = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
 	privs.Drop(privs.Needed)
@@ -35,9 +35,10 @@ func (p *Plan) confine() error {
 	return nil
 }
 
-// keepOnly is the rest of it, after the fork: KILL is for ending the client, by
-// us and by the kernel when we die (a parent-death signal is sent with the
-// rights of the parent); the others only for removing a temporary home.
+// keepOnly gives up further rights after the fork. KILL stays for ending the
+// client, by us and by the kernel when we die (a parent-death signal is sent
+// with the rights of the parent). SETUID and SETGID stay only for removing a
+// temporary home.
 func keepOnly(temporaryHome bool) error {
 	set := uint64(1 << unix.CAP_KILL)
 	if temporaryHome {
@@ -46,18 +47,19 @@ func keepOnly(temporaryHome bool) error {
 	return sys.SetCaps(set)
 }
 
-// clientOOM is as the agent's: without memory the kernel ends a client before
-// the gateway.
+// clientOOM is the same as the agent's, so that without memory the kernel ends a
+// client before the gateway.
 const clientOOM = 500
 
 // start forks the client. The caller has locked its thread and keeps it until
-// the client has ended: the parent-death signal is bound to the thread that
-// forked (golang #27505).
+// the client has ended, because the parent-death signal is bound to the thread
+// that forked (golang #27505).
 func (p *Plan) start(h *home, g Grant, files [3]*os.File) (*os.Process, error) {
 	env := p.environment(h)
 	if g.Token != nil {
-		// A string cannot be wiped, and neither can what Go copies of it for
-		// execve(2): both are garbage from here on, in a process that nobody can read.
+		// A string cannot be wiped, and neither can Go's copy of it for
+		// execve(2). Both are garbage from here on, in a process that no other
+		// process can read.
 		env = append(env, p.TokenEnv+"="+string(g.Token.Bytes()))
 	}
 	dir := p.Dir
@@ -92,8 +94,9 @@ func (p *Plan) start(h *home, g Grant, files [3]*os.File) (*os.Process, error) {
 	return process, nil
 }
 
-// inherited sets what a child takes over from us by fork(2) and execve(2), and
-// returns what undoes the part that is not meant for us.
+// inherited sets the attributes that a child takes over from us by fork(2) and
+// execve(2). It returns a function that undoes the part that is not meant for
+// us.
 func inherited() (restore func() error, err error) {
 	syscall.Umask(0o077)
 	sys.CloseOnExecFrom(3)
@@ -104,7 +107,7 @@ func inherited() (restore func() error, err error) {
 	if err == nil {
 		err = raise(before)
 	}
-	if err != nil { // a /proc that is read-only is not worth failing
+	if err != nil { // a read-only /proc is no reason to fail
 		return func() error { return nil }, nil
 	}
 	return func() error { return sys.SetOOMScore(before) }, nil

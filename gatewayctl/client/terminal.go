@@ -12,9 +12,10 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// openTerminal is a fresh pseudo-terminal of the user's: devpts gives a new one
-// to the effective uid of who opens it, so it needs no CAP_CHOWN. Nobody but the
-// user may write to it: engines mount devpts with mode 0620 and group tty.
+// openTerminal opens a new pseudo-terminal of the user. devpts gives a new one
+// to the effective uid of the opening process, so this needs no CAP_CHOWN. It
+// gets mode 0600, so that only the user may write to it; engines mount devpts
+// with mode 0620 and group tty.
 func openTerminal(u users.User) (master, slave *os.File, err error) {
 	err = sys.AsFileOwner(u.UID, u.GID, func() error {
 		opened, tty, err := pty.Open()
@@ -52,8 +53,8 @@ func makeRaw(f *os.File) (*screen, error) {
 	return &screen{file: f, before: before}, nil
 }
 
-// restore puts the terminal back, once, whoever comes first. Of nothing it is
-// nothing.
+// restore puts the terminal back, once, at the first call. It does nothing if s
+// is nil.
 func (s *screen) restore() error {
 	if s == nil {
 		return nil

@@ -10,8 +10,9 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Stop ends it by pidfd, and then those below it that still have the port open.
-// Who has taken the port since is not ended: it may be our own gateway.
+// Stop ends the stranger by pidfd, and then those of its children that still
+// have the port open. A process that has taken the port since is not ended,
+// because it may be our own gateway.
 func (s *Stranger) Stop(ctx context.Context) error {
 	if err := s.c.stop(ctx, s.proc, s.Key); err != nil {
 		return s.c.fail(err)
@@ -35,16 +36,17 @@ func (c *Controller) stopHolder(ctx context.Context, p proof.Process) error {
 			err = c.stop(ctx, proc, k)
 			proc.Close()
 		}
-		// It may end by itself meanwhile, and has another parent then for a moment.
+		// p may end by itself meanwhile, and then has another parent for a
+		// moment.
 		if err == nil || try == tries || unlessGone(err) != nil {
 			return err
 		}
 	}
 }
 
-// Below tells whether k is the gateway or descends from it; a gateway of 0 is
-// none. What cannot be seen, or has too many ancestors, is taken for one: then
-// nothing is ended.
+// Below reports whether k is the gateway or descends from it; a gateway of 0 is
+// none. A process that cannot be seen, or has too many ancestors, counts as one
+// that does, so that nothing is ended.
 func Below(k prockey.Key, gateway int) bool {
 	if gateway == 0 {
 		return false
@@ -52,9 +54,9 @@ func Below(k prockey.Key, gateway int) bool {
 	return proof.Below(k.PID, gateway)
 }
 
-// Adopt is for a supervisor without root: start asks it to put a gateway of its
-// own in the stranger's place, and what it does is proved. Where ours serves by
-// now, old is started.
+// Adopt replaces a stranger by a gateway of a supervisor without root. start
+// asks the supervisor to start its own gateway, and the result is proved. If our
+// gateway serves by now, old equals started.
 func (c *Controller) Adopt(ctx context.Context, start func(context.Context) error) (old, started int, err error) {
 	done, err := c.begin(ctx)
 	if err != nil {
@@ -63,7 +65,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	defer done()
 	c.enter("proving the gateway")
 	gateway, why := 0, error(nil)
-	switch g, err := c.Gateway(ctx); { // another controller may have been at work
+	switch g, err := c.Gateway(ctx); { // another controller may have started it
 	case err == nil:
 		defer g.Close()
 		gateway = g.Key.PID
@@ -76,7 +78,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	ours := func(k prockey.Key) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
 	s, err := FindStranger(ctx, c.Settings, ours, c.say)
-	if why != nil && (errors.Is(err, ErrOurs) || errors.Is(err, ErrNobody)) { // ours is not to be ended, and this is what it lacks
+	if why != nil && (errors.Is(err, ErrOurs) || errors.Is(err, ErrNobody)) { // ours must not be ended; report why it does not serve
 		err = c.fail(why)
 	}
 	if err != nil {
@@ -84,7 +86,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	defer s.Close()
 	old = s.Key.PID
-	if gateway == 0 { // or it may be the one that serves when the port is free
+	if gateway == 0 { // otherwise our gateway may serve once the port is free
 		c.since = sys.BootTicks()
 	}
 	if err := s.Stop(ctx); err != nil {

@@ -13,25 +13,25 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Controller is one command of root's. Its deadline is the context's, for all
-// stages together.
+// Controller carries out one command for root. The context's deadline applies to
+// all stages together.
 type Controller struct {
 	Settings
 	Supervisor *Supervisor
-	Notes      []string // what could not be had, beside the result
+	Notes      []string // remarks on parts of the result that could not be had
 	Renewed    bool     // the gateway has another token than the one before
 
 	say   func(stage string)
 	stage string
 	eyes  *witness.Witness
-	place *os.File // root's directory; nil: there is none, and why
+	place *os.File // root's directory; if nil, why is the reason
 	why   error
-	token string // digest of that of the gateway that was judged last
-	since uint64 // in clock ticks: what was started before is no gateway, but left by one
+	token string // digest of the token of the gateway that was judged last
+	since uint64 // in clock ticks; a process started before is not a gateway, but left by one
 }
 
-// New finds the supervisor, and starts a witness of its user. say is told each
-// stage. The caller must Close it.
+// New finds the supervisor, and starts a witness of its user. It calls say at
+// each stage. The caller must Close the Controller.
 func New(ctx context.Context, s Settings, say func(stage string)) (*Controller, error) {
 	c := &Controller{Settings: s, say: say}
 	c.enter("proving the supervisor")
@@ -47,7 +47,7 @@ func New(ctx context.Context, s Settings, say func(stage string)) (*Controller, 
 	return c, nil
 }
 
-// Close lets go of everything.
+// Close closes the witness and the supervisor.
 func (c *Controller) Close() {
 	c.eyes.Close()
 	c.Supervisor.Close()
@@ -58,7 +58,7 @@ func (c *Controller) enter(stage string) {
 	c.say(stage)
 }
 
-// fail names the stage and gives err its reason word; nil stays nil.
+// fail returns err with the stage and the reason word; nil stays nil.
 func (c *Controller) fail(err error) error {
 	if err == nil || errors.As(err, new(*Failure)) {
 		return err
@@ -83,7 +83,7 @@ func reasonOf(err error) control.Reason {
 	return control.Unproven
 }
 
-// tries is how many witnesses a question is put to: the agent may end them.
+// tries is how many witnesses get a question, because the agent may end them.
 const tries = 3
 
 func (c *Controller) ask(ctx context.Context, q witness.Question) (a witness.Answer, err error) {
@@ -105,20 +105,21 @@ func (c *Controller) ask(ctx context.Context, q witness.Question) (a witness.Ans
 	}
 }
 
-// Gateway is the supervisor's gateway, proved and held.
+// Gateway is the supervisor's gateway. It is proved, and its process is held
+// open.
 type Gateway struct {
 	Key  prockey.Key
 	proc *prockey.Proc
 }
 
-// Close lets go of it.
+// Close closes the descriptor of the process.
 func (g *Gateway) Close() { g.proc.Close() }
 
 func (g *Gateway) process() proof.Process {
 	return proof.Process{PID: g.Key.PID, StartTicks: g.Key.Start}
 }
 
-// Gateway is Look until two of them have found none.
+// Gateway calls Look, and calls it once more if the first call found none.
 func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 	g, err := c.Look(ctx)
 	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
@@ -127,9 +128,10 @@ func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 	return g, err
 }
 
-// Look proves the supervisor's one gateway: the witness tells which child has
-// the token, and this process proves that it is that child. More than one is
-// ErrAmbiguous, none is ErrIdle. The caller must Close it.
+// Look proves the supervisor's one gateway. The witness says which child has the
+// token, and this process proves that it is that child. If there is more than
+// one, the error is ErrAmbiguous; if there is none, it is ErrIdle. The caller
+// must Close the Gateway.
 func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := witness.Question{Children: &witness.Children{
@@ -150,7 +152,8 @@ func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 	return nil, ErrIdle
 }
 
-// hold opens p and proves that it is the supervisor's child, of its user.
+// hold opens p and proves that it is a child of the supervisor, of the same
+// user.
 func (c *Controller) hold(p proof.Process) (*Gateway, error) {
 	proc, k, err := held(p)
 	if err != nil {
@@ -160,7 +163,7 @@ func (c *Controller) hold(p proof.Process) (*Gateway, error) {
 		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
 	}
 	if err == nil {
-		err = c.Supervisor.Prove() // or its pid, and with it the parent's, is somebody else's
+		err = c.Supervisor.Prove() // otherwise another process may have the parent's pid
 	}
 	if err != nil {
 		proc.Close()
@@ -169,8 +172,8 @@ func (c *Controller) hold(p proof.Process) (*Gateway, error) {
 	return &Gateway{k, proc}, nil
 }
 
-// Judge asks the witness about the gateway, as PID 1 would: the listener's owner
-// and the answer, both in the gateway's network namespace.
+// Judge asks the witness, as PID 1 would ask, about the listener's owner and the
+// gateway's answer, both in the gateway's network namespace.
 func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (witness.Answer, error) {
 	job := proof.Job{Mode: mode, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
 	if mode == proof.Prove {
@@ -191,7 +194,7 @@ func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (witn
 	return a, err
 }
 
-// elsewhere asks in the gateway's own network namespace.
+// elsewhere asks q in the gateway's own network namespace.
 func (c *Controller) elsewhere(ctx context.Context, g *Gateway, q witness.Question) (a witness.Answer, err error) {
 	k := c.Supervisor.Key
 	network, err := g.proc.Network()
@@ -211,7 +214,8 @@ func (c *Controller) elsewhere(ctx context.Context, g *Gateway, q witness.Questi
 	return a, err
 }
 
-// Verdict is nil if the gateway serves, and else why not, in a reason word.
+// Verdict returns nil if the gateway serves, and otherwise a Failure with the
+// reason word.
 func (c *Controller) Verdict(a witness.Answer) error {
 	f := &Failure{Stage: c.stage}
 	switch {
@@ -227,7 +231,7 @@ func (c *Controller) Verdict(a witness.Answer) error {
 	return f
 }
 
-// Prove is the pid of the gateway if it serves now.
+// Prove returns the pid of the gateway if it serves now.
 func (c *Controller) Prove(ctx context.Context) (int, error) {
 	c.enter("proving the gateway")
 	g, err := c.Gateway(ctx)
@@ -242,7 +246,7 @@ func (c *Controller) Prove(ctx context.Context) (int, error) {
 	return pid, nil
 }
 
-// idle is nil if the supervisor has no gateway.
+// idle returns nil if the supervisor has no gateway.
 func (c *Controller) idle(ctx context.Context) error {
 	c.enter("proving that there is no gateway")
 	g, err := c.Gateway(ctx)

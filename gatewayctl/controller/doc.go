@@ -1,11 +1,12 @@
 // Package controller lets root operate a supervisor that does not run as root
-// (docs/design.md, section 11). It finds that supervisor and its gateway by what the
-// kernel says of them, and restarts the gateway by pidfd. It believes nothing that
-// the shared user wrote, neither the status record nor an answer over the FIFO.
+// (docs/design.md, section 11). It finds that supervisor and its gateway by the
+// facts that the kernel reports, and restarts the gateway by pidfd. It believes
+// nothing that the shared user wrote, neither the status record nor an answer
+// over the FIFO.
 //
-// It prevents mistakes: a stranger's pid, a recycled pid, a success that is
-// none. It cannot prove where a process came from: an agent of the same user can
-// trace, end or imitate the supervisor (docs/tcb.md).
+// It prevents three mistakes: a stranger's pid, a recycled pid and a false
+// success. It cannot prove where a process came from, because an agent of the
+// same user can trace, end or imitate the supervisor (docs/tcb.md).
 package controller
 
 import (
@@ -20,13 +21,13 @@ import (
 
 // Topologies, in the words of status.
 const (
-	Direct  = "direct"   // PID 1 is gateway-init, and root
+	Direct  = "direct"   // PID 1 is gateway-init and runs as root
 	NonRoot = "non-root" // PID 1 is gateway-init without root
 	Managed = "managed"  // gateway-init is the child of a foreign PID 1
 	None    = "none"     // there is no gateway-init
 )
 
-// What can be wrong; each has its reason word (Failure).
+// Errors of a command; each has its reason word (Failure).
 var (
 	ErrNone      = errors.New("no gateway-init runs here")
 	ErrAmbiguous = errors.New("ambiguous")
@@ -37,9 +38,9 @@ var (
 	ErrBeside    = errors.New("somebody else listens beside the gateway, and would be in the way of its next start")
 )
 
-// Failure is where a command came to nothing, and why.
+// Failure says at which stage a command failed, and why.
 type Failure struct {
-	Stage  string // what was being done
+	Stage  string // the step that failed
 	Reason control.Reason
 	Err    error
 }
@@ -47,7 +48,8 @@ type Failure struct {
 func (f *Failure) Error() string { return fmt.Sprintf("%s: while %s: %v", f.Reason, f.Stage, f.Err) }
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Settings is what is taken from the configuration, which is root's.
+// Settings holds the values that a controller takes from the configuration,
+// which root owns.
 type Settings struct {
 	TokenEnv   string
 	Command    []string
@@ -55,12 +57,12 @@ type Settings struct {
 	Port       uint16
 	Ready      config.Probe
 	Health     config.Probe
-	AuthCheck  *config.AuthCheck // nil: the proof has no such part
+	AuthCheck  *config.AuthCheck // nil if the proof has no such part
 	StopSignal syscall.Signal
 	StopGrace  time.Duration
 }
 
-// FromConfig is the part of c that a controller needs.
+// FromConfig returns the part of c that a controller needs.
 func FromConfig(c *config.Config) Settings {
 	g := c.Gateway
 	s := Settings{TokenEnv: g.TokenEnv, Command: g.Command, Port: g.Port, Ready: g.Ready, Health: g.Health, AuthCheck: g.AuthCheck,

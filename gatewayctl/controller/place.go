@@ -17,7 +17,7 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// lockName is the file whose lock is the queue of the controllers.
+// lockName is the file that controllers lock to take turns.
 const lockName = "controller.lock"
 
 var errClosed = errors.New("closed to the supervisor")
@@ -25,9 +25,9 @@ var errClosed = errors.New("closed to the supervisor")
 // lockEvery is how often a taken lock is tried again.
 const lockEvery = 10 * time.Millisecond
 
-// place opens root's directory for the authorisation and the lock, and makes it
-// where root can. Where ownership is remapped (some VMs) nothing can be root's,
-// and no place is: nil, and why.
+// place opens root's directory for the authorization and the lock, and makes it
+// if root can. If ownership is remapped (some VMs), root can own no directory.
+// Then place returns nil and the reason.
 func place(dirs []string) (*os.File, error) {
 	var why error
 	for _, name := range dirs {
@@ -53,7 +53,7 @@ func placeAt(unsafePath string) (*os.File, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		dir, err = fsafe.MakeDir(parent, path.Base(unsafePath), 0o755)
 	}
-	if errors.Is(err, fs.ErrExist) { // by another controller, just now
+	if errors.Is(err, fs.ErrExist) { // another controller has just made it
 		dir, err = fsafe.OpenDirAt(parent, path.Base(unsafePath))
 	}
 	if err != nil {
@@ -70,9 +70,9 @@ func placeAt(unsafePath string) (*os.File, error) {
 	return dir, nil
 }
 
-// queue waits for the lock, which ends with the descriptor that the caller gets:
-// whoever holds it and dies is nobody's obstacle. Without a place of root's it
-// is that of our own program's file.
+// queue waits for the lock and returns its descriptor. The lock ends with the
+// descriptor, so a holder that dies blocks no other controller. If root has no
+// directory, the lock is on our own program's file.
 func queue(ctx context.Context, dir *os.File) (*os.File, error) {
 	f, err := lockFile(dir)
 	if err != nil {
@@ -116,8 +116,8 @@ func lockFile(dir *os.File) (*os.File, error) {
 	return f, nil
 }
 
-// authorise publishes that this process ends the gateway k. It counts while this
-// process lives, and no longer.
+// authorise publishes that this process ends the gateway k. The authorization
+// counts only while this process lives.
 func authorise(dir *os.File, k prockey.Key) error {
 	self, err := proof.Capture(os.Getpid())
 	if err != nil {

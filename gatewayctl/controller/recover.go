@@ -12,15 +12,15 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// As PID 1 does it: one slow answer is not enough to replace a gateway.
+// As in PID 1, one slow answer is not enough to replace a gateway.
 const (
 	recoverTries = 4
 	recoverPause = 100 * time.Millisecond // doubles
 )
 
-// Recover leaves a gateway alone that serves, waits for one that is starting, and
-// replaces one that definitely does not serve, several times in a row. started is
-// 0 where nothing had to be done.
+// Recover leaves a gateway alone that serves, waits for one that is starting,
+// and replaces one that definitely does not serve several times in a row.
+// started is 0 if nothing had to be done.
 func (c *Controller) Recover(ctx context.Context) (old, started int, err error) {
 	err = c.inTurn(ctx, func(g *Gateway) error {
 		old = g.Key.PID
@@ -33,21 +33,21 @@ func (c *Controller) Recover(ctx context.Context) (old, started int, err error) 
 	return old, started, err
 }
 
-// lost tells whether g definitely does not serve and has had its time to start;
-// else the error says why it does not.
+// lost reports whether g definitely does not serve and has had its time to
+// start. Otherwise the error says why g does not serve, and is nil if it does.
 func (c *Controller) lost(ctx context.Context, g *Gateway) (bool, error) {
 	pause, why := recoverPause, error(nil)
 	for tries := 1; ; {
 		c.enter("proving the gateway")
 		a, err := c.Judge(ctx, g, proof.Prove)
-		if err != nil && ctx.Err() != nil && why != nil { // cut short: what it lacked before says more
+		if err != nil && ctx.Err() != nil && why != nil { // this try was cut short; the previous one says more
 			err = fmt.Errorf("%w: %w", ctx.Err(), why)
 		}
 		if err != nil {
 			return false, err
 		}
 		why = c.Verdict(a)
-		if why == nil || !definite(a) { // what nobody can judge a restart would not cure
+		if why == nil || !definite(a) { // a restart does not help if there is a doubt
 			return false, why
 		}
 		switch {
@@ -67,22 +67,23 @@ func (c *Controller) lost(ctx context.Context, g *Gateway) (bool, error) {
 	}
 }
 
-// definite: it does not serve beyond doubt. A foreign listener is a doubt: the
-// agent must not be able to have a healthy gateway ended.
+// definite reports whether the gateway does not serve beyond doubt. A foreign
+// listener leaves a doubt, because the agent must not be able to have a healthy
+// gateway ended.
 func definite(a witness.Answer) bool {
 	return a.Ownership != proof.Foreign && a.Verdict.Definite()
 }
 
-// starting tells whether g may still be on its way, for PID 1 gives it that time.
-// Whether it has served before only PID 1 knows.
+// starting reports whether g may still be starting, in the time that PID 1 gives
+// it. Only PID 1 knows whether g has served before.
 func (c *Controller) starting(g *Gateway) bool {
 	return int64(sys.BootTicks()-g.Key.Start) < int64(c.Ready.Timeout/sys.Tick)
 }
 
-// prepared is nil if the next start has all that PID 1 asks for before a restart:
-// programs that are nobody else's to change, and a port that nobody shares. Who
-// listens beside a gateway would be in the way of the next one: the agent would
-// have made a restart an outage.
+// prepared returns nil if the next start has all that PID 1 asks for before a
+// restart: programs that no other user can change, and a port that no other
+// process shares. A process that listens beside a gateway would be in the way of
+// the next one, so the agent could turn a restart into an outage.
 func (c *Controller) prepared(ctx context.Context, g *Gateway) error {
 	c.enter("looking at what the next start needs")
 	uid := c.Supervisor.Key.UIDs[0]
@@ -95,9 +96,9 @@ func (c *Controller) prepared(ctx context.Context, g *Gateway) error {
 	if err != nil {
 		return &Failure{c.stage, control.UnsafeConfig, err}
 	}
-	a, err := c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // without a question to the gateway
+	a, err := c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // does not ask the gateway
 	if err == nil && a.Ownership == proof.Foreign && a.Beside {
 		return fmt.Errorf("%w: %s", ErrBeside, a.Foreign[0].Addr)
 	}
-	return nil // what cannot be seen is no obstacle: it may be why it is restarted
+	return nil // a failed look is no obstacle, for it may be why g is restarted
 }

@@ -16,18 +16,21 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Pauses between two looks for the new gateway; they double. It is looked at
-// twice: what the former gateway started in its last 20 ms is being swept meanwhile.
+// lookFirst and lookLast bound the pauses between two looks for the new gateway;
+// the pauses double. lookBefore is the pause before the second proof, because
+// the processes that the former gateway started in its last 20 ms are being
+// swept meanwhile.
 const (
 	lookFirst  = 5 * time.Millisecond
 	lookLast   = 200 * time.Millisecond
 	lookBefore = 20 * time.Millisecond
 )
 
-// Restart ends the gateway with its stop signal, after its grace with SIGKILL,
-// and waits until the supervisor has started another that serves. The exit is
-// authorised beforehand; where that cannot be, it is an unrequested one to the
-// supervisor, which starts the gateway again after its backoff.
+// Restart ends the gateway with its stop signal, and after its grace with
+// SIGKILL, and waits until the supervisor has started another that serves. The
+// exit is authorized beforehand. If that is not possible, the supervisor takes
+// the exit for an unrequested one, and starts the gateway again after its
+// backoff.
 func (c *Controller) Restart(ctx context.Context) (old, started int, err error) {
 	err = c.inTurn(ctx, func(g *Gateway) error {
 		old, started, err = c.replace(ctx, g)
@@ -36,7 +39,7 @@ func (c *Controller) Restart(ctx context.Context) (old, started int, err error) 
 	return old, started, err
 }
 
-// inTurn proves the gateway when it is our turn, and calls f with it.
+// inTurn waits for our turn, proves the gateway and calls f with it.
 func (c *Controller) inTurn(ctx context.Context, f func(*Gateway) error) error {
 	done, err := c.begin(ctx)
 	if err != nil {
@@ -55,8 +58,8 @@ func (c *Controller) inTurn(ctx context.Context, f func(*Gateway) error) error {
 	return nil
 }
 
-// begin waits for its turn. Nothing is looked at before: what was proved while
-// another controller was at work is history.
+// begin waits for our turn, which ends with done. It looks at nothing before,
+// because a proof from the time when another controller was at work is outdated.
 func (c *Controller) begin(ctx context.Context) (done func(), err error) {
 	c.enter("waiting for other controllers")
 	dir, why := place(exitauth.Dirs())
@@ -76,13 +79,14 @@ func (c *Controller) begin(ctx context.Context) (done func(), err error) {
 	}, nil
 }
 
-// uncharged notes that nothing can be: the restart goes on all the same.
+// uncharged notes that the exit cannot be authorized. The restart goes on all
+// the same.
 func (c *Controller) uncharged(why error) {
 	c.Notes = append(c.Notes, fmt.Sprintf("the exit cannot be authorised, so the supervisor charges it: %v", why))
 }
 
-// replace ends g and waits for another. What makes that impossible is found while
-// g still serves.
+// replace ends g and waits for another gateway. Anything that makes that
+// impossible is found while g still serves.
 func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int, err error) {
 	old = g.Key.PID
 	if err := c.prepared(ctx, g); err != nil {
@@ -94,7 +98,7 @@ func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int,
 		if err := authorise(c.place, g.Key); err != nil {
 			c.uncharged(err)
 		}
-		defer exitauth.Withdraw(c.place) // what stays there names processes that are gone
+		defer exitauth.Withdraw(c.place) // a file that stays there names processes that are gone
 	}
 	if err := c.stop(ctx, g.proc, g.Key); err != nil {
 		return old, 0, c.fail(err)
@@ -106,8 +110,8 @@ func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int,
 	return old, started, err
 }
 
-// stop ends one process by pidfd, after its key was proved once more with the
-// descriptor open: from then on the signal reaches that process or nobody.
+// stop ends one process by pidfd. It proves the key once more with the
+// descriptor open; from then on the signal reaches that process or none.
 func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key) error {
 	c.enter(fmt.Sprintf("stopping pid %d", k.PID))
 	fd, err := proc.Pidfd(k)
@@ -135,9 +139,9 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 	return nil
 }
 
-// gone waits for the end of a process, reaped or not, and notes when it was last seen alive: the
-// next gateway was started after that. By the time that we hear of the end the
-// supervisor may have started it.
+// gone waits for the end of a process, reaped or not, and notes when it was last
+// seen alive. The next gateway was started after that. When we learn of the end,
+// the supervisor may already have started the next gateway.
 func (c *Controller) gone(ctx context.Context, fd *os.File) error {
 	for {
 		now := sys.BootTicks()
@@ -152,11 +156,11 @@ func (c *Controller) gone(ctx context.Context, fd *os.File) error {
 	}
 }
 
-// reaped waits until the supervisor has taken the exit. It ends what the gateway
-// left behind before it starts another, at once or after its backoff. Until then
-// that may have the port, the token and the right answer, and be the supervisor's
-// child that leads a session: what tells it from the next gateway is that it was
-// there already, before the end.
+// reaped waits until the supervisor has reaped g. The supervisor ends the
+// processes that the gateway left behind before it starts another gateway, at
+// once or after its backoff. Until then a leftover process may have the port,
+// the token and the right answer, and be a child of the supervisor that leads a
+// session. It differs from the next gateway in that it was there before the end.
 func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, lookLast) {
 		if _, err := g.proc.Read(); errors.Is(err, prockey.ErrGone) {
@@ -173,7 +177,7 @@ func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 	}
 }
 
-// signal is no error where the process has ended already.
+// signal sends sig. It is no error if the process has already ended.
 func signal(fd *os.File, sig unix.Signal) error {
 	if err := prockey.Signal(fd, sig); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
@@ -182,7 +186,7 @@ func signal(fd *os.File, sig unix.Signal) error {
 }
 
 // await waits for a gateway that is not the old one and serves. At the deadline
-// it says what the last one lacked.
+// its error says why the last one did not serve.
 func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err error) {
 	c.enter("waiting for the new gateway")
 	last := error(ErrIdle)
@@ -216,8 +220,8 @@ func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err e
 	}
 }
 
-// serves is g's pid if it serves now, and it and the supervisor are still those
-// that were proved.
+// serves returns g's pid if g serves now, and if g and the supervisor are still
+// the processes that were proved.
 func (c *Controller) serves(ctx context.Context, g *Gateway, mode proof.Mode) (int, error) {
 	a, err := c.Judge(ctx, g, mode)
 	if err == nil {

@@ -18,7 +18,7 @@ const (
 	maxHolders = 64 // processes that have the port open
 )
 
-// What there is instead of a stranger.
+// Errors of FindStranger if there is no stranger.
 var (
 	ErrNobody = errors.New("nobody listens there")
 	ErrOurs   = errors.New("gateway-init's own child has the port open")
@@ -29,14 +29,15 @@ var (
 type Stranger struct {
 	Key   prockey.Key
 	proc  *prockey.Proc
-	below []proof.Process // of its children, those that have the port open, too
-	c     *Controller     // of its user; its supervisor is nil
+	below []proof.Process // those of its children that have the port open, too
+	c     *Controller     // a controller of its user, without a supervisor
 }
 
-// FindStranger proves who serves on the port: all its listeners are one user's,
-// one process (or its children) has them open, and it answers as a gateway does.
-// ours tells who is not to be ended, whatever it does: ErrOurs. ErrNobody: the
-// port is free. The caller must Close it.
+// FindStranger proves which process serves on the port. All listeners must
+// belong to one user, one process (or its children) must have them open, and it
+// must answer as a gateway does. ours reports whether a process must not be
+// ended; if such a process has the port open, the error is ErrOurs. If the port
+// is free, the error is ErrNobody. The caller must Close the Stranger.
 func FindStranger(ctx context.Context, s Settings, ours func(prockey.Key) bool, say func(stage string)) (*Stranger, error) {
 	c := &Controller{Settings: s, say: say}
 	c.enter("looking who listens on the gateway's port")
@@ -56,7 +57,7 @@ func FindStranger(ctx context.Context, s Settings, ours func(prockey.Key) bool, 
 	return nil, c.fail(fmt.Errorf("%w: no process of uid %d has the port open", ErrAmbiguous, uid))
 }
 
-// owner is the one user that listens on the port.
+// owner returns the one user that listens on the port.
 func (c *Controller) owner() (uint32, error) {
 	ls, err := proof.Listeners(c.Port)
 	switch {
@@ -73,8 +74,8 @@ func (c *Controller) owner() (uint32, error) {
 	return ls[0].UID, nil
 }
 
-// groupsOf are the groups that processes of uid have: only one with the same
-// group may look at a process.
+// groupsOf returns the groups that processes of uid have, because only a process
+// with the same group may look at a process.
 func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
 	err = prockey.Scan(maxProcesses, func(pid int) error {
 		if err := ctx.Err(); err != nil {
@@ -92,7 +93,8 @@ func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
 	return gids, err
 }
 
-// stranger is nil if no process of that user and group has the port open.
+// stranger returns the process of that user and group that serves on the port,
+// or nil if none of them has the port open.
 func (c *Controller) stranger(ctx context.Context, uid, gid uint32, ours func(prockey.Key) bool) (_ *Stranger, err error) {
 	eyes, err := witness.Start(ctx, uid, gid, nil)
 	if err != nil {
@@ -112,7 +114,7 @@ func (c *Controller) stranger(ctx context.Context, uid, gid uint32, ours func(pr
 	return s, nil
 }
 
-// holders are those of the witness' user that have the port open.
+// holders returns the processes of the witness' user that have the port open.
 func (c *Controller) holders(ctx context.Context) ([]proof.Process, error) {
 	a, err := c.eyes.Ask(ctx, witness.Question{Holders: &witness.Holders{Port: c.Port}})
 	if err == nil && len(a.Processes) > maxHolders {
@@ -121,8 +123,9 @@ func (c *Controller) holders(ctx context.Context) ([]proof.Process, error) {
 	return a.Processes, err
 }
 
-// holding is the process above all that have the port open, held, and those
-// below it; nil: there is none. None of them may be ours.
+// holding returns the process above all others that have the port open, with
+// those below it, or nil if no process has it open. It returns ErrOurs if one of
+// them is ours.
 func (c *Controller) holding(ctx context.Context, ours func(prockey.Key) bool) (_ *Stranger, err error) {
 	all, err := c.holders(ctx)
 	if err != nil {
@@ -165,7 +168,7 @@ func (c *Controller) holding(ctx context.Context, ours func(prockey.Key) bool) (
 	return s, nil
 }
 
-// held opens p, if it is still that process. The caller must Close it.
+// held opens p, if it is still that process. The caller must Close the Proc.
 func held(p proof.Process) (*prockey.Proc, prockey.Key, error) {
 	proc, err := prockey.Open(p.PID)
 	if err != nil {
@@ -194,7 +197,7 @@ func (c *Controller) healthy(ctx context.Context, g *Gateway) error {
 	return c.Verdict(a)
 }
 
-// Close lets go of it.
+// Close closes the descriptor of the process, and the witness.
 func (s *Stranger) Close() {
 	s.proc.Close()
 	s.c.eyes.Close()

@@ -11,16 +11,17 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// Unknown is Through's old where the gateway that was stopped could not be proved.
+// Unknown is the old pid that Through returns if the stopped gateway could not
+// be proved.
 const Unknown = -1
 
-// Through has the supervisor do what only it can: ask puts the request to it, as
-// its user. What that user answers is not believed: started is a gateway that
-// serves now and, for a restart, is not the one that was there before. Of a stop
-// nothing is claimed before there is no gateway. It waits for no other
-// controller: it may cut a drain short that one has asked for. With rotate the new
-// gateway must have another token than the old one; where there was none to
-// compare with, a note says so.
+// Through makes the supervisor carry out an action that only it can do. ask
+// sends the request as the supervisor's user. The answer of that user is not
+// believed, so started is a gateway that serves now and, for a restart, is not
+// the previous one. A stop is reported only after there is no gateway. A stop
+// does not wait for other controllers, so that it can cut short a drain that one
+// of them has asked for. With rotate the new gateway must have another token
+// than the old one. If there was no old token to compare with, a note says so.
 func (c *Controller) Through(ctx context.Context, action control.Action, rotate bool, ask func(context.Context) error) (old, started int, err error) {
 	c.since, c.token = 0, ""
 	if action == control.Stop {
@@ -33,7 +34,7 @@ func (c *Controller) Through(ctx context.Context, action control.Action, rotate 
 	}
 	defer done()
 	c.enter("proving the gateway")
-	before := prockey.Key{} // of nobody
+	before := prockey.Key{} // of no process
 	switch g, err := c.Gateway(ctx); {
 	case err == nil:
 		before = g.Key
@@ -60,8 +61,8 @@ func (c *Controller) Through(ctx context.Context, action control.Action, rotate 
 	return before.PID, started, err
 }
 
-// rotated compares the token of the gateway that was judged last with that of the
-// one before.
+// rotated compares the token of the gateway that was judged last with old, the
+// token of the gateway before.
 func (c *Controller) rotated(old string) error {
 	switch c.token {
 	case "", old:
@@ -73,7 +74,7 @@ func (c *Controller) rotated(old string) error {
 	return nil
 }
 
-// stopThrough ends what cannot be proved, too; then old is Unknown.
+// stopThrough also stops a gateway that cannot be proved; then old is Unknown.
 func (c *Controller) stopThrough(ctx context.Context, ask func(context.Context) error) (old int, err error) {
 	c.enter("proving the gateway")
 	g, err := c.Gateway(ctx)
@@ -88,7 +89,7 @@ func (c *Controller) stopThrough(ctx context.Context, ask func(context.Context) 
 	if err := ask(ctx); err != nil {
 		return old, c.fail(err)
 	}
-	if g != nil { // whatever it looks like now
+	if g != nil { // it must be gone, whatever it looks like now
 		if _, err := g.proc.Read(); !errors.Is(err, prockey.ErrGone) {
 			return old, c.fail(there(old))
 		}

@@ -17,22 +17,23 @@ import (
 const (
 	maxProcesses = 1 << 16
 	maxChildren  = 1 << 15
-	scans        = 2 // so many looks find nobody before there is nobody
+	scans        = 2 // how many looks must find none before there is none
 )
 
 const program = "gateway-init"
 
-// Supervisor is a gateway-init without root, proved and held.
+// Supervisor is a gateway-init without root. It is proved, and its process is
+// held open.
 type Supervisor struct {
 	Topology string // NonRoot or Managed
 	Key      prockey.Key
 	proc     *prockey.Proc
 }
 
-// Close lets go of it.
+// Close closes the descriptor of the process.
 func (s *Supervisor) Close() { s.proc.Close() }
 
-// Prove is nil while it is the process that was found.
+// Prove returns nil while the supervisor is the process that was found.
 func (s *Supervisor) Prove() error {
 	if err := s.proc.Prove(s.Key); err != nil {
 		return fmt.Errorf("%w: the supervisor, pid %d: %w", ErrChanged, s.Key.PID, err)
@@ -40,20 +41,21 @@ func (s *Supervisor) Prove() error {
 	return nil
 }
 
-// Owns tells whether k is the supervisor or has the shape of what it started:
-// its gateway, its command, a sidecar. Each leads a session and is its child; so
-// does and is an orphan that made itself a session, which nothing tells from
-// them.
+// Owns reports whether k is the supervisor or has the shape of a process that it
+// started: its gateway, its command or a sidecar. Each of them is its child and
+// leads a session. An orphan can make itself a session leader, and nothing tells
+// it from them.
 func (s *Supervisor) Owns(k prockey.Key) bool {
 	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
 }
 
-// Find finds the one supervisor: PID 1, or the one child of PID 1 that has the
-// shape of the installed program. More than one, or none in one look and PID 1
-// not the same any more, is ErrAmbiguous; none in two looks is ErrNone. One of
-// root's is ErrUnproven: root's supervisor publishes what only root can have
-// written, and without that nothing says that it is one. The caller must Close
-// what it gets.
+// Find returns the one supervisor, which is PID 1 or the one child of PID 1 that
+// has the shape of the installed program. The error is ErrAmbiguous if there is
+// more than one, or if a look finds none and PID 1 is not the same any more. It
+// is ErrNone if two looks find none. It is ErrUnproven for a supervisor that
+// runs as root. Such a supervisor publishes files that only root can have
+// written, and without them nothing says that it is one. The caller must Close
+// the Supervisor.
 func Find(ctx context.Context) (*Supervisor, error) {
 	one, err := prockey.Open(1)
 	if err != nil {
@@ -83,9 +85,9 @@ func Find(ctx context.Context) (*Supervisor, error) {
 	return nil, ErrNone
 }
 
-// childOfInit is nil if there is none. The kernel's list of children is short;
-// it may lack one that was added while it was read (proc(5)), so that an empty
-// result is confirmed by a look at all processes.
+// childOfInit returns nil if there is no such child. The kernel's list of
+// children is short. It may lack a child that was added while it was read
+// (proc(5)), so an empty result is confirmed by a look at all processes.
 func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 	defer func() {
 		if err != nil && found != nil {
@@ -126,7 +128,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 	return found, err
 }
 
-// candidate is pid if it is a supervisor below PID 1, else nil.
+// candidate returns the supervisor if pid is one, below PID 1, else nil.
 func candidate(pid int) (*Supervisor, error) {
 	proc, err := prockey.Open(pid)
 	if err != nil {
@@ -144,9 +146,9 @@ func candidate(pid int) (*Supervisor, error) {
 	return &Supervisor{Managed, k, proc}, nil
 }
 
-// unlessGone forgives what happens to a process that ends, or becomes another
-// program, while it is looked at: it is found again or it is not. One with more
-// arguments than are read is none of ours.
+// unlessGone returns nil if err means that a process ended, or became another
+// program, while it was looked at, because a later look finds it or does not. A
+// process with more arguments than are read is not ours.
 func unlessGone(err error) error {
 	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
 		return nil
@@ -154,15 +156,15 @@ func unlessGone(err error) error {
 	return err
 }
 
-// unprivileged tells whether all four uids are one, and not root's.
+// unprivileged reports whether all four uids are the same and not root's.
 func unprivileged(k prockey.Key) bool {
 	return k.UIDs[0] != 0 && k.UIDs == [4]uint32{k.UIDs[0], k.UIDs[0], k.UIDs[0], k.UIDs[0]}
 }
 
-// shaped tells whether k looks like the installed program: it is that file, or
-// where its file cannot be seen (gateway-init cannot be traced, so only
-// CAP_SYS_PTRACE shows it) it has the name. A name proves nothing against an
-// agent that wants to have it; two with it are ambiguous.
+// shaped reports whether k looks like the installed program. It compares k's
+// file, or the name if the file cannot be seen (gateway-init cannot be traced,
+// so only CAP_SYS_PTRACE shows its file). A name proves nothing against an agent
+// that wants to have it; two processes with the name are ambiguous.
 func shaped(k prockey.Key) bool {
 	if k.ExeIno != 0 {
 		return installed(k.ExeDev, k.ExeIno)
@@ -170,8 +172,8 @@ func shaped(k prockey.Key) bool {
 	return len(k.Argv) > 0 && path.Base(k.Argv[0]) == program && k.Comm == program
 }
 
-// installed tells whether the file is gateway-init where images have it, or
-// beside this program.
+// installed reports whether the file is gateway-init in a place where images
+// have it, or beside this program.
 func installed(dev, ino uint64) bool {
 	places := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/"}
 	if self, err := os.Executable(); err == nil {

@@ -1,6 +1,6 @@
-// Package needle finds a gateway token in bytes, in the forms that a leak
-// takes: as it is, in upper case, as raw bytes, and inside base64 of any
-// alignment. A part of Window bytes counts: it is 64 bits of the secret or more.
+// Package needle finds a gateway token in bytes, in the forms that a leak takes:
+// as it is, in upper case, as raw bytes, and inside base64 of any alignment. A
+// part of Window bytes counts, because it is 64 bits of the secret or more.
 package needle
 
 import (
@@ -15,17 +15,17 @@ const (
 	Window   = 16 // bytes of a form that are a leak
 )
 
-// block is how many bytes decide whether a window can be here at all.
+// block is the number of bytes that decide whether a window can be here at all.
 const block = 3
 
-// Set is all windows of all forms of one token. It holds the secret: it is not
-// for printing, and it ends with the process.
+// Set holds all windows of all forms of one token. It holds the secret, so it is
+// not for printing, and it ends with the process.
 type Set struct {
 	windows map[[Window]byte]struct{}
-	blocks  [1 << 16]bool // by hash: some form has these three bytes
+	blocks  [1 << 16]bool // by hash; true if some form has these three bytes
 }
 
-// New is the set of a token of 64 hex digits.
+// New returns the set of a token of 64 hex digits.
 func New(token string) (*Set, error) {
 	raw, err := hex.DecodeString(token)
 	if err != nil || len(token) != TokenLen { // the error would quote the token
@@ -58,10 +58,10 @@ func (s *Set) add(form string) {
 
 func hash(a, b, c byte) uint16 { return uint16(a)<<8 ^ uint16(b)<<4 ^ uint16(c) }
 
-// Find is the offset of the first window in data, or -1. It looks at the last
-// three bytes of the place where a window could be: if no form has them, none of
-// the windows that hold these three can be there, and so many bytes are skipped.
-// An image of a gigabyte takes a second then, not half a minute.
+// Find returns the offset of the first window in data, or -1. It looks at the
+// last three bytes of the place where a window could be. If no form has these
+// bytes, no window that holds them can be there, and Find skips that many bytes.
+// An image of a gigabyte then takes a second, not half a minute.
 func (s *Set) Find(data []byte) int {
 	for i := 0; i+Window <= len(data); {
 		if end := i + Window; !s.blocks[hash(data[end-3], data[end-2], data[end-1])] {
@@ -83,14 +83,14 @@ type Stream struct {
 	found bool
 }
 
-// Stream is a new one.
+// Stream returns a new Stream for s.
 func (s *Set) Stream() *Stream { return &Stream{set: s} }
 
-// Found tells whether there was a window in what was written so far. A nil
-// Stream is one that looks for nothing.
+// Found reports whether the bytes that were written so far contain a window. A
+// nil Stream looks for nothing.
 func (s *Stream) Found() bool { return s != nil && s.found }
 
-// Reset forgets what was written so far.
+// Reset forgets the bytes that were written so far.
 func (s *Stream) Reset() { s.found, s.tail = false, nil }
 
 // Write looks at p; it never fails.

@@ -1,8 +1,8 @@
-// Package seal is about the one secret that a gateway's own configuration must
-// not have. OpenClaw's configuration beats its environment: a token in
-// openclaw.json is the one in force, and "mode": "none" lets everybody in. So an
-// image has the empty placeholder there, which fails closed, and the hash of the
-// file is pinned beside our own configuration.
+// Package seal keeps the token out of a gateway's own configuration. OpenClaw's
+// configuration overrides its environment. A token in openclaw.json is the one
+// in force, and "mode": "none" lets every user in. So an image has the empty
+// placeholder there, which fails closed, and the hash of the file is pinned
+// beside our own configuration.
 package seal
 
 import (
@@ -16,7 +16,8 @@ import (
 // MaxSize bounds a gateway's configuration, in bytes.
 const MaxSize = 1 << 20
 
-// ContentError is why a configuration is refused, with the place and what to do.
+// ContentError says why a configuration is refused, with the place and the
+// remedy.
 type ContentError struct {
 	Line, Col int
 	Problem   string
@@ -28,8 +29,9 @@ func refuse(v *strictjson.Value, format string, args ...any) error {
 	return &ContentError{v.Line, v.Col, fmt.Sprintf(format, args...)}
 }
 
-// parse also refuses what two readers could read differently: the vendor's
-// parser takes JSON5, and a guard must not see another file than it does.
+// parse also refuses a text that two readers could read differently. The
+// vendor's parser takes JSON5, and a guard must not see another file than that
+// parser does.
 func parse(data []byte) (*strictjson.Value, error) {
 	root, err := strictjson.Parse(data)
 	var se *strictjson.SyntaxError
@@ -42,7 +44,7 @@ func parse(data []byte) (*strictjson.Value, error) {
 	return root, nil
 }
 
-// auth is gateway.auth; nil where it, or what it stands in, is absent.
+// auth returns gateway.auth, or nil if it, or the object around it, is absent.
 func auth(root *strictjson.Value) (gateway, auth *strictjson.Value, err error) {
 	at, key := root, ""
 	for _, name := range []string{"gateway", "auth"} {
@@ -61,7 +63,7 @@ func auth(root *strictjson.Value) (gateway, auth *strictjson.Value, err error) {
 	return gateway, at, nil
 }
 
-// checkAuth refuses what would make another credential, or none, count.
+// checkAuth refuses settings that would make another credential, or none, count.
 func checkAuth(auth *strictjson.Value) error {
 	if mode := auth.Get("mode"); mode != nil && (mode.Kind != strictjson.String || mode.Str != "token") {
 		return refuse(mode, `gateway.auth.mode: is not "token": with any other mode gateway-init's token is not what decides: set it to "token"`)
@@ -72,8 +74,8 @@ func checkAuth(auth *strictjson.Value) error {
 	return nil
 }
 
-// Check refuses data unless it has the empty placeholder and nothing else that
-// decides who may in. The error is a *ContentError.
+// Check refuses data unless it has the empty placeholder and no other setting
+// that decides about access. The error is a *ContentError.
 func Check(data []byte) error {
 	root, err := parse(data)
 	if err != nil {
@@ -92,8 +94,8 @@ func Check(data []byte) error {
 	return checkAuth(auth)
 }
 
-// Secret says what in data is, or may be, a secret; "" if nothing is. A
-// reference to a secret elsewhere is an object and none.
+// Secret says which value in data is, or may be, a secret; "" if none is. A
+// reference to a secret elsewhere is an object, and is not a secret.
 func Secret(data []byte) string {
 	root, err := parse(data)
 	if err != nil {
@@ -111,8 +113,8 @@ func Secret(data []byte) string {
 	return ""
 }
 
-// Clear is data with an empty gateway.auth.token; every other byte is as it was,
-// so that a person's layout and a vendor's keys stay. The error is a
+// Clear returns data with an empty gateway.auth.token. Every other byte is as it
+// was, so that a person's layout and a vendor's keys stay. The error is a
 // *ContentError.
 func Clear(data []byte) ([]byte, error) {
 	root, err := parse(data)
@@ -141,8 +143,8 @@ func Clear(data []byte) ([]byte, error) {
 	return splice(data, token.Start, token.End, `""`), nil
 }
 
-// insert puts a member first into an object, with the white space that its first
-// one has.
+// insert puts a member first into an object, with the white space of the member
+// that was first.
 func insert(data []byte, object *strictjson.Value, member string) []byte {
 	at := object.Start + 1
 	rest := string(data[at:object.End])

@@ -12,7 +12,7 @@ import (
 	"gatewayinit/internal/strictjson"
 )
 
-// PinFile is where the pins are, and its limits.
+// PinFile holds the pins; MaxPinFile and maxPins are its limits.
 const (
 	PinFile    = "/etc/gateway-init/seal.json"
 	MaxPinFile = 64 << 10 // bytes
@@ -32,8 +32,8 @@ type pinFile struct {
 	Files  []Pin `json:"files"`
 }
 
-// ParsePins reads seal.json. Like our configuration it has no unknown keys: a
-// misspelt one would be a file that nobody checks.
+// ParsePins reads seal.json. Like our configuration it accepts no unknown keys,
+// because a misspelled key would be a file that no check reads.
 func ParsePins(data []byte) ([]Pin, error) {
 	root, err := strictjson.Parse(data)
 	if err != nil {
@@ -66,7 +66,7 @@ func ParsePins(data []byte) ([]Pin, error) {
 	return pins, nil
 }
 
-// keys refuses v unless it is an object with exactly these.
+// keys refuses v unless it is an object with exactly the keys in want.
 func keys(v *strictjson.Value, want ...string) error {
 	if v.Kind != strictjson.Object {
 		return refuse(v, "is %v, not an object", v.Kind)
@@ -94,7 +94,7 @@ func (p Pin) check() error {
 	return nil
 }
 
-// encodePins is what ParsePins reads, in order of path.
+// encodePins returns the text that ParsePins reads, in order of path.
 func encodePins(pins []Pin) ([]byte, error) {
 	if len(pins) > maxPins {
 		return nil, fmt.Errorf("cannot pin more than %d files", maxPins)
@@ -104,7 +104,7 @@ func encodePins(pins []Pin) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// with is pins with p, in place of an older one of the same path.
+// with returns pins with p, in place of an older pin of the same path.
 func with(pins []Pin, p Pin) []Pin {
 	return append(slices.DeleteFunc(slices.Clone(pins), func(o Pin) bool { return o.Path == p.Path }), p)
 }

@@ -15,24 +15,24 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// Done is what Seal did.
+// Done is the result of Seal.
 type Done struct {
-	Cleared bool     // gateway.auth.token was something else, or missing
+	Cleared bool     // gateway.auth.token was not "", or was missing
 	SHA256  string   // of the file as it is now
-	Pinned  bool     // seal.json had not this hash
+	Pinned  bool     // seal.json did not have this hash
 	Removed []string // backups that held a secret, and why
 }
 
-// trusted is what nobody but root can have written.
+// trusted describes a file that only root can have written.
 func trusted(t fsafe.Type, links uint64) fsafe.Want {
 	return fsafe.Want{Type: t, UID: fsafe.ID(0), NotWritableByOthers: true, Links: links}
 }
 
 // Seal clears the token of the configuration unsafeFile (a path below
-// unsafeRoot), removes backups beside it that have one, reads all of it again,
-// and pins its hash. Everything is done by descriptor; a second run finds
-// nothing to do. What is refused matches fsafe.ErrUnsafe or is a *ContentError,
-// and is refused before anything is changed.
+// unsafeRoot), removes backups beside it that have a secret, reads the file
+// again, and pins its hash. Everything is done by descriptor; a second run finds
+// nothing to do. A refusal matches fsafe.ErrUnsafe or is a *ContentError, and
+// comes before anything is changed.
 func Seal(unsafeRoot, unsafeFile string) (Done, error) {
 	done, err := seal(unsafeRoot, unsafeFile)
 	if err != nil {
@@ -68,7 +68,7 @@ func seal(unsafeRoot, unsafeFile string) (done Done, err error) {
 	if err != nil {
 		return done, err
 	}
-	// Up to here everything could be refused, and nothing was changed.
+	// Up to here Seal could still refuse, and nothing was changed.
 	if done.Cleared = file.changed; done.Cleared {
 		if err := replace(dir, name, file.data, file.info.Mode, file.info.GID); err != nil {
 			return done, err
@@ -80,7 +80,7 @@ func seal(unsafeRoot, unsafeFile string) (done Done, err error) {
 		}
 		done.Removed = append(done.Removed, fmt.Sprintf("%s (%s)", b.name, b.why))
 	}
-	// What is pinned is what is there, not what was meant to be there.
+	// Pin the content that is there, not the content that was meant to be there.
 	data, _, err := fsafe.ReadAt(dir, name, trusted(fsafe.Regular, 1), MaxSize)
 	if err == nil {
 		err = Check(data)
@@ -107,7 +107,7 @@ func openTrusted(unsafeRoot, unsafePath string) (*os.File, error) {
 	return dir, nil
 }
 
-// cleared is a file as it should be.
+// cleared is a file with its token cleared.
 type cleared struct {
 	data    []byte
 	info    fsafe.Info
@@ -124,7 +124,7 @@ func readClear(dir *os.File, name string) (c cleared, err error) {
 	return cleared{clear, info, !bytes.Equal(clear, data)}, err
 }
 
-// replace is fsafe.Replace for a file of another group than ours.
+// replace does the same as fsafe.Replace, for a file of another group than ours.
 func replace(dir *os.File, name string, data []byte, perm, gid uint32) error {
 	f, err := fsafe.WriteNew(dir, name+fsafe.NewSuffix, data, perm, &fsafe.Owner{UID: 0, GID: gid})
 	if err != nil {
@@ -137,17 +137,17 @@ func replace(dir *os.File, name string, data []byte, perm, gid uint32) error {
 	return nil
 }
 
-// IsBackup tells whether name is one of those that OpenClaw writes beside the
-// configuration base.
+// IsBackup reports whether name is one of the backups that OpenClaw writes
+// beside the configuration base.
 func IsBackup(name, base string) bool {
 	return strings.HasPrefix(name, base+".bak") || strings.HasPrefix(name, base+".last-good")
 }
 
-// backup is one that holds a secret.
+// backup is a backup that holds a secret.
 type backup struct{ name, why string }
 
-// findBackups are the backups of base with a secret: the gateway, its doctor and
-// its editor write them with what the file had before.
+// findBackups returns the backups of base with a secret. The gateway, its doctor
+// and its editor write them with the previous content of the file.
 func findBackups(dir *os.File, base string) (found []backup, err error) {
 	names, err := dir.Readdirnames(-1)
 	if err != nil {

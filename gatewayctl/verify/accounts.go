@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// account is a line of passwd, group one of group. What another reader could take
-// for something else is no line but a problem.
+// account is a line of passwd; group is a line of group. A line that another
+// reader could read differently is a problem instead.
 type account struct {
 	name     string
 	uid, gid uint32
@@ -61,7 +61,8 @@ func fieldsOf(data []byte) (lines [][]string) {
 	return lines
 }
 
-// number is a decimal number without sign, space or leading zero.
+// number parses a decimal number without sign, space or leading zero, and
+// reports whether text is one.
 func number(text string, to *uint32) bool {
 	n, err := strconv.ParseUint(text, 10, 32)
 	*to = uint32(n)

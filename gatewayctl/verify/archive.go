@@ -13,32 +13,33 @@ import (
 	"strings"
 )
 
-// image is what a source has.
+// image is the content of a source.
 type image struct {
 	tree    *tree
-	config  *imageConfig // nil: a directory has none
+	config  *imageConfig // nil for a directory
 	layers  int
 	entries int
-	unread  []string // of a directory: what could not be looked at, and why
-	skipped []string // of a directory: what is mounted into it
+	unread  []string // paths of a directory that could not be looked at, and why
+	skipped []string // paths that are mounted into a directory
 }
 
-// archive is a docker save while it is read: both layouts are the same but for
-// what leads to the parts. In the older one manifest.json names ID/layer.tar; in
-// OCI's, index.json names blobs by digest, in any order, without a word what a
-// blob is. So every member is taken for what its first bytes are.
+// archive is a docker save while it is read. Both layouts are the same except
+// for the files that lead to the parts. In the older one manifest.json names
+// ID/layer.tar. In OCI's, index.json names blobs by digest, in any order, and
+// does not say what kind a blob is. So the first bytes of a member decide its
+// kind.
 type archive struct {
 	sift   *sift
 	texts  map[string][]byte // JSON
 	layers map[string]*layer
-	other  map[string]string // what a member is that was not read
-	links  map[string]string // the older layout names equal layers once
+	other  map[string]string // the kind of each member that was not read
+	links  map[string]string // the older layout has equal layers once
 }
 
 type archiveSource struct{ r io.Reader }
 
-// Archive is an image as docker save or podman save writes it, also compressed
-// with gzip, also in OCI's layout.
+// Archive returns a Source for an image as docker save or podman save writes it,
+// also compressed with gzip, also in OCI's layout.
 func Archive(r io.Reader) Source { return archiveSource{r} }
 
 func (archiveSource) try(context.Context, *subject) trials {
@@ -72,7 +73,8 @@ func readArchive(r io.Reader, s *sift) (*image, error) {
 		case err != nil:
 			return nil, fmt.Errorf("cannot read archive: %w", err)
 		case h.Typeflag == tar.TypeSymlink:
-			// ".." is taken as the archive's own tools do; nothing is opened by it.
+			// ".." is taken as the archive's own tools do; no file is opened by
+			// it.
 			a.links[name] = path.Join(path.Dir(name), h.Linkname)
 		case h.Typeflag == tar.TypeReg:
 			if err := a.member(name, members); err != nil {
@@ -83,7 +85,7 @@ func readArchive(r io.Reader, s *sift) (*image, error) {
 	return a.image()
 }
 
-// unpacked undoes gzip, once.
+// unpacked undoes gzip once, if r is compressed.
 func unpacked(r *bufio.Reader) (*bufio.Reader, error) {
 	head, _ := r.Peek(2)
 	if !bytes.Equal(head, []byte("\x1f\x8b")) {
@@ -133,7 +135,7 @@ func (a *archive) member(name string, content io.Reader) error {
 	return nil
 }
 
-// What a member can be, in words for an error.
+// Kinds of a member, in words for an error.
 const (
 	isLayer = "a layer"
 	isJSON  = "JSON"
@@ -141,7 +143,8 @@ const (
 	isOther = "neither a tar nor JSON"
 )
 
-// sniff tells by the first bytes. An empty layer is zeros alone.
+// sniff returns the kind of a member by its first bytes. An empty layer is zeros
+// alone.
 func sniff(r *bufio.Reader) string {
 	const magic, size = 257, 512 // tar(5): "ustar"
 	head, _ := r.Peek(size)
@@ -156,7 +159,7 @@ func sniff(r *bufio.Reader) string {
 	return isOther
 }
 
-// shortName is enough of a digest to find a layer by.
+// shortName returns enough of a digest to find a layer by it.
 func shortName(name string) string {
 	for _, part := range names(name) {
 		if len(part) >= 64 {

@@ -13,7 +13,8 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// checkTree: what was not looked at could hold anything.
+// checkTree checks that everything could be looked at, because an unread part
+// could hold anything.
 func checkTree(s *subject) verdict {
 	if len(s.unread) > 0 {
 		return unavailable("cannot look at %s", some(s.unread))
@@ -24,7 +25,8 @@ func checkTree(s *subject) verdict {
 	return held("%d entries, %d layers", s.entries, s.layers)
 }
 
-// plain is a regular file of root with one name and one of the modes.
+// plain checks that a file is a regular file of root with one name and one of
+// the modes.
 func (s *subject) plain(unsafePath string, modes ...uint32) verdict {
 	n := s.tree.at(unsafePath)
 	if n == nil {
@@ -39,7 +41,8 @@ func (s *subject) plain(unsafePath string, modes ...uint32) verdict {
 	return held("%s, mode %04o", unsafePath, n.mode)
 }
 
-// rootFile is what keeps n from being a file that only root can change, in words.
+// rootFile returns the reason, in words, why n is not a file that only root can
+// change.
 func rootFile(n *node) string {
 	switch {
 	case n.kind != fsafe.Regular:
@@ -54,8 +57,9 @@ func rootFile(n *node) string {
 	return ""
 }
 
-// checkInit: a launch is traceable by the gateway's user if that user can read
-// the program, because the kernel closes only a process whose program it cannot.
+// checkInit checks the mode of gateway-init. If the gateway's user can read the
+// program, it can trace a launch, because the kernel closes only a process whose
+// program that user cannot read.
 func checkInit(s *subject) verdict {
 	v := s.plain(initPath, s.options.initModes()...)
 	if n := s.tree.at(initPath); v.result == Failed && n != nil && n.mode&0o044 != 0 && rootFile(n) == "" {
@@ -64,7 +68,7 @@ func checkInit(s *subject) verdict {
 	return v
 }
 
-// initModes are the modes of gateway-init: where all users are one, a launch is
+// initModes returns the modes of gateway-init. If all users are one, a launch is
 // open to that user in any case.
 func (o Options) initModes() []uint32 {
 	if o.NonRoot {
@@ -80,7 +84,8 @@ func checkCtl(s *subject) verdict {
 	return s.plain(ctlPath, 0o700)
 }
 
-// checkHashes: which bytes they are, and that they are the expected ones.
+// checkHashes reports the hashes of both programs, and checks that they are the
+// expected ones.
 func checkHashes(s *subject) verdict {
 	text := ""
 	for i, at := range []string{initPath, ctlPath} {
@@ -113,7 +118,7 @@ func checkConfig(s *subject) verdict {
 	return held("gateway %s on port %d", s.config.Gateway.Command[0], s.config.Gateway.Port)
 }
 
-// checkProfile: the configuration is of the gateway that the profile is about.
+// checkProfile checks that the configuration is for the profile's gateway.
 func checkProfile(s *subject) verdict {
 	switch p := s.profile; {
 	case s.config == nil:
@@ -126,8 +131,9 @@ func checkProfile(s *subject) verdict {
 	return held("%s, token in %s", s.profile.name, s.config.Gateway.TokenEnv)
 }
 
-// checkParents: who can rename a directory on the way chooses the file. No link is
-// on the way: gateway-init follows none (/bin and the like of a merged /usr are on
+// checkParents checks the directories on the way to each file, because a user
+// that can rename one of them chooses the file. No link may be on the way,
+// because gateway-init follows none (/bin and the like of a merged /usr are on
 // no such way, and checkPrograms follows them).
 func checkParents(s *subject) verdict {
 	files := []string{initPath, ctlPath, config.DefaultFile}
@@ -153,8 +159,8 @@ func checkParents(s *subject) verdict {
 	return held("only root can change what leads to %d files", len(files))
 }
 
-// trusted is the file that a path leads to, if only root can change it and what
-// leads to it: the rule that gateway-init applies at boot (internal/trust).
+// trusted returns the file that a path leads to, if only root can change it and
+// the way to it. gateway-init applies this rule at boot (internal/trust).
 func (s *subject) trusted(unsafePath string) (*node, error) {
 	n, err := s.way(unsafePath)
 	if err == nil && n.kind != fsafe.Regular {
@@ -163,7 +169,8 @@ func (s *subject) trusted(unsafePath string) (*node, error) {
 	return n, err
 }
 
-// way is what a path leads to, if only root can change it and what leads to it.
+// way returns the node that a path leads to, if only root can change it and the
+// way to it.
 func (s *subject) way(unsafePath string) (*node, error) {
 	return s.tree.follow(unsafePath, func(at string, n *node) error {
 		if n.uid != 0 {
@@ -176,8 +183,9 @@ func (s *subject) way(unsafePath string) (*node, error) {
 	})
 }
 
-// checkPrograms: whoever can change what is started with the token has the token.
-// The agent's own sidecars are the agent's.
+// checkPrograms checks the programs that are started with the token, because a
+// user that can change one of them has the token. The agent's own sidecars are
+// left out.
 func checkPrograms(s *subject) verdict {
 	if s.config == nil {
 		return unavailable("see config")
@@ -207,8 +215,9 @@ func checkPrograms(s *subject) verdict {
 	return held("%s", some(programs))
 }
 
-// checkExecuteOnly: a process whose program it may not read is closed to its own
-// uid too: /proc/PID/environ, mem and ptrace (proc(5), PR_SET_DUMPABLE).
+// checkExecuteOnly checks that the gateway's program is execute-only. If a
+// process may not read its own program, its /proc/PID/environ, mem and ptrace
+// are closed to its own uid too (proc(5), PR_SET_DUMPABLE).
 func checkExecuteOnly(s *subject) verdict {
 	if s.config == nil {
 		return unavailable("see config")
@@ -229,8 +238,9 @@ func checkExecuteOnly(s *subject) verdict {
 	return held("%s, mode 0711", program)
 }
 
-// codeOf is the directory of everything that a script may load: its own, or the
-// outermost node_modules, where npm puts what it depends on beside it.
+// codeOf returns the directory of everything that a script may load. That is its
+// own directory, or the outermost node_modules, where npm puts the script's
+// dependencies beside it.
 func codeOf(script string) string {
 	dir := path.Dir(script)
 	if before, _, ok := strings.Cut(dir+"/", "/node_modules/"); ok {
@@ -239,7 +249,8 @@ func codeOf(script string) string {
 	return dir
 }
 
-// checkGatewayCode: an interpreter loads what lies beside its script.
+// checkGatewayCode checks the files beside the script, because an interpreter
+// loads them.
 func checkGatewayCode(s *subject) verdict {
 	if s.config == nil || len(s.config.Gateway.Command) < 2 {
 		return unavailable("see config and programs")

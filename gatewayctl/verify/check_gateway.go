@@ -10,16 +10,16 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// gatewayProgram is what the gateway's command runs in the end: the interpreter of a
-// "#!" line, what env(1) finds.
+// gatewayProgram is the program that the gateway's command runs in the end, such
+// as the interpreter of a "#!" line or the program that env(1) finds.
 type gatewayProgram struct {
 	nodeflags.Program
 	node *node
 	path string // links followed
 }
 
-// gatewayProgram finds the program. Of what gateway.pass_env names the image has
-// its own value; the configuration takes no NODE_OPTIONS there.
+// gatewayProgram finds the program. For the names in gateway.pass_env it takes
+// the image's own values; the configuration takes no NODE_OPTIONS there.
 func (s *subject) gatewayProgram() (p gatewayProgram, err error) {
 	g := s.config.Gateway
 	var container environ.List
@@ -38,8 +38,8 @@ func (s *subject) gatewayProgram() (p gatewayProgram, err error) {
 	return p, err
 }
 
-// executable returns the first bytes of an executable file; none if it is no
-// script.
+// executable returns the first bytes of an executable file, or none if it is not
+// a script.
 func (s *subject) executable(unsafePath string) ([]byte, error) {
 	n, err := s.tree.follow(unsafePath, func(string, *node) error { return nil })
 	if err != nil {
@@ -51,9 +51,9 @@ func (s *subject) executable(unsafePath string) ([]byte, error) {
 	return n.head, nil
 }
 
-// checkEnvironReadable: the kernel closes /proc/PID/environ to a process's own
-// user only if that user cannot read its program. Many gateways are interpreters
-// that others need to read, so this is no fault.
+// checkEnvironReadable checks whether the gateway's user can read its program.
+// If it can, the kernel does not close /proc/PID/environ to that user. Many
+// gateways are interpreters that others need to read, so this is not a failure.
 func checkEnvironReadable(s *subject) verdict {
 	switch {
 	case s.options.NonRoot:
@@ -73,8 +73,8 @@ func checkEnvironReadable(s *subject) verdict {
 	return held("%s cannot be read by the gateway's user", p.path)
 }
 
-// checkOpenInChildren: named in every image, so that the other notes do not look
-// like all there is.
+// checkOpenInChildren is a note on every image, so that the other notes do not
+// look like the complete list.
 func checkOpenInChildren(s *subject) verdict {
 	if s.options.NonRoot {
 		return beyond("without root the agent is the gateway's user")
@@ -82,9 +82,9 @@ func checkOpenInChildren(s *subject) verdict {
 	return note("a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
 }
 
-// checkNotReadable: without root a proof needs the gateway's descriptors, which
-// the kernel hides if the program cannot be read. The user is not known at
-// build, so everybody has to be able to.
+// checkNotReadable checks that every user can read the gateway's program.
+// Without root a proof needs the gateway's descriptors, which the kernel hides
+// if the program cannot be read. The user is not known at build.
 func checkNotReadable(s *subject) verdict {
 	switch {
 	case !s.options.NonRoot:
@@ -102,8 +102,8 @@ func checkNotReadable(s *subject) verdict {
 	return held("%s, mode %04o", p.path, p.node.mode)
 }
 
-// checkNodeDebugger: Node opens a debugger on SIGUSR1, which every user can then
-// connect to and read the token with.
+// checkNodeDebugger checks that Node does not open a debugger on SIGUSR1.
+// Otherwise every user could connect to it and read the token with it.
 func checkNodeDebugger(s *subject) verdict {
 	if s.config == nil {
 		return unavailable("see config")

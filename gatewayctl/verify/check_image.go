@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// noConfig is the verdict on what a directory does not have.
+// noConfig reports whether the source has no image config. A directory has none.
 func (s *subject) noConfig() bool { return s.image.config == nil }
 
 func onlyImage() verdict { return beyond("a directory has no image config: use --image or --archive") }
@@ -21,8 +21,9 @@ func checkEntrypoint(s *subject) verdict {
 	return held("%s", initPath)
 }
 
-// checkImageUser: gateway-init separates users only as root; for an image without
-// root another user is what it is for.
+// checkImageUser checks that the image starts as root, because gateway-init
+// separates users only as root. An image for containers without root may have
+// another user.
 func checkImageUser(s *subject) verdict {
 	if s.noConfig() {
 		return onlyImage()
@@ -62,7 +63,7 @@ func checkStopSignal(s *subject) verdict {
 	return held("SIGTERM")
 }
 
-// tokenEnv is the name of the variable that has the token.
+// tokenEnv returns the name of the variable that has the token.
 func (s *subject) tokenEnv() string {
 	if s.config != nil {
 		return s.config.Gateway.TokenEnv
@@ -70,8 +71,9 @@ func (s *subject) tokenEnv() string {
 	return s.profile.tokenEnv
 }
 
-// checkEnvironment: a variable of the image is in every container, and in docker
-// inspect. Even an empty one of that name overrides what its author meant.
+// checkEnvironment checks the variables of the image, because they are in every
+// container and in docker inspect. Even an empty variable with the token's name
+// overrides the value that its author meant.
 func checkEnvironment(s *subject) verdict {
 	if s.noConfig() {
 		return onlyImage()
@@ -86,7 +88,8 @@ func checkEnvironment(s *subject) verdict {
 	return none(bad, "take out of ENV", "%d variables, none is a token", len(s.image.config.Config.Env))
 }
 
-// checkHistory: RUN lines, labels and build arguments are kept as text.
+// checkHistory checks RUN lines, labels and build arguments, because they are
+// kept as text.
 func checkHistory(s *subject) verdict {
 	if s.noConfig() {
 		return onlyImage()
@@ -107,9 +110,9 @@ func checkHistory(s *subject) verdict {
 	return none(bad, "build it again without", "%d texts, none has a token", len(s.image.config.texts))
 }
 
-// hasSecret tells whether text has 64 hex digits that something with a secret's
-// name stands before: TOKEN=..., "api_key": "...", --password ... A digest has
-// "sha256:" before it.
+// hasSecret reports whether text has 64 hex digits after the name of a secret,
+// as in TOKEN=..., "api_key": "...", --password ... A digest has "sha256:"
+// before it.
 func hasSecret(text string) bool {
 	const digits = 64
 	run := 0
@@ -130,7 +133,7 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// secretName tells whether the last word of text names a secret.
+// secretName reports whether the last word of text names a secret.
 func secretName(text string) bool {
 	text = strings.TrimRight(text, ` "'=:`)
 	word := strings.ToLower(text[strings.LastIndexAny(text, " \t\"'=:,;/")+1:])

@@ -10,9 +10,10 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// checkPath: docker exec looks gatewayctl up as root in the PATH of the image, so
-// a folder before the right one that another user can fill runs that user's file
-// as root. The rule is the one that gateway-init applies at boot (internal/trust).
+// checkPath checks the PATH of the image, in which docker exec looks gatewayctl
+// up as root. If another user can fill a folder before the right one, that
+// user's file runs as root. gateway-init applies the same rule at boot
+// (internal/trust).
 func checkPath(s *subject) verdict {
 	if s.noConfig() {
 		return onlyImage()
@@ -59,8 +60,8 @@ func (s *subject) search(entry, name string) (found bool, err error) {
 	return n.kind == fsafe.Regular && n.mode&0o111 != 0, nil
 }
 
-// unlessRoots is nil for a name that is missing and that only root can make. In
-// a sticky directory every user can.
+// unlessRoots returns nil for a name that is missing and that only root can
+// make. In a sticky directory every user can make it.
 func (s *subject) unlessRoots(err error) error {
 	missing := (*missingError)(nil)
 	if !errors.As(err, &missing) {

@@ -8,7 +8,7 @@ import (
 	"gatewayinit/gatewayctl/seal"
 )
 
-// isToken, isRuntime and isDevice are names of files that no image has.
+// isToken, isRuntime and isDevice match names of files that no image may have.
 func isToken(base string) bool { return base == "gateway-token" || base == "gateway-token.new" }
 
 func isRuntime(base string) bool { return base == "status.json" || base == "control" }
@@ -17,8 +17,9 @@ func isDevice(base string) bool {
 	return slices.Contains([]string{"device-auth.json", "openclaw.sqlite", "paired.json"}, base)
 }
 
-// checkTokenFiles: a container that was committed has what its gateway-init wrote
-// where the runtime directory was no tmpfs.
+// checkTokenFiles looks for the files of a runtime directory. A container that
+// was committed has the files that its gateway-init wrote, if the runtime
+// directory was not a tmpfs.
 func checkTokenFiles(s *subject) verdict {
 	dirs := []string{"/run/gateway-init", "/dev/.gateway-init"}
 	if s.config != nil {
@@ -34,7 +35,8 @@ func checkTokenFiles(s *subject) verdict {
 	return none(found, "of a container that ran", "no layer has files of a runtime directory")
 }
 
-// checkConfigTokens: what one layer adds and the next removes is still in the image.
+// checkConfigTokens looks for a token in every layer, because a file that one
+// layer adds and the next removes is still in the image.
 func checkConfigTokens(s *subject) verdict {
 	var found []string
 	for _, t := range s.traces {
@@ -45,8 +47,8 @@ func checkConfigTokens(s *subject) verdict {
 	return none(found, "build the layer again without", "no layer has an openclaw.json with a token")
 }
 
-// checkDeviceState: a device that was paired at build is an operator in every
-// container of the image.
+// checkDeviceState looks for paired devices, because a device that was paired at
+// build is an operator in every container of the image.
 func checkDeviceState(s *subject) verdict {
 	if s.usersErr != nil {
 		return unavailable("see users")
@@ -73,7 +75,8 @@ func checkTokenBytes(s *subject) verdict {
 	return none(s.leaks, "bytes of the token", "no byte of the token in any layer")
 }
 
-// checkPlaceholder: the gateway's own configuration is root's, and beats nothing.
+// checkPlaceholder checks that root owns the gateway's own configuration and
+// that no token in it overrides gateway-init's.
 func checkPlaceholder(s *subject) verdict {
 	own := s.profile.own
 	data, err := s.tree.regular(own)
@@ -95,7 +98,7 @@ func checkPlaceholder(s *subject) verdict {
 	return held("%s: gateway.auth.token is empty", own)
 }
 
-// checkPin: the file is the one that was sealed.
+// checkPin checks that the pinned files are as they were sealed.
 func checkPin(s *subject) verdict {
 	data, err := s.tree.regular(seal.PinFile)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// findings are the paths of what match says, with the mode.
+// findings returns the paths of all nodes for which match is true, with the
+// mode.
 func (s *subject) findings(match func(at string, n *node) bool) (found []string) {
 	s.tree.walk(func(at string, n *node) {
 		if match(at, n) {
@@ -19,8 +20,9 @@ func (s *subject) findings(match func(at string, n *node) bool) (found []string)
 	return found
 }
 
-// checkSetID: no_new_privs stops them where it is set; docker exec may not set it.
-// On a directory the bit only says which group new files have.
+// checkSetID looks for setuid and setgid files. no_new_privs disables these bits
+// where it is set, and docker exec may not set it. On a directory the bit only
+// says which group new files have.
 func checkSetID(s *subject) verdict {
 	found := s.findings(func(_ string, n *node) bool { return n.kind == fsafe.Regular && n.mode&0o6000 != 0 })
 	return none(found, "setuid or setgid: chmod ug-s", "no setuid or setgid file")
@@ -31,8 +33,9 @@ func checkCapabilities(s *subject) verdict {
 	return none(found, "has file capabilities: setcap -r", "no file has capabilities")
 }
 
-// checkWorldWritable: a place where everybody can change what is everybody's. In
-// a sticky directory only owners can. Over /dev the engine mounts its own.
+// checkWorldWritable looks for files and directories that every user can change.
+// In a sticky directory only owners can. The engine mounts its own /dev over the
+// image's.
 func checkWorldWritable(s *subject) verdict {
 	found := s.findings(func(at string, n *node) bool {
 		return n.kind != link && n.mode&0o002 != 0 && (n.kind != fsafe.Directory || n.mode&0o1000 == 0) &&
@@ -41,7 +44,8 @@ func checkWorldWritable(s *subject) verdict {
 	return none(found, "writable by everybody: chmod o-w, or +t", "nothing is writable by everybody")
 }
 
-// checkCompilers: a build's tools are an agent's too.
+// checkCompilers looks for the tools of a build, because an agent can use them
+// too.
 func checkCompilers(s *subject) verdict {
 	dirs := []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}
 	found := s.findings(func(at string, n *node) bool {
@@ -50,7 +54,8 @@ func checkCompilers(s *subject) verdict {
 	return none(found, "tools of a build", "no compiler, assembler, linker or make")
 }
 
-// isCompiler knows gcc, gcc-12 and x86_64-linux-gnu-gcc-12.
+// isCompiler reports whether name is a tool of a build, also in forms like
+// gcc-12 and x86_64-linux-gnu-gcc-12.
 func isCompiler(name string) bool {
 	if i := strings.Index(name, "-linux-gnu-"); i >= 0 {
 		name = name[i+len("-linux-gnu-"):]

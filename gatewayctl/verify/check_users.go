@@ -8,8 +8,8 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// checkUsers: three accounts that the kernel keeps apart, each with a primary
-// group of its own.
+// checkUsers checks that the three accounts are kept apart by the kernel, and
+// that each has a primary group of its own.
 func checkUsers(s *subject) verdict {
 	if s.usersErr != nil {
 		return failed("%v", s.usersErr)
@@ -34,8 +34,8 @@ func checkUsers(s *subject) verdict {
 	return held("%s %d, %s %d, %s %d", p[0].Name, p[0].UID, p[1].Name, p[1].UID, p[2].Name, p[2].UID)
 }
 
-// checkAccounts: another name for uid 0 is another root, and a line that two
-// programs read differently may be one.
+// checkAccounts checks that uid 0 has one name, because another name for it is
+// another root. A line that two programs read differently may be one, too.
 func checkAccounts(s *subject) verdict {
 	if s.filesErr != nil {
 		return failed("%v", s.filesErr)
@@ -55,7 +55,8 @@ func checkAccounts(s *subject) verdict {
 	return held("%d accounts, uid 0 is %s alone", len(s.accounts), roots[0])
 }
 
-// checkSandboxGroup: what the agent shares with its group is the agent's alone.
+// checkSandboxGroup checks that the agent is alone in its group, because it
+// shares files with that group.
 func checkSandboxGroup(s *subject) verdict {
 	if s.usersErr != nil {
 		return unavailable("see users")
@@ -75,15 +76,15 @@ func checkSandboxGroup(s *subject) verdict {
 	return none(others, "in the sandbox group beside "+u.Name, "group %d is %s's alone", u.GID, u.Name)
 }
 
-// powerful are groups that Linux distributions and engines give power over the
-// machine, its logs or its devices.
+// powerful reports whether name is a group that Linux distributions and engines
+// give power over the machine, its logs or its devices.
 func powerful(name string) bool {
 	return slices.Contains([]string{"root", "wheel", "sudo", "admin", "adm", "docker", "podman", "lxd", "libvirt", "kvm", "disk", "shadow",
 		"kmem", "staff", "systemd-journal"}, name)
 }
 
-// checkSandboxMember: the agent is in no group of the gateway or the operator, and
-// in none that is as good as root.
+// checkSandboxMember checks that the agent is in no group of the gateway or the
+// operator, and in none that is as good as root.
 func checkSandboxMember(s *subject) verdict {
 	if s.usersErr != nil {
 		return unavailable("see users")
@@ -102,8 +103,9 @@ func checkSandboxMember(s *subject) verdict {
 	return none(bad, u.Name+" is in", "%s is in no group of others", u.Name)
 }
 
-// checkHomes: the gateway's state is ownership of the gateway, the operator's has
-// the credentials of its clients.
+// checkHomes checks owner and mode of the homes. Control of the gateway's state
+// is control of the gateway, and the operator's home has the credentials of its
+// clients.
 func checkHomes(s *subject) verdict {
 	if s.usersErr != nil {
 		return unavailable("see users")

@@ -5,11 +5,12 @@ import "strconv"
 // check is one row of the table.
 type check struct {
 	name string
-	of   func(profile) bool // nil: every profile has it
+	of   func(profile) bool // nil if every profile has it
 	make func(*subject) verdict
 }
 
-// checks is the closed list, in the order of the output; docs/image.md has each.
+// checks returns the closed list, in the order of the output; docs/image.md has
+// each.
 func checks() []check {
 	return []check{
 		{"tree", nil, checkTree},
@@ -54,7 +55,7 @@ func checks() []check {
 	}
 }
 
-// Names are the names of all checks.
+// Names returns the names of all checks.
 func Names() (names []string) {
 	for _, c := range checks() {
 		names = append(names, c.name)

@@ -13,25 +13,25 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// TrialArg as first argument makes gatewayctl a trial: it gives up its rights
-// and becomes a program of an image. main hands the rest to Trial.
+// TrialArg as first argument makes gatewayctl a trial, which gives up its rights
+// and becomes a program of an image. main passes the rest to Trial.
 const TrialArg = "verify-image-trial"
 
-// Where a trial runs.
+// Places where a trial runs.
 const (
-	inNamespaces = "namespaces" // of its own, of all kinds; the program is descriptor 3
-	inImage      = "image"      // the one that this program is in, too
+	inNamespaces = "namespaces" // its own, of all kinds; the program is descriptor 3
+	inImage      = "image"      // the image that this program is in
 )
 
-// programFD is the descriptor that a trial in namespaces gets its program by.
+// programFD is the descriptor by which a trial in namespaces gets its program.
 const programFD = 3
 
 // trialFailed marks the line of a trial that did not become its program.
 const trialFailed = TrialArg + ": "
 
-// Trial is the trial's own side; args are where, uid, gid, and the program with
-// its arguments. It returns only if the program could not be executed, with the
-// exit code that docker run has for it.
+// Trial runs in the process of the trial. args are where, uid, gid, and the
+// program with its arguments. It returns only if the program could not be
+// executed, with the exit code that docker run has for it.
 func Trial(args []string) int {
 	code, err := engineFailed, errors.New("it is called by verify-image alone")
 	if len(args) > 3 {
@@ -44,7 +44,7 @@ func Trial(args []string) int {
 }
 
 func execute(where, target string, argv []string) (code int, err error) {
-	sys.CloseOnExecFrom(programFD) // also what this program's caller left open
+	sys.CloseOnExecFrom(programFD) // also descriptors that this program's caller left open
 	if where == inNamespaces {
 		target = fmt.Sprintf("/proc/self/fd/%d", programFD)
 	}
@@ -59,8 +59,9 @@ func execute(where, target string, argv []string) (code int, err error) {
 
 // confine leaves this process without capabilities, without a way to gain any,
 // with one uid and gid, and with limits. The bounding set matters only in the
-// namespaces: in the image no_new_privs keeps an execve(2) from gaining what
-// capset(2) gave up, and the engine may not grant SETPCAP there.
+// namespaces. In the image no_new_privs keeps an execve(2) from gaining the
+// capabilities that capset(2) gave up, and the engine may not grant SETPCAP
+// there.
 func confine(where, uidText, gidText string) error {
 	uid, err := strconv.ParseUint(uidText, 10, 31)
 	if err != nil {
@@ -90,9 +91,10 @@ func confine(where, uidText, gidText string) error {
 	return limit(where)
 }
 
-// limit bounds the program: it prints a line. In the image its uid may have
-// processes elsewhere on the host, which count against RLIMIT_NPROC. privs.Drop
-// has lowered RLIMIT_CORE to 1, which stops a core_pattern program, too.
+// limit bounds the program, which only prints a line. In the image its uid may
+// have processes elsewhere on the host, which count against RLIMIT_NPROC.
+// privs.Drop has lowered RLIMIT_CORE to 1, which stops a core_pattern program,
+// too.
 func limit(where string) error {
 	limits := map[int]uint64{
 		unix.RLIMIT_CPU: 5, unix.RLIMIT_AS: 4 << 30, unix.RLIMIT_NOFILE: 64, unix.RLIMIT_FSIZE: 0,

@@ -12,15 +12,16 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Engine is a container engine's command line, run with its caller's environment:
-// DOCKER_HOST, its configuration and its credentials are there.
+// Engine is a container engine's command line. It runs with its caller's
+// environment, because DOCKER_HOST, its configuration and its credentials are
+// there.
 type Engine struct {
 	path string
 	env  []string
 }
 
-// NewEngine is the engine that ENGINE names in env, docker or podman, found in
-// the PATH of env.
+// NewEngine returns the engine that ENGINE names in env, docker or podman, found
+// in the PATH of env.
 func NewEngine(env []string) (Engine, error) {
 	name := "docker"
 	for _, kv := range env {
@@ -42,15 +43,16 @@ func (e Engine) command(args ...string) program {
 	return program{path: e.path, args: append([]string{e.path}, args...), env: e.env}
 }
 
-// engineSource is an image of an engine's store. Its name is looked up once;
-// from then on it is its id, so that what is run is what was read.
+// engineSource is an image of an engine's store. Its name is looked up once.
+// From then on its id is used, so that the image that is run is the one that was
+// read.
 type engineSource struct {
 	engine Engine
 	name   string
 	id     string
 }
 
-// Saved is an image that an engine has.
+// Saved returns a Source for an image that an engine has.
 func Saved(e Engine, name string) Source { return &engineSource{engine: e, name: name} }
 
 func (s *engineSource) read(ctx context.Context, sift *sift) (im *image, err error) {
@@ -73,7 +75,7 @@ func (s *engineSource) read(ctx context.Context, sift *sift) (im *image, err err
 		_, err = io.Copy(io.Discard, r) // a pipe that breaks would look like a failed save
 		return err
 	})
-	if saved.code != 0 && ctx.Err() == nil { // what was read may be half of it
+	if saved.code != 0 && ctx.Err() == nil { // only half of it may have been read
 		err = fmt.Errorf("%s save: %s: %w", s.engine.path, firstLine(saved.errOut), errors.Join(err, errSave))
 	}
 	if err != nil {
@@ -89,23 +91,24 @@ func firstLine(text string) string {
 	return fmt.Sprintf("%.300s", line)
 }
 
-// Exit codes of docker run (docker-run(1)): the daemon's own failure, and what
-// execve(2) of the program said.
+// Exit codes of docker run (docker-run(1)) for the daemon's own failure and for
+// the errors of execve(2) of the program.
 const (
 	engineFailed  = 125
 	cannotExecute = 126
 	cannotFind    = 127
 )
 
-// How long a container may take, and its removal.
+// containerTime is how long a container may take; removalTime is how long its
+// removal may take.
 const (
 	containerTime = 30 * time.Second
 	removalTime   = 10 * time.Second
 )
 
 // try runs the programs whose hashes were given and hold, each in a container as
-// the sandbox user. None is run as root, so gatewayctl, which is root's alone,
-// says its version only in an image for containers without root.
+// the sandbox user. None is run as root. So gatewayctl, which only root may
+// execute, says its version only in an image for containers without root.
 func (s *engineSource) try(ctx context.Context, sub *subject) (t trials) {
 	uid, gid := uint32(nobodyID), uint32(nobodyID)
 	if sub.usersErr == nil {
@@ -139,9 +142,9 @@ func (s *engineSource) try(ctx context.Context, sub *subject) (t trials) {
 	return t
 }
 
-// contained is one container: without network, without a right, with limits. It
-// is removed by its name on every way out, because the end of docker run alone
-// leaves it running.
+// contained runs one container without network, without a right, and with
+// limits. It removes the container by name on every way out, because the end of
+// docker run alone leaves the container running.
 func (s *engineSource) contained(ctx context.Context, uid, gid uint32, argv ...string) (o outcome) {
 	var random [8]byte
 	if err := sys.Random(random[:]); err != nil {

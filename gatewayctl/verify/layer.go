@@ -15,7 +15,7 @@ import (
 // Whiteouts (OCI image specification, "Layer Filesystem Changeset").
 const (
 	whiteout     = ".wh."
-	whiteoutMeta = ".wh..wh." // of a storage driver, but for the next
+	whiteoutMeta = ".wh..wh." // of a storage driver, except for opaque
 	opaque       = ".wh..wh..opq"
 )
 
@@ -26,8 +26,9 @@ type change struct {
 	to   string // hard link: an absolute, clean path
 }
 
-// layer is what one layer does to the tree below. It is kept until the manifest
-// says where in the order it belongs: that may come last in an archive.
+// layer holds the changes of one layer to the tree below. It is kept until the
+// manifest says where in the order it belongs, because the manifest may come
+// last in an archive.
 type layer struct {
 	name    string
 	removes []string // whiteouts
@@ -35,10 +36,11 @@ type layer struct {
 	changes []change
 }
 
-// xattrCapability is how a tar has the extended attribute (PAX record).
+// xattrCapability is the name of the extended attribute in a tar (PAX record).
 const xattrCapability = "SCHILY.xattr.security.capability"
 
-// readLayer reads one layer to its end; seen is what has passed of r.
+// readLayer reads one layer to its end; seen gets all bytes that were read from
+// r.
 func readLayer(name string, r io.Reader, s *sift, seen *needle.Stream) (*layer, error) {
 	l := &layer{name: name}
 	for files := tar.NewReader(r); ; {
@@ -102,7 +104,7 @@ func (l *layer) entry(h *tar.Header, content io.Reader, s *sift) error {
 	return nil
 }
 
-// nodeOf is what a header describes.
+// nodeOf returns the node that a header describes.
 func nodeOf(h *tar.Header) (*node, error) {
 	kinds := map[byte]fsafe.Type{
 		tar.TypeReg: fsafe.Regular, tar.TypeGNUSparse: fsafe.Regular, tar.TypeDir: fsafe.Directory, tar.TypeSymlink: link,
@@ -112,7 +114,7 @@ func nodeOf(h *tar.Header) (*node, error) {
 	if !ok {
 		return nil, fmt.Errorf("it is of type %q", h.Typeflag)
 	}
-	const maxID = 1<<32 - 2 // 2^32-1 is no id: chown(2) takes it for "leave it"
+	const maxID = 1<<32 - 2 // 2^32-1 is no id, because chown(2) takes it for "leave it"
 	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) > maxID || int64(h.Gid) > maxID {
 		return nil, errors.New("its owner is out of range")
 	}
@@ -124,8 +126,8 @@ func nodeOf(h *tar.Header) (*node, error) {
 	return n, nil
 }
 
-// apply puts the layer on top. Whiteouts are of what is below alone, wherever in
-// the layer they stand.
+// apply puts the layer on top of t. Whiteouts apply only to the tree below,
+// wherever in the layer they stand.
 func (l *layer) apply(t *tree) error {
 	for _, at := range l.removes {
 		t.remove(at)

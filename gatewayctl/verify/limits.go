@@ -17,10 +17,10 @@ const (
 	maxJSON    = 4 << 20 // bytes of the image's config or manifest
 )
 
-// ErrLimit is the refusal of an image that is larger than anybody's.
+// ErrLimit refuses an image that is larger than any real one.
 var ErrLimit = errors.New("the image is too large")
 
-// budget is what is left of the limits.
+// budget holds the remaining part of the limits.
 type budget struct {
 	entries     int
 	held, bytes int64
@@ -28,7 +28,7 @@ type budget struct {
 
 func newBudget() *budget { return &budget{maxEntries, maxHeld, maxBytes} }
 
-// entry takes one name.
+// entry counts one name.
 func (b *budget) entry(path string) error {
 	if b.entries--; b.entries < 0 {
 		return fmt.Errorf("%w: more than %d entries", ErrLimit, maxEntries)
@@ -36,7 +36,7 @@ func (b *budget) entry(path string) error {
 	return b.hold(len(path))
 }
 
-// hold takes n bytes of memory.
+// hold counts n bytes of memory.
 func (b *budget) hold(n int) error {
 	if b.held -= int64(n); b.held < 0 {
 		return fmt.Errorf("%w: more than %d bytes of names and texts", ErrLimit, maxHeld)
@@ -44,8 +44,8 @@ func (b *budget) hold(n int) error {
 	return nil
 }
 
-// take takes n bytes of content. A sparse file takes its full size: that is what
-// reading it yields.
+// take counts n bytes of content. A sparse file counts with its full size,
+// because reading it yields that many bytes.
 func (b *budget) take(n int64) error {
 	if n < 0 || n > b.bytes {
 		return fmt.Errorf("%w: more than %d bytes", ErrLimit, int64(maxBytes))
@@ -54,7 +54,7 @@ func (b *budget) take(n int64) error {
 	return nil
 }
 
-// reader is r within the budget, which is shared with all other readers.
+// reader reads r within the budget, which is shared with all other readers.
 type reader struct {
 	r io.Reader
 	b *budget
@@ -68,8 +68,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// memberPath is the absolute, clean path of a name in an archive. What would lead
-// out of the tree, or what two readers could take for two names, is refused.
+// memberPath returns the absolute, clean path of a name in an archive. It
+// refuses a name that would lead out of the tree, or that two readers could take
+// for two names.
 func memberPath(name string) (string, error) {
 	if len(name) > maxPath || strings.Contains(name, "\x00") {
 		return "", fmt.Errorf("cannot use name %.64q: it is too long or has a NUL", name)

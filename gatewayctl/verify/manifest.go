@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// imageConfig is what an image tells the engine: the OCI image configuration,
-// with the health check that docker adds.
+// imageConfig is the configuration of an image for the engine, which is the OCI
+// image configuration with the health check that docker adds.
 type imageConfig struct {
 	Config struct {
 		User                 string
@@ -44,7 +44,7 @@ func parseConfig(text []byte) (*imageConfig, error) {
 }
 
 // collect takes the strings of a value. Builders keep copies of the config
-// (container_config), and nobody promises that there is no further one.
+// (container_config), and there may be further copies.
 func (c *imageConfig) collect(v any) {
 	switch v := v.(type) {
 	case string:
@@ -56,14 +56,14 @@ func (c *imageConfig) collect(v any) {
 	case map[string]any:
 		for key, item := range v {
 			if text, ok := item.(string); ok {
-				item = key + "=" + text // a label's name is half of what it says
+				item = key + "=" + text // a label's name is half of its meaning
 			}
 			c.collect(item)
 		}
 	}
 }
 
-// manifest is where the config and the layers are, lowest first.
+// manifest returns the names of the config and the layers, lowest first.
 func (a *archive) manifest() (config string, layers []string, err error) {
 	if text, ok := a.texts["/manifest.json"]; ok {
 		return savedManifest(text)
@@ -74,7 +74,7 @@ func (a *archive) manifest() (config string, layers []string, err error) {
 	return "", nil, errors.New("it has neither manifest.json nor index.json: make it with docker save or podman save")
 }
 
-// savedManifest is docker's: it names members.
+// savedManifest reads docker's manifest, which names members.
 func savedManifest(text []byte) (config string, layers []string, err error) {
 	var images []struct {
 		Config string
@@ -95,11 +95,11 @@ type descriptor struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// blob is the member that has it. A digest that is none names no member.
+// blob returns the member that has the blob. An invalid digest names no member.
 func (d descriptor) blob() string { return "/blobs/" + strings.Replace(d.Digest, ":", "/", 1) }
 
-// ociManifest is found from index.json: directly, or through a further index,
-// as an image for several platforms has it.
+// ociManifest finds the manifest from index.json, directly or through a further
+// index, as in an image for several platforms.
 func (a *archive) ociManifest(text []byte) (config string, layers []string, err error) {
 	const depth = 3
 	for range depth {
@@ -119,7 +119,7 @@ func (a *archive) ociManifest(text []byte) (config string, layers []string, err 
 		}
 		var images []descriptor
 		for _, d := range m.Manifests {
-			// What a builder says of how it built is no image.
+			// A builder's statement of how it built is not an image.
 			if d.Annotations["vnd.docker.reference.type"] != "attestation-manifest" {
 				images = append(images, d)
 			}

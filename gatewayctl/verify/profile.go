@@ -9,20 +9,20 @@ import (
 	"gatewayinit/internal/config"
 )
 
-// profile is what is to be expected of an image beyond what all have in common.
+// profile holds the expectations of an image beyond those that all images share.
 type profile struct {
 	name     string
-	tokenEnv string // "": any
-	// hidden has the gateway's program execute-only (0711): the kernel then closes
-	// the environment of its processes even to their own uid.
+	tokenEnv string // "" for any
+	// hidden means that the gateway's program is execute-only (0711). The kernel
+	// then closes the environment of its processes even to their own uid.
 	hidden bool
 	script bool   // the program is an interpreter; the gateway is its first argument
-	own    string // the gateway's own configuration, with the empty placeholder; "": none
+	own    string // the gateway's own configuration, with the empty placeholder; "" if none
 	bare   bool   // no compilers
 	is     func(*config.Config) bool
 }
 
-// profiles are all there are.
+// profiles returns all profiles.
 func profiles() []profile {
 	return []profile{
 		{name: "openclaw", tokenEnv: "OPENCLAW_GATEWAY_TOKEN", hidden: true, script: true, own: "/etc/openclaw/openclaw.json", bare: true,
@@ -36,7 +36,7 @@ func profiles() []profile {
 	}
 }
 
-// Profiles are the names.
+// Profiles returns the names of all profiles.
 func Profiles() (names []string) {
 	for _, p := range profiles() {
 		names = append(names, p.name)
@@ -44,8 +44,8 @@ func Profiles() (names []string) {
 	return names
 }
 
-// OwnConfig is where the profile's gateway has its own configuration; "" if it
-// has none, or there is no such profile.
+// OwnConfig returns the path of the own configuration of the profile's gateway.
+// It returns "" if the gateway has none, or there is no such profile.
 func OwnConfig(name string) string {
 	for _, p := range profiles() {
 		if p.name == name {
@@ -55,14 +55,16 @@ func OwnConfig(name string) string {
 	return ""
 }
 
-// ProfileError is that no profile was named and the image is none's, or several'.
+// ProfileError means that there is no profile of the given name, or that none
+// was given and the image fits none or several.
 type ProfileError struct{ Problem string }
 
 func (e *ProfileError) Error() string {
 	return fmt.Sprintf("cannot tell which gateway this is: %s: give --profile %s", e.Problem, strings.Join(Profiles(), "|"))
 }
 
-// choose is the profile with this name, or the one that the configuration is of.
+// choose returns the profile with this name, or the one that the configuration
+// fits.
 func choose(name string, c *config.Config, configErr error) (profile, error) {
 	if name == "" && configErr != nil {
 		return profile{}, &ProfileError{configErr.Error()}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// program is another program to be run: with nothing of this one's but what is
-// written here.
+// program is another program to be run. It gets nothing from this process but
+// these fields.
 type program struct {
 	path string
 	args []string // with the name
@@ -22,7 +22,7 @@ type program struct {
 	files []*os.File
 }
 
-// maxSaid bounds what is kept of stdout and stderr.
+// maxSaid bounds the kept output of stdout and stderr.
 const maxSaid = 64 << 10
 
 // ended is how a program ended.
@@ -43,8 +43,8 @@ func (p program) run(ctx context.Context) (ended, error) {
 }
 
 // stream runs p and hands its stdout to read. When read returns, the rest is not
-// wanted: the program gets a broken pipe. The error is read's, or that p could
-// not be started; how it ended is the caller's to judge.
+// wanted, and the program gets a broken pipe. The error is read's, or says that
+// p could not be started. The caller judges how p ended.
 func (p program) stream(ctx context.Context, read func(io.Reader) error) (e ended, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDONLY, 0)
 	if err != nil {
@@ -91,19 +91,20 @@ func (p program) stream(ctx context.Context, read func(io.Reader) error) (e ende
 }
 
 // kill ends a program, with its group if it has one of its own, and the reading
-// of its output: a process that left the group may still have the pipes open.
+// of its output, because a process that left the group may still have the pipes
+// open.
 func (p program) kill(proc *os.Process, pipes ...*os.File) {
 	if p.attr != nil && p.attr.Setsid {
 		_ = syscall.Kill(-proc.Pid, syscall.SIGKILL)
 	}
-	_ = proc.Kill() // it has ended then
+	_ = proc.Kill() // an error means that it has ended
 	for _, pipe := range pipes {
 		_ = pipe.SetReadDeadline(time.Now())
 	}
 }
 
-// said is the beginning of an output; the rest is taken and forgotten, so that
-// its writer does not wait for us.
+// said is the beginning of an output. The rest is read and dropped, so that its
+// writer does not wait for us.
 type said []byte
 
 func (s *said) Write(p []byte) (int, error) {

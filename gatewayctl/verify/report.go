@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Result is what became of a check; the words are those of gatewayctl status.
+// Result is the outcome of a check; the words are those of gatewayctl status.
 type Result string
 
 // The results.
@@ -13,13 +13,13 @@ const (
 	Held         Result = "held"
 	Failed       Result = "failed"
 	NotAvailable Result = "not-available"
-	// Note names what the image leaves open, and is no fault: some gateways cannot
-	// close it.
+	// Note names something that the image leaves open. It is not a failure,
+	// because some gateways cannot close it.
 	Note Result = "note"
 )
 
-// Report is what was found, schema 1 (docs/image.md). Members are only ever added
-// within one schema.
+// Report is the result of Run, schema 1 (docs/image.md). Members are only ever
+// added within one schema.
 type Report struct {
 	Schema  int     `json:"schema"`
 	Profile string  `json:"profile"`
@@ -27,20 +27,20 @@ type Report struct {
 	Checks  []Check `json:"checks"`
 }
 
-// Check is one check and what became of it.
+// Check is one check and its outcome.
 type Check struct {
 	Name   string `json:"name"`
 	Result Result `json:"result"`
 	Detail string `json:"detail"`
-	// Excused tells that NotAvailable is no fault: the source has no such thing,
-	// or nobody asked for the check.
+	// Excused means that NotAvailable is not a failure, because the source has
+	// no such thing, or the caller did not ask for the check.
 	Excused bool `json:"-"`
 }
 
-// OK tells whether the check stands in nobody's way.
+// OK reports whether the check lets the image pass.
 func (c Check) OK() bool { return c.Result == Held || c.Result == Note || c.Excused }
 
-// verdict is the end of one check.
+// verdict is the outcome of one check.
 type verdict struct {
 	result  Result
 	detail  string
@@ -59,17 +59,20 @@ func note(format string, args ...any) verdict {
 	return verdict{result: Note, detail: fmt.Sprintf(format, args...)}
 }
 
-// unavailable is a check that could be made, and was not: that is no success.
+// unavailable returns the verdict for a check that could be made and was not,
+// which is not a success.
 func unavailable(format string, args ...any) verdict {
 	return verdict{result: NotAvailable, detail: fmt.Sprintf(format, args...)}
 }
 
-// beyond is a check of what the source has not at all.
+// beyond returns the verdict for a check of something that the source does not
+// have at all.
 func beyond(format string, args ...any) verdict {
 	return verdict{result: NotAvailable, detail: fmt.Sprintf(format, args...), excused: true}
 }
 
-// none is held if there are no findings, and otherwise names the first few.
+// none returns a held verdict if there are no findings, and otherwise a failed
+// one that names the first few.
 func none(findings []string, problem, good string, args ...any) verdict {
 	if len(findings) > 0 {
 		return failed("%s: %s", problem, some(findings))
@@ -77,7 +80,7 @@ func none(findings []string, problem, good string, args ...any) verdict {
 	return held(good, args...)
 }
 
-// some is the first few of a list.
+// some returns the first few items of a list.
 func some(list []string) string {
 	const most = 5
 	short := make([]string, 0, most)

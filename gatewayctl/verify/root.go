@@ -21,7 +21,8 @@ import (
 
 type rootSource struct{ dir string }
 
-// Root is an image as a directory; "/" is the one this program runs in.
+// Root returns a Source for an image as a directory; "/" is the image that this
+// program runs in.
 func Root(dir string) Source { return rootSource{dir} }
 
 func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
@@ -46,8 +47,8 @@ func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
 	return w.im, nil
 }
 
-// wantPins has the hashes of pinned files computed. What is wrong with the pins is
-// for the check to say.
+// wantPins requests the hashes of pinned files. The check reports any errors in
+// the pins.
 func wantPins(unsafeRoot string, s *sift) {
 	dir, err := fsafe.OpenDir(path.Join(unsafeRoot, path.Dir(seal.PinFile)))
 	if err != nil {
@@ -74,8 +75,8 @@ type walker struct {
 	depth int
 }
 
-// dir reads what is in the directory d, which is n. Only what ends the whole walk
-// is an error.
+// dir reads the entries of the directory d, which is n. It returns only errors
+// that end the whole walk.
 func (w *walker) dir(d *os.File, at string, n *node) error {
 	w.im.entries++
 	if w.depth++; w.depth > maxDepth {
@@ -99,8 +100,8 @@ func (w *walker) dir(d *os.File, at string, n *node) error {
 	return nil
 }
 
-// missed notes what could not be looked at. What is gone again is no part of an
-// image.
+// missed notes a path that could not be looked at. A file that is gone again is
+// no part of an image.
 func (w *walker) missed(at string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {
@@ -142,7 +143,7 @@ func (w *walker) entry(d *os.File, name, at string, parent *node) error {
 }
 
 // enter goes into a directory, unless the kernel's own files or a tmpfs are
-// mounted there: those are the container's, not the image's.
+// mounted there. Those belong to the container, not to the image.
 func (w *walker) enter(d *os.File, name, at string, n *node, seen fsafe.Info) error {
 	sub, err := fsafe.OpenDirAt(d, name)
 	if err != nil {
@@ -180,7 +181,7 @@ func stillThe(f *os.File, seen fsafe.Info) (fsafe.Info, error) {
 	return info, err
 }
 
-// file looks at what only an open file says.
+// file reads the properties that only an open file shows.
 func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) error {
 	f, err := fsafe.OpenAt(d, name, unix.O_RDONLY)
 	if err != nil {

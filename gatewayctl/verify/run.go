@@ -10,23 +10,23 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// Source is where an image comes from: Root, Archive or Saved.
+// Source is the origin of an image: Root, Archive or Saved.
 type Source interface {
 	read(ctx context.Context, s *sift) (*image, error)
 	// try runs programs of the image, as far as that is safe.
 	try(ctx context.Context, s *subject) trials
 }
 
-// Options is what the caller knows of the image.
+// Options holds the caller's knowledge of the image.
 type Options struct {
-	Profile string            // "": the one that the configuration is of
-	Token   *needle.Set       // must be nowhere in the image; nil: none was given
-	NonRoot bool              // for containers without root: gatewayctl is everybody's
+	Profile string            // "" for the one that the configuration fits
+	Token   *needle.Set       // must be nowhere in the image; nil if none was given
+	NonRoot bool              // for containers without root, where every user has gatewayctl
 	Sums    map[string]string // "gateway-init", "gatewayctl": the SHA-256 it must have
 }
 
-// Run reads the image and makes every check of its profile. The error is that
-// there is no such profile (*ProfileError), or that the image cannot be read.
+// Run reads the image and makes every check of its profile. It returns an error
+// if there is no such profile (*ProfileError), or if the image cannot be read.
 func Run(ctx context.Context, src Source, o Options) (Report, error) {
 	sift := newSift(o.Token)
 	im, err := src.read(ctx, sift)
@@ -68,7 +68,7 @@ type subject struct {
 	traces  []trace
 	leaks   []string
 
-	config    *config.Config // nil: configErr says why
+	config    *config.Config // if nil, configErr says why
 	configErr error
 
 	accounts []account

@@ -21,8 +21,8 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// nobodyID is the uid and gid of a program that is run in namespaces: of no
-// account of the host, and not chosen by the tree.
+// nobodyID is the uid and gid of a program that is run in namespaces. It belongs
+// to no account of the host, and the tree does not choose it.
 const nobodyID = 65534
 
 // trialTime is how long a program of a tree may take.
@@ -31,12 +31,13 @@ const trialTime = 10 * time.Second
 // maxProgram bounds the size of a program that is copied.
 const maxProgram = 64 << 20
 
-// namespaces are those of a program of a tree: all kinds that hold what it could
-// reach.
+// namespaces are the namespaces for a program of a tree, of all kinds that hold
+// something that it could reach.
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// try runs programs of the tree: in "/", which this program is part of, by their
-// paths; in another directory only bytes whose hash was given.
+// try runs programs of the tree. In "/", which this program is part of, it runs
+// them by their paths. In another directory it runs only bytes whose hash was
+// given.
 func (r rootSource) try(ctx context.Context, s *subject) (t trials) {
 	if r.dir == "/" {
 		return tryInside(ctx, s)
@@ -46,8 +47,8 @@ func (r rootSource) try(ctx context.Context, s *subject) (t trials) {
 	return t
 }
 
-// sealed runs one program of the tree, if its hash was given and holds: not the
-// file but a copy that cannot change, without rights, in namespaces.
+// sealed runs one program of the tree, if its hash was given and holds. It runs
+// a copy of the file that cannot change, without rights, in namespaces.
 func (r rootSource) sealed(ctx context.Context, s *subject, unsafePath string, args ...string) (o outcome) {
 	name := path.Base(unsafePath)
 	want := s.options.Sums[name]
@@ -72,13 +73,14 @@ func (r rootSource) sealed(ctx context.Context, s *subject, unsafePath string, a
 	return p.try(ctx, trialTime)
 }
 
-// withoutHash says why a program of an image is not run.
+// withoutHash returns the verdict that says why a program of an image is not
+// run.
 func withoutHash(name string) verdict {
 	return beyond("no program of an image is run unless its hash is known: --expect-sha256 %s=HEX runs it", name)
 }
 
-// copyProgram copies a file of the tree, no link followed, and returns the hash
-// of the copy.
+// copyProgram copies a file of the tree, following no link, and returns the copy
+// and its hash.
 func (r rootSource) copyProgram(unsafePath string) (f *os.File, sum string, err error) {
 	root, err := filepath.Abs(r.dir)
 	if err != nil {
@@ -109,8 +111,8 @@ func (r rootSource) copyProgram(unsafePath string) (f *os.File, sum string, err 
 }
 
 // tryInside runs the programs of the image that this one runs in. gatewayctl is
-// this program, so root may execute it; gateway-init is run as the sandbox user
-// alone.
+// this program, so root may execute it; gateway-init is run only as the sandbox
+// user.
 func tryInside(ctx context.Context, s *subject) (t trials) {
 	if os.Geteuid() != 0 {
 		why := notRun(unavailable("only root can try it: setuid(2)"))
@@ -140,7 +142,7 @@ func tryInside(ctx context.Context, s *subject) (t trials) {
 	return t
 }
 
-// trialOf is this program as a trial of another one.
+// trialOf returns this program as a trial of another one.
 func trialOf(where string, uid, gid uint32, target string, args []string) program {
 	id := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	return program{

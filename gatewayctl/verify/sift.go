@@ -17,7 +17,7 @@ import (
 	"gatewayinit/internal/nodeflags"
 )
 
-// Where our two programs are in every image.
+// Paths of our two programs in every image.
 const (
 	initPath = "/usr/local/sbin/gateway-init"
 	ctlPath  = "/usr/local/bin/gatewayctl"
@@ -31,7 +31,7 @@ const (
 // trace is a file or directory, in some layer, whose name a check looks at.
 type trace struct {
 	layer, path string
-	secret      string // of an openclaw.json: what is in it; "" if nothing
+	secret      string // of an openclaw.json: the secret in it, in words; "" if none
 }
 
 func (t trace) String() string {
@@ -41,11 +41,11 @@ func (t trace) String() string {
 	return t.path + " in " + t.layer
 }
 
-// sift is what is looked at in every layer while it streams by, also in one whose
-// files a later layer removes: who has the image has its layers.
+// sift looks at every layer while it streams by, also at a layer whose files a
+// later one removes, because a user that has the image has its layers.
 type sift struct {
 	*budget
-	tokens *needle.Set     // nil: no token was given
+	tokens *needle.Set     // nil if no token was given
 	keep   map[string]bool // paths whose content stays in memory
 	sums   map[string]bool // paths of a directory whose hash is wanted
 	traces []trace
@@ -72,12 +72,12 @@ func isOwnConfig(base string) bool {
 	return base == ownConfig || strings.HasPrefix(base, ownConfig+".")
 }
 
-// watched tells whether a check looks at files of this name in every layer.
+// watched reports whether a check looks at files of this name in every layer.
 func watched(base string) bool {
 	return isRuntime(base) || isToken(base) || isDevice(base) || isOwnConfig(base)
 }
 
-// wants tells whether a file's content has to be read.
+// wants reports whether a file's content has to be read.
 func (s *sift) wants(unsafePath string) bool {
 	return s.tokens != nil || s.keep[unsafePath] || s.sums[unsafePath] || isOwnConfig(path.Base(unsafePath))
 }
@@ -92,7 +92,8 @@ func (s *sift) name(layer, unsafePath string) {
 	}
 }
 
-// leak notes a place; one whose own name is the leak is cut before it.
+// leak notes a place. If the place's own name is the leak, it is cut before the
+// leak.
 func (s *sift) leak(layer, place string) {
 	if i := s.tokens.Find([]byte(place)); i >= 0 {
 		place = place[:i] + "..."
@@ -100,8 +101,8 @@ func (s *sift) leak(layer, place string) {
 	s.leaks = append(s.leaks, trace{layer: layer, path: place}.String())
 }
 
-// stream is a search for the token in a text of its own; it takes anything if
-// there is no token.
+// stream returns a search for the token in one text. Without a token it is nil,
+// which accepts anything.
 func (s *sift) stream() *needle.Stream {
 	if s.tokens == nil {
 		return nil
@@ -109,7 +110,7 @@ func (s *sift) stream() *needle.Stream {
 	return s.tokens.Stream()
 }
 
-// content reads the regular file at a path to its end, after name.
+// content reads the regular file at a path to its end. It is called after name.
 func (s *sift) content(unsafePath string, n *node, r io.Reader) error {
 	own, small := isOwnConfig(path.Base(unsafePath)), n.size <= seal.MaxSize
 	var kept bytes.Buffer
@@ -155,8 +156,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// script keeps the beginning of an executable script: its interpreter is the
-// program that runs.
+// script keeps the beginning of an executable script, because its interpreter is
+// the program that runs.
 func (s *sift) script(n *node, first head) error {
 	if !bytes.HasPrefix(first, []byte("#!")) {
 		return nil
@@ -172,7 +173,8 @@ func secretIn(data []byte, small bool) string {
 	return seal.Secret(data)
 }
 
-// regular is the content of a file that must be in the image; nil, and why.
+// regular returns the content of a file that must be in the image, or an error
+// that says why it cannot.
 func (t *tree) regular(unsafePath string) ([]byte, error) {
 	n := t.at(unsafePath)
 	switch {

@@ -15,14 +15,14 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// The types that are asked for beside those of fsafe.
+// File types besides those of fsafe.
 const (
 	link      fsafe.Type = unix.S_IFLNK
 	character fsafe.Type = unix.S_IFCHR
 	block     fsafe.Type = unix.S_IFBLK
 )
 
-// node is what a name stands for; hard links share one.
+// node is the file that a name stands for; hard links share one.
 type node struct {
 	kind     fsafe.Type
 	mode     uint32 // 12 bits
@@ -32,12 +32,13 @@ type node struct {
 	target   string // of a link
 	capable  bool   // has file capabilities
 	data     []byte // content, of the few files that are read
-	sum      string // SHA-256 of the content in hex; "" where nobody computed it
+	sum      string // SHA-256 of the content in hex; "" if it was not computed
 	head     []byte // of an executable script: its first bytes
 	below    map[string]*node
 }
 
-// writable tells whether anybody but the owner may change it. A link has no mode.
+// writable reports whether a user other than the owner may change it. A link has
+// no mode.
 func (n *node) writable() bool { return n.kind != link && n.mode&0o022 != 0 }
 
 // tree is a file system by name.
@@ -49,12 +50,12 @@ func newDir() *node {
 	return &node{kind: fsafe.Directory, mode: 0o755, below: map[string]*node{}}
 }
 
-// names are the components of an absolute, clean path.
+// names returns the components of an absolute, clean path.
 func names(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// at is what is at path, no link followed; nil if nothing is.
+// at returns the node at path, or nil if there is none. It follows no link.
 func (t *tree) at(path string) *node {
 	n := t.root
 	for _, name := range names(path) {
@@ -65,7 +66,7 @@ func (t *tree) at(path string) *node {
 	return n
 }
 
-// walk visits everything in order, a directory before what is in it.
+// walk visits everything in order, a directory before its entries.
 func (t *tree) walk(visit func(path string, n *node)) { walk("/", t.root, visit) }
 
 func walk(at string, n *node, visit func(string, *node)) {
@@ -75,7 +76,7 @@ func walk(at string, n *node, visit func(string, *node)) {
 	}
 }
 
-// missingError is that nothing is at a path.
+// missingError means that nothing is at a path.
 type missingError struct{ path string }
 
 func (e *missingError) Error() string   { return e.path + ": " + fs.ErrNotExist.Error() }
@@ -84,9 +85,10 @@ func (e *missingError) Is(t error) bool { return t == fs.ErrNotExist }
 // maxSteps bounds components and links, as the kernel bounds links.
 const maxSteps = 256
 
-// follow is what the kernel would find at path, and calls visit for everything on
-// the way, the root and the file itself included. As in internal/trust, ".." is
-// where a link led, not where it was written.
+// follow returns the node that the kernel would find at path, and calls visit
+// for everything on the way, the root and the file itself included. As in
+// internal/trust, ".." is relative to the place where a link led, not where it
+// was written.
 func (t *tree) follow(unsafePath string, visit func(path string, n *node) error) (*node, error) {
 	at, rest := "/", append([]string{"."}, names(unsafePath)...)
 	for range maxSteps {
@@ -122,8 +124,8 @@ func (t *tree) follow(unsafePath string, visit func(path string, n *node) error)
 // errBelowFile refuses an archive whose names contradict each other.
 var errBelowFile = errors.New("is below something that is no directory: two readers could read this archive differently")
 
-// add puts n at an absolute, clean path, over what is there. A directory over a
-// directory changes its owner and mode and keeps what is in it.
+// add puts n at an absolute, clean path, over any node there. A directory over a
+// directory changes its owner and mode and keeps its entries.
 func (t *tree) add(unsafePath string, n *node) error {
 	parts := names(unsafePath)
 	if len(parts) == 0 {
@@ -159,8 +161,8 @@ func (t *tree) add(unsafePath string, n *node) error {
 	return nil
 }
 
-// remove takes a name away, with all below it. One that is not there is no error:
-// a whiteout may be of what a squashed layer had.
+// remove removes a name, with all below it. A missing name is no error, because
+// a whiteout may be of a file that a squashed layer had.
 func (t *tree) remove(unsafePath string) {
 	if dir := t.at(path.Dir(unsafePath)); dir != nil {
 		if n := dir.below[path.Base(unsafePath)]; n != nil {
@@ -170,7 +172,7 @@ func (t *tree) remove(unsafePath string) {
 	}
 }
 
-// empty takes away all below a directory.
+// empty removes all below a directory.
 func (t *tree) empty(unsafePath string) {
 	if dir := t.at(unsafePath); dir != nil {
 		for name, n := range dir.below {
@@ -180,7 +182,8 @@ func (t *tree) empty(unsafePath string) {
 	}
 }
 
-// drop counts the links of what is taken away.
+// drop reduces the link counts of n and of all below it, which are being
+// removed.
 func drop(n *node) {
 	if n.kind != fsafe.Directory {
 		n.links--

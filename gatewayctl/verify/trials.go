@@ -10,7 +10,8 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// outcome is a program of the image that was run, or why not.
+// outcome is the result of running a program of the image, or the reason why it
+// was not run.
 type outcome struct {
 	ended
 	refused bool     // EACCES: that user may not execute it
@@ -20,14 +21,15 @@ type outcome struct {
 
 func notRun(v verdict) outcome { return outcome{not: &v} }
 
-// trials are all programs that are ever run: they print a version.
+// trials holds the results of all programs that are ever run. They print a
+// version.
 type trials struct {
 	init, ctl  outcome
-	sandboxCtl *outcome // gatewayctl as the sandbox user; nil: the modes decide. init is that user's, too, then.
+	sandboxCtl *outcome // gatewayctl as the sandbox user, like init then; if nil, the modes decide
 }
 
-// version is what the first line says after the program's name; "" if the run was
-// no success.
+// version returns the text after the program's name in the first line, or "" if
+// the run was no success.
 func (o outcome) version(name string) string {
 	line, _, _ := strings.Cut(o.out, "\n")
 	v, ok := strings.CutPrefix(line, name+" ")
@@ -37,8 +39,8 @@ func (o outcome) version(name string) string {
 	return v
 }
 
-// checkRelease: the two programs know each other's formats only if they are of
-// one release.
+// checkRelease checks that the two programs are of one release, because only
+// then they know each other's formats.
 func checkRelease(s *subject) verdict {
 	init, ctl := s.trials.init, s.trials.ctl
 	switch {
@@ -60,8 +62,9 @@ func checkRelease(s *subject) verdict {
 	return held("both are %.80s", a)
 }
 
-// checkProbeRoot: a program that was run from a copy says nothing of its mode, so
-// the mode is asked, too.
+// checkProbeRoot checks that gatewayctl runs and that root can execute it. A
+// program that was run from a copy says nothing of its mode, so the mode is
+// checked, too.
 func checkProbeRoot(s *subject) verdict {
 	switch o := s.trials.ctl; {
 	case o.not != nil:
@@ -77,8 +80,9 @@ func checkProbeRoot(s *subject) verdict {
 	return held("gatewayctl runs, and root can execute it")
 }
 
-// checkProbeSandbox: that the same user may execute gateway-init shows that it is
-// gatewayctl's mode that refuses, not a directory on the way or the trial itself.
+// checkProbeSandbox checks that the sandbox user cannot execute gatewayctl. The
+// same user must be able to execute gateway-init. That shows that gatewayctl's
+// mode refuses, not a directory on the way or the trial itself.
 func checkProbeSandbox(s *subject) verdict {
 	switch {
 	case s.options.NonRoot:
@@ -100,7 +104,7 @@ func checkProbeSandbox(s *subject) verdict {
 	return held("the kernel refuses gatewayctl to the sandbox user")
 }
 
-// sandboxByMode decides from owners and modes what the kernel would say.
+// sandboxByMode decides from owners and modes whether the kernel would refuse.
 func (s *subject) sandboxByMode() verdict {
 	u := s.people[sandbox]
 	if err := s.mayExecute(initPath, u); err != nil {
@@ -116,8 +120,8 @@ func (s *subject) sandboxByMode() verdict {
 	return held("by owner and mode the sandbox user cannot execute gatewayctl")
 }
 
-// mayExecute refuses a path at which a user without capabilities cannot execute
-// a file.
+// mayExecute returns an error if a user without capabilities cannot execute the
+// file at a path.
 func (s *subject) mayExecute(unsafePath string, u users.User) error {
 	n, err := s.tree.follow(path.Dir(unsafePath), func(at string, n *node) error {
 		if n.kind != link && !n.lets(u, 1) {
@@ -149,7 +153,7 @@ func (n *node) lets(u users.User, right uint32) bool {
 	return n.mode&right == right
 }
 
-// complaint is why a run was no success.
+// complaint returns why a run was no success.
 func (o outcome) complaint() string {
 	switch {
 	case o.not != nil:

@@ -26,7 +26,7 @@ const (
 	maxEnviron   = 8 << 20 // an exec passes on at most 6 MiB (execve(2)); a process can have the kernel show more
 )
 
-// Look answers in this very process: for a caller who is that user already.
+// Look answers q in this very process, for a caller that already is that user.
 func Look(ctx context.Context, q Question) (a Answer) {
 	var err error
 	switch {
@@ -45,21 +45,21 @@ func Look(ctx context.Context, q Question) (a Answer) {
 	return a
 }
 
-// gone tells whether a process ended while it was looked at.
+// gone reports whether err means that a process ended while it was looked at.
 func gone(err error) bool {
 	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// children looks at each child of the supervisor. Where none is a gateway, one
-// whose first thread alone has ended may be it: the kernel shows nothing of that
-// one, and it may serve.
+// children looks at each child of the supervisor. If none is a gateway, a child
+// of which only the first thread has ended may be the gateway. The kernel shows
+// nothing of such a child, and it may serve.
 func children(ctx context.Context, q Children) (found []proof.Process, err error) {
 	headless := 0
 	look := func(pid int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		session, err := sys.Session(pid) // a cheap look first: there may be thousands of orphans
+		session, err := sys.Session(pid) // a cheap look first, because there may be thousands of orphans
 		if err == nil && session != pid {
 			return nil
 		}
@@ -70,10 +70,10 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 		switch {
 		case errors.Is(err, errHeadless):
 			headless = pid
-		case gone(err), errors.Is(err, errOther), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts one like that
+		case gone(err), errors.Is(err, errOther), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts a gateway like that
 		case err != nil:
 			return fmt.Errorf("cannot look at process %d: %w", pid, err)
-		case !slices.Contains(found, p): // one that moves to another thread is listed twice
+		case !slices.Contains(found, p): // a child that moves to another thread is listed twice
 			found = append(found, p)
 		}
 		return nil
@@ -93,13 +93,13 @@ func children(ctx context.Context, q Children) (found []proof.Process, err error
 	return found, q.Of.Verify()
 }
 
-// What a child is that is no gateway to be seen.
+// Reasons why a child is not a gateway, or cannot be seen to be one.
 var (
 	errOther    = errors.New("another child")
 	errHeadless = errors.New("its first thread has ended and the others live on, so that nothing of it can be seen")
 )
 
-// gateway names pid if it has the shape of a gateway.
+// gateway returns pid and its start time if it has the shape of a gateway.
 func gateway(pid int, q Children) (p proof.Process, err error) {
 	proc, err := prockey.Open(pid)
 	if err != nil {
@@ -129,9 +129,10 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 	return proof.Process{PID: k.PID, StartTicks: k.Start}, nil
 }
 
-// headless tells a child of the supervisor of which nothing can be seen any more
-// from others that show no environment: one that cannot be traced is no gateway,
-// for it could not be proved either.
+// headless returns errHeadless for a child of the supervisor that shows nothing
+// any more, and errOther for any other process without a visible environment. A
+// process that cannot be traced is not a gateway, because it could not be proved
+// either.
 func headless(pid, supervisor int) error {
 	st, err := prockey.ReadStatus(pid)
 	switch {
@@ -143,7 +144,7 @@ func headless(pid, supervisor int) error {
 	return errOther
 }
 
-// valueOf is a part of env: nothing is copied.
+// valueOf returns the value of name as a part of env. Nothing is copied.
 func valueOf(env []byte, name string) (value []byte, set bool) {
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		if value, set = bytes.CutPrefix(v, []byte(name+"=")); set {
@@ -153,7 +154,8 @@ func valueOf(env []byte, name string) (value []byte, set bool) {
 	return nil, false
 }
 
-// judge asks the gateway itself. It must be the same process afterwards.
+// judge looks at the gateway's listeners and token, and asks it. The gateway
+// must be the same process afterwards.
 func judge(q Judge) (a Answer, err error) {
 	same, err := sameNetwork(q.Gateway.PID)
 	if err != nil || !same {
@@ -183,8 +185,8 @@ func judge(q Judge) (a Answer, err error) {
 	return a, q.Gateway.Verify()
 }
 
-// environment is the gateway's, as it was started with; none where it is not
-// needed.
+// environment returns the environment that the gateway was started with, or nil
+// if it is not needed.
 func environment(q Judge) ([]byte, error) {
 	if q.TokenEnv == "" {
 		return nil, nil
@@ -206,8 +208,8 @@ func sameNetwork(pid int) (bool, error) {
 	return err == nil && os.SameFile(theirs, ours), err
 }
 
-// holders goes through all processes: who nobody here started may be anybody's
-// child.
+// holders goes through all processes, because an unmanaged gateway may be the
+// child of any process.
 func holders(ctx context.Context, q Holders) (found []proof.Process, err error) {
 	ls, err := proof.Listeners(q.Port)
 	if err != nil || len(ls) == 0 {
@@ -221,7 +223,7 @@ func holders(ctx context.Context, q Holders) (found []proof.Process, err error) 
 		if err != nil {
 			return nil // it has ended
 		}
-		// What cannot be seen is not this user's.
+		// A process that cannot be seen is not this user's.
 		if has, err := proof.Holds(pid, ls); err == nil && has && p.Verify() == nil {
 			found = append(found, p)
 		}

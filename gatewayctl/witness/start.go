@@ -18,31 +18,32 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Witness is one that was started.
+// Witness is a witness that was started.
 type Witness struct {
 	process   *os.Process
 	questions *os.File
 	answers   *os.File
 	lines     *bufio.Reader
-	said      chan string // what it wrote to stderr, once it has ended
+	said      chan string // the text that it wrote to stderr, once it has ended
 }
 
-// ErrLost: the witness ended or said nothing in time. Whoever has its uid can
-// do that to it.
+// ErrLost means that the witness ended or did not answer in time. Any process
+// with its uid can cause that.
 var ErrLost = errors.New("the witness is lost")
 
-// stepping are the capabilities that it takes to become somebody else.
+// stepping are the capabilities that are needed to become another user.
 const stepping = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 
-// maxAnswer bounds a line; maxSaid what it has to say at its end.
+// maxAnswer bounds a line; maxSaid bounds the text that it writes to stderr.
 const (
 	maxAnswer = 1 << 20
 	maxSaid   = 1 << 10
 )
 
 // Start starts a witness of uid and gid that lives until the context's deadline
-// at most, in the network namespace network or in ours where that is nil; to
-// enter another one takes CAP_SYS_ADMIN. The caller must Close it.
+// at most. It runs in the network namespace network, or in ours if network is
+// nil; to enter another one takes CAP_SYS_ADMIN. The caller must Close the
+// Witness.
 func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Witness, error) {
 	if permitted, err := sys.Permitted(); err == nil && (uid != uint32(os.Getuid()) || gid != uint32(os.Getgid())) &&
 		permitted&stepping != stepping {
@@ -81,15 +82,16 @@ func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Witness, er
 		defer saying.Close()
 		text, _ := io.ReadAll(io.LimitReader(saying, maxSaid))
 		w.said <- string(text)
-		close(w.said) // whoever asks again hears at once that there is nothing more
+		close(w.said) // a later read returns "" at once
 	}()
 	return w, nil
 }
 
 func decimal(id uint32) string { return strconv.FormatUint(uint64(id), 10) }
 
-// startIn starts our program again. It ends with its input, or at the end of its
-// lifetime; a parent-death signal would be gone with the change of uid (prctl(2)).
+// startIn starts our program again. The new process ends with its input, or at
+// the end of its lifetime. A parent-death signal would be gone with the change
+// of uid (prctl(2)).
 func startIn(network *os.File, argv []string, files []*os.File) (p *os.Process, err error) {
 	start := func() {
 		p, err = os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{Dir: "/", Env: []string{}, Files: files})
@@ -100,17 +102,17 @@ func startIn(network *os.File, argv []string, files []*os.File) (p *os.Process, 
 		return nil, fmt.Errorf("cannot enter the gateway's network namespace: %w: that takes CAP_SYS_ADMIN", errNet)
 	}
 	if err == nil {
-		go p.Wait() // Close has ended it; its exit code says nothing more
+		go p.Wait() // to reap it; its exit code says nothing more
 	}
 	return p, err
 }
 
-// within calls f on a thread in a network namespace: a child has that of the
-// thread that forks. The thread ends with the call.
+// within calls f on a thread in another network namespace, because a child has
+// the namespace of the thread that forks. The thread ends with the call.
 func within(network *os.File, f func()) error {
 	entered := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked
+		runtime.LockOSThread() // it is never unlocked
 		err := sys.EnterNetwork(network)
 		if err == nil {
 			f()
@@ -120,7 +122,8 @@ func within(network *os.File, f func()) error {
 	return <-entered
 }
 
-// Ask asks one question. What the witness could not find out is an error.
+// Ask asks one question. If the witness could not find out the answer, Ask
+// returns an error.
 func (w *Witness) Ask(ctx context.Context, q Question) (a Answer, err error) {
 	stop := context.AfterFunc(ctx, func() { w.answers.SetReadDeadline(time.Now()) })
 	defer stop()
@@ -149,9 +152,9 @@ func (w *Witness) line() (line []byte, err error) {
 	}
 }
 
-// lost is why nothing came: the deadline, this one or that of an earlier question
-// (the witness may live, and answers that one some time), or what the witness
-// said at its end.
+// lost returns why no answer came. The reason is the deadline of this question
+// or of an earlier one (the witness may live, and answers that one some time),
+// or the text that the witness wrote at its end.
 func (w *Witness) lost(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -169,7 +172,7 @@ func (w *Witness) lost(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
-// Close ends it.
+// Close kills the witness and closes its pipes.
 func (w *Witness) Close() {
 	_ = w.process.Kill() // it may have ended
 	w.closePipes()

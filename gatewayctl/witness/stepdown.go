@@ -14,13 +14,13 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Arg is the first argument of the caller's program when it is to be a witness;
-// its uid, its gid and how long it may live follow.
+// Arg is the first argument of the caller's program when it is to be a witness.
+// The uid, the gid and the lifetime follow.
 const Arg = "as-witness"
 
-// Main is the program in a witness: it steps down and answers, a line for a
-// line, until its input ends. Whoever calls it by hand becomes that user, which
-// only root can.
+// Main runs the program as a witness. It steps down, and answers each line of
+// its input with a line until the input ends. A user that calls it by hand
+// becomes that uid, which only root can.
 func Main(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 3 {
 		return errors.New("usage: " + Arg + " UID GID LIFETIME")
@@ -42,7 +42,7 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), life)
 	defer cancel()
-	context.AfterFunc(ctx, func() { os.Exit(1) }) // whatever it hangs in
+	context.AfterFunc(ctx, func() { os.Exit(1) }) // even if a look hangs
 	questions, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var q Question
@@ -58,9 +58,9 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 }
 
 // StepDown gives up all that root has, in every thread: groups, then gid, then
-// uid, and all capabilities; but a user that is root keeps them: it sees a process
-// of root's only with that one's capabilities (ptrace(2)). Who is that user
-// already stays as it is.
+// uid, and all capabilities. A uid of 0 keeps the capabilities, because it sees
+// a process of root only with the capabilities of that process (ptrace(2)). A
+// process that already has uid and gid keeps its groups and capabilities.
 func StepDown(uid, gid uint32) error {
 	u, g := int(uid), int(gid)
 	if err := sys.NoNewPrivs(); err != nil {
@@ -77,7 +77,7 @@ func StepDown(uid, gid uint32) error {
 		err = os.NewSyscallError("setresuid", syscall.Setresuid(u, u, u))
 	}
 	if err == nil && u != 0 {
-		err = sys.SetCaps(0) // gone with the last uid 0 (capabilities(7)), unless a securebit kept them
+		err = sys.SetCaps(0) // they end with the last uid 0 (capabilities(7)), unless a securebit kept them
 	}
 	if err != nil {
 		return fmt.Errorf("cannot become uid %d: %w", uid, err)
