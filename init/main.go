@@ -1,5 +1,5 @@
 // Command gateway-init is PID 1 of a container that runs an AI agent and its
-// gateway. Package boot is its manual; gatewayctl operates it.
+// gateway. Package boot documents it; gatewayctl operates it.
 package main
 
 import (
@@ -25,14 +25,15 @@ func run(args, env []string) int {
 	}
 	signals := boot.Subscribe() // before anything that can fail or take time
 	launch.BoundMemory()
-	runtime.GOMAXPROCS(2) // the loop, and who frees it from a fork that hangs; no more on a host with 64 CPUs
+	runtime.GOMAXPROCS(2) // the loop, and its guard against a fork that hangs; no more on a host with 64 CPUs
 	os.Clearenv()
 	return boot.Run(args, env, signals)
 }
 
-// runPlain is plain init mode, for images without /etc/gateway-init. Where the
-// directory exists, a missing file in it is a mistake and never a reason to run
-// the agent without its supervisor; and who asks for a configuration means it.
+// runPlain runs plain init mode, for images without /etc/gateway-init, and reports
+// whether it did. If the directory exists, a missing file in it is a mistake and
+// never a reason to run the agent without its supervisor. An option of gateway mode
+// rules out plain mode too.
 func runPlain(args, env []string) (code int, ran bool) {
 	if _, err := os.Lstat(config.DefaultDir); !errors.Is(err, os.ErrNotExist) {
 		return 0, false

@@ -1,17 +1,17 @@
 // Package tokenfile keeps one secret token in one file that only its owner can
 // read. It mints, opens, reads, rotates and revokes the token, by descriptor.
 //
-// The caller opens the directory and vouches for it: only the caller may write
-// it. The file is a regular file with one link and mode 0400 on a memory file
-// system. It belongs to the process that mints it, which is PID 1. It holds 64
-// lower-case hex digits without a newline. At no time does the name hold a
-// partial or an older token: a new one is written completely under name.new
-// and renamed.
+// The caller opens the directory and guarantees that only the caller may write it.
+// The file is a regular file with one link and mode 0400 on a memory file system.
+// It belongs to the process that mints it, which is PID 1. It holds 64
+// lower-case hex digits without a newline. The name never holds a partial or an
+// older token, because a new one is written completely under name.new and then
+// renamed.
 //
 // A process of another user cannot open the file. It gets the token from PID 1
-// as an open descriptor (Open), reads it with ReadFrom, and closes it. The link
-// in /proc/PID/fd is no way to the file: an open through it checks the inode's
-// owner and mode again (proc_pid_fd(5)).
+// as an open descriptor (Open), reads it with ReadFrom, and closes it. It cannot
+// open the file through the link in /proc/PID/fd, because such an open checks the
+// inode's owner and mode again (proc_pid_fd(5)).
 //
 // The package works for a root that has CAP_CHOWN but neither CAP_FOWNER nor
 // CAP_DAC_OVERRIDE.
@@ -33,7 +33,7 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Errors a caller may branch on. Each is wrapped with the path and the cause.
+// Errors that a caller may branch on. Each is wrapped with the path and the cause.
 var (
 	ErrExist      = errors.New("token file exists already")
 	ErrMissing    = errors.New("token file is missing")
@@ -44,16 +44,16 @@ var (
 	ErrMalformed  = errors.New("token file is malformed")
 )
 
-// Policy is what the file must be.
+// Policy holds the properties that the file must have.
 type Policy struct {
-	UID, GID uint32 // its owner: the process that mints it
+	UID, GID uint32 // of its owner, which is the process that mints it
 	AnyFS    bool   // permit a file system that is not tmpfs or ramfs
 }
 
-// mode is the only one a token file may have.
+// mode is the only mode that a token file may have.
 const mode = 0o400
 
-// Mint writes a fresh token as name in dir. It never replaces: an existing
+// Mint writes a fresh token as name in dir. It never replaces a file; an existing
 // name, of whatever type, is ErrExist. The caller wipes the Secret.
 func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
 	s, err := Prepare(dir, name, p)
@@ -71,8 +71,8 @@ func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
 	return s, nil
 }
 
-// Commit renames name.new over name, after it verified that name is the token
-// file it takes it for, or is not there.
+// Commit renames name.new over name. It first verifies that name is a token file
+// as p demands, or does not exist.
 func Commit(dir *os.File, name string, p Policy) error {
 	_, err := fsafe.VerifyAt(dir, name, p.want())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -87,9 +87,9 @@ func Commit(dir *os.File, name string, p Policy) error {
 // Abort removes name.new, if it is there.
 func Abort(dir *os.File, name string) error { return remove(dir, name+fsafe.NewSuffix) }
 
-// Open opens the token file name in dir for reading and verifies it: type,
-// owner, mode, links and file system. Its offset is at the start. The caller owns
-// the descriptor.
+// Open opens the token file name in dir for reading, and verifies its type, owner,
+// mode, links and file system. Its offset is at the start. The caller owns the
+// descriptor.
 func Open(dir *os.File, name string, p Policy) (*os.File, error) {
 	f, err := fsafe.OpenAt(dir, name, unix.O_RDONLY)
 	switch {
@@ -156,9 +156,10 @@ func (p Policy) checkFS(f *os.File) error {
 	return nil
 }
 
-// Prepare leaves a complete, verified token as name.new, and leaves name alone. It
-// is the first half of a rotation, and can fail (no space) while the old token
-// serves. Commit is the second half, Abort takes it back. The caller wipes the Secret.
+// Prepare writes a complete, verified token as name.new, and does not change name.
+// It is the first half of a rotation, and can fail (no space) while the old token
+// stays in force. Commit is the second half, and Abort undoes Prepare. The caller
+// wipes the Secret.
 func Prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	if err := p.checkFS(dir); err != nil {
 		return nil, err
@@ -183,7 +184,7 @@ func Prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	return s, nil
 }
 
-// newSecret draws 32 bytes from getrandom(2).
+// newSecret returns a token of 32 bytes from getrandom(2).
 func newSecret() (*Secret, error) {
 	var raw [Len / 2]byte
 	if err := sys.Random(raw[:]); err != nil {
@@ -194,7 +195,7 @@ func newSecret() (*Secret, error) {
 	return s, nil
 }
 
-// remove unlinks a regular file; one that is not there is fine.
+// remove unlinks a regular file. A missing file is not an error.
 func remove(dir *os.File, name string) error {
 	if _, err := fsafe.VerifyAt(dir, name, fsafe.Want{Type: fsafe.Regular}); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -7,7 +7,7 @@ import (
 	"gatewayinit/internal/config"
 )
 
-// Usage is the whole command line.
+// Usage is the help text of the command line.
 const Usage = `usage: gateway-init [--config FILE] [--no-gateway] [--] [COMMAND [ARG...]]
        gateway-init --check-config [FILE]
        gateway-init --version | --help
@@ -22,7 +22,7 @@ no /etc/gateway-init it is an init and nothing more, with options of its own.
   --check-config [FILE]  validate, print the effective values, and end
 `
 
-// Modes of the command line.
+// mode is one of the modes of the command line.
 type mode uint8
 
 const (
@@ -32,17 +32,17 @@ const (
 	helpMode
 )
 
-// settings is the command line, read once.
+// settings is the parsed command line.
 type settings struct {
 	mode      mode
 	config    string
-	given     bool // --config was
+	given     bool // --config was given
 	noGateway bool
 	command   []string
 }
 
-// parseArgs reads options up to the first word that is none; what follows
-// belongs to the command, whatever it looks like.
+// parseArgs reads options up to the first word that is not an option. The
+// remaining words belong to the command, even if they look like options.
 func parseArgs(args []string) (settings, error) {
 	s := settings{config: config.DefaultFile}
 	for len(args) > 0 {

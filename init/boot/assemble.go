@@ -16,7 +16,8 @@ import (
 	"gatewayinit/supervisor/proof"
 )
 
-// supervisorConfig makes what the loop needs (docs/design.md, section 5, steps 8 and 9).
+// supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
+// section 5, steps 8 and 9).
 func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
 	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
 		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {

@@ -1,8 +1,8 @@
-// Package boot is what gateway-init does before its loop: read the command
-// line and the configuration, resolve users, drop privileges, make the runtime
-// directory, mint the token, and hand it all to the supervisor. The order is that
-// of docs/design.md, section 5. A step that fails ends boot with one line that says
-// what to do, and leaves nothing running.
+// Package boot does the work of gateway-init before its loop. It reads the command
+// line and the configuration, resolves users, drops privileges, makes the runtime
+// directory, mints the token, and hands everything to the supervisor. The order is
+// that of docs/design.md, section 5. A step that fails ends boot with one line that
+// says what to do, and leaves nothing running.
 package boot
 
 import (
@@ -35,16 +35,16 @@ const (
 	codeUsage  = 2 // command line and configuration
 )
 
-// warmThreads is how many threads exist before anything untrusted runs. They are
-// made after privileges were dropped, one system call a thread and capability,
-// and inherit what is left.
+// warmThreads is the number of threads that exist before anything untrusted runs.
+// They are made after privileges were dropped, which takes one system call per
+// thread and capability, and they inherit the remaining privileges.
 const warmThreads = 12
 
-// flushBound is how long the end waits for the log.
+// flushBound is how long gateway-init waits for the log before it exits.
 const flushBound = 500 * time.Millisecond
 
-// Run is gateway-init: args is the command line, env the environment, signals
-// what Subscribe returned. The result is the exit code.
+// Run runs gateway-init and returns its exit code. args is the command line, env
+// is the environment, and signals is the result of Subscribe.
 func Run(args, env []string, signals supervisor.Signals) int {
 	s, err := parseArgs(args[1:])
 	if err != nil {
@@ -65,9 +65,9 @@ func Run(args, env []string, signals supervisor.Signals) int {
 	return run(s, cfg, environ.Clean(env), signals)
 }
 
-// load finds the configuration. Plain init mode is for images without
-// /etc/gateway-init; where the directory exists, a missing file is a mistake
-// and never a reason to run the agent without its supervisor.
+// load reads the configuration. Plain init mode is for images without
+// /etc/gateway-init. If the directory exists, a missing file is a mistake and
+// never a reason to run the agent without its supervisor.
 func load(s settings) (*config.Config, error) {
 	if _, err := os.Lstat(config.DefaultDir); !s.given && errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("cannot find %s: put a config.json there or give --config FILE", config.DefaultDir)
@@ -75,7 +75,7 @@ func load(s settings) (*config.Config, error) {
 	return config.Load(s.config)
 }
 
-// check is --check-config.
+// check carries out --check-config and returns the exit code.
 func check(unsafePath string) int {
 	cfg, err := config.Load(unsafePath)
 	if err != nil {
@@ -94,14 +94,15 @@ func print(w io.Writer, text string) int {
 	return 0
 }
 
-// fail is the one line of a boot that ends. It goes straight to stderr: the
-// log may not exist yet.
+// fail prints the error that ends boot as one line, and returns code. It writes
+// to stderr directly, because the log may not exist yet.
 func fail(code int, err error) int {
 	fmt.Fprintf(os.Stderr, "gateway-init: %v\n", err)
 	return code
 }
 
-// run is boot from the users on (docs/design.md, section 5, step 4), and the loop.
+// run does the part of boot that begins with the users (docs/design.md, section 5,
+// step 4), runs the loop, and returns the exit code.
 func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
 	rootless := os.Geteuid() != 0
 	if rootless && cfg.RequireSeparation {
@@ -136,7 +137,8 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	return code
 }
 
-// logger writes one line an event; whoever logs adds its origin, once.
+// logger returns a logger that writes one line per event. Each part of the
+// program adds its origin once.
 func logger(format string, w io.Writer) zerolog.Logger {
 	if format == "text" {
 		w = textWriter{w}
@@ -160,22 +162,22 @@ func checkProc() error {
 	return nil
 }
 
-// booter carries what the steps share.
+// booter holds the state that the steps of boot share.
 type booter struct {
 	settings settings
 	cfg      *config.Config
 	env      environ.List
-	rootless bool // all users are ours: nothing is separated
+	rootless bool // all users are our own user; nothing is separated
 	who      identities
 	cwd      string
 	std      *stdio
 	lines    zerolog.Logger // without an origin
-	log      zerolog.Logger // ours
+	log      zerolog.Logger // with our origin
 	hard     hardening
 	after    privs.State
 	nofile   uint64
 	unscored bool    // children keep PID 1's OOM score
-	keeper   *keeper // nil: --no-gateway
+	keeper   *keeper // nil with --no-gateway
 }
 
 func (b *booter) run(signals supervisor.Signals) (int, error) {
@@ -193,7 +195,7 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	if err != nil {
 		return codeFailed, err
 	}
-	if dir.Shared != "" && !b.rootless { // there the agent can fill any
+	if dir.Shared != "" && !b.rootless { // without root the agent can fill any
 		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
 	}
 	if dir.Disk != "" {
@@ -226,7 +228,8 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 	return code, err
 }
 
-// drop reads what the engine gave, reduces it, and reads back what is left.
+// drop reads the privileges that the engine gave, drops those that are not needed,
+// and reads the remaining ones back.
 func (b *booter) drop() error {
 	before, err := privs.Read()
 	if err != nil {
@@ -258,9 +261,9 @@ func (b *booter) drop() error {
 	return nil
 }
 
-// validate is what must hold before a gateway is started or given up: no
-// program or script of those who may have the token is somebody else's to
-// change. A sidecar's may be missing, which is its own affair.
+// validate returns an error if another user can change a program or script that
+// may get the token. It must pass before a gateway is started or given up. A
+// sidecar's program may be missing, because that concerns the sidecar alone.
 func (b *booter) validate() error {
 	command, uid := b.cfg.Gateway.Command, b.who.gateway.UID
 	err := trust.Executable(command[0], uid)
@@ -275,10 +278,11 @@ func (b *booter) validate() error {
 	return err
 }
 
-// subreaper makes orphans ours where we are not PID 1, and tells whether the
-// PID namespace is shared with another container. To a gateway-init of that one
-// we say so, if it is root's: without root nobody sweeps by uid. One above us is our
-// own container's, in plain mode, and would pass our signal on to its command.
+// subreaper makes orphans our children if we are not PID 1, and reports whether the
+// PID namespace is shared with another container. With root, it sends sharedSignal
+// to the gateway-init of that container; without root no gateway-init sweeps by
+// uid. A gateway-init above us is the plain init of our own container. It gets no
+// signal, because it would pass the signal on to its command.
 func (b *booter) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false

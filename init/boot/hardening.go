@@ -12,7 +12,7 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// hardening collects what the container was started without.
+// hardening lists the protections that the container was started without.
 type hardening []status.Hardening
 
 func (h *hardening) add(name, detail string) {
@@ -24,10 +24,10 @@ func (h *hardening) add(name, detail string) {
 	*h = append(*h, status.Hardening{Name: name, Detail: detail})
 }
 
-// engine looks at what the engine gave us, before anything is dropped. PID 1
-// can give up its own rights; a later docker exec gets the engine's again. The
-// README's commands grant keep and, to empty the bounding set, SETPCAP; to one
-// without root nothing.
+// engine records the protections that the engine did not give us, before anything is
+// dropped. PID 1 can give up its own rights, but a later docker exec gets the
+// engine's rights again. The README's commands grant keep and, to empty the
+// bounding set, SETPCAP. Without root they grant nothing.
 func (h *hardening) engine(before privs.State, keep uint64) {
 	flags := "--cap-drop ALL"
 	if keep != 0 {
@@ -48,8 +48,9 @@ func (h *hardening) engine(before privs.State, keep uint64) {
 	}
 }
 
-// pidsBounded reads the pids controller of our own cgroup (v2, then v1), as far
-// as the container shows it. Not readable counts as unbounded.
+// pidsBounded reports whether the pids controller of our own cgroup (v2, then v1)
+// sets a limit, as far as the container shows it. If no file can be read, it
+// returns false.
 func pidsBounded() bool {
 	paths := []string{"/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"}
 	if data, err := os.ReadFile("/proc/self/cgroup"); err == nil {

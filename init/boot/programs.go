@@ -24,8 +24,8 @@ const (
 	suidDumpable = "/proc/sys/fs/suid_dumpable"
 )
 
-// programs names what the programs give away that hold the token: PID 1's own
-// while it launches, and the gateway's.
+// programs records the ways in which the programs that hold the token expose it.
+// These programs are PID 1's own, while it launches, and the gateway's.
 func (b *booter) programs() {
 	b.lookupPath()
 	if !b.rootless {
@@ -48,8 +48,8 @@ func (b *booter) programs() {
 	}
 }
 
-// lookupPath names a PATH with which docker exec, as root, would run a file of
-// another user for gatewayctl.
+// lookupPath records a PATH with which docker exec, as root, would run another
+// user's file as gatewayctl.
 func (b *booter) lookupPath() {
 	search, ok := b.env.Value("PATH")
 	if !ok {
@@ -60,8 +60,8 @@ func (b *booter) lookupPath() {
 	}
 }
 
-// traceable names a program of ours that another user can read: the kernel then
-// lets a process of the gateway's user trace a launch, which holds the token.
+// traceable records that another user can read our program. The kernel then lets a
+// process of the gateway's user trace a launch, which holds the token.
 func (h *hardening) traceable(unsafePath string) {
 	st, err := os.Stat(unsafePath)
 	switch {
@@ -73,8 +73,8 @@ func (h *hardening) traceable(unsafePath string) {
 	}
 }
 
-// dumps names fs.suid_dumpable=1. With it, a process that changes its uid stays
-// open to the new user until it executes; 0 and 2 close it.
+// dumps records fs.suid_dumpable=1. With this value, a process that changes its uid
+// stays open to the new user until it executes. The values 0 and 2 close it.
 func (h *hardening) dumps(unsafePath string) {
 	data, err := os.ReadFile(unsafePath)
 	switch {
@@ -85,9 +85,10 @@ func (h *hardening) dumps(unsafePath string) {
 	}
 }
 
-// readable names a gateway whose program its own user can read, because then
-// its environment is open to that user; and without root the opposite, because
-// there a proof needs the gateway's descriptors, which the kernel then hides.
+// readable records a gateway whose program its own user can read, because its
+// environment is then open to that user. Without root it records a gateway whose
+// program cannot be read, because a proof then needs the gateway's descriptors,
+// and the kernel hides them.
 func (h *hardening) readable(p program, u users.User, err error, rootless bool) {
 	switch {
 	case rootless && (err != nil || !p.open):
@@ -97,7 +98,7 @@ func (h *hardening) readable(p program, u users.User, err error, rootless bool) 
 	}
 }
 
-// because is the text of an error, or the other one if there is none.
+// because returns the text of err, or text if err is nil.
 func because(err error, text string) string {
 	if err != nil {
 		return err.Error()
@@ -105,7 +106,7 @@ func because(err error, text string) string {
 	return text
 }
 
-// program is what the gateway's command runs in the end.
+// program is the program that the gateway's command runs in the end.
 type program struct {
 	nodeflags.Program
 	path string // of Argv[0], links followed
@@ -113,7 +114,8 @@ type program struct {
 	open bool // this process can read it
 }
 
-// findProgram follows "#!" lines and env(1), and looks at what they lead to.
+// findProgram follows "#!" lines and env(1), and returns the program that they
+// lead to.
 func findProgram(command, env []string) (p program, err error) {
 	if p.Program, err = nodeflags.Resolve(command, env, readHead); err != nil {
 		return p, err
@@ -137,8 +139,9 @@ func findProgram(command, env []string) (p program, err error) {
 	return p, nil
 }
 
-// readHead returns the first bytes of an executable file. One that cannot be
-// read is no script, because its interpreter could not read it either.
+// readHead returns the first bytes of an executable file, or nil if the file cannot
+// be read. Such a file is not a script, because its interpreter could not read it
+// either.
 func readHead(unsafePath string) ([]byte, error) {
 	st, err := os.Stat(unsafePath)
 	if err != nil {

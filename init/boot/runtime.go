@@ -12,9 +12,9 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// openRuntime is the runtime directory. Without root it is in the user's own
-// place, whatever the configuration says: nobody prepared that one for us. It is
-// locked before anything in it is touched.
+// openRuntime opens and locks the runtime directory. Without root it takes the
+// user's own directory, whatever the configuration says, because the configured one
+// was not prepared for us. The lock comes before anything in it is touched.
 func (b *booter) openRuntime() (dir *runtimedir.Dir, err error) {
 	if b.rootless {
 		xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
@@ -28,11 +28,12 @@ func (b *booter) openRuntime() (dir *runtimedir.Dir, err error) {
 	return dir, err
 }
 
-// minFree is room for token, status and a few replies, each beside its former
-// self: a file takes a page at least. Without it nobody could be told anything.
+// minFree is room in bytes for the token, the status and a few replies, each beside
+// its old version. A file takes at least one page. Without this room PID 1 could
+// not report anything.
 const minFree = 32 << 10
 
-// checkSpace is for a tmpfs that is too small, or that others have filled.
+// checkSpace refuses a tmpfs that is too small, or that others have filled.
 func checkSpace(dir *runtimedir.Dir) error {
 	free, total, err := sys.Space(dir.File)
 	if err != nil || total == 0 || free >= minFree {
@@ -42,7 +43,7 @@ func checkSpace(dir *runtimedir.Dir) error {
 		dir.Path, free, minFree, dir.Mount())
 }
 
-// advise adds to a boot error what to do about it, where it does not say.
+// advise adds the remedy to a boot error that does not name one.
 func advise(err error, dir *runtimedir.Dir) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
@@ -55,7 +56,7 @@ func advise(err error, dir *runtimedir.Dir) error {
 	return err
 }
 
-// cleanup leaves no token behind where the directory outlives the container.
+// cleanup removes the token, because the directory may outlive the container.
 func (b *booter) cleanup(dir *runtimedir.Dir) error {
 	return removeLeftover(dir, tokenName, uint32(os.Geteuid()), b.who.gateway.UID)
 }

@@ -13,21 +13,22 @@ import (
 	"gatewayinit/supervisor/launch"
 )
 
-// How much sooner than PID 1 the kernel ends each when memory runs out.
+// OOM score adjustments. When memory runs out, the kernel ends the agent before the
+// gateway, and the gateway before PID 1.
 const (
 	gatewayOOM = 200
 	agentOOM   = 500
 )
 
-// Umasks. What PID 1 makes is root's alone until it says otherwise. The
-// gateway's group may share files with it; nobody else.
+// Umasks. A file that PID 1 makes is open to root alone unless PID 1 sets another
+// mode. The gateway may share files with its group, and with no other user.
 const (
 	privateUmask = 0o077
 	gatewayUmask = 0o007
 	agentUmask   = 0o022
 )
 
-// oomAdj is adj, or 0 where PID 1 cannot raise and lower its own score.
+// oomAdj returns adj, or 0 if PID 1 cannot raise and lower its own score.
 func (b *booter) oomAdj(adj int) int {
 	if b.unscored {
 		return 0
@@ -35,8 +36,8 @@ func (b *booter) oomAdj(adj int) int {
 	return adj
 }
 
-// tryScore does what each launch does with the OOM score. Without root a stage
-// does it, which has our user and is not dumpable, as we are: it has to become
+// tryScore changes the OOM score as each launch does. Without root a stage writes
+// it. The stage has our user and like us is not dumpable, so it has to become
 // dumpable for the write. Nothing untrusted runs yet.
 func (b *booter) tryScore() {
 	if b.rootless {
@@ -57,14 +58,15 @@ func (b *booter) tryScore() {
 	}
 }
 
-// identities are the users of the configuration, resolved.
+// identities holds the resolved users of the configuration.
 type identities struct {
 	gateway, sandbox, operator users.User
 	sidecars                   []users.User
 	owners                     []users.User // of the prepare entries
 }
 
-// resolve looks up all users; the accounts must be different people.
+// resolve looks up all users. The gateway, sandbox and operator must be separate
+// accounts.
 func resolve(cfg *config.Config) (who identities, err error) {
 	db, err := users.Load()
 	if err != nil {
@@ -91,7 +93,7 @@ func resolve(cfg *config.Config) (who identities, err error) {
 	return who, nil
 }
 
-// identify resolves the users, or without root makes all of them ours.
+// identify returns the resolved users. Without root all of them are our own user.
 func identify(cfg *config.Config, env environ.List, rootless bool) (identities, error) {
 	if !rootless {
 		return resolve(cfg)
@@ -111,8 +113,8 @@ func identify(cfg *config.Config, env environ.List, rootless bool) (identities, 
 	return who, nil
 }
 
-// minDescriptors is what a launch and a proof at the same time need, with some
-// to spare; each sidecar holds one or two more.
+// minDescriptors is enough for a launch and a proof at the same time, with some to
+// spare. Each sidecar holds one or two more.
 const minDescriptors = 32
 
 // checkDescriptors refuses a limit with which the gateway could never be
@@ -126,8 +128,8 @@ func checkDescriptors(cfg *config.Config) error {
 	return fmt.Errorf("cannot run with %d file descriptors: run with --ulimit nofile=%d or more", have.Cur, need)
 }
 
-// clampNofile is the RLIMIT_NOFILE the gateway gets: raising a hard limit needs
-// CAP_SYS_RESOURCE, which we do not have.
+// clampNofile returns the RLIMIT_NOFILE that the gateway gets. It is not above our
+// hard limit, because raising that needs CAP_SYS_RESOURCE, which we do not have.
 func (b *booter) clampNofile() uint64 {
 	want := b.cfg.Gateway.Nofile
 	var have syscall.Rlimit
@@ -172,8 +174,8 @@ func (b *booter) sidecars() (out []launch.Child) {
 	return out
 }
 
-// command is the container's command. It gets the container's descriptors, and
-// the terminal if there is one.
+// command returns the child for the container's command. The child gets the
+// container's descriptors, and the terminal if there is one.
 func (b *booter) command() *launch.Child {
 	u := b.who.sandbox
 	return &launch.Child{
@@ -185,7 +187,8 @@ func (b *booter) command() *launch.Child {
 	}
 }
 
-// worker is a proof worker: the gateway's UID, no descriptors.
+// worker returns the child for a proof worker, with the gateway's UID and without
+// the container's descriptors.
 func (b *booter) worker() launch.Child {
 	u := b.who.gateway
 	return launch.Child{
@@ -202,8 +205,8 @@ func (b *booter) prepareEntries() (dirs []prepare.Directory) {
 	return dirs
 }
 
-// otherUIDs are those whose processes end with the container, besides the
-// gateway's.
+// otherUIDs returns the uids, besides the gateway's, whose processes end with the
+// container.
 func (b *booter) otherUIDs() []uint32 {
 	if b.rootless {
 		return []uint32{b.who.sandbox.UID}

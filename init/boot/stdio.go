@@ -10,21 +10,21 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// stdio is the container's descriptors 0 to 2 and what was made of them. All
-// files live as long as PID 1.
+// stdio holds the container's descriptors 0 to 2 and the files made from them. All
+// files stay open as long as PID 1 runs.
 type stdio struct {
-	container [3]*os.File // as the engine gave them: for the command and sidecars
+	container [3]*os.File // as the engine gave them, for the command and sidecars
 	gateway   [3]*os.File // stdin is /dev/null, the others are its own
 	worker    [3]*os.File // /dev/null
 	log       *os.File    // our own stderr, non-blocking
 	shared    error       // why the copies are not file descriptions of their own
 }
 
-// openStdio opens stdout and stderr anew, once for us and once for the gateway.
-// A descriptor that is only duplicated shares its file description: the agent
-// could switch O_NONBLOCK for all of us, or for a file move its offset. What
-// cannot be opened anew (a socket; a pipe of another user namespace) is
-// duplicated, and that is said.
+// openStdio opens stdout and stderr again for the gateway, and stderr for our log.
+// A descriptor that is only duplicated shares its file description, so the agent
+// could switch O_NONBLOCK for all of us, or move the offset of a file. A descriptor
+// that cannot be opened again (a socket; a pipe of another user namespace) is
+// duplicated, and shared reports that.
 func openStdio() (*stdio, error) {
 	s := &stdio{container: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
@@ -48,7 +48,7 @@ func (s *stdio) reopen(fd int, flags int) *os.File {
 	s.shared = errors.Join(s.shared, err)
 	copied, err := sys.Duplicate(fd, name)
 	if err != nil {
-		return s.worker[0] // closed: nobody reads it
+		return s.worker[0] // fd is closed and has no reader
 	}
 	return copied
 }

@@ -47,8 +47,8 @@ func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
 	return k, k.note()
 }
 
-// removeLeftover removes a file of ours from another life: regular, one link,
-// owned by one of the uids. Anything else refuses boot with its name.
+// removeLeftover removes our file of a previous run. It must be a regular file with
+// one link, owned by one of the uids. For anything else boot fails and names it.
 func removeLeftover(dir *runtimedir.Dir, name string, uids ...uint32) error {
 	i, err := fsafe.VerifyAt(dir.File, name, fsafe.Want{Type: fsafe.Regular, Links: 1})
 	switch {
@@ -98,8 +98,8 @@ func (k *keeper) Commit() error {
 	return k.note()
 }
 
-// minted tells whether value is a token that a process may still have of us: the
-// one in force, or the one before. No keeper has minted any.
+// minted reports whether value is a token that a process may still have from us,
+// which is the current one or the one before. A nil keeper has minted none.
 func (k *keeper) minted(value []byte) bool {
 	if k == nil || len(value) != tokenfile.Len {
 		return false

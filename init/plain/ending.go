@@ -11,13 +11,13 @@ import (
 	"gatewayinit/supervisor/sweep"
 )
 
-// again is how often SIGKILL is repeated: a subreaper is handed the children of
-// what it killed, one generation after the other.
+// again is the interval at which SIGKILL is repeated. A subreaper gets the children
+// of the processes that it killed, one generation after the other.
 const again = 10 * time.Millisecond
 
-// endOthers ends what the command left behind, if --grace says so: SIGTERM, the
-// grace, SIGKILL, and reaps it. Without --grace it is tini's way: we end, and
-// the kernel kills the rest if we are PID 1.
+// endOthers ends the processes that the command left behind, if --grace says so. It
+// sends SIGTERM, after the grace SIGKILL, and reaps them. Without --grace we end as
+// tini does, and the kernel kills the rest if we are PID 1.
 func (p *initProcess) endOthers() {
 	if p.Grace < 0 {
 		return
@@ -25,9 +25,9 @@ func (p *initProcess) endOthers() {
 	deadline := time.Now().Add(p.Grace)
 	if p.Grace > 0 {
 		p.signalOthers(unix.SIGTERM)
-		p.signalOthers(unix.SIGCONT) // one that is stopped could not hear it
+		p.signalOthers(unix.SIGCONT) // a stopped process could not handle SIGTERM
 	}
-	// Without the timer the wait could last for ever: rather none at all.
+	// Without the timer the wait could last for ever, so there is no grace then.
 	if err := sys.InterruptAfter(max(p.Grace, again), again, unix.SIGALRM); err != nil {
 		p.say(1, "warning", "no grace: %v", err)
 		deadline = time.Now()
@@ -46,8 +46,8 @@ func (p *initProcess) endOthers() {
 	}
 }
 
-// signalOthers sends sig to every process that is left: in our PID namespace if
-// we are its PID 1, otherwise to our children, which nobody else can reap.
+// signalOthers sends sig to every other process of our PID namespace if we are its
+// PID 1, and otherwise to our children, which no other process can reap.
 func (p *initProcess) signalOthers(sig unix.Signal) {
 	if os.Getpid() == 1 {
 		sys.Kill(-1, sig)

@@ -9,12 +9,12 @@ import (
 	"gatewayinit/init/plain/forward"
 )
 
-// rtMin is the C library's SIGRTMIN: it keeps 32 and 33 for itself.
+// rtMin is SIGRTMIN of the C library, which keeps 32 and 33 for itself.
 const rtMin = 34
 
-// signalNumber reads a signal as users write them: a number from 1 to 64, or a
-// name with or without SIG, real-time ones as RTMIN+n and RTMAX-n (of the C
-// library: 34 and 64).
+// signalNumber returns the number of a signal as users write it, and whether there
+// is one. Users write a number from 1 to 64, or a name with or without SIG.
+// Real-time signals are RTMIN+n and RTMAX-n (34 and 64, as in the C library).
 func signalNumber(text string) (int, bool) {
 	if n, err := strconv.Atoi(text); err == nil {
 		return n, n >= 1 && n <= forward.Last && text[0] != '+'
@@ -36,7 +36,7 @@ func signalNumber(text string) (int, bool) {
 	return n, n != 0
 }
 
-// signalName is for messages.
+// signalName returns the name of a signal for messages.
 func signalName(n int) string {
 	if name := unix.SignalName(unix.Signal(n)); name != "" {
 		return name

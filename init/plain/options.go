@@ -12,7 +12,7 @@ import (
 	"gatewayinit/init/plain/forward"
 )
 
-// Action is what a command line asks for.
+// Action is the action that a command line asks for.
 type Action uint8
 
 // Actions.
@@ -23,32 +23,33 @@ const (
 	ShowLicense
 )
 
-// Options is the command line and the environment, read once.
+// Options holds the parsed command line and environment.
 type Options struct {
 	Action      Action
 	Subreaper   bool
 	Group       bool
 	ParentDeath unix.Signal // 0: none
 	WarnReaped  bool
-	Verbosity   int                     // 0 nothing, 1 warnings, 2 and more what happens
+	Verbosity   int                     // 0 nothing, 1 warnings, 2 and more events
 	Success     [256]bool               // exit codes that become 0
-	Rewrite     [forward.Last + 1]uint8 // what each signal is forwarded as
+	Rewrite     [forward.Last + 1]uint8 // the signal that each becomes
 	User        string
 	DropCaps    bool
-	Grace       time.Duration // negative: what is left is not ours to end
+	Grace       time.Duration // negative: we do not end the other processes
 	Command     []string
 }
 
-// ErrGateway is an option of gateway mode: not ours to judge.
+// ErrGateway is the error for an option of gateway mode, which Parse cannot judge.
 var ErrGateway = errors.New("an option of gateway mode")
 
-// short options with a value, and long ones; the letter is the option's name.
+// Options without a value, and options with one. The letter is the option's name.
 const (
 	flags  = "hvwgslcV"
 	values = "per"
 )
 
-// letter is a long option's short name, or one of its own.
+// letter returns a long option's short name, or a letter of its own. For an unknown
+// option it returns 0.
 func letter(name string) byte {
 	switch name {
 	case "help":
@@ -75,8 +76,8 @@ func letter(name string) byte {
 
 const gatewayMode = 1
 
-// Parse reads options as getopt_long(3) does, up to the first word that is none,
-// and then tini's variables, which override. Errors are for the user.
+// Parse reads options as getopt_long(3) does, up to the first word that is not an
+// option. Then it reads tini's variables, which override. Errors are for the user.
 func Parse(args []string, getenv func(string) (string, bool)) (Options, error) {
 	o := Options{Verbosity: 1, Grace: -1}
 	for sig := range o.Rewrite {
@@ -218,7 +219,7 @@ func (o *Options) rewrite(value string) error {
 	return nil
 }
 
-// maxGrace is a day: nobody waits longer for a container to end.
+// maxGrace is a day, because no user waits longer for a container to end.
 const maxGrace = 24 * time.Hour
 
 func (o *Options) grace(value string) error {

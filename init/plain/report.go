@@ -8,7 +8,7 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// reporter writes to stderr what the verbosity asks for: a line an event.
+// reporter writes one line per event to stderr, if the verbosity asks for it.
 type reporter struct{ verbosity int }
 
 func (r reporter) say(level int, kind, format string, args ...any) {
@@ -17,7 +17,7 @@ func (r reporter) say(level int, kind, format string, args ...any) {
 	}
 }
 
-// forwarded takes note of the signals that came since the last look.
+// forwarded notes the signals that came since its last call.
 func (p *initProcess) forwarded() {
 	for set := forward.Seen(); set != 0; set &= set - 1 {
 		sig := bits.TrailingZeros64(set) + 1

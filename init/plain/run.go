@@ -1,9 +1,9 @@
-// Package plain is init and nothing more, for images without a gateway: tini's
-// job. It starts one command, forwards signals to it, reaps, and ends with its
-// exit code.
+// Package plain is an init and nothing more, for images without a gateway. Like
+// tini it starts one command, forwards signals to it, reaps, and ends with its exit
+// code.
 //
-// It is one goroutine on one thread: signals are forwarded by package forward's
-// handler, and the loop sleeps in waitid(2).
+// It is one goroutine on one thread. The handler of package forward forwards
+// signals, and the loop sleeps in waitid(2).
 package plain
 
 import (
@@ -28,13 +28,14 @@ const (
 	codeNotFound      = 127
 )
 
-// Refuse is the end of a command line that Parse refused.
+// Refuse prints the error of a command line that Parse refused, and returns the
+// exit code.
 func Refuse(err error) int {
 	reporter{1}.say(0, "error", "%v (gateway-init -h)", err)
 	return codeFailed
 }
 
-// initProcess is what the steps share.
+// initProcess holds the state that the steps share.
 type initProcess struct {
 	Options
 	reporter
@@ -43,8 +44,8 @@ type initProcess struct {
 	asked    [forward.Last + 1]bool // signals that we forwarded since they last stopped the command
 }
 
-// Run is gateway-init in plain mode: env is the environment for the command. It
-// returns the exit code.
+// Run runs gateway-init in plain mode and returns the exit code. env is the
+// environment for the command.
 func Run(o Options, env []string) int {
 	switch o.Action {
 	case ShowHelp:
@@ -54,7 +55,7 @@ func Run(o Options, env []string) int {
 	case ShowLicense:
 		return show(License)
 	}
-	runtime.LockOSThread() // parent-death signal, timer and masks are the thread's
+	runtime.LockOSThread() // parent-death signal, timer and masks belong to the thread
 	p := &initProcess{Options: o, reporter: reporter{o.Verbosity}}
 	code, err := p.run(env)
 	if err != nil {
@@ -72,7 +73,8 @@ func show(text string) int {
 
 func (p *initProcess) run(env []string) (int, error) {
 	state, noted := entry.Noted()
-	// Before anything that takes time: until then the runtime's handlers are there.
+	// Take comes before anything that takes time, because until then the runtime's
+	// handlers are there.
 	forward.Take(func(sig int) uint8 { return p.Rewrite[sig] }, func(sig int) bool { return leave(sig, noted) })
 	if err := p.prepare(); err != nil {
 		return codeFailed, err
@@ -110,14 +112,14 @@ func (p *initProcess) run(env []string) (int, error) {
 	return code, nil
 }
 
-// prepare is what tini does to itself.
+// prepare sets up this process as tini does.
 func (p *initProcess) prepare() error {
 	if p.ParentDeath != 0 {
 		if err := sys.SetParentDeath(p.ParentDeath); err != nil {
 			return fmt.Errorf("cannot get %s when our parent ends: %w", signalName(int(p.ParentDeath)), err)
 		}
 	}
-	if p.Grace >= 0 && os.Getpid() != 1 { // or what is left would not be ours
+	if p.Grace >= 0 && os.Getpid() != 1 { // or the other processes would not be our children
 		p.Subreaper = true
 	}
 	if p.Subreaper {
@@ -132,13 +134,13 @@ func (p *initProcess) prepare() error {
 	return nil
 }
 
-// leave names the signals that are the kernel's or, in a build without the flags
-// of make build, the runtime's: it preempts its threads with SIGURG.
+// leave reports whether a signal belongs to the kernel or, in a build without the
+// flags of make build, to the runtime, which preempts its threads with SIGURG.
 func leave(sig int, noted bool) bool {
 	return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) || sig == int(unix.SIGURG) && !noted
 }
 
-// exitCode is what a shell would end with.
+// exitCode returns the code that a shell would end with.
 func exitCode(err error) int {
 	var failed *vfork.Error
 	switch {
@@ -151,14 +153,14 @@ func exitCode(err error) int {
 	return codeFailed
 }
 
-// wait is the loop: it ends when the command has, and returns its exit code.
+// wait runs the loop until the command has ended, and returns its exit code.
 func (p *initProcess) wait() (int, error) {
 	for {
 		e, err := sys.Wait(p.terminal.is)
 		p.forwarded()
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case err != nil: // ECHILD: somebody else took our child's exit, which is no state to go on in
+		case err != nil: // ECHILD: our child was reaped elsewhere, and we cannot go on
 			return 0, fmt.Errorf("cannot wait for %q: %w", p.Command[0], err)
 		case e.PID != p.child:
 			p.orphan(e)
@@ -174,7 +176,7 @@ func (p *initProcess) wait() (int, error) {
 
 func (p *initProcess) orphan(e sys.Event) {
 	switch {
-	case e.Stop != 0: // it is not ours to continue
+	case e.Stop != 0: // we do not continue an orphan
 	case p.WarnReaped:
 		p.say(1, "warning", "reaped orphan %d, code %d", e.PID, e.Code)
 	default:

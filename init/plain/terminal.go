@@ -9,7 +9,7 @@ import (
 // terminal is our controlling terminal, if stdin is it.
 type terminal struct {
 	is     bool
-	leader bool // of the session: no shell is above us that could continue a job
+	leader bool // of the session, so no shell above us could continue a job
 	given  bool // the command's group has the foreground from us
 }
 
@@ -19,8 +19,8 @@ func openTerminal() terminal {
 	return terminal{is: sys.IsControlling(stdin), leader: sys.LeadsSession()}
 }
 
-// forChild is the descriptor whose foreground the command gets, or -1: one that
-// a shell started in the background (gateway-init ... &) takes nothing.
+// forChild returns the descriptor whose foreground the command gets, or -1. If a
+// shell started us in the background (gateway-init ... &), the command gets none.
 func (t *terminal) forChild() int {
 	if t.given = t.is && sys.Foreground(stdin); t.given {
 		return stdin
@@ -28,8 +28,8 @@ func (t *terminal) forChild() int {
 	return -1
 }
 
-// giveBack puts our group in the foreground again: the shell that started us
-// expects its job there.
+// giveBack puts our group in the foreground again, because the shell that started
+// us expects its job there.
 func (t *terminal) giveBack() {
 	if t.given {
 		t.given = false
@@ -44,11 +44,11 @@ func (t *terminal) give(group int) {
 	}
 }
 
-// stopped is what a job does whose command was stopped. Under a shell we stop
-// too, so that it sees the job stopped, and go on when it continues us (fg, bg).
-// Without a shell above nobody would ever continue the command: the kernel does
-// not let the terminal stop such a group at all (setpgid(2), orphaned process
-// groups), and the command goes on.
+// stopped handles the stop of the command. Under a shell we stop too, so that the
+// shell sees the job stopped, and go on when it continues us (fg, bg). Without a
+// shell above us no process would ever continue the command. The kernel does not let
+// the terminal stop such a group at all (setpgid(2), orphaned process groups), and
+// the command goes on.
 func (p *initProcess) stopped(stop unix.Signal) {
 	fromTerminal := stop == unix.SIGTSTP || stop == unix.SIGTTIN || stop == unix.SIGTTOU
 	asked := p.asked[stop]
@@ -58,7 +58,7 @@ func (p *initProcess) stopped(stop unix.Signal) {
 		return
 	case p.terminal.leader:
 	case stop != unix.SIGTSTP && fromTerminal && sys.Foreground(stdin):
-		// fg of a job that was running: the shell gave us the terminal and no word.
+		// After fg of a running job, the shell gave us the terminal and no signal.
 	default:
 		p.say(2, "info", "%q was stopped by %s", p.Command[0], unix.SignalName(stop))
 		p.terminal.giveBack()

@@ -1,6 +1,6 @@
 package plain
 
-// Usage is plain init mode's command line.
+// Usage is the help text of plain init mode.
 const Usage = `usage: gateway-init [OPTION...] [--] COMMAND [ARG...]
        gateway-init --version | -h | -l
 
@@ -28,5 +28,5 @@ Environment: TINI_SUBREAPER (as -s), TINI_KILL_PROCESS_GROUP (as -g),
 TINI_VERBOSITY (0 to 4; default 1, warnings).
 `
 
-// License is what -l shows.
+// License is the text that -l shows.
 const License = "gateway-init is licensed under the Apache License, Version 2.0:\nhttps://www.apache.org/licenses/LICENSE-2.0\n"

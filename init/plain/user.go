@@ -10,8 +10,8 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// become makes the command run as --user says: its ids, its groups from
-// /etc/group, its HOME. The environment is otherwise the caller's.
+// become makes the command run as the user of --user, with its ids, its groups from
+// /etc/group and its HOME. The environment is otherwise the caller's.
 func (p *initProcess) become(c *vfork.Child) error {
 	db, err := users.Load()
 	if errors.Is(err, fs.ErrNotExist) { // an image without users: numbers are enough

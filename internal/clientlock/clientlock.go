@@ -1,11 +1,11 @@
 // Package clientlock is a lock that says whether a client with the gateway's
-// token lives.
+// token is running.
 //
 // PID 1 makes the file in the runtime directory and keeps it open. gatewayctl
 // takes a shared lock (flock(2)) on a description of its own before it reads the
 // token, and keeps it until its client has ended. PID 1 tests with an exclusive
 // lock. The kernel releases a lock with its last descriptor, so a killed
-// gatewayctl leaves no stale one.
+// gatewayctl leaves no stale lock.
 //
 // A client can end long before the gateway does, and may have sent the token to a
 // process that had the port for a moment. gatewayctl notes that by Mark, which
@@ -33,7 +33,8 @@ const Name = "clients.lock"
 
 const mode = 0o600
 
-// How long Hold tries again. PID 1 holds the exclusive lock for microseconds.
+// Hold tries again for patience, with a pause between two attempts. PID 1 holds the
+// exclusive lock for microseconds.
 const (
 	patience = 2 * time.Second
 	pause    = time.Millisecond
@@ -42,7 +43,7 @@ const (
 // ErrBusy is the error of Hold if the exclusive lock was held for too long.
 var ErrBusy = errors.New("another process holds the exclusive lock")
 
-// Make creates the file in dir and returns it open. A file of an earlier life is
+// Make creates the file in dir and returns it open. A file of an earlier run is
 // removed if it is a regular file with one link that the caller owns. Anything
 // else is refused. The caller owns the descriptor and keeps it for IsHeld.
 func Make(dir *os.File) (_ *os.File, err error) {
@@ -68,7 +69,7 @@ func Make(dir *os.File) (_ *os.File, err error) {
 	return f, nil
 }
 
-// removeOld removes the file of an earlier life.
+// removeOld removes the file of an earlier run.
 func removeOld(dir *os.File) error {
 	want := fsafe.Want{Type: fsafe.Regular, UID: fsafe.ID(uint32(os.Geteuid())), Links: 1}
 	_, err := fsafe.VerifyAt(dir, Name, want)
@@ -88,7 +89,7 @@ func verify(f *os.File, owner uint32) error {
 
 // Hold opens the file in dir, which must belong to owner, and takes the shared
 // lock. It tries again while PID 1 tests the lock, and fails with ErrBusy after
-// two seconds. The caller owns the descriptor: the lock lasts until it is
+// two seconds. The caller owns the descriptor, and the lock lasts until it is
 // closed. It is close-on-exec, so no child has the lock.
 func Hold(dir *os.File, owner uint32) (_ *os.File, err error) {
 	f, err := fsafe.OpenAt(dir, Name, os.O_RDWR)
@@ -120,16 +121,16 @@ func Hold(dir *os.File, owner uint32) (_ *os.File, err error) {
 }
 
 // Mark notes that the client of f may have sent the token to another process. The
-// mark is the file's size: it needs no space, so a full file system does not refuse
+// mark is the file's size. It needs no space, so a full file system does not refuse
 // it.
 func Mark(f *os.File) error { return f.Truncate(1) }
 
-// Clear forgets every mark.
+// Clear removes every mark.
 func Clear(f *os.File) error { return f.Truncate(0) }
 
-// IsHeld reports whether a client holds the lock of the file that Make returned,
-// or has left a mark. It takes the exclusive lock for a moment and gives it back, so f must be the
-// description of Make and no other.
+// IsHeld reports whether a client holds the lock of the file that Make returned, or
+// has left a mark. It takes the exclusive lock for a moment and gives it back, so f
+// must be the description of Make and no other.
 func IsHeld(f *os.File) (bool, error) {
 	if i, err := fsafe.Stat(f); err != nil || i.Size > 0 {
 		return err == nil, err

@@ -10,7 +10,7 @@ import (
 	"gatewayinit/internal/strictjson"
 )
 
-// word is an argument or a variable's value. execve(2) ends strings at NUL; a
+// word returns an argument or a variable's value. execve(2) ends strings at NUL; a
 // line end is almost always an editing mistake and splits log lines.
 func (d *decoder) word(n node) string {
 	if d.is(n, strictjson.String) && strings.ContainsAny(n.Str, "\x00\n\r") {
@@ -27,7 +27,7 @@ func (d *decoder) command(n node, to *[]string) {
 	}
 }
 
-// user is checked against the user database later, by package users.
+// user takes a user. Package users checks it against the user database later.
 func (d *decoder) user(n node, to *string) {
 	d.text(n, to, 128)
 	name, group, hasGroup := strings.Cut(*to, ":")
@@ -79,7 +79,7 @@ func (d *decoder) passEnv(n node, to *[]string) {
 	})
 }
 
-// What LoaderVariable knows: names that begin so, and whole names.
+// The variables that LoaderVariable knows, by prefix and by whole name.
 const (
 	loaderPrefixes = "LD_ DYLD_ PYTHON PERL5 GCONV_ MALLOC_ GLIBC_ NPM_CONFIG_ npm_config_"
 	loaderNames    = "BASH_ENV ENV IFS PS4 SHELLOPTS BASHOPTS" +
@@ -89,20 +89,20 @@ const (
 		" LOCPATH NLSPATH TMPDIR OPENSSL_CONF SSLKEYLOGFILE"
 )
 
-// LoaderVariable tells whether a variable changes what a program loads or how
-// it is interpreted. Anybody who may add to the container's environment could
-// run code with it, so only a value that stands in the root-owned file counts.
+// LoaderVariable reports whether a variable changes what a program loads or how it
+// is interpreted. Any user who may add to the container's environment could run
+// code with it, so only a value in the root-owned file counts.
 func LoaderVariable(name string) bool {
 	return slices.Contains(strings.Fields(loaderNames), name) ||
 		slices.ContainsFunc(strings.Fields(loaderPrefixes), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// stopSignals are those a gateway may be asked to stop with.
+// stopSignals returns the signals that may stop a gateway.
 func stopSignals() []string {
 	return []string{"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2"}
 }
 
-// signalNumber is 0 for any other name.
+// signalNumber returns the number of a stop signal, or 0 for any other name.
 func signalNumber(name string) syscall.Signal {
 	switch name {
 	case "SIGTERM":
@@ -129,8 +129,8 @@ func (d *decoder) signal(n node, to *syscall.Signal) {
 	*to = signalNumber(name)
 }
 
-// mode is four octal digits. What others could write is not prepared: they
-// could plant there what the gateway then opens.
+// mode takes four octal digits. It refuses a directory that others could write,
+// because they could plant files there that the gateway then opens.
 func (d *decoder) mode(n node, to *uint32) {
 	v, err := strconv.ParseUint(n.Str, 8, 32)
 	if d.is(n, strictjson.String) && (err != nil || len(n.Str) != 4 || v > 0o777 || v&0o022 != 0) {
@@ -153,8 +153,8 @@ func plainName(s string) bool {
 	return s != "" && len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// clients keeps the order of the file; the parser has refused a name that
-// stands twice.
+// clients takes the clients in the order of the file. The parser has refused
+// duplicate names.
 func (d *decoder) clients(n node) {
 	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxClients) {
 		return

@@ -1,5 +1,5 @@
-// Package config is /etc/gateway-init/config.json: its shape, its defaults,
-// its limits and how it is read. docs/design.md, section 6, says why.
+// Package config reads /etc/gateway-init/config.json, and defines its shape, its
+// defaults and its limits. docs/design.md, section 6, says why.
 package config
 
 import (
@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// DefaultDir decides the mode: gateway mode if it exists, plain init if not.
+// DefaultDir decides the mode, which is gateway mode if it exists and plain init if
+// not.
 const (
 	DefaultDir  = "/etc/gateway-init"
 	DefaultFile = "/etc/gateway-init/config.json"
 	MaxSize     = 64 << 10 // bytes
 )
 
-// Config is the effective configuration: every default filled in, every value
-// within its limits.
+// Config is the effective configuration, with every default filled in and every
+// value within its limits.
 type Config struct {
 	Gateway           Gateway
 	Prepare           []Prepare
@@ -44,7 +45,7 @@ type Gateway struct {
 	Port       uint16
 	Ready      Probe // Interval is unused
 	Health     Probe
-	AuthCheck  *AuthCheck // nil: the proof has no such part
+	AuthCheck  *AuthCheck // nil if the proof has no such part
 	StopSignal syscall.Signal
 	StopGrace  time.Duration
 	BackoffMin time.Duration
@@ -55,13 +56,13 @@ type Gateway struct {
 	Nofile     uint64 // 0: leave as it is
 }
 
-// ExitText is what an exit code of this gateway means, in words.
+// ExitText is the meaning of an exit code of this gateway, in words.
 type ExitText struct {
 	Code int
 	Text string
 }
 
-// ExitText is the text of a code, or "".
+// ExitText returns the text of a code, or "".
 func (g *Gateway) ExitText(code int) string {
 	for _, e := range g.ExitTexts {
 		if e.Code == code {
@@ -71,7 +72,7 @@ func (g *Gateway) ExitText(code int) string {
 	return ""
 }
 
-// Probe is one HTTP GET and what counts as a good answer.
+// Probe is one HTTP GET and the conditions for a good answer.
 type Probe struct {
 	Path     string        `json:"path"`
 	Status   []int         `json:"status"`
@@ -116,9 +117,9 @@ type Sidecar struct {
 	Restart    string // "always", "on-failure" or "never"
 }
 
-// SidecarEnv is set in the environment of each sidecar, to its name: what tells
-// one that is given the token from the gateway. Whoever else sets it is taken for
-// no gateway, and that is all.
+// SidecarEnv is set in the environment of each sidecar, to its name. It
+// distinguishes the gateway from a sidecar that is given the token. Another process
+// that sets it is not taken for a gateway, and that is all.
 const SidecarEnv = "GATEWAY_INIT_SIDECAR"
 
 // Client is a program that gatewayctl runs as the operator, with the token.

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// defaults is the configuration of a file that holds gateway.command alone,
-// but for what finish derives.
+// defaults returns the configuration of a file that holds gateway.command alone,
+// without the values that finish derives.
 func defaults() *Config {
 	return &Config{
 		Gateway: Gateway{
@@ -24,8 +24,8 @@ func defaults() *Config {
 	}
 }
 
-// finish fills in what depends on other keys, whatever their order in the file,
-// and checks what joins several.
+// finish fills in values that depend on other keys, whatever their order in the
+// file, and checks rules that join several keys.
 func (d *decoder) finish() {
 	c, g := d.c, &d.c.Gateway
 	if len(g.Command) == 0 {
@@ -55,8 +55,8 @@ func (d *decoder) finish() {
 	}
 }
 
-// where is the first of the keys that the file has, else the object that should
-// have the first one.
+// where returns the first of the keys that the file has, or else the object that
+// should have the first key.
 func (d *decoder) where(any ...string) node {
 	for _, key := range any {
 		if v := d.at[key]; v != nil {
@@ -70,8 +70,8 @@ func (d *decoder) where(any ...string) node {
 	return node{d.at[key], any[0]}
 }
 
-// deriveReady: ready is as health where it says nothing. A body belongs to its path, so it
-// is taken over only together with it.
+// deriveReady takes the values that ready does not give from health. A body belongs
+// to its path, so it is taken over only together with the path.
 func (d *decoder) deriveReady() {
 	g := &d.c.Gateway
 	if g.Ready.Path == "" {
@@ -85,7 +85,8 @@ func (d *decoder) deriveReady() {
 	}
 }
 
-// tokenOnce: the token's variable is set by the launch stage and nowhere else.
+// tokenOnce refuses another source of the token's variable, which only the launch
+// stage sets.
 func (d *decoder) tokenOnce(key, tokenEnv string, env, passEnv []string) {
 	for _, kv := range env {
 		if strings.HasPrefix(kv, tokenEnv+"=") {
@@ -110,7 +111,7 @@ func (d *decoder) finishSidecar(i int) {
 		d.fail(d.where(key+".name"), "%q is the name of another sidecar", s.Name)
 	}
 	// A preset of the gateway's variable in the container's environment is
-	// dropped for everybody.
+	// dropped for every child.
 	if slices.Contains(s.PassEnv, g.TokenEnv) {
 		d.fail(d.where(key+".pass_env"), "names %.64s, the gateway's token: give the sidecar token_env", g.TokenEnv)
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // WriteEffective prints every value, defaults included, as a configuration that
-// Parse reads back as the same. The values of env are printed too: they stand
-// in a file that everybody in the image can read.
+// Parse reads back as the same. The values of env are printed too, because they
+// stand in a file that every user in the image can read.
 func (c *Config) WriteEffective(w io.Writer) error {
 	p := &printer{}
 	p.object("", func() { c.print(p) })

@@ -11,9 +11,9 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// Load reads the configuration by descriptor: a regular file of at most MaxSize
-// bytes, owned by root, writable by nobody else, with one name and no link in
-// its path. A relative path is taken from the working directory. The error is
+// Load reads the configuration by descriptor. It must be a regular file of at most
+// MaxSize bytes, owned by root, writable by no other user, with one name and no link
+// in its path. A relative path is taken from the working directory. The error is
 // one line that says what to do; it is an *Error if the content is refused.
 func Load(unsafePath string) (*Config, error) {
 	unsafePath, err := filepath.Abs(unsafePath)
@@ -27,7 +27,7 @@ func Load(unsafePath string) (*Config, error) {
 	return Parse(data, unsafePath)
 }
 
-// read is the content of a file of owner.
+// read returns the content of a file that owner owns.
 func read(unsafePath string, owner *uint32) ([]byte, error) {
 	dir, err := fsafe.OpenDir(path.Dir(unsafePath))
 	if err != nil {
@@ -42,9 +42,9 @@ func read(unsafePath string, owner *uint32) ([]byte, error) {
 	return data, nil
 }
 
-// explain is the problem without the path of the configuration, which the
-// caller names, but with that of a parent; then what to do. info is empty
-// unless the file was opened.
+// explain returns the problem and the remedy. It leaves out the path of the
+// configuration, which the caller names, but not the path of a parent. info is
+// empty unless the file was opened.
 func explain(unsafePath string, info fsafe.Info, err error) error {
 	var unsafe *fsafe.UnsafeError
 	var failed *fs.PathError
@@ -67,7 +67,7 @@ func explain(unsafePath string, info fsafe.Info, err error) error {
 	return err
 }
 
-// remedy goes by the first thing that Verify refuses.
+// remedy returns the remedy for the first property that Verify refuses.
 func remedy(info fsafe.Info) string {
 	switch {
 	case info.Type != fsafe.Regular:

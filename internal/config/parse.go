@@ -8,12 +8,12 @@ import (
 	"gatewayinit/internal/strictjson"
 )
 
-// Error is why a configuration is refused: one line with file, line, column
-// (in bytes, from 1), key and the problem with what is accepted.
+// Error says why a configuration is refused, in one line with file, line, column
+// (in bytes, from 1), key, problem and accepted values.
 type Error struct {
 	File      string
 	Line, Col int
-	Key       string // "gateway.stop.grace"; "" for syntax and for what is missing
+	Key       string // "gateway.stop.grace"; "" for syntax and for a missing key
 	Problem   string
 }
 
@@ -25,7 +25,7 @@ func (e *Error) Error() string {
 }
 
 // Parse reads a configuration and fills in every default. The error is always
-// an *Error; unsafePath is for it alone. Nothing in the result refers to data.
+// an *Error; unsafePath is only for the error. Nothing in the result refers to data.
 func Parse(data []byte, unsafePath string) (*Config, error) {
 	root, err := strictjson.Parse(data)
 	var se *strictjson.SyntaxError
@@ -49,7 +49,7 @@ type node struct {
 	key string
 }
 
-// decoder remembers the first error; after it nothing else is looked at.
+// decoder remembers the first error, and then looks at nothing else.
 type decoder struct {
 	c   *Config
 	at  map[string]*strictjson.Value // every key of an object that was read
@@ -62,8 +62,8 @@ func (d *decoder) fail(n node, format string, args ...any) {
 	}
 }
 
-// join adds a key to a path. What is no plain word is quoted and cut, so that
-// an error stays one line.
+// join returns a path with a key added. A key that is not a plain word is quoted
+// and cut, so that an error stays one line.
 func join(path, key string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
@@ -77,11 +77,11 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// table takes the value of a key; it answers false for a key it does not have.
+// table takes the value of a key. It returns false for a key that it does not have.
 type table func(key string, n node) bool
 
-// object walks n in the order of the file. An unknown key is refused where it
-// stands: a misspelt one must not mean its default.
+// object walks n in the order of the file. An unknown key is refused at its own
+// position, because a misspelled key must not mean its default.
 func (d *decoder) object(n node, known table) {
 	if !d.is(n, strictjson.Object) {
 		return
@@ -117,7 +117,7 @@ func (d *decoder) atMost(n node, have, most int) bool {
 	return d.err == nil
 }
 
-// is tells whether n is of kind k and all is well so far.
+// is reports whether n is of kind k and there was no error before.
 func (d *decoder) is(n node, k strictjson.Kind) bool {
 	if n.Kind != k {
 		d.fail(n, "is %v, not %v", n.Kind, k)

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// printer writes JSON for people: an object over several lines, a list of
-// scalars on one, and <, > and & as they are, which encoding/json would not. It
-// is also a fraction of the code.
+// printer writes JSON for people. An object takes several lines, a list of scalars
+// takes one, and <, > and & stay as they are. encoding/json would do it otherwise,
+// and with many times the code.
 type printer struct {
 	b     strings.Builder
 	depth int
-	named bool // we are in an object: entries have keys
-	more  bool // something stands before in the same object or list
+	named bool // in an object, whose entries have keys
+	more  bool // there is an entry before in the same object or list
 }
 
 // key begins the next entry; in a list, and at the top, key is not printed.
@@ -39,7 +39,7 @@ func (p *printer) line() {
 	}
 }
 
-// group is an object or a list: bracket is {} or [].
+// group prints an object or a list; bracket is {} or [].
 func (p *printer) group(key, bracket string, entries func()) {
 	p.key(key)
 	p.b.WriteByte(bracket[0])
@@ -58,7 +58,7 @@ func (p *printer) group(key, bracket string, entries func()) {
 func (p *printer) object(key string, entries func()) { p.group(key, "{}", entries) }
 func (p *printer) list(key string, entries func())   { p.group(key, "[]", entries) }
 
-// raw is JSON as it stands.
+// raw prints text, which is JSON already.
 func (p *printer) raw(key, text string) {
 	p.key(key)
 	p.b.WriteString(text)
@@ -95,7 +95,7 @@ func (p *printer) pairs(key string, env []string) {
 	})
 }
 
-// quote is a JSON string; everything in a Config is valid UTF-8.
+// quote returns s as a JSON string. Everything in a Config is valid UTF-8.
 func quote(s string) string {
 	b := []byte{'"'}
 	for i := range len(s) {

@@ -2,7 +2,7 @@ package config
 
 import "slices"
 
-// How many entries the lists may have.
+// The most entries that each list may have.
 const (
 	maxPrepare  = 64
 	maxSidecars = 16
@@ -13,9 +13,9 @@ const (
 	maxExpect   = 32
 )
 
-// Each switch below is the table of one object: key, what takes its value,
-// where it goes. As maps of functions they would be some 40 KiB more, of a
-// program that may have 3 MiB.
+// Each switch below is the table of one object. A case has a key, the method that
+// takes its value, and the destination. As maps of functions the tables would take
+// some 40 KiB more in PID 1.
 
 func (d *decoder) top(key string, n node) bool {
 	c := d.c
@@ -50,7 +50,7 @@ func (d *decoder) top(key string, n node) bool {
 	return true
 }
 
-// only is the table of an object with one key.
+// only returns the table of an object with one key.
 func only[T any](key string, take func(node, *T), to *T) table {
 	return func(have string, n node) bool {
 		if have == key {

@@ -10,7 +10,8 @@ import (
 	"gatewayinit/internal/strictjson"
 )
 
-// The ranges: below them a duration would mean "now", above them "never".
+// The ranges of durations. Below its range a duration would mean "now", and above
+// it "never".
 
 func (d *decoder) grace(n node, to *time.Duration) {
 	d.duration(n, to, 100*time.Millisecond, time.Hour)
@@ -45,7 +46,7 @@ func (d *decoder) duration(n node, to *time.Duration, least, most time.Duration)
 	*to = v
 }
 
-// short is 1h for 1h0m0s.
+// short returns a duration without zero units at its end, such as 1h for 1h0m0s.
 func short(v time.Duration) string {
 	s := v.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -57,7 +58,7 @@ func short(v time.Duration) string {
 	return s
 }
 
-// whole is a whole number, written without fraction or exponent.
+// whole returns a whole number, written without fraction or exponent.
 func (d *decoder) whole(n node, least, most uint64) uint64 {
 	v, err := strconv.ParseUint(n.Num, 10, 64)
 	switch {
@@ -77,14 +78,14 @@ func (d *decoder) nofile(n node, to *uint64) {
 	*to = d.whole(n, 16, 1<<20)
 }
 
-// codes is nil for an empty list.
+// codes takes a list of codes. An empty list gives nil.
 func (d *decoder) codes(n node, to *[]int, least, most uint64) {
 	*to = nil
 	d.list(n, maxCodes, func(n node) { *to = append(*to, int(d.whole(n, least, most))) })
 }
 
-// exitTexts is an object of codes in words. They go into logs and onto terminals
-// as they are.
+// exitTexts takes an object of exit codes and their texts. The texts go into logs
+// and onto terminals unchanged.
 func (d *decoder) exitTexts(n node, to *[]ExitText) {
 	*to = nil
 	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxCodes) {
@@ -105,7 +106,7 @@ func (d *decoder) exitTexts(n node, to *[]ExitText) {
 	}
 }
 
-// statuses are HTTP status codes, at least one.
+// statuses takes HTTP status codes, at least one.
 func (d *decoder) statuses(n node, to *[]int) {
 	if d.codes(n, to, 100, 599); len(*to) == 0 {
 		d.fail(n, "is empty (accepted: 1 to %d status codes)", maxCodes)
@@ -118,7 +119,7 @@ func (d *decoder) boolean(n node, to *bool) {
 	}
 }
 
-// text is a string of at most most bytes without control characters.
+// text takes a string of at most most bytes without control characters.
 func (d *decoder) text(n node, to *string, most int) {
 	if !d.is(n, strictjson.String) {
 		return
@@ -141,14 +142,15 @@ func (d *decoder) choice(n node, to *string, accepted ...string) {
 
 func (d *decoder) logFormat(n node, to *string) { d.choice(n, to, "json", "text") }
 
-// path is a file's: absolute, and clean because it is walked name by name.
+// path takes the path of a file. It must be absolute, and clean because it is
+// walked name by name.
 func (d *decoder) path(n node, to *string) {
 	if d.text(n, to, 1024); !path.IsAbs(*to) || path.Clean(*to) != *to {
 		d.fail(n, "%.64q is not an absolute path without //, . and ..", *to)
 	}
 }
 
-// httpPath goes into a request line as it stands.
+// httpPath takes a path that goes into a request line unchanged.
 func (d *decoder) httpPath(n node, to *string) {
 	d.text(n, to, 1024)
 	bad := strings.ContainsFunc(*to, func(r rune) bool { return r <= ' ' || r >= 0x7f })
@@ -157,7 +159,7 @@ func (d *decoder) httpPath(n node, to *string) {
 	}
 }
 
-// expect is an object of scalars.
+// expect takes an object of scalars.
 func (d *decoder) expect(n node, to *[]Expect) {
 	*to = nil
 	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxExpect) {

@@ -1,5 +1,5 @@
-// Package environ builds the environments of children: made here, or inherited
-// without what must not pass, and with one entry a name.
+// Package environ builds the environments of children. They are made here, or
+// inherited without the variables that must not pass, and have one entry per name.
 package environ
 
 import (
@@ -8,11 +8,11 @@ import (
 	"gatewayinit/internal/users"
 )
 
-// DefaultPath is PATH of everything we build an environment for.
+// DefaultPath is the PATH of every environment that we build.
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// List is an environment under construction: one entry a name, the later one
-// wins.
+// List is an environment under construction. It has one entry per name, and the
+// later one wins.
 type List []string
 
 func (e List) lookup(name string) (int, bool) {
@@ -24,7 +24,7 @@ func (e List) lookup(name string) (int, bool) {
 	return 0, false
 }
 
-// Value is a variable's.
+// Value returns the value of a variable, and whether it is set.
 func (e List) Value(name string) (string, bool) {
 	i, ok := e.lookup(name)
 	if !ok {
@@ -49,8 +49,8 @@ func (e *List) remove(name string) {
 	}
 }
 
-// Clean is an environment with one entry a name, without entries that are no
-// assignment.
+// Clean returns an environment with one entry per name, without entries that are not
+// assignments.
 func Clean(env []string) List {
 	var e List
 	for _, kv := range env {
@@ -61,7 +61,7 @@ func Clean(env []string) List {
 	return e
 }
 
-// identity is what login(1) would set.
+// identity sets the variables that login(1) would set.
 func (e *List) identity(u users.User) {
 	e.Set("HOME", u.Home)
 	e.Set("USER", u.Name)
@@ -69,7 +69,7 @@ func (e *List) identity(u users.User) {
 	e.Set("SHELL", u.Shell)
 }
 
-// Base is where an environment that is made begins.
+// Base returns the beginning of an environment that is made here.
 func Base(u users.User) List {
 	e := List{"PATH=" + DefaultPath}
 	e.identity(u)
@@ -77,8 +77,8 @@ func Base(u users.User) List {
 	return e
 }
 
-// Extend adds env, and of from what pass names. The token's variable is in
-// neither; whoever starts the child adds it.
+// Extend returns e with env, and with the variables of from that pass names. The
+// token's variable is not in the result; the launch of the child adds it.
 func (e List) Extend(env, pass []string, from List, tokenEnv string) List {
 	for _, kv := range env {
 		k, v, _ := strings.Cut(kv, "=")
@@ -93,14 +93,15 @@ func (e List) Extend(env, pass []string, from List, tokenEnv string) List {
 	return e
 }
 
-// Built is the environment of a gateway or sidecar: made here, not inherited.
+// Built returns the environment of a gateway or sidecar, which is made here and not
+// inherited.
 func Built(u users.User, env, pass []string, container List, tokenEnv string) []string {
 	return Base(u).Extend(env, pass, container, tokenEnv)
 }
 
-// Inherited is the environment of the container's command: the container's,
-// as every init hands it on, with the user's own identity and never with a
-// variable of the token's name.
+// Inherited returns the environment of the container's command. It is the
+// container's, as every init passes it on, with the user's own identity and never
+// with a variable of the token's name.
 func Inherited(u users.User, container List, tokenEnv string) []string {
 	e := append(List(nil), container...)
 	e.remove(tokenEnv)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadLink is where the symbolic link leads that f holds (opened with O_PATH).
+// ReadLink returns the target of the symbolic link that f holds (opened with O_PATH).
 func ReadLink(f *os.File) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(f.Fd()), "", buf)
@@ -19,10 +19,10 @@ func ReadLink(f *os.File) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// HasCapabilities tells whether executing f can give capabilities that the
-// caller has not (the extended attribute security.capability, capabilities(7)).
-// It does not work on an O_PATH descriptor. A file system without attributes has
-// none.
+// HasCapabilities reports whether executing f can give capabilities that the caller
+// does not have (the extended attribute security.capability, capabilities(7)). It
+// does not work on an O_PATH descriptor. A file on a file system without attributes
+// has none.
 func HasCapabilities(f *os.File) (bool, error) {
 	_, err := unix.Fgetxattr(int(f.Fd()), "security.capability", nil)
 	runtime.KeepAlive(f)

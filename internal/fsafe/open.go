@@ -1,13 +1,13 @@
 // Package fsafe opens, verifies, creates and replaces files by descriptor.
 //
 // A path is looked up once, component by component and without following any
-// link; what was opened is verified on its descriptor; everything after that
-// works on descriptors and single names. So a link, a mount or a swapped
-// directory can make an operation fail, but never redirect it.
+// link. The opened file is verified on its descriptor, and everything after that
+// works on descriptors and single names. So a link, a mount or a swapped directory
+// can make an operation fail, but never redirect it.
 //
-// Not defended: whoever can write a directory that is trusted here (root), and
-// a file whose content changes while it is read. gVisor has no openat2(2),
-// hence the walk; each step is openat(2) with O_NOFOLLOW.
+// Not defended: a process that can write a directory that is trusted here (root),
+// and a file whose content changes while it is read. The path is walked because
+// gVisor has no openat2(2); each step is openat(2) with O_NOFOLLOW.
 package fsafe
 
 import (
@@ -20,11 +20,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnsafe is the family of refusals: something is there, and it is not what
-// it must be. errors.Is(err, ErrUnsafe) matches every *UnsafeError.
+// ErrUnsafe is the family of refusals of a file that exists and is not as it must
+// be. errors.Is(err, ErrUnsafe) matches every *UnsafeError.
 var ErrUnsafe = errors.New("unsafe file")
 
-// UnsafeError says what is wrong with which path. The path is for messages only.
+// UnsafeError names a path and its problem. The path is for messages only.
 type UnsafeError struct {
 	UnsafePath string
 	Problem    string
@@ -74,8 +74,8 @@ func Again(dir *os.File) (*os.File, error) {
 }
 
 // OpenAt opens name in dir with flags (O_RDONLY, O_WRONLY, O_PATH, ...).
-// O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK are added: a FIFO or device planted in
-// place of a file must not make the open hang. The caller owns the descriptor.
+// O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK are added, because a FIFO or device planted
+// in place of a file must not make the open hang. The caller owns the descriptor.
 func OpenAt(dir *os.File, name string, flags int) (*os.File, error) {
 	full := join(dir, name)
 	if err := checkName(name, full); err != nil {
@@ -115,7 +115,7 @@ func openat(dirfd int, name string, flags int, perm uint32, unsafePath string) (
 	}
 }
 
-// checkName refuses what would leave the directory.
+// checkName refuses a name that would leave the directory.
 func checkName(name, full string) error {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return &UnsafeError{full, "is not a single file name"}
@@ -153,8 +153,8 @@ func ReadAll(f *os.File, max int) ([]byte, error) {
 	}
 }
 
-// ReadAt is the content of name in dir, at most max bytes, if it is what w says.
-// The Info is that of what was opened, also where w refuses it.
+// ReadAt returns the content of name in dir, at most max bytes, if the file is as w
+// demands. The Info is that of the opened file, even if w refuses it.
 func ReadAt(dir *os.File, name string, w Want, max int) ([]byte, Info, error) {
 	f, err := OpenAt(dir, name, unix.O_RDONLY)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // Type is a file type as in st_mode.
 type Type uint32
 
-// The types that are ever asked for.
+// The types that callers demand.
 const (
 	Regular   Type = unix.S_IFREG
 	Directory Type = unix.S_IFDIR
@@ -35,7 +35,7 @@ func (t Type) String() string {
 	}
 }
 
-// Want is what an open file must be. Zero and nil mean: anything.
+// Want holds the properties that an open file must have. Zero and nil mean any value.
 type Want struct {
 	Type                Type
 	UID, GID            *uint32
@@ -44,13 +44,13 @@ type Want struct {
 	Links               uint64
 }
 
-// ID is a UID or GID for Want.
+// ID returns a UID or GID for Want.
 func ID(id uint32) *uint32 { return &id }
 
-// Mode is permission bits for Want, at most 0o7777.
+// Mode returns permission bits for Want, at most 0o7777.
 func Mode(mode uint32) *uint32 { return &mode }
 
-// Info is what fstat(2) said of a descriptor.
+// Info is the result of fstat(2) on a descriptor.
 type Info struct {
 	Dev, Ino uint64
 	UID, GID uint32
@@ -60,10 +60,10 @@ type Info struct {
 	Size     int64
 }
 
-// Same tells whether both are the same inode.
+// Same reports whether both are the same inode.
 func (i Info) Same(o Info) bool { return i.Dev == o.Dev && i.Ino == o.Ino }
 
-// Stat is fstat(2) on f; it works on O_PATH descriptors too.
+// Stat calls fstat(2) on f. It works on O_PATH descriptors too.
 func Stat(f *os.File) (Info, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(int(f.Fd()), &st)
@@ -74,9 +74,9 @@ func Stat(f *os.File) (Info, error) {
 	return info(&st), nil
 }
 
-// StatAt is fstatat(2) of name in dir, following no link. Use it only to tell
-// whether a name still means an inode that is held open; never to decide what
-// to open.
+// StatAt calls fstatat(2) on name in dir and follows no link. Use it only to tell
+// whether a name still means an inode that is held open, and never to decide which
+// file to open.
 func StatAt(dir *os.File, name string) (Info, error) {
 	full := join(dir, name)
 	if err := checkName(name, full); err != nil {
@@ -99,7 +99,7 @@ func info(st *unix.Stat_t) Info {
 	}
 }
 
-// Verify refuses f, with a named reason, unless it is what w says.
+// Verify refuses f, with a named reason, unless it is as w demands.
 func Verify(f *os.File, w Want) (Info, error) {
 	i, err := Stat(f)
 	if err != nil {
@@ -111,7 +111,7 @@ func Verify(f *os.File, w Want) (Info, error) {
 	return i, nil
 }
 
-// VerifyAt is Verify for a name in dir, with the reservation of StatAt.
+// VerifyAt does the same as Verify for a name in dir, with the reservation of StatAt.
 func VerifyAt(dir *os.File, name string, w Want) (Info, error) {
 	i, err := StatAt(dir, name)
 	if err != nil {
@@ -123,7 +123,7 @@ func VerifyAt(dir *os.File, name string, w Want) (Info, error) {
 	return i, nil
 }
 
-// mismatch is the first thing that differs, in words, or "".
+// mismatch returns the first difference, in words, or "".
 func (w Want) mismatch(i Info) string {
 	switch {
 	case w.Type != 0 && i.Type != w.Type:

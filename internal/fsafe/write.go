@@ -14,9 +14,9 @@ import (
 // behind is removed by the next write to the same name.
 const NewSuffix = ".new"
 
-// Replace writes data as the regular file name in dir, owned by the caller, in
-// one step for every reader: name.new is written, then renamed over name. On
-// any error the old content stands. perm is exact, whatever the umask is.
+// Replace writes data as the regular file name in dir, owned by the caller, in one
+// step for every reader. It writes name.new and renames it over name. On any error
+// the old content stays. perm is exact, whatever the umask is.
 func Replace(dir *os.File, name string, data []byte, perm uint32) (err error) {
 	f, err := WriteNew(dir, name+NewSuffix, data, perm, nil)
 	if err != nil {
@@ -33,12 +33,12 @@ func Replace(dir *os.File, name string, data []byte, perm uint32) (err error) {
 type Owner struct{ UID, GID uint32 }
 
 // WriteNew creates name in dir with data, mode perm and, if owner is not nil,
-// that owner. It removes a regular file of that name first (a killed writer's)
-// and what it created itself when it fails. The open descriptor is returned so
-// that the caller can go on by inode; the caller owns it.
+// that owner. It removes a regular file of that name first (from a killed writer).
+// If it fails it removes its own file. The open descriptor is returned so that the
+// caller can go on by inode; the caller owns it.
 //
-// The order is for a root without CAP_FOWNER and CAP_DAC_OVERRIDE: mode before
-// owner, because after the fchown(2) the file is no longer ours to fchmod(2).
+// The mode is set before the owner, because after the fchown(2) a root without
+// CAP_FOWNER and CAP_DAC_OVERRIDE may no longer fchmod(2) the file.
 func WriteNew(dir *os.File, name string, data []byte, perm uint32, owner *Owner) (f *os.File, err error) {
 	f, err = CreateAt(dir, name, perm)
 	if errors.Is(err, fs.ErrExist) {
@@ -79,9 +79,9 @@ func removeStale(dir *os.File, name string) error {
 }
 
 // Install renames from to name in dir; an existing name is an error
-// (renameat2(2) with RENAME_NOREPLACE, Linux 3.15). Where the file system or an
-// old seccomp profile refuses the flag, the name is looked up first: not atomic,
-// but only the owner of dir could come in between. (linkat(2) is no way out:
+// (renameat2(2) with RENAME_NOREPLACE, Linux 3.15). If the file system or an old
+// seccomp profile refuses the flag, the name is looked up first. That is not atomic,
+// but only the owner of dir could come in between. (linkat(2) does not help, because
 // with protected_hardlinks a file that was given away may not be linked.)
 func Install(dir *os.File, from, name string) error {
 	err := rename(dir, from, name, unix.RENAME_NOREPLACE)
@@ -141,9 +141,9 @@ func unlink(dir *os.File, name string, flags int) error {
 	return nil
 }
 
-// MakeDir creates the directory name in dir with exactly perm, which need not
-// let its owner in: the mode comes after the open. When it fails nothing is
-// left behind.
+// MakeDir creates the directory name in dir with exactly perm. perm need not let the
+// owner in, because the mode is set after the open. If MakeDir fails it leaves
+// nothing behind.
 func MakeDir(dir *os.File, name string, perm uint32) (*os.File, error) {
 	full := join(dir, name)
 	if err := checkName(name, full); err != nil {
@@ -189,7 +189,7 @@ func MakeFIFO(dir *os.File, name string, perm uint32) (*os.File, Info, error) {
 	return f, i, nil
 }
 
-// Chmod is fchmod(2).
+// Chmod calls fchmod(2).
 func Chmod(f *os.File, perm uint32) error {
 	err := unix.Fchmod(int(f.Fd()), perm)
 	runtime.KeepAlive(f)
@@ -199,7 +199,7 @@ func Chmod(f *os.File, perm uint32) error {
 	return nil
 }
 
-// Chown is fchown(2). It needs CAP_CHOWN.
+// Chown calls fchown(2). It needs CAP_CHOWN.
 func Chown(f *os.File, uid, gid uint32) error {
 	err := unix.Fchown(int(f.Fd()), int(uid), int(gid))
 	runtime.KeepAlive(f)

@@ -1,6 +1,6 @@
-// Package logring is a writer that never blocks: a bounded queue of lines in
-// front of a descriptor that may be slow, full, blocked or closed. PID 1 must
-// not wait for whoever reads its log.
+// Package logring is a writer that never blocks. It is a bounded queue of lines in
+// front of a descriptor that may be slow, full, blocked or closed. PID 1 must not
+// wait for the reader of its log.
 package logring
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxLines bounds what waits. A line of ours is some 200 bytes.
+// maxLines bounds the queue. One of our lines is some 200 bytes.
 const maxLines = 512
 
 // Ring queues lines. When it is full new lines are dropped and counted; the
@@ -20,12 +20,12 @@ type Ring struct {
 	lines   [][]byte
 	dropped int
 	wake    chan struct{}
-	idle    chan struct{} // has an element while nothing waits
+	idle    chan struct{} // has an element while the queue is empty
 	w       io.Writer
 }
 
 // New starts the one goroutine that writes to w. w should wait in the runtime's
-// poller (a non-blocking descriptor), so that a blocked one holds no thread.
+// poller (a non-blocking descriptor), so that a blocked write holds no thread.
 func New(w io.Writer) *Ring {
 	r := &Ring{wake: make(chan struct{}, 1), idle: make(chan struct{}, 1), w: w}
 	go r.run()
@@ -74,7 +74,7 @@ func (r *Ring) run() {
 			if line == nil {
 				break
 			}
-			r.w.Write(line) // an error means that nobody reads: nothing to do about it
+			r.w.Write(line) // an error means that there is no reader, so it is ignored
 			written()
 		}
 		select {
@@ -84,8 +84,8 @@ func (r *Ring) run() {
 	}
 }
 
-// next is the line to write, or nil. What it is leaves the ring only with
-// written: until then Flush waits for it.
+// next returns the line to write, or nil. The line leaves the ring only when written
+// is called, and until then Flush waits for it.
 func (r *Ring) next() (line []byte, written func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

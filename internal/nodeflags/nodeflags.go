@@ -1,8 +1,8 @@
 // Package nodeflags decides from a command line, and from NODE_OPTIONS, whether
 // a Node process gives its memory or its environment away: by a debugger that
 // opens a port, or by a report or snapshot that it writes to a file. It also
-// finds the program that a command ends up in: a script's interpreter, or what
-// env(1) looks up. It has no state and opens no file.
+// finds the program that a command ends up in, for example a script's interpreter
+// or the program that env(1) looks up. It has no state and opens no file.
 package nodeflags
 
 import (
@@ -21,7 +21,7 @@ func IsNode(program string) bool {
 
 // Problems returns a line for each reason why the Node process that argv starts
 // with these NODE_OPTIONS can be read by another process. The program's own name
-// is argv[0]. Node reads NODE_OPTIONS first, so an option of argv beats it.
+// is argv[0]. Node reads NODE_OPTIONS first, so an option of argv overrides it.
 func Problems(argv []string, nodeOptions string) []string {
 	var s scan
 	words, ok := splitOptions(nodeOptions)
@@ -43,7 +43,7 @@ func Problems(argv []string, nodeOptions string) []string {
 	return s.end()
 }
 
-// scan is what the options so far amount to.
+// scan is the result of the options so far.
 type scan struct {
 	closed   bool     // SIGUSR1 does not open the debugger
 	excluded bool     // a report has no environment
@@ -57,7 +57,8 @@ func (s *scan) problem(text string) {
 	}
 }
 
-// end adds what only the last option of its kind decides.
+// end returns all problems. It adds those that only the last option of a kind
+// decides.
 func (s *scan) end() []string {
 	if !s.excluded {
 		for _, name := range s.reports {
@@ -70,10 +71,10 @@ func (s *scan) end() []string {
 	return s.problems
 }
 
-// options reads the options at the beginning of words and returns the rest: the
-// script and its arguments. It reads as Node does: "-" is a script, "--" ends
-// the options, and a word that Node does not know is one of V8's, whose value
-// never is a word of its own.
+// options reads the options at the beginning of words and returns the rest, which is
+// the script and its arguments. It reads as Node does. "-" is a script, "--" ends the
+// options, and a word that Node does not know is an option of V8, whose value is
+// never a word of its own.
 func (s *scan) options(words []string, where string) []string {
 	for len(words) > 0 {
 		word := words[0]
@@ -136,7 +137,7 @@ func (s *scan) option(word, where string) {
 	}
 }
 
-// normal is an option's name with dashes for underscores, as Node compares it.
+// normal returns an option's name with dashes for underscores, as Node compares it.
 func normal(name string) string {
 	if !strings.HasPrefix(name, "-") {
 		return name
@@ -146,8 +147,8 @@ func normal(name string) string {
 
 func short(name string) string { return name[:min(len(name), 64)] }
 
-// splitOptions splits NODE_OPTIONS as Node does: at spaces alone, with double
-// quotes, in which a backslash takes the next character as it is.
+// splitOptions splits NODE_OPTIONS as Node does. It splits at spaces alone, and
+// outside of double quotes, in which a backslash takes the next character as it is.
 func splitOptions(text string) (words []string, ok bool) {
 	var word strings.Builder
 	quoted, begun := false, false
@@ -183,9 +184,9 @@ func splitOptions(text string) (words []string, ok bool) {
 // that is not an option.
 func optional(name string) bool { return name == "-p" || name == "-pe" || name == "--print" }
 
-// valued are the options whose value may be the next word, of Node 18 to 24
-// (node --help lists them with "="). One that is missing here would have its
-// value taken for the script, and the options after it not looked at.
+// valued returns the options whose value may be the next word, of Node 18 to 24
+// (node --help lists them with "="). The value of an option that is missing here
+// would be taken for the script, and the options after it would not be checked.
 func valued() []string {
 	return strings.Fields(`
 		-C --conditions -e --eval -r --require

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// HeadSize is how much of a program the kernel looks at for "#!"
+// HeadSize is the number of bytes of a program that the kernel reads for "#!"
 // (BINPRM_BUF_SIZE).
 const HeadSize = 256
 
 // maxSteps bounds interpreters of interpreters, as the kernel does.
 const maxSteps = 5
 
-// Program is what a command runs in the end.
+// Program is the program that a command runs in the end.
 type Program struct {
 	Argv    []string // Argv[0] is an absolute path
 	Options string   // NODE_OPTIONS
@@ -71,7 +71,7 @@ func value(env []string, name string) (v string) {
 	return v
 }
 
-// shebang is the interpreter of a script and its one argument, which may have
+// shebang returns the interpreter of a script and its one argument, which may have
 // spaces in it. The script's own name comes after them.
 func shebang(head []byte) ([]string, error) {
 	line, _, whole := bytes.Cut(head[2:], []byte("\n"))
@@ -89,7 +89,7 @@ func shebang(head []byte) ([]string, error) {
 	return []string{name, argument}, nil
 }
 
-// envCommand is what env(1) makes of its arguments.
+// envCommand is the command that env(1) makes of its arguments.
 type envCommand struct {
 	argv            []string
 	options, search string // NODE_OPTIONS, PATH

@@ -1,5 +1,5 @@
-// Package prepare makes the directories that must exist before the gateway
-// starts, so that nobody can squat them: by descriptor, never through a link.
+// Package prepare makes the directories that must exist before the gateway starts,
+// so that no other user can squat them. It works by descriptor, never through a link.
 package prepare
 
 import (
@@ -14,14 +14,15 @@ import (
 	"gatewayinit/internal/fsafe"
 )
 
-// Directory is one entry, resolved.
+// Directory is one resolved entry.
 type Directory struct {
 	Path     string // absolute and clean
 	UID, GID uint32
 	Mode     uint32
 }
 
-// Make makes what is missing and refuses, with its path, what is in the way.
+// Make makes the missing directories. It refuses a file that is in the way, with its
+// path.
 func Make(dirs []Directory) error {
 	for _, d := range dirs {
 		if err := d.make(); err != nil {
@@ -56,9 +57,9 @@ func (d Directory) make() error {
 	return d.evict(parent, name, i)
 }
 
-// evict removes an empty directory that is in our place: a stranger's, if the
-// parent is root's and sticky (there root may remove it, and the stranger may
-// not remove what takes its place), or one of our own that was made by a life
+// evict replaces an empty directory that is in our place. It may be another user's
+// if the parent is root-owned and sticky. There root may remove it, and the other
+// user may not remove its replacement. It may also be our own, made by a previous run
 // that ended before it could give it away. Anything else is refused.
 func (d Directory) evict(parent *os.File, name string, i fsafe.Info) error {
 	p, err := fsafe.Stat(parent)
@@ -75,8 +76,8 @@ func (d Directory) evict(parent *os.File, name string, i fsafe.Info) error {
 		Problem: fmt.Sprintf("is %v of uid %d with mode %04o, not a directory of uid %d with mode %04o or less: remove it", i.Type, i.UID, i.Mode, d.UID, d.Mode)}
 }
 
-// create makes the directory; mode before owner, as a root without CAP_FOWNER
-// must. What cannot be given away is taken back.
+// create makes the directory. It sets the mode before the owner, as a root without
+// CAP_FOWNER must. A directory that cannot be given away is removed.
 func (d Directory) create(parent *os.File, name string) error {
 	f, err := fsafe.MakeDir(parent, name, d.Mode)
 	if err != nil {

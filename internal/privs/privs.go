@@ -1,5 +1,5 @@
-// Package privs reduces what PID 1 may do to what it needs, for all of its
-// threads, and reads back from the kernel what is left.
+// Package privs reduces the privileges of PID 1 to those that it needs, for all of
+// its threads, and reads the remaining ones back from the kernel.
 package privs
 
 import (
@@ -11,11 +11,11 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Needed is what PID 1 keeps; docs/tcb.md says what for. Nothing of it reaches
-// a child: each child changes its uid from 0, which clears its sets.
+// Needed holds the capabilities that PID 1 keeps; docs/tcb.md says why. None of them
+// reaches a child, because each child changes its uid from 0, which clears its sets.
 const Needed = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
 
-// names are the bits of Needed for messages.
+// names holds the bits of Needed for messages.
 var names = [...]struct {
 	bit  uint
 	name string
@@ -24,16 +24,17 @@ var names = [...]struct {
 	{unix.CAP_SETGID, "SETGID"}, {unix.CAP_SETUID, "SETUID"},
 }
 
-// Missing is a protection that could not be had: Name for status and docs,
-// Detail with the flag that brings it.
+// Missing is a protection that could not be set. Name is for status and docs, and
+// Detail has the flag that brings it.
 type Missing struct{ Name, Detail string }
 
-// Drop leaves this process, on every thread, with keep (Needed, or none for a
-// process that is not root; or what there is of it) as effective and permitted set, all other sets empty, no_new_privs, not
-// dumpable and without core files. It goes on when a step is refused; each
-// refusal is in the result, none is silent.
+// Drop gives every thread of this process keep as its effective and permitted set,
+// or the part of keep that it has. keep is Needed, or none for a process that is not
+// root. Drop empties all other sets, sets no_new_privs, and makes the process not
+// dumpable and without core files. It goes on when a step is refused. Each refusal
+// is in the result, and none is silent.
 //
-// The order matters: the bounding set needs CAP_SETPCAP, so it comes before
+// The order matters. The bounding set needs CAP_SETPCAP, so it comes before
 // capset(2).
 func Drop(keep uint64) (missing []Missing) {
 	add := func(name string, err error, hint string) {

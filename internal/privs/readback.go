@@ -12,7 +12,7 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// State is what the kernel says of all threads of this process: the union of
+// State is the kernel's record of all threads of this process. It holds the union of
 // each set, and whether every thread has no_new_privs.
 type State struct {
 	Inheritable, Permitted, Effective, Bounding, Ambient uint64
@@ -22,9 +22,9 @@ type State struct {
 	Threads    int
 }
 
-// Read reads /proc/self/task/*/status. A thread that ended meanwhile is
-// skipped; one that cannot be read, or none at all, is an error: nothing seen
-// is not nothing left.
+// Read reads /proc/self/task/*/status. A thread that ended meanwhile is skipped. A
+// thread that cannot be read, or no thread at all, is an error, because it does not
+// show that no privilege is left.
 func Read() (State, error) {
 	s := State{NoNewPrivs: true}
 	dir, err := os.Open("/proc/self/task")
@@ -55,7 +55,7 @@ func Read() (State, error) {
 	return s, err
 }
 
-// add takes one thread's status file into the union.
+// add adds one thread's status file to the union.
 func (s *State) add(data []byte) error {
 	for _, f := range []struct {
 		key string
@@ -77,7 +77,7 @@ func (s *State) add(data []byte) error {
 	return nil
 }
 
-// field is the rest of the line that starts with key.
+// field returns the rest of the line that starts with key.
 func field(data []byte, key string) (string, bool) {
 	i := bytes.Index(data, []byte("\n"+key))
 	if i < 0 {
@@ -90,7 +90,7 @@ func field(data []byte, key string) (string, bool) {
 	return string(rest), true
 }
 
-// Excess names what is left beyond the goal, after Drop.
+// Excess returns the privileges that are left beyond the goal, after Drop.
 func (s State) Excess() (missing []Missing) {
 	for _, set := range []struct {
 		name string

@@ -1,10 +1,10 @@
 // Package runtimedir finds, checks and makes the runtime directory.
 //
-// It must be on a memory file system, so that the token never reaches a disk,
-// in a parent that only root can write or that is sticky, so that nobody can
-// put another in its place. If the configured place is not on tmpfs root falls
-// back to /dev/.gateway-init: a container's /dev is a tmpfs that only root can
-// write, with a read-only root file system too.
+// It must be on a memory file system, so that the token never reaches a disk. Its
+// parent must be sticky or writable by root only, so that no other user can put
+// another directory in its place. If the configured place is not on tmpfs, root falls
+// back to /dev/.gateway-init. A container's /dev is a tmpfs that only root can write,
+// with a read-only root file system too.
 package runtimedir
 
 import (
@@ -22,26 +22,26 @@ import (
 	"gatewayinit/internal/sys"
 )
 
-// Fallback is where it goes if the configured place is not on tmpfs.
+// Fallback is the directory that is used if the configured place is not on tmpfs.
 const Fallback = "/dev/.gateway-init"
 
 // Dir is the runtime directory, verified.
 type Dir struct {
 	File   *os.File // the caller owns it
 	Path   string
-	Shared string // not empty: others can fill this tmpfs, and which one it is
-	Disk   string // not empty: it is on this file system type, as require_tmpfs: false permits
+	Shared string // the tmpfs if others can fill it, or ""
+	Disk   string // the file system type if require_tmpfs: false lets it be no tmpfs, or ""
 	rules  rules
 	lock   *os.File
 }
 
-// Mount is the value of an engine's --tmpfs for a directory of its own here.
+// Mount returns the value of an engine's --tmpfs that mounts a tmpfs here.
 func (d *Dir) Mount() string { return d.Path + ":" + d.rules.mount() }
 
-// Lock makes the directory ours until we die: to another gateway-init in it the
-// living one's token, status and FIFO would be leftovers of a life before. The
-// kernel lets go of it at our death, so nothing is ever stale. It is on a
-// description of its own, which no child has: a stage inherits File.
+// Lock locks the directory until this process ends. Otherwise another gateway-init
+// in it would take our token, status and FIFO for leftovers of a previous run. The
+// kernel releases the lock when we end, so it is never stale. The lock is on a
+// description of its own, which no child has, because a stage inherits File.
 func (d *Dir) Lock() error {
 	f, err := fsafe.Again(d.File)
 	ours := false
@@ -49,7 +49,7 @@ func (d *Dir) Lock() error {
 		ours, err = sys.TryLock(f)
 	}
 	if !ours {
-		f.Close() // of none is none
+		f.Close() // harmless if f is nil
 	}
 	switch {
 	case err != nil:
@@ -62,7 +62,7 @@ func (d *Dir) Lock() error {
 	return nil
 }
 
-// errNotMemory: the place is fine but for its file system.
+// errNotMemory says that a place is fine except for its file system.
 var errNotMemory = errors.New("not on tmpfs")
 
 // Open opens or makes root's directory at unsafePath, or at Fallback.
@@ -70,15 +70,15 @@ func Open(unsafePath string, requireTmpfs bool) (*Dir, error) {
 	return rules{}.first([]string{unsafePath, Fallback}, requireTmpfs)
 }
 
-// OpenOwn is Open for a process without root: uid's own directory, closed to all
-// others, at the first of places that is on tmpfs.
+// OpenOwn does the same as Open for a process without root. It takes uid's own
+// directory, closed to all others, at the first of places that is on tmpfs.
 func OpenOwn(places []string, uid uint32, requireTmpfs bool) (*Dir, error) {
 	return rules{uid: uid, gid: uint32(os.Getegid())}.first(places, requireTmpfs)
 }
 
-// Own is where the directory of a uid without root may be (docs/design.md, section 11):
-// in xdg, the value of XDG_RUNTIME_DIR, or in /dev/shm, which engines mount as a
-// tmpfs of mode 1777.
+// Own returns the places where the directory of a uid without root may be
+// (docs/design.md, section 11). They are in xdg, the value of XDG_RUNTIME_DIR, and in
+// /dev/shm, which engines mount as a tmpfs of mode 1777.
 func Own(xdg string, uid uint32) (places []string) {
 	if path.IsAbs(xdg) {
 		places = append(places, path.Join(xdg, "gateway-init"))
@@ -86,15 +86,15 @@ func Own(xdg string, uid uint32) (places []string) {
 	return append(places, "/dev/shm/gateway-init-"+strconv.FormatUint(uint64(uid), 10))
 }
 
-// rules is what a runtime directory must be, besides its mode.
+// rules holds the owner and group that a runtime directory must have.
 type rules struct{ uid, gid uint32 }
 
-// mode closes the directory to all but its owner: the names, times and sizes in it
-// say when the token changed.
+// mode closes the directory to all but its owner, because the names, times and sizes
+// in it say when the token changed.
 const mode = 0o700
 
-// first opens the first place; the later ones stand in for those that are not
-// on tmpfs, and for nothing else that is wrong with them.
+// first opens the first place. A later place stands in for one that is not on tmpfs,
+// but not for one with another problem.
 func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 	d, err := r.open(places[0], requireTmpfs)
 	if len(places) == 1 && errors.Is(err, errNotMemory) {
@@ -114,7 +114,7 @@ func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 	return d, err
 }
 
-// setting is what says where it is.
+// setting returns the name of the setting that says where the directory is.
 func (r rules) setting() string {
 	if r.uid == 0 {
 		return "runtime_dir"
@@ -122,7 +122,7 @@ func (r rules) setting() string {
 	return "XDG_RUNTIME_DIR"
 }
 
-// mount is what a tmpfs for it is mounted with.
+// mount returns the options with which a tmpfs for the directory is mounted.
 func (r rules) mount() string {
 	if r.uid == 0 {
 		return "mode=0700,size=1m"
@@ -167,7 +167,7 @@ func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
 	return r.verify(dir, parent, unsafePath, requireTmpfs)
 }
 
-// verify looks at the opened directory: what it is, and what it is mounted on.
+// verify checks the opened directory and the mount that it is on.
 func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool) (*Dir, error) {
 	if err := checkFS(dir, requireTmpfs); err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the runtime directory: %w: mount it with --tmpfs %s:%s", err, unsafePath, r.mount())
 	}
-	if i.Mode != mode { // a mount's, or another life's
+	if i.Mode != mode { // from a mount, or from a previous run
 		if err := fsafe.Chmod(dir, mode); err != nil {
 			return nil, fmt.Errorf("cannot close the runtime directory to others: %w", err)
 		}
@@ -218,11 +218,11 @@ func checkFS(f *os.File, requireTmpfs bool) error {
 	return nil
 }
 
-// checkParent refuses a directory in which somebody else could rename ours away.
+// checkParent refuses a directory in which another user could rename ours away.
 func (r rules) checkParent(parent *os.File) error {
 	i, err := fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory})
 	if err == nil && i.UID != 0 && i.UID != r.uid {
-		_, err = fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)}) // says whose it is
+		_, err = fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)}) // its error names the owner
 	}
 	if err == nil && i.Mode&0o022 != 0 && i.Mode&0o1000 == 0 {
 		err = &fsafe.UnsafeError{UnsafePath: parent.Name(), Problem: fmt.Sprintf("is writable by others and not sticky (mode %04o)", i.Mode)}
@@ -233,8 +233,9 @@ func (r rules) checkParent(parent *os.File) error {
 	return nil
 }
 
-// mountOf is the mount that unsafePath lies on: the longest mount point that is
-// a prefix of it; of two at one place the later one covers the other.
+// mountOf returns the mount that unsafePath lies on, which has the longest mount
+// point that is a prefix of it. Of two mounts at one place the later one covers the
+// other.
 func mountOf(unsafePath string) (*mountinfo.Info, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // MaxSize bounds status.json in bytes, for writer and reader.
 const MaxSize = 64 << 10
 
-// Refusals of Decode and Read. ErrSchema is not an ErrInvalid: the file may be
-// right, only this program is too old or too new for it.
+// Refusals of Decode and Read. ErrSchema is not an ErrInvalid, because the file may
+// be right and only this program too old or too new for it.
 var (
 	ErrInvalid = errors.New("invalid status record")
 	ErrSchema  = errors.New("status record of another version")
@@ -36,8 +36,9 @@ func Read(dir *os.File, uid uint32) (Record, error) {
 	return Record{}, errReplaced
 }
 
-// The record is replaced at each change: between open and fstat an inode may
-// lose its last link. That is no attack, and the next open finds the new one.
+// rereads bounds the attempts of Read. The record is replaced at each change, so an
+// inode may lose its last link between open and fstat. That is no attack, and the
+// next open finds the new record.
 const rereads = 100
 
 var errReplaced = errors.New("status record is replaced faster than it can be read")
@@ -65,8 +66,8 @@ func readOnce(dir *os.File, uid uint32) (Record, error) {
 	return Decode(data)
 }
 
-// Encode returns r as one line of JSON with its newline. What it returns,
-// Decode accepts; a record that breaks the rules is ErrInvalid.
+// Encode returns r as one line of JSON with its newline. Decode accepts the result.
+// A record that breaks the rules is ErrInvalid.
 func Encode(r Record) ([]byte, error) {
 	if err := r.validate(); err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func Encode(r Record) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Decode parses a record. Unknown members are ignored: within one schema
+// Decode parses a record. Unknown members are ignored, because within one schema
 // members are only ever added. Another schema is ErrSchema, whatever else the
 // text holds; a value outside its closed set is ErrInvalid.
 func Decode(data []byte) (Record, error) {
@@ -120,7 +121,8 @@ var (
 	separations = []string{SeparationUID, SeparationNone}
 )
 
-// validate refuses what no supervisor writes, so that a reader can rely on it.
+// validate refuses values that no supervisor writes, so that a reader can rely on
+// them.
 func (r *Record) validate() error {
 	if r.Schema != Schema {
 		return fmt.Errorf("%w: schema %d", ErrInvalid, r.Schema)

@@ -1,11 +1,11 @@
-// Package status is the status record: what PID 1 says about itself and its
-// gateway in status.json, and how a reader gets it back without trusting more
-// than it has to.
+// Package status defines the status record, which PID 1 writes about itself and its
+// gateway into status.json. It also reads the record back without trusting more
+// than a reader has to.
 //
 // The record is a claim of PID 1. It lives in a root-owned directory as a
 // root-owned 0600 file, so only root can have written it; a reader still
-// checks what the kernel can confirm (process, start time, listener) before it
-// prints it. No field ever carries the token or anything derived from it.
+// checks the parts that the kernel can confirm (process, start time, listener)
+// before it prints them. No field carries the token or anything derived from it.
 package status
 
 import "time"
@@ -32,7 +32,7 @@ const (
 	GoalExit = "exit"
 )
 
-// Values of Health.State. Unknown is not down: nothing acts on it.
+// Values of Health.State. Unknown does not mean down, and nothing acts on it.
 const (
 	Serving    = "serving"
 	NotServing = "not-serving"
@@ -46,7 +46,7 @@ const (
 	NotAvailable = "not-available"
 )
 
-// How the agent is kept from the gateway.
+// The ways in which the agent is kept from the gateway.
 const (
 	SeparationUID  = "uid"
 	SeparationNone = "none" // gateway-init is not root: all are one user
@@ -65,7 +65,7 @@ type Record struct {
 	State   string    `json:"state"`
 	Goal    string    `json:"goal"`
 	Since   time.Time `json:"since"`
-	Reason  string    `json:"reason,omitempty"` // reason word of what keeps it from serving
+	Reason  string    `json:"reason,omitempty"` // reason word for not serving
 	Detail  string    `json:"detail,omitempty"` // one line for a person
 	Gateway Gateway   `json:"gateway"`
 	Health  Health    `json:"health"`
@@ -87,7 +87,7 @@ type Record struct {
 	Token      Token       `json:"token"`
 	Separation string      `json:"separation"` // SeparationUID or SeparationNone
 	Caps       Caps        `json:"capabilities"`
-	Hardening  []Hardening `json:"hardening"` // what the container was started without
+	Hardening  []Hardening `json:"hardening"` // protections that the container was started without
 }
 
 // Process names a process so that a recycled pid cannot be mistaken for it.
@@ -134,13 +134,13 @@ type Listener struct {
 	Inode uint64 `json:"inode"`
 }
 
-// Exit is how the last gateway ended. Exactly one of Code and Signal counts:
-// Signal is the number when the process was killed by one, else 0.
+// Exit describes how the last gateway ended. Exactly one of Code and Signal counts.
+// Signal is the number of the signal that killed the process, or 0.
 type Exit struct {
 	PID       int       `json:"pid"`
 	Code      int       `json:"code"`
 	Signal    int       `json:"signal,omitempty"`
-	Text      string    `json:"text,omitempty"` // what the configuration says that the code means
+	Text      string    `json:"text,omitempty"` // meaning of the code in the configuration
 	At        time.Time `json:"at"`
 	Requested bool      `json:"requested"` // we asked for it
 	Charged   bool      `json:"charged"`   // it raised the backoff
@@ -155,8 +155,8 @@ type Waiting struct {
 }
 
 // Request is the request in progress. Stage is accepted, stopping, starting
-// or proving. Nonce is its first 8 digits. Until is there while the old gateway
-// is being stopped: then it is killed.
+// or proving. Nonce holds its first 8 digits. Until is set while the old gateway is
+// being stopped, and is the time at which that is killed.
 type Request struct {
 	Nonce  string     `json:"nonce"`
 	Action string     `json:"action"`
@@ -165,7 +165,7 @@ type Request struct {
 	Until  *time.Time `json:"until,omitempty"`
 }
 
-// LastRequest is the request answered last.
+// LastRequest is the last request that was answered.
 type LastRequest struct {
 	Nonce  string    `json:"nonce"`
 	Action string    `json:"action"`
@@ -205,8 +205,9 @@ type Token struct {
 	Generation int       `json:"generation"` // 1 at boot, one more at each rotation
 }
 
-// Caps is what PID 1 read back from the kernel after it dropped privileges:
-// the union over all of its threads, as in /proc/PID/status (16 hex digits).
+// Caps holds the sets that PID 1 read back from the kernel after it dropped
+// privileges. Each is the union over all of its threads, as in /proc/PID/status
+// (16 hex digits).
 type Caps struct {
 	Inheritable string `json:"inheritable"`
 	Permitted   string `json:"permitted"`
@@ -229,7 +230,7 @@ type Hardening struct {
 // closes in this release.
 const OpenInChildren = "environment-open-in-children"
 
-// Closable returns the missing protections that the operator can bring.
+// Closable returns the missing protections that the operator can add.
 func Closable(all []Hardening) (some []Hardening) {
 	for _, h := range all {
 		if h.Name != OpenInChildren {

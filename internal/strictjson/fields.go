@@ -5,16 +5,16 @@ import (
 	"strconv"
 )
 
-// ErrField is that a value is not what its place takes.
+// ErrField says that a place does not take a value, or that a key has no place.
 var ErrField = errors.New("a value or a key that its place does not take")
 
-// Take puts one value into its place; false: it does not fit.
+// Take puts one value into its place, and reports whether it fits.
 type Take func(v *Value) bool
 
-// Fields takes the members of an object, each into the place of its key. It is
-// what encoding/json does by reflection, for texts of our own making: a key
-// without a place, or a value that does not fit, is ErrField. Places whose key
-// does not stand there are left alone.
+// Fields puts each member of an object into the place of its key, as encoding/json
+// does by reflection. It is for texts that we write ourselves. A key without a
+// place, or a value that does not fit, is ErrField. A place whose key is missing is
+// not changed.
 func (v *Value) Fields(places map[string]Take) error {
 	if v.Kind != Object {
 		return ErrField
@@ -27,12 +27,12 @@ func (v *Value) Fields(places map[string]Take) error {
 	return nil
 }
 
-// Within is the place of an object.
+// Within returns the place of an object.
 func Within(places map[string]Take) Take {
 	return func(v *Value) bool { return v.Fields(places) == nil }
 }
 
-// Text is the place of a string.
+// Text returns the place of a string.
 func Text[T ~string](to *T) Take {
 	return func(v *Value) bool {
 		*to = T(v.Str)
@@ -40,7 +40,7 @@ func Text[T ~string](to *T) Take {
 	}
 }
 
-// Flag is the place of a boolean.
+// Flag returns the place of a boolean.
 func Flag(to *bool) Take {
 	return func(v *Value) bool {
 		*to = v.Bool
@@ -48,7 +48,7 @@ func Flag(to *bool) Take {
 	}
 }
 
-// Whole is the place of a number without fraction and exponent that T can hold.
+// Whole returns the place of a number without fraction and exponent that T can hold.
 func Whole[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64](to *T) Take {
 	return func(v *Value) bool {
 		n, err := strconv.ParseInt(v.Num, 10, 64)
@@ -57,7 +57,7 @@ func Whole[T ~int | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64](to *T) Take {
 	}
 }
 
-// List is the place of an array, or of null for one that is empty.
+// List returns the place of an array, or of null for one that is empty.
 func List[T any](to *[]T, place func(*T) Take) Take {
 	return func(v *Value) bool {
 		if v.Kind != Array && v.Kind != Null {

@@ -31,7 +31,7 @@ func (p *parser) col() int { return p.at - p.start + 1 }
 
 func (p *parser) fail(msg string) error { return &SyntaxError{p.line, p.col(), msg} }
 
-// peek is the next byte; 0 at the end (a NUL is no part of JSON either).
+// peek returns the next byte, or 0 at the end (a NUL is no part of JSON either).
 func (p *parser) peek() byte {
 	if p.at < len(p.data) {
 		return p.data[p.at]
@@ -52,7 +52,7 @@ func (p *parser) space() {
 	}
 }
 
-// value parses what stands within depth arrays and objects.
+// value parses a value that is within depth arrays and objects.
 func (p *parser) value(depth int) (*Value, error) {
 	v := &Value{Line: p.line, Col: p.col(), Start: p.at}
 	var err error
@@ -150,8 +150,8 @@ func (p *parser) array(depth int) ([]*Value, error) {
 	return items, nil
 }
 
-// comma skips the comma that must stand before every entry but the first. What
-// follows it must be an entry, so a trailing comma fails there.
+// comma skips the comma that must stand before every entry but the first. An entry
+// must follow the comma, so a trailing comma fails there.
 func (p *parser) comma(must bool, msg string) error {
 	if !must {
 		return nil

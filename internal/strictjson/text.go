@@ -8,7 +8,7 @@ import (
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// number is -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
+// number parses -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
 func (p *parser) number() (string, error) {
 	from := p.at
 	if p.peek() == '-' {
@@ -81,7 +81,7 @@ func (p *parser) text() (string, error) {
 	}
 }
 
-// escape is a backslash and what follows; RFC 8259 section 7.
+// escape parses a backslash and its escape (RFC 8259 section 7).
 func (p *parser) escape() (rune, error) {
 	p.at++
 	var r rune
@@ -107,7 +107,7 @@ func (p *parser) escape() (rune, error) {
 	return r, nil
 }
 
-// unicode is \uXXXX, or two of them for a rune beyond 16 bits. A lone half has
+// unicode parses \uXXXX, or two of them for a rune beyond 16 bits. A lone half has
 // no meaning that all readers share, so it is refused rather than replaced.
 func (p *parser) unicode() (rune, error) {
 	r, err := p.hex()
@@ -127,7 +127,7 @@ func (p *parser) unicode() (rune, error) {
 	return r, nil
 }
 
-// hex is u and four digits.
+// hex parses u and four digits.
 func (p *parser) hex() (rune, error) {
 	p.at++
 	if len(p.data)-p.at < 4 {

@@ -1,7 +1,7 @@
-// Package strictjson parses JSON (RFC 8259) into a tree with positions, and
-// refuses what two readers could understand differently: duplicate keys, bad
-// UTF-8, lone surrogates, anything after the value. Nesting is bounded to 32
-// levels, so hostile input cannot exhaust the stack.
+// Package strictjson parses JSON (RFC 8259) into a tree with positions. It refuses
+// text that two readers could understand differently: duplicate keys, bad UTF-8,
+// lone surrogates, anything after the value. Nesting is bounded to 32 levels, so
+// hostile input cannot exhaust the stack.
 package strictjson
 
 import (
@@ -22,7 +22,7 @@ const (
 	Object
 )
 
-// String is the kind with its article, for messages.
+// String returns the kind with its article, for messages.
 func (k Kind) String() string {
 	switch k {
 	case Null:
@@ -62,7 +62,7 @@ type Member struct {
 	Value     *Value
 }
 
-// Get is the member with this key; nil if there is none, or v is no object.
+// Get returns the value of this key, or nil if there is none or v is not an object.
 func (v *Value) Get(key string) *Value {
 	for _, m := range v.Members {
 		if m.Key == key {
@@ -72,8 +72,8 @@ func (v *Value) Get(key string) *Value {
 	return nil
 }
 
-// Scalar is the canonical JSON text of a value that is no array or object:
-// true, null, a number as written (1 and 1.0 differ), a string encoded anew.
+// Scalar returns the canonical JSON text of a value, and false for an array or
+// object. A number is as written (1 and 1.0 differ), and a string is encoded again.
 func (v *Value) Scalar() (string, bool) {
 	switch v.Kind {
 	case Null:
@@ -92,7 +92,7 @@ func (v *Value) Scalar() (string, bool) {
 	return "", false
 }
 
-// SyntaxError is why a text is refused. Line and Col count from 1; Col counts
+// SyntaxError says why a text is refused. Line and Col count from 1; Col counts
 // bytes. Msg is one line of bounded length.
 type SyntaxError struct {
 	Line, Col int

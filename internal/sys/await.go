@@ -8,23 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of si_code (waitid(2)).
+// Values of si_code (waitid(2)).
 const (
 	childExited  = 1 // CLD_EXITED
 	childStopped = 5 // CLD_STOPPED
 )
 
-// Event is what became of a child: it has ended, with the exit code that a shell
-// would report, or Stop is the signal that stopped it.
+// Event says that a child has ended or was stopped. Code is the exit code that a
+// shell would report; Stop is the signal that stopped the child.
 type Event struct {
 	PID, Code int
 	Stop      unix.Signal
 }
 
-// Wait waits until a child has ended, and reaps it; with stops also until one was
-// stopped. One call for both: as PID 1 it is made for every process of the
-// container. After it the pid may be somebody else's. ECHILD: there is no child.
-// EINTR: a signal came whose handler does not restart calls.
+// Wait waits until a child has ended, and reaps it. With stops it also returns when a
+// child was stopped. It makes one system call for both, because PID 1 makes it for
+// every process of the container. Afterwards the pid may be another process's. The
+// error is ECHILD if there is no child, and EINTR after a signal whose handler does
+// not restart calls.
 func Wait(stops bool) (Event, error) {
 	options := unix.WEXITED | unix.WALL
 	if stops {
@@ -47,8 +48,8 @@ func Wait(stops bool) (Event, error) {
 }
 
 // InterruptAfter sends sig to the calling thread after d, and then every every,
-// for good: who waits in a system call is sure to look up, and cannot miss the
-// one signal just before the call. The caller stays on its thread
+// without end. A wait in a system call is thus sure to be interrupted, even if one
+// signal came just before the call. The caller stays on its thread
 // (timer_create(2), SIGEV_THREAD_ID).
 func InterruptAfter(d, every time.Duration, sig unix.Signal) error {
 	const threadID = 4 // SIGEV_THREAD_ID

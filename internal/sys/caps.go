@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Permitted is the permitted capability set of the calling thread (capget(2)).
+// Permitted returns the permitted capability set of the calling thread (capget(2)).
 func Permitted() (uint64, error) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -21,8 +21,8 @@ func Permitted() (uint64, error) {
 // SetCaps makes set the effective and the permitted set of every thread and
 // empties the inheritable one (capset(2)). Header and data are read by the
 // kernel only; no thread writes the header back, because version and pid 0 are
-// right for each. The call is made here and not through AllThreads: only for
-// its own arguments does the compiler keep what a uintptr points to in place.
+// right for each. The call is made here and not through AllThreads, because the
+// compiler keeps the target of a uintptr in place only for the call's own arguments.
 func SetCaps(set uint64) error {
 	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := &[2]unix.CapUserData{
@@ -36,16 +36,16 @@ func SetCaps(set uint64) error {
 	return nil
 }
 
-// InBoundingSet tells whether the calling thread's bounding set has capability
-// c. EINVAL: the kernel does not know c.
+// InBoundingSet reports whether the calling thread's bounding set has capability c.
+// The error is EINVAL if the kernel does not know c.
 func InBoundingSet(c uintptr) (bool, error) {
 	v, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
 	return v == 1, os.NewSyscallError("prctl", err)
 }
 
 // NoCore lowers RLIMIT_CORE, soft and hard, for this process and its children.
-// One byte and not zero: zero still lets the kernel pipe a dump to a
-// core_pattern program, one does not (core(5), fs/coredump.c).
+// The limit is one byte and not zero, because zero still lets the kernel pipe a dump
+// to a core_pattern program and one does not (core(5), fs/coredump.c).
 func NoCore() error {
 	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}))
 }

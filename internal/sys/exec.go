@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CloseOnExec marks one descriptor.
+// CloseOnExec marks one descriptor close-on-exec.
 func CloseOnExec(fd int) { unix.CloseOnExec(fd) }
 
 // Close closes a descriptor that no os.File owns.
@@ -24,15 +24,15 @@ func Duplicate(fd int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(copied), name), nil
 }
 
-// CloseOnExecFrom marks every descriptor from first on: close_range(2) with
-// CLOSE_RANGE_CLOEXEC, Linux 5.11. Older kernels and seccomp profiles get the
-// same through /proc/self/fd.
+// CloseOnExecFrom marks every descriptor from first on close-on-exec. It uses
+// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11). If an older kernel or a
+// seccomp profile refuses that, it goes through /proc/self/fd.
 func CloseOnExecFrom(first int) {
 	if unix.CloseRange(uint(first), ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return
 	}
 	fds, err := openFDs()
-	if err != nil { // no /proc: what this process opened itself is marked anyway
+	if err != nil { // no /proc; files that this process opened are marked anyway
 		return
 	}
 	for _, fd := range fds {
@@ -43,9 +43,9 @@ func CloseOnExecFrom(first int) {
 }
 
 // DefaultRealtime gives the real-time signals, 32 to 64, their default action
-// again. Go's runtime does that with the others on the way to an exec, but
-// leaves 32 to 34 as they were inherited: a parent that ignored one would pass
-// that on for good. Only right before an exec; the runtime uses 33 itself.
+// again. Go's runtime does that with the others on the way to an exec, but leaves
+// 32 to 34 as they were inherited. A signal that a parent ignored would stay
+// ignored. Call it only right before an exec, because the runtime uses 33 itself.
 func DefaultRealtime() {
 	var action [4]uint64 // struct sigaction: SIG_DFL, no flags, empty mask
 	for sig := uintptr(32); sig <= 64; sig++ {
@@ -53,8 +53,8 @@ func DefaultRealtime() {
 	}
 }
 
-// LookPath finds a program as execvp(3) does: a name without a slash in the
-// PATH of env, absolute entries only. EACCES wins over ENOENT, so that a caller
+// LookPath finds a program as execvp(3) does. It looks for a name without a slash in
+// the absolute entries of the PATH of env. EACCES wins over ENOENT, so that a caller
 // can tell exit code 126 from 127.
 func LookPath(name string, env []string) (string, error) {
 	if name == "" {
@@ -85,7 +85,7 @@ func LookPath(name string, env []string) (string, error) {
 	return "", result
 }
 
-// executable is nil if the caller may execute the regular file at path.
+// executable returns nil if the caller may execute the regular file at path.
 func executable(path string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {

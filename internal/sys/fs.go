@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Magic numbers of statfs(2) that are ever asked for.
+// Magic numbers of statfs(2) that callers compare with.
 const (
 	ProcMagic  = unix.PROC_SUPER_MAGIC
 	TmpfsMagic = unix.TMPFS_MAGIC
@@ -16,7 +16,7 @@ const (
 	SysfsMagic = unix.SYSFS_MAGIC
 )
 
-// FSMagic is the file system type of f (fstatfs(2)).
+// FSMagic returns the file system type of f (fstatfs(2)).
 func FSMagic(f *os.File) (int64, error) {
 	var st unix.Statfs_t
 	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
@@ -24,8 +24,8 @@ func FSMagic(f *os.File) (int64, error) {
 	return int64(st.Type), err
 }
 
-// Space is how many bytes f's file system can still take, and can take in all;
-// a tmpfs without a bound has 0 in all (fstatfs(2)).
+// Space returns the free and the total bytes of f's file system. The total of a
+// tmpfs without a bound is 0 (fstatfs(2)).
 func Space(f *os.File) (free, total uint64, err error) {
 	var st unix.Statfs_t
 	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
@@ -33,9 +33,9 @@ func Space(f *os.File) (free, total uint64, err error) {
 	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), err
 }
 
-// ReadOnly tells whether the file system at path is mounted read-only. The
-// mount's flag, not access(2): that says EACCES first where the mode alone
-// refuses a root without CAP_DAC_OVERRIDE.
+// ReadOnly reports whether the file system at path is mounted read-only. It looks at
+// the mount's flag, because access(2) says EACCES first if the mode alone refuses a
+// root without CAP_DAC_OVERRIDE.
 func ReadOnly(path string) bool {
 	var st unix.Statfs_t
 	err := retry("statfs", func() error { return unix.Statfs(path, &st) })
@@ -43,7 +43,8 @@ func ReadOnly(path string) bool {
 }
 
 // TryLock takes the exclusive lock of f's open file description (flock(2)), and
-// tells whether it is ours now. The kernel lets go of it with the last descriptor.
+// reports whether the caller has it now. The kernel releases it with the last
+// descriptor.
 func TryLock(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_EX) }
 
 // TrySharedLock takes the shared lock of f's open file description (flock(2)),
@@ -66,46 +67,46 @@ func tryFlock(f *os.File, how int) (bool, error) {
 	return err == nil, err
 }
 
-// IsTerminal tells whether fd is a terminal.
+// IsTerminal reports whether fd is a terminal.
 func IsTerminal(fd int) bool {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	return err == nil
 }
 
 // TakeForeground makes the caller's process group the terminal's foreground
-// group. SIGTTOU is blocked on this thread meanwhile: a background group that
-// asks would be stopped by it (tcsetpgrp(3)). The caller has locked its thread.
+// group. SIGTTOU is blocked on this thread meanwhile, because it would stop a
+// background group that asks (tcsetpgrp(3)). The caller has locked its thread.
 func TakeForeground(tty int) error { return GiveForeground(tty, unix.Getpgrp()) }
 
-// GiveForeground does it for another group of our session.
+// GiveForeground does the same as TakeForeground for another group of our session.
 func GiveForeground(tty, group int) error {
 	return os.NewSyscallError("tcsetpgrp", withoutTTOU(func() error {
 		return unix.IoctlSetPointerInt(tty, unix.TIOCSPGRP, group)
 	}))
 }
 
-// IsControlling tells whether fd is our controlling terminal.
+// IsControlling reports whether fd is our controlling terminal.
 func IsControlling(fd int) bool {
 	_, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err == nil
 }
 
-// Foreground tells whether fd is our controlling terminal and our process group
+// Foreground reports whether fd is our controlling terminal and our process group is
 // its foreground group.
 func Foreground(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
 }
 
-// LeadsSession tells whether we are our session's leader: then no shell of it
-// could continue us.
+// LeadsSession reports whether we are our session's leader. If we are, no shell of
+// the session could continue us.
 func LeadsSession() bool {
 	session, err := unix.Getsid(0)
 	return err == nil && session == os.Getpid()
 }
 
-// ReadOnce is the first read of the file at path into buf: for /proc, where one
-// is all there is. It costs three system calls and no garbage but the name.
+// ReadOnce reads the file at path into buf by one read. It is for /proc, where one
+// read gives everything. It costs three system calls and no garbage but the name.
 func ReadOnce(path string, buf []byte) (n int, err error) {
 	var fd int
 	err = retry("open", func() (err error) { fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); return err })
@@ -117,16 +118,16 @@ func ReadOnce(path string, buf []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// Session is the session of pid (getsid(2)), which takes no right. It costs a
-// fiftieth of a look into /proc.
+// Session returns the session of pid (getsid(2)), which takes no right. It costs a
+// fiftieth of a read from /proc.
 func Session(pid int) (int, error) {
 	sid, err := unix.Getsid(pid)
 	return sid, os.NewSyscallError("getsid", err)
 }
 
-// WriteQuietly writes to fd as a program does that nobody reads any more: it is
-// neither ended (SIGPIPE) nor stopped (SIGTTOU, from the background) by that,
-// and no signal of it is left for a handler.
+// WriteQuietly writes to fd, which may have no reader any more. The write neither
+// ends the process (SIGPIPE) nor stops it (SIGTTOU, from the background), and leaves
+// no signal for a handler.
 func WriteQuietly(fd int, data []byte) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -145,8 +146,8 @@ func WriteQuietly(fd int, data []byte) {
 	unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }
 
-// withoutTTOU blocks SIGTTOU on this thread, which the caller has locked, for
-// the length of f.
+// withoutTTOU calls f while SIGTTOU is blocked on this thread, which the caller has
+// locked.
 func withoutTTOU(f func() error) error {
 	var block, old unix.Sigset_t
 	sigaddset(&block, unix.SIGTTOU)

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Trim gives back memory that is of no use while nothing happens: what the heap
-// does not need, and the pages of our own program. Those are the page cache's;
-// the next use maps them again, a few microseconds for 64 KiB. Boot, the parser
-// of the configuration and the like are never used again. Errors change nothing.
+// Trim gives back memory that has no use while nothing happens. This memory is the
+// unneeded heap and the pages of our own program. Those pages are in the page cache;
+// the next use maps them again in a few microseconds for 64 KiB. Boot, the parser of
+// the configuration and the like are never used again. Errors change nothing.
 func Trim() {
 	debug.FreeOSMemory()
 	for _, m := range programMappings() {
@@ -23,8 +23,8 @@ func Trim() {
 
 type mapping struct{ start, length uintptr }
 
-// programMappings are the parts of /proc/self/maps that come from a file and
-// cannot be written: in a static program all of them are its own.
+// programMappings returns the parts of /proc/self/maps that come from a file and
+// cannot be written. In a static program all of them are its own.
 func programMappings() (found []mapping) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {

@@ -8,28 +8,28 @@ import (
 	"syscall"
 )
 
-// AsFileOwner runs f with the file access of uid and gid, and with no
-// capability: one locked thread takes them as its effective ids, calls f and
-// goes back. Root without CAP_DAC_OVERRIDE opens a 0400 file of somebody else
-// that way, or makes a file that belongs to them, and stays root.
+// AsFileOwner runs f with the file access of uid and gid, and with no capability.
+// One locked thread takes them as its effective ids, calls f and takes its own ids
+// back. Root without CAP_DAC_OVERRIDE opens another user's 0400 file that way, or
+// makes a file that belongs to that user, and stays root.
 //
-// Real and saved ids stay 0, and those are what the kernel compares when
-// somebody wants to signal us (kill(2): the target's real or saved uid) or to
-// trace us (ptrace(2): all three): a process of uid can do neither, before,
-// during or after. setfsuid(2) would be enough for files; gVisor does not have
-// it. Supplementary groups stay root's.
+// Real and saved ids stay 0. The kernel compares these when a process wants to
+// signal us (kill(2): the target's real or saved uid) or to trace us (ptrace(2): all
+// three), so a process of uid can do neither, before, during or after. setfsuid(2)
+// would be enough for files, but gVisor does not have it. Supplementary groups
+// remain those of root.
 //
-// f stays on its goroutine and starts no process. The kernel resets dumpable
-// whenever effective ids change (prctl(2)), to a sysctl's value: it is put back
-// here. A thread that could not go back is not used again, and the error says
-// so even where f has none.
+// f stays on its goroutine and starts no process. The kernel resets dumpable to a
+// sysctl's value whenever effective ids change (prctl(2)), so it is restored here. A
+// thread that could not take its ids back is not used again, and the error says so
+// even if f returned none.
 func AsFileOwner(uid, gid uint32, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // ends with the goroutine unless it is unlocked
 		dumpable, err := Dumpable()
 		if err == nil && uid == 0 {
-			err = os.NewSyscallError("setresuid", syscall.EINVAL) // it would be root, with all it can
+			err = os.NewSyscallError("setresuid", syscall.EINVAL) // it would be root, with all rights of root
 		}
 		if err == nil {
 			err = takeEffective(uid, gid)

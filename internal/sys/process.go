@@ -14,7 +14,7 @@ import (
 
 func isErrno(err error, errno unix.Errno) bool { return errors.Is(err, errno) }
 
-// PidfdOpen is pidfd_open(2), Linux 5.3. The caller owns the descriptor.
+// PidfdOpen calls pidfd_open(2), Linux 5.3. The caller owns the descriptor.
 func PidfdOpen(pid int) (fd int, err error) {
 	err = retry("pidfd_open", func() (err error) {
 		fd, err = unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
@@ -23,39 +23,40 @@ func PidfdOpen(pid int) (fd int, err error) {
 	return fd, err
 }
 
-// PidfdSignal is pidfd_send_signal(2), Linux 5.1. ESRCH: it has ended.
+// PidfdSignal calls pidfd_send_signal(2), Linux 5.1. The error is ESRCH if the
+// process has ended.
 func PidfdSignal(fd int, sig unix.Signal) error {
 	return retry("pidfd_send_signal", func() error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
 }
 
-// Kill is kill(2). Only for a child that was not reaped yet (its pid cannot
-// have been recycled), for a group of one, or for -1.
+// Kill calls kill(2). It is only for a child that was not reaped yet (its pid cannot
+// have been recycled), for the group of such a child, or for -1.
 func Kill(pid int, sig unix.Signal) error {
 	return retry("kill", func() error { return unix.Kill(pid, sig) })
 }
 
-// Tick is the unit of start times in /proc: USER_HZ is 100 on all that Go runs on.
+// Tick is the unit of start times in /proc. USER_HZ is 100 wherever Go runs.
 const Tick = time.Second / 100
 
-// BootTicks is the time since boot as start times have it (proc_pid_stat(5)),
-// suspension and the offset of our time namespace included.
+// BootTicks returns the time since boot in the form of start times
+// (proc_pid_stat(5)), which includes suspension and the offset of our time namespace.
 func BootTicks() uint64 {
 	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail: the clock is there since Linux 2.6.39
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail, because Linux has the clock since 2.6.39
 	return uint64(time.Duration(ts.Nano()) / Tick)
 }
 
-// StopSelf stops the process and returns when it was continued. The signal goes
-// to the calling thread, which has locked itself: one for the whole process may
-// be another thread's to act on, and the caller would run on for a moment.
+// StopSelf stops the process and returns when it was continued. The signal goes to
+// the calling thread, which has locked itself. If it went to the whole process,
+// another thread might act on it, and the caller would run on for a moment.
 func StopSelf() {
-	unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // cannot fail: the target is the caller
+	unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // cannot fail, because the target is the caller
 }
 
-// UserAlive tells whether any process, zombies included, has the real uid in
-// our pid namespace. getpriority(2) with PRIO_USER looks through the kernel's
-// own list, needs no right and no /proc; ESRCH means there is none. PRIO_USER
-// takes our own uid for 0, so uid must not be 0.
+// UserAlive reports whether any process, zombies included, has the real uid in our
+// pid namespace. getpriority(2) with PRIO_USER looks through the kernel's own list,
+// and needs no right and no /proc. ESRCH means that there is no such process.
+// PRIO_USER reads 0 as our own uid, so uid must not be 0.
 func UserAlive(uid uint32) (bool, error) {
 	err := retry("getpriority", func() error {
 		_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
@@ -67,16 +68,16 @@ func UserAlive(uid uint32) (bool, error) {
 	return err == nil, err
 }
 
-// KillUser sends sig to every process that uid may signal, as the kernel
-// decides it, and to no other: one locked thread takes uid as its real and
-// effective uid (saved uid stays 0), which empties its effective capabilities,
-// calls kill(-1, sig) and goes back. kill(-1) runs under the kernel's task list
-// lock, so with SIGKILL no process of uid can fork its way out; it spares us.
+// KillUser sends sig to every process that uid may signal, as the kernel decides it,
+// and to no other. One locked thread takes uid as its real and effective uid (saved
+// uid stays 0), which empties its effective capabilities, calls kill(-1, sig) and
+// takes its own ids back. kill(-1) runs under the kernel's task list lock, so with
+// SIGKILL no process of uid can escape by a fork; it spares us.
 //
-// The caller must be uid 0 with CAP_SETUID, and uid must not be 0. If going
-// back should fail the thread is not used again: the goroutine ends locked.
-// For that moment a process of uid could signal this one thread; the gateway's
-// UID is trusted that far, and a SIGTERM is all it could reach us with.
+// The caller must be uid 0 with CAP_SETUID, and uid must not be 0. If the thread
+// cannot take its ids back it is not used again, because the goroutine ends locked.
+// Meanwhile a process of uid could signal this one thread. The gateway's UID is
+// trusted that far, and a SIGTERM is all that it could send us.
 func KillUser(uid uint32, sig unix.Signal) error {
 	if uid == 0 {
 		return os.NewSyscallError("setresuid", unix.EINVAL)
@@ -96,7 +97,7 @@ func KillUser(uid uint32, sig unix.Signal) error {
 			return
 		}
 		runtime.UnlockOSThread()
-		if killErr != 0 && killErr != syscall.ESRCH { // ESRCH: nobody but us in the namespace
+		if killErr != 0 && killErr != syscall.ESRCH { // ESRCH: no process but ours in the namespace
 			done <- os.NewSyscallError("kill", killErr)
 			return
 		}
@@ -110,7 +111,7 @@ func SetSubreaper() error {
 	return retry("prctl", func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
 }
 
-// Subreaper tells whether we are one; it survives execve(2).
+// Subreaper reports whether we are a subreaper. The setting survives execve(2).
 func Subreaper() bool {
 	var v int32
 	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&v)), 0, 0, 0)
@@ -133,7 +134,8 @@ func SetDumpable(dumpable bool) error {
 	return retry("prctl", func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, v, 0, 0, 0) })
 }
 
-// Dumpable reads PR_GET_DUMPABLE; 2 (readable by root only) counts as not.
+// Dumpable reports whether this process is dumpable (PR_GET_DUMPABLE, prctl(2)). The
+// value 2 (readable by root only) counts as not dumpable.
 func Dumpable() (bool, error) {
 	v, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	return v == 1, os.NewSyscallError("prctl", err)
@@ -141,7 +143,7 @@ func Dumpable() (bool, error) {
 
 // Memfd returns an anonymous file with data, positioned at its start. The caller
 // owns the descriptor. The kernel makes such a file with mode 0777, and a process
-// that may look into /proc/PID/fd of a holder could open it there: it gets mode
+// that may look into /proc/PID/fd of a holder could open it there. So it gets mode
 // 0400 before its first byte.
 func Memfd(name string, data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
@@ -177,8 +179,8 @@ func openFDs() ([]int, error) {
 	return fds, err
 }
 
-// Ended waits at most limit for the process of a pidfd to end, reaped or not
-// (pidfd_open(2), poll).
+// Ended waits at most limit for the process of a pidfd to end, and reports whether
+// it has ended, reaped or not (pidfd_open(2), poll).
 func Ended(pidfd int, limit time.Duration) (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	n := 0

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// seals keep a memfd as it is, for good.
+// seals keep a memfd as it is, and cannot be removed.
 const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
 
 // SealedMemfd copies r, at most max bytes, into an anonymous file that can be
-// executed and not be changed any more. The caller owns it. MFD_EXEC is new in
-// Linux 6.3; an older kernel takes its absence for it.
+// executed and no longer changed. The caller owns it. MFD_EXEC is new in Linux 6.3;
+// on an older kernel a file without the flag can be executed too.
 func SealedMemfd(name string, r io.Reader, max int64) (_ *os.File, err error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CleanSignals makes what a child of this thread inherits what a new program
-// expects: no signal blocked, none ignored. Go's fork gives every signal that
-// has a handler its default back and leaves alone what the caller of this
+// CleanSignals gives the children of this thread the signals that a new program
+// expects, with none blocked and none ignored. Go's fork gives every signal that has
+// a handler its default back. It does not change the signals that the caller of this
 // program has ignored (nohup does that) or blocked. The caller has locked its
 // thread; ignored signals count for the whole process.
 func CleanSignals() error {
@@ -25,15 +25,15 @@ func CleanSignals() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil))
 }
 
-// OOMScore reads this process's oom_score_adj, and SetOOMScore sets it
-// (proc_pid_oom_score_adj(5)). Raising it needs no right; back down to where it
-// was neither.
+// OOMScore returns this process's oom_score_adj, and SetOOMScore sets it
+// (proc_pid_oom_score_adj(5)). Raising it needs no right, and neither does lowering
+// it to its old value.
 func OOMScore() (string, error) {
 	text, err := os.ReadFile(oomScore)
 	return string(text), err
 }
 
-// SetOOMScore writes what OOMScore would read.
+// SetOOMScore sets this process's oom_score_adj to the text that OOMScore returns.
 func SetOOMScore(text string) error {
 	f, err := os.OpenFile(oomScore, os.O_WRONLY, 0)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 const diagBuffer = 32 << 10
 
 // SockDiag sends one request to NETLINK_SOCK_DIAG (sock_diag(7), Linux 3.3) and
-// hands each datagram of the answer to take, until that says done. The answer
-// of a dump is made by the kernel while it is asked for and read, so nothing
-// here waits: with nothing to read it is EAGAIN, an error.
+// passes each datagram of the answer to take, until take returns done. The kernel
+// makes the answer of a dump while it is asked for and read, so nothing here waits.
+// If there is nothing to read, the error is EAGAIN.
 func SockDiag(request []byte, take func(datagram []byte) (done bool, err error)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -34,7 +34,7 @@ func SockDiag(request []byte, take func(datagram []byte) (done bool, err error))
 		}); err != nil {
 			return err
 		}
-		if n > len(buf) { // what was cut off may be the socket that matters
+		if n > len(buf) { // the missing part may be the socket that matters
 			return os.NewSyscallError("recvfrom", unix.EMSGSIZE)
 		}
 		if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Conn is a TCP connection for a short-lived process: every call blocks at most
+// Conn is a TCP connection for a short-lived process. Every call blocks at most
 // until the deadline. It is not for PID 1.
 type Conn struct {
 	fd       int
@@ -55,7 +55,8 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// LocalAddr is our end. unix.Getsockname knows all families, in 3 KiB.
+// LocalAddr returns the address of our end. unix.Getsockname knows all families and
+// takes 3 KiB.
 func (c *Conn) LocalAddr() (netip.AddrPort, error) {
 	var sa unix.RawSockaddrAny
 	size := uint32(unix.SizeofSockaddrAny)
@@ -73,15 +74,15 @@ func (c *Conn) LocalAddr() (netip.AddrPort, error) {
 	return netip.AddrPort{}, os.NewSyscallError("getsockname", unix.EAFNOSUPPORT)
 }
 
-// bigEndian is a number that the kernel has left in network order.
+// bigEndian returns a number that the kernel has left in network order.
 func bigEndian(n uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], n)
 	return binary.BigEndian.Uint16(b[:])
 }
 
-// wait polls until the descriptor is ready for events; os.ErrDeadlineExceeded
-// after the deadline.
+// wait polls until the descriptor is ready for events. It returns
+// os.ErrDeadlineExceeded after the deadline.
 func (c *Conn) wait(events int16) error {
 	for {
 		left := time.Until(c.deadline)
@@ -94,7 +95,8 @@ func (c *Conn) wait(events int16) error {
 	}
 }
 
-// poll waits once; a signal or the end of limit is false and nil.
+// poll waits once and reports whether the descriptor is ready. A signal or the end
+// of limit gives false and nil.
 func (c *Conn) poll(events int16, limit time.Duration) (bool, error) {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, int(limit.Milliseconds())+1)
 	if err != nil && err != unix.EINTR {
@@ -103,8 +105,9 @@ func (c *Conn) poll(events int16, limit time.Duration) (bool, error) {
 	return n > 0, nil
 }
 
-// Readable waits until there is something to read, an end or an error included,
-// for limit at most; os.ErrDeadlineExceeded once the deadline has passed.
+// Readable waits for limit at most, and reports whether there is something to read,
+// an end or an error included. It returns os.ErrDeadlineExceeded once the deadline
+// has passed.
 func (c *Conn) Readable(limit time.Duration) (bool, error) {
 	left := time.Until(c.deadline)
 	if left <= 0 {
@@ -113,7 +116,7 @@ func (c *Conn) Readable(limit time.Duration) (bool, error) {
 	return c.poll(unix.POLLIN, min(limit, left))
 }
 
-// Read reads what there is; 0 and nil is the end of the stream.
+// Read reads the bytes that are there. It returns 0 and nil at the end of the stream.
 func (c *Conn) Read(b []byte) (int, error) {
 	for {
 		n, err := unix.Read(c.fd, b)
@@ -153,17 +156,17 @@ func (c *Conn) Write(b []byte) error {
 // Close closes the connection.
 func (c *Conn) Close() { unix.Close(c.fd) }
 
-// Refused tells whether err means that nobody listens.
+// Refused reports whether err means that there is no listener.
 func Refused(err error) bool { return errors.Is(err, unix.ECONNREFUSED) }
 
-// Unreachable tells whether err means that this machine has no such address
+// Unreachable reports whether err means that this machine has no such address
 // (a loopback without IPv6, for example).
 func Unreachable(err error) bool {
 	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) ||
 		errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH)
 }
 
-// Reset tells whether err means that the other end went away.
+// Reset reports whether err means that the other end went away.
 func Reset(err error) bool {
 	return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }

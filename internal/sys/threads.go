@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WarmThreads makes the Go runtime create n threads now: a goroutine that is
-// locked to its thread keeps it while it waits, so n of them need n threads.
+// WarmThreads makes the Go runtime create n threads now. A goroutine that is locked
+// to its thread keeps it while it waits, so n goroutines need n threads.
 // They stay idle afterwards. At the pids limit (a fork bomb by the agent)
 // clone(2) fails, and a Go program that needs one more thread dies of it; with
 // these in reserve it needs none.
@@ -35,8 +35,8 @@ func WarmThreads(n int) {
 
 // AllThreads does one system call on every thread of the process. Capabilities
 // and most prctl(2) settings belong to a thread, not to a process. It fails
-// with ENOTSUP in a binary that links cgo. No argument may be a pointer: see
-// SetCaps.
+// with ENOTSUP in a binary that links cgo. No argument may be a pointer (see
+// SetCaps).
 func AllThreads(name string, trap, a1, a2, a3, a4, a5 uintptr) error {
 	_, _, errno := syscall.AllThreadsSyscall6(trap, a1, a2, a3, a4, a5, 0)
 	if errno != 0 {
@@ -51,7 +51,7 @@ func NoNewPrivs() error {
 }
 
 // EnterNetwork takes this thread, which the caller has locked, into the network
-// namespace that f is open on (setns(2)): CAP_SYS_ADMIN, there and here.
+// namespace that f is open on (setns(2)). It needs CAP_SYS_ADMIN, there and here.
 func EnterNetwork(f *os.File) error {
 	return retry("setns", func() error { return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) })
 }

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mode is how a terminal behaves (termios(3)).
+// Mode is the behavior of a terminal (termios(3)).
 type Mode struct{ termios unix.Termios }
 
-// MakeRaw hands every byte of the terminal f through unchanged, both ways, and
-// returns how it was before (cfmakeraw(3)). A background process group is
-// stopped for it until it is in the foreground (SIGTTOU).
+// MakeRaw makes the terminal f pass every byte unchanged, both ways, and returns its
+// former mode (cfmakeraw(3)). A background process group that calls it is stopped
+// until it is in the foreground (SIGTTOU).
 func MakeRaw(f *os.File) (Mode, error) {
 	var before Mode
 	err := control(f, "tcgetattr", func(fd int) error {
@@ -35,8 +35,8 @@ func MakeRaw(f *os.File) (Mode, error) {
 	return before, setMode(f, raw)
 }
 
-// SetMode makes the terminal f behave as it did, from a background process
-// group too: who puts a terminal back must not be stopped over it.
+// SetMode gives the terminal f a former mode back, from a background process group
+// too, because a process that restores a terminal must not be stopped for that.
 func SetMode(f *os.File, m Mode) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -61,15 +61,15 @@ func CopySize(from, to *os.File) error {
 }
 
 // SignalForeground sends SIGINT, SIGQUIT or SIGTSTP to the foreground group of
-// the pseudo-terminal whose master is f (TIOCSIG, Linux 2.6.36): the kernel
-// knows the group, so no pid can be a recycled one.
+// the pseudo-terminal whose master is f (TIOCSIG, Linux 2.6.36). The kernel knows
+// the group, so no pid can be a recycled one.
 func SignalForeground(f *os.File, sig unix.Signal) error {
 	const tiocsig = 0x40045436 // not in x/sys; the same on every Linux that Go has
 	return control(f, "ioctl", func(fd int) error { return unix.IoctlSetInt(fd, tiocsig, int(sig)) })
 }
 
-// NonBlocking is f again, with the same file description, for Go's poller: what
-// waits in it ties up no thread and has deadlines. The caller owns both.
+// NonBlocking returns f again, with the same file description, for Go's poller. A
+// wait in the poller ties up no thread and has deadlines. The caller owns both.
 func NonBlocking(f *os.File) (*os.File, error) {
 	var again *os.File
 	err := control(f, "fcntl", func(fd int) error {

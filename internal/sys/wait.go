@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit is how a child ended: its raw wait status, kept until somebody has to
-// make an exit code of it.
+// Exit says how a child ended. It keeps the raw wait status until a caller needs the
+// exit code.
 type Exit struct {
 	PID    int
 	Status unix.WaitStatus
 }
 
-// Code is the exit code a shell would report: 128+n for signal n.
+// Code returns the exit code that a shell would report, which is 128+n for signal n.
 func (e Exit) Code() int {
 	if e.Status.Signaled() {
 		return 128 + int(e.Status.Signal())
@@ -32,10 +32,10 @@ type siginfo struct {
 	_                  [128 - 28]byte
 }
 
-// Peek returns the pid of a child that has ended, without reaping it: until
-// Reap is called, neither its pid nor its pidfd can mean anybody else. It is 0
-// when none has ended or there is none. It never blocks. __WALL: a child made
-// by clone(2) with another exit signal counts too.
+// Peek returns the pid of a child that has ended, without reaping it. Until Reap is
+// called, neither its pid nor its pidfd can mean another process. The pid is 0 if no
+// child has ended or there is no child. Peek never blocks. Because of __WALL, a
+// child made by clone(2) with another exit signal counts too.
 func Peek() (pid int, err error) {
 	var si siginfo
 	err = retry("waitid", func() error {
@@ -48,7 +48,8 @@ func Peek() (pid int, err error) {
 	return int(si.pid), err
 }
 
-// Reap takes the exit of a child that Peek returned; its pid is free afterwards.
+// Reap reaps a child that Peek returned, and returns its exit. Its pid is free
+// afterwards.
 func Reap(pid int) (Exit, error) {
 	var status unix.WaitStatus
 	err := retry("wait4", func() error {

@@ -8,10 +8,11 @@ import (
 )
 
 // Headless, in the environment of a test program, makes it a process whose first
-// thread ends and whose others live on, for a minute.
+// thread ends and whose other threads go on for a minute.
 const Headless = "GATEWAYINIT_TEST_HEADLESS=1"
 
-// It is done before any test: package variables are set on the first thread.
+// headless runs before any test, because package variables are set on the first
+// thread.
 var _ = headless()
 
 func headless() bool {

@@ -16,17 +16,17 @@ import (
 // insideEnv names the test that this process was started for.
 const insideEnv = "GATEWAYINIT_TEST_INSIDE"
 
-// Inside runs the calling test once more in a process of its own, in new
-// namespaces as flags say (CLONE_NEWNS, CLONE_NEWPID, ...; 0 for none), and
-// tells which of the two it is. The test returns at once where it is false:
+// Inside runs the calling test once more in a process of its own, in new namespaces
+// as flags say (CLONE_NEWNS, CLONE_NEWPID, ...; 0 for none), and reports whether this
+// is that process. The test returns at once if it is false:
 //
 //	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 //		return
 //	}
 //
-// What the test does to its process (drop capabilities, mount, install a
-// filter) stays inside. With CLONE_NEWPID it is PID 1 and has its own /proc.
-// A failure inside is a failure of the test; an end of the process is too.
+// Changes that the test makes to its process (drop capabilities, mount, install a
+// filter) stay inside. With CLONE_NEWPID it is PID 1 and has its own /proc. A
+// failure inside is a failure of the test, and so is an end of the process.
 func Inside(t *testing.T, flags uintptr) bool {
 	t.Helper()
 	Root(t)

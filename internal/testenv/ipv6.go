@@ -15,9 +15,9 @@ import (
 // ownNetEnv says that this process has a network namespace of its own.
 const ownNetEnv = "GATEWAYINIT_TEST_OWN_NET"
 
-// IPv6Main is m.Run where [::1] exists: a container on an engine's bridge mostly
+// IPv6Main calls m.Run where [::1] exists. A container on an engine's bridge mostly
 // has none. There the process executes itself in a network namespace of its own,
-// which takes root. Without it the tests that need [::1] say so.
+// which takes root. Without root the tests that need [::1] say so.
 func IPv6Main(m *testing.M) int {
 	if os.Geteuid() == 0 && os.Getenv(insideEnv) == "" && os.Getenv(ownNetEnv) == "" && !hasIPv6() {
 		fmt.Fprintf(os.Stderr, "this machine has no [::1], and its own network namespace cannot be had: %v\n", execInOwnNet())

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// LongVariable is the environment variable that, if it is 1, makes tests that
-// repeat one thing do it as often as they can be waited for, and makes those that
-// know how long something may take hold it to that. make long-rounds sets it.
+// LongVariable is the name of an environment variable. If it is 1, tests that repeat
+// one thing do so as often as a developer can wait for, and tests that know a time
+// limit enforce it. make long-rounds sets it.
 const LongVariable = "GATEWAY_TEST_LONG"
 
-// Patience is the shortest deadline in make test: another program may have the
-// processor for as long.
+// Patience is the shortest deadline in make test, because another program may have
+// the processor for as long.
 const Patience = time.Minute
 
-// Long tells whether LongVariable is 1.
+// Long reports whether LongVariable is 1.
 func Long(t testing.TB) bool {
 	t.Helper()
 	switch v := os.Getenv(LongVariable); v {
@@ -29,8 +29,9 @@ func Long(t testing.TB) bool {
 	}
 }
 
-// AtMost is how long something may take: limit, where LongVariable is 1. Otherwise
-// it is Patience, if that is longer: then only what does not end is a failure.
+// AtMost returns the time that something may take. It is limit if LongVariable is 1.
+// Otherwise it is Patience, if that is longer, so that only something that does not
+// end is a failure.
 func AtMost(t testing.TB, limit time.Duration) time.Duration {
 	t.Helper()
 	if Long(t) {

@@ -10,7 +10,7 @@ import (
 
 // Refuse makes the kernel answer errno to system calls of this process from now
 // on, as an old kernel (ENOSYS) or an engine's seccomp profile (EPERM) would.
-// It cannot be undone: only in a process of its own (Inside).
+// It cannot be undone, so call it only in a process of its own (Inside).
 func Refuse(t *testing.T, errno unix.Errno, calls ...uint32) {
 	t.Helper()
 	if os.Getenv(insideEnv) == "" {
@@ -21,7 +21,8 @@ func Refuse(t *testing.T, errno unix.Errno, calls ...uint32) {
 	}
 }
 
-// RefuseCalls does it for a process that is no test; an execve(2) keeps it.
+// RefuseCalls does the same for a process that is not a test. An execve(2) keeps the
+// filter.
 func RefuseCalls(errno unix.Errno, calls ...uint32) error {
 	const nr = 0 // offset of the number in struct seccomp_data
 	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: nr}}

@@ -39,7 +39,7 @@ func Must(t testing.TB, err error) {
 // deadline bounds every wait; it is far beyond what a loaded machine needs.
 const deadline = 20 * time.Second
 
-// Eventually waits until ok says yes.
+// Eventually waits until ok returns true.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(deadline); !ok(); time.Sleep(time.Millisecond) {
@@ -49,7 +49,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// Within is a context that ends after d, or with the test.
+// Within returns a context that ends after d, or with the test.
 func Within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -57,7 +57,7 @@ func Within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// Dir opens a directory for reading; the test closes it.
+// Dir opens a directory for reading. It is closed at the end of the test.
 func Dir(t testing.TB, path string) *os.File {
 	t.Helper()
 	f, err := os.Open(path)
@@ -66,15 +66,15 @@ func Dir(t testing.TB, path string) *os.File {
 	return f
 }
 
-// Tmpfs mounts a fresh tmpfs with options such as "size=4k" or "mode=0711"
-// where no path leads to: it is seen through the returned directory only, and
-// gone when that is closed (fsmount(2), Linux 5.2).
+// Tmpfs mounts a fresh tmpfs with options such as "size=4k" or "mode=0711". No path
+// leads to it. It is seen through the returned directory only, and gone when that is
+// closed (fsmount(2), Linux 5.2).
 func Tmpfs(t testing.TB, options ...string) *os.File {
 	t.Helper()
 	return mount(t, "tmpfs", options)
 }
 
-// Ramfs is Tmpfs with a ramfs.
+// Ramfs does the same as Tmpfs with a ramfs.
 func Ramfs(t testing.TB) *os.File {
 	t.Helper()
 	return mount(t, "ramfs", nil)
@@ -101,12 +101,12 @@ func mount(t testing.TB, kind string, options []string) *os.File {
 	return f
 }
 
-// Path is a path to name in dir that works while dir is open.
+// Path returns a path to name in dir that works while dir is open.
 func Path(dir *os.File, name string) string {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
 }
 
-// Status is a process's or thread's status file (proc_pid_status(5)) as fields.
+// Status returns a process's or thread's status file (proc_pid_status(5)) as fields.
 func Status(t testing.TB, path string) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(path)

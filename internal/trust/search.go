@@ -14,8 +14,8 @@ import (
 // Search refuses a PATH in which a lookup of name can find a file of another
 // user than root. Each entry up to the one that holds the program is checked,
 // because the first match wins. An entry that does not exist is accepted if only
-// root can make it. A sticky directory is accepted on the way, and not as an
-// entry: there every user can make a file.
+// root can make it. A sticky directory is accepted on the way, but not as an
+// entry, because every user can make a file there.
 func Search(search, name string) error {
 	if search == "" {
 		return errors.New("PATH is empty")

@@ -1,7 +1,7 @@
-// Package trust tells whether the path of a program, or of the script that it
-// is given, is out of reach of everybody but root (and its own user): if the
-// agent could replace what the gateway executes, it would be handed the token at
-// the next start.
+// Package trust checks whether the path of a program, or of the script that it is
+// given, is out of reach of every user but root (and its own user). If the agent
+// could replace a file that the gateway executes, it would get the token at the next
+// start.
 package trust
 
 import (
@@ -21,7 +21,7 @@ const maxSteps = 256
 
 // Executable refuses unsafePath unless it is an absolute path to a regular,
 // executable file, and neither it nor any directory or link on the way, the
-// root included, can be changed by anybody but root and uid.
+// root included, can be changed by any user but root and uid.
 func Executable(unsafePath string, uid uint32) error {
 	st, err := walk(unsafePath, uid)
 	switch {
@@ -35,17 +35,17 @@ func Executable(unsafePath string, uid uint32) error {
 	return nil
 }
 
-// Path refuses unsafePath, a file or a directory, unless it and all on the way
-// to it are out of others' reach, as Executable does. In a sticky directory
-// others can still make what is not there yet.
+// Path refuses unsafePath, a file or a directory, unless it and everything on the way
+// to it are out of others' reach, as Executable does. In a sticky directory others
+// can still make files that are not there yet.
 func Path(unsafePath string, uid uint32) (fs.FileInfo, error) { return walk(unsafePath, uid) }
 
-// Arguments is Executable for the words of a command, because a script can do
-// whatever its interpreter can. It checks only words that are the absolute path of a
-// regular file now: a directory to work in, or a file that is
-// still to be written, may be somebody else's. What is behind a directory that
-// is closed to us is refused if the way there shows that somebody else can
-// change it, and taken for its user's own if not.
+// Arguments does the same as Executable for the words of a command, because a script
+// can do whatever its interpreter can. It checks only words that are the absolute
+// path of a regular file now. A directory to work in, or a file that is still to be
+// written, may be another user's. A file behind a directory that is closed to us is
+// refused if the way there shows that another user can change it, and is otherwise
+// taken for its user's own.
 func Arguments(words []string, uid uint32) error {
 	for _, word := range words {
 		if !path.IsAbs(word) {
@@ -62,10 +62,10 @@ func Arguments(words []string, uid uint32) error {
 	return nil
 }
 
-// walk checks each step and returns what is there. It goes as the kernel does:
-// ".." is where a link led, not where it was written. Directories are looked at
-// from the top: below one that only root can change, nothing moves between two
-// looks.
+// walk checks each step and returns the info of the last one. It goes as the kernel
+// does, so ".." starts where a link led and not where it was written. Directories are
+// checked from the top, because below one that only root can change nothing moves
+// between two checks.
 func walk(unsafePath string, uid uint32) (fs.FileInfo, error) {
 	if !path.IsAbs(unsafePath) {
 		return nil, &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
@@ -105,8 +105,8 @@ func walk(unsafePath string, uid uint32) (fs.FileInfo, error) {
 	return nil, fmt.Errorf("cannot use %s: %w", unsafePath, syscall.ELOOP)
 }
 
-// components are the names of a path. It is not cleaned: that would take "a/.."
-// out before anybody saw whether a is a link.
+// components returns the names of a path. The path is not cleaned, because that would
+// take "a/.." out before walk sees whether a is a link.
 func components(unsafePath string) (names []string) {
 	for _, name := range strings.Split(unsafePath, "/") {
 		if name != "" && name != "." {
@@ -116,8 +116,8 @@ func components(unsafePath string) (names []string) {
 	return names
 }
 
-// check is whether somebody else owns or can write what is at next. A link has
-// no mode of its own; in a sticky directory only owners can move things.
+// check refuses next if a user other than root and uid owns it or can write it. A
+// link has no mode of its own; in a sticky directory only owners can move files.
 func check(next string, st fs.FileInfo, uid uint32) error {
 	sys := st.Sys().(*syscall.Stat_t)
 	if sys.Uid != 0 && sys.Uid != uid {

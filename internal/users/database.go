@@ -17,14 +17,15 @@ const (
 	maxFile    = 1 << 20 // bytes
 )
 
-// Database is both files, read once. It is for the length of boot: drop it when
-// all users are resolved, so that its memory is given back.
+// Database holds both files, read once. It is for boot only. Drop it when all users
+// are resolved, so that its memory is given back.
 type Database struct{ passwd, group []byte }
 
-// Load reads /etc/passwd and /etc/group: regular files of at most 1 MiB each.
+// Load reads /etc/passwd and /etc/group. They must be regular files of at most 1 MiB
+// each.
 func Load() (*Database, error) { return load("") }
 
-// load reads the files below root, which is a test's.
+// load reads the files below unsafeRoot, which only tests set.
 func load(unsafeRoot string) (*Database, error) {
 	passwd, err := readFile(unsafeRoot + passwdPath)
 	if err != nil {
@@ -37,8 +38,9 @@ func load(unsafeRoot string) (*Database, error) {
 	return &Database{passwd, group}, nil
 }
 
-// readFile follows links, as every reader of these files does: some images keep
-// them elsewhere, and only root can write /etc. O_NONBLOCK is against a FIFO.
+// readFile returns the content of a file. It follows links, as every reader of these
+// files does, because some images keep them elsewhere and only root can write /etc.
+// O_NONBLOCK is against a FIFO.
 func readFile(unsafePath string) ([]byte, error) {
 	f, err := os.OpenFile(unsafePath, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-const maxID = 1<<31 - 1 // what engines and moby/sys/user accept
+const maxID = 1<<31 - 1 // the most that engines and moby/sys/user accept
 
-// line is the one line of a file that was asked for.
+// line is the requested line of a file.
 type line struct {
 	file   string
 	number int // from 1
@@ -21,7 +21,7 @@ func (l *line) refuse(format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s", l.file, l.number, fmt.Sprintf(format, args...))
 }
 
-// id is the number in a column.
+// id returns the number in a column.
 func (l *line) id(column int, what string) (uint32, error) {
 	n, err := id(l.fields[column])
 	if err != nil {
@@ -30,7 +30,7 @@ func (l *line) id(column int, what string) (uint32, error) {
 	return n, nil
 }
 
-// missingError: no line of file has value.
+// missingError says that no line of file has value.
 type missingError struct{ file, value string }
 
 func (e *missingError) Error() string {
@@ -60,7 +60,7 @@ func find(data []byte, file string, column int, value string, fields int) (*line
 	if n := bytes.Count(text, []byte(":")) + 1; n != fields {
 		return nil, found.refuse("it has %d fields, not %d: correct the line", n, fields)
 	}
-	// What is trimmed, shown or cut at NUL by one reader and not by another.
+	// One reader trims or shows such characters, or cuts at NUL, and others do not.
 	if bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return nil, found.refuse("it holds a control character: correct the line")
 	}
@@ -84,7 +84,7 @@ func hasField(l []byte, column int, value string) bool {
 
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// id is a decimal number from 1 to 2^31-1 without sign or leading zero.
+// id parses a decimal number from 1 to 2^31-1 without sign or leading zero.
 func id(s string) (uint32, error) {
 	if s == "0" {
 		return 0, errors.New("0 is root, which is never used here")

@@ -1,7 +1,7 @@
 // Package users resolves the accounts of the configuration from /etc/passwd and
-// /etc/group. It fails closed: github.com/moby/sys/user parses, but takes a
-// malformed number for uid 0 and lets any out-of-range one pass, so the line it
-// used is checked again as text. There is no fallback to root or to another
+// /etc/group. It fails closed. github.com/moby/sys/user parses the files, but takes a
+// malformed number for uid 0 and lets any out-of-range number pass, so the line that
+// it used is checked again as text. There is no fallback to root or to another
 // account, whatever the files hold.
 package users
 
@@ -30,8 +30,8 @@ type User struct {
 
 const maxGroups = 64
 
-// Resolve is Database.Resolve over two readers, of which at most 1 MiB each is
-// read.
+// Resolve does the same as Database.Resolve for two readers. It reads at most 1 MiB
+// of each.
 func Resolve(spec string, passwd, group io.Reader) (User, error) {
 	db := &Database{}
 	for _, f := range []struct {
@@ -84,7 +84,7 @@ func (db *Database) resolve(spec string) (User, error) {
 	return u, err
 }
 
-// withoutEntry is a uid that passwd does not know.
+// withoutEntry returns the user of a uid that passwd does not know.
 func (db *Database) withoutEntry(name, group string, missing error) (User, error) {
 	if group == "" {
 		return User{}, fmt.Errorf("%w, or give UID:GID", missing)
@@ -100,10 +100,10 @@ func (db *Database) withoutEntry(name, group string, missing error) (User, error
 	return User{Name: name, UID: uid, GID: gid, Groups: []uint32{gid}, Home: "/", Shell: defaultShell}, nil
 }
 
-// Self is the user that this process has, for one without root: nothing is
-// looked up that the kernel does not know, but for the name, home and shell of
-// the uid's entry in passwd, if there is a usable one. home stands in for the
-// entry's. The gid may be 0, as engines give it to a uid without an entry.
+// Self returns the user of this process, for a process without root. The ids are the
+// kernel's. The name, home and shell are those of the uid's entry in passwd, if there
+// is a usable one; otherwise home stands in for the entry's home. The gid may be 0,
+// as engines give it to a uid without an entry.
 func Self(home string) (User, error) {
 	groups, err := os.Getgroups()
 	if err != nil {
@@ -132,7 +132,7 @@ func Self(home string) (User, error) {
 
 const defaultShell = "/bin/sh" // passwd(5): an empty field means this
 
-// account is the passwd entry with this name or uid.
+// account returns the passwd entry with this name or uid.
 func (db *Database) account(name string) (User, error) {
 	column := 0
 	if isNumber(name) {
@@ -153,7 +153,7 @@ func (db *Database) account(name string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	// The library trims and skips where we do not: both readings must agree.
+	// The library trims and skips where we do not, so both readings must agree.
 	entries, err := user.ParsePasswdFilter(bytes.NewReader(db.passwd), func(e user.User) bool { return e.Name == l.fields[0] })
 	if err != nil {
 		return User{}, fmt.Errorf("cannot read %s: %w", passwdPath, err)
@@ -182,7 +182,7 @@ func (db *Database) groupID(name string) (uint32, error) {
 	return l.id(2, "gid")
 }
 
-// groups are the primary group and those that name the user as a member.
+// groups returns the primary group and those that name the user as a member.
 func (db *Database) groups(u User) ([]uint32, error) {
 	entries, err := user.ParseGroupFilter(bytes.NewReader(db.group), func(g user.Group) bool { return slices.Contains(g.List, u.Name) })
 	if err != nil {
@@ -205,8 +205,8 @@ func (db *Database) groups(u User) ([]uint32, error) {
 		if err != nil {
 			return nil, err
 		}
-		// In order and once each; a full sort is 5 KiB of code for 64 numbers, and
-		// slices.Insert one.
+		// The groups are in order and once each. A full sort is 5 KiB of code for 64
+		// numbers, and slices.Insert is one.
 		if i, have := slices.BinarySearch(groups, gid); !have {
 			groups = append(groups, gid)
 			copy(groups[i+1:], groups[i:])
@@ -230,9 +230,9 @@ func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, e
 	return g, s, o, Distinct(g, s, o)
 }
 
-// Distinct refuses accounts that the kernel would not keep apart: the same uid,
-// or somebody else in the gateway's primary group, which may enter the runtime
-// directory (root:gateway 0710) and what the gateway shares with its group.
+// Distinct refuses accounts that the kernel would not keep apart. Such accounts have
+// the same uid, or are in the gateway's primary group. That group can use the files
+// that the gateway shares with it.
 func Distinct(gateway, sandbox, operator User) error {
 	for _, p := range [][2]User{{gateway, sandbox}, {gateway, operator}, {sandbox, operator}} {
 		if p[0].UID == p[1].UID {

@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What package syscall calls around a fork: all signals are blocked, so that no
-// handler of ours runs in the child, and a grown stack is a crash and not a
-// corruption. The runtime keeps the names for other packages.
+// beforeFork and afterFork are the functions that package syscall calls around a
+// fork. Between them all signals are blocked, so that none of our handlers runs in
+// the child, and a grown stack is a crash and not a corruption. The runtime keeps
+// the names for other packages.
 //
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()
@@ -17,14 +18,14 @@ func beforeFork()
 //go:linkname afterFork syscall.runtime_AfterFork
 func afterFork()
 
-// clone is clone(2) with flags and no stack: with CLONE_VM the child goes on
-// with ours while we wait (CLONE_VFORK).
+// clone calls clone(2) with flags and no stack. With CLONE_VM the child goes on with
+// our stack while we wait (CLONE_VFORK).
 func clone(flags uintptr) (pid, errno uintptr)
 
 // fork returns in the parent only, when the child has executed or ended. The
-// child shares memory and stack with the parent, so all that it does is in this
-// frame, and the parent leaves it at once: no allocation, no lock, no pointer
-// stored, no stack growth, and only calls that need none of it.
+// child shares memory and stack with the parent, so it does everything in this
+// frame, and the parent leaves the frame at once. The child must not allocate, lock,
+// store a pointer or grow the stack, and makes only calls that need none of that.
 //
 //go:noinline
 //go:norace
@@ -37,8 +38,8 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		return pid, syscall.Errno(e)
 	}
 
-	// A process group of its own, so that a signal of the terminal's reaches the
-	// child once, and from us once more only if somebody sends it to us.
+	// The child gets a process group of its own, so that a signal of the terminal
+	// reaches it once, and from us once more only if we were sent it too.
 	if _, _, errno = syscall.RawSyscall(unix.SYS_SETPGID, 0, 0, 0); errno != 0 {
 		p.step = stepGroup
 		goto failed
@@ -52,7 +53,7 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		}
 	}
 	if p.drop {
-		// Without CAP_SETPCAP the set stays: no_new_privs keeps its capabilities
+		// Without CAP_SETPCAP the set stays, but no_new_privs keeps its capabilities
 		// from being gained, by root too (capabilities(7)).
 		for c := uintptr(0); c < 64; c++ { // EINVAL: past the kernel's last one
 			if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0, 0); errno != 0 && errno != unix.EINVAL && errno != unix.EPERM {
@@ -61,7 +62,7 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 			}
 		}
 	}
-	// Changed ids make the memory that we share with the parent undumpable: other
+	// Changed ids make the memory that we share with the parent undumpable, so other
 	// processes of the new user can neither trace nor read it (prctl(2),
 	// PR_SET_DUMPABLE). With fs.suid_dumpable=1 on the host they can, until the exec.
 	if p.become {
@@ -106,7 +107,7 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		p.action[0] = uint64(p.ignored >> (sig - 1) & 1) // SIG_DFL or SIG_IGN
 		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&p.action)), 0, 8, 0, 0)
 	}
-	// What came for the child meanwhile is delivered now.
+	// Signals that came for the child meanwhile are delivered now.
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&p.mask)), 0, 8, 0, 0)
 
 	p.step = stepExec

@@ -1,8 +1,8 @@
-// Package vfork starts a program in a child that is made exactly as asked:
-// signal mask and actions, process group, terminal, user, capabilities. Package
-// syscall's fork can do neither the actions nor the bounding set, and hangs when
-// it takes the terminal from the background (golang.org/issue/37217); a second
-// stage would cost another start of Go's runtime.
+// Package vfork starts a program in a child with a given signal mask, signal
+// actions, process group, terminal, user and capabilities. Package syscall's fork can
+// set neither the actions nor the bounding set, and hangs when it takes the terminal
+// from the background (golang.org/issue/37217). A second stage would cost another
+// start of Go's runtime.
 package vfork
 
 import (
@@ -15,26 +15,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Identity is a user to become: setgroups(2), setgid(2), setuid(2). Without the
-// right to it the child fails.
+// Identity is a user to become by setgroups(2), setgid(2) and setuid(2). Without the
+// right to do so the child fails.
 type Identity struct {
 	UID, GID uint32
 	Groups   []uint32
 }
 
-// Child is what to start. Its descriptors are the caller's that are not
-// close-on-exec, and so is its working directory.
+// Child describes the program to start. It inherits the caller's descriptors that
+// are not close-on-exec, and the caller's working directory.
 type Child struct {
 	Argv, Env []string
 	Mask      uint64 // blocked signals: bit n-1 is signal n
 	Ignored   uint64 // signals whose action is SIG_IGN; the others have their default
 	Nofile    *unix.Rlimit
 	Terminal  int       // a descriptor whose foreground the child's group becomes; -1: none
-	User      *Identity // nil: as we are
+	User      *Identity // nil: our own user
 	DropCaps  bool      // empty all five sets and set no_new_privs
 }
 
-// Error is the step at which the child failed. It has ended and was reaped.
+// Error is the step at which the child failed. The child has ended and was reaped.
 type Error struct {
 	Step  string // "exec", "setuid", ...
 	Errno syscall.Errno
@@ -42,7 +42,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Step + ": " + e.Errno.Error() }
 
-// Unwrap is the errno.
+// Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
 // The steps of a child, for Error.
@@ -63,8 +63,8 @@ const (
 	stepExec
 )
 
-// plan is Child with everything that the child needs as the kernel wants it: it
-// must not allocate, and stores no pointer, which could need the collector.
+// plan is Child with everything that the child needs, as the kernel takes it. The
+// child must not allocate, and stores no pointer, which could need the collector.
 type plan struct {
 	paths    []uintptr // candidates, in order
 	argv     []uintptr // NULL at the end
@@ -85,7 +85,7 @@ type plan struct {
 	action   [4]uint64 // struct sigaction
 	pgrp     int32
 
-	step  uintptr // what the child reports: it shares our memory
+	step  uintptr // the report of the child, which shares our memory
 	errno uintptr
 }
 
@@ -116,7 +116,7 @@ func Start(c Child) (pid int, err error) {
 	return 0, &Error{steps[p.step], syscall.Errno(p.errno)}
 }
 
-// block is memory that the plan points to by number.
+// block is memory to which the plan holds addresses as numbers.
 type block [][]byte
 
 func (b *block) text(s string) (uintptr, error) {
@@ -128,7 +128,7 @@ func (b *block) text(s string) (uintptr, error) {
 	return uintptr(unsafe.Pointer(&data[0])), nil
 }
 
-// list is texts as a NULL-terminated array.
+// list returns texts as a NULL-terminated array.
 func (b *block) list(texts []string) ([]uintptr, error) {
 	list := make([]uintptr, 0, len(texts)+1)
 	for _, s := range texts {
@@ -169,9 +169,9 @@ func (c Child) plan() (p *plan, keep *block, err error) {
 	return p, keep, nil
 }
 
-// candidates are the files that execvp(3) would try for name, the current directory
-// included where PATH says so: what a program sees under other inits. sys.LookPath,
-// for a gateway and its agent, takes absolute entries only.
+// candidates returns the files that execvp(3) would try for name, as under other
+// inits. The current directory is included if PATH says so. sys.LookPath, for a
+// gateway and its agent, takes absolute entries only.
 func candidates(name string, env []string) (paths []string) {
 	if strings.Contains(name, "/") || name == "" {
 		return []string{name}
