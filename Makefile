@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Every target works from a fresh clone with Go; what needs containers finds or
 # starts an engine by itself (tests/engine/run). ENGINE=podman chooses podman.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command gatewayctl operates gateway-init from inside its container. It sends
 // requests to PID 1 over the root-owned FIFO and waits for the answers. It shows
 // the status that PID 1 published only after a check against the kernel.

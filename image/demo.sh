@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # What make demo runs: a container with the README's command, a restart of its
 # gateway, and an agent that tries to get the token. It ends with 0 only if all
 # of it went as the README says. The images must be there (make image).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command gateway-init is PID 1 of a container that runs an AI agent and its
 // gateway. Package boot documents it; gatewayctl operates it.
 package main

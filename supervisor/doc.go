@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package supervisor runs the loop of PID 1. One goroutine owns the state machine,
 // reaps children, launches, proves and answers requests. Everything else sends
 // values to it: signals, request frames and the stages' answers arrive over

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tests holds tests/scenarios.md against the tests that there are.
 package tests
 

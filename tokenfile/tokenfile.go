@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tokenfile keeps one secret token in one file that only its owner can
 // read. It mints, opens, reads, rotates and revokes the token, by descriptor.
 //

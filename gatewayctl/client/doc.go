@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package client runs one program that needs the gateway's token (a terminal UI,
 // a command line of the gateway's vendor) for the length of one gatewayctl call.
 // The program runs as the operator's user, never as the gateway's, with the

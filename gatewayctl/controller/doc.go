@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controller lets root operate a supervisor that does not run as root
 // (docs/design.md, section 11). It finds that supervisor and its gateway by the
 // facts that the kernel reports, and restarts the gateway by pidfd. It believes

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package needle finds a gateway token in bytes, in the forms that a leak takes:
 // as it is, in upper case, as raw bytes, and inside base64 of any alignment. A
 // part of Window bytes counts, because it is 64 bits of the secret or more.

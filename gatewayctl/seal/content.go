@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package seal keeps the token out of a gateway's own configuration. OpenClaw's
 // configuration overrides its environment. A token in openclaw.json is the one
 // in force, and "mode": "none" lets every user in. So an image has the empty

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package verify checks that an image is as gateway-init needs it: owners,
 // modes, links, users and groups, the image configuration, and that no layer has
 // a secret. docs/image.md says what each check is for.

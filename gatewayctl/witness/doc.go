@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package witness inspects the processes of another user from a process of that
 // user. Root in a container has no CAP_SYS_PTRACE, so the kernel does not show
 // it the environment, the descriptors or the namespaces of another user's

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demogateway is the gateway of the demo image and of the tests: an
 // HTTP server that wants the token of OPENCLAW_GATEWAY_TOKEN, and that can be
 // told to misbehave in every way that gateways were seen to.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demotools is the shell of an image that has none: small tools for
 // make demo and the tests, in one static binary. A tool is chosen by the
 // program's name or by the first argument; without any it lists them.

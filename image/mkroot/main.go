@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command mkroot writes a root file system as a tar from a manifest, with the
 // owners and modes that the manifest says and nothing of the machine it runs
 // on, so that one input gives one output. ADD of a tar keeps owners and modes

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # What make openclaw-demo runs: the real OpenClaw gateway, started as the README
 # says, restarted, attacked as the agent's user, and its terminal UI opened. It
 # ends with 0 only if all of it went as it should. Needs make openclaw.

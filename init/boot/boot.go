@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package boot does the work of gateway-init before its loop. It reads the command
 // line and the configuration, resolves users, drops privileges, makes the runtime
 // directory, mints the token, and hands everything to the supervisor. The order is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plain is an init and nothing more, for images without a gateway. Like
 // tini it starts one command, forwards signals to it, reaps, and ends with its exit
 // code.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package clientlock is a lock that says whether a client with the gateway's
 // token is running.
 //

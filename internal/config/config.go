@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package config reads /etc/gateway-init/config.json, and defines its shape, its
 // defaults and its limits. docs/design.md, section 6, says why.
 package config

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package environ builds the environments of children. They are made here, or
 // inherited without the variables that must not pass, and have one entry per name.
 package environ

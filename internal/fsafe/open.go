@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fsafe opens, verifies, creates and replaces files by descriptor.
 //
 // A path is looked up once, component by component and without following any

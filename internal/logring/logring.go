@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package logring is a writer that never blocks. It is a bounded queue of lines in
 // front of a descriptor that may be slow, full, blocked or closed. PID 1 must not
 // wait for the reader of its log.

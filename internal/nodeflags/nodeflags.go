@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nodeflags decides from a command line, and from NODE_OPTIONS, whether
 // a Node process gives its memory or its environment away: by a debugger that
 // opens a port, or by a report or snapshot that it writes to a file. It also

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package prepare makes the directories that must exist before the gateway starts,
 // so that no other user can squat them. It works by descriptor, never through a link.
 package prepare

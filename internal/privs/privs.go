@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package privs reduces the privileges of PID 1 to those that it needs, for all of
 // its threads, and reads the remaining ones back from the kernel.
 package privs

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package runtimedir finds, checks and makes the runtime directory.
 //
 // It must be on a memory file system, so that the token never reaches a disk. Its

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package status defines the status record, which PID 1 writes about itself and its
 // gateway into status.json. It also reads the record back without trusting more
 // than a reader has to.

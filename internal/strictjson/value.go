@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package strictjson parses JSON (RFC 8259) into a tree with positions. It refuses
 // text that two readers could understand differently: duplicate keys, bad UTF-8,
 // lone surrogates, anything after the value. Nesting is bounded to 32 levels, so

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sys wraps the raw system calls that neither os nor syscall offers in
 // the form an init needs. Each wrapper retries EINTR, makes descriptors
 // close-on-exec and returns an *os.SyscallError. Nothing here decides anything.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package testenv gives tests a real kernel in a state of their choice: a tmpfs
 // of a few pages, namespaces of their own, a system call that is refused. It is
 // for tests only; nothing that is shipped imports it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package trust checks whether the path of a program, or of the script that it is
 // given, is out of reach of every user but root (and its own user). If the agent
 // could replace a file that the gateway executes, it would get the token at the next

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package users resolves the accounts of the configuration from /etc/passwd and
 // /etc/group. It fails closed. github.com/moby/sys/user parses the files, but takes a
 // malformed number for uid 0 and lets any out-of-range number pass, so the line that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package control carries root's requests to PID 1. Requests are frames in a
 // root-owned FIFO, and answers are small files that are replaced atomically.
 //

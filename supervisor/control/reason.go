@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package control
 
 // Reason says why a request failed or a gateway is not proven. It is one of a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package control
 
 // Splitter cuts a byte stream into frames. A line that is too long is dropped up to

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package exitauth is the exact-exit authorization (docs/design.md, section 11).
 // When root ends the gateway of a supervisor without root from outside, it writes a
 // file that only root can have made. The file names one gateway and one controller,

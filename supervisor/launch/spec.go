@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package launch starts children of PID 1 in two steps. The fork sets the target's
 // UID, GID and groups and executes gateway-init again as that user (the launch
 // stage). The stage sets the properties of the new process (umask, limits,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package prockey identifies a process, from /proc and by descriptor. Its callers
 // must not be led to the wrong process by pids that are used again, by names that a
 // process gives itself, or by a user that makes processes come and go meanwhile.

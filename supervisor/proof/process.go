@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package proof finds out facts about a gateway: which process it is, which user
 // owns the sockets on its port, whether it answers as configured, and whether the
 // token in force is ours. A fact that cannot be found out is a separate error

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package stage is the child's side of package launch. It runs when gateway-init is
 // executed again with the target's UID. It sets the properties of the new process
 // and executes the target, or it is a worker and makes a proof over HTTP.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sweep ends the remaining processes of a former gateway, including helpers
 // with their own sessions, and no other process.
 package sweep

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench measures gateway-init beside its peers, in one run and in turns:
 //
 //	make bench

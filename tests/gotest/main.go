@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command gotest runs go test, prints what failed and one line of figures, and
 // with CI=true takes a skipped test for a failed one: a test that did not run
 // has proven nothing.

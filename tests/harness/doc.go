@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package harness runs the shipped images for end-to-end tests: containers with
 // the README's flags, started, watched and thrown away.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package harness
 
 // IPv6 are the flags of a container that has [::1], whatever the engine gives:

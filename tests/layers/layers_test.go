@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package layers holds the tree to its one direction of imports.
 package layers
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package entry runs before Go's runtime in gateway-init. It is a few instructions
 // of assembly. They note the settings that the process was started with and that the
 // runtime is about to change. They also handle the four signals that end a container

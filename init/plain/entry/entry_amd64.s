@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #include "textflag.h"
 
 // x86-64 Linux: system call number in AX; arguments in DI, SI, DX, R10; CX and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #include "textflag.h"
 
 // arm64 Linux: system call number in R8; arguments and result from R0 on. At

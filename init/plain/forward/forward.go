@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package forward forwards signals to one process, or to a process group, from a
 // handler of a few instructions. No goroutine wakes up for a signal, and no signal is
 // lost in a full channel. It also forwards signals that os/signal never sees

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package vfork starts a program in a child with a given signal mask, signal
 // actions, process group, terminal, user and capabilities. Package syscall's fork can
 // set neither the actions nor the bounding set, and hangs when it takes the terminal

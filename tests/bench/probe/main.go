@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command probe is what the benchmark runs under an init. It is assembly before
 // Go's runtime, which never starts: its first instruction is the moment its
 // exec(2) is complete, it is one thread, and it sleeps until a signal comes.

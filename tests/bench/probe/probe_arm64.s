@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #include "textflag.h"
 
 // System call number in R8; arguments and result from R0 on. At entry RSP points

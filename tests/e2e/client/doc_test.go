@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package client runs clients of the gateway in containers: gatewayctl exec, tui
 // and restart --revoke-devices, as a person has them from docker exec.
 package client

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package continuity tests that the gateway outlives what happens around it:
 // other children, restarts of the container, requesters, the agent, and the
 // end. Scenarios L12 to L23 of tests/scenarios.md.

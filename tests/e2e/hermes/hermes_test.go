@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hermes runs the shipped profile of Hermes (image/profiles/hermes.json)
 // with a stand-in for the program: nobody here has the real one. What is tested
 // is the profile, and what PID 1 makes of Hermes' exit codes, key and helpers.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package input gives gateway-init and gatewayctl bad input in containers: each
 // gets one line that says what was wrong, where, and what to do.
 package input

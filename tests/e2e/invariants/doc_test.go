@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package invariants holds one test for each invariant of the trust boundary
 // (docs/threat-model.md, I1 to I8). A scenario tells a story; these state a
 // property, and each fails when the code that keeps it is taken out.

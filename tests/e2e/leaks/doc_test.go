@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package leaks attacks the token: programs of the gateway's user and of the
 // agent's user take what they can get while the gateway is restarted, killed
 // and probed, and what they took is searched for every token that there was.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lifecycle is scenarios L01 to L11: how a gateway ends, is started
 // again, is found deaf and is asked for, against the shipped image.
 package lifecycle

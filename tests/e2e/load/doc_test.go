@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package load holds the tests that repeat one thing many times in one
 // container: restarts in a row and at once, and an idle minute.
 package load

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package managed is root as the controller of a gateway-init that is somebody
 // else's child and not root. What lifecycle, continuity, proof and open test of
 // such containers is asked as the supervisor's user (tests/harness/doc.go).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nonroot is gateway-init as PID 1 without root: what differs there. Tests
 // of other packages run in such containers as well (tests/harness).
 package nonroot

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package openclaw runs the real gateway, OpenClaw's, under gateway-init: the
 // mission as users meet it. One start of it takes ten seconds and more.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plain runs gateway-init as an engine runs tini: the entrypoint of an
 // image without /etc/gateway-init, with the programs of this machine mounted.
 package plain

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package privilege holds the scenarios of who may do what (G).
 package privilege
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package box starts the built bin/gateway-init as PID 1 of new PID, mount,
 // network and IPC namespaces, with nothing between the test and the kernel: no
 // engine, no image, no shim. A box costs some 20 ms, so a test may start

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command standin plays Hermes for the tests of its profile, under the names that
 // image/profiles/hermes.json gives: as hermes the gateway and the dashboard, as
 // socat the relay. It follows what Hermes documents of its outside and nothing
