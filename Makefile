@@ -18,6 +18,7 @@ FUZZTIME ?= 10s
 TESTFUZZ ?= 2s
 BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 LDFLAGS := -s -w -buildid= -X gatewayinit/internal/version.String=$(VERSION)
 # -E: init/plain/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
@@ -113,6 +114,7 @@ checks:
 	GOARCH=arm64 go vet ./...
 	go run $(STATICCHECK) ./...
 	go run $(STATICCHECK) -tags long ./tests/e2e/openclaw
+	go run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 	go mod tidy -diff
 	@tests/checks/binaries $(BIN)
 	@$(MAKE) --no-print-directory reproducible

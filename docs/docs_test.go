@@ -193,8 +193,11 @@ func TestDependencies(t *testing.T) {
 			t.Errorf("docs/dependencies.md does not have `%s` %s", m[1], m[2])
 		}
 	}
-	if version := regexp.MustCompile(`staticcheck@(v\S+)`).FindStringSubmatch(read(t, "Makefile")); version == nil || !strings.Contains(page, "(staticcheck) "+version[1]) {
-		t.Errorf("docs/dependencies.md has not the Makefile's staticcheck %q", version)
+	for _, tool := range []string{"staticcheck", "actionlint"} {
+		version := regexp.MustCompile(tool+`@(v\S+)`).FindStringSubmatch(read(t, "Makefile"))
+		if version == nil || !strings.Contains(page, "("+tool+") "+version[1]+" ") {
+			t.Errorf("docs/dependencies.md has not the Makefile's %s %q", tool, version)
+		}
 	}
 }
 
