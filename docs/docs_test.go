@@ -194,7 +194,7 @@ func TestDependencies(t *testing.T) {
 		}
 	}
 	for _, tool := range []string{"staticcheck", "actionlint"} {
-		version := regexp.MustCompile(tool+`@(v\S+)`).FindStringSubmatch(read(t, "Makefile"))
+		version := regexp.MustCompile(tool + `@(v\S+)`).FindStringSubmatch(read(t, "Makefile"))
 		if version == nil || !strings.Contains(page, "("+tool+") "+version[1]+" ") {
 			t.Errorf("docs/dependencies.md has not the Makefile's %s %q", tool, version)
 		}
