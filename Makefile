@@ -55,8 +55,8 @@ build-all: ## the same for each platform, in bin/OS-ARCH
 .PHONY: image-context
 image-context: build
 	@mkdir -p $(BIN)/image
-	@$(BUILD) -o $(BIN)/demogateway ./image/demogateway
-	@$(BUILD) -o $(BIN)/demotools ./image/demotools
+	@$(BUILD) -o $(BIN)/demogateway ./tests/fixtures/demogateway
+	@$(BUILD) -o $(BIN)/demotools ./tests/fixtures/demotools
 	@go run ./image/mkroot image/init.manifest $(BIN) $(BIN)/image/init.tar
 	@go run ./image/mkroot image/demo.manifest $(BIN) $(BIN)/image/demo.tar
 	@go run ./image/mkroot image/openclaw.manifest $(BIN) $(BIN)/image/openclaw.tar
