@@ -145,7 +145,9 @@ func logger(format string, w io.Writer) zerolog.Logger {
 	if format == "text" {
 		w = textWriter{w}
 	}
-	return zerolog.New(w).With().Timestamp().Logger().Level(zerolog.InfoLevel)
+	zerolog.TimeFieldFormat = logring.TimeFormat
+	zerolog.TimestampFunc = func() time.Time { return time.Now().UTC() }
+	return zerolog.New(timeFirst{w}).With().Timestamp().Logger().Level(zerolog.InfoLevel)
 }
 
 // checkProc refuses anything but a real procfs at /proc, because all proofs rely on it.

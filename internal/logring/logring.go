@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// TimeFormat is the time of a log line: RFC 3339, in milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
+
 // maxLines bounds the queue. One of our lines is some 200 bytes.
 const maxLines = 512
 
@@ -103,7 +106,8 @@ func (r *Ring) next() (line []byte, written func()) {
 	if n == 0 {
 		return nil, nil
 	}
-	line = fmt.Appendf(nil, `{"level":"warn","event":"log-dropped","origin":"init","lines":%d}`+"\n", n)
+	line = fmt.Appendf(nil, `{"time":%q,"level":"warn","origin":"init","event":"log-dropped","lines":%d}`+"\n",
+		time.Now().UTC().Format(TimeFormat), n)
 	return line, func() { // meanwhile more may have come, and more may have been dropped
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -43,9 +43,9 @@ func TestLogLinesAreStrictJSON(t *testing.T) {
 		for _, m := range v.Members {
 			members[m.Key] = m.Value.Str
 		}
-		for _, key := range []string{"level", "origin", "event", "time"} {
-			if members[key] == "" {
-				t.Errorf("no %s in %s", key, line)
+		for i, key := range []string{"time", "level", "origin", "event"} {
+			if len(v.Members) <= i || v.Members[i].Key != key || members[key] == "" {
+				t.Errorf("no %s at its place in %s", key, line)
 			}
 		}
 		origins[members["origin"]]++
