@@ -24,14 +24,6 @@ const (
 	probeTimeout   = 30 * time.Second
 )
 
-// detailTries and detailEvery say how often detailOf reads the record. If a
-// request was merged with another one, its answer is recorded under the other
-// nonce.
-const (
-	detailTries = 8
-	detailEvery = 25 * time.Millisecond
-)
-
 // ask sends one request, waits for its result and prints that.
 func (a *app) ask(r control.Request, timeout time.Duration) int {
 	name := string(r.Action)
@@ -102,25 +94,14 @@ func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
 }
 
 // detailOf returns PID 1's explanation of the failure that it has just answered,
-// or "" if its record is about something else. The record is written right after
-// the reply, so the first look may come too early.
+// or "" if its record is about something else. PID 1 publishes the record before it
+// answers.
 func (a *app) detailOf(dir *os.File, reply control.Reply) string {
-	tick := time.NewTicker(detailEvery)
-	defer tick.Stop()
-	for try := 0; ; try++ {
-		r, err := status.Read(dir, a.owner)
-		if err != nil {
-			return ""
-		}
-		answered := r.LastRequest != nil && r.LastRequest.Nonce != "" && strings.HasPrefix(reply.Nonce, r.LastRequest.Nonce)
-		if answered || try == detailTries {
-			if r.Reason != string(reply.Reason) {
-				return ""
-			}
-			return r.Detail
-		}
-		<-tick.C
+	r, err := status.Read(dir, a.owner)
+	if err != nil || r.Reason != string(reply.Reason) {
+		return ""
 	}
+	return r.Detail
 }
 
 // awaitRuntime opens the runtime directory, and waits for it while PID 1 is a

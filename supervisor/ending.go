@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gatewayinit/internal/sys"
+	"gatewayinit/supervisor/control"
 )
 
 const (
@@ -119,6 +120,9 @@ func (s *Supervisor) killLeft() {
 // exit code, if there was a command.
 func (s *Supervisor) finished() {
 	s.over, s.dirty = true, true
+	if s.task != nil { // a stop of a gateway that SIGKILL did not end
+		s.finish(control.Reply{Outcome: control.Failed, Reason: control.ShuttingDown})
+	}
 	switch {
 	case s.first != nil:
 		s.code = 1

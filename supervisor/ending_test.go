@@ -49,3 +49,13 @@ func TestEndKillsAgain(t *testing.T) {
 		}
 	})
 }
+
+// A stop that the container's end overtakes, of a gateway that does not end, is
+// answered: its requester would take the end for the loss of its supervisor.
+func TestEndAnswersAStop(t *testing.T) {
+	d := newFixture(t).serving()
+	d.request(1, "stop")
+	d.phase, d.task = Ending, &task{job: d.queue.Next(), stops: true}
+	d.finished()
+	d.replies("failed shutting-down 0 0")
+}

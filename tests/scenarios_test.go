@@ -21,6 +21,7 @@ var (
 	options  = regexp.MustCompile(`(?s)Topologies: \[\]string\{(.*?)\}`)
 	scenario = regexp.MustCompile(`"TestScenario([A-Z]\d\d)\w*"`)
 	testFunc = regexp.MustCompile(`^func (Test(?:Scenario([A-Z]\d\d)|Invariant(I\d))\w*)\(t \*testing\.T\)`)
+	anyRow   = regexp.MustCompile(`^\| [A-Z]\d\d? `)
 	tableRow = regexp.MustCompile(`^\| ([A-Z]\d\d?) \| ([^|]+\.) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$`)
 )
 
@@ -62,6 +63,9 @@ func TestScenariosTableIsCurrent(t *testing.T) {
 	for _, line := range strings.Split(string(data), "\n") {
 		m := tableRow.FindStringSubmatch(line)
 		if m == nil {
+			if anyRow.MatchString(line) {
+				t.Errorf("not a whole row, with a sentence and a full stop: %s", line)
+			}
 			continue
 		}
 		id, tests, dirs := m[1], strings.Fields(strings.ReplaceAll(m[3], "`", "")), strings.Fields(strings.ReplaceAll(m[4], "`", ""))

@@ -5,6 +5,7 @@ package launch
 import (
 	"bytes"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -47,6 +48,7 @@ func BoundMemory() {
 // meanwhile.
 func guarded(fork func() (int, error)) (int, error) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(forkLimit))
+	awaitCollection()
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
@@ -62,6 +64,17 @@ func guarded(fork func() (int, error)) (int, error) {
 		}
 	}()
 	return fork()
+}
+
+// awaitCollection returns when no collection is under way; above, the memory limit
+// was raised, so that none begins. ReadMemStats stops the world, for which it waits
+// until a collection has begun or has ended completely. SetGCPercent, which changes
+// nothing here, waits for the end of the marking in between.
+func awaitCollection() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetGCPercent(-1)
+	runtime.ReadMemStats(&m)
 }
 
 // killStopped kills our children that are stopped and have not executed anything

@@ -14,6 +14,9 @@ import (
 	"gatewayinit/supervisor/launch"
 )
 
+// garbage is what the collector is kept busy with.
+var garbage []byte
+
 // A process of the target's UID that stops all it may, over and over, hit the
 // moment between setuid and exec: the fork did not come back, and PID 1 stood
 // still.
@@ -29,6 +32,9 @@ func TestForkComesBack(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		for range 100 {
+			for range 160 { // beyond the memory limit: a collection begins, and the fork must wait for it
+				garbage = make([]byte, 64<<10)
+			}
 			p, err := launch.Start(c.Child, func(int, error) {})
 			if err == nil {
 				p.Signal(syscall.SIGKILL)

@@ -51,7 +51,7 @@ func TestScenarioL15(t *testing.T) {
 				}
 			}
 			if failures, ok := m["fail_next"]; ok {
-				if err := logHas(c, fmt.Sprintf(`"failures":%v,`, failures)); err != nil {
+				if err := logHas(c, fmt.Sprintf(`"failures":%v}`, failures)); err != nil {
 					t.Errorf("not all failures that were asked for: %v", err)
 				}
 			}
