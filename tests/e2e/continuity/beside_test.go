@@ -207,9 +207,12 @@ func TestSidecarsOverACrash(t *testing.T) {
 				t.Errorf("%s was %+v and is %+v", name, old[name], now[name])
 			}
 		}
-		if n := count(t, c, harness.GatewayUID, "demotools"); n != helpers {
-			t.Errorf("%d sidecars of that uid, want %d", n, helpers)
-		}
+		harness.Eventually(t, boot, "the sidecars of that uid, each with its program", func() error { // not its launch
+			if n := count(t, c, harness.GatewayUID, "demotools"); n != helpers {
+				return fmt.Errorf("%d, want %d", n, helpers)
+			}
+			return nil
+		})
 		if c.Token() == token {
 			t.Error("the token that pair had when the gateway crashed is still in force")
 		}
