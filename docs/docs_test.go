@@ -330,7 +330,7 @@ func TestCitations(t *testing.T) {
 	for name, text := range files(t, ".go", ".md", ".sh") {
 		for _, m := range section.FindAllStringSubmatch(wrapped.ReplaceAllString(text, " "), -1) {
 			if !known[m[1]] {
-				t.Errorf("%s cites docs/design.md, %s: there is none", name, m[1])
+				t.Errorf("%s cites %s of docs/design.md, which does not exist", name, m[1])
 			}
 		}
 		prose := text
@@ -339,7 +339,7 @@ func TestCitations(t *testing.T) {
 		}
 		for _, m := range id.FindAllString(prose, -1) {
 			if !known[m] {
-				t.Errorf("%s cites %s: there is none", name, m)
+				t.Errorf("%s cites %s, which does not exist", name, m)
 			}
 		}
 	}

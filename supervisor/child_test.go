@@ -147,3 +147,15 @@ func TestTermInALaunch(t *testing.T) {
 		t.Errorf("the signal came to a stage in %d of %d launches", waited, rounds)
 	}
 }
+
+// A signal that cannot be sent after the wait is logged, and the others are sent.
+func TestWaitingSignalFails(t *testing.T) {
+	d := newFixture(t)
+	c := d.silent(&child{done: func(*child) {}})
+	c.waiting = append(c.waiting, func() error { return syscall.EPERM })
+	check(t, c.signal(syscall.SIGTERM))
+	d.answered(answer{c, nil})
+	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM || !strings.Contains(d.log.String(), "cannot signal what was a stage") {
+		t.Errorf("ended with %v; logged %s", c.exit, d.log.String())
+	}
+}

@@ -4,9 +4,12 @@ package supervisor
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"gatewayinit/internal/fsafe"
 	"gatewayinit/internal/status"
 	"gatewayinit/supervisor/control"
 	"gatewayinit/supervisor/proof"
@@ -269,5 +272,18 @@ func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
 	}
 	if got := d.written(1); got != "complete stopped 0 0" {
 		t.Errorf("the requester has %q", got)
+	}
+}
+
+// A reply that cannot be written is logged, and the next one is written.
+func TestReplyCannotBeWritten(t *testing.T) {
+	d := newFixture(t).serving()
+	replies := filepath.Join(d.dir, control.Dir, control.Replies)
+	check(t, os.Mkdir(filepath.Join(replies, nonce(1)+fsafe.NewSuffix), 0o700)) // in the way of the first
+	d.request(1, "reboot")
+	d.request(2, "reboot")
+	d.replies("", "failed unknown-action 0 0")
+	if !strings.Contains(d.log.String(), evReplyLost) || len(d.Supervisor.replies) != 0 {
+		t.Errorf("logged %s", d.log.String())
 	}
 }

@@ -32,7 +32,7 @@ const forkLimit = 64 << 20
 
 // BoundMemory makes the runtime collect at memoryLimit only. The collector's
 // proportional trigger is off, because with it the runtime also wakes up every two
-// minutes to collect. PID 1 calls BoundMemory first of all.
+// minutes to collect. PID 1 calls BoundMemory before it reads anything.
 func BoundMemory() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryLimit)
@@ -66,10 +66,10 @@ func guarded(fork func() (int, error)) (int, error) {
 	return fork()
 }
 
-// awaitCollection returns when no collection is under way; above, the memory limit
-// was raised, so that none begins. ReadMemStats stops the world, for which it waits
-// until a collection has begun or has ended completely. SetGCPercent, which changes
-// nothing here, waits for the end of the marking in between.
+// awaitCollection returns when no collection is under way. The caller has raised the
+// memory limit, so none begins. ReadMemStats waits while a collection is just beginning
+// or just ending, because it stops the world too. SetGCPercent, which changes nothing
+// here, waits for the marking in between.
 func awaitCollection() {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
