@@ -20,10 +20,10 @@ BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-LDFLAGS := -s -w -buildid= -X gatewayinit/internal/version.String=$(VERSION)
+LDFLAGS := -s -w -buildid= -X github.com/gateway-init/gateway-init/internal/version.String=$(VERSION)
 # -E: init/plain/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
 # runtime's own, so that every one that comes is somebody's and is forwarded.
-INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E gatewayinit/init/plain/entry.start
+INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E github.com/gateway-init/gateway-init/init/plain/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
@@ -102,7 +102,7 @@ long-openclaw: image-context ## the attack table and a displaced node on the rea
 
 long-rounds: image-context ## what repeats one thing, as often as it can be waited for: thieves, hostile agents, crashes, restarts; and the times that scenarios allow
 	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./gatewayctl/client ./tests/ns/faults
-	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbours,proof,client,continuity,lifecycle} -run "TestThief$$|TestScenarioP06$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestScenarioL22$$|TestScenarioL22Exec$$|TestScenarioL22OtherStates$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestScenarioF11$$"'
+	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbors,proof,client,continuity,lifecycle} -run "TestThief$$|TestScenarioP06$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestScenarioL22$$|TestScenarioL22Exec$$|TestScenarioL22OtherStates$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestScenarioF11$$"'
 
 check: build ## formatting, vet, staticcheck, forbidden words, reproducible builds
 	@$(GOTEST) -part check -command $(MAKE) --no-print-directory checks

@@ -1,4 +1,4 @@
-module gatewayinit
+module github.com/gateway-init/gateway-init
 
 go 1.26.0
 

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/verify"
-	"gatewayinit/init/plain"
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/init/plain"
 )
 
 func read(t *testing.T, name string) string {
@@ -209,7 +209,7 @@ func TestPackagesOfPID1(t *testing.T) {
 	}
 	var known []string
 	for p := range strings.Lines(string(out)) {
-		if name, ours := strings.CutPrefix(strings.TrimSpace(p), "gatewayinit/"); ours {
+		if name, ours := strings.CutPrefix(strings.TrimSpace(p), "github.com/gateway-init/gateway-init/"); ours {
 			known = append(known, name)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
 )
 
 // stdio holds the standard streams and whether each is a terminal.
@@ -32,7 +32,7 @@ type app struct {
 	runtimeDir string   // --runtime-dir; "" means the default places
 	hardened   error    // the error of harden
 	args       []string // the verb and its arguments
-	control    bool     // we are root, and the supervisor is not (controller.go)
+	external   bool     // we are root, and the supervisor is not (controller.go)
 }
 
 // verb is one row of the command table.
@@ -112,16 +112,16 @@ func (a *app) dispatch(args []string) int {
 	if !v.anyone {
 		a.awaitOwn(a.env)
 	}
-	a.control = !v.anyone && a.controls()
-	if !v.anyone && !a.control && a.euid != int(a.owner) {
-		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, who(a.owner), a.euid),
+	a.external = !v.anyone && a.controls()
+	if !v.anyone && !a.external && a.euid != int(a.owner) {
+		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, describeUID(a.owner), a.euid),
 			"run it as the container's default user: docker exec CONTAINER /usr/local/bin/gatewayctl "+name)
 	}
 	return action(a, flags.Args())
 }
 
-// who formats a uid for a message.
-func who(uid uint32) string {
+// describeUID formats a uid for a message.
+func describeUID(uid uint32) string {
 	if uid == 0 {
 		return "root"
 	}

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"time"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/gatewayctl/witness"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // asUserArg is the first argument of this program when root has it step down.
@@ -27,7 +27,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("it ended with %d", int(c)
 
 // asSupervisor sends a request as the supervisor's user. Success is only the
 // supervisor's answer, so its output is not shown.
-func (a *app) asSupervisor(ctx context.Context, c *controller.Controller, r control.Request) error {
+func (a *app) asSupervisor(ctx context.Context, c *external.Controller, r control.Request) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (a *app) asSupervisor(ctx context.Context, c *controller.Controller, r cont
 // tokenAsSupervisor prints the token that the supervisor's user reads. Nothing
 // about that token is proved.
 func (a *app) tokenAsSupervisor() int {
-	ctx, cancel := interruptible()
+	ctx, cancel := interruptibleContext()
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -64,7 +64,7 @@ func (a *app) tokenAsSupervisor() int {
 		err = a.stepDownAndRun(ctx, c, a.files, a.args)
 	}
 	if err != nil {
-		return a.controlFailed("read the token", err)
+		return a.externalFailed("read the token", err)
 	}
 	return exitOK
 }
@@ -72,7 +72,7 @@ func (a *app) tokenAsSupervisor() int {
 // stepDownAndRun runs this program with other arguments as the supervisor's
 // user, which may end or stop the process. When ctx ends, the process is killed.
 // If CAP_KILL is missing for that, it is not waited for.
-func (a *app) stepDownAndRun(ctx context.Context, c *controller.Controller, files client.Stdio, args []string) error {
+func (a *app) stepDownAndRun(ctx context.Context, c *external.Controller, files client.Stdio, args []string) error {
 	k := c.Supervisor.Key
 	argv := append([]string{os.Args[0], asUserArg, decimal(k.UIDs[0]), decimal(k.GIDs[0])}, args...)
 	p, err := os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{Env: a.env, Files: []*os.File{files.In, files.Out, files.Err}})
@@ -130,12 +130,12 @@ func asUser(args []string) ([]string, error) {
 		}
 		id[i] = uint32(n)
 	}
-	return args[3:], witness.StepDown(id[0], id[1])
+	return args[3:], inspector.StepDown(id[0], id[1])
 }
 
-// bearWitness runs this program as a witness and returns the exit code.
-func bearWitness(args []string) int {
-	if err := witness.Main(args, os.Stdin, os.Stdout); err != nil {
+// runInspector runs this program as a witness and returns the exit code.
+func runInspector(args []string) int {
+	if err := inspector.Main(args, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n", err)
 		return exitFailed
 	}

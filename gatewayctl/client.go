@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strconv"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/users"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // clientSpec says which client to run, and how.
@@ -135,7 +135,7 @@ func (a *app) exec(s clientSpec) int {
 
 // separated returns a refusal if there is no operator that could get the token.
 func (a *app) separated() error {
-	if a.owner == 0 && !a.control {
+	if a.owner == 0 && !a.external {
 		return nil
 	}
 	return refuse(exitRefused, "run it in a shell of the container, with the token of gatewayctl token",

@@ -11,15 +11,15 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/internal/clientlock"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // launched is what a world's clients were started with.

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"time"
 
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 func cmdAdopt() verb {
@@ -40,28 +40,28 @@ passed.
 }
 
 func (a *app) adopt(timeout time.Duration) int {
-	ctx, cancel := interruptible()
+	ctx, cancel := interruptibleContext()
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	v := a.look(ctx)
 	// Another controller may just have started it; we find out when it is our
 	// turn.
-	mayBeStarting := a.control && v.pid != 0
+	mayBeStarting := a.external && v.pid != 0
 	switch {
 	case v.serving:
 		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", v.pid))
-	case v.code != exitNotServing || !mayHaveStranger(v) && !mayBeStarting:
+	case v.code != exitNotServing || !mayHaveUnmanaged(v) && !mayBeStarting:
 		return a.fail(v.code, fmt.Errorf("cannot adopt: %s: %s", v.reason, v.detail), v.hint)
 	}
 	show := a.stages("adopt")
 	old, started, err := a.takeOver(ctx, v, show.stage)
 	show.done()
 	switch {
-	case errors.Is(err, controller.ErrNobody):
+	case errors.Is(err, external.ErrNoUnmanaged):
 		return a.fail(exitNotServing, fmt.Errorf("cannot adopt: there is no gateway to take over: %w", err), "gatewayctl recover")
 	case err != nil:
-		return a.controlFailed("adopt", err)
+		return a.externalFailed("adopt", err)
 	case started == old:
 		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", old))
 	case started == 0:
@@ -75,7 +75,7 @@ func (a *app) adopt(timeout time.Duration) int {
 // its place. Otherwise started is 0, and the caller sends a request to start
 // ours.
 func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, started int, err error) {
-	if a.control {
+	if a.external {
 		c, err := a.controller(ctx, say)
 		if err != nil {
 			return 0, 0, err
@@ -85,54 +85,54 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 			return a.asSupervisor(ctx, c, control.Request{Action: control.Recover})
 		})
 	}
-	s, err := a.stranger(ctx, v, say)
+	s, err := a.unmanagedGateway(ctx, v, say)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer s.Close()
-	if pid, err := stillStrange(a.look(ctx), s.Key); pid != 0 || err != nil {
+	if pid, err := stillUnmanaged(a.look(ctx), s.Key); pid != 0 || err != nil {
 		return pid, pid, err
 	}
 	return s.Key.PID, 0, s.Stop(ctx)
 }
 
-// stillStrange returns 0 and nil if k is still unmanaged according to now, a
+// stillUnmanaged returns 0 and nil if k is still unmanaged according to now, a
 // look that came after k was found. PID 1 may have acted since the first look.
 // pid is our gateway if it serves by now.
-func stillStrange(now view, k prockey.Key) (pid int, err error) {
+func stillUnmanaged(now view, k prockey.Key) (pid int, err error) {
 	const stage = "looking again"
 	switch {
 	case now.serving:
 		return now.pid, nil
 	case now.owns == nil:
-		return 0, &controller.Failure{Stage: stage, Reason: control.Unproven, Err: errors.New(now.detail)}
+		return 0, &external.Failure{Stage: stage, Reason: control.Unproven, Err: errors.New(now.detail)}
 	case now.owns(k):
-		return 0, &controller.Failure{Stage: stage, Reason: control.NotPermitted, Err: controller.ErrOurs}
+		return 0, &external.Failure{Stage: stage, Reason: control.NotPermitted, Err: external.ErrOurs}
 	}
 	return 0, nil
 }
 
-// stranger returns the process that serves on the gateway's port and is not one
+// unmanagedGateway returns the process that serves on the gateway's port and is not one
 // of v's processes.
-func (a *app) stranger(ctx context.Context, v view, say func(string)) (*controller.Stranger, error) {
+func (a *app) unmanagedGateway(ctx context.Context, v view, say func(string)) (*external.Unmanaged, error) {
 	c, err := a.config()
 	if err != nil {
-		return nil, &controller.Failure{Stage: "reading the configuration", Reason: control.UnsafeConfig, Err: err}
+		return nil, &external.Failure{Stage: "reading the configuration", Reason: control.UnsafeConfig, Err: err}
 	}
 	ours := v.owns
 	if ours == nil {
 		ours = func(prockey.Key) bool { return false }
 	}
-	return a.strange(ctx, controller.FromConfig(c), ours, say)
+	return a.strange(ctx, external.FromConfig(c), ours, say)
 }
 
 // unsupervised adds to a look whether an unmanaged gateway serves instead of our
 // own.
 func (a *app) unsupervised(ctx context.Context, v view) view {
-	if a.anyoneElse() || !mayHaveStranger(v) {
+	if a.anyoneElse() || !mayHaveUnmanaged(v) {
 		return v
 	}
-	s, err := a.stranger(ctx, v, func(string) {})
+	s, err := a.unmanagedGateway(ctx, v, func(string) {})
 	if err != nil {
 		return v
 	}
@@ -148,9 +148,9 @@ func (a *app) unsupervised(ctx context.Context, v view) view {
 	return v
 }
 
-// mayHaveStranger reports whether our gateway is known not to be the one that
+// mayHaveUnmanaged reports whether our gateway is known not to be the one that
 // serves. If we cannot identify our own gateway, we call none unmanaged.
-func mayHaveStranger(v view) bool {
+func mayHaveUnmanaged(v view) bool {
 	return !v.serving && (v.reason == string(control.ListenerForeign) || v.reason == string(control.NotRunning) ||
 		v.code == exitNoSupervisor || v.record != nil && v.pid == 0)
 }

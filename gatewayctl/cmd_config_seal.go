@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"gatewayinit/gatewayctl/seal"
-	"gatewayinit/gatewayctl/verify"
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 func cmdConfigSeal() verb {
@@ -51,11 +51,11 @@ func (a *app) configSeal(root, file string) int {
 	case err != nil:
 		return a.fail(exitFailed, err, "")
 	}
-	return a.write(sealed(file, done))
+	return a.write(describeSeal(file, done))
 }
 
-// sealed describes the result of Seal, one line for each part.
-func sealed(file string, done seal.Done) string {
+// describeSeal describes the result of Seal, one line for each part.
+func describeSeal(file string, done seal.Done) string {
 	text := file + ": gateway.auth.token was empty already\n"
 	if done.Cleared {
 		text = file + ": gateway.auth.token is empty now\n"

@@ -5,7 +5,7 @@ package main
 import (
 	"flag"
 
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 func cmdProbe() verb {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 func cmdRestart() verb {

@@ -8,7 +8,7 @@ import (
 	"flag"
 	"fmt"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 func cmdStatus() verb {

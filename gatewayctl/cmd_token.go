@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 func cmdToken() verb {
@@ -40,7 +40,7 @@ not-readable, empty, malformed, changed), 5 not-running: no supervisor.
 						return a.usage(err, "token")
 					}
 				}
-				if a.control {
+				if a.external {
 					return a.tokenAsSupervisor()
 				}
 				return a.token(prefix)

@@ -14,8 +14,8 @@ import (
 	"os"
 	"strings"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 )
 
 func cmdVerifyImage() verb {
@@ -101,7 +101,7 @@ func (a *app) verifyImage(o imageArgs) int {
 		return a.fail(exitRefused, err, "")
 	}
 	defer done()
-	ctx, cancel := interruptible()
+	ctx, cancel := interruptibleContext()
 	defer cancel()
 	report, err := verify.Run(ctx, source, o.Options)
 	switch {
@@ -114,14 +114,14 @@ func (a *app) verifyImage(o imageArgs) int {
 }
 
 // readNeedle reads a token and returns its forms. It clears its buffer.
-func readNeedle(r io.Reader) (*needle.Set, error) {
+func readNeedle(r io.Reader) (*tokenscan.Set, error) {
 	const most = 1024
 	text, err := io.ReadAll(io.LimitReader(r, most))
 	defer clear(text)
 	if err != nil {
 		return nil, err
 	}
-	return needle.New(string(bytes.TrimSpace(text)))
+	return tokenscan.New(string(bytes.TrimSpace(text)))
 }
 
 // imageSource opens the image that is to be read; done closes it.
@@ -147,14 +147,14 @@ func (a *app) imageSource(o *imageArgs) (source verify.Source, done func(), err 
 	}
 	// Inside the image this is one of its two programs, so we know its hash.
 	if o.Sums["gatewayctl"] == "" {
-		if o.Sums["gatewayctl"], err = ownSum(); err != nil {
+		if o.Sums["gatewayctl"], err = ownDigest(); err != nil {
 			return nil, done, err
 		}
 	}
 	return verify.Root("/"), done, nil
 }
 
-func ownSum() (string, error) {
+func ownDigest() (string, error) {
 	f, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return "", fmt.Errorf("cannot read this program: %w", err)

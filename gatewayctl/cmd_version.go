@@ -6,8 +6,8 @@ import (
 	"flag"
 	"fmt"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/version"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/version"
 )
 
 func cmdVersion() verb {

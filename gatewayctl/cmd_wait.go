@@ -25,7 +25,7 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 				if code, ok := a.checkTimeout("wait", *timeout); !ok {
 					return code
 				}
-				ctx, cancel := interruptible()
+				ctx, cancel := interruptibleContext()
 				defer cancel()
 				ctx, cancel = context.WithTimeout(ctx, *timeout)
 				defer cancel()
@@ -45,7 +45,7 @@ func (a *app) mayControl() bool {
 	if _, err := a.config(); err != nil {
 		return false
 	}
-	a.control = a.controls()
+	a.external = a.controls()
 	return true
 }
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/version"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/version"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 func TestUsage(t *testing.T) {

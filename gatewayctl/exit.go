@@ -7,9 +7,9 @@ import (
 	"errors"
 	"io/fs"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // Exit codes (docs/design.md, section 9, man/gatewayctl.1.md).
@@ -44,8 +44,8 @@ func exitFor(r control.Reason) int {
 	return exitFailed
 }
 
-// trouble returns the exit code and the hint for an error that is not a reply.
-func trouble(err error) (code int, hint string) {
+// errorExit returns the exit code and the hint for an error that is not a reply.
+func errorExit(err error) (code int, hint string) {
 	unsent := errors.As(err, new(*control.UnsentError))
 	switch {
 	case errors.Is(err, control.ErrDeadline) && unsent:

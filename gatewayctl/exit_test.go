@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // TestEveryReason: code, sentence, hint and documentation exist for every word.
@@ -66,13 +66,13 @@ func TestTrouble(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			code, hint := trouble(fmt.Errorf("cannot: %w", test.err))
+			code, hint := errorExit(fmt.Errorf("cannot: %w", test.err))
 			if code != test.code || !strings.Contains(hint, test.hint) {
 				t.Errorf("trouble = %d, %q", code, hint)
 			}
 		})
 	}
-	if code, _ := trouble(errors.New("other")); code != exitFailed {
+	if code, _ := errorExit(errors.New("other")); code != exitFailed {
 		t.Errorf("other: %d", code)
 	}
 }

@@ -15,14 +15,14 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/internal/clientlock"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/prockey"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 var update = flag.Bool("update", false, "write testdata")
@@ -80,7 +80,7 @@ func newWorld(t *testing.T) *world {
 			booting:  func() bool { return false },
 			process:  func(status.Process) error { return nil },
 			config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
-			find:     func(context.Context) (*controller.Supervisor, error) { return nil, controller.ErrNone },
+			find:     func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone },
 			uids: func(int) (prockey.Status, error) {
 				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
 			},

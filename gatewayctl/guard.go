@@ -10,13 +10,13 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/internal/clientlock"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/proof"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // guard holds two things that a client needs besides the token: the lock by
@@ -37,7 +37,7 @@ type guard struct {
 func (a *app) guardClient() (_ *guard, err error) {
 	dir, err := a.openRuntime()
 	if err != nil {
-		return nil, notServed(unreadable(err))
+		return nil, notServedRefusal(unreadableVerdict(err))
 	}
 	defer dir.Close()
 	g := &guard{app: a}
@@ -51,11 +51,11 @@ func (a *app) guardClient() (_ *guard, err error) {
 	v := a.lookAt(dir)
 	switch {
 	case v.code == exitNoSupervisor: // its lock may be missing for the same reason
-		return nil, notServed(v.verdict)
+		return nil, notServedRefusal(v.verdict)
 	case lockErr != nil:
 		return nil, refuse(exitFailed, "PID 1 makes that file when the container starts: restart the container", "%s: %w", control.Internal, lockErr)
 	case !v.serving:
-		return nil, notServed(v.verdict)
+		return nil, notServedRefusal(v.verdict)
 	}
 	g.record = *v.record
 	if g.gateway, err = a.hold(g.record.Gateway.Process); err != nil {
@@ -67,8 +67,8 @@ func (a *app) guardClient() (_ *guard, err error) {
 // hintNoToken says how to find out why a gateway does not serve.
 const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
 
-// notServed returns the refusal of a client because of v.
-func notServed(v verdict) error {
+// notServedRefusal returns the refusal of a client because of v.
+func notServedRefusal(v verdict) error {
 	hints := []string{v.hint}
 	if v.code == exitNotServing {
 		hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
@@ -85,7 +85,7 @@ func (g *guard) lost(err error) error {
 	case errors.Is(err, errNoPidfd):
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
-	return notServed(notServing(r, err.Error()))
+	return notServedRefusal(notServingVerdict(r, err.Error()))
 }
 
 // errNoPidfd means that the gateway cannot be watched. There is no fallback,
@@ -135,7 +135,7 @@ func (g *guard) listening() error {
 	if c.reason == "" {
 		c.reason = control.Unproven
 	}
-	return notServed(notServing(c.reason, c.detail))
+	return notServedRefusal(notServingVerdict(c.reason, c.detail))
 }
 
 // again is the check while the client runs. A gateway may close its listener for

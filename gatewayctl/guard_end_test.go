@@ -8,12 +8,12 @@ import (
 	"os/exec"
 	"testing"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/internal/clientlock"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestExecKilled: a client that was killed has no exit code of its own.
@@ -26,7 +26,7 @@ func TestExecKilled(t *testing.T) {
 	}{
 		"gateway-ended": {client.ErrGatewayEnded,
 			"gatewayctl: ended the client: the gateway has ended, and another process may have its port\n" + again},
-		"listener-foreign": {notServed(notServing("listener-foreign", "[::1]:18789 of uid 9002")),
+		"listener-foreign": {notServedRefusal(notServingVerdict("listener-foreign", "[::1]:18789 of uid 9002")),
 			"gatewayctl: ended the client: listener-foreign: [::1]:18789 of uid 9002\n" + again + rotate},
 	} {
 		t.Run(name, func(t *testing.T) {

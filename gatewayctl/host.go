@@ -13,14 +13,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/prockey"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // host collects all that this program asks of the machine it runs on.
@@ -37,32 +37,32 @@ type host struct {
 	hold      func(status.Process) (*os.File, error) // its pidfd
 	config    func() (*config.Config, error)
 	users     func(*config.Config) (identities, error)
-	find      func(context.Context) (*controller.Supervisor, error) // finds a supervisor without root
-	strange   func(context.Context, controller.Settings, func(prockey.Key) bool, func(string)) (*controller.Stranger, error)
+	find      func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
+	strange   func(context.Context, external.Settings, func(prockey.Key) bool, func(string)) (*external.Unmanaged, error)
 	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // run a client to its end
 
 	patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
 	tokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
 }
 
-func thisHost(env []string) host {
+func newHost(env []string) host {
 	h := host{
 		now:      time.Now,
 		euid:     os.Geteuid(),
-		owner:    owner(env),
+		owner:    findOwner(env),
 		defaults: runtimeDirs,
-		booting:  booting,
+		booting:  isBooting,
 		process: func(p status.Process) error {
 			return proof.Process{PID: p.PID, StartTicks: p.StartTicks}.Verify()
 		},
 		uids:      prockey.ReadStatus,
 		listeners: proof.Listeners,
-		held:      proof.JudgeHeld,
+		held:      proof.JudgeHolders,
 		hold:      holdProcess,
 		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		users:     resolveUsers,
-		find:      controller.Find,
-		strange:   controller.FindStranger,
+		find:      external.Find,
+		strange:   external.FindUnmanaged,
 		launch:    (*client.Plan).Run,
 
 		tokenTries: 20,
@@ -90,9 +90,9 @@ func runtimeDirs() []string {
 	return []string{first, fallbackRuntimeDir}
 }
 
-// booting reports whether PID 1 is gateway-init or is about to become it. comm
+// isBooting reports whether PID 1 is gateway-init or is about to become it. comm
 // proves nothing; it only decides how long we wait.
-func booting() bool {
+func isBooting() bool {
 	text, err := readProc(1, "comm")
 	if err != nil {
 		return false

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestThisHost asks the real kernel what the other tests put in its mouth.
 func TestThisHost(t *testing.T) {
-	h := thisHost(nil)
+	h := newHost(nil)
 	me, err := proof.Capture(os.Getpid())
 	must(t, err)
 	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks}); err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/seal"
-	"gatewayinit/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 )
 
 // savedImage is a docker save of an image that is a demo's and lacks the rest.

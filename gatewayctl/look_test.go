@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/prockey"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestLook: record and kernel agree, or the verdict says what does not.
@@ -250,7 +250,7 @@ func TestWait(t *testing.T) {
 		w.config = func() (*config.Config, error) { return &config.Config{}, nil }
 		w.patience = 600 * time.Millisecond
 		looks := 0
-		w.find = func(context.Context) (*controller.Supervisor, error) { looks++; return nil, controller.ErrNone }
+		w.find = func(context.Context) (*external.Supervisor, error) { looks++; return nil, external.ErrNone }
 		w.want(w.run("wait"), exitNoSupervisor, "", "no-supervisor")
 		if looks < 3 {
 			t.Errorf("%d looks", looks)
@@ -290,7 +290,7 @@ func TestWatch(t *testing.T) {
 			if code := w.watchUntil(ctx, mode == "json"); code != exitNotServing || writes != 2 {
 				t.Errorf("exit code %d after %d outputs", code, writes)
 			}
-			if has := strings.Contains(all.String(), home); has != (mode == "terminal") {
+			if has := strings.Contains(all.String(), clearScreen); has != (mode == "terminal") {
 				t.Errorf("clears the screen: %v", has)
 			}
 			if n := strings.Count(all.String(), "\n"); mode == "json" && n != 2 {

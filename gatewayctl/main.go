@@ -22,20 +22,20 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/gatewayctl/client"
-	"gatewayinit/gatewayctl/verify"
-	"gatewayinit/gatewayctl/witness"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 func main() {
 	env, args := os.Environ(), os.Args[1:]
 	os.Clearenv()
-	if len(args) > 0 && args[0] == witness.Arg {
-		os.Exit(bearWitness(args[1:]))
+	if len(args) > 0 && args[0] == inspector.Arg {
+		os.Exit(runInspector(args[1:]))
 	}
-	if len(args) > 0 && args[0] == verify.TrialArg {
-		os.Exit(verify.Trial(args[1:]))
+	if len(args) > 0 && args[0] == verify.ProgramRunArg {
+		os.Exit(verify.ProgramRun(args[1:]))
 	}
 	var err error
 	if args, err = asUser(args); err != nil {
@@ -53,7 +53,7 @@ func main() {
 func run(args, env []string, io stdio) int {
 	// If the pipe behind stdout is closed, write(2) fails and we are not killed.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdio: io, host: thisHost(env), color: wantColor(env, io.outTTY), env: env}
+	a := &app{stdio: io, host: newHost(env), color: wantColor(env, io.outTTY), env: env}
 	a.hardened = harden()
 	return a.dispatch(args)
 }

@@ -8,10 +8,10 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // adapt adapts h to a supervisor without root, if there is one.
@@ -34,10 +34,10 @@ func (h *host) awaitOwn(env []string) {
 		return
 	}
 	for until := time.Now().Add(h.patience); h.owner != me; time.Sleep(ownEvery) {
-		if err := ownSupervisor(me); err != nil && !errors.Is(err, controller.ErrNone) || time.Now().After(until) {
+		if err := ownSupervisor(me); err != nil && !errors.Is(err, external.ErrNone) || time.Now().After(until) {
 			return
 		}
-		h.owner = owner(env)
+		h.owner = findOwner(env)
 	}
 	h.adapt(env)
 }
@@ -48,11 +48,11 @@ func (h *host) withoutRoot(uid uint32, env []string) {
 	h.defaults = func() []string { return placesOf(uid, env) }
 }
 
-// owner returns the user of the supervisor that we operate. That is PID 1's
+// findOwner returns the user of the supervisor that we operate. That is PID 1's
 // user, unless we are another user with our own supervisor, below a foreign PID
 // 1 or in a PID namespace that is shared with another container. Files that
 // another user put there do not count.
-func owner(env []string) uint32 {
+func findOwner(env []string) uint32 {
 	uid, me := ownerOf(1), uint32(os.Geteuid())
 	if uid == me {
 		return uid
@@ -82,12 +82,12 @@ const (
 func ownSupervisor(uid uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
 	defer cancel()
-	s, err := controller.Find(ctx)
+	s, err := external.Find(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if s.Topology != controller.Managed || s.Key.UIDs[0] != uid {
+	if s.Topology != external.Managed || s.Key.UIDs[0] != uid {
 		return errors.New("it is another user's")
 	}
 	return nil

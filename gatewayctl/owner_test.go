@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // asReader names the variable that makes this test binary a gatewayctl token
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // runReader prints the token, then what became of the process.
 func runReader(dir string) int {
 	const readme = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP
-	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: thisHost(nil)}
+	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: newHost(nil)}
 	a.hardened = errors.Join(harden(), sys.SetCaps(readme))
 	a.runtimeDir = dir
 	a.process = func(status.Process) error { return nil } // no PID 1 of ours here

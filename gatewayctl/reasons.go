@@ -2,7 +2,7 @@
 
 package main
 
-import "gatewayinit/supervisor/control"
+import "github.com/gateway-init/gateway-init/supervisor/control"
 
 // advice explains a reason word in a sentence and recommends the next step.
 type advice struct{ text, next string }

@@ -11,14 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // Colors of a verdict, as SGR parameters.
 const (
-	green  = "32"
-	yellow = "33"
-	red    = "31"
+	colorGreen  = "32"
+	colorYellow = "33"
+	colorRed    = "31"
 )
 
 // page collects the human output, one label and its text in each row.
@@ -48,7 +48,7 @@ func (p *page) ago(t time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
 	}
-	return fmt.Sprintf("%s ago (%s)", span(p.now.Sub(t)), t.UTC().Format("2006-01-02 15:04:05 UTC"))
+	return fmt.Sprintf("%s ago (%s)", formatSpan(p.now.Sub(t)), t.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
 // agoPtr returns how long ago t was, after the text before. It returns "" if t
@@ -57,12 +57,12 @@ func (p *page) agoPtr(t *time.Time, before string) string {
 	if t == nil {
 		return ""
 	}
-	return before + span(p.now.Sub(*t)) + " ago"
+	return before + formatSpan(p.now.Sub(*t)) + " ago"
 }
 
-// span formats a duration in its two largest units. A clock that was set back
+// formatSpan formats a duration in its two largest units. A clock that was set back
 // gives 0.
-func span(d time.Duration) string {
+func formatSpan(d time.Duration) string {
 	s := max(0, int64(d/time.Second))
 	switch {
 	case s < 60:
@@ -96,19 +96,19 @@ func render(v view, now time.Time, color bool) string {
 
 // headline prints the verdict, for readers who read only one line.
 func (p *page) headline(v view) {
-	word, color := "NOT SERVING", red
+	word, color := "NOT SERVING", colorRed
 	switch {
 	case v.serving:
-		word, color = "SERVING", green
+		word, color = "SERVING", colorGreen
 	case v.code == exitNoSupervisor:
 		word = "NO SUPERVISOR"
 	case v.record == nil && v.checks == nil:
 		word = "UNKNOWN"
 	case v.record == nil:
 	case v.record.State == status.Stopped && v.record.Goal == status.GoalStop:
-		word, color = "STOPPED", yellow
+		word, color = "STOPPED", colorYellow
 	case v.record.State == status.Starting, v.record.State == status.Stopping, v.record.State == status.Backoff:
-		word, color = strings.ToUpper(v.record.State), yellow
+		word, color = strings.ToUpper(v.record.State), colorYellow
 	}
 	fmt.Fprint(p, p.paint(color, word))
 	if !v.serving {
@@ -129,14 +129,14 @@ func (p *page) gateway(r *status.Record) {
 		p.row("gateway", fmt.Sprintf("pid %d, uid %d, port %d%s", g.PID, g.UID, g.Port, p.agoPtr(g.StartedAt, ", started ")))
 	}
 	p.row("health", p.health(r.Health))
-	p.row("restarts", fmt.Sprintf("%d requested, %s", r.Restarts, plural(r.Crashes, "crash", "crashes")))
+	p.row("restarts", fmt.Sprintf("%d requested, %s", r.Restarts, pluralS(r.Crashes, "crash", "crashes")))
 	if e := r.LastExit; e != nil {
 		p.row("last exit", p.exit(*e))
 	}
 	if b := r.Backoff; b != nil {
-		wait := span(b.Until.Sub(p.now))
+		wait := formatSpan(b.Until.Sub(p.now))
 		p.row("backoff", fmt.Sprintf("next start in %s (%s), %s in a row",
-			wait, b.Until.UTC().Format("15:04:05 UTC"), plural(b.Streak, "crash", "crashes")))
+			wait, b.Until.UTC().Format("15:04:05 UTC"), pluralS(b.Streak, "crash", "crashes")))
 	}
 }
 
@@ -165,11 +165,11 @@ func (p *page) exit(e status.Exit) string {
 	if e.Requested {
 		why = "as requested"
 	}
-	text := fmt.Sprintf("pid %d %s, %s, %s ago", e.PID, how, why, span(p.now.Sub(e.At)))
+	text := fmt.Sprintf("pid %d %s, %s, %s ago", e.PID, how, why, formatSpan(p.now.Sub(e.At)))
 	if !e.Proven {
 		text += ", before it was proven"
 	}
-	if e.Charged {
+	if e.Failure {
 		text += ", counted as a crash"
 	}
 	return text
@@ -184,9 +184,9 @@ func signalName(n int) string {
 
 func (p *page) requests(r *status.Record) {
 	if q := r.Request; q != nil {
-		text := fmt.Sprintf("%s (%s): %s, for %s", q.Action, q.Nonce, q.Stage, span(p.now.Sub(q.Since)))
+		text := fmt.Sprintf("%s (%s): %s, for %s", q.Action, q.Nonce, q.Stage, formatSpan(p.now.Sub(q.Since)))
 		if q.Until != nil {
-			text += fmt.Sprintf(", the old gateway has %s more to end", span(q.Until.Sub(p.now)))
+			text += fmt.Sprintf(", the old gateway has %s more to end", formatSpan(q.Until.Sub(p.now)))
 		}
 		if r.Queued > 0 {
 			text += fmt.Sprintf(", %d more waiting", r.Queued)
@@ -196,7 +196,7 @@ func (p *page) requests(r *status.Record) {
 		p.row("request", fmt.Sprintf("%d waiting", r.Queued))
 	}
 	if q := r.LastRequest; q != nil {
-		p.row("last request", fmt.Sprintf("%s (%s): %s, %s ago", q.Action, q.Nonce, q.Result, span(p.now.Sub(q.At))))
+		p.row("last request", fmt.Sprintf("%s (%s): %s, %s ago", q.Action, q.Nonce, q.Result, formatSpan(p.now.Sub(q.At))))
 	}
 	if n := r.Refused; n != (status.Refused{}) {
 		p.row("refused", fmt.Sprintf("%d malformed, %d replayed, %d unknown, %d for a full queue",
@@ -213,7 +213,7 @@ func (p *page) others(r *status.Record) {
 		}
 		text += fmt.Sprintf(", uid %d", c.UID)
 		if c.Restarts > 0 {
-			text += ", " + plural(c.Restarts, "restart", "restarts")
+			text += ", " + pluralS(c.Restarts, "restart", "restarts")
 		}
 		if c.Detail != "" {
 			text += ": " + c.Detail
@@ -227,10 +227,10 @@ func (p *page) others(r *status.Record) {
 		child("sidecar", status.Child{State: c.Name + " " + c.State, PID: c.PID, UID: c.UID, Restarts: c.Restarts, Detail: c.Detail})
 	}
 	if t := r.Token; t.Inode != 0 {
-		p.row("token", fmt.Sprintf("%s, number %d since boot, minted %s ago", t.Path, t.Generation, span(p.now.Sub(t.MintedAt))))
+		p.row("token", fmt.Sprintf("%s, number %d since boot, minted %s ago", t.Path, t.Generation, formatSpan(p.now.Sub(t.MintedAt))))
 	}
 	p.row("supervisor", fmt.Sprintf("gateway-init %s, pid %d, up %s, record %s old",
-		r.Version, r.Init.PID, span(p.now.Sub(r.StartedAt)), span(p.now.Sub(r.UpdatedAt))))
+		r.Version, r.Init.PID, formatSpan(p.now.Sub(r.StartedAt)), formatSpan(p.now.Sub(r.UpdatedAt))))
 }
 
 // proof prints the checks of this program, then the proof that PID 1 recorded.
@@ -259,12 +259,12 @@ func (p *page) verified(cs checks) {
 }
 
 func (p *page) signal(name, result, detail string) {
-	word, color := "not available", yellow
+	word, color := "not available", colorYellow
 	switch result {
 	case status.Held:
-		word, color = "held", green
+		word, color = "held", colorGreen
 	case status.Failed:
-		word, color = "FAILED", red
+		word, color = "FAILED", colorRed
 	}
 	line := fmt.Sprintf("  %-12s %s", clean(name), p.paint(color, word))
 	if detail != "" {
@@ -280,7 +280,7 @@ func (p *page) hardening(r *status.Record) {
 	text := "complete"
 	missing := len(status.Closable(r.Hardening))
 	if missing > 0 {
-		text = plural(missing, "protection", "protections") + " missing"
+		text = pluralS(missing, "protection", "protections") + " missing"
 	}
 	if missing < len(r.Hardening) {
 		text += ", beside what this release leaves open"
@@ -303,7 +303,7 @@ func servingNext(cs checks) string {
 	return "nothing to do"
 }
 
-func plural(n int, one, many string) string {
+func pluralS(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

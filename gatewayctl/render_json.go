@@ -5,7 +5,7 @@ package main
 import (
 	"encoding/json"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // jsonStatus is the output of gatewayctl status --json, schema 1

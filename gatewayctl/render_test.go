@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
@@ -23,12 +23,12 @@ func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
 // allHeld is what verify says of a healthy gateway.
 func allHeld() checks {
 	return checks{
-		held(checkSupervisor, "pid 1 is the process that wrote the record"),
-		held(checkControl, "the request FIFO is PID 1's and is read"),
-		held(checkGateway, "pid 34 is alive with the recorded start time"),
-		held(checkGatewayUID, "all its uids are 1001"),
-		held(checkListener, "127.0.0.1:18789 of uid 1001"),
-		held(checkTokenFile, "the file PID 1 installed, 0400, owner 1001"),
+		checkHeld(checkSupervisor, "pid 1 is the process that wrote the record"),
+		checkHeld(checkControl, "the request FIFO is PID 1's and is read"),
+		checkHeld(checkGateway, "pid 34 is alive with the recorded start time"),
+		checkHeld(checkGatewayUID, "all its uids are 1001"),
+		checkHeld(checkListener, "127.0.0.1:18789 of uid 1001"),
+		checkHeld(checkTokenFile, "the file PID 1 installed, 0400, owner 1001"),
 	}
 }
 
@@ -75,7 +75,7 @@ func TestRender(t *testing.T) {
 			idle(r, status.Backoff, status.GoalRun)
 			r.Reason, r.Detail = "exited", "the gateway ended with exit code 78 (no configuration); the next try is after 30s, gatewayctl recover tries at once"
 			r.Backoff = &status.Waiting{Until: noon.Add(12 * time.Second), DelayMS: 30000, Streak: 1}
-			r.LastExit = &status.Exit{PID: 41, Code: 78, Text: "no configuration", At: before(18 * time.Second), Charged: true}
+			r.LastExit = &status.Exit{PID: 41, Code: 78, Text: "no configuration", At: before(18 * time.Second), Failure: true}
 			r.Sidecars = []status.Child{{Name: "pair", State: "done", UID: 1002, Detail: "ended with exit code 0"}, {Name: "node", State: "waiting", UID: 1000}}
 		}, noGateway(allHeld())},
 		"stopping": {func(r *status.Record) { r.State = status.Stopping }, allHeld()},
@@ -84,7 +84,7 @@ func TestRender(t *testing.T) {
 			r.Reason, r.Detail = "exited", "exited with code 1 before it was proven"
 			r.Backoff = &status.Waiting{Until: noon.Add(12 * time.Second), DelayMS: 12800, Streak: 7}
 			r.Crashes = 7
-			r.LastExit = &status.Exit{PID: 41, Signal: 11, At: before(time.Second), Charged: true}
+			r.LastExit = &status.Exit{PID: 41, Signal: 11, At: before(time.Second), Failure: true}
 		}, noGateway(allHeld())},
 		"stopped": {func(r *status.Record) { idle(r, status.Stopped, status.GoalStop) }, noGateway(allHeld())},
 		"exiting": {func(r *status.Record) { idle(r, status.Stopped, status.GoalExit) }, noGateway(allHeld())},
@@ -95,17 +95,17 @@ func TestRender(t *testing.T) {
 		"foreign-listener": {func(r *status.Record) {
 			r.Proof.Listener = status.Failed
 			r.Proof.Foreign = []status.Listener{{Addr: "[::1]:18789", UID: 1000, Inode: 7}}
-		}, with(allHeld(), failed(checkListener, control.ListenerForeign, "[::1]:18789 of uid 1000"))},
+		}, with(allHeld(), checkFailed(checkListener, control.ListenerForeign, "[::1]:18789 of uid 1000"))},
 		"not-serving": {func(r *status.Record) {
 			r.Health = status.Health{State: status.NotServing, Failures: 2, Limit: 4, At: ptr(before(3 * time.Second)), Detail: "no answer within 3s"}
 		}, allHeld()},
 		"unproven": {func(r *status.Record) {}, with(allHeld(),
 			check{name: checkListener, result: status.NotAvailable, detail: "netlink is refused"})},
 		"token-changed": {func(r *status.Record) {}, with(allHeld(),
-			failed(checkTokenFile, control.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
+			checkFailed(checkTokenFile, control.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
 		"fifo-replaced": {func(r *status.Record) {}, with(allHeld(),
-			failed(checkControl, control.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
-		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), failed(checkSupervisor, "", "pid 1 did not write this record"))},
+			checkFailed(checkControl, control.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
+		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), checkFailed(checkSupervisor, "", "pid 1 did not write this record"))},
 		"open-in-children": {func(r *status.Record) {
 			r.Hardening = []status.Hardening{{Name: status.OpenInChildren, Detail: "nothing closes it"}}
 		}, allHeld()},
@@ -132,7 +132,7 @@ func TestRender(t *testing.T) {
 				t.Error("it does not say what to do next")
 			}
 			if plain := strip(render(v, noon, true)); plain != text {
-				t.Errorf("colour changes the text:\n%s", plain)
+				t.Errorf("color changes the text:\n%s", plain)
 			}
 		})
 	}
@@ -146,9 +146,9 @@ func strip(text string) string {
 }
 
 func TestRenderWithoutRecord(t *testing.T) {
-	v := view{verdict: unreadable(&noRuntime{names: []string{"/run/gateway-init", "/dev/.gateway-init"}})}
+	v := view{verdict: unreadableVerdict(&noRuntime{names: []string{"/run/gateway-init", "/dev/.gateway-init"}})}
 	golden(t, "no-supervisor.txt", render(v, noon, false))
-	v = view{verdict: unreadable(status.ErrSchema)}
+	v = view{verdict: unreadableVerdict(status.ErrSchema)}
 	golden(t, "other-schema.txt", render(v, noon, false))
 }
 
@@ -158,7 +158,7 @@ func TestSpan(t *testing.T) {
 		"1h00m": time.Hour, "23h59m": 86399 * time.Second, "1d00h": 24 * time.Hour, "400d05h": 9605 * time.Hour,
 	}
 	for want, d := range tests {
-		if got := span(d); got != want {
+		if got := formatSpan(d); got != want {
 			t.Errorf("span(%v) = %s, want %s", d, got, want)
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // Default deadlines. A restart includes the stop's grace and ready.timeout.
@@ -30,11 +30,11 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 	if code, ok := a.checkTimeout(name, timeout); !ok {
 		return code
 	}
-	ctx, cancel := interruptible()
+	ctx, cancel := interruptibleContext()
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if a.control {
+	if a.external {
 		return a.command(ctx, r)
 	}
 	show := a.stages(name)
@@ -42,10 +42,10 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 	show.done()
 	switch {
 	case errors.Is(err, control.ErrDeadline):
-		code, hint := trouble(err)
+		code, hint := errorExit(err)
 		return a.fail(code, fmt.Errorf("cannot %s: %w after %v", name, err, timeout), hint)
 	case err != nil:
-		code, hint := trouble(err)
+		code, hint := errorExit(err)
 		return a.fail(code, fmt.Errorf("cannot %s: %w", name, err), hint)
 	case reply.Outcome == control.Failed:
 		advice := adviceFor(reply.Reason)
@@ -88,7 +88,7 @@ func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
 	}
 	if until := r.Request.Until; drain > 0 && until != nil {
 		return fmt.Sprintf("%s pid %d ends by itself within %s, %s passed",
-			draining, r.Gateway.PID, span(drain), span(drain-until.Sub(a.now())))
+			draining, r.Gateway.PID, formatSpan(drain), formatSpan(drain-until.Sub(a.now())))
 	}
 	return r.Request.Stage
 }
@@ -140,7 +140,7 @@ func success(r control.Request, reply control.Reply) string {
 	switch {
 	case reply.Outcome == control.AlreadyRunning:
 		return fmt.Sprintf("already running: pid %d, proven", reply.NewPID)
-	case reply.Outcome == control.Stopped && reply.OldPID == controller.Unknown:
+	case reply.Outcome == control.Stopped && reply.OldPID == external.Unknown:
 		return "stopped"
 	case reply.Outcome == control.Stopped && reply.OldPID == 0:
 		return "stopped: there was no gateway to stop"

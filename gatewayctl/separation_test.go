@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // A script that demands separation hears of its absence by the exit code, and
@@ -88,7 +88,7 @@ func TestOwnerOf(t *testing.T) {
 
 // Without root PID 1 has its files in its user's own place.
 func TestRuntimeDirsWithoutRoot(t *testing.T) {
-	h := thisHost(nil)
+	h := newHost(nil)
 	h.withoutRoot(1000, []string{"XDG_RUNTIME_DIR=/run/user/1000"})
 	if got := strings.Join(h.defaults(), " "); got != "/run/user/1000/gateway-init /dev/shm/gateway-init-1000" {
 		t.Errorf("got %s", got)
@@ -126,7 +126,7 @@ func TestOwnerBelowForeignPID1(t *testing.T) {
 				must(t, os.Chown("/mnt/gateway-init", c.uid, c.uid))
 			}
 			must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(me), syscall.Setuid(me)))
-			if got := owner([]string{"XDG_RUNTIME_DIR=/mnt"}); got != c.want {
+			if got := findOwner([]string{"XDG_RUNTIME_DIR=/mnt"}); got != c.want {
 				t.Errorf("got %d, want %d", got, c.want)
 			}
 		})

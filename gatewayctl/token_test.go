@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/proof"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 var hexToken = strings.Repeat("0123456789abcdef", 4)

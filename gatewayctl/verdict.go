@@ -10,10 +10,10 @@ import (
 	"os"
 	"slices"
 
-	"gatewayinit/gatewayctl/controller"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // Reasons of a verdict besides those of control.Reason.
@@ -52,12 +52,12 @@ func (a *app) lookOnce() view {
 // verdict. A controller's look waits for other controllers, until ctx ends at
 // most.
 func (a *app) look(ctx context.Context) view {
-	if a.control {
+	if a.external {
 		return a.lookAsController(ctx)
 	}
 	dir, err := a.openRuntime()
 	if err != nil {
-		return view{verdict: unreadable(err), topology: controller.None}
+		return view{verdict: unreadableVerdict(err), topology: external.None}
 	}
 	defer dir.Close()
 	return a.lookAt(dir)
@@ -70,9 +70,9 @@ func (a *app) lookAt(dir *os.File) view {
 	for try := 0; ; try++ {
 		r, err := status.Read(dir, a.owner)
 		if err != nil {
-			return view{verdict: unreadable(err)}
+			return view{verdict: unreadableVerdict(err)}
 		}
-		v := view{record: &r, checks: a.verify(dir, &r), pid: r.Gateway.PID, port: r.Gateway.Port, owns: recorded(&r)}
+		v := view{record: &r, checks: a.verify(dir, &r), pid: r.Gateway.PID, port: r.Gateway.Port, owns: inRecord(&r)}
 		v.topology = a.topology(&r, v.checks)
 		v.verdict = judge(&r, v.checks)
 		if v.serving || try == 2 {
@@ -84,9 +84,9 @@ func (a *app) lookAt(dir *os.File) view {
 	}
 }
 
-// recorded returns a function that reports whether a process is in the record,
+// inRecord returns a function that reports whether a process is in the record,
 // or below the record's gateway.
-func recorded(r *status.Record) func(prockey.Key) bool {
+func inRecord(r *status.Record) func(prockey.Key) bool {
 	ours := []int{r.Init.PID, r.Gateway.PID}
 	for _, child := range r.Sidecars {
 		ours = append(ours, child.PID)
@@ -95,7 +95,7 @@ func recorded(r *status.Record) func(prockey.Key) bool {
 		ours = append(ours, r.Command.PID)
 	}
 	gateway := r.Gateway.PID
-	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) || controller.Below(k, gateway) }
+	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) || external.Below(k, gateway) }
 }
 
 // topology returns the topology of docs/design.md, section 11, if the supervisor
@@ -103,20 +103,20 @@ func recorded(r *status.Record) func(prockey.Key) bool {
 func (a *app) topology(r *status.Record, cs checks) string {
 	switch c := cs.get(checkSupervisor); {
 	case c.result == status.Failed:
-		return controller.None
+		return external.None
 	case c.result != status.Held:
 		return ""
 	case r.Init.PID != 1:
-		return controller.Managed
+		return external.Managed
 	case a.owner != 0:
-		return controller.NonRoot
+		return external.NonRoot
 	}
-	return controller.Direct
+	return external.Direct
 }
 
-// unreadable returns the verdict for a record that cannot be read.
-func unreadable(err error) verdict {
-	code, hint := trouble(err)
+// unreadableVerdict returns the verdict for a record that cannot be read.
+func unreadableVerdict(err error) verdict {
+	code, hint := errorExit(err)
 	v := verdict{code: code, reason: string(control.Internal), detail: err.Error(), hint: hint}
 	switch {
 	case code == exitNoSupervisor:
@@ -142,7 +142,7 @@ func judge(r *status.Record, cs checks) verdict {
 			detail: "this container runs without a gateway (--no-gateway)", hint: "start the container without --no-gateway"}
 	}
 	if r.State != status.Running {
-		v := notServing(stateReason(r), r.Detail)
+		v := notServingVerdict(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
 			if v.reason != string(control.AuthMismatch) { // waiting does not repair that
 				v.hint = "gatewayctl wait"
@@ -159,21 +159,21 @@ func judge(r *status.Record, cs checks) verdict {
 	for _, name := range []string{checkSupervisor, checkGateway, checkGatewayUID, checkListener} {
 		switch c := cs.get(name); c.result {
 		case status.Failed:
-			return notServing(c.reason, c.detail)
+			return notServingVerdict(c.reason, c.detail)
 		case status.NotAvailable:
-			return notServing(control.Unproven, fmt.Sprintf("%s: %s", name, c.detail))
+			return notServingVerdict(control.Unproven, fmt.Sprintf("%s: %s", name, c.detail))
 		}
 	}
 	switch r.Health.State {
 	case status.Serving:
 		return verdict{serving: true, code: exitOK, hint: servingNext(cs)}
 	case status.NotServing:
-		return notServing(orReason(r.Reason, control.HealthTimeout), r.Health.Detail)
+		return notServingVerdict(reasonOr(r.Reason, control.HealthTimeout), r.Health.Detail)
 	}
-	return notServing(orReason(r.Reason, control.Unproven), r.Health.Detail)
+	return notServingVerdict(reasonOr(r.Reason, control.Unproven), r.Health.Detail)
 }
 
-func notServing(reason control.Reason, detail string) verdict {
+func notServingVerdict(reason control.Reason, detail string) verdict {
 	advice := adviceFor(reason)
 	if detail == "" {
 		detail = advice.text
@@ -181,7 +181,7 @@ func notServing(reason control.Reason, detail string) verdict {
 	return verdict{code: exitNotServing, reason: string(reason), detail: detail, hint: advice.next}
 }
 
-func orReason(word string, otherwise control.Reason) control.Reason {
+func reasonOr(word string, otherwise control.Reason) control.Reason {
 	if word != "" {
 		return control.Reason(word)
 	}
@@ -194,9 +194,9 @@ func stateReason(r *status.Record) control.Reason {
 	case r.Goal == status.GoalExit:
 		return control.ShuttingDown
 	case r.State == status.Stopped, r.State == status.Stopping && r.Goal == status.GoalStop:
-		return orReason(r.Reason, control.NotRunning)
+		return reasonOr(r.Reason, control.NotRunning)
 	case r.State == status.Backoff:
-		return orReason(r.Reason, control.Exited)
+		return reasonOr(r.Reason, control.Exited)
 	}
-	return orReason(r.Reason, control.Unproven)
+	return reasonOr(r.Reason, control.Unproven)
 }

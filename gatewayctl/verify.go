@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 const controlDir = control.Dir
@@ -64,15 +64,15 @@ func (a *app) verify(dir *os.File, r *status.Record) checks {
 	return append(cs, a.checkToken(dir, r))
 }
 
-func held(name, format string, args ...any) check {
+func checkHeld(name, format string, args ...any) check {
 	return check{name: name, result: status.Held, detail: fmt.Sprintf(format, args...)}
 }
 
-func unavailable(name string, err error) check {
+func checkUnavailable(name string, err error) check {
 	return check{name: name, result: status.NotAvailable, detail: err.Error()}
 }
 
-func failed(name string, reason control.Reason, format string, args ...any) check {
+func checkFailed(name string, reason control.Reason, format string, args ...any) check {
 	return check{name: name, result: status.Failed, reason: reason, detail: fmt.Sprintf(format, args...)}
 }
 
@@ -80,11 +80,11 @@ func (a *app) checkSupervisor(r *status.Record) check {
 	err := a.process(r.Init)
 	switch {
 	case err == nil:
-		return held(checkSupervisor, "pid %d is the process that wrote the record", r.Init.PID)
+		return checkHeld(checkSupervisor, "pid %d is the process that wrote the record", r.Init.PID)
 	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
-		return failed(checkSupervisor, "", "pid %d did not write this record: %v", r.Init.PID, err)
+		return checkFailed(checkSupervisor, "", "pid %d did not write this record: %v", r.Init.PID, err)
 	}
-	return unavailable(checkSupervisor, err)
+	return checkUnavailable(checkSupervisor, err)
 }
 
 func (a *app) checkControl(dir *os.File) check {
@@ -94,15 +94,15 @@ func (a *app) checkControl(dir *os.File) check {
 	switch {
 	case err == nil:
 		f.Close()
-		return held(checkControl, "the request FIFO is PID 1's and is read")
+		return checkHeld(checkControl, "the request FIFO is PID 1's and is read")
 	case errors.Is(err, unix.ENXIO):
-		return failed(checkControl, "", "nobody reads the request FIFO")
+		return checkFailed(checkControl, "", "nobody reads the request FIFO")
 	case errors.Is(err, fs.ErrNotExist):
-		return failed(checkControl, control.Internal, "the request FIFO is missing")
+		return checkFailed(checkControl, control.Internal, "the request FIFO is missing")
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return failed(checkControl, control.Internal, "%v", err)
+		return checkFailed(checkControl, control.Internal, "%v", err)
 	}
-	return unavailable(checkControl, err)
+	return checkUnavailable(checkControl, err)
 }
 
 // checkGateway verifies the start time of the pid before and after it reads the
@@ -110,9 +110,9 @@ func (a *app) checkControl(dir *os.File) check {
 func (a *app) checkGateway(r *status.Record) []check {
 	g := r.Gateway
 	gone := func(err error) []check {
-		c := unavailable(checkGateway, err)
+		c := checkUnavailable(checkGateway, err)
 		if errors.Is(err, proof.ErrGone) || errors.Is(err, proof.ErrReplaced) {
-			c = failed(checkGateway, control.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
+			c = checkFailed(checkGateway, control.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
 		}
 		return []check{c, {name: checkGatewayUID, result: status.NotAvailable, detail: "the process is not certain"}}
 	}
@@ -123,17 +123,17 @@ func (a *app) checkGateway(r *status.Record) []check {
 	if again := a.process(g.Process); again != nil {
 		return gone(again)
 	}
-	alive := held(checkGateway, "pid %d is alive with the recorded start time", g.PID)
+	alive := checkHeld(checkGateway, "pid %d is alive with the recorded start time", g.PID)
 	switch {
 	case err != nil:
-		return []check{alive, unavailable(checkGatewayUID, err)}
+		return []check{alive, checkUnavailable(checkGatewayUID, err)}
 	case p.Ended():
 		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", proof.ErrGone))
 	case !p.Only(g.UID):
-		return []check{alive, failed(checkGatewayUID, control.IdentityChanged,
+		return []check{alive, checkFailed(checkGatewayUID, control.IdentityChanged,
 			"runs with uids %v, not only %d", p.UIDs, g.UID)}
 	}
-	return []check{alive, held(checkGatewayUID, "all its uids are %d", g.UID)}
+	return []check{alive, checkHeld(checkGatewayUID, "all its uids are %d", g.UID)}
 }
 
 // checkListener checks that every socket that listens on the port, in both
@@ -143,24 +143,24 @@ func (a *app) checkListener(r *status.Record) check {
 	g := r.Gateway
 	ls, err := a.listeners(g.Port)
 	if err != nil {
-		return unavailable(checkListener, err)
+		return checkUnavailable(checkListener, err)
 	}
 	owner, foreign := proof.Judge(ls, g.UID)
 	if r.Separation == status.SeparationNone {
 		if owner, foreign, err = a.held(ls, g.PID); err != nil {
-			return unavailable(checkListener, err)
+			return checkUnavailable(checkListener, err)
 		}
 		if again := a.process(g.Process); again != nil { // the descriptors that were read must be the gateway's
-			return unavailable(checkListener, again)
+			return checkUnavailable(checkListener, again)
 		}
 	}
 	switch owner {
 	case proof.Ours:
-		return held(checkListener, "%s", names(ls))
+		return checkHeld(checkListener, "%s", names(ls))
 	case proof.Missing:
-		return failed(checkListener, control.ListenerMissing, "nobody listens on port %d", g.Port)
+		return checkFailed(checkListener, control.ListenerMissing, "nobody listens on port %d", g.Port)
 	default:
-		return failed(checkListener, control.ListenerForeign, "%s", names(foreign))
+		return checkFailed(checkListener, control.ListenerForeign, "%s", names(foreign))
 	}
 }
 
@@ -191,24 +191,24 @@ func (a *app) checkToken(dir *os.File, r *status.Record) check {
 	f, err := fsafe.OpenAt(dir, tokenName, unix.O_PATH)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return failed(checkTokenFile, control.TokenChanged, "%s is missing", t.Path)
+		return checkFailed(checkTokenFile, control.TokenChanged, "%s is missing", t.Path)
 	case err != nil:
-		return unavailable(checkTokenFile, err)
+		return checkUnavailable(checkTokenFile, err)
 	}
 	defer f.Close()
 	want := fsafe.Want{Type: fsafe.Regular, UID: &t.UID, GID: &t.GID, Mode: fsafe.Mode(0o400), Links: 1}
 	info, err := fsafe.Verify(f, want)
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return failed(checkTokenFile, control.TokenChanged, "%v", err)
+		return checkFailed(checkTokenFile, control.TokenChanged, "%v", err)
 	case err != nil:
-		return unavailable(checkTokenFile, err)
+		return checkUnavailable(checkTokenFile, err)
 	case info.Dev != t.Dev || info.Ino != t.Inode:
-		return failed(checkTokenFile, control.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
+		return checkFailed(checkTokenFile, control.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
 	case info.Size != tokenSize:
-		return failed(checkTokenFile, control.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenSize)
+		return checkFailed(checkTokenFile, control.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenSize)
 	}
-	return held(checkTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
+	return checkHeld(checkTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
 }
 
 const (

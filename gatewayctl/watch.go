@@ -19,18 +19,18 @@ const watchEvery = 250 * time.Millisecond
 // the relative times.
 const repaint = time.Second
 
-// home moves the cursor up and clears the screen below it, without flicker.
-const home = "\x1b[H\x1b[2J"
+// clearScreen moves the cursor up and clears the screen below it, without flicker.
+const clearScreen = "\x1b[H\x1b[2J"
 
-// interruptible returns a context that ends at SIGINT or SIGTERM.
-func interruptible() (context.Context, context.CancelFunc) {
+// interruptibleContext returns a context that ends at SIGINT or SIGTERM.
+func interruptibleContext() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 // watch prints the status at each change until it is interrupted. It returns the
 // exit code of the last status.
 func (a *app) watch(asJSON bool) int {
-	ctx, cancel := interruptible()
+	ctx, cancel := interruptibleContext()
 	defer cancel()
 	return a.watchUntil(ctx, asJSON)
 }
@@ -39,7 +39,7 @@ func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
 	redraw := a.outTTY && !asJSON
 	prefix, drawn, last := "", "", time.Time{}
 	if redraw {
-		prefix = home
+		prefix = clearScreen
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

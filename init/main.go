@@ -9,18 +9,18 @@ import (
 	"os"
 	"runtime"
 
-	"gatewayinit/init/boot"
-	"gatewayinit/init/plain"
-	"gatewayinit/internal/config"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/stage"
+	"github.com/gateway-init/gateway-init/init/boot"
+	"github.com/gateway-init/gateway-init/init/plain"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/reexec"
 )
 
 func main() { os.Exit(run(os.Args, os.Environ())) }
 
 func run(args, env []string) int {
-	if args[0] == launch.StageName {
-		return stage.Run()
+	if args[0] == launch.ReexecName {
+		return reexec.Run()
 	}
 	if code, ran := runPlain(args[1:], env); ran {
 		return code

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // Exit codes that mean something by themselves.
@@ -15,15 +15,15 @@ const (
 	exitPlanned = 75 // EX_TEMPFAIL: Hermes asks to be started again
 )
 
-// ended describes an exit that was not requested.
-type ended struct {
+// exitFacts describes an exit that was not requested.
+type exitFacts struct {
 	code   int // 128+n by signal
 	served time.Duration
 	proven bool
 }
 
 // backoff decides how long to wait before the next start. streak is the number
-// of charged exits in a row.
+// of failures in a row.
 type backoff struct {
 	min, max, reset time.Duration
 	hold            []int
@@ -34,22 +34,22 @@ func newBackoff(g config.Gateway) backoff {
 	return backoff{min: g.BackoffMin, max: g.BackoffMax, reset: g.ResetAfter, hold: g.HoldCodes}
 }
 
-// charge returns the delay before the next start, and whether the exit counts as a
+// countFailure returns the delay before the next start, and whether the exit counts as a
 // failure (docs/design.md, section 9). An unrequested exit counts if it came before
 // the proof or before reset_after, unless its code was 75, or 0 after the proof.
 // After a code that a restart does not cure, the delay is the maximum.
-func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {
+func (b *backoff) countFailure(e exitFacts) (delay time.Duration, failure bool) {
 	if e.proven && e.served >= b.reset {
 		b.streak = 0
 	}
 	planned := e.code == exitPlanned || e.code == exitClean && e.proven
-	if charged = !planned && !(e.proven && e.served >= b.reset); charged {
+	if failure = !planned && !(e.proven && e.served >= b.reset); failure {
 		b.streak++
 	}
 	switch {
 	case b.held(e.code):
-		return b.max, charged
-	case !charged:
+		return b.max, failure
+	case !failure:
 		return b.min, false
 	}
 	return b.delay(), true
@@ -58,7 +58,7 @@ func (b *backoff) charge(e ended) (delay time.Duration, charged bool) {
 // held reports whether the delay after an exit with this code is the maximum.
 func (b *backoff) held(code int) bool { return slices.Contains(b.hold, code) }
 
-// delay returns the pause for the current streak. It doubles with each charged
+// delay returns the pause for the current streak. It doubles with each failure
 // exit, up to the maximum.
 func (b *backoff) delay() time.Duration {
 	d := b.min

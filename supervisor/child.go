@@ -7,9 +7,9 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // child is a process that PID 1 started: the gateway, the command, a sidecar or
@@ -18,19 +18,19 @@ type child struct {
 	proc     *launch.Proc
 	id       proof.Process
 	started  time.Time
-	reported bool  // the stage has answered
+	reported bool  // the re-exec child has answered
 	err      error // its answer; nil: the target was executed
 	exit     *sys.Exit
 	over     bool           // done was called
 	asked    bool           // we told it to end
 	group    bool           // the rest of its process group is killed when it ends
-	waiting  []func() error // signals for the target, until the stage has answered
+	waiting  []func() error // signals for the target, until the re-exec child has answered
 
 	up   func(*child) // called once, when the target was executed; may be nil
-	done func(*child) // called once, when it was reaped and the stage has answered
+	done func(*child) // called once, when it was reaped and the re-exec child has answered
 }
 
-// answer carries a stage's report into the loop.
+// answer carries a re-exec child's report into the loop.
 type answer struct {
 	c   *child
 	err error
@@ -66,7 +66,7 @@ func (s *Supervisor) start(l launch.Child, c *child) error {
 func (c *child) alive() bool { return c != nil && c.exit == nil }
 
 // pending reports whether done is still to be called. A child can be reaped before
-// its stage's answer is read. It is then neither alive nor over.
+// its re-exec child's answer is read. It is then neither alive nor over.
 func (c *child) pending() bool { return c != nil && !c.over }
 
 // pid returns c's pid, or 0 if c is nil.
@@ -86,7 +86,7 @@ func (c *child) signalGroup(sig syscall.Signal) error {
 	return c.toTarget(sig, func() error { return c.proc.SignalGroup(sig) })
 }
 
-// toTarget delays a signal until the stage has answered. A stage has several
+// toTarget delays a signal until the re-exec child has answered. A re-exec child has several
 // threads, and the kernel gives a signal to any of them. If execve(2) ends that
 // thread before its handler has finished, the signal is lost. SIGKILL is never
 // lost, so it is sent at once.
@@ -98,7 +98,7 @@ func (c *child) toTarget(sig syscall.Signal, send func() error) error {
 	return nil
 }
 
-// answered handles a stage's answer. A child with an up function is killed if its
+// answered handles a re-exec child's answer. A child with an up function is killed if its
 // stage did not answer in time. Otherwise up would never be called, and a gateway
 // that lives on would be starting forever. A worker has no up function, and may
 // take longer.
@@ -125,8 +125,8 @@ func (s *Supervisor) answered(a answer) {
 	a.c.end()
 }
 
-// failedAt returns the step that a stage's answer names, or "" if it names none.
-// StepDied means that the stage said neither that the target runs nor why it does
+// failedAt returns the step that a re-exec child's answer names, or "" if it names none.
+// StepDied means that the re-exec child said neither that the target runs nor why it does
 // not.
 func failedAt(err error) launch.Step {
 	var f *launch.Failure
@@ -136,7 +136,7 @@ func failedAt(err error) launch.Step {
 	return ""
 }
 
-// end calls done once, when both the exit and the stage's answer have arrived.
+// end calls done once, when both the exit and the re-exec child's answer have arrived.
 func (c *child) end() {
 	if c.exit != nil && c.reported && !c.over {
 		c.over = true

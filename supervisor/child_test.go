@@ -9,21 +9,21 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/stage"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/reexec"
 )
 
-// silent is the program of a stage that never answers.
+// silent is the program of a re-exec child that never answers.
 const silent = "/gateway"
 
-// TestMain is also the stage: launch executes this program.
+// TestMain is also the re-exec child: launch executes this program.
 func TestMain(m *testing.M) {
-	if os.Args[0] != launch.StageName {
+	if os.Args[0] != launch.ReexecName {
 		os.Exit(m.Run())
 	}
 	if os.Args[1] != silent {
-		os.Exit(stage.Run())
+		os.Exit(reexec.Run())
 	}
 	time.Sleep(time.Minute)
 }
@@ -59,18 +59,18 @@ func (d *fixture) await(c *child) {
 	}
 }
 
-// A stage that answers too late is ended, and the gateway tried again: nothing
+// A re-exec child that answers too late is ended, and the gateway tried again: nothing
 // would ever have proved it.
 func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
 	d := newFixture(t)
-	d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{silent}
+	d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = Starting, true, []string{silent}
 	d.gateway = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
 	g := d.gateway
 	d.answered(answer{g, late})
 	d.await(g)
 	d.apply()
-	if d.phase != Waiting || d.rec.Reason != string(control.LaunchFailed) || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
+	if d.phase != BackingOff || d.rec.Reason != string(control.LaunchFailed) || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
 		t.Errorf("%v, %s %q, %d crashes", d.phase, d.rec.Reason, d.rec.Detail, d.rec.Crashes)
 	}
 	if d.rec.LastExit.Signal != int(syscall.SIGKILL) || strings.Contains(d.log.String(), "internal") {
@@ -86,7 +86,7 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// A signal other than SIGKILL waits until the stage has answered.
+// A signal other than SIGKILL waits until the re-exec child has answered.
 func TestSignalsWaitForTheTarget(t *testing.T) {
 	for name, send := range map[string]func(*child, syscall.Signal) error{"process": (*child).signal, "group": (*child).signalGroup} {
 		for answer, err := range map[string]error{"target": nil, "late": &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}} {
@@ -116,7 +116,7 @@ func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err erro
 }
 
 // TestTermInALaunch: wherever in its launch SIGTERM meets a child, the child ends
-// by it. Sent to the stage at once, one in some 600 was lost.
+// by it. Sent to the re-exec child at once, one in some 600 was lost.
 func TestTermInALaunch(t *testing.T) {
 	const rounds = 400
 	d := newFixture(t)

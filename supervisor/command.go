@@ -6,7 +6,7 @@ import (
 	"errors"
 	"syscall"
 
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // Exit codes of a command that cannot be executed, the same as in every shell.
@@ -17,10 +17,10 @@ const (
 
 // beginCommand starts the container's command, once.
 func (s *Supervisor) beginCommand() {
-	if s.began || s.c.Command == nil || s.ending {
+	if s.commandStarted || s.c.Command == nil || s.shuttingDown {
 		return
 	}
-	s.began, s.dirty = true, true
+	s.commandStarted, s.dirty = true, true
 	c := &child{done: s.commandDone}
 	if err := s.start(*s.c.Command, c); err != nil {
 		// There are no pids or no memory left, so the container cannot do its work.
@@ -48,5 +48,5 @@ func (s *Supervisor) commandDone(c *child) {
 // commandEnded records the command's exit code, and ends the container.
 func (s *Supervisor) commandEnded(code int) {
 	s.cmdCode, s.dirty = &code, true
-	s.end()
+	s.beginShutdown()
 }

@@ -2,7 +2,7 @@
 
 // Package supervisor runs the loop of PID 1. One goroutine owns the state machine,
 // reaps children, launches, proves and answers requests. Everything else sends
-// values to it: signals, request frames and the stages' answers arrive over
+// values to it: signals, request frames and the re-exec children's answers arrive over
 // channels, and time over one timer.
 //
 // The state machine is the pure table in table.go; docs/design.md, section 9, shows

@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // A bare 78 in status sent people to the vendor's source.
@@ -37,7 +37,7 @@ func TestExitTexts(t *testing.T) {
 			d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
 			d.gatewayDone(d.gateway)
 			d.apply()
-			if d.phase != Waiting || d.rec.Detail != "the gateway ended with "+c.detail || d.rec.LastExit.Text != c.text {
+			if d.phase != BackingOff || d.rec.Detail != "the gateway ended with "+c.detail || d.rec.LastExit.Text != c.text {
 				t.Errorf("%v, detail %q, text %q", d.phase, d.rec.Detail, d.rec.LastExit.Text)
 			}
 			if held := d.rec.Backoff.DelayMS == time.Minute.Milliseconds(); held != strings.HasPrefix(name, "held") {
@@ -50,30 +50,30 @@ func TestExitTexts(t *testing.T) {
 	}
 }
 
-// An exit keeps its charge when a later start comes to nothing; one of a stage
+// An exit keeps its charge when a later start comes to nothing; one of a re-exec child
 // that could not execute the gateway has its own.
 func TestLastExitKeepsItsCharge(t *testing.T) {
 	d := newFixture(t).running()
-	d.tried, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
-	d.backoff.reset = time.Hour // or one that has served that long is not charged
+	d.launchedBefore, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
+	d.backoff.reset = time.Hour // or one that has served that long does not count as a failure
 	d.c.Prepare = func() error { return errors.New("no further") }
 	d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 	d.gatewayDone(d.gateway)
 	d.apply()
-	if d.phase != Waiting || !d.rec.LastExit.Charged {
+	if d.phase != BackingOff || !d.rec.LastExit.Failure {
 		t.Fatalf("%v, %+v", d.phase, d.rec.LastExit)
 	}
 	d.post(Retry)
 	d.apply()
-	if d.phase != Waiting || d.rec.Reason != "prepare-failed" || !d.rec.LastExit.Charged || d.rec.Crashes != 1 {
+	if d.phase != BackingOff || d.rec.Reason != "prepare-failed" || !d.rec.LastExit.Failure || d.rec.Crashes != 1 {
 		t.Errorf("%v, %s, %+v, %d crashes", d.phase, d.rec.Reason, d.rec.LastExit, d.rec.Crashes)
 	}
-	for step, charged := range map[launch.Step]bool{launch.StepExec: true, launch.StepDied: false} {
+	for step, failure := range map[launch.Step]bool{launch.StepExec: true, launch.StepDied: false} {
 		d.phase = Starting
 		d.gateway = &child{proc: &launch.Proc{PID: 78}, exit: &sys.Exit{PID: 78}, err: &launch.Failure{Step: step}}
 		d.gatewayDone(d.gateway)
 		d.apply()
-		if d.rec.LastExit.PID != 78 || d.rec.LastExit.Charged != charged {
+		if d.rec.LastExit.PID != 78 || d.rec.LastExit.Failure != failure {
 			t.Errorf("%s: %+v", step, d.rec.LastExit)
 		}
 	}

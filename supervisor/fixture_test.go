@@ -15,10 +15,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // fixture is a Supervisor that starts nothing: what it is told comes from the test,
@@ -117,7 +117,7 @@ func (d *fixture) request(n int, words string) {
 }
 
 // step is one round of the loop without waiting.
-func (d *fixture) step() { d.work() }
+func (d *fixture) step() { d.handleEvents() }
 
 // reply is what the requester n reads: "" if there is nothing.
 func (d *fixture) reply(n int) string {

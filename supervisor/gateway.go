@@ -8,26 +8,26 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/exitauth"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/exitauth"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Bounds that no setting changes.
 const (
 	plainRetry    = time.Second            // after a failure that is not the gateway's fault
 	sweepPatience = 10 * time.Second       // then stop-timeout is reported; the sweep goes on
-	sweepPause    = time.Millisecond       // pause before the first check of a sweep; doubles
-	sweepSlow     = 250 * time.Millisecond // longest pause
+	sweepPauseMin = time.Millisecond       // pause before the first check of a sweep; doubles
+	sweepPauseMax = 250 * time.Millisecond // longest pause
 )
 
 // startError says why a start failed.
 type startError struct {
 	reason control.Reason
 	err    error
-	plain  bool // not charged: retried after plainRetry
+	plain  bool // no failure: retried after plainRetry
 	exited bool // there was a process, and LastExit describes its exit
 }
 
@@ -40,8 +40,8 @@ func (s *Supervisor) sweep() {
 		s.stopSidecars()
 	}
 	s.sweptSidecars()
-	s.swept, s.look = time.Now(), sweepPause
-	s.startErr, s.launched, s.late, s.proven = nil, false, false, time.Time{}
+	s.sweepStart, s.sweepPause = time.Now(), sweepPauseMin
+	s.startErr, s.executed, s.readyTimedOut, s.proven = nil, false, false, time.Time{}
 	s.sweepAgain()
 }
 
@@ -61,12 +61,12 @@ func (s *Supervisor) sweepAgain() {
 		s.post(Swept)
 		return
 	}
-	if waited := time.Since(s.swept); waited > sweepPatience && s.rec.Reason != string(control.StopTimeout) {
-		s.trouble(control.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
+	if waited := time.Since(s.sweepStart); waited > sweepPatience && s.rec.Reason != string(control.StopTimeout) {
+		s.startTrouble(control.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
 		s.failStart(control.StopTimeout)
 	}
-	s.timers.arm(sweepTimer, s.look)
-	s.look = min(2*s.look, sweepSlow)
+	s.timers.arm(sweepTimer, s.sweepPause)
+	s.sweepPause = min(2*s.sweepPause, sweepPauseMax)
 }
 
 // launch starts the gateway. The port must be free, and the entries of "prepare"
@@ -75,8 +75,8 @@ func (s *Supervisor) sweepAgain() {
 func (s *Supervisor) launch() {
 	if foreign := s.portTaken(); foreign != nil {
 		s.rec.Proof.Foreign = foreign
-		s.expose("the gateway's port was taken before its start")
-		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.by(foreign[0].UID), foreign[0].Addr), true)
+		s.markTokenExposed("the gateway's port was taken before its start")
+		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.listenerDetail(foreign[0].UID), foreign[0].Addr), true)
 		return
 	}
 	if err := s.c.Prepare(); err != nil {
@@ -100,7 +100,7 @@ func (s *Supervisor) launch() {
 	s.rec.Proof = status.Proof{Child: status.Held, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}
 	s.timers.arm(readyTimer, s.g.Ready.Timeout)
-	s.timers.arm(neverTimer, neverFactor*s.g.Ready.Timeout)
+	s.timers.arm(neverServedTimer, neverServedFactor*s.g.Ready.Timeout)
 	s.log.Info().Str("event", evStarted).Int("pid", c.pid()).Uint64("start_ticks", c.id.StartTicks).Msg("")
 }
 
@@ -114,30 +114,30 @@ func (s *Supervisor) portTaken() []status.Listener {
 	return listeners(ls)
 }
 
-// leftListening returns a text that names the socket that holds the port although
+// remainingListeners returns a text that names the socket that holds the port although
 // the gateway has just ended, or "". Usually the socket belongs to a process that
 // got the listener from the gateway, and the next sweep ends that process.
-func (s *Supervisor) leftListening() string {
+func (s *Supervisor) remainingListeners() string {
 	s.rec.Proof.Foreign = s.portTaken()
 	if len(s.rec.Proof.Foreign) == 0 {
 		return ""
 	}
 	for _, l := range s.rec.Proof.Foreign {
 		if !s.c.Unseparated && l.UID != s.c.Gateway.UID {
-			s.expose("the gateway's port was taken when it ended")
+			s.markTokenExposed("the gateway's port was taken when it ended")
 		}
 	}
 	l := s.rec.Proof.Foreign[0]
-	return "; " + l.Addr + " is still held" + s.by(l.UID)
+	return "; " + l.Addr + " is still held" + s.listenerDetail(l.UID)
 }
 
-// by returns a text that names the user of a listener, or "" where users are not
+// listenerDetail returns a text that names the user of a listener, or "" where users are not
 // separated.
-func (s *Supervisor) by(uid uint32) string {
+func (s *Supervisor) listenerDetail(uid uint32) string {
 	if s.c.Unseparated {
 		return ""
 	}
-	return " by uid " + itoa(int(uid))
+	return " by uid " + formatInt(int(uid))
 }
 
 // startFailed ends a start that failed before there was a process.
@@ -146,16 +146,16 @@ func (s *Supervisor) startFailed(reason control.Reason, err error, plain bool) {
 	s.post(Failed)
 }
 
-// gatewayUp handles the report that the stage has executed the gateway.
+// gatewayUp handles the report that the re-exec child has executed the gateway.
 func (s *Supervisor) gatewayUp(c *child) {
 	if c != s.gateway {
 		return
 	}
-	s.launched, s.said, s.dirty = true, "", true
+	s.executed, s.lastLogged, s.dirty = true, "", true
 	s.post(Launched)
 }
 
-// gatewayDone handles the end of the gateway, or of its stage.
+// gatewayDone handles the end of the gateway, or of its re-exec child.
 func (s *Supervisor) gatewayDone(c *child) {
 	if c != s.gateway { // its answer came late, and another gateway has taken its place
 		return
@@ -165,7 +165,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	code := c.exit.Code()
 	served := !s.proven.IsZero()
 	next := Died
-	if c.err == nil && !c.asked && s.authorised(c) {
+	if c.err == nil && !c.asked && s.authorized(c) {
 		c.asked, next = true, Restart
 		s.joinStart()
 	}
@@ -174,7 +174,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 		last.Signal = int(c.exit.Status.Signal())
 	}
 	s.rec.LastExit, s.dirty = last, true
-	if s.hopeless(c.err) {
+	if s.cannotEverStart(c.err) {
 		return
 	}
 	s.beginCommand() // the first exit ends the wait for the first proof
@@ -197,18 +197,18 @@ func (s *Supervisor) gatewayDone(c *child) {
 	s.post(Failed)
 }
 
-// authorised reports whether root ended c from outside. Such an exit is a requested
-// restart, so the next start is immediate and the exit is not charged.
-func (s *Supervisor) authorised(c *child) bool {
-	if s.c.Authorised == nil {
+// authorized reports whether root ended c from outside. Such an exit is a requested
+// restart, so the next start is immediate and the exit does not count as a failure.
+func (s *Supervisor) authorized(c *child) bool {
+	if s.c.Authorized == nil {
 		return false
 	}
-	controller, err := s.c.Authorised(c.id)
+	controller, err := s.c.Authorized(c.id)
 	switch {
 	case err == nil:
-		s.log.Info().Str("event", evAuthorised).Int("pid", c.pid()).Int("controller", controller).Msg("")
+		s.log.Info().Str("event", evExitAuthorized).Int("pid", c.pid()).Int("controller", controller).Msg("")
 	case !errors.Is(err, exitauth.ErrNone):
-		s.log.Warn().Str("event", evUnauthorised).Int("pid", c.pid()).Err(err).Msg("")
+		s.log.Warn().Str("event", evExitNotAuthorized).Int("pid", c.pid()).Err(err).Msg("")
 	}
 	return err == nil
 }
@@ -225,28 +225,28 @@ func (s *Supervisor) notExecuted(err error) error {
 	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }
 
-// hopeless ends the container, and returns true, if the very first launch shows
+// cannotEverStart ends the container, and returns true, if the very first launch shows
 // that the image can never work, because the program does not exist or cannot be
 // executed.
-func (s *Supervisor) hopeless(err error) bool {
-	first := !s.tried
-	s.tried = true
+func (s *Supervisor) cannotEverStart(err error) bool {
+	first := !s.launchedBefore
+	s.launchedBefore = true
 	if !first || err == nil {
 		return false
 	}
 	for _, errno := range []error{syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC} {
 		if errors.Is(err, errno) {
-			s.first = s.notExecuted(err)
+			s.fatalLaunch = s.notExecuted(err)
 			s.gateway = nil
-			s.end()
+			s.beginShutdown()
 			return true
 		}
 	}
 	return false
 }
 
-// halt asks the gateway to end. If there is none, it sweeps.
-func (s *Supervisor) halt() {
+// stopGateway asks the gateway to end. If there is none, it sweeps.
+func (s *Supervisor) stopGateway() {
 	s.cancelRun()
 	grace := s.g.StopGrace
 	if s.drain > 0 { // the sidecars stay, because the draining gateway may need them
@@ -258,7 +258,7 @@ func (s *Supervisor) halt() {
 		s.sweep()
 		return
 	}
-	s.note()
+	s.recordDescendants()
 	s.gateway.asked = true
 	if err := s.gateway.signal(s.g.StopSignal); err != nil {
 		s.fault("cannot signal the gateway", err)
@@ -267,19 +267,19 @@ func (s *Supervisor) halt() {
 	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
 }
 
-// note records the gateway's processes while the gateway is still their parent.
-func (s *Supervisor) note() {
+// recordDescendants records the gateway's processes while the gateway is still their parent.
+func (s *Supervisor) recordDescendants() {
 	if err := s.c.Sweeper.Note(); err != nil {
 		s.fault("cannot look at the gateway's processes", err)
 	}
 }
 
-// hasten handles a stop, or the container's end, while the gateway is being stopped.
+// shortenGrace handles a stop, or the container's end, while the gateway is being stopped.
 // The stop signal was sent already. A drain is cut short.
-func (s *Supervisor) hasten() {
+func (s *Supervisor) shortenGrace() {
 	s.drain = 0
 	s.stopSidecars()
-	s.timers.hasten(graceTimer, s.g.StopGrace)
+	s.timers.shorten(graceTimer, s.g.StopGrace)
 }
 
 // kill ends a gateway that did not stop in time. The event Died follows.
@@ -287,7 +287,7 @@ func (s *Supervisor) kill() {
 	if !s.gateway.alive() {
 		return
 	}
-	s.killed = s.killed || s.ending
+	s.killed = s.killed || s.shuttingDown
 	s.log.Warn().Str("event", evKilled).Int("pid", s.gateway.pid()).Msg("the gateway did not stop within its grace")
 	if err := s.gateway.signal(syscall.SIGKILL); err != nil {
 		s.fault("cannot kill the gateway", err)
@@ -299,62 +299,62 @@ func (s *Supervisor) kill() {
 	}
 }
 
-// wait charges the exit or the failed start, and arms the backoff.
-func (s *Supervisor) wait() {
-	delay, charged := plainRetry, false
+// scheduleRetry charges the exit or the failed start, and arms the backoff.
+func (s *Supervisor) scheduleRetry() {
+	delay, failure := plainRetry, false
 	reason, detail := control.Exited, ""
 	again := false // the same failure was logged at the last try, a second ago
 	switch e := s.startErr; {
 	case e != nil:
 		reason, detail = e.reason, e.err.Error()
 		if !e.plain {
-			delay, charged = s.backoff.charge(ended{code: -1})
+			delay, failure = s.backoff.countFailure(exitFacts{code: -1})
 		}
-		if again = e.plain && detail == s.said; !again {
+		if again = e.plain && detail == s.lastLogged; !again {
 			s.log.Warn().Str("event", evStartFailed).Str("reason", string(reason)).Err(e.err).Msg("")
 		}
 	case s.gateway != nil && s.gateway.exit != nil:
-		e := ended{code: s.gateway.exit.Code(), proven: !s.proven.IsZero()}
+		e := exitFacts{code: s.gateway.exit.Code(), proven: !s.proven.IsZero()}
 		if e.proven {
 			e.served = time.Since(s.proven)
 		}
-		delay, charged = s.backoff.charge(e)
-		detail = "the gateway ended with exit code " + itoa(e.code)
+		delay, failure = s.backoff.countFailure(e)
+		detail = "the gateway ended with exit code " + formatInt(e.code)
 		if text := s.g.ExitText(e.code); text != "" {
 			detail += " (" + text + ")"
 		}
-		detail += s.leftListening()
+		detail += s.remainingListeners()
 		if s.backoff.held(e.code) {
 			detail += "; the next try is after " + delay.String() + ", gatewayctl recover tries at once"
 		}
 	}
-	if charged {
+	if failure {
 		s.rec.Crashes++
 	}
 	if e := s.startErr; s.rec.LastExit != nil && (e == nil || e.exited) {
-		s.rec.LastExit.Charged = charged
+		s.rec.LastExit.Failure = failure
 	}
 	s.gateway, s.proven = nil, time.Time{}
-	s.trouble(reason, detail)
-	s.unserved(detail)
+	s.startTrouble(reason, detail)
+	s.recordNotServing(detail)
 	s.failStart(reason)
 	s.timers.arm(retryTimer, delay)
 	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
-	if s.said = detail; again {
+	if s.lastLogged = detail; again {
 		return
 	}
 	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Str("detail", detail).Stringer("delay", delay).
-		Bool("charged", charged).Int("streak", s.backoff.streak).Msg("")
+		Bool("failure", failure).Int("streak", s.backoff.streak).Msg("")
 }
 
-// settle handles the first proof of a gateway. It arms the health checks, starts
+// onReady handles the first proof of a gateway. It arms the health checks, starts
 // the command and the sidecars, and answers the waiting request.
-func (s *Supervisor) settle() {
+func (s *Supervisor) onReady() {
 	now := time.Now()
-	s.proven, s.late = now, false
+	s.proven, s.readyTimedOut = now, false
 	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
-	s.served()
-	s.trim = true
+	s.recordServing()
+	s.trimMemory = true
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.log.Info().Str("event", evProven).Int("pid", s.gateway.pid()).Stringer("after", now.Sub(s.gateway.started)).Msg("")
 	s.beginCommand()
@@ -362,11 +362,11 @@ func (s *Supervisor) settle() {
 	s.startProven()
 }
 
-// rest records that the gateway is stopped, as requested.
-func (s *Supervisor) rest() {
+// onStopped records that the gateway is stopped, as requested.
+func (s *Supervisor) onStopped() {
 	s.gateway, s.proven = nil, time.Time{}
 	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
-	s.unserved("")
+	s.recordNotServing("")
 	if s.rotate {
 		s.rotate = false
 		if err := s.c.Token.Abort(); err != nil {
@@ -374,13 +374,13 @@ func (s *Supervisor) rest() {
 		}
 	}
 	s.stopped()
-	if s.phase == Ended {
-		s.endAgain()
+	if s.phase == Terminated {
+		s.pollShutdown()
 	}
 }
 
-// trouble sets the reason why the gateway does not serve, for the status.
-func (s *Supervisor) trouble(reason control.Reason, detail string) {
+// startTrouble sets the reason why the gateway does not serve, for the status.
+func (s *Supervisor) startTrouble(reason control.Reason, detail string) {
 	s.rec.Reason, s.rec.Detail, s.dirty = string(reason), detail, true
 }
 
@@ -402,8 +402,8 @@ func (e *BootError) Unwrap() error { return e.Err }
 // bootError returns the error of Run after a first launch that can never work
 // (hopeless), or nil.
 func (s *Supervisor) bootError() error {
-	if s.first != nil {
-		return &BootError{s.first}
+	if s.fatalLaunch != nil {
+		return &BootError{s.fatalLaunch}
 	}
 	return nil
 }

@@ -7,40 +7,40 @@ import "github.com/rs/zerolog"
 // OriginInit returns l with the origin of lines about PID 1 and its gateway. A
 // sidecar's lines have the sidecar's name as origin instead. No logger may get
 // both, because its lines would have two members of the same name.
-func OriginInit(l zerolog.Logger) zerolog.Logger { return origin(l, "init") }
+func OriginInit(l zerolog.Logger) zerolog.Logger { return withOrigin(l, "init") }
 
-func origin(l zerolog.Logger, name string) zerolog.Logger {
+func withOrigin(l zerolog.Logger, name string) zerolog.Logger {
 	return l.With().Str("origin", name).Logger()
 }
 
 // Names of log events; docs/logging.md lists them.
 const (
-	evStarted        = "gateway-started"
-	evProven         = "gateway-proven"
-	evExited         = "gateway-exited"
-	evAuthorised     = "exit-authorised"
-	evUnauthorised   = "exit-not-authorised"
-	evStopping       = "gateway-stopping"
-	evKilled         = "killed"
-	evStartFailed    = "start-failed"
-	evBackoff        = "backoff"
-	evLate           = "not-ready-in-time"
-	evDeaf           = "gateway-deaf"
-	evHealth         = "health"
-	evRotated        = "token-rotated"
-	evHolderKilled   = "token-holder-killed"
-	evRequest        = "request"
-	evAnswered       = "answered"
-	evRefused        = "refused"
-	evReplyLost      = "reply-lost"
-	evFIFO           = "fifo-recreated"
-	evStatusLost     = "status-lost"
-	evCommandStarted = "command-started"
-	evCommandFailed  = "command-failed"
-	evCommandExited  = "command-exited"
-	evSidecarStarted = "sidecar-started"
-	evSidecarExited  = "sidecar-exited"
-	evSignal         = "signal"
-	evEnding         = "ending"
-	evEnded          = "ended"
+	evStarted           = "gateway-started"
+	evProven            = "gateway-proven"
+	evExited            = "gateway-exited"
+	evExitAuthorized    = "exit-authorized"
+	evExitNotAuthorized = "exit-not-authorized"
+	evStopping          = "gateway-stopping"
+	evKilled            = "killed"
+	evStartFailed       = "start-failed"
+	evBackoff           = "backoff"
+	evReadyTimeout      = "not-ready-in-time"
+	evUnresponsive      = "gateway-unresponsive"
+	evHealth            = "health"
+	evRotated           = "token-rotated"
+	evHolderKilled      = "token-holder-killed"
+	evRequest           = "request"
+	evAnswered          = "answered"
+	evRefused           = "refused"
+	evReplyWriteFailed  = "reply-write-failed"
+	evFIFO              = "fifo-recreated"
+	evStatusWriteFailed = "status-write-failed"
+	evCommandStarted    = "command-started"
+	evCommandFailed     = "command-failed"
+	evCommandExited     = "command-exited"
+	evSidecarStarted    = "sidecar-started"
+	evSidecarExited     = "sidecar-exited"
+	evSignal            = "signal"
+	evShutdown          = "shutdown"
+	evTerminated        = "terminated"
 )

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // A panic in PID 1 was the end of the container, and of all that ran in it.

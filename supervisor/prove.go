@@ -9,21 +9,21 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Bounds of proving.
 const (
-	healthLimit = 4                      // not-serving results in a row before the gateway is replaced
-	neverFactor = 4                      // times ready.timeout before a gateway that never served is replaced
-	lookFirst   = time.Millisecond       // pause between looks for the listener; doubles
-	lookLast    = 250 * time.Millisecond // longest pause
-	askFirst    = 50 * time.Millisecond  // pause between workers; doubles
-	askLast     = time.Second            // longest pause
-	workerSlack = 2 * time.Second        // beyond the worker's own deadline, to start and end
+	healthLimit       = 4                      // not-serving results in a row before the gateway is replaced
+	neverServedFactor = 4                      // times ready.timeout before a gateway that never served is replaced
+	proofPauseFirst   = time.Millisecond       // pause between looks for the listener; doubles
+	proofPauseLast    = 250 * time.Millisecond // longest pause
+	healthPauseFirst  = 50 * time.Millisecond  // pause between workers; doubles
+	healthPauseLast   = time.Second            // longest pause
+	workerSlack       = 2 * time.Second        // beyond the worker's own deadline, to start and end
 )
 
 // result is the result of a proof. A signal that the proof did not reach is
@@ -37,8 +37,8 @@ type result struct {
 	signals  status.Proof
 }
 
-// run is a proof in progress. There is at most one.
-type run struct {
+// proofRun is a proof in progress. There is at most one.
+type proofRun struct {
 	mode   proof.Mode
 	worker *child
 	end    func(result)
@@ -50,10 +50,10 @@ type run struct {
 func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 	s.cancelRun()
 	now := time.Now()
-	u := &run{mode: mode, end: end, r: result{signals: status.Proof{
+	u := &proofRun{mode: mode, end: end, r: result{signals: status.Proof{
 		Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable, At: &now}}}
-	s.run = u
+	s.proof = u
 	if s.before(u) {
 		s.ask(u)
 	} else {
@@ -64,22 +64,22 @@ func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 // cancelRun abandons the proof in progress. It kills the worker, and ignores an
 // answer that still comes.
 func (s *Supervisor) cancelRun() {
-	if s.run == nil {
+	if s.proof == nil {
 		return
 	}
-	if w := s.run.worker; w.alive() {
+	if w := s.proof.worker; w.alive() {
 		w.asked = true
 		w.signal(syscall.SIGKILL)
 	}
-	s.run = nil
+	s.proof = nil
 	s.timers.cancel(workerTimer)
 }
 
 // before makes the checks that need no network, first of the child, then of the
 // listener. It reports whether both held.
-func (s *Supervisor) before(u *run) bool { return s.childHeld(u) && s.listenerHeld(u) }
+func (s *Supervisor) before(u *proofRun) bool { return s.childHeld(u) && s.listenerHeld(u) }
 
-func (s *Supervisor) childHeld(u *run) bool {
+func (s *Supervisor) childHeld(u *proofRun) bool {
 	if !s.gateway.alive() {
 		u.r.fail(&u.r.signals.Child, control.NotRunning, "there is no gateway process", true)
 		return false
@@ -92,7 +92,7 @@ func (s *Supervisor) childHeld(u *run) bool {
 	return true
 }
 
-func (s *Supervisor) listenerHeld(u *run) bool {
+func (s *Supervisor) listenerHeld(u *proofRun) bool {
 	_, o, foreign, err := s.judgeListeners()
 	if err != nil {
 		u.r.reason, u.r.detail = control.Unproven, err.Error()
@@ -100,7 +100,7 @@ func (s *Supervisor) listenerHeld(u *run) bool {
 	}
 	switch o {
 	case proof.Missing:
-		u.r.fail(&u.r.signals.Listener, control.ListenerMissing, "nobody listens on port "+itoa(int(s.g.Port)), true)
+		u.r.fail(&u.r.signals.Listener, control.ListenerMissing, "nobody listens on port "+formatInt(int(s.g.Port)), true)
 		return false
 	case proof.Foreign:
 		s.killHolders("another process listens on the gateway's port")
@@ -121,12 +121,12 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 	switch {
 	case err != nil:
 	case s.c.Unseparated:
-		o, foreign, err = proof.JudgeHeld(ls, s.gateway.pid())
+		o, foreign, err = proof.JudgeHolders(ls, s.gateway.pid())
 	default:
 		o, foreign = proof.Judge(ls, s.c.Gateway.UID)
 	}
 	if err == nil && o == proof.Foreign {
-		s.expose(seenForeign)
+		s.markTokenExposed(seenForeign)
 	}
 	return ls, o, foreign, err
 }
@@ -134,7 +134,7 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 func (s *Supervisor) foreignText(l proof.Listener) string {
 	whose := " is held by no process of the gateway"
 	if !s.c.Unseparated { // without separation all have one uid
-		whose = " belongs to uid " + itoa(int(l.UID))
+		whose = " belongs to uid " + formatInt(int(l.UID))
 	}
 	return l.Addr.String() + whose
 }
@@ -146,7 +146,7 @@ func (r *result) fail(signal *string, reason control.Reason, detail string, defi
 
 // ask starts a worker with the gateway's UID for the network part. If the fork is
 // refused, the result is unproven.
-func (s *Supervisor) ask(u *run) {
+func (s *Supervisor) ask(u *proofRun) {
 	job := proof.Job{Mode: u.mode, Port: s.g.Port, UID: s.c.Gateway.UID, Check: s.g.Health}
 	if s.c.Unseparated {
 		job.PID = s.gateway.pid()
@@ -184,15 +184,15 @@ func (s *Supervisor) ask(u *run) {
 // workerLate kills a worker that did not keep its own deadline, because it was
 // stopped or starved.
 func (s *Supervisor) workerLate() {
-	if u := s.run; u != nil && u.worker.alive() {
+	if u := s.proof; u != nil && u.worker.alive() {
 		u.worker.signal(syscall.SIGKILL)
 	}
 }
 
 // workerDone takes the worker's verdict. After an OK it checks the listener and the
 // child once more.
-func (s *Supervisor) workerDone(u *run, c *child) {
-	if s.run != u {
+func (s *Supervisor) workerDone(u *proofRun, c *child) {
+	if s.proof != u {
 		return
 	}
 	s.timers.cancel(workerTimer)
@@ -202,7 +202,7 @@ func (s *Supervisor) workerDone(u *run, c *child) {
 	}
 	switch {
 	case !ok:
-		u.r.reason, u.r.detail = control.Unproven, "the worker ended with "+itoa(c.exit.Code())
+		u.r.reason, u.r.detail = control.Unproven, "the worker ended with "+formatInt(c.exit.Code())
 	case verdict == proof.OK:
 		u.r.signals.Ready = status.Held
 		if u.mode == proof.Prove && s.g.AuthCheck != nil {
@@ -216,14 +216,14 @@ func (s *Supervisor) workerDone(u *run, c *child) {
 }
 
 // judge records a verdict under the signal that it is about.
-func (s *Supervisor) judge(u *run, v proof.Verdict) {
+func (s *Supervisor) judge(u *proofRun, v proof.Verdict) {
 	switch v.Reason() {
 	case control.AuthMismatch, control.TokenChanged, control.TokenFailed:
 		u.r.signals.Ready = status.Held
 		u.r.fail(&u.r.signals.Auth, v.Reason(), v.String(), v.Definite())
 	case control.ListenerForeign, control.ListenerMissing:
-		if v == proof.Stranger {
-			s.expose(seenForeign)
+		if v == proof.ForeignPeer {
+			s.markTokenExposed(seenForeign)
 		}
 		u.r.fail(&u.r.signals.Listener, v.Reason(), v.String(), v.Definite())
 	case control.Unproven:
@@ -233,8 +233,8 @@ func (s *Supervisor) judge(u *run, v proof.Verdict) {
 	}
 }
 
-func (s *Supervisor) finishRun(u *run) {
-	s.run = nil
+func (s *Supervisor) finishRun(u *proofRun) {
+	s.proof = nil
 	if u.mode == proof.Health { // a health check says nothing about the token
 		u.r.signals.Auth = s.rec.Proof.Auth
 	}
@@ -244,7 +244,7 @@ func (s *Supervisor) finishRun(u *run) {
 
 // beginProof makes the first attempt to prove a gateway that was just executed.
 func (s *Supervisor) beginProof() {
-	s.pace = lookFirst
+	s.proofPause = proofPauseFirst
 	s.attempt()
 }
 
@@ -266,37 +266,37 @@ func (s *Supervisor) attempted(r result) {
 		s.post(Proven)
 		return
 	}
-	s.trouble(r.reason, r.detail)
-	first, last := lookFirst, lookLast
+	s.startTrouble(r.reason, r.detail)
+	first, last := proofPauseFirst, proofPauseLast
 	if r.asked || r.reason != control.ListenerMissing {
-		first, last = askFirst, askLast
+		first, last = healthPauseFirst, healthPauseLast
 	}
-	s.pace = min(max(2*s.pace, first), last)
-	s.timers.arm(attemptTimer, s.pace)
+	s.proofPause = min(max(2*s.proofPause, first), last)
+	s.timers.arm(attemptTimer, s.proofPause)
 	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit, At: r.signals.At, Detail: r.detail}
 	if r.definite {
 		s.rec.Health.State = status.NotServing
 	}
 }
 
-// readyLate handles the end of ready.timeout. A requester that waits gets its
+// readyTimeout handles the end of ready.timeout. A requester that waits gets its
 // answer, and the attempts go on.
-func (s *Supervisor) readyLate() {
-	s.late = true
+func (s *Supervisor) readyTimeout() {
+	s.readyTimedOut = true
 	// No attempt has ended yet, or the last one ended before the gateway listened.
-	if awaited := s.run != nil && s.run.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == string(control.ListenerMissing) {
-		s.trouble(control.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
+	if awaited := s.proof != nil && s.proof.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == string(control.ListenerMissing) {
+		s.startTrouble(control.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
 	}
-	s.log.Warn().Str("event", evLate).Str("reason", s.rec.Reason).Str("detail", s.rec.Detail).Msg("")
+	s.log.Warn().Str("event", evReadyTimeout).Str("reason", s.rec.Reason).Str("detail", s.rec.Detail).Msg("")
 	s.failStart(control.Reason(s.rec.Reason))
 	s.beginCommand()
 }
 
-// neverServed gives up a gateway that is definitely not serving. Any other gateway
+// neverServedTimeout gives up a gateway that is definitely not serving. Any other gateway
 // gets another ready.timeout.
-func (s *Supervisor) neverServed() {
+func (s *Supervisor) neverServedTimeout() {
 	if s.rec.Health.State != status.NotServing {
-		s.timers.arm(neverTimer, s.g.Ready.Timeout)
+		s.timers.arm(neverServedTimer, s.g.Ready.Timeout)
 		return
 	}
 	s.giveUp("it never served")
@@ -306,7 +306,7 @@ func (s *Supervisor) neverServed() {
 func (s *Supervisor) giveUp(why string) {
 	s.rec.Crashes++
 	s.backoff.streak++
-	s.log.Warn().Str("event", evDeaf).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
+	s.log.Warn().Str("event", evUnresponsive).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
 	s.joinStart()
 	s.post(Restart)
 }
@@ -316,14 +316,14 @@ func (s *Supervisor) giveUp(why string) {
 func (s *Supervisor) checkHealth() {
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.checkFIFO()
-	s.note()
-	if s.run == nil {
+	s.recordDescendants()
+	if s.proof == nil {
 		s.check(proof.Health, s.healthChecked)
 	}
 }
 
 func (s *Supervisor) healthChecked(r result) {
-	s.trim = true
+	s.trimMemory = true
 	s.noteHealth(r)
 	if s.rec.Health.Failures >= healthLimit {
 		s.giveUp("health checks failed")
@@ -337,18 +337,18 @@ func (s *Supervisor) noteHealth(r result) {
 	switch {
 	case r.ok:
 		s.rec.Reason, s.rec.Detail = "", ""
-		s.served()
+		s.recordServing()
 	case r.definite:
 		s.rec.Health.State = status.NotServing
 		s.rec.Health.Failures++
 		s.rec.Health.Detail, s.rec.Health.At = r.detail, r.signals.At
-		s.trouble(r.reason, r.detail)
+		s.startTrouble(r.reason, r.detail)
 	default:
 		if s.rec.Health.Failures == 0 {
 			s.rec.Health.State = status.Unknown
 		}
 		s.rec.Health.Detail, s.rec.Health.At = r.detail, r.signals.At
-		s.trouble(r.reason, r.detail)
+		s.startTrouble(r.reason, r.detail)
 	}
 	if !r.ok {
 		s.log.Warn().Str("event", evHealth).Str("reason", string(r.reason)).Str("detail", r.detail).
@@ -356,18 +356,18 @@ func (s *Supervisor) noteHealth(r result) {
 	}
 }
 
-// served and unserved set the health field.
-func (s *Supervisor) served() {
+// recordServing and unserved set the health field.
+func (s *Supervisor) recordServing() {
 	now := time.Now()
 	s.rec.Health = status.Health{State: status.Serving, Limit: healthLimit, At: &now}
 	s.dirty = true
 }
 
-func (s *Supervisor) unserved(detail string) {
+func (s *Supervisor) recordNotServing(detail string) {
 	s.rec.Health = status.Health{State: status.NotServing, Limit: healthLimit, Detail: detail}
 	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable, Foreign: s.rec.Proof.Foreign}
 	s.dirty = true
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
+func formatInt(n int) string { return strconv.Itoa(n) }

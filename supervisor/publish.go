@@ -5,7 +5,7 @@ package supervisor
 import (
 	"time"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // checkFIFO creates a new request FIFO if the old one was replaced or changed.
@@ -28,7 +28,7 @@ func (s *Supervisor) publish() {
 	s.checkFIFO()
 	s.fill()
 	if err := s.c.Publish(s.rec); err != nil {
-		s.log.Error().Str("event", evStatusLost).Err(err).Msg("")
+		s.log.Error().Str("event", evStatusWriteFailed).Err(err).Msg("")
 	}
 }
 
@@ -37,7 +37,7 @@ func (s *Supervisor) fill() {
 	r := &s.rec
 	r.UpdatedAt = time.Now()
 	r.State, r.Goal, r.Since = s.phase.State(), s.phase.Goal(), s.since
-	if s.ending {
+	if s.shuttingDown {
 		r.Goal = status.GoalExit
 	}
 	r.Gateway.PID, r.Gateway.StartTicks = 0, 0
@@ -51,7 +51,7 @@ func (s *Supervisor) fill() {
 			r.Gateway.ProvenAt = &proven
 		}
 	}
-	if s.phase != Waiting {
+	if s.phase != BackingOff {
 		r.Backoff = nil
 	}
 	r.Queued = s.queue.Len()
@@ -74,7 +74,7 @@ func (s *Supervisor) fillChildren() {
 		c := &status.Child{Name: "command", State: "waiting", UID: s.c.Command.UID}
 		switch {
 		case s.cmdCode != nil:
-			c.State, c.Detail = "stopped", "ended with exit code "+itoa(*s.cmdCode)
+			c.State, c.Detail = "stopped", "ended with exit code "+formatInt(*s.cmdCode)
 		case s.command.alive():
 			c.State, c.PID = "running", s.command.pid()
 		}

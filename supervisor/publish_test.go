@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // The record is written when something changed, and only then.
@@ -26,7 +26,7 @@ func TestPublish(t *testing.T) {
 	// What cannot be written is logged and does no harm.
 	d.full, d.dirty = true, true
 	d.publish()
-	if !strings.Contains(d.log.String(), evStatusLost) {
+	if !strings.Contains(d.log.String(), evStatusWriteFailed) {
 		t.Errorf("logged %s", d.log.String())
 	}
 	d.full, d.dirty = false, true
@@ -76,14 +76,14 @@ func TestFill(t *testing.T) {
 		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
 		t.Errorf("running: %+v", d.rec)
 	}
-	d.phase, d.gateway, d.proven = Waiting, nil, time.Time{}
+	d.phase, d.gateway, d.proven = BackingOff, nil, time.Time{}
 	d.rec.Backoff = &status.Waiting{Streak: 3}
 	d.fill()
 	g = d.rec.Gateway
 	if d.rec.State != status.Backoff || g.PID != 0 || g.StartTicks != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.rec.Backoff == nil {
 		t.Errorf("waiting: %+v", d.rec)
 	}
-	d.ending = true
+	d.shuttingDown = true
 	d.fill()
 	if d.rec.Goal != status.GoalExit {
 		t.Errorf("ending: goal %q", d.rec.Goal)
@@ -96,19 +96,19 @@ func TestFillRequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		phase    Phase
 		launched bool
-		run      *run
+		run      *proofRun
 		want     string
 	}{
 		"stopping": {Restarting, false, nil, "stopping"},
-		"halting":  {Halting, false, nil, "stopping"},
+		"halting":  {Stopping, false, nil, "stopping"},
 		"starting": {Starting, false, nil, "starting"},
 		"proving":  {Starting, true, nil, "proving"},
-		"probing":  {Running, true, &run{}, "proving"},
-		"waiting":  {Waiting, false, nil, "accepted"},
+		"probing":  {Running, true, &proofRun{}, "proving"},
+		"waiting":  {BackingOff, false, nil, "accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t)
-			d.phase, d.launched, d.run = c.phase, c.launched, c.run
+			d.phase, d.executed, d.proof = c.phase, c.launched, c.run
 			r := control.Request{Nonce: strings.Repeat("ab", 32), Action: control.Restart}
 			d.task = &task{job: &control.Job{Request: r, Nonces: []string{r.Nonce}}, since: time.Now()}
 			d.queue.Add(control.Request{Nonce: nonce(1), Action: control.Stop})

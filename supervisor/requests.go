@@ -6,9 +6,9 @@ import (
 	"errors"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // recoverTries is the number of definite failures in a row after which recover
@@ -51,7 +51,7 @@ func (s *Supervisor) receive(in control.Incoming) {
 		return
 	}
 	switch {
-	case s.ending:
+	case s.shuttingDown:
 		s.refuse(in.Nonce, control.ShuttingDown)
 	case s.c.Gateway == nil:
 		s.refuse(in.Nonce, control.NotPermitted)
@@ -94,7 +94,7 @@ func (s *Supervisor) deliver() {
 		r := s.replies[0]
 		s.replies = s.replies[1:]
 		if err := s.c.Server.Reply(r); err != nil {
-			s.log.Error().Str("event", evReplyLost).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
+			s.log.Error().Str("event", evReplyWriteFailed).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
 		}
 	}
 	s.replies = nil
@@ -104,8 +104,8 @@ func (s *Supervisor) deliver() {
 // and reports whether it began any. A stop does not wait for a start that is not
 // proven yet, but supersedes it.
 func (s *Supervisor) serve() (began bool) {
-	if s.ending {
-		s.dismiss(control.ShuttingDown)
+	if s.shuttingDown {
+		s.refuseQueued(control.ShuttingDown)
 		return false
 	}
 	if s.task != nil && s.task.awaits {
@@ -129,8 +129,8 @@ func (s *Supervisor) serve() (began bool) {
 	return began
 }
 
-// dismiss answers all waiting requests with one reason.
-func (s *Supervisor) dismiss(reason control.Reason) {
+// refuseQueued answers all waiting requests with one reason.
+func (s *Supervisor) refuseQueued(reason control.Reason) {
 	if s.task != nil && !s.task.stops {
 		s.finish(control.Reply{Outcome: control.Failed, Reason: reason})
 	}
@@ -177,7 +177,7 @@ func (s *Supervisor) beginStart() {
 			}
 			s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
 		})
-	case s.phase == Starting && s.late: // requests that waited for it have been answered
+	case s.phase == Starting && s.readyTimedOut: // requests that waited for it have been answered
 		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
 	default:
 		s.awaitStart(Start)
@@ -191,9 +191,9 @@ func (s *Supervisor) beginProbe() {
 			s.noteHealth(r)
 			s.probed(r)
 		})
-	case s.phase == Starting && s.launched && s.run == nil:
+	case s.phase == Starting && s.executed && s.proof == nil:
 		s.attempt()
-	case s.phase == Starting && s.launched: // the attempt in progress answers
+	case s.phase == Starting && s.executed: // the attempt in progress answers
 	default:
 		s.finish(control.Reply{Outcome: control.Failed, Reason: control.NotRunning})
 	}
@@ -212,9 +212,9 @@ func (s *Supervisor) beginRecover() {
 	switch {
 	case s.phase == Running:
 		s.check(proof.Prove, s.recovered)
-	case s.phase == Starting && s.late && s.rec.Health.State == status.NotServing:
+	case s.phase == Starting && s.readyTimedOut && s.rec.Health.State == status.NotServing:
 		s.awaitStart(Restart)
-	case s.phase == Starting && s.late: // alive, and not known to be down
+	case s.phase == Starting && s.readyTimedOut: // alive, and not known to be down
 		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
 	default:
 		s.awaitStart(Start)
@@ -233,7 +233,7 @@ func (s *Supervisor) recovered(r result) {
 		s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
 	default:
 		if s.task.tries++; s.task.tries < recoverTries {
-			s.timers.arm(attemptTimer, askFirst<<s.task.tries)
+			s.timers.arm(attemptTimer, healthPauseFirst<<s.task.tries)
 			return
 		}
 		s.awaitStart(Restart)
@@ -348,9 +348,9 @@ func (s *Supervisor) answer(j *control.Job, r control.Reply) {
 // stage returns the progress word that a waiting client sees.
 func (s *Supervisor) stage() string {
 	switch {
-	case s.phase == Restarting || s.phase == Halting:
+	case s.phase == Restarting || s.phase == Stopping:
 		return "stopping"
-	case s.phase == Starting && s.launched, s.run != nil:
+	case s.phase == Starting && s.executed, s.proof != nil:
 		return "proving"
 	case s.phase == Starting:
 		return "starting"

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // A frame that causes nothing is counted, and answered where that is possible.
@@ -50,7 +50,7 @@ func TestReceiveRefuses(t *testing.T) {
 	})
 	t.Run("container-ends", func(t *testing.T) {
 		d := newFixture(t).serving()
-		d.ending = true
+		d.shuttingDown = true
 		d.request(1, "restart")
 		d.replies("failed shutting-down 0 0")
 	})
@@ -175,7 +175,7 @@ func TestDismiss(t *testing.T) {
 	for n, words := range []string{"stop", "restart", "probe", "probe"} {
 		d.request(n+1, words)
 	}
-	d.task, d.ending = &task{job: d.queue.Next(), stops: true}, true
+	d.task, d.shuttingDown = &task{job: d.queue.Next(), stops: true}, true
 	d.serve()
 	d.replies("accepted", "failed shutting-down 0 0", "failed shutting-down 0 0", "failed shutting-down 0 0")
 	d.stopped()
@@ -257,7 +257,7 @@ func TestHealthChecked(t *testing.T) {
 // before: a restart that is complete, of a gateway that does not serve yet.
 func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
 	d := newFixture(t).serving()
-	d.phase, d.over = Stopped, true // one round, and no wait for another event
+	d.phase, d.done = Stopped, true // one round, and no wait for another event
 	publish := d.c.Publish
 	d.c.Publish = func(r status.Record) error {
 		if got := d.written(1); got != "" {
@@ -283,7 +283,7 @@ func TestReplyCannotBeWritten(t *testing.T) {
 	d.request(1, "reboot")
 	d.request(2, "reboot")
 	d.replies("", "failed unknown-action 0 0")
-	if !strings.Contains(d.log.String(), evReplyLost) || len(d.Supervisor.replies) != 0 {
+	if !strings.Contains(d.log.String(), evReplyWriteFailed) || len(d.Supervisor.replies) != 0 {
 		t.Errorf("logged %s", d.log.String())
 	}
 }

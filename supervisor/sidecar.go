@@ -8,9 +8,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // sidecar is an additional child. Nothing else waits for it, so it may fail at any
@@ -30,7 +30,7 @@ type sidecar struct {
 }
 
 func newSidecar(cfg config.Sidecar, l launch.Child, log zerolog.Logger) *sidecar {
-	return &sidecar{cfg: cfg, launch: l, log: origin(log, cfg.Name), rec: status.Child{Name: cfg.Name, State: "waiting", UID: l.UID},
+	return &sidecar{cfg: cfg, launch: l, log: withOrigin(log, cfg.Name), rec: status.Child{Name: cfg.Name, State: "waiting", UID: l.UID},
 		backoff: backoff{min: time.Second, max: 30 * time.Second, reset: time.Minute}}
 }
 
@@ -41,7 +41,7 @@ func (s *Supervisor) wantSidecars() {
 	for _, c := range s.sidecars {
 		c.wanted = true
 	}
-	s.tendSidecars()
+	s.startDueSidecars()
 }
 
 // stopSidecars tells all sidecars to end, each of them once. From then on a sidecar
@@ -54,7 +54,7 @@ func (s *Supervisor) stopSidecars() {
 			c.child.signalGroup(syscall.SIGTERM)
 		}
 	}
-	s.tendSidecars()
+	s.startDueSidecars()
 }
 
 // sweptSidecars marks the sidecars that have the gateway's UID as asked to end,
@@ -73,12 +73,12 @@ func (s *Supervisor) sidecarsMayStart() bool {
 	return s.phase == Running || s.drain > 0 && !s.proven.IsZero()
 }
 
-// tendSidecars starts and kills the sidecars that are due, and arms the timer for
+// startDueSidecars starts and kills the sidecars that are due, and arms the timer for
 // the next one.
-func (s *Supervisor) tendSidecars() {
+func (s *Supervisor) startDueSidecars() {
 	var next time.Time
 	for _, c := range s.sidecars {
-		if due := s.tend(c, time.Now()); !due.IsZero() && (next.IsZero() || due.Before(next)) {
+		if due := s.startDueSidecar(c, time.Now()); !due.IsZero() && (next.IsZero() || due.Before(next)) {
 			next = due
 		}
 	}
@@ -88,9 +88,9 @@ func (s *Supervisor) tendSidecars() {
 	}
 }
 
-// tend starts or kills c if that is due, and returns the time of the next call. The
+// startDueSidecar starts or kills c if that is due, and returns the time of the next call. The
 // zero time means that c waits for an event and not for a time.
-func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
+func (s *Supervisor) startDueSidecar(c *sidecar, now time.Time) time.Time {
 	switch {
 	case c.child.alive():
 		if !c.killAt.IsZero() && !c.killAt.After(now) {
@@ -113,7 +113,7 @@ func (s *Supervisor) tend(c *sidecar, now time.Time) time.Time {
 // killSidecar runs once for each stop. If we lack the permission, the next stop tries
 // again.
 func (s *Supervisor) killSidecar(c *sidecar) {
-	s.killed = s.killed || s.ending
+	s.killed = s.killed || s.shuttingDown
 	c.killAt = time.Time{}
 	c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
 	c.child.signalGroup(syscall.SIGKILL)
@@ -137,7 +137,7 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 	s.holderDone(c)
 	was, code := c.child, c.child.exit.Code()
 	c.child, c.killAt, s.dirty = nil, time.Time{}, true
-	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+itoa(code)
+	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+formatInt(code)
 	if was.err != nil {
 		c.rec.State, c.rec.Detail = "failed", was.err.Error()
 	}
@@ -152,12 +152,12 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 	default:
 		c.retry(was, code)
 	}
-	s.tendSidecars()
+	s.startDueSidecars()
 }
 
 // retry schedules the next start of a sidecar that ended by itself and should run.
 func (c *sidecar) retry(was *child, code int) {
-	delay, _ := c.backoff.charge(ended{code: code, proven: was.err == nil, served: time.Since(was.started)})
+	delay, _ := c.backoff.countFailure(exitFacts{code: code, proven: was.err == nil, served: time.Since(was.started)})
 	c.due = time.Now().Add(delay)
 	c.rec.Restarts++
 	if was.err == nil {

@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // nobody is a pid above every limit: what signals it reaches no process.
@@ -130,7 +130,7 @@ func TestSidecarGrace(t *testing.T) {
 		if d.stopSidecars(); time.Until(s.killAt) != 7*time.Second {
 			t.Errorf("told again it has %v", time.Until(s.killAt))
 		}
-		// Reaped, and its stage has not answered: there is nothing to do, and no
+		// Reaped, and its re-exec child has not answered: there is nothing to do, and no
 		// reason to look again at once.
 		s.child.exit = &sys.Exit{}
 		time.Sleep(time.Minute)
@@ -157,9 +157,9 @@ func TestSidecarsMayStart(t *testing.T) {
 		"stopping":          {Restarting, 0, true, false},
 		"unproven-draining": {Restarting, time.Minute, false, false},
 		"starting":          {Starting, 0, false, false},
-		"backoff":           {Waiting, 0, false, false},
+		"backoff":           {BackingOff, 0, false, false},
 		"stopped":           {Stopped, 0, false, false},
-		"ending":            {Ending, 0, true, false},
+		"ending":            {ShuttingDown, 0, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestDrainKeepsSidecars(t *testing.T) {
 		phase Phase
 	}{
 		"gateway-ends":   {func(d *fixture) { d.gateway.exit = &sys.Exit{}; d.post(Died); d.apply() }, 0, Starting},
-		"stop":           {func(d *fixture) { d.post(Stop); d.apply() }, 7 * time.Second, Halting},
-		"container-ends": {func(d *fixture) { d.end(); d.apply() }, 7 * time.Second, Ending},
+		"stop":           {func(d *fixture) { d.post(Stop); d.apply() }, 7 * time.Second, Stopping},
+		"container-ends": {func(d *fixture) { d.beginShutdown(); d.apply() }, 7 * time.Second, ShuttingDown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -273,7 +273,7 @@ func TestStopDoesNotProlong(t *testing.T) {
 			t.Errorf("it has %v", got)
 		}
 		d.timers.cancel(graceTimer) // it is being killed already
-		d.hasten()
+		d.shortenGrace()
 		if d.timers.armed(graceTimer) {
 			t.Error("a grace after the kill")
 		}
@@ -285,7 +285,7 @@ func TestStopDoesNotProlong(t *testing.T) {
 func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	d := newFixture(t).serving()
 	s := d.beside("always")
-	d.phase = Waiting
+	d.phase = BackingOff
 	d.request(1, "start")
 	d.serve()
 	if s.child.asked {

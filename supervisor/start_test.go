@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // taken is a supervisor whose gateway's port another process has.
@@ -28,7 +28,7 @@ func taken(t *testing.T) (d *fixture, addr string) {
 // again is one more try, and what it logged.
 func (d *fixture) again() string {
 	d.log.Reset()
-	d.phase = Waiting
+	d.phase = BackingOff
 	d.post(Retry)
 	d.apply()
 	return d.log.String()
@@ -51,7 +51,7 @@ func TestSameFailureIsSaidOnce(t *testing.T) {
 	for range 3 {
 		said("again", d.again(), false)
 	}
-	if d.phase != Waiting || d.rec.Reason != "listener-foreign" || !d.rec.Backoff.Until.After(at) || !d.timers.armed(retryTimer) {
+	if d.phase != BackingOff || d.rec.Reason != "listener-foreign" || !d.rec.Backoff.Until.After(at) || !d.timers.armed(retryTimer) {
 		t.Errorf("%v, %s, %+v", d.phase, d.rec.Reason, d.rec.Backoff)
 	}
 	port := d.g.Port
@@ -73,8 +73,8 @@ func TestForeignTexts(t *testing.T) {
 		d.again()
 		ls, err := proof.Listeners(d.g.Port)
 		check(t, err)
-		uid := " uid " + itoa(os.Getuid())
-		for _, text := range []string{d.rec.Detail, d.leftListening(), d.foreignText(ls[0])} {
+		uid := " uid " + formatInt(os.Getuid())
+		for _, text := range []string{d.rec.Detail, d.remainingListeners(), d.foreignText(ls[0])} {
 			if !strings.Contains(text, addr) || strings.Contains(text, uid) == unseparated {
 				t.Errorf("without separation %v: %q", unseparated, text)
 			}
@@ -94,11 +94,11 @@ func TestTokenNotHanded(t *testing.T) {
 		launch.StepExec:         "cannot execute the gateway /gateway: exec",
 	} {
 		d := newFixture(t)
-		d.phase, d.tried, d.c.Gateway.Spec.Argv = Starting, true, []string{"/gateway"}
+		d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = Starting, true, []string{"/gateway"}
 		d.gateway = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
 		d.gatewayDone(d.gateway)
 		d.apply()
-		if d.phase != Waiting || d.rec.Detail != want {
+		if d.phase != BackingOff || d.rec.Detail != want {
 			t.Errorf("%v, %q", d.phase, d.rec.Detail)
 		}
 	}

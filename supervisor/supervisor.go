@@ -10,12 +10,12 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Config holds the supervisor's dependencies. The supervisor does not modify it.
@@ -39,10 +39,10 @@ type Config struct {
 	// the socket.
 	Unseparated bool
 
-	// Authorised reports whether root has ended the gateway from outside, after it
+	// Authorized reports whether root has ended the gateway from outside, after it
 	// was reaped, and by which process (exitauth.Check). It is nil where root can
 	// send requests itself.
-	Authorised func(gateway proof.Process) (controller int, err error)
+	Authorized func(gateway proof.Process) (controller int, err error)
 
 	// Clients reports whether gatewayctl runs a client that has the token, or ran
 	// one that may have sent it to another process. ForgetClients is called after a
@@ -93,24 +93,24 @@ type Supervisor struct {
 	children map[int]*child // by pid, until reaped
 	answers  chan answer
 
-	gateway  *child
-	last     proof.Process // the gateway, until its remaining processes have been swept
-	proven   time.Time     // zero: not proven
-	launched bool          // the stage executed it
-	late     bool          // ready.timeout has passed
-	startErr *startError
-	said     string    // the detail that was logged last, so that it is not repeated
-	swept    time.Time // when the running sweep began
-	backoff  backoff
-	drain    time.Duration // the grace of one stop, instead of stop.grace
-	rotate   bool          // a prepared token waits for the old gateway to be gone
-	exposed  string        // why the token in force may be known; "": it is not
-	tried    bool          // there was a launch before
-	first    error         // why the very first launch can never work
+	gateway        *child
+	last           proof.Process // the gateway, until its remaining processes have been swept
+	proven         time.Time     // zero: not proven
+	executed       bool          // the re-exec child executed it
+	readyTimedOut  bool          // ready.timeout has passed
+	startErr       *startError
+	lastLogged     string    // the detail that was logged last, so that it is not repeated
+	sweepStart     time.Time // when the running sweep began
+	backoff        backoff
+	drain          time.Duration // the grace of one stop, instead of stop.grace
+	rotate         bool          // a prepared token waits for the old gateway to be gone
+	exposed        string        // why the token in force may be known; "": it is not
+	launchedBefore bool          // there was a launch before
+	fatalLaunch    error         // why the very first launch can never work
 
-	run  *run // the proof in progress
-	pace time.Duration
-	look time.Duration // pause before the next check of the sweep
+	proof      *proofRun // the proof in progress
+	proofPause time.Duration
+	sweepPause time.Duration // pause before the next check of the sweep
 
 	queue  control.Queue
 	replay control.Replay
@@ -118,21 +118,21 @@ type Supervisor struct {
 
 	replies []control.Reply // to be written after the next record
 
-	command  *child
-	began    bool // the command was started, or could not be
-	cmdCode  *int // its exit code, once it has ended
-	sidecars []*sidecar
+	command        *child
+	commandStarted bool // the command was started, or could not be
+	cmdCode        *int // its exit code, once it has ended
+	sidecars       []*sidecar
 
-	ending       bool
-	endLook      time.Duration // pause before the next check that all processes are gone
-	killed       bool          // a process had to be killed at the end
-	killDeadline time.Time
-	code         int
-	over         bool
+	shuttingDown  bool
+	shutdownPause time.Duration // pause before the next check that all processes are gone
+	killed        bool          // a process had to be killed at the end
+	killDeadline  time.Time
+	code          int
+	done          bool
 
-	rec   status.Record
-	dirty bool
-	trim  bool // work is over for now, so its memory can be given back
+	rec        status.Record
+	dirty      bool
+	trimMemory bool // work is over for now, so its memory can be given back
 }
 
 // New returns a supervisor that has started nothing.
@@ -178,24 +178,24 @@ func (s *Supervisor) round() (over bool) {
 			time.Sleep(panicPause)
 		}
 	}()
-	s.work()
+	s.handleEvents()
 	s.publish()
 	s.deliver()
-	if s.over {
+	if s.done {
 		return true
 	}
-	if s.trim {
-		s.trim = false
+	if s.trimMemory {
+		s.trimMemory = false
 		sys.Trim()
 	}
-	s.turn()
+	s.nextInput()
 	return false
 }
 
-// work applies the posted events, and begins requests until one of them waits for an
+// handleEvents applies the posted events, and begins requests until one of them waits for an
 // event, or none is left. A request that does not wait is answered at once, so the
 // next one can begin.
-func (s *Supervisor) work() {
+func (s *Supervisor) handleEvents() {
 	s.apply()
 	for s.serve() {
 		s.apply()
@@ -205,8 +205,8 @@ func (s *Supervisor) work() {
 // panicPause limits how fast a panic that repeats at once fills the log.
 const panicPause = 100 * time.Millisecond
 
-// turn waits for one event and handles it.
-func (s *Supervisor) turn() {
+// nextInput waits for one event and handles it.
+func (s *Supervisor) nextInput() {
 	select {
 	case <-s.c.Signals.Child:
 		if s.reap() {
@@ -251,14 +251,14 @@ func (s *Supervisor) apply() {
 // enter changes the phase, and cancels the timers of the old one.
 func (s *Supervisor) enter(to Phase) {
 	s.log.Debug().Str("event", "phase").Stringer("from", s.phase).Stringer("to", to).Msg("")
-	stopping := to == Restarting || to == Halting || to == Ending
-	if !stopping || s.phase != Restarting && s.phase != Halting {
+	stopping := to == Restarting || to == Stopping || to == ShuttingDown
+	if !stopping || s.phase != Restarting && s.phase != Stopping {
 		// Between two ways of stopping, grace and sweep go on.
 		s.timers.cancel(graceTimer, sweepTimer)
 	}
 	s.timers.cancel(retryTimer, attemptTimer, healthTimer)
 	if to != Starting {
-		s.timers.cancel(readyTimer, neverTimer)
+		s.timers.cancel(readyTimer, neverServedTimer)
 	}
 	s.phase, s.since, s.dirty = to, time.Now(), true
 }
@@ -271,18 +271,18 @@ func (s *Supervisor) do(a Action) {
 		s.launch()
 	case actProve:
 		s.beginProof()
-	case actSettle:
-		s.settle()
-	case actHalt:
-		s.halt()
-	case actHasten:
-		s.hasten()
+	case actOnReady:
+		s.onReady()
+	case actStop:
+		s.stopGateway()
+	case actShortenGrace:
+		s.shortenGrace()
 	case actKill:
 		s.kill()
-	case actWait:
-		s.wait()
-	case actRest:
-		s.rest()
+	case actScheduleRetry:
+		s.scheduleRetry()
+	case actOnStopped:
+		s.onStopped()
 	}
 }
 
@@ -300,17 +300,17 @@ func (s *Supervisor) elapsed(k timerKind) {
 	case workerTimer:
 		s.workerLate()
 	case readyTimer:
-		s.readyLate()
-	case neverTimer:
-		s.neverServed()
+		s.readyTimeout()
+	case neverServedTimer:
+		s.neverServedTimeout()
 	case healthTimer:
 		s.checkHealth()
-	case endTimer:
-		s.endAgain()
-	case lastTimer:
-		s.endNow()
+	case shutdownTimer:
+		s.pollShutdown()
+	case shutdownGraceTimer:
+		s.forceShutdown()
 	case sidecarTimer:
-		s.tendSidecars()
+		s.startDueSidecars()
 	}
 }
 

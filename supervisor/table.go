@@ -5,7 +5,7 @@ package supervisor
 import (
 	"fmt"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // Phase is the gateway's state and goal in one value (docs/design.md, section 9),
@@ -14,27 +14,27 @@ type Phase uint8
 
 // The phases.
 const (
-	Starting   Phase = iota // sweep, prepare, launch, not yet proven
-	Running                 // proven
-	Restarting              // stopping, to start again
-	Halting                 // stopping, to stay stopped
-	Ending                  // stopping, because the container ends
-	Waiting                 // backoff
-	Stopped                 // on purpose
-	Ended                   // nothing more will happen
+	Starting     Phase = iota // sweep, prepare, launch, not yet proven
+	Running                   // proven
+	Restarting                // stopping, to start again
+	Stopping                  // stopping, to stay stopped
+	ShuttingDown              // stopping, because the container ends
+	BackingOff                // backoff
+	Stopped                   // on purpose
+	Terminated                // nothing more will happen
 	phases
 )
 
 // phaseText has the name, state and goal of each phase.
 var phaseText = [phases][3]string{
-	Starting:   {"starting", status.Starting, status.GoalRun},
-	Running:    {"running", status.Running, status.GoalRun},
-	Restarting: {"restarting", status.Stopping, status.GoalRun},
-	Halting:    {"halting", status.Stopping, status.GoalStop},
-	Ending:     {"ending", status.Stopping, status.GoalExit},
-	Waiting:    {"waiting", status.Backoff, status.GoalRun},
-	Stopped:    {"stopped", status.Stopped, status.GoalStop},
-	Ended:      {"ended", status.Stopped, status.GoalExit},
+	Starting:     {"starting", status.Starting, status.GoalRun},
+	Running:      {"running", status.Running, status.GoalRun},
+	Restarting:   {"restarting", status.Stopping, status.GoalRun},
+	Stopping:     {"stopping", status.Stopping, status.GoalStop},
+	ShuttingDown: {"shutting-down", status.Stopping, status.GoalExit},
+	BackingOff:   {"backing-off", status.Backoff, status.GoalRun},
+	Stopped:      {"stopped", status.Stopped, status.GoalStop},
+	Terminated:   {"terminated", status.Stopped, status.GoalExit},
 }
 
 func (p Phase) String() string { return phaseText[p][0] }
@@ -53,9 +53,9 @@ const (
 	Start     Event = iota // boot or a request wants it running
 	Restart                // a request wants a new one, or it is definitely not serving
 	Stop                   // a request wants it stopped
-	Exit                   // the container ends
+	Shutdown               // the container ends
 	Swept                  // no process of a former gateway is alive
-	Launched               // the stage has executed the gateway
+	Launched               // the re-exec child has executed the gateway
 	Failed                 // the start failed
 	Proven                 // the proof held
 	Died                   // the gateway was reaped
@@ -65,7 +65,7 @@ const (
 )
 
 var eventText = [events]string{
-	Start: "start", Restart: "restart", Stop: "stop", Exit: "exit", Swept: "swept", Launched: "launched",
+	Start: "start", Restart: "restart", Stop: "stop", Shutdown: "shutdown", Swept: "swept", Launched: "launched",
 	Failed: "failed", Proven: "proven", Died: "died", Retry: "retry", GraceOver: "grace-over",
 }
 
@@ -76,17 +76,17 @@ type Action uint8
 
 // The actions.
 const (
-	actIgnore     Action = iota // nothing
-	actImpossible               // a bug, which is only logged
-	actSweep                    // end the remaining processes of a former gateway
-	actLaunch                   // prepare, fork
-	actProve                    // begin to prove it
-	actSettle                   // it serves; arm health checks, answer requests
-	actHalt                     // stop signal and grace, or sweep if there is no process
-	actHasten                   // it is already being stopped; allow at most stop.grace from now
-	actKill                     // SIGKILL
-	actWait                     // charge the exit, arm the backoff
-	actRest                     // it is stopped; answer requests
+	actIgnore        Action = iota // nothing
+	actImpossible                  // a bug, which is only logged
+	actSweep                       // end the remaining processes of a former gateway
+	actLaunch                      // prepare, fork
+	actProve                       // begin to prove it
+	actOnReady                     // it serves; arm health checks, answer requests
+	actStop                        // stop signal and grace, or sweep if there is no process
+	actShortenGrace                // it is already being stopped; allow at most stop.grace from now
+	actKill                        // SIGKILL
+	actScheduleRetry               // charge the exit, arm the backoff
+	actOnStopped                   // it is stopped; answer requests
 	actions
 )
 
@@ -96,55 +96,55 @@ type cell struct {
 }
 
 // table has a cell for each event in each phase. A change of phase cancels timers
-// and a running sweep, so a late one is impossible. A report of a process or a stage
+// and a running sweep, so a late one is impossible. A report of a process or a re-exec child
 // may come late, and is ignored then.
 var table = [phases][events]cell{
 	Starting: {
-		Start: {Starting, actIgnore}, Restart: {Restarting, actHalt}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
-		Swept: {Starting, actLaunch}, Launched: {Starting, actProve}, Failed: {Waiting, actWait},
-		Proven: {Running, actSettle}, Died: {Waiting, actWait},
+		Start: {Starting, actIgnore}, Restart: {Restarting, actStop}, Stop: {Stopping, actStop}, Shutdown: {ShuttingDown, actStop},
+		Swept: {Starting, actLaunch}, Launched: {Starting, actProve}, Failed: {BackingOff, actScheduleRetry},
+		Proven: {Running, actOnReady}, Died: {BackingOff, actScheduleRetry},
 		Retry: {Starting, actImpossible}, GraceOver: {Starting, actImpossible},
 	},
 	Running: {
-		Start: {Running, actIgnore}, Restart: {Restarting, actHalt}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
+		Start: {Running, actIgnore}, Restart: {Restarting, actStop}, Stop: {Stopping, actStop}, Shutdown: {ShuttingDown, actStop},
 		Swept: {Running, actImpossible}, Launched: {Running, actImpossible}, Failed: {Running, actImpossible},
-		Proven: {Running, actIgnore}, Died: {Waiting, actWait},
+		Proven: {Running, actIgnore}, Died: {BackingOff, actScheduleRetry},
 		Retry: {Running, actImpossible}, GraceOver: {Running, actImpossible},
 	},
 	Restarting: {
-		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Halting, actHasten}, Exit: {Ending, actHasten},
+		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Stopping, actShortenGrace}, Shutdown: {ShuttingDown, actShortenGrace},
 		Swept: {Starting, actLaunch}, Launched: {Restarting, actIgnore}, Failed: {Restarting, actSweep},
 		Proven: {Restarting, actIgnore}, Died: {Restarting, actSweep},
 		Retry: {Restarting, actImpossible}, GraceOver: {Restarting, actKill},
 	},
-	Halting: {
-		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Halting, actIgnore}, Exit: {Ending, actHasten},
-		Swept: {Stopped, actRest}, Launched: {Halting, actIgnore}, Failed: {Halting, actSweep},
-		Proven: {Halting, actIgnore}, Died: {Halting, actSweep},
-		Retry: {Halting, actImpossible}, GraceOver: {Halting, actKill},
+	Stopping: {
+		Start: {Restarting, actIgnore}, Restart: {Restarting, actIgnore}, Stop: {Stopping, actIgnore}, Shutdown: {ShuttingDown, actShortenGrace},
+		Swept: {Stopped, actOnStopped}, Launched: {Stopping, actIgnore}, Failed: {Stopping, actSweep},
+		Proven: {Stopping, actIgnore}, Died: {Stopping, actSweep},
+		Retry: {Stopping, actImpossible}, GraceOver: {Stopping, actKill},
 	},
-	Ending: {
-		Start: {Ending, actIgnore}, Restart: {Ending, actIgnore}, Stop: {Ending, actIgnore}, Exit: {Ending, actIgnore},
-		Swept: {Ended, actRest}, Launched: {Ending, actIgnore}, Failed: {Ending, actSweep},
-		Proven: {Ending, actIgnore}, Died: {Ending, actSweep},
-		Retry: {Ending, actImpossible}, GraceOver: {Ending, actKill},
+	ShuttingDown: {
+		Start: {ShuttingDown, actIgnore}, Restart: {ShuttingDown, actIgnore}, Stop: {ShuttingDown, actIgnore}, Shutdown: {ShuttingDown, actIgnore},
+		Swept: {Terminated, actOnStopped}, Launched: {ShuttingDown, actIgnore}, Failed: {ShuttingDown, actSweep},
+		Proven: {ShuttingDown, actIgnore}, Died: {ShuttingDown, actSweep},
+		Retry: {ShuttingDown, actImpossible}, GraceOver: {ShuttingDown, actKill},
 	},
-	Waiting: {
-		Start: {Starting, actSweep}, Restart: {Starting, actSweep}, Stop: {Halting, actHalt}, Exit: {Ending, actHalt},
-		Swept: {Waiting, actImpossible}, Launched: {Waiting, actIgnore}, Failed: {Waiting, actIgnore},
-		Proven: {Waiting, actIgnore}, Died: {Waiting, actIgnore},
-		Retry: {Starting, actSweep}, GraceOver: {Waiting, actImpossible},
+	BackingOff: {
+		Start: {Starting, actSweep}, Restart: {Starting, actSweep}, Stop: {Stopping, actStop}, Shutdown: {ShuttingDown, actStop},
+		Swept: {BackingOff, actImpossible}, Launched: {BackingOff, actIgnore}, Failed: {BackingOff, actIgnore},
+		Proven: {BackingOff, actIgnore}, Died: {BackingOff, actIgnore},
+		Retry: {Starting, actSweep}, GraceOver: {BackingOff, actImpossible},
 	},
 	Stopped: {
-		Start: {Starting, actSweep}, Restart: {Starting, actSweep}, Stop: {Stopped, actRest}, Exit: {Ending, actHalt},
+		Start: {Starting, actSweep}, Restart: {Starting, actSweep}, Stop: {Stopped, actOnStopped}, Shutdown: {ShuttingDown, actStop},
 		Swept: {Stopped, actImpossible}, Launched: {Stopped, actIgnore}, Failed: {Stopped, actIgnore},
 		Proven: {Stopped, actIgnore}, Died: {Stopped, actIgnore},
 		Retry: {Stopped, actImpossible}, GraceOver: {Stopped, actImpossible},
 	},
-	Ended: {
-		Start: {Ended, actIgnore}, Restart: {Ended, actIgnore}, Stop: {Ended, actIgnore}, Exit: {Ended, actIgnore},
-		Swept: {Ended, actIgnore}, Launched: {Ended, actIgnore}, Failed: {Ended, actIgnore},
-		Proven: {Ended, actIgnore}, Died: {Ended, actIgnore}, Retry: {Ended, actIgnore}, GraceOver: {Ended, actIgnore},
+	Terminated: {
+		Start: {Terminated, actIgnore}, Restart: {Terminated, actIgnore}, Stop: {Terminated, actIgnore}, Shutdown: {Terminated, actIgnore},
+		Swept: {Terminated, actIgnore}, Launched: {Terminated, actIgnore}, Failed: {Terminated, actIgnore},
+		Proven: {Terminated, actIgnore}, Died: {Terminated, actIgnore}, Retry: {Terminated, actIgnore}, GraceOver: {Terminated, actIgnore},
 	},
 }
 

@@ -44,7 +44,7 @@ func TestNextRefusesTheImpossible(t *testing.T) {
 // gateway is gone, from every phase.
 func TestExitEndsEveryPhase(t *testing.T) {
 	for p := range phases {
-		at, _, err := next(p, Exit)
+		at, _, err := next(p, Shutdown)
 		if err != nil {
 			t.Fatalf("%v × exit: %v", p, err)
 		}
@@ -53,7 +53,7 @@ func TestExitEndsEveryPhase(t *testing.T) {
 				t.Fatalf("%v × exit, then %v: %v", p, e, err)
 			}
 		}
-		if at != Ended {
+		if at != Terminated {
 			t.Errorf("%v × exit ends in %v", p, at)
 		}
 	}
@@ -64,7 +64,7 @@ func TestExitEndsEveryPhase(t *testing.T) {
 func TestOnlyRequestsLeaveStopped(t *testing.T) {
 	for e := range events {
 		at, _, err := next(Stopped, e)
-		if err == nil && at != Stopped && e != Start && e != Restart && e != Exit {
+		if err == nil && at != Stopped && e != Start && e != Restart && e != Shutdown {
 			t.Errorf("stopped × %v leads to %v", e, at)
 		}
 	}
@@ -96,19 +96,20 @@ func TestDiagramIsTheTable(t *testing.T) {
 }
 
 var actionText = [actions]string{
-	actIgnore: "-", actImpossible: "!", actSweep: "sweep", actLaunch: "launch", actProve: "prove", actSettle: "settle",
-	actHalt: "halt", actHasten: "hasten", actKill: "kill", actWait: "wait", actRest: "rest",
+	actIgnore: "-", actImpossible: "!", actSweep: "sweep", actLaunch: "launch", actProve: "prove", actOnReady: "on-ready",
+	actStop: "stop", actShortenGrace: "shorten-grace", actKill: "kill", actScheduleRetry: "schedule-retry", actOnStopped: "on-stopped",
 }
 
 func (a Action) String() string { return actionText[a] }
 
 // render draws the table as a block of Markdown.
 func render() string {
+	const indent = 14
 	var b strings.Builder
 	b.WriteByte('\n')
 	for p := range phases {
-		fmt.Fprintf(&b, "    %-10s", p)
-		line := 11
+		fmt.Fprintf(&b, "    %-13s", p)
+		line := indent
 		for e := range events {
 			c := table[p][e]
 			if c.action == actImpossible || c.action == actIgnore && c.next == p {
@@ -119,12 +120,12 @@ func render() string {
 				s += "/" + c.action.String()
 			}
 			if line += len([]rune(s)); line > 92 {
-				b.WriteString("\n              ")
-				line = 11 + len([]rune(s))
+				b.WriteString("\n" + strings.Repeat(" ", indent+3))
+				line = indent + len([]rune(s))
 			}
 			b.WriteString(s)
 		}
-		if line == 11 {
+		if line == indent {
 			b.WriteString(" (nothing more)")
 		}
 		b.WriteByte('\n')

@@ -8,17 +8,17 @@ import "time"
 type timerKind uint8
 
 const (
-	graceTimer   timerKind = iota // the gateway must be gone
-	retryTimer                    // the backoff is over
-	sweepTimer                    // check again whether the swept processes are gone
-	attemptTimer                  // prove again
-	workerTimer                   // the worker must have answered
-	readyTimer                    // ready.timeout of a start
-	neverTimer                    // it never served: 4 times ready.timeout
-	healthTimer                   // the next health check
-	endTimer                      // check again whether all processes are gone
-	lastTimer                     // the container's grace is over
-	sidecarTimer                  // a sidecar's backoff or grace is over
+	graceTimer         timerKind = iota // the gateway must be gone
+	retryTimer                          // the backoff is over
+	sweepTimer                          // check again whether the swept processes are gone
+	attemptTimer                        // prove again
+	workerTimer                         // the worker must have answered
+	readyTimer                          // ready.timeout of a start
+	neverServedTimer                    // it never served: 4 times ready.timeout
+	healthTimer                         // the next health check
+	shutdownTimer                       // check again whether all processes are gone
+	shutdownGraceTimer                  // the container's grace is over
+	sidecarTimer                        // a sidecar's backoff or grace is over
 	timerKinds
 )
 
@@ -37,8 +37,8 @@ func newTimers() *timers {
 
 func (t *timers) arm(k timerKind, d time.Duration) { t.due[k] = time.Now().Add(d) }
 
-// hasten brings a deadline forward; it never puts one off.
-func (t *timers) hasten(k timerKind, d time.Duration) {
+// shorten brings a deadline forward; it never puts one off.
+func (t *timers) shorten(k timerKind, d time.Duration) {
 	if due := time.Now().Add(d); t.due[k].After(due) {
 		t.due[k] = due
 	}

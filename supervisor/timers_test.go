@@ -39,7 +39,7 @@ func TestTimersFire(t *testing.T) {
 	})
 }
 
-// A deadline that was cancelled or moved must not fire at its old time: a stale
+// A deadline that was canceled or moved must not fire at its old time: a stale
 // grace would kill the next gateway.
 func TestTimersStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestTimersStale(t *testing.T) {
 		synctest.Wait()
 		ts.cancel(graceTimer, retryTimer)
 		if ts.armed(graceTimer) || ts.armed(retryTimer) || !ts.armed(healthTimer) {
-			t.Error("cancelled the wrong ones")
+			t.Error("canceled the wrong ones")
 		}
 		ts.arm(healthTimer, 60*time.Second)
 		kinds, after := fired(ts)
@@ -69,11 +69,11 @@ func TestTimersIdle(t *testing.T) {
 		if ts.set(time.Now()) != nil {
 			t.Error("a channel without a deadline")
 		}
-		ts.arm(endTimer, time.Second)
+		ts.arm(shutdownTimer, time.Second)
 		ts.set(time.Now())
-		ts.cancel(endTimer)
+		ts.cancel(shutdownTimer)
 		if ts.set(time.Now()) != nil {
-			t.Error("a channel after the only deadline was cancelled")
+			t.Error("a channel after the only deadline was canceled")
 		}
 		if k, ok := ts.take(time.Now().Add(time.Hour)); ok {
 			t.Errorf("took %v", k)
@@ -107,19 +107,19 @@ func TestEnterCancels(t *testing.T) {
 		from, to Phase
 		left     []timerKind
 	}{
-		"backoff-ends":      {Waiting, Starting, []timerKind{readyTimer, neverTimer}},
+		"backoff-ends":      {BackingOff, Starting, []timerKind{readyTimer, neverServedTimer}},
 		"proven":            {Starting, Running, nil},
 		"restart":           {Running, Restarting, nil},
-		"stop-while-at-it":  {Restarting, Halting, []timerKind{graceTimer, sweepTimer}},
-		"exit-while-at-it":  {Halting, Ending, []timerKind{graceTimer, sweepTimer}},
-		"swept-to-starting": {Restarting, Starting, []timerKind{readyTimer, neverTimer}},
-		"stopped":           {Halting, Stopped, nil},
+		"stop-while-at-it":  {Restarting, Stopping, []timerKind{graceTimer, sweepTimer}},
+		"exit-while-at-it":  {Stopping, ShuttingDown, []timerKind{graceTimer, sweepTimer}},
+		"swept-to-starting": {Restarting, Starting, []timerKind{readyTimer, neverServedTimer}},
+		"stopped":           {Stopping, Stopped, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newFixture(t)
 				d.phase = c.from
-				machine := []timerKind{graceTimer, retryTimer, sweepTimer, attemptTimer, readyTimer, neverTimer, healthTimer}
+				machine := []timerKind{graceTimer, retryTimer, sweepTimer, attemptTimer, readyTimer, neverServedTimer, healthTimer}
 				for _, k := range machine {
 					d.timers.arm(k, time.Minute)
 				}

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"syscall"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // This file controls which processes have the token (docs/design.md, section 3).
@@ -39,9 +39,9 @@ func (s *Supervisor) handToken(l *launch.Child) (closeFile func(), err error) {
 // seenForeign is the reason that expose gets after a look at the port.
 const seenForeign = "a foreign listener was seen on the gateway's port"
 
-// expose records that the token in force may be known, and why. The next start then
+// markTokenExposed records that the token in force may be known, and why. The next start then
 // mints another token. Only the first reason is kept.
-func (s *Supervisor) expose(why string) {
+func (s *Supervisor) markTokenExposed(why string) {
 	if s.exposed == "" {
 		s.exposed = why
 	}
@@ -64,7 +64,7 @@ func (s *Supervisor) renewToken() error {
 	if err := s.c.Token.Commit(); err != nil {
 		if s.rotate { // the next try prepares another
 			s.rotate = false
-			s.expose("a requested rotation failed")
+			s.markTokenExposed("a requested rotation failed")
 		}
 		return err
 	}
@@ -87,12 +87,12 @@ func (s *Supervisor) renewToken() error {
 func (s *Supervisor) endHolders() {
 	if held, err := s.c.Clients(); err != nil {
 		s.fault("cannot tell whether a client has the token", err)
-		s.expose("a client may have had the token when the gateway ended")
+		s.markTokenExposed("a client may have had the token when the gateway ended")
 	} else if held {
-		s.expose("a client had the token when the gateway ended")
+		s.markTokenExposed("a client had the token when the gateway ended")
 	}
 	if name := s.killHolders("the gateway has ended"); name != "" {
-		s.expose("sidecar " + name + " had the token when the gateway ended")
+		s.markTokenExposed("sidecar " + name + " had the token when the gateway ended")
 	}
 }
 
@@ -130,7 +130,7 @@ func (s *Supervisor) holderDone(c *sidecar) {
 		return
 	}
 	if !s.portOurs() {
-		s.expose("sidecar " + c.cfg.Name + " had the token when the gateway ended")
+		s.markTokenExposed("sidecar " + c.cfg.Name + " had the token when the gateway ended")
 	}
 }
 

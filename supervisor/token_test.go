@@ -11,11 +11,11 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // gatewayEnds reports the end of the gateway, as the loop does.
@@ -61,7 +61,7 @@ func (d *fixture) startsAgain() {
 // The next start gets a new token if the old one may be known, and the same one
 // otherwise: a rotation costs every client its credential.
 func TestNewTokenAfterExposure(t *testing.T) {
-	foreign := func(d *fixture) { d.judge(&run{mode: proof.Prove}, proof.Stranger) }
+	foreign := func(d *fixture) { d.judge(&proofRun{mode: proof.Prove}, proof.ForeignPeer) }
 	for name, c := range map[string]struct {
 		before func(*fixture)
 		ends   func(*fixture) // while the gateway runs
@@ -76,7 +76,7 @@ func TestNewTokenAfterExposure(t *testing.T) {
 			d.foreignBeside()
 			d.g.Port = 0
 		}, (*fixture).gatewayEnds, 1, "foreign listener"},
-		"refused":           {func(d *fixture) { d.judge(&run{mode: proof.Prove}, proof.Refused) }, (*fixture).gatewayEnds, 0, ""},
+		"refused":           {func(d *fixture) { d.judge(&proofRun{mode: proof.Prove}, proof.Refused) }, (*fixture).gatewayEnds, 0, ""},
 		"client":            {func(d *fixture) { d.clients = true }, (*fixture).gatewayEnds, 1, "client"},
 		"client-before":     {func(d *fixture) { d.clients = true; d.clients = false }, (*fixture).gatewayEnds, 0, ""},
 		"client-unknown":    {func(d *fixture) { d.c.Clients = func() (bool, error) { return false, errors.New("x") } }, (*fixture).gatewayEnds, 1, "client"},
@@ -237,14 +237,14 @@ func TestHolderWaitsForGateway(t *testing.T) {
 	} {
 		port := d.g.Port
 		wait()
-		d.tendSidecars()
+		d.startDueSidecars()
 		if s.rec.State == "failed" || !d.timers.armed(sidecarTimer) {
 			t.Errorf("%s: %s, tried again: %v", name, s.rec.State, d.timers.armed(sidecarTimer))
 		}
 		d.g.Port, d.c.Gateway.UID = port, uint32(os.Getuid())
 	}
 	d.gateway.id = lives(t)
-	d.tendSidecars()
+	d.startDueSidecars()
 	if s.rec.State != "failed" {
 		t.Error("it was not started beside a gateway that lives and has its port")
 	}

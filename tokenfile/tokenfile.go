@@ -31,8 +31,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Errors that a caller may branch on. Each is wrapped with the path and the cause.

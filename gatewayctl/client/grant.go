@@ -9,8 +9,8 @@ import (
 	"runtime"
 	"time"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // ErrGatewayEnded is the cause of a KilledError if the gateway's process ended.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // gatewayOf is a process that stands for the gateway.

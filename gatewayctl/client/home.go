@@ -10,10 +10,10 @@ import (
 	"os"
 	"strings"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/trust"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // home is the directory where the client keeps its files. If it is temporary,
@@ -50,7 +50,7 @@ func openHome(u users.User, places []string) (*home, error) {
 
 func (h *home) choose(places []string) error {
 	u := h.user
-	err := sys.AsFileOwner(u.UID, u.GID, func() error { return usable(u) })
+	err := sys.AsFileOwner(u.UID, u.GID, func() error { return checkUsable(u) })
 	if err == nil {
 		return nil
 	}
@@ -80,9 +80,9 @@ func (h *home) notes() []string {
 	return []string{fmt.Sprintf("HOME is a temporary directory on tmpfs, removed at the end (%s): run the container with %s to keep it", h.why, keepFlag(h.user))}
 }
 
-// usable checks, as the user, that its home is its own and can be written.
-func usable(u users.User) error {
-	if _, err := trust.Path(u.Home, u.UID); err != nil {
+// checkUsable checks, as the user, that its home is its own and can be written.
+func checkUsable(u users.User) error {
+	if _, err := pathcheck.Path(u.Home, u.UID); err != nil {
 		return err
 	}
 	dir, err := fsafe.OpenDir(u.Home)
@@ -90,10 +90,10 @@ func usable(u users.User) error {
 		return err
 	}
 	defer dir.Close()
-	if err := private(dir, u); err != nil {
+	if err := makePrivate(dir, u); err != nil {
 		return err
 	}
-	name, err := fresh()
+	name, err := freshName()
 	if err != nil {
 		return err
 	}
@@ -108,13 +108,13 @@ func usable(u users.User) error {
 	return fsafe.Remove(dir, name)
 }
 
-func private(dir *os.File, u users.User) error {
+func makePrivate(dir *os.File, u users.User) error {
 	_, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: &u.UID, NotWritableByOthers: true})
 	return err
 }
 
-// fresh returns a name that no other process could have made before us.
-func fresh() (string, error) {
+// freshName returns a name that no other process could have made before us.
+func freshName() (string, error) {
 	var raw [8]byte
 	err := sys.Random(raw[:])
 	return ".gatewayctl-home-" + hex.EncodeToString(raw[:]), err
@@ -146,7 +146,7 @@ func (h *home) makeBelow(place string) (err error) {
 	case info.Mode&sticky == 0:
 		return &fsafe.UnsafeError{UnsafePath: place, Problem: "is not sticky"}
 	}
-	name, err := fresh()
+	name, err := freshName()
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (h *home) makeBelow(place string) (err error) {
 		if h.dir, err = fsafe.MakeDir(parent, name, 0o700); err != nil {
 			return err
 		}
-		if err := private(h.dir, h.user); err != nil {
+		if err := makePrivate(h.dir, h.user); err != nil {
 			return errors.Join(err, h.dir.Close(), fsafe.RemoveDir(parent, name))
 		}
 		return nil
@@ -183,7 +183,7 @@ func (h *home) makeTmp() error {
 		return fmt.Errorf("cannot make TMPDIR: %w", err)
 	}
 	defer tmp.Close()
-	if err := private(tmp, h.user); err != nil {
+	if err := makePrivate(tmp, h.user); err != nil {
 		return fmt.Errorf("cannot use TMPDIR: %w: remove it", err)
 	}
 	return nil

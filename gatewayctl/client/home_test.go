@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // places of a test: the agent's to play with.
@@ -212,7 +212,7 @@ func TestRemove(t *testing.T) {
 	for i := range 5 {
 		testenv.Must(t, os.WriteFile(fmt.Sprintf("/mnt/home/%d", i), nil, 0o600))
 	}
-	if err := empty(dir, maxDepth, &budget); !errors.Is(err, errTooMuch) {
+	if err := removeContents(dir, maxDepth, &budget); !errors.Is(err, errTooMuch) {
 		t.Errorf("too many: %v", err)
 	}
 }

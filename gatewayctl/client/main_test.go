@@ -14,11 +14,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // asDriver makes this test binary a gatewayctl that runs one client: Run changes

@@ -9,10 +9,10 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/trust"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // Spec is the client that the caller wants.
@@ -57,7 +57,7 @@ func (p *Plan) resolve() (err error) {
 		return err
 	}
 	if p.Configured {
-		if err := trust.Arguments(p.Argv[1:], p.User.UID); err != nil {
+		if err := pathcheck.Arguments(p.Argv[1:], p.User.UID); err != nil {
 			return err
 		}
 	}

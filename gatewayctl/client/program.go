@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/trust"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Errors that a caller branches on, besides fsafe.ErrUnsafe, with the exit codes
@@ -31,7 +31,7 @@ func find(name string, env environ.List, uid uint32) (string, error) {
 	if err != nil {
 		return "", execError(name, err)
 	}
-	if err := trust.Executable(found, uid); err != nil {
+	if err := pathcheck.Executable(found, uid); err != nil {
 		return "", execError(name, err)
 	}
 	return found, interpreters(found, uid)
@@ -75,7 +75,7 @@ func interpreters(unsafePath string, uid uint32) error {
 		if len(fields) == 0 || !path.IsAbs(fields[0]) {
 			return &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "names no interpreter by its absolute path"}
 		}
-		if err := trust.Executable(fields[0], uid); err != nil {
+		if err := pathcheck.Executable(fields[0], uid); err != nil {
 			return fmt.Errorf("%s: %w", unsafePath, execError(fields[0], err))
 		}
 		unsafePath = fields[0]
@@ -104,7 +104,7 @@ func firstLine(unsafePath string) (string, error) {
 func searchPath(uid uint32) (kept string, left []string) {
 	var dirs []string
 	for _, dir := range strings.Split(environ.DefaultPath, ":") {
-		st, err := trust.Path(dir, uid)
+		st, err := pathcheck.Path(dir, uid)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err == nil && (!st.IsDir() || st.Mode().Perm()&0o022 != 0):

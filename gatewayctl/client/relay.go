@@ -6,8 +6,8 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // relay holds the client's three descriptors and our ends of them.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 func TestExitCodes(t *testing.T) {

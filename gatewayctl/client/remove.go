@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // close removes a temporary home. The client and all it started have ended.
@@ -21,7 +21,7 @@ func (h *home) close() error {
 	defer h.dir.Close()
 	err := sys.AsFileOwner(h.user.UID, h.user.GID, func() error {
 		budget := maxRemoved
-		if err := empty(h.dir, maxDepth, &budget); err != nil {
+		if err := removeContents(h.dir, maxDepth, &budget); err != nil {
 			return err
 		}
 		held, err := fsafe.Stat(h.dir)
@@ -53,8 +53,8 @@ const (
 // cleaned up later.
 var errTooMuch = errors.New("it holds too much")
 
-// empty removes all that is in dir. It follows no link.
-func empty(dir *os.File, depth int, budget *int) error {
+// removeContents removes all that is in dir. It follows no link.
+func removeContents(dir *os.File, depth int, budget *int) error {
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func empty(dir *os.File, depth int, budget *int) error {
 		case info.Type != fsafe.Directory:
 			err = fsafe.Remove(dir, name)
 		default:
-			err = emptyBelow(dir, name, depth, budget)
+			err = removeContentsBelow(dir, name, depth, budget)
 		}
 		if err != nil {
 			return err
@@ -81,13 +81,13 @@ func empty(dir *os.File, depth int, budget *int) error {
 	return nil
 }
 
-func emptyBelow(dir *os.File, name string, depth int, budget *int) error {
+func removeContentsBelow(dir *os.File, name string, depth int, budget *int) error {
 	below, err := fsafe.OpenDirAt(dir, name)
 	if err != nil {
 		return err
 	}
 	defer below.Close()
-	if err := empty(below, depth-1, budget); err != nil {
+	if err := removeContents(below, depth-1, budget); err != nil {
 		return err
 	}
 	return fsafe.RemoveDir(dir, name)

@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/sweep"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/sweep"
 )
 
 // Run starts the client and returns its exit code, or 128+n if signal n ended
@@ -65,7 +65,7 @@ func (p *Plan) run(h *home, g Grant, io Stdio) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.New(p.User.UID, true), grace: p.grace, grant: g}
+	s := &session{relay: r, process: process, stdin: io.In, tty: p.TTY, signals: signals, sweeper: sweep.NewByUID(p.User.UID, true), grace: p.grace, grant: g}
 	r.begin(io.In, p.TTY)
 	if err := keepOnly(h.parent != nil); err != nil {
 		s.kill()
@@ -94,7 +94,7 @@ type session struct {
 	stdin   *os.File // the caller's
 	tty     bool
 	signals chan os.Signal
-	sweeper *sweep.Sweeper
+	sweeper *sweep.ByUID
 	grace   time.Duration
 	grant   Grant
 	exit    sys.Exit // once ended

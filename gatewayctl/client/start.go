@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // confine gives up, in every thread, all rights that neither this process nor
@@ -68,7 +68,7 @@ func (p *Plan) start(h *home, g Grant, files [3]*os.File) (*os.Process, error) {
 	if dir == "" {
 		dir = h.path
 	}
-	restore, err := inherited()
+	restore, err := setInherited()
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +96,10 @@ func (p *Plan) start(h *home, g Grant, files [3]*os.File) (*os.Process, error) {
 	return process, nil
 }
 
-// inherited sets the attributes that a child takes over from us by fork(2) and
+// setInherited sets the attributes that a child takes over from us by fork(2) and
 // execve(2). It returns a function that undoes the part that is not meant for
 // us.
-func inherited() (restore func() error, err error) {
+func setInherited() (restore func() error, err error) {
 	syscall.Umask(0o077)
 	sys.CloseOnExecFrom(3)
 	if err := sys.CleanSignals(); err != nil {
@@ -107,7 +107,7 @@ func inherited() (restore func() error, err error) {
 	}
 	before, err := sys.OOMScore()
 	if err == nil {
-		err = raise(before)
+		err = raiseOOMScore(before)
 	}
 	if err != nil { // a read-only /proc is no reason to fail
 		return func() error { return nil }, nil
@@ -115,7 +115,7 @@ func inherited() (restore func() error, err error) {
 	return func() error { return sys.SetOOMScore(before) }, nil
 }
 
-func raise(before string) error {
+func raiseOOMScore(before string) error {
 	var now int
 	if _, err := fmt.Sscan(before, &now); err != nil {
 		return err

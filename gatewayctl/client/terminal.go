@@ -9,9 +9,9 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // openTerminal opens a new pseudo-terminal of the user. devpts gives a new one

@@ -18,8 +18,8 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // person sits at a terminal where a driver runs.

@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"strings"
 
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // MaxSize bounds a gateway's configuration, in bytes.

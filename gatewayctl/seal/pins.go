@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // PinFile holds the pins; MaxPinFile and maxPins are its limits.
@@ -106,7 +106,7 @@ func encodePins(pins []Pin) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// with returns pins with p, in place of an older pin of the same path.
-func with(pins []Pin, p Pin) []Pin {
+// replacePin returns pins with p, in place of an older pin of the same path.
+func replacePin(pins []Pin, p Pin) []Pin {
 	return append(slices.DeleteFunc(slices.Clone(pins), func(o Pin) bool { return o.Path == p.Path }), p)
 }

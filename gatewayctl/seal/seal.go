@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // Done is the result of Seal.
@@ -191,7 +191,7 @@ func writePins(dir *os.File, pins []Pin, p Pin) (changed bool, err error) {
 	if slices.Contains(pins, p) {
 		return false, nil
 	}
-	data, err := encodePins(with(pins, p))
+	data, err := encodePins(replacePin(pins, p))
 	if err == nil {
 		err = replace(dir, path.Base(PinFile), data, 0o644, 0)
 	}

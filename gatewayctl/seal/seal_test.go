@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 const (

@@ -27,7 +27,7 @@ func parsePasswd(data []byte) (all []account, problems []string) {
 		var a account
 		if len(f) == 7 {
 			a.name = f[0]
-			if number(f[2], &a.uid) && number(f[3], &a.gid) && plain(a.name) {
+			if parseID(f[2], &a.uid) && parseID(f[3], &a.gid) && isPlainName(a.name) {
 				all = append(all, a)
 				continue
 			}
@@ -45,7 +45,7 @@ func parseGroup(data []byte) (all []group, problems []string) {
 			if f[3] != "" {
 				g.members = strings.Split(f[3], ",")
 			}
-			if number(f[2], &g.gid) && plain(g.name) && !slices.ContainsFunc(g.members, func(m string) bool { return !plain(m) }) {
+			if parseID(f[2], &g.gid) && isPlainName(g.name) && !slices.ContainsFunc(g.members, func(m string) bool { return !isPlainName(m) }) {
 				all = append(all, g)
 				continue
 			}
@@ -63,14 +63,14 @@ func fieldsOf(data []byte) (lines [][]string) {
 	return lines
 }
 
-// number parses a decimal number without sign, space or leading zero, and
+// parseID parses a decimal number without sign, space or leading zero, and
 // reports whether text is one.
-func number(text string, to *uint32) bool {
+func parseID(text string, to *uint32) bool {
 	n, err := strconv.ParseUint(text, 10, 32)
 	*to = uint32(n)
 	return err == nil && strconv.FormatUint(n, 10) == text
 }
 
-func plain(name string) bool {
+func isPlainName(name string) bool {
 	return name != "" && name[0] != '#' && name[0] != '+' && name[0] != '-' && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

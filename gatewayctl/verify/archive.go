@@ -31,7 +31,7 @@ type image struct {
 // does not say what kind a blob is. So the first bytes of a member decide its
 // kind.
 type archive struct {
-	sift   *sift
+	scan   *layerScan
 	texts  map[string][]byte // JSON
 	layers map[string]*layer
 	other  map[string]string // the kind of each member that was not read
@@ -44,17 +44,17 @@ type archiveSource struct{ r io.Reader }
 // also compressed with gzip, also in OCI's layout.
 func Archive(r io.Reader) Source { return archiveSource{r} }
 
-func (archiveSource) try(context.Context, *subject) trials {
-	why := notRun(beyond("nothing of an archive is run: use --image"))
-	return trials{init: why, ctl: why}
+func (archiveSource) try(context.Context, *inspection) programRuns {
+	why := outcomeNotRun(resultNotApplicable("nothing of an archive is run: use --image"))
+	return programRuns{init: why, ctl: why}
 }
 
-func (a archiveSource) read(_ context.Context, s *sift) (*image, error) {
+func (a archiveSource) read(_ context.Context, s *layerScan) (*image, error) {
 	return readArchive(a.r, s)
 }
 
-func readArchive(r io.Reader, s *sift) (*image, error) {
-	a := &archive{sift: s, texts: map[string][]byte{}, layers: map[string]*layer{}, other: map[string]string{}, links: map[string]string{}}
+func readArchive(r io.Reader, s *layerScan) (*image, error) {
+	a := &archive{scan: s, texts: map[string][]byte{}, layers: map[string]*layer{}, other: map[string]string{}, links: map[string]string{}}
 	plain, err := unpacked(bufio.NewReader(r))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read archive: %w", err)
@@ -106,11 +106,11 @@ func (a *archive) member(name string, content io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
-	stream := a.sift.stream()
-	kind, whole := sniff(plain), io.TeeReader(&reader{plain, a.sift.budget}, stream)
+	stream := a.scan.stream()
+	kind, whole := sniff(plain), io.TeeReader(&reader{plain, a.scan.budget}, stream)
 	switch kind {
 	case isLayer:
-		l, err := readLayer("layer "+shortName(name), whole, a.sift, stream)
+		l, err := readLayer("layer "+shortName(name), whole, a.scan, stream)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (a *archive) member(name string, content io.Reader) error {
 		if err != nil || len(text) > maxJSON {
 			return fmt.Errorf("cannot read %s: it has more than %d bytes, or ends too early: %w", name, maxJSON, errors.Join(err, ErrLimit))
 		}
-		if err := a.sift.hold(len(text)); err != nil {
+		if err := a.scan.hold(len(text)); err != nil {
 			return err
 		}
 		a.texts[name] = text
@@ -132,7 +132,7 @@ func (a *archive) member(name string, content io.Reader) error {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
 	if stream.Found() {
-		a.sift.leak("", strings.TrimPrefix(name, "/"))
+		a.scan.leak("", strings.TrimPrefix(name, "/"))
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func sniff(r *bufio.Reader) string {
 
 // shortName returns enough of a digest to find a layer by it.
 func shortName(name string) string {
-	for _, part := range names(name) {
+	for _, part := range findNames(name) {
 		if len(part) >= 64 {
 			return part[:12]
 		}

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // layered is an archive with these layers, lowest first, as tars.
@@ -41,8 +41,8 @@ func headers(t testing.TB, all ...*tar.Header) []byte {
 	return b.Bytes()
 }
 
-func readAll(data []byte) (*image, *sift, error) {
-	s := newSift(nil)
+func readAll(data []byte) (*image, *layerScan, error) {
+	s := newLayerScan(nil)
 	im, err := readArchive(bytes.NewReader(data), s)
 	return im, s, err
 }
@@ -174,7 +174,7 @@ func TestLimits(t *testing.T) {
 		"bytes":   {entries: maxEntries, held: maxHeld, bytes: 10000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSift(nil)
+			s := newLayerScan(nil)
 			s.budget = &b
 			if _, err := readArchive(bytes.NewReader(data), s); !errors.Is(err, ErrLimit) {
 				t.Errorf("got %v", err)
@@ -192,7 +192,7 @@ func FuzzArchive(f *testing.F) {
 	f.Add(zipped(f, layered(f, low.tar(f), top.tar(f))))
 	f.Add((&fixture{layers: []layerOf{low}}).oci(f))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := newSift(nil)
+		s := newLayerScan(nil)
 		s.budget = &budget{entries: 1000, held: 1 << 20, bytes: 1 << 22}
 		im, err := readArchive(bytes.NewReader(data), s)
 		if err != nil {

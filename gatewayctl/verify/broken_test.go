@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/seal"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // breakage is a change to a good image, and the checks that fail then, all of them.
@@ -30,7 +30,7 @@ func inFiles() map[string]map[string]breakage {
 	return map[string]map[string]breakage{
 		"init": {
 			"mode":      {demo, mode(initPath, 0o700), nil, "mode 0700, not 0711: chmod it"},
-			"readable":  {demo, mode(initPath, 0o755), nil, "mode 0755, not 0711: stage-traceable: "},
+			"readable":  {demo, mode(initPath, 0o755), nil, "mode 0755, not 0711: launch-traceable: "},
 			"owner":     {demo, owner(initPath, 9002), nil, "owned by 9002:9002: chown 0:0 it"},
 			"two-links": {demo, put("/usr/bin/second", entry{hard: initPath}), nil, "has 2 links"},
 		},

@@ -10,37 +10,37 @@ import (
 	"slices"
 	"strings"
 
-	"gatewayinit/gatewayctl/seal"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // checkTree checks that everything could be looked at, because an unread part
 // could hold anything.
-func checkTree(s *subject) verdict {
+func checkTree(s *inspection) checkResult {
 	if len(s.unread) > 0 {
-		return unavailable("cannot look at %s", some(s.unread))
+		return resultUnavailable("cannot look at %s", joinFew(s.unread))
 	}
 	if len(s.skipped) > 0 {
-		return held("%d entries; mounted and left out: %s", s.entries, some(s.skipped))
+		return resultHeld("%d entries; mounted and left out: %s", s.entries, joinFew(s.skipped))
 	}
-	return held("%d entries, %d layers", s.entries, s.layers)
+	return resultHeld("%d entries, %d layers", s.entries, s.layers)
 }
 
 // plain checks that a file is a regular file of root with one name and one of
 // the modes.
-func (s *subject) plain(unsafePath string, modes ...uint32) verdict {
+func (s *inspection) plain(unsafePath string, modes ...uint32) checkResult {
 	n := s.tree.at(unsafePath)
 	if n == nil {
-		return failed("%s is missing", unsafePath)
+		return resultFailed("%s is missing", unsafePath)
 	}
 	if problem := rootFile(n); problem != "" {
-		return failed("%s %s", unsafePath, problem)
+		return resultFailed("%s %s", unsafePath, problem)
 	}
 	if !slices.Contains(modes, n.mode) {
-		return failed("%s has mode %04o, not %04o: chmod it", unsafePath, n.mode, modes[0])
+		return resultFailed("%s has mode %04o, not %04o: chmod it", unsafePath, n.mode, modes[0])
 	}
-	return held("%s, mode %04o", unsafePath, n.mode)
+	return resultHeld("%s, mode %04o", unsafePath, n.mode)
 }
 
 // rootFile returns the reason, in words, why n is not a file that only root can
@@ -62,10 +62,10 @@ func rootFile(n *node) string {
 // checkInit checks the mode of gateway-init. If the gateway's user can read the
 // program, it can trace a launch, because the kernel closes only a process whose
 // program that user cannot read.
-func checkInit(s *subject) verdict {
+func checkInit(s *inspection) checkResult {
 	v := s.plain(initPath, s.options.initModes()...)
 	if n := s.tree.at(initPath); v.result == Failed && n != nil && n.mode&0o044 != 0 && rootFile(n) == "" {
-		return failed("%s has mode %04o, not 0711: stage-traceable: a process of the gateway's user can trace a launch and read the token: chmod 0711 it", initPath, n.mode)
+		return resultFailed("%s has mode %04o, not 0711: launch-traceable: a process of the gateway's user can trace a launch and read the token: chmod 0711 it", initPath, n.mode)
 	}
 	return v
 }
@@ -79,7 +79,7 @@ func (o Options) initModes() []uint32 {
 	return []uint32{0o711}
 }
 
-func checkCtl(s *subject) verdict {
+func checkCtl(s *inspection) checkResult {
 	if s.options.NonRoot {
 		return s.plain(ctlPath, 0o755, 0o700)
 	}
@@ -88,56 +88,56 @@ func checkCtl(s *subject) verdict {
 
 // checkHashes reports the hashes of both programs, and checks that they are the
 // expected ones.
-func checkHashes(s *subject) verdict {
+func checkHashes(s *inspection) checkResult {
 	text := ""
 	for i, at := range []string{initPath, ctlPath} {
 		n, name := s.tree.at(at), path.Base(at)
 		if n == nil || n.sum == "" {
-			return unavailable("cannot read %s", at)
+			return resultUnavailable("cannot read %s", at)
 		}
 		if want := s.options.Sums[name]; want != "" && want != n.sum {
-			return failed("%s is %s, not %s: copy the release again", name, n.sum, want)
+			return resultFailed("%s is %s, not %s: copy the release again", name, n.sum, want)
 		}
 		if i > 0 {
 			text += ", "
 		}
 		text += name + " " + n.sum
 	}
-	return held("%s", text)
+	return resultHeld("%s", text)
 }
 
-func checkConfig(s *subject) verdict {
+func checkConfig(s *inspection) checkResult {
 	n := s.tree.at(config.DefaultFile)
 	if n == nil {
-		return failed("%s is missing", config.DefaultFile)
+		return resultFailed("%s is missing", config.DefaultFile)
 	}
 	if problem := rootFile(n); problem != "" {
-		return failed("%s %s", config.DefaultFile, problem)
+		return resultFailed("%s %s", config.DefaultFile, problem)
 	}
 	if s.configErr != nil {
-		return failed("%v", s.configErr)
+		return resultFailed("%v", s.configErr)
 	}
-	return held("gateway %s on port %d", s.config.Gateway.Command[0], s.config.Gateway.Port)
+	return resultHeld("gateway %s on port %d", s.config.Gateway.Command[0], s.config.Gateway.Port)
 }
 
 // checkProfile checks that the configuration is for the profile's gateway.
-func checkProfile(s *subject) verdict {
+func checkProfile(s *inspection) checkResult {
 	switch p := s.profile; {
 	case s.config == nil:
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	case p.tokenEnv != "" && s.config.Gateway.TokenEnv != p.tokenEnv:
-		return failed("gateway.token_env is %s, %s reads %s", s.config.Gateway.TokenEnv, p.name, p.tokenEnv)
+		return resultFailed("gateway.token_env is %s, %s reads %s", s.config.Gateway.TokenEnv, p.name, p.tokenEnv)
 	case !p.is(s.config):
-		return failed("gateway.command is not that of %s", p.name)
+		return resultFailed("gateway.command is not that of %s", p.name)
 	}
-	return held("%s, token in %s", s.profile.name, s.config.Gateway.TokenEnv)
+	return resultHeld("%s, token in %s", s.profile.name, s.config.Gateway.TokenEnv)
 }
 
 // checkParents checks the directories on the way to each file, because a user
 // that can rename one of them chooses the file. No link may be on the way,
 // because gateway-init follows none (/bin and the like of a merged /usr are on
 // no such way, and checkPrograms follows them).
-func checkParents(s *subject) verdict {
+func checkParents(s *inspection) checkResult {
 	files := []string{initPath, ctlPath, config.DefaultFile}
 	if s.profile.own != "" {
 		files = append(files, s.profile.own, seal.PinFile)
@@ -155,15 +155,15 @@ func checkParents(s *subject) verdict {
 			return nil
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // another check says what is missing
-			return failed("on the way to %s: %v", file, err)
+			return resultFailed("on the way to %s: %v", file, err)
 		}
 	}
-	return held("only root can change what leads to %d files", len(files))
+	return resultHeld("only root can change what leads to %d files", len(files))
 }
 
 // trusted returns the file that a path leads to, if only root can change it and
 // the way to it. gateway-init applies this rule at boot (internal/trust).
-func (s *subject) trusted(unsafePath string) (*node, error) {
+func (s *inspection) trusted(unsafePath string) (*node, error) {
 	n, err := s.way(unsafePath)
 	if err == nil && n.kind != fsafe.Regular {
 		err = fmt.Errorf("%s is %v, not a regular file", unsafePath, n.kind)
@@ -173,7 +173,7 @@ func (s *subject) trusted(unsafePath string) (*node, error) {
 
 // way returns the node that a path leads to, if only root can change it and the
 // way to it.
-func (s *subject) way(unsafePath string) (*node, error) {
+func (s *inspection) way(unsafePath string) (*node, error) {
 	return s.tree.follow(unsafePath, func(at string, n *node) error {
 		if n.uid != 0 {
 			return fmt.Errorf("%s is owned by uid %d: chown root it", at, n.uid)
@@ -188,15 +188,15 @@ func (s *subject) way(unsafePath string) (*node, error) {
 // checkPrograms checks the programs that are started with the token, because a
 // user that can change one of them has the token. The agent's own sidecars are
 // left out.
-func checkPrograms(s *subject) verdict {
+func checkPrograms(s *inspection) checkResult {
 	if s.config == nil {
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	}
 	command := s.config.Gateway.Command
 	programs := []string{command[0]}
 	if s.profile.script {
 		if len(command) < 2 {
-			return failed("gateway.command has no script")
+			return resultFailed("gateway.command has no script")
 		}
 		programs = append(programs, command[1])
 	}
@@ -208,36 +208,36 @@ func checkPrograms(s *subject) verdict {
 	for i, p := range programs {
 		n, err := s.trusted(p)
 		if err != nil {
-			return failed("on the way to %s: %v", p, err)
+			return resultFailed("on the way to %s: %v", p, err)
 		}
 		if script := s.profile.script && i == 1; !script && n.mode&0o111 == 0 {
-			return failed("%s is not executable: chmod a+x it", p)
+			return resultFailed("%s is not executable: chmod a+x it", p)
 		}
 	}
-	return held("%s", some(programs))
+	return resultHeld("%s", joinFew(programs))
 }
 
 // checkExecuteOnly checks that the gateway's program is execute-only. If a
 // process may not read its own program, its /proc/PID/environ, mem and ptrace
 // are closed to its own uid too (proc(5), PR_SET_DUMPABLE).
-func checkExecuteOnly(s *subject) verdict {
+func checkExecuteOnly(s *inspection) checkResult {
 	if s.config == nil {
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	}
 	if s.options.NonRoot {
-		return beyond("without root an execute-only gateway cannot be proven: see gateway-not-readable")
+		return resultNotApplicable("without root an execute-only gateway cannot be proven: see gateway-not-readable")
 	}
 	program := s.config.Gateway.Command[0]
 	n, err := s.tree.follow(program, func(string, *node) error { return nil })
 	switch {
 	case err != nil:
-		return failed("%v", err)
+		return resultFailed("%v", err)
 	case n.kind != fsafe.Regular || n.uid != 0 || n.gid != 0:
-		return failed("%s is %v of %d:%d, not a regular file of root", program, n.kind, n.uid, n.gid)
+		return resultFailed("%s is %v of %d:%d, not a regular file of root", program, n.kind, n.uid, n.gid)
 	case n.mode != 0o711:
-		return failed("%s has mode %04o, not 0711: with 0755 the gateway's own uid reads its environment", program, n.mode)
+		return resultFailed("%s has mode %04o, not 0711: with 0755 the gateway's own uid reads its environment", program, n.mode)
 	}
-	return held("%s, mode 0711", program)
+	return resultHeld("%s, mode 0711", program)
 }
 
 // codeOf returns the directory of everything that a script may load. That is its
@@ -253,15 +253,15 @@ func codeOf(script string) string {
 
 // checkGatewayCode checks the files beside the script, because an interpreter
 // loads them.
-func checkGatewayCode(s *subject) verdict {
+func checkGatewayCode(s *inspection) checkResult {
 	if s.config == nil || len(s.config.Gateway.Command) < 2 {
-		return unavailable("see config and programs")
+		return resultUnavailable("see config and programs")
 	}
 	script := s.config.Gateway.Command[1]
 	dir := codeOf(script)
 	top := s.tree.at(dir)
 	if top == nil || top.kind != fsafe.Directory {
-		return failed("%s is no directory: name the script without links", dir)
+		return resultFailed("%s is no directory: name the script without links", dir)
 	}
 	var bad []string
 	walk(dir, top, func(at string, n *node) {
@@ -269,5 +269,5 @@ func checkGatewayCode(s *subject) verdict {
 			bad = append(bad, fmt.Sprintf("%s (mode %04o, uid %d)", at, n.mode, n.uid))
 		}
 	})
-	return none(bad, "others than root can change", "only root can change what is in %s", dir)
+	return resultOfFindings(bad, "others than root can change", "only root can change what is in %s", dir)
 }

@@ -6,10 +6,10 @@ import (
 	"io/fs"
 	"strings"
 
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/nodeflags"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/nodeflags"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // gatewayProgram is the program that the gateway's command runs in the end, such
@@ -22,7 +22,7 @@ type gatewayProgram struct {
 
 // gatewayProgram finds the program. For the names in gateway.pass_env it takes
 // the image's own values; the configuration takes no NODE_OPTIONS there.
-func (s *subject) gatewayProgram() (p gatewayProgram, err error) {
+func (s *inspection) gatewayProgram() (p gatewayProgram, err error) {
 	g := s.config.Gateway
 	var container environ.List
 	if !s.noConfig() {
@@ -42,7 +42,7 @@ func (s *subject) gatewayProgram() (p gatewayProgram, err error) {
 
 // executable returns the first bytes of an executable file, or none if it is not
 // a script.
-func (s *subject) executable(unsafePath string) ([]byte, error) {
+func (s *inspection) executable(unsafePath string) ([]byte, error) {
 	n, err := s.tree.follow(unsafePath, func(string, *node) error { return nil })
 	if err != nil {
 		return nil, err
@@ -56,70 +56,70 @@ func (s *subject) executable(unsafePath string) ([]byte, error) {
 // checkEnvironReadable checks whether the gateway's user can read its program.
 // If it can, the kernel does not close /proc/PID/environ to that user. Many
 // gateways are interpreters that others need to read, so this is not a failure.
-func checkEnvironReadable(s *subject) verdict {
+func checkEnvironReadable(s *inspection) checkResult {
 	switch {
 	case s.options.NonRoot:
-		return beyond("without root the agent is the gateway's user")
+		return resultNotApplicable("without root the agent is the gateway's user")
 	case s.config == nil:
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	case s.usersErr != nil:
-		return unavailable("see users")
+		return resultUnavailable("see users")
 	}
 	p, err := s.gatewayProgram()
 	switch {
 	case err != nil:
-		return unavailable("%v", err)
+		return resultUnavailable("%v", err)
 	case p.node.lets(s.people[gateway], 4):
-		return note("%s can be read by the gateway's user (mode %04o): so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it", p.path, p.node.mode)
+		return resultNote("%s can be read by the gateway's user (mode %04o): so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it", p.path, p.node.mode)
 	}
-	return held("%s cannot be read by the gateway's user", p.path)
+	return resultHeld("%s cannot be read by the gateway's user", p.path)
 }
 
 // checkOpenInChildren is a note on every image, so that the other notes do not
 // look like the complete list.
-func checkOpenInChildren(s *subject) verdict {
+func checkOpenInChildren(s *inspection) checkResult {
 	if s.options.NonRoot {
-		return beyond("without root the agent is the gateway's user")
+		return resultNotApplicable("without root the agent is the gateway's user")
 	}
-	return note("a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
+	return resultNote("a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
 }
 
 // checkNotReadable checks that every user can read the gateway's program.
 // Without root a proof needs the gateway's descriptors, which the kernel hides
 // if the program cannot be read. The user is not known at build.
-func checkNotReadable(s *subject) verdict {
+func checkNotReadable(s *inspection) checkResult {
 	switch {
 	case !s.options.NonRoot:
-		return beyond("only for containers without root: --non-root")
+		return resultNotApplicable("only for containers without root: --non-root")
 	case s.config == nil:
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	}
 	p, err := s.gatewayProgram()
 	switch {
 	case err != nil:
-		return unavailable("%v", err)
+		return resultUnavailable("%v", err)
 	case p.node.mode&0o004 == 0:
-		return failed("%s has mode %04o: without root a gateway whose program cannot be read cannot be proven: chmod 0755 it", p.path, p.node.mode)
+		return resultFailed("%s has mode %04o: without root a gateway whose program cannot be read cannot be proven: chmod 0755 it", p.path, p.node.mode)
 	}
-	return held("%s, mode %04o", p.path, p.node.mode)
+	return resultHeld("%s, mode %04o", p.path, p.node.mode)
 }
 
 // checkNodeDebugger checks that Node does not open a debugger on SIGUSR1.
 // Otherwise every user could connect to it and read the token with it.
-func checkNodeDebugger(s *subject) verdict {
+func checkNodeDebugger(s *inspection) checkResult {
 	if s.config == nil {
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	}
 	p, err := s.gatewayProgram()
 	switch {
 	case err != nil:
-		return unavailable("%v", err)
+		return resultUnavailable("%v", err)
 	case !nodeflags.IsNode(p.Argv[0]) && !nodeflags.IsNode(p.path):
-		return held("%s is not Node", p.path)
+		return resultHeld("%s is not Node", p.path)
 	}
 	problems := nodeflags.Problems(p.Argv, p.Options)
 	if len(problems) > 0 {
-		return failed("%s", strings.Join(problems, "; "))
+		return resultFailed("%s", strings.Join(problems, "; "))
 	}
-	return held("%s, and SIGUSR1 opens no debugger", p.path)
+	return resultHeld("%s, and SIGUSR1 opens no debugger", p.path)
 }

@@ -9,64 +9,66 @@ import (
 )
 
 // noConfig reports whether the source has no image config. A directory has none.
-func (s *subject) noConfig() bool { return s.image.config == nil }
+func (s *inspection) noConfig() bool { return s.image.config == nil }
 
-func onlyImage() verdict { return beyond("a directory has no image config: use --image or --archive") }
+func resultOnlyImage() checkResult {
+	return resultNotApplicable("a directory has no image config: use --image or --archive")
+}
 
-func checkEntrypoint(s *subject) verdict {
+func checkEntrypoint(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	if e := s.image.config.Config.Entrypoint; !slices.Equal(e, []string{initPath}) {
-		return failed("it is %.200q, not [%q]", e, initPath)
+		return resultFailed("it is %.200q, not [%q]", e, initPath)
 	}
-	return held("%s", initPath)
+	return resultHeld("%s", initPath)
 }
 
 // checkImageUser checks that the image starts as root, because gateway-init
 // separates users only as root. An image for containers without root may have
 // another user.
-func checkImageUser(s *subject) verdict {
+func checkImageUser(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	u := s.image.config.Config.User
 	if root := slices.Contains([]string{"", "0", "root", "0:0", "root:root"}, u); !root && !s.options.NonRoot {
-		return failed("it is %.80q: take USER out, gateway-init starts as root and gives it up", u)
+		return resultFailed("it is %.80q: take USER out, gateway-init starts as root and gives it up", u)
 	}
-	return held("%.80q", u)
+	return resultHeld("%.80q", u)
 }
 
-func checkHealth(s *subject) verdict {
+func checkHealth(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	const line = `HEALTHCHECK --start-period=120s CMD ["` + ctlPath + `", "health"]`
 	h := s.image.config.Config.Healthcheck
 	switch {
 	case h == nil:
-		return failed("the image has no HEALTHCHECK: write %s (podman: build with --format docker)", line)
+		return resultFailed("the image has no HEALTHCHECK: write %s (podman: build with --format docker)", line)
 	case slices.Equal(h.Test, []string{"CMD", path.Base(ctlPath), "health"}):
-		return failed("it is found by PATH, as root: write %s", line)
+		return resultFailed("it is found by PATH, as root: write %s", line)
 	case !slices.Equal(h.Test, []string{"CMD", ctlPath, "health"}):
-		return failed("it is %.200q: write %s", h.Test, line)
+		return resultFailed("it is %.200q: write %s", h.Test, line)
 	}
-	return held("%s health", ctlPath)
+	return resultHeld("%s health", ctlPath)
 }
 
-func checkStopSignal(s *subject) verdict {
+func checkStopSignal(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	sig := s.image.config.Config.StopSignal
 	if !slices.Contains([]string{"", "SIGTERM", "TERM", "15"}, sig) {
-		return failed("it is %.40q: take STOPSIGNAL out, gateway-init stops the gateway with the signal of its own configuration", sig)
+		return resultFailed("it is %.40q: take STOPSIGNAL out, gateway-init stops the gateway with the signal of its own configuration", sig)
 	}
-	return held("SIGTERM")
+	return resultHeld("SIGTERM")
 }
 
 // tokenEnv returns the name of the variable that has the token.
-func (s *subject) tokenEnv() string {
+func (s *inspection) tokenEnv() string {
 	if s.config != nil {
 		return s.config.Gateway.TokenEnv
 	}
@@ -76,9 +78,9 @@ func (s *subject) tokenEnv() string {
 // checkEnvironment checks the variables of the image, because they are in every
 // container and in docker inspect. Even an empty variable with the token's name
 // overrides the value that its author meant.
-func checkEnvironment(s *subject) verdict {
+func checkEnvironment(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	var bad []string
 	for _, kv := range s.image.config.Config.Env {
@@ -87,17 +89,17 @@ func checkEnvironment(s *subject) verdict {
 			bad = append(bad, name) // never the value
 		}
 	}
-	return none(bad, "take out of ENV", "%d variables, none is a token", len(s.image.config.Config.Env))
+	return resultOfFindings(bad, "take out of ENV", "%d variables, none is a token", len(s.image.config.Config.Env))
 }
 
 // checkHistory checks RUN lines, labels and build arguments, because they are
 // kept as text.
-func checkHistory(s *subject) verdict {
+func checkHistory(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	if s.tokenEnv() == "" {
-		return unavailable("see config")
+		return resultUnavailable("see config")
 	}
 	assignment := s.tokenEnv() + "="
 	var bad []string
@@ -109,7 +111,7 @@ func checkHistory(s *subject) verdict {
 			bad = append(bad, "64 hex digits after the name of a secret")
 		}
 	}
-	return none(bad, "build it again without", "%d texts, none has a token", len(s.image.config.texts))
+	return resultOfFindings(bad, "build it again without", "%d texts, none has a token", len(s.image.config.texts))
 }
 
 // hasSecret reports whether text has 64 hex digits after the name of a secret,

@@ -8,17 +8,17 @@ import (
 	"path"
 	"strings"
 
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // checkPath checks the PATH of the image, in which docker exec looks gatewayctl
 // up as root. If another user can fill a folder before the right one, that
 // user's file runs as root. gateway-init applies the same rule at boot
 // (internal/trust).
-func checkPath(s *subject) verdict {
+func checkPath(s *inspection) checkResult {
 	if s.noConfig() {
-		return onlyImage()
+		return resultOnlyImage()
 	}
 	search := environ.DefaultPath // the engine's own
 	for _, kv := range s.image.config.Config.Env {
@@ -27,22 +27,22 @@ func checkPath(s *subject) verdict {
 		}
 	}
 	if search == "" {
-		return failed("PATH is empty: take it out of ENV")
+		return resultFailed("PATH is empty: take it out of ENV")
 	}
 	for _, entry := range strings.Split(search, ":") {
 		found, err := s.search(entry, path.Base(ctlPath))
 		if err != nil {
-			return failed("docker exec runs as root what it finds in PATH: %v", err)
+			return resultFailed("docker exec runs as root what it finds in PATH: %v", err)
 		}
 		if found {
-			return held("only root can change the folders up to %.200s", entry)
+			return resultHeld("only root can change the folders up to %.200s", entry)
 		}
 	}
-	return held("only root can change its folders; none holds gatewayctl")
+	return resultHeld("only root can change its folders; none holds gatewayctl")
 }
 
 // search checks one entry of PATH and reports whether it holds the program.
-func (s *subject) search(entry, name string) (found bool, err error) {
+func (s *inspection) search(entry, name string) (found bool, err error) {
 	if !path.IsAbs(entry) {
 		return false, fmt.Errorf("%.200q is not an absolute path: write it out", entry)
 	}
@@ -53,7 +53,7 @@ func (s *subject) search(entry, name string) (found bool, err error) {
 	case n.kind != fsafe.Directory:
 		return false, nil
 	case n.writable():
-		return false, letsOthers(entry, n)
+		return false, checkOthersMayWrite(entry, n)
 	}
 	n, err = s.way(path.Join(entry, name))
 	if err != nil {
@@ -64,18 +64,18 @@ func (s *subject) search(entry, name string) (found bool, err error) {
 
 // unlessRoots returns nil for a name that is missing and that only root can
 // make. In a sticky directory every user can make it.
-func (s *subject) unlessRoots(err error) error {
+func (s *inspection) unlessRoots(err error) error {
 	missing := (*missingError)(nil)
 	if !errors.As(err, &missing) {
 		return err
 	}
 	parent := path.Dir(missing.path)
 	if n := s.tree.at(parent); n.writable() {
-		return letsOthers(parent, n)
+		return checkOthersMayWrite(parent, n)
 	}
 	return nil
 }
 
-func letsOthers(dir string, n *node) error {
+func checkOthersMayWrite(dir string, n *node) error {
 	return fmt.Errorf("%.200s lets others make files (mode %04o): take it out of PATH", dir, n.mode)
 }

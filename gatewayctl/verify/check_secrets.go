@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"gatewayinit/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
 )
 
 // isToken, isRuntime and isDevice match names of files that no image may have.
@@ -22,7 +22,7 @@ func isDevice(base string) bool {
 // checkTokenFiles looks for the files of a runtime directory. A container that
 // was committed has the files that its gateway-init wrote, if the runtime
 // directory was not a tmpfs.
-func checkTokenFiles(s *subject) verdict {
+func checkTokenFiles(s *inspection) checkResult {
 	dirs := []string{"/run/gateway-init", "/dev/.gateway-init"}
 	if s.config != nil {
 		dirs = append(dirs, s.config.RuntimeDir)
@@ -34,26 +34,26 @@ func checkTokenFiles(s *subject) verdict {
 			found = append(found, t.String())
 		}
 	}
-	return none(found, "of a container that ran", "no layer has files of a runtime directory")
+	return resultOfFindings(found, "of a container that ran", "no layer has files of a runtime directory")
 }
 
 // checkConfigTokens looks for a token in every layer, because a file that one
 // layer adds and the next removes is still in the image.
-func checkConfigTokens(s *subject) verdict {
+func checkConfigTokens(s *inspection) checkResult {
 	var found []string
 	for _, t := range s.traces {
 		if t.secret != "" {
 			found = append(found, t.String()+" ("+t.secret+")")
 		}
 	}
-	return none(found, "build the layer again without", "no layer has an openclaw.json with a token")
+	return resultOfFindings(found, "build the layer again without", "no layer has an openclaw.json with a token")
 }
 
 // checkDeviceState looks for paired devices, because a device that was paired at
 // build is an operator in every container of the image.
-func checkDeviceState(s *subject) verdict {
+func checkDeviceState(s *inspection) checkResult {
 	if s.usersErr != nil {
-		return unavailable("see users")
+		return resultUnavailable("see users")
 	}
 	homes := []string{"/root"}
 	for _, u := range s.people {
@@ -67,65 +67,65 @@ func checkDeviceState(s *subject) verdict {
 			found = append(found, t.String())
 		}
 	}
-	return none(found, "paired devices: build the layer again without", "no layer has paired devices")
+	return resultOfFindings(found, "paired devices: build the layer again without", "no layer has paired devices")
 }
 
-func checkTokenBytes(s *subject) verdict {
+func checkTokenBytes(s *inspection) checkResult {
 	if s.options.Token == nil {
-		return beyond("no token was given: use --token-stdin")
+		return resultNotApplicable("no token was given: use --token-stdin")
 	}
-	return none(s.leaks, "bytes of the token", "no byte of the token in any layer")
+	return resultOfFindings(s.leaks, "bytes of the token", "no byte of the token in any layer")
 }
 
 // checkPlaceholder checks that root owns the gateway's own configuration and
 // that no token in it overrides gateway-init's.
-func checkPlaceholder(s *subject) verdict {
+func checkPlaceholder(s *inspection) checkResult {
 	own := s.profile.own
 	data, err := s.tree.regular(own)
 	if err != nil {
-		return failed("%v", err)
+		return resultFailed("%v", err)
 	}
 	n := s.tree.at(own)
 	switch {
 	case n.uid != 0:
-		return failed("%s is owned by uid %d: chown root it", own, n.uid)
+		return resultFailed("%s is owned by uid %d: chown root it", own, n.uid)
 	case n.writable():
-		return failed("%s is writable by others (mode %04o): chmod go-w it", own, n.mode)
+		return resultFailed("%s is writable by others (mode %04o): chmod go-w it", own, n.mode)
 	case n.links != 1:
-		return failed("%s has %d links: copy it, so that it has one name only", own, n.links)
+		return resultFailed("%s has %d links: copy it, so that it has one name only", own, n.links)
 	}
 	if err := seal.Check(data); err != nil {
-		return failed("%s:%v", own, err)
+		return resultFailed("%s:%v", own, err)
 	}
-	return held("%s: gateway.auth.token is empty", own)
+	return resultHeld("%s: gateway.auth.token is empty", own)
 }
 
 // checkPin checks that the pinned files are as they were sealed.
-func checkPin(s *subject) verdict {
+func checkPin(s *inspection) checkResult {
 	data, err := s.tree.regular(seal.PinFile)
 	if err != nil {
-		return failed("%v: run gatewayctl config seal", err)
+		return resultFailed("%v: run gatewayctl config seal", err)
 	}
 	if v := s.plain(seal.PinFile, 0o644); v.result != Held {
 		return v
 	}
 	pins, err := seal.ParsePins(data)
 	if err != nil {
-		return failed("%s:%v", seal.PinFile, err)
+		return resultFailed("%s:%v", seal.PinFile, err)
 	}
 	if !slices.ContainsFunc(pins, func(p seal.Pin) bool { return p.Path == s.profile.own }) {
-		return failed("%s does not have %s: run gatewayctl config seal", seal.PinFile, s.profile.own)
+		return resultFailed("%s does not have %s: run gatewayctl config seal", seal.PinFile, s.profile.own)
 	}
 	for _, p := range pins {
 		n := s.tree.at(p.Path)
 		switch {
 		case n == nil:
-			return failed("%.200s is pinned and missing", p.Path)
+			return resultFailed("%.200s is pinned and missing", p.Path)
 		case n.sum == "":
-			return unavailable("cannot compute the hash of %.200s", p.Path)
+			return resultUnavailable("cannot compute the hash of %.200s", p.Path)
 		case n.sum != p.SHA256:
-			return failed("%.200s was changed after it was sealed: look at it, then run gatewayctl config seal again", p.Path)
+			return resultFailed("%.200s was changed after it was sealed: look at it, then run gatewayctl config seal again", p.Path)
 		}
 	}
-	return held("%d files are as they were sealed", len(pins))
+	return resultHeld("%d files are as they were sealed", len(pins))
 }

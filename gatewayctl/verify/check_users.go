@@ -6,44 +6,44 @@ import (
 	"fmt"
 	"slices"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // checkUsers checks that the three accounts are kept apart by the kernel, and
 // that each has a primary group of its own.
-func checkUsers(s *subject) verdict {
+func checkUsers(s *inspection) checkResult {
 	if s.usersErr != nil {
-		return failed("%v", s.usersErr)
+		return resultFailed("%v", s.usersErr)
 	}
 	p := s.people
 	if err := users.Distinct(p[gateway], p[sandbox], p[operator]); err != nil {
-		return failed("%v", err)
+		return resultFailed("%v", err)
 	}
 	for i, u := range p {
 		for _, a := range s.accounts {
 			if a.gid == u.GID && a.uid != u.UID {
-				return failed("%s and %s have the primary group %d: give each its own", u.Name, a.name, u.GID)
+				return resultFailed("%s and %s have the primary group %d: give each its own", u.Name, a.name, u.GID)
 			}
 			if a.uid == u.UID && a.name != u.Name {
-				return failed("%s and %s are both uid %d: remove one", u.Name, a.name, u.UID)
+				return resultFailed("%s and %s are both uid %d: remove one", u.Name, a.name, u.UID)
 			}
 		}
 		if j := slices.IndexFunc(p[i+1:], func(o users.User) bool { return o.GID == u.GID }); j >= 0 {
-			return failed("%s and %s have the primary group %d: give each its own", u.Name, p[i+1+j].Name, u.GID)
+			return resultFailed("%s and %s have the primary group %d: give each its own", u.Name, p[i+1+j].Name, u.GID)
 		}
 	}
-	return held("%s %d, %s %d, %s %d", p[0].Name, p[0].UID, p[1].Name, p[1].UID, p[2].Name, p[2].UID)
+	return resultHeld("%s %d, %s %d, %s %d", p[0].Name, p[0].UID, p[1].Name, p[1].UID, p[2].Name, p[2].UID)
 }
 
 // checkAccounts checks that uid 0 has one name, because another name for it is
 // another root. A line that two programs read differently may be one, too.
-func checkAccounts(s *subject) verdict {
+func checkAccounts(s *inspection) checkResult {
 	if s.filesErr != nil {
-		return failed("%v", s.filesErr)
+		return resultFailed("%v", s.filesErr)
 	}
 	if len(s.problems) > 0 {
-		return failed("two programs could read differently: %s", some(s.problems))
+		return resultFailed("two programs could read differently: %s", joinFew(s.problems))
 	}
 	var roots []string
 	for _, a := range s.accounts {
@@ -52,16 +52,16 @@ func checkAccounts(s *subject) verdict {
 		}
 	}
 	if len(roots) != 1 {
-		return failed("uid 0 has %d accounts (%s): leave one", len(roots), some(roots))
+		return resultFailed("uid 0 has %d accounts (%s): leave one", len(roots), joinFew(roots))
 	}
-	return held("%d accounts, uid 0 is %s alone", len(s.accounts), roots[0])
+	return resultHeld("%d accounts, uid 0 is %s alone", len(s.accounts), roots[0])
 }
 
 // checkSandboxGroup checks that the agent is alone in its group, because it
 // shares files with that group.
-func checkSandboxGroup(s *subject) verdict {
+func checkSandboxGroup(s *inspection) checkResult {
 	if s.usersErr != nil {
-		return unavailable("see users")
+		return resultUnavailable("see users")
 	}
 	u := s.people[sandbox]
 	var others []string
@@ -75,21 +75,21 @@ func checkSandboxGroup(s *subject) verdict {
 			}
 		}
 	}
-	return none(others, "in the sandbox group beside "+u.Name, "group %d is %s's alone", u.GID, u.Name)
+	return resultOfFindings(others, "in the sandbox group beside "+u.Name, "group %d is %s's alone", u.GID, u.Name)
 }
 
-// powerful reports whether name is a group that Linux distributions and engines
+// isPowerfulGroup reports whether name is a group that Linux distributions and engines
 // give power over the machine, its logs or its devices.
-func powerful(name string) bool {
+func isPowerfulGroup(name string) bool {
 	return slices.Contains([]string{"root", "wheel", "sudo", "admin", "adm", "docker", "podman", "lxd", "libvirt", "kvm", "disk", "shadow",
 		"kmem", "staff", "systemd-journal"}, name)
 }
 
 // checkSandboxMember checks that the agent is in no group of the gateway or the
 // operator, and in none that is as good as root.
-func checkSandboxMember(s *subject) verdict {
+func checkSandboxMember(s *inspection) checkResult {
 	if s.usersErr != nil {
-		return unavailable("see users")
+		return resultUnavailable("see users")
 	}
 	u := s.people[sandbox]
 	var bad []string
@@ -98,32 +98,32 @@ func checkSandboxMember(s *subject) verdict {
 			continue
 		}
 		shared := slices.Contains(s.people[gateway].Groups, g.gid) || slices.Contains(s.people[operator].Groups, g.gid)
-		if shared || powerful(g.name) {
+		if shared || isPowerfulGroup(g.name) {
 			bad = append(bad, fmt.Sprintf("%s (%d)", g.name, g.gid))
 		}
 	}
-	return none(bad, u.Name+" is in", "%s is in no group of others", u.Name)
+	return resultOfFindings(bad, u.Name+" is in", "%s is in no group of others", u.Name)
 }
 
 // checkHomes checks owner and mode of the homes. Control of the gateway's state
 // is control of the gateway, and the operator's home has the credentials of its
 // clients.
-func checkHomes(s *subject) verdict {
+func checkHomes(s *inspection) checkResult {
 	if s.usersErr != nil {
-		return unavailable("see users")
+		return resultUnavailable("see users")
 	}
 	for i, u := range s.people {
 		n := s.tree.at(u.Home)
 		switch {
 		case n == nil:
-			return failed("%s, the home of %s, is missing", u.Home, u.Name)
+			return resultFailed("%s, the home of %s, is missing", u.Home, u.Name)
 		case n.kind != fsafe.Directory:
-			return failed("%s, the home of %s, is %v", u.Home, u.Name, n.kind)
+			return resultFailed("%s, the home of %s, is %v", u.Home, u.Name, n.kind)
 		case n.uid != u.UID || n.gid != u.GID:
-			return failed("%s is owned by %d:%d: chown %d:%d it", u.Home, n.uid, n.gid, u.UID, u.GID)
+			return resultFailed("%s is owned by %d:%d: chown %d:%d it", u.Home, n.uid, n.gid, u.UID, u.GID)
 		case i != sandbox && n.mode != 0o700:
-			return failed("%s, the home of %s, has mode %04o: chmod 0700 it", u.Home, u.Name, n.mode)
+			return resultFailed("%s, the home of %s, has mode %04o: chmod 0700 it", u.Home, u.Name, n.mode)
 		}
 	}
-	return held("%s, %s, %s", s.people[0].Home, s.people[1].Home, s.people[2].Home)
+	return resultHeld("%s, %s, %s", s.people[0].Home, s.people[1].Home, s.people[2].Home)
 }

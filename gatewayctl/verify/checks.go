@@ -8,7 +8,7 @@ import "strconv"
 type check struct {
 	name string
 	of   func(profile) bool // nil if every profile has it
-	make func(*subject) verdict
+	make func(*inspection) checkResult
 }
 
 // checks returns the closed list, in the order of the output; docs/image.md has
@@ -65,4 +65,4 @@ func Names() (names []string) {
 	return names
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
+func formatInt(n int) string { return strconv.Itoa(n) }

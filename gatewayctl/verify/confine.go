@@ -11,13 +11,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// TrialArg as first argument makes gatewayctl a trial, which gives up its rights
+// ProgramRunArg as first argument makes gatewayctl a trial, which gives up its rights
 // and becomes a program of an image. main passes the rest to Trial.
-const TrialArg = "verify-image-trial"
+const ProgramRunArg = "verify-image-trial"
 
 // Places where a trial runs.
 const (
@@ -28,20 +28,20 @@ const (
 // programFD is the descriptor by which a trial in namespaces gets its program.
 const programFD = 3
 
-// trialFailed marks the line of a trial that did not become its program.
-const trialFailed = TrialArg + ": "
+// runFailed marks the line of a trial that did not become its program.
+const runFailed = ProgramRunArg + ": "
 
-// Trial runs in the process of the trial. args are where, uid, gid, and the
+// ProgramRun runs in the process of the trial. args are where, uid, gid, and the
 // program with its arguments. It returns only if the program could not be
 // executed, with the exit code that docker run has for it.
-func Trial(args []string) int {
+func ProgramRun(args []string) int {
 	code, err := engineFailed, errors.New("it is called by verify-image alone")
 	if len(args) > 3 {
 		if err = confine(args[0], args[1], args[2]); err == nil {
 			code, err = execute(args[0], args[3], args[3:])
 		}
 	}
-	fmt.Fprintf(os.Stderr, "%s%v\n", trialFailed, err)
+	fmt.Fprintf(os.Stderr, "%s%v\n", runFailed, err)
 	return code
 }
 

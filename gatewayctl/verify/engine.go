@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Engine is a container engine's command line. It runs with its caller's
@@ -57,7 +57,7 @@ type engineSource struct {
 // Saved returns a Source for an image that an engine has.
 func Saved(e Engine, name string) Source { return &engineSource{engine: e, name: name} }
 
-func (s *engineSource) read(ctx context.Context, sift *sift) (im *image, err error) {
+func (s *engineSource) read(ctx context.Context, sift *layerScan) (im *image, err error) {
 	if s.name == "" || s.name[0] == '-' {
 		return nil, fmt.Errorf("cannot read image %.200q: it is no name of an image", s.name)
 	}
@@ -111,18 +111,18 @@ const (
 // try runs the programs whose hashes were given and hold, each in a container as
 // the sandbox user. None is run as root. So gatewayctl, which only root may
 // execute, says its version only in an image for containers without root.
-func (s *engineSource) try(ctx context.Context, sub *subject) (t trials) {
+func (s *engineSource) try(ctx context.Context, sub *inspection) (t programRuns) {
 	uid, gid := uint32(nobodyID), uint32(nobodyID)
 	if sub.usersErr == nil {
 		uid, gid = sub.people[sandbox].UID, sub.people[sandbox].GID
 	}
-	known := func(at string) *verdict {
-		v := verdict{}
+	known := func(at string) *checkResult {
+		v := checkResult{}
 		switch n, want := sub.tree.at(at), sub.options.Sums[path.Base(at)]; {
 		case want == "":
-			v = withoutHash(path.Base(at))
+			v = resultWithoutHash(path.Base(at))
 		case n == nil || n.sum != want:
-			v = unavailable("see hashes")
+			v = resultUnavailable("see hashes")
 		default:
 			return nil
 		}
@@ -139,7 +139,7 @@ func (s *engineSource) try(ctx context.Context, sub *subject) (t trials) {
 		t.sandboxCtl = &o
 	}
 	if t.ctl = o; !sub.options.NonRoot {
-		t.ctl = notRun(beyond("only root may execute gatewayctl, and no program of an image is run as root: --root DIR runs it from a directory"))
+		t.ctl = outcomeNotRun(resultNotApplicable("only root may execute gatewayctl, and no program of an image is run as root: --root DIR runs it from a directory"))
 	}
 	return t
 }
@@ -160,7 +160,7 @@ func (s *engineSource) contained(ctx context.Context, uid, gid uint32, argv ...s
 	defer s.remove(name)
 	within, cancel := context.WithTimeout(ctx, containerTime)
 	defer cancel()
-	o.ended, o.err = s.engine.command(append(args, argv[1:]...)...).run(within)
+	o.exitResult, o.err = s.engine.command(append(args, argv[1:]...)...).run(within)
 	switch {
 	case ctx.Err() != nil:
 		o.err = ctx.Err()

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // sums are the hashes of the two programs of an archive, which are empty there.
@@ -251,7 +251,7 @@ func TestProgram(t *testing.T) {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	e, err = sh(`head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2`).run(context.Background())
-	if err != nil || e.code != 0 || len(e.out) != maxSaid || len(e.errOut) != maxSaid {
+	if err != nil || e.code != 0 || len(e.out) != maxOutput || len(e.errOut) != maxOutput {
 		t.Errorf("got %d and %d bytes, %v", len(e.out), len(e.errOut), err)
 	}
 	stop := errors.New("enough")

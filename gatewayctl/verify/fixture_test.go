@@ -22,18 +22,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/gatewayctl/seal"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // TestMain: a copy of this test binary (static: CGO_ENABLED=0) in a tree is
 // gateway-init or gatewayctl there. What is written behind the program says what
 // it does: another version, broken (none), or a deed.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == TrialArg {
-		os.Exit(Trial(os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == ProgramRunArg {
+		os.Exit(ProgramRun(os.Args[2:]))
 	}
 	name := filepath.Base(os.Args[0])
 	if name != "gateway-init" && name != "gatewayctl" {

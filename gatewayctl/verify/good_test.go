@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // What a source does not have, and nobody asked for, stands in nobody's way.

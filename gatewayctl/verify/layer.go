@@ -10,8 +10,8 @@ import (
 	"path"
 	"strings"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // Whiteouts (OCI image specification, "Layer Filesystem Changeset").
@@ -43,7 +43,7 @@ const xattrCapability = "SCHILY.xattr.security.capability"
 
 // readLayer reads one layer to its end; seen gets all bytes that were read from
 // r.
-func readLayer(name string, r io.Reader, s *sift, seen *needle.Stream) (*layer, error) {
+func readLayer(name string, r io.Reader, s *layerScan, seen *tokenscan.Stream) (*layer, error) {
 	l := &layer{name: name}
 	for files := tar.NewReader(r); ; {
 		h, err := files.Next()
@@ -63,7 +63,7 @@ func readLayer(name string, r io.Reader, s *sift, seen *needle.Stream) (*layer, 
 	}
 }
 
-func (l *layer) entry(h *tar.Header, content io.Reader, s *sift) error {
+func (l *layer) entry(h *tar.Header, content io.Reader, s *layerScan) error {
 	at, err := memberPath(h.Name)
 	if err != nil {
 		return err

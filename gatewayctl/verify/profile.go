@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // profile holds the expectations of an image beyond those that all images share.

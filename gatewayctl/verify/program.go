@@ -24,18 +24,18 @@ type program struct {
 	files []*os.File
 }
 
-// maxSaid bounds the kept output of stdout and stderr.
-const maxSaid = 64 << 10
+// maxOutput bounds the kept output of stdout and stderr.
+const maxOutput = 64 << 10
 
-// ended is how a program ended.
-type ended struct {
+// exitResult is how a program ended.
+type exitResult struct {
 	code        int // 128+n for a signal
 	out, errOut string
 }
 
 // run runs p to its end.
-func (p program) run(ctx context.Context) (ended, error) {
-	var out said
+func (p program) run(ctx context.Context) (exitResult, error) {
+	var out limitedOutput
 	e, err := p.stream(ctx, func(r io.Reader) error {
 		_, err := io.Copy(&out, r)
 		return err
@@ -47,7 +47,7 @@ func (p program) run(ctx context.Context) (ended, error) {
 // stream runs p and hands its stdout to read. When read returns, the rest is not
 // wanted, and the program gets a broken pipe. The error is read's, or says that
 // p could not be started. The caller judges how p ended.
-func (p program) stream(ctx context.Context, read func(io.Reader) error) (e ended, err error) {
+func (p program) stream(ctx context.Context, read func(io.Reader) error) (e exitResult, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDONLY, 0)
 	if err != nil {
 		return e, err
@@ -72,7 +72,7 @@ func (p program) stream(ctx context.Context, read func(io.Reader) error) (e ende
 	}
 	stop := context.AfterFunc(ctx, func() { p.kill(proc, outR, errR) })
 	defer stop()
-	var complaint said
+	var complaint limitedOutput
 	var reading sync.WaitGroup
 	reading.Go(func() { _, _ = io.Copy(&complaint, errR) }) // a pipe's end is its end
 	err = read(outR)
@@ -105,11 +105,11 @@ func (p program) kill(proc *os.Process, pipes ...*os.File) {
 	}
 }
 
-// said is the beginning of an output. The rest is read and dropped, so that its
+// limitedOutput is the beginning of an output. The rest is read and dropped, so that its
 // writer does not wait for us.
-type said []byte
+type limitedOutput []byte
 
-func (s *said) Write(p []byte) (int, error) {
-	*s = append(*s, p[:min(len(p), maxSaid-len(*s))]...)
+func (s *limitedOutput) Write(p []byte) (int, error) {
+	*s = append(*s, p[:min(len(p), maxOutput-len(*s))]...)
 	return len(p), nil
 }

@@ -42,48 +42,48 @@ type Check struct {
 // OK reports whether the check lets the image pass.
 func (c Check) OK() bool { return c.Result == Held || c.Result == Note || c.Excused }
 
-// verdict is the outcome of one check.
-type verdict struct {
+// checkResult is the outcome of one check.
+type checkResult struct {
 	result  Result
 	detail  string
 	excused bool
 }
 
-func held(format string, args ...any) verdict {
-	return verdict{result: Held, detail: fmt.Sprintf(format, args...)}
+func resultHeld(format string, args ...any) checkResult {
+	return checkResult{result: Held, detail: fmt.Sprintf(format, args...)}
 }
 
-func failed(format string, args ...any) verdict {
-	return verdict{result: Failed, detail: fmt.Sprintf(format, args...)}
+func resultFailed(format string, args ...any) checkResult {
+	return checkResult{result: Failed, detail: fmt.Sprintf(format, args...)}
 }
 
-func note(format string, args ...any) verdict {
-	return verdict{result: Note, detail: fmt.Sprintf(format, args...)}
+func resultNote(format string, args ...any) checkResult {
+	return checkResult{result: Note, detail: fmt.Sprintf(format, args...)}
 }
 
-// unavailable returns the verdict for a check that could be made and was not,
+// resultUnavailable returns the verdict for a check that could be made and was not,
 // which is not a success.
-func unavailable(format string, args ...any) verdict {
-	return verdict{result: NotAvailable, detail: fmt.Sprintf(format, args...)}
+func resultUnavailable(format string, args ...any) checkResult {
+	return checkResult{result: NotAvailable, detail: fmt.Sprintf(format, args...)}
 }
 
-// beyond returns the verdict for a check of something that the source does not
+// resultNotApplicable returns the verdict for a check of something that the source does not
 // have at all.
-func beyond(format string, args ...any) verdict {
-	return verdict{result: NotAvailable, detail: fmt.Sprintf(format, args...), excused: true}
+func resultNotApplicable(format string, args ...any) checkResult {
+	return checkResult{result: NotAvailable, detail: fmt.Sprintf(format, args...), excused: true}
 }
 
-// none returns a held verdict if there are no findings, and otherwise a failed
+// resultOfFindings returns a held verdict if there are no findings, and otherwise a failed
 // one that names the first few.
-func none(findings []string, problem, good string, args ...any) verdict {
+func resultOfFindings(findings []string, problem, good string, args ...any) checkResult {
 	if len(findings) > 0 {
-		return failed("%s: %s", problem, some(findings))
+		return resultFailed("%s: %s", problem, joinFew(findings))
 	}
-	return held(good, args...)
+	return resultHeld(good, args...)
 }
 
-// some returns the first few items of a list.
-func some(list []string) string {
+// joinFew returns the first few items of a list.
+func joinFew(list []string) string {
 	const most = 5
 	short := make([]string, 0, most)
 	for _, item := range list[:min(most, len(list))] {

@@ -15,10 +15,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/gatewayctl/seal"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/nodeflags"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/nodeflags"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 type rootSource struct{ dir string }
@@ -27,7 +27,7 @@ type rootSource struct{ dir string }
 // program runs in.
 func Root(dir string) Source { return rootSource{dir} }
 
-func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
+func (r rootSource) read(ctx context.Context, s *layerScan) (*image, error) {
 	unsafePath, err := filepath.Abs(r.dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", r.dir, err)
@@ -42,7 +42,7 @@ func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
 		return nil, fmt.Errorf("cannot read the image: %w", err)
 	}
 	wantPins(unsafePath, s)
-	w := &walker{ctx: ctx, sift: s, im: &image{tree: &tree{onDisk(info)}, layers: 1}, dev: info.Dev}
+	w := &walker{ctx: ctx, scan: s, im: &image{tree: &tree{nodeOnDisk(info)}, layers: 1}, dev: info.Dev}
 	if err := w.dir(dir, "/", w.im.tree.root); err != nil {
 		return nil, fmt.Errorf("cannot read the image: %w", err)
 	}
@@ -51,7 +51,7 @@ func (r rootSource) read(ctx context.Context, s *sift) (*image, error) {
 
 // wantPins requests the hashes of pinned files. The check reports any errors in
 // the pins.
-func wantPins(unsafeRoot string, s *sift) {
+func wantPins(unsafeRoot string, s *layerScan) {
 	dir, err := fsafe.OpenDir(path.Join(unsafeRoot, path.Dir(seal.PinFile)))
 	if err != nil {
 		return
@@ -71,7 +71,7 @@ func wantPins(unsafeRoot string, s *sift) {
 // its descriptor; a directory's descriptor stays open while its entries are read.
 type walker struct {
 	ctx   context.Context
-	sift  *sift
+	scan  *layerScan
 	im    *image
 	dev   uint64 // of the root
 	depth int
@@ -92,7 +92,7 @@ func (w *walker) dir(d *os.File, at string, n *node) error {
 	slices.Sort(all)
 	for _, name := range all {
 		below := path.Join(at, name)
-		if err := errors.Join(w.ctx.Err(), w.sift.entry(below)); err != nil {
+		if err := errors.Join(w.ctx.Err(), w.scan.entry(below)); err != nil {
 			return err
 		}
 		if err := w.entry(d, name, below, n); err != nil {
@@ -125,9 +125,9 @@ func (w *walker) entry(d *os.File, name, at string, parent *node) error {
 		w.missed(at, err)
 		return nil
 	}
-	n := onDisk(info)
+	n := nodeOnDisk(info)
 	parent.below[name] = n
-	w.sift.name("", at)
+	w.scan.name("", at)
 	switch n.kind {
 	case fsafe.Directory:
 		return w.enter(d, name, at, n, info)
@@ -153,7 +153,7 @@ func (w *walker) enter(d *os.File, name, at string, n *node, seen fsafe.Info) er
 		return nil
 	}
 	defer sub.Close()
-	info, err := stillThe(sub, seen)
+	info, err := verifySeen(sub, seen)
 	if err != nil {
 		w.missed(at, err)
 		return nil
@@ -174,8 +174,8 @@ func (w *walker) enter(d *os.File, name, at string, n *node, seen fsafe.Info) er
 
 var errReplaced = errors.New("it was replaced meanwhile")
 
-// stillThe refuses f unless it is the inode that was seen under its name.
-func stillThe(f *os.File, seen fsafe.Info) (fsafe.Info, error) {
+// verifySeen refuses f unless it is the inode that was seen under its name.
+func verifySeen(f *os.File, seen fsafe.Info) (fsafe.Info, error) {
 	info, err := fsafe.Stat(f)
 	if err == nil && !info.Same(seen) {
 		err = errReplaced
@@ -190,13 +190,13 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		return err
 	}
 	defer f.Close()
-	if _, err := stillThe(f, seen); err != nil {
+	if _, err := verifySeen(f, seen); err != nil {
 		return err
 	}
 	if n.capable, err = fsafe.HasCapabilities(f); err != nil {
 		w.missed(at, err)
 	}
-	if !w.sift.wants(at) {
+	if !w.scan.wants(at) {
 		if n.mode&0o111 == 0 {
 			return nil
 		}
@@ -204,20 +204,20 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		if _, err := io.Copy(&first, io.LimitReader(f, nodeflags.HeadSize)); err != nil {
 			return err
 		}
-		return w.sift.script(n, first)
+		return w.scan.script(n, first)
 	}
-	if err := w.sift.take(n.size); err != nil {
+	if err := w.scan.take(n.size); err != nil {
 		return err
 	}
-	stream := w.sift.stream()
-	err = w.sift.content(at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
+	stream := w.scan.stream()
+	err = w.scan.content(at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
 	if stream.Found() {
-		w.sift.leak("", at)
+		w.scan.leak("", at)
 	}
 	return err
 }
 
-func onDisk(i fsafe.Info) *node {
+func nodeOnDisk(i fsafe.Info) *node {
 	n := &node{kind: i.Type, mode: i.Mode, uid: i.UID, gid: i.GID, links: i.Links, size: i.Size}
 	if n.kind == fsafe.Directory {
 		n.below = map[string]*node{}

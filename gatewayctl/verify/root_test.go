@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // What cannot be looked at is said, and is no success.
@@ -183,10 +183,10 @@ func TestReplacedMeanwhile(t *testing.T) {
 	a, b := testenv.Dir(t, dir+"/a"), testenv.Dir(t, dir+"/b")
 	seen, err := fsafe.Stat(a)
 	testenv.Must(t, err)
-	if _, err := stillThe(a, seen); err != nil {
+	if _, err := verifySeen(a, seen); err != nil {
 		t.Error(err)
 	}
-	if _, err := stillThe(b, seen); err != errReplaced {
+	if _, err := verifySeen(b, seen); err != errReplaced {
 		t.Errorf("got %v", err)
 	}
 }

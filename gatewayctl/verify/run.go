@@ -7,22 +7,22 @@ import (
 	"context"
 	"fmt"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // Source is the origin of an image: Root, Archive or Saved.
 type Source interface {
-	read(ctx context.Context, s *sift) (*image, error)
+	read(ctx context.Context, s *layerScan) (*image, error)
 	// try runs programs of the image, as far as that is safe.
-	try(ctx context.Context, s *subject) trials
+	try(ctx context.Context, s *inspection) programRuns
 }
 
 // Options holds the caller's knowledge of the image.
 type Options struct {
 	Profile string            // "" for the one that the configuration fits
-	Token   *needle.Set       // must be nowhere in the image; nil if none was given
+	Token   *tokenscan.Set    // must be nowhere in the image; nil if none was given
 	NonRoot bool              // for containers without root, where every user has gatewayctl
 	Sums    map[string]string // "gateway-init", "gatewayctl": the SHA-256 it must have
 }
@@ -30,12 +30,12 @@ type Options struct {
 // Run reads the image and makes every check of its profile. It returns an error
 // if there is no such profile (*ProfileError), or if the image cannot be read.
 func Run(ctx context.Context, src Source, o Options) (Report, error) {
-	sift := newSift(o.Token)
+	sift := newLayerScan(o.Token)
 	im, err := src.read(ctx, sift)
 	if err != nil {
 		return Report{}, err
 	}
-	s := &subject{image: im, options: o, traces: sift.traces, leaks: sift.leaks}
+	s := &inspection{image: im, options: o, traces: sift.traces, leaks: sift.leaks}
 	s.config, s.configErr = im.configuration()
 	if s.profile, err = choose(o.Profile, s.config, s.configErr); err != nil {
 		return Report{}, err
@@ -48,7 +48,7 @@ func Run(ctx context.Context, src Source, o Options) (Report, error) {
 	return s.report(), nil
 }
 
-func (s *subject) report() Report {
+func (s *inspection) report() Report {
 	r := Report{Schema: 1, Profile: s.profile.name, OK: true}
 	for _, c := range checks() {
 		if c.of != nil && !c.of(s.profile) {
@@ -62,8 +62,8 @@ func (s *subject) report() Report {
 	return r
 }
 
-// subject is an image that is being checked.
-type subject struct {
+// inspection is an image that is being checked.
+type inspection struct {
 	*image
 	options Options
 	profile profile
@@ -79,7 +79,7 @@ type subject struct {
 	filesErr error    // why there are no accounts
 	people   [3]users.User
 	usersErr error
-	trials   trials
+	trials   programRuns
 }
 
 // The indexes of people.
@@ -101,7 +101,7 @@ func (im *image) configuration() (*config.Config, error) {
 }
 
 // resolve looks the three users up as gateway-init will.
-func (s *subject) resolve() {
+func (s *inspection) resolve() {
 	passwd, err := s.tree.regular(passwdPath)
 	groupFile, err2 := s.tree.regular(groupPath)
 	if err == nil {

@@ -19,16 +19,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // nobodyID is the uid and gid of a program that is run in namespaces. It belongs
 // to no account of the host, and the tree does not choose it.
 const nobodyID = 65534
 
-// trialTime is how long a program of a tree may take.
-const trialTime = 10 * time.Second
+// programTimeout is how long a program of a tree may take.
+const programTimeout = 10 * time.Second
 
 // maxProgram bounds the size of a program that is copied.
 const maxProgram = 64 << 20
@@ -40,7 +40,7 @@ const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | u
 // try runs programs of the tree. In "/", which this program is part of, it runs
 // them by their paths. In another directory it runs only bytes whose hash was
 // given.
-func (r rootSource) try(ctx context.Context, s *subject) (t trials) {
+func (r rootSource) try(ctx context.Context, s *inspection) (t programRuns) {
 	if r.dir == "/" {
 		return tryInside(ctx, s)
 	}
@@ -51,34 +51,34 @@ func (r rootSource) try(ctx context.Context, s *subject) (t trials) {
 
 // sealed runs one program of the tree, if its hash was given and holds. It runs
 // a copy of the file that cannot change, without rights, in namespaces.
-func (r rootSource) sealed(ctx context.Context, s *subject, unsafePath string, args ...string) (o outcome) {
+func (r rootSource) sealed(ctx context.Context, s *inspection, unsafePath string, args ...string) (o outcome) {
 	name := path.Base(unsafePath)
 	want := s.options.Sums[name]
 	if want == "" {
-		return notRun(withoutHash(name))
+		return outcomeNotRun(resultWithoutHash(name))
 	}
 	if os.Geteuid() != 0 {
-		return notRun(unavailable("only root can run it without rights: in namespaces, as another user"))
+		return outcomeNotRun(resultUnavailable("only root can run it without rights: in namespaces, as another user"))
 	}
 	f, sum, err := r.copyProgram(unsafePath)
 	if err != nil {
-		return notRun(unavailable("cannot copy %s: %v", unsafePath, err))
+		return outcomeNotRun(resultUnavailable("cannot copy %s: %v", unsafePath, err))
 	}
 	defer f.Close()
 	if sum != want {
-		return notRun(unavailable("see hashes"))
+		return outcomeNotRun(resultUnavailable("see hashes"))
 	}
-	p := trialOf(inNamespaces, nobodyID, nobodyID, unsafePath, args)
+	p := runProgramOf(inNamespaces, nobodyID, nobodyID, unsafePath, args)
 	p.files = []*os.File{f}
 	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}, {ContainerID: nobodyID, HostID: nobodyID, Size: 1}}
 	p.attr.Cloneflags, p.attr.UidMappings, p.attr.GidMappings, p.attr.GidMappingsEnableSetgroups = namespaces, ids, ids, true
-	return p.try(ctx, trialTime)
+	return p.try(ctx, programTimeout)
 }
 
-// withoutHash returns the verdict that says why a program of an image is not
+// resultWithoutHash returns the verdict that says why a program of an image is not
 // run.
-func withoutHash(name string) verdict {
-	return beyond("no program of an image is run unless its hash is known: --expect-sha256 %s=HEX runs it", name)
+func resultWithoutHash(name string) checkResult {
+	return resultNotApplicable("no program of an image is run unless its hash is known: --expect-sha256 %s=HEX runs it", name)
 }
 
 // copyProgram copies a file of the tree, following no link, and returns the copy
@@ -115,41 +115,41 @@ func (r rootSource) copyProgram(unsafePath string) (f *os.File, sum string, err 
 // tryInside runs the programs of the image that this one runs in. gatewayctl is
 // this program, so root may execute it; gateway-init is run only as the sandbox
 // user.
-func tryInside(ctx context.Context, s *subject) (t trials) {
+func tryInside(ctx context.Context, s *inspection) (t programRuns) {
 	if os.Geteuid() != 0 {
-		why := notRun(unavailable("only root can try it: setuid(2)"))
-		return trials{init: why, ctl: why}
+		why := outcomeNotRun(resultUnavailable("only root can try it: setuid(2)"))
+		return programRuns{init: why, ctl: why}
 	}
 	ours := func(name, at string) bool {
 		n := s.tree.at(at)
 		return n != nil && n.sum != "" && n.sum == s.options.Sums[name]
 	}
-	t.init, t.ctl = notRun(unavailable("see hashes")), notRun(unavailable("see hashes"))
+	t.init, t.ctl = outcomeNotRun(resultUnavailable("see hashes")), outcomeNotRun(resultUnavailable("see hashes"))
 	known := s.options.Sums["gateway-init"] == "" || ours("gateway-init", initPath)
 	if ours("gatewayctl", ctlPath) {
-		t.ctl = trialOf(inImage, 0, 0, ctlPath, []string{"version"}).try(ctx, trialTime)
+		t.ctl = runProgramOf(inImage, 0, 0, ctlPath, []string{"version"}).try(ctx, programTimeout)
 	}
 	if s.usersErr != nil {
-		t.init = notRun(unavailable("there is no sandbox user to run it as: see users"))
+		t.init = outcomeNotRun(resultUnavailable("there is no sandbox user to run it as: see users"))
 		return t
 	}
 	u := s.people[sandbox]
 	if known {
-		t.init = trialOf(inImage, u.UID, u.GID, initPath, []string{"--version"}).try(ctx, trialTime)
+		t.init = runProgramOf(inImage, u.UID, u.GID, initPath, []string{"--version"}).try(ctx, programTimeout)
 	}
 	if known && ours("gatewayctl", ctlPath) {
-		o := trialOf(inImage, u.UID, u.GID, ctlPath, []string{"version"}).try(ctx, trialTime)
+		o := runProgramOf(inImage, u.UID, u.GID, ctlPath, []string{"version"}).try(ctx, programTimeout)
 		t.sandboxCtl = &o
 	}
 	return t
 }
 
-// trialOf returns this program as a trial of another one.
-func trialOf(where string, uid, gid uint32, target string, args []string) program {
+// runProgramOf returns this program as a trial of another one.
+func runProgramOf(where string, uid, gid uint32, target string, args []string) program {
 	id := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	return program{
 		path: "/proc/self/exe", attr: &syscall.SysProcAttr{Setsid: true},
-		args: append([]string{"gatewayctl", TrialArg, where, id(uid), id(gid), target}, args...),
+		args: append([]string{"gatewayctl", ProgramRunArg, where, id(uid), id(gid), target}, args...),
 	}
 }
 
@@ -158,8 +158,8 @@ func trialOf(where string, uid, gid uint32, target string, args []string) progra
 func (p program) try(ctx context.Context, limit time.Duration) (o outcome) {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	o.ended, o.err = p.run(within)
-	text, own := strings.CutPrefix(o.errOut, trialFailed)
+	o.exitResult, o.err = p.run(within)
+	text, own := strings.CutPrefix(o.errOut, runFailed)
 	switch {
 	case ctx.Err() != nil:
 		o.err = ctx.Err()

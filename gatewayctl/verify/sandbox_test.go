@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // reachable makes a folder that every user can reach, with a mode.
@@ -114,7 +114,7 @@ func TestSandbox(t *testing.T) {
 	f.runs = true
 	f.base()["/etc/order-for-gateway-init"] = file(0o644, "tell")
 	root := f.write(t)
-	got := told(t, rootSource{root}.sealed(context.Background(), &subject{options: f.options}, initPath))
+	got := told(t, rootSource{root}.sealed(context.Background(), &inspection{options: f.options}, initPath))
 	pipes := 0 // stdout and stderr; what else it has is of Go's runtime
 	for word := range got {
 		if strings.HasPrefix(word, "fd:pipe:") {
@@ -164,7 +164,7 @@ func TestSandboxEnds(t *testing.T) {
 	root := f.write(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan outcome, 1)
-	go func() { done <- rootSource{root}.sealed(ctx, &subject{options: f.options}, initPath) }()
+	go func() { done <- rootSource{root}.sealed(ctx, &inspection{options: f.options}, initPath) }()
 	testenv.Eventually(t, "its child lives", func() bool { return len(living(t, word)) > 0 })
 	cancel()
 	if o := <-done; o.err != context.Canceled {
@@ -172,7 +172,7 @@ func TestSandboxEnds(t *testing.T) {
 	}
 	testenv.Eventually(t, "none of it lives", func() bool { return len(living(t, word)) == 0 })
 
-	o := program{path: "/bin/sh", args: []string{"sh", "-c", "sleep 1000"}, attr: trialOf("", 0, 0, "", nil).attr}.try(context.Background(), 50*time.Millisecond)
+	o := program{path: "/bin/sh", args: []string{"sh", "-c", "sleep 1000"}, attr: runProgramOf("", 0, 0, "", nil).attr}.try(context.Background(), 50*time.Millisecond)
 	if o.err == nil || !strings.Contains(o.err.Error(), "did not end within 50ms and was killed") {
 		t.Errorf("got %+v", o)
 	}
@@ -202,7 +202,7 @@ func TestSandboxRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testenv.Must(t, os.RemoveAll(at))
 			c.make()
-			s := &subject{options: Options{Sums: map[string]string{"gateway-init": sum}}}
+			s := &inspection{options: Options{Sums: map[string]string{"gateway-init": sum}}}
 			o := rootSource{root}.sealed(context.Background(), s, initPath)
 			if o.code != c.code || !strings.Contains(o.complaint(), c.says) || o.version("gateway-init") != "" {
 				t.Errorf("got %+v: %s, want %q", o, o.complaint(), c.says)
@@ -210,7 +210,7 @@ func TestSandboxRefuses(t *testing.T) {
 		})
 	}
 	for _, args := range [][]string{nil, {"x"}, {inImage, "x", "0", "/bin/true", "true"}, {inImage, "0", "-1", "/bin/true", "true"}} {
-		o := program{path: "/proc/self/exe", args: append([]string{"x", TrialArg}, args...), attr: trialOf("", 0, 0, "", nil).attr}.try(context.Background(), trialTime)
+		o := program{path: "/proc/self/exe", args: append([]string{"x", ProgramRunArg}, args...), attr: runProgramOf("", 0, 0, "", nil).attr}.try(context.Background(), programTimeout)
 		if o.err == nil || !strings.Contains(o.err.Error(), "cannot run it without rights: ") {
 			t.Errorf("%q: got %+v", args, o)
 		}
@@ -286,7 +286,7 @@ func TestInsideTheImage(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", name, got, want)
 		}
 	}
-	wantTold(t, told(t, trialOf(inImage, 9002, 9002, initPath, nil).try(context.Background(), trialTime)), map[string]string{
+	wantTold(t, told(t, runProgramOf(inImage, 9002, 9002, initPath, nil).try(context.Background(), programTimeout)), map[string]string{
 		"Uid": "9002,9002,9002,9002", "Groups": "", "CapPrm": noCaps, "CapEff": noCaps, "CapInh": noCaps, "CapBnd": noCaps, "NoNewPrivs": "1", "fsize": "0/0", "env": "0",
 	})
 	for name, c := range map[string]struct {

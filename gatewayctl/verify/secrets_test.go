@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // secret is made when it is needed: this program is in the trees that are searched.
@@ -22,7 +22,7 @@ func secret() string { return fmt.Sprintf("%x", sha256.Sum256([]byte("a token"))
 // whatever form, and the report names the place and not the token.
 func TestTokenBytes(t *testing.T) {
 	token := secret()
-	tokens, err := needle.New(token)
+	tokens, err := tokenscan.New(token)
 	testenv.Must(t, err)
 	part := token[20:36]
 	for name, c := range map[string]struct {
@@ -64,7 +64,7 @@ func TestTokenBytes(t *testing.T) {
 	}
 	t.Run("behind-the-end-of-a-layer", func(t *testing.T) {
 		data := layered(t, append(layerOf{}.tar(t), token...))
-		s := newSift(tokens)
+		s := newLayerScan(tokens)
 		_, err := readArchive(bytes.NewReader(data), s)
 		if testenv.Must(t, err); len(s.leaks) != 1 || s.leaks[0] != "0/layer.tar" {
 			t.Errorf("found in %v", s.leaks)
@@ -94,7 +94,7 @@ func TestHasSecret(t *testing.T) {
 }
 
 // Half a look is no result.
-func TestCancelled(t *testing.T) {
+func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	f := demo(t)

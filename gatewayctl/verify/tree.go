@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // File types besides those of fsafe.
@@ -52,15 +52,15 @@ func newDir() *node {
 	return &node{kind: fsafe.Directory, mode: 0o755, below: map[string]*node{}}
 }
 
-// names returns the components of an absolute, clean path.
-func names(path string) []string {
+// findNames returns the components of an absolute, clean path.
+func findNames(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
 // at returns the node at path, or nil if there is none. It follows no link.
 func (t *tree) at(path string) *node {
 	n := t.root
-	for _, name := range names(path) {
+	for _, name := range findNames(path) {
 		if n = n.below[name]; n == nil {
 			return nil
 		}
@@ -92,7 +92,7 @@ const maxSteps = 256
 // internal/trust, ".." is relative to the place where a link led, not where it
 // was written.
 func (t *tree) follow(unsafePath string, visit func(path string, n *node) error) (*node, error) {
-	at, rest := "/", append([]string{"."}, names(unsafePath)...)
+	at, rest := "/", append([]string{"."}, findNames(unsafePath)...)
 	for range maxSteps {
 		if len(rest) == 0 {
 			return t.at(at), nil
@@ -111,7 +111,7 @@ func (t *tree) follow(unsafePath string, visit func(path string, n *node) error)
 			if path.IsAbs(n.target) {
 				at = "/"
 			}
-			rest = append(names(n.target), rest...)
+			rest = append(findNames(n.target), rest...)
 		case n.kind == fsafe.Directory:
 			at = next
 		case len(rest) > 0:
@@ -129,7 +129,7 @@ var errBelowFile = errors.New("is below something that is no directory: two read
 // add puts n at an absolute, clean path, over any node there. A directory over a
 // directory changes its owner and mode and keeps its entries.
 func (t *tree) add(unsafePath string, n *node) error {
-	parts := names(unsafePath)
+	parts := findNames(unsafePath)
 	if len(parts) == 0 {
 		if n.kind != fsafe.Directory {
 			return fmt.Errorf("/: %w", errBelowFile)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // Usage is the help text of the command line.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // What belongs to the command is the command's, whatever it looks like: an init

@@ -7,20 +7,20 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/internal/clientlock"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/prepare"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/version"
-	"gatewayinit/supervisor"
-	"gatewayinit/supervisor/control"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/prepare"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/version"
+	"github.com/gateway-init/gateway-init/supervisor"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
 // section 5, steps 8 and 9).
-func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
+func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
 	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
 		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
@@ -28,21 +28,21 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 	}
 	server, err := control.NewServer(dir.File)
 	if err != nil {
-		return nil, advise(fmt.Errorf("cannot make the request FIFO: %w", err), dir)
+		return nil, addRemedy(fmt.Errorf("cannot make the request FIFO: %w", err), dir)
 	}
 	if err := checkSpace(dir); err != nil {
 		return nil, err
 	}
-	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.lines, Validate: b.validate}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate}
 	if !b.settings.noGateway {
-		keeper, err := mint(dir, b.who.gateway)
+		keeper, err := mint(dir, b.users.gateway)
 		if err != nil {
-			return nil, advise(fmt.Errorf("cannot write the token: %w", err), dir)
+			return nil, addRemedy(fmt.Errorf("cannot write the token: %w", err), dir)
 		}
 		b.keeper, c.Token = keeper, keeper
 		clients, err := clientlock.Make(dir.File)
 		if err != nil {
-			return nil, advise(err, dir)
+			return nil, addRemedy(err, dir)
 		}
 		c.Clients = func() (bool, error) { return clientlock.IsHeld(clients) }
 		c.ForgetClients = func() error { return clientlock.Clear(clients) }
@@ -75,8 +75,8 @@ func (b *booter) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor
 	return c, nil
 }
 
-func (b *booter) record(dir *runtimedir.Dir, self proof.Process) status.Record {
-	g := status.Gateway{UID: b.who.gateway.UID, GID: b.who.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
+func (b *bootstrap) record(dir *runtimedir.Dir, self proof.Process) status.Record {
+	g := status.Gateway{UID: b.users.gateway.UID, GID: b.users.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
 	separation := status.SeparationUID
 	if b.rootless {
 		separation = status.SeparationNone
@@ -85,6 +85,6 @@ func (b *booter) record(dir *runtimedir.Dir, self proof.Process) status.Record {
 		Schema: status.Schema, Version: version.String,
 		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
 		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
-		Separation: separation, Caps: caps(b.after), Hardening: append([]status.Hardening{}, b.hard...),
+		Separation: separation, Caps: caps(b.remaining), Hardening: append([]status.Hardening{}, b.hardening...),
 	}
 }

@@ -17,18 +17,18 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/logring"
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/trust"
-	"gatewayinit/internal/version"
-	"gatewayinit/supervisor"
-	"gatewayinit/supervisor/exitauth"
-	"gatewayinit/supervisor/proof"
-	"gatewayinit/supervisor/sweep"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/logring"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/version"
+	"github.com/gateway-init/gateway-init/supervisor"
+	"github.com/gateway-init/gateway-init/supervisor/exitauth"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/supervisor/sweep"
 )
 
 // Exit codes of boot.
@@ -130,7 +130,7 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	}
 	ring := logring.New(std.log)
 	log := logger(cfg.LogFormat, ring)
-	b := &booter{settings: s, cfg: cfg, env: env, rootless: rootless, who: who, cwd: cwd, std: std, lines: log, log: supervisor.OriginInit(log)}
+	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
 	code, err := b.run(signals)
 	ring.Flush(flushBound)
 	if err != nil {
@@ -166,25 +166,25 @@ func checkProc() error {
 	return nil
 }
 
-// booter holds the state that the steps of boot share.
-type booter struct {
-	settings settings
-	cfg      *config.Config
-	env      environ.List
-	rootless bool // all users are our own user; nothing is separated
-	who      identities
-	cwd      string
-	std      *stdio
-	lines    zerolog.Logger // without an origin
-	log      zerolog.Logger // with our origin
-	hard     hardening
-	after    privs.State
-	nofile   uint64
-	unscored bool    // children keep PID 1's OOM score
-	keeper   *keeper // nil with --no-gateway
+// bootstrap holds the state that the steps of boot share.
+type bootstrap struct {
+	settings  settings
+	cfg       *config.Config
+	env       environ.List
+	rootless  bool // all users are our own user; nothing is separated
+	users     identities
+	cwd       string
+	stdio     *stdio
+	baseLog   zerolog.Logger // without an origin
+	log       zerolog.Logger // with our origin
+	hardening hardening
+	remaining privs.State
+	nofile    uint64
+	unscored  bool    // children keep PID 1's OOM score
+	keeper    *keeper // nil with --no-gateway
 }
 
-func (b *booter) run(signals supervisor.Signals) (int, error) {
+func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
 	if err := b.drop(); err != nil {
 		return codeFailed, err
 	}
@@ -200,24 +200,24 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 		return codeFailed, err
 	}
 	if dir.Shared != "" && !b.rootless { // without root the agent can fill any
-		b.hard.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
+		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
 	}
 	if dir.Disk != "" {
-		b.hard.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
+		b.hardening.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
 	}
 	shared := b.subreaper()
 	c, err := b.supervisorConfig(dir, shared)
 	if err != nil {
 		return codeFailed, err
 	}
-	if err := b.judgeHardening(); err != nil {
+	if err := b.reportHardening(); err != nil {
 		return codeFailed, err
 	}
 	if b.rootless {
-		c.Unseparated, c.Sweeper = true, sweep.NewDescent(b.cfg.Gateway.TokenEnv, b.keeper.minted)
-		c.Authorised = exitauth.Check
+		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.keeper.minted)
+		c.Authorized = exitauth.Check
 	} else {
-		sweeper := sweep.New(b.who.gateway.UID, shared)
+		sweeper := sweep.NewByUID(b.users.gateway.UID, shared)
 		signals.OnShared = func() {
 			b.log.Warn().Str("event", "shared-pid-namespace").Msg("another gateway-init shares our PID namespace: sweeping by descent")
 			sweeper.Share()
@@ -234,7 +234,7 @@ func (b *booter) run(signals supervisor.Signals) (int, error) {
 
 // drop reads the privileges that the engine gave, drops those that are not needed,
 // and reads the remaining ones back.
-func (b *booter) drop() error {
+func (b *bootstrap) drop() error {
 	before, err := privs.Read()
 	if err != nil {
 		return err
@@ -242,23 +242,23 @@ func (b *booter) drop() error {
 	keep := uint64(privs.Needed)
 	if b.rootless {
 		keep = 0
-		b.log.Warn().Str("event", "no-separation").Uint32("uid", b.who.gateway.UID).
+		b.log.Warn().Str("event", "no-separation").Uint32("uid", b.users.gateway.UID).
 			Msg("not started as root: gateway, agent and this init are one user, and the agent can take the token")
 	}
-	b.hard.engine(before, keep)
+	b.hardening.engine(before, keep)
 	b.programs()
 	for _, m := range privs.Drop(keep) {
-		b.hard.add(m.Name, m.Detail)
+		b.hardening.add(m.Name, m.Detail)
 	}
 	sys.WarmThreads(warmThreads)
-	if b.after, err = privs.Read(); err != nil {
+	if b.remaining, err = privs.Read(); err != nil {
 		return err
 	}
-	for _, m := range b.after.Excess() {
-		b.hard.add(m.Name, m.Detail)
+	for _, m := range b.remaining.Excess() {
+		b.hardening.add(m.Name, m.Detail)
 	}
-	if b.std.shared != nil {
-		b.hard.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v", b.std.shared))
+	if b.stdio.shared != nil {
+		b.hardening.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v", b.stdio.shared))
 	}
 	b.nofile = b.clampNofile()
 	b.tryScore()
@@ -268,15 +268,15 @@ func (b *booter) drop() error {
 // validate returns an error if another user can change a program or script that
 // may get the token. It must pass before a gateway is started or given up. A
 // sidecar's program may be missing, because that concerns the sidecar alone.
-func (b *booter) validate() error {
-	command, uid := b.cfg.Gateway.Command, b.who.gateway.UID
-	err := trust.Executable(command[0], uid)
+func (b *bootstrap) validate() error {
+	command, uid := b.cfg.Gateway.Command, b.users.gateway.UID
+	err := pathcheck.Executable(command[0], uid)
 	if err == nil {
-		err = trust.Arguments(command[1:], uid)
+		err = pathcheck.Arguments(command[1:], uid)
 	}
 	for i, c := range b.cfg.Sidecars {
-		if u := b.who.sidecars[i].UID; err == nil && (u == uid || u == b.who.operator.UID) {
-			err = trust.Arguments(c.Command, u)
+		if u := b.users.sidecars[i].UID; err == nil && (u == uid || u == b.users.operator.UID) {
+			err = pathcheck.Arguments(c.Command, u)
 		}
 	}
 	return err
@@ -287,27 +287,27 @@ func (b *booter) validate() error {
 // to the gateway-init of that container; without root no gateway-init sweeps by
 // uid. A gateway-init above us is the plain init of our own container. It gets no
 // signal, because it would pass the signal on to its command.
-func (b *booter) subreaper() (shared bool) {
+func (b *bootstrap) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false
 	}
 	if err := sys.SetSubreaper(); err != nil {
-		b.hard.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
+		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
 	comm, _ := os.ReadFile("/proc/1/comm")
-	if !b.rootless && string(comm) == "gateway-init\n" && !proof.Below(os.Getpid(), 1) {
+	if !b.rootless && string(comm) == "gateway-init\n" && !proof.IsRelated(os.Getpid(), 1) {
 		sys.Kill(1, sharedSignal)
 	}
 	return true
 }
 
-// judgeHardening logs each missing protection in one line, and returns an error if
+// reportHardening logs each missing protection in one line, and returns an error if
 // they are required. The protection that no flag can give yet is not required.
-func (b *booter) judgeHardening() error {
-	for _, h := range b.hard {
+func (b *bootstrap) reportHardening() error {
+	for _, h := range b.hardening {
 		b.log.Warn().Str("event", "hardening").Str("name", h.Name).Str("detail", h.Detail).Msg("")
 	}
-	if lacking := status.Closable(b.hard); b.cfg.RequireHardening && len(lacking) > 0 {
+	if lacking := status.Closable(b.hardening); b.cfg.RequireHardening && len(lacking) > 0 {
 		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", lacking[0].Name, lacking[0].Detail)
 	}
 	return nil

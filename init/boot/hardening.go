@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // hardening lists the protections that the container was started without.

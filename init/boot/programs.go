@@ -14,10 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/nodeflags"
-	"gatewayinit/internal/trust"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/nodeflags"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // Files of the kernel that programs looks at.
@@ -28,37 +28,37 @@ const (
 
 // programs records the ways in which the programs that hold the token expose it.
 // These programs are PID 1's own, while it launches, and the gateway's.
-func (b *booter) programs() {
+func (b *bootstrap) programs() {
 	b.lookupPath()
 	if !b.rootless {
-		b.hard.traceable(ownProgram)
-		b.hard.dumps(suidDumpable)
+		b.hardening.traceable(ownProgram)
+		b.hardening.dumps(suidDumpable)
 	}
 	if b.settings.noGateway {
 		return
 	}
 	if !b.rootless {
-		b.hard.add("environment-open-in-children", "a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
+		b.hardening.add("environment-open-in-children", "a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
 	}
-	g, u := b.cfg.Gateway, b.who.gateway
+	g, u := b.cfg.Gateway, b.users.gateway
 	p, err := findProgram(g.Command, environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv))
-	b.hard.readable(p, u, err, b.rootless)
+	b.hardening.readable(p, u, err, b.rootless)
 	if err == nil && (nodeflags.IsNode(p.Argv[0]) || nodeflags.IsNode(p.path)) {
 		if problems := nodeflags.Problems(p.Argv, p.Options); len(problems) > 0 {
-			b.hard.add("node-debugger", strings.Join(problems, "; "))
+			b.hardening.add("node-debugger", strings.Join(problems, "; "))
 		}
 	}
 }
 
 // lookupPath records a PATH with which docker exec, as root, would run another
 // user's file as gatewayctl.
-func (b *booter) lookupPath() {
+func (b *bootstrap) lookupPath() {
 	search, ok := b.env.Value("PATH")
 	if !ok {
 		search = environ.DefaultPath // the engine's own
 	}
-	if err := trust.Search(search, "gatewayctl"); err != nil {
-		b.hard.add("path", fmt.Sprintf("docker exec runs as root what it finds in PATH: %v", err))
+	if err := pathcheck.Search(search, "gatewayctl"); err != nil {
+		b.hardening.add("path", fmt.Sprintf("docker exec runs as root what it finds in PATH: %v", err))
 	}
 }
 
@@ -68,9 +68,9 @@ func (h *hardening) traceable(unsafePath string) {
 	st, err := os.Stat(unsafePath)
 	switch {
 	case err != nil:
-		h.add("stage-traceable", fmt.Sprintf("cannot look at gateway-init's own mode: %v", err))
+		h.add("launch-traceable", fmt.Sprintf("cannot look at gateway-init's own mode: %v", err))
 	case st.Mode().Perm()&0o044 != 0 || st.Sys().(*syscall.Stat_t).Uid != 0:
-		h.add("stage-traceable", fmt.Sprintf("gateway-init has mode %04o of uid %d: a process of the gateway's user can trace a launch and read the token: chown root and chmod 0711 it",
+		h.add("launch-traceable", fmt.Sprintf("gateway-init has mode %04o of uid %d: a process of the gateway's user can trace a launch and read the token: chown root and chmod 0711 it",
 			st.Mode().Perm(), st.Sys().(*syscall.Stat_t).Uid))
 	}
 }
@@ -94,14 +94,14 @@ func (h *hardening) dumps(unsafePath string) {
 func (h *hardening) readable(p program, u users.User, err error, rootless bool) {
 	switch {
 	case rootless && (err != nil || !p.open):
-		h.add("gateway-not-readable", because(err, "without root a gateway whose program cannot be read cannot be proven: chmod a+r "+p.path))
+		h.add("gateway-not-readable", errorOr(err, "without root a gateway whose program cannot be read cannot be proven: chmod a+r "+p.path))
 	case !rootless && (err != nil || mayRead(p.info, u)):
-		h.add("environ-readable", because(err, p.path+" can be read by the gateway's user: so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it"))
+		h.add("environ-readable", errorOr(err, p.path+" can be read by the gateway's user: so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it"))
 	}
 }
 
-// because returns the text of err, or text if err is nil.
-func because(err error, text string) string {
+// errorOr returns the text of err, or text if err is nil.
+func errorOr(err error, text string) string {
 	if err != nil {
 		return err.Error()
 	}

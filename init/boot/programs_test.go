@@ -15,11 +15,11 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // put writes a file with an owner and a mode in a folder that only root changes.
@@ -39,7 +39,7 @@ func found(h hardening, name string) (string, bool) {
 	return h[i].Detail, true
 }
 
-// A launch stage that can be traced gives the token away, and so does one that
+// A re-exec child that can be traced gives the token away, and so does one that
 // is open between setuid and exec.
 func TestStage(t *testing.T) {
 	testenv.Root(t)
@@ -55,7 +55,7 @@ func TestStage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var h hardening
 			h.traceable(put(t, dir, name, "x", c.mode, c.uid, 0))
-			if got, ok := found(h, "stage-traceable"); ok != (c.says != "") || !strings.Contains(got, c.says) {
+			if got, ok := found(h, "launch-traceable"); ok != (c.says != "") || !strings.Contains(got, c.says) {
 				t.Errorf("got %+v, want %q", h, c.says)
 			}
 		})
@@ -81,12 +81,12 @@ func TestStage(t *testing.T) {
 }
 
 // launched is a booter with one command, as far as programs needs it.
-func launched(rootless bool, env []string, command ...string) *booter {
+func launched(rootless bool, env []string, command ...string) *bootstrap {
 	u := users.User{Name: "gateway", UID: 9001, GID: 9001, Groups: []uint32{9001, 9007}}
 	if rootless {
 		u.UID, u.GID, u.Groups = uint32(os.Geteuid()), uint32(os.Getegid()), nil
 	}
-	return &booter{cfg: &config.Config{Gateway: config.Gateway{Command: command, Env: env}}, rootless: rootless, who: identities{gateway: u},
+	return &bootstrap{cfg: &config.Config{Gateway: config.Gateway{Command: command, Env: env}}, rootless: rootless, users: identities{gateway: u},
 		env: environ.List{"PATH=" + environ.DefaultPath}, log: zerolog.New(io.Discard)}
 }
 
@@ -129,8 +129,8 @@ func TestPrograms(t *testing.T) {
 			b := launched(false, c.env, c.command...)
 			b.programs()
 			var names []string
-			for _, h := range b.hard {
-				if h.Name != "stage-traceable" && h.Name != "suid-dumpable" { // of this test binary and machine
+			for _, h := range b.hardening {
+				if h.Name != "launch-traceable" && h.Name != "suid-dumpable" { // of this test binary and machine
 					names = append(names, h.Name)
 				}
 			}
@@ -138,16 +138,16 @@ func TestPrograms(t *testing.T) {
 			if c.want != "" {
 				want = append(want, c.want)
 			}
-			if got, _ := found(b.hard, c.want); !slices.Equal(names, want) || !strings.Contains(got, c.says) {
-				t.Errorf("got %+v, want %q with %q", b.hard, want, c.says)
+			if got, _ := found(b.hardening, c.want); !slices.Equal(names, want) || !strings.Contains(got, c.says) {
+				t.Errorf("got %+v, want %q with %q", b.hardening, want, c.says)
 			}
 		})
 	}
 	b := launched(false, nil, open)
 	b.settings.noGateway = true
 	b.programs()
-	if _, ok := found(b.hard, "environ-readable"); ok {
-		t.Errorf("without a gateway: %+v", b.hard)
+	if _, ok := found(b.hardening, "environ-readable"); ok {
+		t.Errorf("without a gateway: %+v", b.hardening)
 	}
 }
 
@@ -169,9 +169,9 @@ func TestProgramsWithoutRoot(t *testing.T) {
 	for command, want := range map[string]string{open: "", closed: "chmod a+r " + closed, script: "chmod a+r " + closed, "/nowhere": "cannot tell which program runs"} {
 		b := launched(true, nil, command)
 		b.programs()
-		got, ok := found(b.hard, "gateway-not-readable")
-		if ok != (want != "") || !strings.Contains(got, want) || len(b.hard) > 1 {
-			t.Errorf("%s: got %+v, want %q", command, b.hard, want)
+		got, ok := found(b.hardening, "gateway-not-readable")
+		if ok != (want != "") || !strings.Contains(got, want) || len(b.hardening) > 1 {
+			t.Errorf("%s: got %+v, want %q", command, b.hardening, want)
 		}
 	}
 }
@@ -195,8 +195,8 @@ func TestLookupPath(t *testing.T) {
 			b := launched(false, nil)
 			b.env = c.env
 			b.lookupPath()
-			if got, ok := found(b.hard, "path"); ok != (c.says != "") || !strings.Contains(got, c.says) {
-				t.Errorf("got %+v, want %q", b.hard, c.says)
+			if got, ok := found(b.hardening, "path"); ok != (c.says != "") || !strings.Contains(got, c.says) {
+				t.Errorf("got %+v, want %q", b.hardening, c.says)
 			}
 		})
 	}
@@ -215,11 +215,11 @@ func TestRequireHardening(t *testing.T) {
 		"and-both": {[]string{"environment-open-in-children", "pids-limit"}, `"pids-limit" is missing`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &booter{cfg: &config.Config{RequireHardening: true}, log: zerolog.New(io.Discard)}
+			b := &bootstrap{cfg: &config.Config{RequireHardening: true}, log: zerolog.New(io.Discard)}
 			for _, n := range c.names {
-				b.hard.add(n, "x")
+				b.hardening.add(n, "x")
 			}
-			if err := b.judgeHardening(); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			if err := b.reportHardening(); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}
 		})

@@ -9,18 +9,18 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // openRuntime opens and locks the runtime directory. Without root it takes the
 // user's own directory, whatever the configuration says, because the configured one
 // was not prepared for us. The lock comes before anything in it is touched.
-func (b *booter) openRuntime() (dir *runtimedir.Dir, err error) {
+func (b *bootstrap) openRuntime() (dir *runtimedir.Dir, err error) {
 	if b.rootless {
 		xdg, _ := b.env.Value("XDG_RUNTIME_DIR")
-		dir, err = runtimedir.OpenOwn(runtimedir.Own(xdg, b.who.gateway.UID), b.who.gateway.UID, b.cfg.RequireTmpfs)
+		dir, err = runtimedir.OpenOwn(runtimedir.Own(xdg, b.users.gateway.UID), b.users.gateway.UID, b.cfg.RequireTmpfs)
 	} else {
 		dir, err = runtimedir.Open(b.cfg.RuntimeDir, b.cfg.RequireTmpfs)
 	}
@@ -45,8 +45,8 @@ func checkSpace(dir *runtimedir.Dir) error {
 		dir.Path, free, minFree, dir.Mount())
 }
 
-// advise adds the remedy to a boot error that does not name one.
-func advise(err error, dir *runtimedir.Dir) error {
+// addRemedy adds the remedy to a boot error that does not name one.
+func addRemedy(err error, dir *runtimedir.Dir) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w: make room, or run with --tmpfs %s", err, dir.Mount())
@@ -59,6 +59,6 @@ func advise(err error, dir *runtimedir.Dir) error {
 }
 
 // cleanup removes the token, because the directory may outlive the container.
-func (b *booter) cleanup(dir *runtimedir.Dir) error {
-	return removeLeftover(dir, tokenName, uint32(os.Geteuid()), b.who.gateway.UID)
+func (b *bootstrap) cleanup(dir *runtimedir.Dir) error {
+	return removeLeftover(dir, tokenName, uint32(os.Geteuid()), b.users.gateway.UID)
 }

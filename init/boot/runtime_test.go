@@ -13,12 +13,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // A second gateway-init in a living one's directory ends before it touches
@@ -31,7 +31,7 @@ func TestRuntimeIsTaken(t *testing.T) {
 			}
 			testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=1777"))
 			user := users.User{UID: testenv.Gateway, GID: testenv.Gateway}
-			b := &booter{rootless: rootless, who: identities{gateway: user}, env: environ.List{"XDG_RUNTIME_DIR=/mnt"},
+			b := &bootstrap{rootless: rootless, users: identities{gateway: user}, env: environ.List{"XDG_RUNTIME_DIR=/mnt"},
 				cfg: &config.Config{RuntimeDir: "/mnt/gateway-init", RequireTmpfs: true}}
 			if rootless {
 				testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Gateway), syscall.Setuid(testenv.Gateway)))
@@ -72,7 +72,7 @@ func TestNoSpaceAdvice(t *testing.T) {
 			}
 			dir, err := open()
 			testenv.Must(t, err)
-			for what, err := range map[string]error{"space": checkSpace(dir), "advice": advise(syscall.ENOSPC, dir)} {
+			for what, err := range map[string]error{"space": checkSpace(dir), "advice": addRemedy(syscall.ENOSPC, dir)} {
 				if err == nil || !strings.HasSuffix(err.Error(), want) {
 					t.Errorf("%s: %v", what, err)
 				}
@@ -86,7 +86,7 @@ func TestNoSpaceAdvice(t *testing.T) {
 func TestSubreaperIsSilent(t *testing.T) {
 	const below = "GATEWAYINIT_TEST_BELOW=1"
 	if os.Getenv(below[:len(below)-2]) != "" {
-		if !(&booter{}).subreaper() {
+		if !(&bootstrap{}).subreaper() {
 			t.Error("it is PID 1")
 		}
 		return

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"syscall"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/prepare"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/users"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/prepare"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // OOM score adjustments. When memory runs out, the kernel ends the agent before the
@@ -31,32 +31,32 @@ const (
 )
 
 // oomAdj returns adj, or 0 if PID 1 cannot raise and lower its own score.
-func (b *booter) oomAdj(adj int) int {
+func (b *bootstrap) oomAdj(adj int) int {
 	if b.unscored {
 		return 0
 	}
 	return adj
 }
 
-// tryScore changes the OOM score as each launch does. Without root a stage writes
-// it. The stage has our user and like us is not dumpable, so it has to become
+// tryScore changes the OOM score as each launch does. Without root a re-exec child writes
+// it. The re-exec child has our user and like us is not dumpable, so it has to become
 // dumpable for the write. Nothing untrusted runs yet.
-func (b *booter) tryScore() {
+func (b *bootstrap) tryScore() {
 	if b.rootless {
 		err := sys.SetDumpable(true)
 		defer func() {
 			if err := sys.SetDumpable(false); err != nil {
-				b.hard.add("dumpable", err.Error())
+				b.hardening.add("dumpable", err.Error())
 			}
 		}()
 		if err != nil {
-			b.hard.add("oom-score", err.Error())
+			b.hardening.add("oom-score", err.Error())
 			return
 		}
 	}
 	if err := launch.TryScore(); err != nil {
 		b.unscored = true
-		b.hard.add("oom-score", fmt.Sprintf("the kernel does not end the agent before the gateway when memory runs out: %v", err))
+		b.hardening.add("oom-score", fmt.Sprintf("the kernel does not end the agent before the gateway when memory runs out: %v", err))
 	}
 }
 
@@ -67,9 +67,9 @@ type identities struct {
 	owners                     []users.User // of the prepare entries
 }
 
-// resolve looks up all users. The gateway, sandbox and operator must be separate
+// resolveUsers looks up all users. The gateway, sandbox and operator must be separate
 // accounts.
-func resolve(cfg *config.Config) (who identities, err error) {
+func resolveUsers(cfg *config.Config) (who identities, err error) {
 	db, err := users.Load()
 	if err != nil {
 		return who, err
@@ -98,7 +98,7 @@ func resolve(cfg *config.Config) (who identities, err error) {
 // identify returns the resolved users. Without root all of them are our own user.
 func identify(cfg *config.Config, env environ.List, rootless bool) (identities, error) {
 	if !rootless {
-		return resolve(cfg)
+		return resolveUsers(cfg)
 	}
 	home, _ := env.Value("HOME")
 	u, err := users.Self(home)
@@ -132,20 +132,20 @@ func checkDescriptors(cfg *config.Config) error {
 
 // clampNofile returns the RLIMIT_NOFILE that the gateway gets. It is not above our
 // hard limit, because raising that needs CAP_SYS_RESOURCE, which we do not have.
-func (b *booter) clampNofile() uint64 {
+func (b *bootstrap) clampNofile() uint64 {
 	want := b.cfg.Gateway.Nofile
 	var have syscall.Rlimit
 	if want == 0 || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have) != nil || want <= have.Max {
 		return want
 	}
-	b.hard.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: run with --ulimit nofile=N")
+	b.hardening.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: run with --ulimit nofile=N")
 	return have.Max
 }
 
-func (b *booter) gateway() *launch.Child {
-	g, u := b.cfg.Gateway, b.who.gateway
+func (b *bootstrap) gateway() *launch.Child {
+	g, u := b.cfg.Gateway, b.users.gateway
 	return &launch.Child{
-		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.gateway,
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.gateway,
 		Spec: launch.Spec{
 			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
 			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.oomAdj(gatewayOOM), Token: &launch.Token{Env: g.TokenEnv},
@@ -153,22 +153,22 @@ func (b *booter) gateway() *launch.Child {
 	}
 }
 
-func (b *booter) sidecars() (out []launch.Child) {
+func (b *bootstrap) sidecars() (out []launch.Child) {
 	for i, c := range b.cfg.Sidecars {
-		u := b.who.sidecars[i]
+		u := b.users.sidecars[i]
 		marked := append(slices.Clone(c.Env), config.SidecarEnv+"="+c.Name)
 		l := launch.Child{
-			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
+			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 			Spec: launch.Spec{
 				Argv: c.Command, Env: environ.Built(u, marked, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
 				Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM),
 			},
 		}
-		l.Stdio[0] = b.std.worker[0]
+		l.Stdio[0] = b.stdio.worker[0]
 		if c.WorkingDir != "" {
 			l.Spec.Dir = c.WorkingDir
 		}
-		if c.TokenEnv != "" && (u.UID == b.who.operator.UID || u.UID == b.who.gateway.UID) {
+		if c.TokenEnv != "" && (u.UID == b.users.operator.UID || u.UID == b.users.gateway.UID) {
 			l.Spec.Token = &launch.Token{Env: c.TokenEnv}
 		}
 		out = append(out, l)
@@ -178,10 +178,10 @@ func (b *booter) sidecars() (out []launch.Child) {
 
 // command returns the child for the container's command. The child gets the
 // container's descriptors, and the terminal if there is one.
-func (b *booter) command() *launch.Child {
-	u := b.who.sandbox
+func (b *bootstrap) command() *launch.Child {
+	u := b.users.sandbox
 	return &launch.Child{
-		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.container,
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 		Spec: launch.Spec{
 			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
 			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
@@ -191,17 +191,17 @@ func (b *booter) command() *launch.Child {
 
 // worker returns the child for a proof worker, with the gateway's UID and without
 // the container's descriptors.
-func (b *booter) worker() launch.Child {
-	u := b.who.gateway
+func (b *bootstrap) worker() launch.Child {
+	u := b.users.gateway
 	return launch.Child{
-		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.std.worker,
+		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.worker,
 		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: b.oomAdj(gatewayOOM)},
 	}
 }
 
-func (b *booter) prepareEntries() (dirs []prepare.Directory) {
+func (b *bootstrap) prepareEntries() (dirs []prepare.Directory) {
 	for i, p := range b.cfg.Prepare {
-		u := b.who.owners[i]
+		u := b.users.owners[i]
 		dirs = append(dirs, prepare.Directory{Path: p.Path, UID: u.UID, GID: u.GID, Mode: p.Mode})
 	}
 	return dirs
@@ -209,13 +209,13 @@ func (b *booter) prepareEntries() (dirs []prepare.Directory) {
 
 // otherUIDs returns the uids, besides the gateway's, whose processes end with the
 // container.
-func (b *booter) otherUIDs() []uint32 {
+func (b *bootstrap) otherUIDs() []uint32 {
 	if b.rootless {
-		return []uint32{b.who.sandbox.UID}
+		return []uint32{b.users.sandbox.UID}
 	}
-	uids := []uint32{b.who.sandbox.UID, b.who.operator.UID}
-	for _, u := range b.who.sidecars {
-		if u.UID != b.who.gateway.UID && u.UID != uids[0] && u.UID != uids[1] {
+	uids := []uint32{b.users.sandbox.UID, b.users.operator.UID}
+	for _, u := range b.users.sidecars {
+		if u.UID != b.users.gateway.UID && u.UID != uids[0] && u.UID != uids[1] {
 			uids = append(uids, u.UID)
 		}
 	}

@@ -10,18 +10,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 var gatewayUser = users.User{Name: "gateway", UID: 9001, GID: 9001, Home: "/var/lib/gateway", Shell: "/bin/false"}
 
 // container is a booter whose steps up to the children have been made.
-func container(t *testing.T) *booter {
+func container(t *testing.T) *bootstrap {
 	t.Helper()
 	std, err := openStdio()
 	testenv.Must(t, err)
@@ -37,10 +37,10 @@ func container(t *testing.T) *booter {
 	sandbox := users.User{Name: "sandbox", UID: 9002, GID: 9002, Groups: []uint32{9002}, Home: "/home/sandbox", Shell: "/bin/sh"}
 	operator := users.User{Name: "operator", UID: 9003, GID: 9003, Home: "/home/operator"}
 	other := users.User{Name: "other", UID: 9004, GID: 9004, Home: "/", Shell: "/bin/false"}
-	return &booter{
-		settings: settings{command: []string{"agent", "--x"}}, cfg: cfg, cwd: "/work-dir", std: std, nofile: 4096,
+	return &bootstrap{
+		settings: settings{command: []string{"agent", "--x"}}, cfg: cfg, cwd: "/work-dir", stdio: std, nofile: 4096,
 		env: environ.Clean([]string{"TOKEN=preset", "TZ=UTC", "SECRET=1", "HELPER_TOKEN=preset"}),
-		who: identities{gateway: gatewayUser, sandbox: sandbox, operator: operator,
+		users: identities{gateway: gatewayUser, sandbox: sandbox, operator: operator,
 			sidecars: []users.User{gatewayUser, operator, sandbox, other}},
 	}
 }
@@ -51,7 +51,7 @@ func TestChildren(t *testing.T) {
 	b := container(t)
 	gateway, command, worker, sidecars := b.gateway(), b.command(), b.worker(), b.sidecars()
 
-	if gateway.UID != 9001 || gateway.Stdio != b.std.gateway || gateway.Spec.Dir != "/srv" || gateway.Spec.Umask != 0o007 ||
+	if gateway.UID != 9001 || gateway.Stdio != b.stdio.gateway || gateway.Spec.Dir != "/srv" || gateway.Spec.Umask != 0o007 ||
 		gateway.Spec.Nofile != 4096 || gateway.Spec.Foreground || !slices.Equal(gateway.Spec.Argv, []string{"/gw", "run"}) {
 		t.Errorf("gateway: %+v", gateway)
 	}
@@ -60,7 +60,7 @@ func TestChildren(t *testing.T) {
 		t.Errorf("the gateway's token: %+v, want %+v", got, want)
 	}
 
-	if command.UID != 9002 || command.Stdio != b.std.container || command.Spec.Token != nil ||
+	if command.UID != 9002 || command.Stdio != b.stdio.container || command.Spec.Token != nil ||
 		command.Spec.Dir != "/work-dir" || command.Spec.Umask != 0o022 || !slices.Equal(command.Spec.Argv, []string{"agent", "--x"}) ||
 		!slices.Equal(command.Groups, []uint32{9002}) {
 		t.Errorf("command: %+v", command)
@@ -70,7 +70,7 @@ func TestChildren(t *testing.T) {
 			command.Spec.OOMAdj, gateway.Spec.OOMAdj)
 	}
 
-	if worker.UID != 9001 || worker.Stdio != b.std.worker || worker.Spec.Token != nil || len(worker.Spec.Env) != 0 {
+	if worker.UID != 9001 || worker.Stdio != b.stdio.worker || worker.Spec.Token != nil || len(worker.Spec.Env) != 0 {
 		t.Errorf("worker: %+v", worker)
 	}
 
@@ -101,7 +101,7 @@ func TestChildren(t *testing.T) {
 		}
 	}
 	for i, s := range sidecars {
-		if s.Stdio[0] != b.std.worker[0] {
+		if s.Stdio[0] != b.stdio.worker[0] {
 			t.Errorf("sidecar %d reads the container's stdin", i)
 		}
 	}
@@ -114,7 +114,7 @@ func TestOtherUIDs(t *testing.T) {
 	if got := b.otherUIDs(); !slices.Equal(got, []uint32{9002, 9003, 9004}) {
 		t.Errorf("got %v", got)
 	}
-	b.who.sidecars = []users.User{gatewayUser, b.who.sandbox, b.who.operator}
+	b.users.sidecars = []users.User{gatewayUser, b.users.sandbox, b.users.operator}
 	if got := b.otherUIDs(); !slices.Equal(got, []uint32{9002, 9003}) {
 		t.Errorf("got %v", got)
 	}
@@ -135,9 +135,9 @@ func TestClampNofile(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			b := &booter{cfg: &config.Config{Gateway: config.Gateway{Nofile: c.want}}}
-			if got := b.clampNofile(); got != c.got || (len(b.hard) == 1) != (name == "higher") {
-				t.Errorf("got %d, hardening %v", got, b.hard)
+			b := &bootstrap{cfg: &config.Config{Gateway: config.Gateway{Nofile: c.want}}}
+			if got := b.clampNofile(); got != c.got || (len(b.hardening) == 1) != (name == "higher") {
+				t.Errorf("got %d, hardening %v", got, b.hardening)
 			}
 		})
 	}
@@ -201,10 +201,10 @@ func TestRootless(t *testing.T) {
 	b.rootless = true
 	var err error
 	b.cfg.Prepare = []config.Prepare{{Path: "/tmp/x", Owner: "nobody-knows-it"}}
-	b.who, err = identify(b.cfg, environ.Clean([]string{"HOME=/h"}), true)
+	b.users, err = identify(b.cfg, environ.Clean([]string{"HOME=/h"}), true)
 	testenv.Must(t, err)
-	if len(b.who.sidecars) != len(b.cfg.Sidecars) || len(b.who.owners) != 1 {
-		t.Fatalf("users %+v", b.who)
+	if len(b.users.sidecars) != len(b.cfg.Sidecars) || len(b.users.owners) != 1 {
+		t.Fatalf("users %+v", b.users)
 	}
 	command, gateway, sidecars := b.command(), b.gateway(), b.sidecars()
 	if command.UID != 4242 || gateway.UID != 4242 || gateway.GID != 4243 || command.Spec.Token != nil || gateway.Spec.Token == nil {

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/supervisor"
+	"github.com/gateway-init/gateway-init/supervisor"
 )
 
 // sharedSignal is the signal that gateway-init in a second container sends to a

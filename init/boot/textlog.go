@@ -5,7 +5,7 @@ package boot
 import (
 	"io"
 
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // textWriter turns each JSON line of the log into key=value text, for people

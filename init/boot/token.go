@@ -10,11 +10,11 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/users"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // tokenName is the token's file in the runtime directory.

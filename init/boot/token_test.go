@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/runtimedir"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // runtime is a runtime directory in memory, as PID 1 has it.

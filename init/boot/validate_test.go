@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // Whoever may have the token runs nothing that somebody else can change: not as
@@ -51,10 +51,10 @@ func TestValidate(t *testing.T) {
 		"agent's-own":               {[]string{program}, []string{program, planted}, agent, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &booter{cfg: &config.Config{Gateway: config.Gateway{Command: c.gateway}},
-				who: identities{gateway: gateway, operator: operator, sandbox: agent}}
+			b := &bootstrap{cfg: &config.Config{Gateway: config.Gateway{Command: c.gateway}},
+				users: identities{gateway: gateway, operator: operator, sandbox: agent}}
 			if c.sidecar != nil {
-				b.cfg.Sidecars, b.who.sidecars = []config.Sidecar{{Command: c.sidecar}}, []users.User{c.user}
+				b.cfg.Sidecars, b.users.sidecars = []config.Sidecar{{Command: c.sidecar}}, []users.User{c.user}
 			}
 			err := b.validate()
 			if c.bad == "" && err != nil || c.bad != "" && (!errors.Is(err, fsafe.ErrUnsafe) || !strings.Contains(err.Error(), c.bad)) {
@@ -62,7 +62,7 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
-	b := &booter{cfg: &config.Config{Gateway: config.Gateway{Command: []string{missing}}}, who: identities{gateway: gateway}}
+	b := &bootstrap{cfg: &config.Config{Gateway: config.Gateway{Command: []string{missing}}}, users: identities{gateway: gateway}}
 	if err := b.validate(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing gateway: %v", err)
 	}

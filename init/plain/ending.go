@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/sweep"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/sweep"
 )
 
 // again is the interval at which SIGKILL is repeated. A subreaper gets the children

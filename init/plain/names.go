@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/init/plain/forward"
+	"github.com/gateway-init/gateway-init/init/plain/forward"
 )
 
 // rtMin is SIGRTMIN of the C library, which keeps 32 and 33 for itself.

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/init/plain/forward"
+	"github.com/gateway-init/gateway-init/init/plain/forward"
 )
 
 // Action is the action that a command line asks for.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"math/bits"
 
-	"gatewayinit/init/plain/forward"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/init/plain/forward"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // reporter writes one line per event to stderr, if the verbosity asks for it.

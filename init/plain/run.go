@@ -16,11 +16,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/init/plain/entry"
-	"gatewayinit/init/plain/forward"
-	"gatewayinit/init/plain/vfork"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/version"
+	"github.com/gateway-init/gateway-init/init/plain/entry"
+	"github.com/gateway-init/gateway-init/init/plain/forward"
+	"github.com/gateway-init/gateway-init/init/plain/vfork"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/version"
 )
 
 // Exit codes of tini and of every shell.

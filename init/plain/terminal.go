@@ -5,7 +5,7 @@ package plain
 import (
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // terminal is our controlling terminal, if stdin is it.

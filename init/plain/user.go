@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 
-	"gatewayinit/init/plain/vfork"
-	"gatewayinit/internal/environ"
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/init/plain/vfork"
+	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // become makes the command run as the user of --user, with its ids, its groups from

@@ -26,8 +26,8 @@ import (
 	"os"
 	"time"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Name is the file's name in the runtime directory.

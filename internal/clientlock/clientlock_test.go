@@ -17,9 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // holderDir makes this test binary a process that holds the lock of that

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // word returns an argument or a variable's value. execve(2) ends strings at NUL; a

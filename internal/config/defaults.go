@@ -38,7 +38,7 @@ func (d *decoder) finish() {
 	d.deriveReady()
 	if g.BackoffMin > g.BackoffMax {
 		d.fail(d.where("gateway.restart.backoff_min", "gateway.restart.backoff_max"),
-			"backoff_min %s is above backoff_max %s", short(g.BackoffMin), short(g.BackoffMax))
+			"backoff_min %s is above backoff_max %s", shortDuration(g.BackoffMin), shortDuration(g.BackoffMax))
 	}
 	for _, root := range []string{"/proc", "/sys"} {
 		if c.RuntimeDir == "/" || c.RuntimeDir == root || strings.HasPrefix(c.RuntimeDir, root+"/") {

@@ -10,7 +10,7 @@ import (
 	"path"
 	"path/filepath"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // Load reads the configuration by descriptor. It must be a regular file of at most

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 const minimal = `{"gateway":{"command":["/bin/gateway"]}}`

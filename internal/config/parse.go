@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // Error says why a configuration is refused, in one line with file, line, column

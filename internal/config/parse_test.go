@@ -179,7 +179,7 @@ func TestShort(t *testing.T) {
 		"100ms": 100 * time.Millisecond, "10s": 10 * time.Second, "20m": 20 * time.Minute, "1h": time.Hour,
 		"1h0m5s": time.Hour + 5*time.Second, "1h10m": 70 * time.Minute, "24h": 24 * time.Hour, "1m10s": 70 * time.Second,
 	} {
-		if got := short(d); got != want {
+		if got := shortDuration(d); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

@@ -27,7 +27,7 @@ func (p *printer) key(key string) {
 	p.more = true
 	p.line()
 	if p.named {
-		p.b.WriteString(quote(key))
+		p.b.WriteString(quoteJSON(key))
 		p.b.WriteString(": ")
 	}
 }
@@ -66,15 +66,15 @@ func (p *printer) raw(key, text string) {
 	p.b.WriteString(text)
 }
 
-func (p *printer) text(key, v string)               { p.raw(key, quote(v)) }
+func (p *printer) text(key, v string)               { p.raw(key, quoteJSON(v)) }
 func (p *printer) boolean(key string, v bool)       { p.raw(key, strconv.FormatBool(v)) }
 func (p *printer) number(key string, v uint64)      { p.raw(key, strconv.FormatUint(v, 10)) }
-func (p *printer) span(key string, v time.Duration) { p.text(key, short(v)) }
+func (p *printer) span(key string, v time.Duration) { p.text(key, shortDuration(v)) }
 
 func (p *printer) texts(key string, list []string) {
 	items := make([]string, len(list))
 	for i, v := range list {
-		items[i] = quote(v)
+		items[i] = quoteJSON(v)
 	}
 	p.raw(key, "["+strings.Join(items, ", ")+"]")
 }
@@ -97,8 +97,8 @@ func (p *printer) pairs(key string, env []string) {
 	})
 }
 
-// quote returns s as a JSON string. Everything in a Config is valid UTF-8.
-func quote(s string) string {
+// quoteJSON returns s as a JSON string. Everything in a Config is valid UTF-8.
+func quoteJSON(s string) string {
 	b := []byte{'"'}
 	for i := range len(s) {
 		switch c := s[i]; {

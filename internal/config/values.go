@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // The ranges of durations. Below its range a duration would mean "now", and above
@@ -39,17 +39,17 @@ func (d *decoder) duration(n node, to *time.Duration, least, most time.Duration)
 	v, err := time.ParseDuration(n.Str)
 	switch {
 	case n.Kind != strictjson.String:
-		d.fail(n, "is %v, not a duration in quotes (accepted: %s to %s)", n.Kind, short(least), short(most))
+		d.fail(n, "is %v, not a duration in quotes (accepted: %s to %s)", n.Kind, shortDuration(least), shortDuration(most))
 	case err != nil:
-		d.fail(n, "%.64q is not a duration (accepted: %s to %s)", n.Str, short(least), short(most))
+		d.fail(n, "%.64q is not a duration (accepted: %s to %s)", n.Str, shortDuration(least), shortDuration(most))
 	case v < least || v > most:
-		d.fail(n, "%.64q is out of range (accepted: %s to %s)", n.Str, short(least), short(most))
+		d.fail(n, "%.64q is out of range (accepted: %s to %s)", n.Str, shortDuration(least), shortDuration(most))
 	}
 	*to = v
 }
 
-// short returns a duration without zero units at its end, such as 1h for 1h0m0s.
-func short(v time.Duration) string {
+// shortDuration returns a duration without zero units at its end, such as 1h for 1h0m0s.
+func shortDuration(v time.Duration) string {
 	s := v.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

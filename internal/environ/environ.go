@@ -7,7 +7,7 @@ package environ
 import (
 	"strings"
 
-	"gatewayinit/internal/users"
+	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // DefaultPath is the PATH of every environment that we build.

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // names lists a directory.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // sink lets one write through for each element of pass, and notes it.

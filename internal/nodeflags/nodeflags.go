@@ -89,12 +89,12 @@ func (s *scan) options(words []string, where string) []string {
 		}
 		s.option(word, where)
 		name, _, given := strings.Cut(word, "=")
-		name = normal(name)
+		name = normalName(name)
 		switch {
 		case given || len(words) == 0:
-		case slices.Contains(valued(), name):
+		case slices.Contains(optionsWithValue(), name):
 			words = words[1:]
-		case optional(name) && !strings.HasPrefix(words[0], "-"):
+		case takesOptionalValue(name) && !strings.HasPrefix(words[0], "-"):
 			words = words[1:]
 		}
 	}
@@ -114,7 +114,7 @@ func (s *scan) words(words []string, where string) {
 // not trusted to switch anything off.
 func (s *scan) option(word, where string) {
 	name, _, given := strings.Cut(word, "=")
-	name = normal(name)
+	name = normalName(name)
 	bare, negated := strings.CutPrefix(name, "--no-")
 	if !negated {
 		bare = strings.TrimLeft(name, "-") // V8 takes one dash for two
@@ -139,8 +139,8 @@ func (s *scan) option(word, where string) {
 	}
 }
 
-// normal returns an option's name with dashes for underscores, as Node compares it.
-func normal(name string) string {
+// normalName returns an option's name with dashes for underscores, as Node compares it.
+func normalName(name string) string {
 	if !strings.HasPrefix(name, "-") {
 		return name
 	}
@@ -182,14 +182,14 @@ func splitOptions(text string) (words []string, ok bool) {
 	return words, !quoted
 }
 
-// optional reports whether an option takes the next word as its value only if
+// takesOptionalValue reports whether an option takes the next word as its value only if
 // that is not an option.
-func optional(name string) bool { return name == "-p" || name == "-pe" || name == "--print" }
+func takesOptionalValue(name string) bool { return name == "-p" || name == "-pe" || name == "--print" }
 
-// valued returns the options whose value may be the next word, of Node 18 to 24
+// optionsWithValue returns the options whose value may be the next word, of Node 18 to 24
 // (node --help lists them with "="). The value of an option that is missing here
 // would be taken for the script, and the options after it would not be checked.
-func valued() []string {
+func optionsWithValue() []string {
 	return strings.Fields(`
 		-C --conditions -e --eval -r --require
 		--allow-fs-read --allow-fs-write --build-snapshot-config --config-file

@@ -115,7 +115,7 @@ func TestValuedOfNode(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^  ((?:-[\w-]+, )*--[\w-]+)=(?:\.\.\.|\[)`).FindAllStringSubmatch(string(help), -1) {
 		for name := range strings.SplitSeq(m[1], ", ") {
 			seen++
-			if !slices.Contains(valued(), name) && name != "--experimental-default-config-file" { // a switch beside its longer form
+			if !slices.Contains(optionsWithValue(), name) && name != "--experimental-default-config-file" { // a switch beside its longer form
 				t.Errorf("%s takes a value", name)
 			}
 		}

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 const gateway, stranger = testenv.Gateway, testenv.Stranger

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Needed holds the capabilities that PID 1 keeps; docs/tcb.md says why. None of them

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // park starts n goroutines that keep a thread each until the test ends.

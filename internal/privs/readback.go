@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // State is the kernel's record of all threads of this process. It holds the union of

@@ -20,8 +20,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Fallback is the directory that is used if the configured place is not on tmpfs.
@@ -43,7 +43,7 @@ func (d *Dir) Mount() string { return d.Path + ":" + d.rules.mount() }
 // Lock locks the directory until this process ends. Otherwise another gateway-init
 // in it would take our token, status and FIFO for leftovers of a previous run. The
 // kernel releases the lock when we end, so it is never stale. The lock is on a
-// description of its own, which no child has, because a stage inherits File.
+// description of its own, which no child has, because a re-exec child inherits File.
 func (d *Dir) Lock() error {
 	f, err := fsafe.Again(d.File)
 	ours := false

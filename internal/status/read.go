@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // MaxSize bounds status.json in bytes, for writer and reader.

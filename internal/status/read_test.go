@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // sample is a record with every optional part present.

@@ -74,7 +74,7 @@ type Record struct {
 	Proof   Proof     `json:"proof"`
 
 	Restarts int      `json:"restarts"` // requested ones that were proven
-	Crashes  int      `json:"crashes"`  // charged exits since PID 1 started
+	Crashes  int      `json:"crashes"`  // counted exits since PID 1 started
 	LastExit *Exit    `json:"last_exit,omitempty"`
 	Backoff  *Waiting `json:"backoff,omitempty"`
 
@@ -145,7 +145,7 @@ type Exit struct {
 	Text      string    `json:"text,omitempty"` // meaning of the code in the configuration
 	At        time.Time `json:"at"`
 	Requested bool      `json:"requested"` // we asked for it
-	Charged   bool      `json:"charged"`   // it raised the backoff
+	Failure   bool      `json:"failure"`   // it counted as a failure, and made the backoff longer
 	Proven    bool      `json:"proven"`    // it had served
 }
 
@@ -153,7 +153,7 @@ type Exit struct {
 type Waiting struct {
 	Until   time.Time `json:"until"`
 	DelayMS int64     `json:"delay_ms"`
-	Streak  int       `json:"streak"` // charged exits in a row
+	Streak  int       `json:"streak"` // counted exits in a row
 }
 
 // Request is the request in progress. Stage is accepted, stopping, starting

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/init/plain/forward"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/init/plain/forward"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // TestWait: it waits, reaps, and tells an end from a stop, which it reports once.

@@ -16,7 +16,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 func TestFSMagicAndSpace(t *testing.T) {

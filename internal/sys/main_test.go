@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 func TestMain(m *testing.M) { os.Exit(testenv.IPv6Main(m)) }

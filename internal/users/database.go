@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // Without root a container runs as whatever user the engine was given; that

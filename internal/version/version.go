@@ -3,5 +3,5 @@
 // Package version is the version that both binaries report.
 package version
 
-// String is set by the linker: -ldflags '-X gatewayinit/internal/version.String=1.2.3'.
+// String is set by the linker: -ldflags '-X github.com/gateway-init/gateway-init/internal/version.String=1.2.3'.
 var String = "dev"

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Errors that a Client returns instead of a reply.
@@ -103,7 +103,7 @@ func (c *Client) submit(ctx context.Context, frame []byte) error {
 		if c.Booting == nil || !c.Booting() {
 			return classify(err)
 		}
-		if pauseErr := pause(ctx, wait); pauseErr != nil {
+		if pauseErr := pollPause(ctx, wait); pauseErr != nil {
 			return fmt.Errorf("%w (%w)", pauseErr, err)
 		}
 	}
@@ -139,7 +139,7 @@ func (c *Client) write(ctx context.Context, frame []byte) error {
 	defer stop()
 	_, err = f.Write(frame)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%w (%s is full)", ended(ctx), f.Name())
+		return fmt.Errorf("%w (%s is full)", contextError(ctx), f.Name())
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) 
 		}
 		if time.Since(looked) >= lifeEvery {
 			looked = time.Now()
-			if gone = c.gone(gone); gone >= 2 {
+			if gone = c.supervisorGone(gone); gone >= 2 {
 				// It may have replied just before it ended.
 				if reply, err := c.read(nonce); err == nil && reply.Final() {
 					return reply, nil
@@ -218,15 +218,15 @@ func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) 
 				return Reply{}, fmt.Errorf("%w any more: it ended while the request was waiting", ErrNoSupervisor)
 			}
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := pollPause(ctx, wait); err != nil {
 			return Reply{}, err
 		}
 	}
 }
 
-// gone returns how many looks in a row found no supervisor. One look is not enough,
+// supervisorGone returns how many looks in a row found no supervisor. One look is not enough,
 // because a FIFO that is just being replaced has no reader for an instant.
-func (c *Client) gone(before int) int {
+func (c *Client) supervisorGone(before int) int {
 	if c.Alive != nil && c.Alive() != nil {
 		return before + 2
 	}
@@ -246,23 +246,23 @@ func (c *Client) gone(before int) int {
 func (c *Client) read(nonce string) (Reply, error) {
 	dir, err := c.openDir(c.dir, Dir)
 	if err != nil {
-		return Reply{}, unsafe(err)
+		return Reply{}, unsafeError(err)
 	}
 	defer dir.Close()
 	replies, err := c.openDir(dir, Replies)
 	if err != nil {
-		return Reply{}, unsafe(err)
+		return Reply{}, unsafeError(err)
 	}
 	defer replies.Close()
 	f, err := fsafe.OpenAt(replies, nonce, unix.O_RDONLY)
 	if err != nil {
-		return Reply{}, unsafe(err)
+		return Reply{}, unsafeError(err)
 	}
 	defer f.Close()
 	want := fsafe.Want{Type: fsafe.Regular, UID: &c.Owner, Mode: fsafe.Mode(0o600)}
 	info, err := fsafe.Verify(f, want)
 	if err != nil {
-		return Reply{}, unsafe(err)
+		return Reply{}, unsafeError(err)
 	}
 	if info.Links > 1 { // 0: replaced by the next reply since we opened it
 		return Reply{}, fmt.Errorf("%w: %s has %d links", ErrUnsafe, f.Name(), info.Links)
@@ -281,28 +281,28 @@ func (c *Client) read(nonce string) (Reply, error) {
 	return reply, nil
 }
 
-func unsafe(err error) error {
+func unsafeError(err error) error {
 	if errors.Is(err, fsafe.ErrUnsafe) {
 		return fmt.Errorf("%w: %w", ErrUnsafe, err)
 	}
 	return err
 }
 
-// pause waits for d, or for the end of ctx.
-func pause(ctx context.Context, d time.Duration) error {
+// pollPause waits for d, or for the end of ctx.
+func pollPause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return ended(ctx)
+		return contextError(ctx)
 	case <-t.C:
 		return nil
 	}
 }
 
-// ended returns context.Canceled if ctx was canceled, and ErrDeadline otherwise.
+// contextError returns context.Canceled if ctx was canceled, and ErrDeadline otherwise.
 // The file's own deadline may expire an instant before ctx reports its deadline.
-func ended(ctx context.Context) error {
+func contextError(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Canceled
 	}

@@ -46,7 +46,7 @@ func drain(q *Queue) (jobs []*Job) {
 	return jobs
 }
 
-// Order is kept, and only neighbours merge: start stop start must not become
+// Order is kept, and only neighbors merge: start stop start must not become
 // start stop.
 func TestQueueOrder(t *testing.T) {
 	for name, c := range map[string]struct{ add, want string }{

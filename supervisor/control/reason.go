@@ -9,7 +9,7 @@ type Reason string
 
 // The closed set. ParseReply refuses any other word.
 const (
-	LaunchFailed    Reason = "launch-failed"    // fork or exec refused, or the stage failed
+	LaunchFailed    Reason = "launch-failed"    // fork or exec refused, or the re-exec child failed
 	Exited          Reason = "exited"           // the new gateway ended before it was proven
 	HealthTimeout   Reason = "health-timeout"   // it did not answer as configured in time
 	ListenerMissing Reason = "listener-missing" // no process listens on the port

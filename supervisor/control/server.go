@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Bounds of the reply files that are kept. Each takes a page, so 512 do not fit
@@ -62,7 +62,7 @@ func NewServer(runtime *os.File) (_ *Server, err error) {
 	if err = s.removeReplies(); err != nil {
 		return nil, err
 	}
-	if err = s.removeFIFO(fsafe.Want{Type: fsafe.FIFO, UID: self(), Links: 1}); err != nil {
+	if err = s.removeFIFO(fsafe.Want{Type: fsafe.FIFO, UID: ownUID(), Links: 1}); err != nil {
 		return nil, err
 	}
 	return s, s.open()
@@ -80,7 +80,7 @@ func (s *Server) Close() {
 	}
 }
 
-func self() *uint32 { return fsafe.ID(uint32(os.Geteuid())) }
+func ownUID() *uint32 { return fsafe.ID(uint32(os.Geteuid())) }
 
 // makeDir opens or creates a directory that only we can use.
 func makeDir(parent *os.File, name string) (*os.File, error) {
@@ -91,7 +91,7 @@ func makeDir(parent *os.File, name string) (*os.File, error) {
 	if dir, err = fsafe.OpenDirAt(parent, name); err != nil {
 		return nil, err
 	}
-	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: self(), Mode: fsafe.Mode(0o700)}); err != nil {
+	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: ownUID(), Mode: fsafe.Mode(0o700)}); err != nil {
 		dir.Close()
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s *Server) removeReplies() error {
 		return err
 	}
 	for _, name := range names {
-		if _, err := fsafe.VerifyAt(s.replies, name, fsafe.Want{Type: fsafe.Regular, UID: self(), Links: 1}); err != nil {
+		if _, err := fsafe.VerifyAt(s.replies, name, fsafe.Want{Type: fsafe.Regular, UID: ownUID(), Links: 1}); err != nil {
 			return err
 		}
 		if err := fsafe.Remove(s.replies, name); err != nil {
@@ -133,14 +133,14 @@ func (s *Server) open() error {
 		return err
 	}
 	s.fifo, s.info = f, info
-	go read(f, s.out)
+	go readReply(f, s.out)
 	return nil
 }
 
-// read sends frames to out until the FIFO is closed. It waits in the runtime's
+// readReply sends frames to out until the FIFO is closed. It waits in the runtime's
 // poller, not in a system call, so it holds no thread. When the supervisor is slow,
 // read stops reading. Then the pipe fills, and writers get EAGAIN.
-func read(f *os.File, out chan<- Incoming) {
+func readReply(f *os.File, out chan<- Incoming) {
 	var split Splitter
 	buf := make([]byte, MaxFrame)
 	for {
@@ -167,7 +167,7 @@ func read(f *os.File, out chan<- Incoming) {
 // root, only root can have changed it, by mistake.
 func (s *Server) Check() (problem error, err error) {
 	info, problem := fsafe.VerifyAt(s.dir, FIFO, fsafe.Want{
-		Type: fsafe.FIFO, UID: self(), Mode: fsafe.Mode(0o600), Links: 1,
+		Type: fsafe.FIFO, UID: ownUID(), Mode: fsafe.Mode(0o600), Links: 1,
 	})
 	if problem == nil && info.Same(s.info) {
 		return nil, nil

@@ -4,7 +4,7 @@
 // When root ends the gateway of a supervisor without root from outside, it writes a
 // file that only root can have made. The file names one gateway and one controller,
 // each by pid and start time, and counts only while that controller lives. If it
-// counts, that one exit is not charged and the next start is immediate. It permits
+// counts, that one exit does not count as a failure and the next start is immediate. It permits
 // nothing else, and without it the gateway is started again anyway.
 //
 // A request over the FIFO would not do, because the FIFO and all data in it belong
@@ -22,14 +22,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/trust"
-	"gatewayinit/supervisor/prockey"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Name is the file's name.
-const Name = "exit-authorisation"
+const Name = "exit-authorization"
 
 // Program is the controller's name in argv[0], which a supervisor checks.
 const Program = "gatewayctl"
@@ -44,22 +44,22 @@ const (
 	maxFile = 128
 )
 
-// Authorisation names the gateway that may end and the controller that ends it.
-type Authorisation struct{ Gateway, Controller proof.Process }
+// Authorization names the gateway that may end and the controller that ends it.
+type Authorization struct{ Gateway, Controller proof.Process }
 
 // ErrNone means that there is no authorization for this exit.
-var ErrNone = errors.New("no authorisation")
+var ErrNone = errors.New("no authorization")
 
 // ErrRefused means that there is an authorization, but it does not count.
-var ErrRefused = errors.New("authorisation refused")
+var ErrRefused = errors.New("authorization refused")
 
 // String returns the file's content.
-func (a Authorisation) String() string {
+func (a Authorization) String() string {
 	return fmt.Sprintf("%s %d %d %d %d\n", magic, a.Gateway.PID, a.Gateway.StartTicks, a.Controller.PID, a.Controller.StartTicks)
 }
 
 // Parse accepts only text that String makes.
-func Parse(data []byte) (a Authorisation, err error) {
+func Parse(data []byte) (a Authorization, err error) {
 	words := strings.Fields(string(data))
 	if len(words) != 5 {
 		return a, fmt.Errorf("%w: it is not four numbers", ErrRefused)
@@ -83,7 +83,7 @@ func Parse(data []byte) (a Authorisation, err error) {
 }
 
 // Publish writes a into dir, a root-owned directory, in one step.
-func Publish(dir *os.File, a Authorisation) error {
+func Publish(dir *os.File, a Authorization) error {
 	if err := fsafe.Replace(dir, Name, []byte(a.String()), 0o444); err != nil {
 		return fmt.Errorf("cannot write %s: %w", Name, err)
 	}
@@ -102,19 +102,19 @@ func Withdraw(dir *os.File) error {
 // reaped it, and returns the controller's pid. The error is ErrNone if there is
 // none for this exit, or ErrRefused, with the reason, if there is one that does not
 // count.
-func Check(gateway proof.Process) (controller int, err error) { return check(Dirs(), gateway) }
+func Check(gateway proof.Process) (controller int, err error) { return checkPlace(Dirs(), gateway) }
 
-func check(dirs []string, gateway proof.Process) (int, error) {
+func checkPlace(dirs []string, gateway proof.Process) (int, error) {
 	refused := ErrNone
 	for _, name := range dirs {
-		a, err := read(name)
+		a, err := readFile(name)
 		switch {
 		case errors.Is(err, ErrNone), errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			refused = fmt.Errorf("%w: %w", ErrRefused, err)
 		case a.Gateway != gateway: // it is for another exit
 		default:
-			if err = lives(a.Controller); err == nil {
+			if err = verifyRootProcess(a.Controller); err == nil {
 				return a.Controller.PID, nil
 			}
 			refused = fmt.Errorf("%w: its controller, pid %d: %w", ErrRefused, a.Controller.PID, err)
@@ -123,16 +123,16 @@ func check(dirs []string, gateway proof.Process) (int, error) {
 	return 0, refused
 }
 
-// read returns the authorization in a directory. It accepts the file only if root
+// readFile returns the authorization in a directory. It accepts the file only if root
 // alone can have put it there, so it checks each directory on the way to it and not
 // only the last.
-func read(unsafePath string) (a Authorisation, err error) {
+func readFile(unsafePath string) (a Authorization, err error) {
 	dir, err := openPlace(unsafePath)
 	if err != nil {
-		return a, noneIf(err)
+		return a, ignoreMissing(err)
 	}
 	defer dir.Close()
-	if _, err := trust.Path(unsafePath, 0); err != nil {
+	if _, err := pathcheck.Path(unsafePath, 0); err != nil {
 		return a, err
 	}
 	root := fsafe.ID(0)
@@ -171,18 +171,18 @@ func openPlace(unsafePath string) (*os.File, error) {
 	return dir, err
 }
 
-// noneIf returns ErrNone if err means that we can see no such file, and err
+// ignoreMissing returns ErrNone if err means that we can see no such file, and err
 // otherwise.
-func noneIf(err error) error {
+func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fsafe.ErrUnsafe) {
 		return ErrNone
 	}
 	return err
 }
 
-// lives returns nil if p is alive, all of its uids are root's, and its argv[0]
+// verifyRootProcess returns nil if p is alive, all of its uids are root's, and its argv[0]
 // names the controller's program. Only a process of root can look like that.
-func lives(p proof.Process) error {
+func verifyRootProcess(p proof.Process) error {
 	proc, err := prockey.Open(p.PID)
 	if err != nil {
 		return err

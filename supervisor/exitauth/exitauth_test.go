@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/prockey"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 var gateway = proof.Process{PID: 1234, StartTicks: 567890}
@@ -49,27 +49,27 @@ func TestCheck(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
 	dirs := []string{"/run/nobody-made-this", name}
-	if _, err := check(dirs, gateway); !errors.Is(err, ErrNone) {
+	if _, err := checkPlace(dirs, gateway); !errors.Is(err, ErrNone) {
 		t.Errorf("nothing was published: %v", err)
 	}
 	controller := started(t, "/usr/local/sbin/gatewayctl", 0)
-	a := Authorisation{gateway, controller}
+	a := Authorization{gateway, controller}
 	testenv.Must(t, Publish(dir, a))
 	testenv.Must(t, Publish(dir, a)) // over the one before
-	if pid, err := check(dirs, gateway); err != nil || pid != controller.PID {
+	if pid, err := checkPlace(dirs, gateway); err != nil || pid != controller.PID {
 		t.Errorf("got %d, %v", pid, err)
 	}
 	for what, other := range map[string]proof.Process{
 		"the same pid later": {PID: gateway.PID, StartTicks: gateway.StartTicks + 1},
 		"another pid":        {PID: gateway.PID + 1, StartTicks: gateway.StartTicks},
 	} {
-		if _, err := check(dirs, other); !errors.Is(err, ErrNone) {
+		if _, err := checkPlace(dirs, other); !errors.Is(err, ErrNone) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	testenv.Must(t, Withdraw(dir))
 	testenv.Must(t, Withdraw(dir)) // once more is no error
-	if _, err := check(dirs, gateway); !errors.Is(err, ErrNone) {
+	if _, err := checkPlace(dirs, gateway); !errors.Is(err, ErrNone) {
 		t.Errorf("after it was withdrawn: %v", err)
 	}
 }
@@ -97,14 +97,14 @@ func TestCheckController(t *testing.T) {
 				continue // no kernel threads in this PID namespace
 			}
 		}
-		testenv.Must(t, Publish(dir, Authorisation{gateway, c}))
-		if _, err := check([]string{name}, gateway); !errors.Is(err, ErrRefused) {
+		testenv.Must(t, Publish(dir, Authorization{gateway, c}))
+		if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	gone.Wait()
-	testenv.Must(t, Publish(dir, Authorisation{gateway, p}))
-	if _, err := check([]string{name}, gateway); !errors.Is(err, prockey.ErrGone) {
+	testenv.Must(t, Publish(dir, Authorization{gateway, p}))
+	if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, prockey.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func TestCheckController(t *testing.T) {
 // elsewhere.
 func TestCheckFile(t *testing.T) {
 	testenv.Root(t)
-	a := Authorisation{gateway, started(t, Program, 0)}
+	a := Authorization{gateway, started(t, Program, 0)}
 	good, dir := place(t)
 	testenv.Must(t, Publish(dir, a))
 	for what, spoil := range map[string]func(name string) error{
@@ -129,14 +129,14 @@ func TestCheckFile(t *testing.T) {
 	} {
 		name, dir := place(t)
 		testenv.Must(t, Publish(dir, a))
-		if _, err := check([]string{name}, gateway); err != nil {
+		if _, err := checkPlace([]string{name}, gateway); err != nil {
 			t.Fatalf("%s, before: %v", what, err)
 		}
 		testenv.Must(t, spoil(filepath.Join(name, Name)))
-		if _, err := check([]string{name}, gateway); !errors.Is(err, ErrRefused) {
+		if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if _, err := check([]string{name, good}, gateway); err != nil {
+		if _, err := checkPlace([]string{name, good}, gateway); err != nil {
 			t.Errorf("%s, beside a good one: %v", what, err)
 		}
 	}
@@ -148,17 +148,17 @@ func TestCheckWay(t *testing.T) {
 	name, _ := place(t)
 	below := filepath.Join(name, "below")
 	testenv.Must(t, errors.Join(os.Mkdir(below, 0o755), os.Chmod(below, 0o755)))
-	testenv.Must(t, Publish(testenv.Dir(t, below), Authorisation{gateway, started(t, Program, 0)}))
-	if _, err := check([]string{below}, gateway); err != nil {
+	testenv.Must(t, Publish(testenv.Dir(t, below), Authorization{gateway, started(t, Program, 0)}))
+	if _, err := checkPlace([]string{below}, gateway); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Must(t, os.Chown(name, testenv.Stranger, 0))
-	if _, err := check([]string{below}, gateway); !errors.Is(err, ErrRefused) {
+	if _, err := checkPlace([]string{below}, gateway); !errors.Is(err, ErrRefused) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Where nothing of root's can be there is no authorisation, and nothing to say at
+// Where nothing of root's can be there is no authorization, and nothing to say at
 // each exit: a directory of the supervisor's own, one that it may not search, one
 // without the file. A good one elsewhere is found all the same.
 func TestCheckPlace(t *testing.T) {
@@ -173,17 +173,17 @@ func TestCheckPlace(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			testenv.Root(t)
-			a := Authorisation{gateway, started(t, Program, 0)}
+			a := Authorization{gateway, started(t, Program, 0)}
 			good, dir := place(t)
 			testenv.Must(t, Publish(dir, a))
 			name, dir := place(t)
 			testenv.Must(t, Publish(dir, a))
 			testenv.Must(t, spoil(name))
 			unprivileged(t)
-			if _, err := check([]string{name}, gateway); !errors.Is(err, ErrNone) {
+			if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, ErrNone) {
 				t.Errorf("got %v", err)
 			}
-			if _, err := check([]string{name, good}, gateway); err != nil {
+			if _, err := checkPlace([]string{name, good}, gateway); err != nil {
 				t.Errorf("beside a good one: %v", err)
 			}
 		})
@@ -202,10 +202,10 @@ func TestCheckSearched(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
 	controller := started(t, Program, 0)
-	testenv.Must(t, Publish(dir, Authorisation{gateway, controller}))
+	testenv.Must(t, Publish(dir, Authorization{gateway, controller}))
 	testenv.Must(t, os.Chmod(name, 0o711))
 	unprivileged(t)
-	if pid, err := check([]string{name}, gateway); err != nil || pid != controller.PID {
+	if pid, err := checkPlace([]string{name}, gateway); err != nil || pid != controller.PID {
 		t.Errorf("got %d, %v", pid, err)
 	}
 }
@@ -219,7 +219,7 @@ func TestPublishFails(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
 	testenv.Must(t, os.Mkdir(filepath.Join(name, Name), 0o755))
-	for what, err := range map[string]error{"publish": Publish(dir, Authorisation{}), "withdraw": Withdraw(dir)} {
+	for what, err := range map[string]error{"publish": Publish(dir, Authorization{}), "withdraw": Withdraw(dir)} {
 		if err == nil || !strings.Contains(err.Error(), Name) {
 			t.Errorf("%s over a directory: %v", what, err)
 		}
@@ -227,7 +227,7 @@ func TestPublishFails(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(Authorisation{gateway, proof.Process{PID: 7, StartTicks: 8}}.String()))
+	f.Add([]byte(Authorization{gateway, proof.Process{PID: 7, StartTicks: 8}}.String()))
 	for _, bad := range []string{"", "gateway-exit-1 1 2 3\n", "gateway-exit-1 1 2 3 4", "gateway-exit-1 01 2 3 4\n", "gateway-exit-1 -1 2 3 4\n",
 		"gateway-exit-1 1 2 3 4\n\n", "gateway-exit-2 1 2 3 4\n", "gateway-exit-1 99999999999 2 3 4\n", "gateway-exit-1 1 2 3 x\n"} {
 		f.Add([]byte(bad))

@@ -17,11 +17,11 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -160,9 +160,9 @@ func TestTokenOffset(t *testing.T) {
 	}
 }
 
-// TestStageIsClosed: the orders of a stage, and the token's file that it holds,
+// TestStageIsClosed: the orders of a re-exec child, and the token's file that it holds,
 // are closed to other processes of its user: the link in /proc/PID/fd leads to a
-// file of root with mode 0400. It is so even for a stage that can be traced.
+// file of root with mode 0400. It is so even for a re-exec child that can be traced.
 func TestStageIsClosed(t *testing.T) {
 	testenv.Root(t)
 	c := program(t, "true")

@@ -13,14 +13,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/privs"
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/tokenfile"
+	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// TestFailures: each step of the stage fails in its turn, and the answer says
+// TestFailures: each step of the re-exec child fails in its turn, and the answer says
 // which one and why: 126 is not 127, and neither is a reason to try again.
 func TestFailures(t *testing.T) {
 	testenv.Root(t)
@@ -147,7 +147,7 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
-// TestDeathBetweenForkAndExec: a stage that is killed before it becomes the
+// TestDeathBetweenForkAndExec: a re-exec child that is killed before it becomes the
 // gateway must not pass for a gateway that runs.
 func TestDeathBetweenForkAndExec(t *testing.T) {
 	testenv.Root(t)

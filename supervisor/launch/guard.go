@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // forkBound is the time after which a fork that has not returned is checked. A fork
@@ -38,15 +38,15 @@ func BoundMemory() {
 	debug.SetMemoryLimit(memoryLimit)
 }
 
-// guarded runs fork and makes sure that it returns. Go forks by vfork(2), so this
-// thread sleeps in the kernel until the child has executed the stage. The child has
+// guardedFork runs fork and makes sure that it returns. Go forks by vfork(2), so this
+// thread sleeps in the kernel until the child has executed the re-exec child. The child has
 // the target's UID for some microseconds before that. A process of that UID that
 // sends SIGSTOP to all processes it may signal can hit those microseconds. PID 1
 // would then stand still for as long as that process likes. So another goroutine,
 // on the second P (init/main.go), kills a child that was stopped there. The
 // sleeping thread cannot be stopped for a collection, so there must be none
 // meanwhile.
-func guarded(fork func() (int, error)) (int, error) {
+func guardedFork(fork func() (int, error)) (int, error) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(forkLimit))
 	awaitCollection()
 	done := make(chan struct{})

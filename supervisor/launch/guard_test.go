@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/launch"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // garbage is what the collector is kept busy with.

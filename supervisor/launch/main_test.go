@@ -10,16 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/supervisor/launch"
-	"gatewayinit/supervisor/stage"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/reexec"
 )
 
-// TestMain makes this test binary the launch stage, as gateway-init is.
+// TestMain makes this test binary the re-exec child, as gateway-init is.
 func TestMain(m *testing.M) {
-	if os.Args[0] == launch.StageName {
-		os.Exit(stage.Run())
+	if os.Args[0] == launch.ReexecName {
+		os.Exit(reexec.Run())
 	}
 	launch.BoundMemory()
 	os.Exit(m.Run())

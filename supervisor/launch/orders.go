@@ -10,11 +10,11 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
-// encode returns the orders in the form that the stage reads: the Spec as JSON,
+// encode returns the orders in the form that the re-exec child reads: the Spec as JSON,
 // then each variable of Env after a NUL. The JSON has no NUL, because encoding/json
 // escapes it. JSON cannot carry a variable that is no UTF-8.
 func (s Spec) encode() ([]byte, error) {
@@ -41,7 +41,7 @@ func (s Spec) encode() ([]byte, error) {
 	return out, nil
 }
 
-// ReadSpec reads the stage's orders. It uses the parser of the configuration,
+// ReadSpec reads the re-exec child's orders. It uses the parser of the configuration,
 // because that of encoding/json would make PID 1 90 KiB bigger.
 func ReadSpec(f *os.File) (Spec, error) {
 	var s Spec

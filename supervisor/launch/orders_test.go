@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestOrdersArrive: what PID 1 encodes, the stage reads; no field is forgotten.
+// TestOrdersArrive: what PID 1 encodes, the re-exec child reads; no field is forgotten.
 func TestOrdersArrive(t *testing.T) {
 	token := Token{Env: "TOKEN"}
 	for i := range token.Sum {

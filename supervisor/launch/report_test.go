@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestReadReport: the stage runs as the target's user, so a hostile process of
+// TestReadReport: the re-exec child runs as the target's user, so a hostile process of
 // that user may have written anything, or holds the pipe open.
 func TestReadReport(t *testing.T) {
 	died, spec := &Failure{Step: StepDied}, &Failure{Step: StepSpec}

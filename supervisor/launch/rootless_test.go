@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // Without root a child has our own user: the kernel refuses every call that

@@ -7,12 +7,12 @@ import (
 	"strconv"
 	"strings"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // raiseScore raises our own OOM score adjustment to adj for the length of a fork,
 // because a child inherits it (proc_pid_oom_score_adj(5)). restore puts our own
-// value back, and must be called. A stage with another user cannot raise its own,
+// value back, and must be called. A re-exec child with another user cannot raise its own,
 // because its program is closed to that user, so the kernel gives its files in
 // /proc to root. An adj of 0, or one not above our own, changes nothing. The caller
 // is the only goroutine that forks.

@@ -2,12 +2,12 @@
 
 // Package launch starts children of PID 1 in two steps. The fork sets the target's
 // UID, GID and groups and executes gateway-init again as that user (the launch
-// stage). The stage sets the properties of the new process (umask, limits,
+// stage). The re-exec child sets the properties of the new process (umask, limits,
 // descriptors, environment, token), then executes the target. PID 1 itself never
 // holds the token. It changes no state of its own for a child, except its OOM score
 // during the fork (raiseScore).
 //
-// The stage gets its orders as a Spec in an anonymous file and answers over a
+// The re-exec child gets its orders as a Spec in an anonymous file and answers over a
 // close-on-exec pipe. Ready and then end of file mean that the target runs. A line
 // means that it does not.
 package launch
@@ -20,11 +20,11 @@ import (
 	"syscall"
 )
 
-// StageName is the stage's argv[0]. A user who executes gateway-init under this
+// ReexecName is the re-exec child's argv[0]. A user who executes gateway-init under this
 // name gains nothing, because it runs with the rights of its caller.
-const StageName = "gateway-init:stage"
+const ReexecName = "gateway-init:reexec"
 
-// Descriptors of the stage beyond 0 to 2.
+// Descriptors of the re-exec child beyond 0 to 2.
 const (
 	SpecFD   = 3
 	ReportFD = 4
@@ -40,7 +40,7 @@ const (
 	MaxEnv    = 2 << 20
 )
 
-// Spec holds the orders for the stage. Env may hold keys that "pass_env" names, so
+// Spec holds the orders for the re-exec child. Env may hold keys that "pass_env" names, so
 // the file that carries a Spec is closed to the target's user (orders.go).
 type Spec struct {
 	Argv       []string        `json:"argv,omitempty"` // Argv[0] has a slash or is looked up in PATH
@@ -54,13 +54,13 @@ type Spec struct {
 	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
 }
 
-// Token means that the stage gets the token on TokenFD, and describes that token.
+// Token means that the re-exec child gets the token on TokenFD, and describes that token.
 type Token struct {
 	Env string   `json:"env"` // the variable to put it into; a worker has none
 	Sum [32]byte `json:"sum"` // SHA-256 of the token
 }
 
-// Step names the step at which a stage failed. The set of steps is closed.
+// Step names the step at which a re-exec child failed. The set of steps is closed.
 type Step string
 
 // The steps.
@@ -72,10 +72,10 @@ const (
 	StepTokenChanged Step = "token-changed"
 	StepTerminal     Step = "terminal"
 	StepExec         Step = "exec"
-	StepDied         Step = "died" // never sent; the stage ended without an answer
+	StepDied         Step = "died" // never sent; the re-exec child ended without an answer
 )
 
-// Ready is the text that a stage writes right before it executes the target.
+// Ready is the text that a re-exec child writes right before it executes the target.
 const Ready = "."
 
 // Failure says why a target does not run. errors.Is matches its Errno.
@@ -101,10 +101,10 @@ func (f *Failure) Unwrap() error {
 // Encode returns the line that goes over the pipe.
 func (f *Failure) Encode() string { return fmt.Sprintf("%s %d\n", f.Step, int(f.Errno)) }
 
-// maxReport bounds a stage's answer.
+// maxReport bounds a re-exec child's answer.
 const maxReport = 64
 
-// parseReport parses the answer strictly, because the stage runs as the target's
+// parseReport parses the answer strictly, because the re-exec child runs as the target's
 // UID, so a hostile process of that UID may have written it.
 func parseReport(line string) *Failure {
 	step, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")

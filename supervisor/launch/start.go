@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Child describes the process that the fork has to set up.
@@ -33,17 +33,17 @@ type Proc struct {
 	pidfd    int   // -1 where the kernel has none
 }
 
-// reportTimeout bounds the wait for a stage's answer, because a process of the
-// target's UID could hold the pipe open, and a stage could be stopped.
+// reportTimeout bounds the wait for a re-exec child's answer, because a process of the
+// target's UID could hold the pipe open, and a re-exec child could be stopped.
 const reportTimeout = 10 * time.Second
 
-// Start forks and executes the stage. It returns as soon as the stage runs. report
+// Start forks and executes the re-exec child. It returns as soon as the re-exec child runs. report
 // is called once, from another goroutine, with nil if the target runs and with a
 // *Failure if it does not. Start returns errors of the fork itself (EAGAIN at the
 // pids limit), and then leaves nothing behind.
 func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	adj := c.Spec.OOMAdj
-	if c.changesUser() { // its stage cannot set the score, see raiseScore
+	if c.changesUser() { // its re-exec child cannot set the score, see raiseScore
 		c.Spec.OOMAdj = 0
 	} else {
 		adj = 0
@@ -88,7 +88,7 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	}
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   []string{}, // no variable of PID 1 reaches the stage
+		Env:   []string{}, // no variable of PID 1 reaches the re-exec child
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Setsid:  !c.Spec.Foreground,
@@ -99,14 +99,14 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	if c.changesUser() {
 		attr.Sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}
 	}
-	argv := []string{StageName, name(c.Spec)}
+	argv := []string{ReexecName, name(c.Spec)}
 	var err error
-	p.PID, err = guarded(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
+	p.PID, err = guardedFork(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
 		// The kernel may have refused CLONE_PIDFD, and Signal works without it. Any
 		// other error comes again.
 		attr.Sys.PidFD, p.pidfd = nil, -1
-		p.PID, err = guarded(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
+		p.PID, err = guardedFork(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	}
 	runtime.KeepAlive(c)
 	return p, err
@@ -120,7 +120,7 @@ func (c Child) changesUser() bool {
 	return uid == 0 || uint32(uid) != c.UID
 }
 
-// name returns the name of the stage in a process listing.
+// name returns the name of the re-exec child in a process listing.
 func name(s Spec) string {
 	if len(s.Argv) == 0 {
 		return "worker"
@@ -128,9 +128,9 @@ func name(s Spec) string {
 	return s.Argv[0]
 }
 
-// readReport waits for the answer of the stage. The stage writes Ready right before
+// readReport waits for the answer of the re-exec child. The re-exec child writes Ready right before
 // execve(2). End of file after that means that the target runs. End of file without
-// it means that the stage itself was killed (or died at the pids limit).
+// it means that the re-exec child itself was killed (or died at the pids limit).
 func readReport(r *os.File, limit time.Duration) error {
 	r.SetReadDeadline(time.Now().Add(limit))
 	buf := make([]byte, maxReport)

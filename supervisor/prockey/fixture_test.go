@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // roleEnv makes this test program something to look at.

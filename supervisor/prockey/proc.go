@@ -11,9 +11,9 @@ import (
 	"strings"
 	"syscall"
 
-	"gatewayinit/internal/fsafe"
-	"gatewayinit/internal/sys"
-	"gatewayinit/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Bounds of the files that are read.

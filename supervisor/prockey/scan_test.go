@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 func TestScan(t *testing.T) {

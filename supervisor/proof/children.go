@@ -34,22 +34,22 @@ const (
 // them. Without a list, Children asks all processes for their parent. More than
 // limit children are an error.
 func Children(pid, limit int) (pids []int, err error) {
-	pids, err = listed(pid, limit)
+	pids, err = listChildren(pid, limit)
 	if err == errNoList {
-		pids, err = listed(pid, limit) // usually a thread has ended
+		pids, err = listChildren(pid, limit) // usually a thread has ended
 	}
 	if err == errNoList {
-		pids, err = scanned(pid, limit)
+		pids, err = scanChildren(pid, limit)
 	}
 	return pids, err
 }
 
-func listed(pid, limit int) (pids []int, err error) {
+func listChildren(pid, limit int) (pids []int, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/task"
 	missing := false
 	err = eachName(dir, maxThreads, func(tid string) error {
 		text, err := childList(dir+"/"+tid+"/children", perName*limit)
-		if ended(err) {
+		if isGone(err) {
 			missing = true
 			return nil
 		}
@@ -73,10 +73,10 @@ func listed(pid, limit int) (pids []int, err error) {
 	return pids, err
 }
 
-// scanned looks through all of /proc. It leaves out the processes that hidepid
+// scanChildren looks through all of /proc. It leaves out the processes that hidepid
 // hides. Such a process belongs to another user, or it is ours and cannot be
 // traced.
-func scanned(pid, limit int) (pids []int, err error) {
+func scanChildren(pid, limit int) (pids []int, err error) {
 	err = eachName("/proc", maxProcesses, func(name string) error {
 		n, err := strconv.Atoi(name)
 		if err != nil {
@@ -84,7 +84,7 @@ func scanned(pid, limit int) (pids []int, err error) {
 		}
 		st, err := ReadStat(n)
 		switch {
-		case ended(err), errors.Is(err, fs.ErrPermission):
+		case isGone(err), errors.Is(err, fs.ErrPermission):
 			return nil
 		case err != nil:
 			return err
@@ -111,9 +111,9 @@ func childList(unsafePath string, max int) (string, error) {
 	return string(text), err
 }
 
-// ended reports whether err is the kernel's answer about a process or thread that
+// isGone reports whether err is the kernel's answer about a process or thread that
 // has ended.
-func ended(err error) bool {
+func isGone(err error) bool {
 	return errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // Children of all threads are listed, and a process without any has none.
@@ -48,7 +48,7 @@ func TestChildren(t *testing.T) {
 	if none, err := Children(want[0], 10); err != nil || len(none) != 0 {
 		t.Errorf("of a sleeper: %v, %v", none, err)
 	}
-	if _, err := Children(1<<30, 10); !ended(err) {
+	if _, err := Children(1<<30, 10); !isGone(err) {
 		t.Errorf("of nobody: %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // TCP states as in the kernel's tcp_states.h.

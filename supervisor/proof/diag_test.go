@@ -133,12 +133,12 @@ func TestPortFilter(t *testing.T) {
 // Only what says that sock_diag is not to be had leads to /proc.
 func TestRefused(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.EOPNOTSUPP, unix.ENOENT, unix.EINVAL} {
-		if !refused(errno) {
+		if !isUnavailable(errno) {
 			t.Errorf("%v is no reason to look into /proc", errno)
 		}
 	}
 	for _, err := range []error{nil, errDump, errDiag, unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EMFILE} {
-		if refused(err) {
+		if isUnavailable(err) {
 			t.Errorf("%v leads to /proc", err)
 		}
 	}

@@ -19,7 +19,7 @@ const (
 	perRead     = 256     // names read at a time, so that memory does not grow with a directory
 )
 
-// JudgeHeld is Judge where gateway and agent have the same uid. A listener is the
+// JudgeHolders is Judge where gateway and agent have the same uid. A listener is the
 // gateway's if the process pid or a descendant of it has the socket among its
 // descriptors. pid must be a child that is not reaped yet, or be proved again
 // afterwards. If one of these processes cannot be seen, the error is ErrUnproven,
@@ -27,8 +27,8 @@ const (
 //
 // Not defended: the agent can pass its descriptor to the gateway only with the
 // gateway's help, but it can trace the gateway (docs/tcb.md).
-func JudgeHeld(ls []Listener, pid int) (o Ownership, foreign []Listener, err error) {
-	left, err := unheld(pid, inodesOf(ls))
+func JudgeHolders(ls []Listener, pid int) (o Ownership, foreign []Listener, err error) {
+	left, err := notHeld(pid, inodesOf(ls))
 	if err != nil {
 		return Missing, nil, err
 	}
@@ -52,9 +52,9 @@ type holder struct {
 	uid uint32
 }
 
-// looks is the number of searches in a row that must find no holder of a
+// maxLooks is the number of searches in a row that must find no holder of a
 // connection.
-const looks = 2
+const maxLooks = 2
 
 // noUser is the uid of a socket that the gateway does not hold. No user has this
 // uid.
@@ -65,7 +65,7 @@ func (h holder) listeners(port uint16) ([]Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, foreign, err := JudgeHeld(ls, h.pid)
+	_, foreign, err := JudgeHolders(ls, h.pid)
 	for i, l := range ls {
 		ls[i].UID = h.uid
 		if slices.Contains(foreign, l) {
@@ -81,10 +81,10 @@ func (h holder) listeners(port uint16) ([]Listener, error) {
 // still exists after that, and if two searches found no holder.
 func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 	s, err := serverEnd(local, remote, lookup)
-	for range looks {
+	for range maxLooks {
 		var left []uint64
 		if err == nil {
-			left, err = unheld(h.pid, []uint64{s.inode})
+			left, err = notHeld(h.pid, []uint64{s.inode})
 		}
 		if err != nil {
 			return 0, err
@@ -97,10 +97,10 @@ func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
 	return noUser, err
 }
 
-// unheld returns the sockets that no process of pid's tree has. It goes from the
+// notHeld returns the sockets that no process of pid's tree has. It goes from the
 // top down, because usually the gateway itself has all of them. An orphaned process
 // is no longer in the tree, and its sockets count as foreign.
-func unheld(pid int, inodes []uint64) ([]uint64, error) {
+func notHeld(pid int, inodes []uint64) ([]uint64, error) {
 	left := slices.Clone(inodes)
 	tree := []int{pid}
 	for i := 0; i < len(tree) && len(left) > 0; i++ {
@@ -108,10 +108,10 @@ func unheld(pid int, inodes []uint64) ([]uint64, error) {
 			return nil, fmt.Errorf("%w: the gateway has more than %d processes", ErrUnproven, maxTree)
 		}
 		var err error
-		if left, err = without(tree[i], left); err == nil {
+		if left, err = excludeHeld(tree[i], left); err == nil {
 			tree, err = withChildren(tree[i], tree)
 		}
-		if err != nil && (i == 0 || !ended(err)) {
+		if err != nil && (i == 0 || !isGone(err)) {
 			return nil, fmt.Errorf("%w: cannot see what process %d holds: %w", ErrUnproven, tree[i], err)
 		}
 	}
@@ -129,7 +129,7 @@ func Tree(pid int) ([]Process, error) {
 			tree = append(tree, p)
 			pids, err = withChildren(p.PID, pids)
 		}
-		if err != nil && !ended(err) {
+		if err != nil && !isGone(err) {
 			return tree, err
 		}
 	}
@@ -138,7 +138,7 @@ func Tree(pid int) ([]Process, error) {
 
 // Holds reports whether the process pid itself has one of the sockets open.
 func Holds(pid int, ls []Listener) (bool, error) {
-	left, err := without(pid, inodesOf(ls))
+	left, err := excludeHeld(pid, inodesOf(ls))
 	return len(left) < len(ls), err
 }
 
@@ -150,8 +150,8 @@ func inodesOf(ls []Listener) []uint64 {
 	return inodes
 }
 
-// without returns inodes without the sockets that pid has open.
-func without(pid int, inodes []uint64) ([]uint64, error) {
+// excludeHeld returns inodes without the sockets that pid has open.
+func excludeHeld(pid int, inodes []uint64) ([]uint64, error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	if len(inodes) == 0 {
 		return nil, nil

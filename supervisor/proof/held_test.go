@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // child starts a process with the listener, or without one.
@@ -61,11 +61,11 @@ func TestJudgeHeld(t *testing.T) {
 			testenv.Eventually(t, "the verdict", func() bool {
 				ls, err := Listeners(port)
 				testenv.Must(t, err)
-				o, foreign, err := JudgeHeld(ls, pid)
+				o, foreign, err := JudgeHolders(ls, pid)
 				testenv.Must(t, err)
 				return o == c.want && (len(foreign) == 1) == (c.want == Foreign)
 			})
-			if o, foreign, err := JudgeHeld(nil, pid); o != Missing || foreign != nil || err != nil {
+			if o, foreign, err := JudgeHolders(nil, pid); o != Missing || foreign != nil || err != nil {
 				t.Errorf("nobody listens: %v, %v, %v", o, foreign, err)
 			}
 			h := holder{pid: pid, uid: 7}
@@ -135,7 +135,7 @@ func TestJudgeHeldBeside(t *testing.T) {
 	pid := child(t, l, "exec sleep 100")
 	ls, err := Listeners(port)
 	testenv.Must(t, err)
-	o, foreign, err := JudgeHeld(ls, pid)
+	o, foreign, err := JudgeHolders(ls, pid)
 	if o != Foreign || err != nil || len(foreign) != 1 || foreign[0].Addr.String() != other.Addr().String() {
 		t.Errorf("got %v, %+v, %v", o, foreign, err)
 	}
@@ -144,14 +144,14 @@ func TestJudgeHeldBeside(t *testing.T) {
 // What cannot be seen is nobody's: neither the gateway's nor a stranger's.
 func TestJudgeHeldUnproven(t *testing.T) {
 	ls := []Listener{{Inode: 1}}
-	if _, _, err := JudgeHeld(ls, 1<<22); !errors.Is(err, ErrUnproven) {
+	if _, _, err := JudgeHolders(ls, 1<<22); !errors.Is(err, ErrUnproven) {
 		t.Errorf("no such process: %v", err)
 	}
 	if !testenv.Inside(t, 0) {
 		return
 	}
 	testenv.Must(t, errors.Join(unix.Setgroups(nil), unix.Setresuid(int(stranger), int(stranger), int(stranger))))
-	_, _, err := JudgeHeld(ls, 1) // root's
+	_, _, err := JudgeHolders(ls, 1) // root's
 	if !errors.Is(err, ErrUnproven) || !errors.Is(err, unix.EACCES) {
 		t.Errorf("descriptors that are not ours to see: %v", err)
 	}

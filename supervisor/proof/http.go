@@ -157,7 +157,7 @@ func (h *head) field(l []byte) error {
 	value = bytes.ToLower(bytes.TrimSpace(value))
 	switch string(bytes.ToLower(name)) {
 	case "content-length":
-		n, err := number(value)
+		n, err := parseDecimal(value)
 		if err != nil || n > maxBody || h.length >= 0 && h.length != int(n) {
 			return errHTTP
 		}

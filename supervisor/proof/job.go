@@ -5,8 +5,8 @@ package proof
 import (
 	"time"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
 // Mode says which checks a worker makes.

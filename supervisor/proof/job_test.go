@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // What PID 1 encodes, the worker reads; no field is forgotten.

@@ -31,7 +31,7 @@ func Listeners(port uint16) ([]Listener, error) { return listenersFrom(port, dum
 
 func listenersFrom(port uint16, dump func(uint16) ([]socket, error)) ([]Listener, error) {
 	socks, err := dump(port)
-	if refused(err) {
+	if isUnavailable(err) {
 		socks, err = procSockets(func(s socket) bool { return s.state == tcpListen && s.local.Port() == port })
 	}
 	if err != nil {
@@ -63,11 +63,11 @@ func dumpListeners(port uint16) ([]socket, error) {
 	return all, nil
 }
 
-// refused reports whether sock_diag is not available at all, because there is no
+// isUnavailable reports whether sock_diag is not available at all, because there is no
 // such family or protocol, a seccomp profile forbids it, or the kernel has no
 // tcp_diag. ENOENT is also the answer to a lookup of no socket. Looking into /proc
 // as well then costs only time.
-func refused(err error) bool {
+func isUnavailable(err error) bool {
 	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EPROTONOSUPPORT,
 		unix.EAFNOSUPPORT, unix.EOPNOTSUPP, unix.ENOENT, unix.EINVAL} {
 		if errors.Is(err, errno) {
@@ -90,23 +90,23 @@ func ownerFrom(local, remote netip.AddrPort, look func(local, remote netip.AddrP
 
 func serverEnd(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (socket, error) {
 	socks, err := look(local, remote)
-	if refused(err) {
-		socks, err = procSockets(func(s socket) bool { return same(s, local, remote) })
+	if isUnavailable(err) {
+		socks, err = procSockets(func(s socket) bool { return sameTuple(s, local, remote) })
 	}
 	if err != nil {
 		return socket{}, fmt.Errorf("%w: cannot look up the owner of a connection: %w", ErrUnproven, err)
 	}
 	for _, s := range socks {
-		if same(s, local, remote) && s.inode != 0 && (s.state == tcpEstablished || s.state == tcpCloseWait) {
+		if sameTuple(s, local, remote) && s.inode != 0 && (s.state == tcpEstablished || s.state == tcpCloseWait) {
 			return s, nil
 		}
 	}
 	return socket{}, errUnheld
 }
 
-// same reports whether s has these two ends. The server's end of a dual-stack
+// sameTuple reports whether s has these two ends. The server's end of a dual-stack
 // server is an IPv6 socket with mapped addresses.
-func same(s socket, local, remote netip.AddrPort) bool {
+func sameTuple(s socket, local, remote netip.AddrPort) bool {
 	unmap := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 	return unmap(s.local) == unmap(local) && unmap(s.remote) == unmap(remote)
 }

@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Errors about the process that has a pid.
@@ -80,31 +80,31 @@ func ParseStat(data []byte) (Stat, error) {
 		{&st.Session, fields[3], -1},
 		{&st.Threads, fields[17], 0},
 	} {
-		if !small(f.text, f.low, f.to) {
+		if !parseCount(f.text, f.low, f.to) {
 			return Stat{}, errStat
 		}
 	}
 	var err error
-	if st.StartTicks, err = number(fields[19]); err != nil {
+	if st.StartTicks, err = parseDecimal(fields[19]); err != nil {
 		return Stat{}, errStat
 	}
 	return st, nil
 }
 
-// small parses a pid or a count into to. It reports whether the number is at least
+// parseCount parses a pid or a count into to. It reports whether the number is at least
 // low and far below the bounds of int.
-func small(b []byte, low int, to *int) bool {
+func parseCount(b []byte, low int, to *int) bool {
 	if low < 0 && string(b) == "-1" {
 		*to = -1
 		return true
 	}
-	n, err := number(b)
+	n, err := parseDecimal(b)
 	*to = int(n & (1<<30 - 1))
 	return err == nil && n < 1<<30 && *to >= low
 }
 
-// number parses a decimal number without sign or leading zero.
-func number(b []byte) (uint64, error) {
+// parseDecimal parses a decimal number without sign or leading zero.
+func parseDecimal(b []byte) (uint64, error) {
 	if len(b) == 0 || len(b) > 1 && b[0] == '0' {
 		return 0, errStat
 	}
@@ -147,10 +147,10 @@ func Capture(pid int) (Process, error) {
 // maxDepth bounds a walk from a process up to its first ancestor.
 const maxDepth = 256
 
-// Below reports whether pid is ancestor or a descendant of it. It errs on the side
+// IsRelated reports whether pid is ancestor or a descendant of it. It errs on the side
 // of true, so it returns true if a process cannot be seen or has too many
 // ancestors.
-func Below(pid, ancestor int) bool {
+func IsRelated(pid, ancestor int) bool {
 	for range maxDepth {
 		if pid == ancestor {
 			return true

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // statLine is a stat line as the kernel prints it (fs/proc/array.c).
@@ -186,7 +186,7 @@ func TestBelow(t *testing.T) {
 		"another":      {child.Pid, child.Pid + 1, false},
 		"nobody-there": {1 << 22, 1, true},
 	} {
-		if got := Below(c.pid, c.ancestor); got != c.want {
+		if got := IsRelated(c.pid, c.ancestor); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

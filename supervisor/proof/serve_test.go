@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // me is the gateway's uid in these tests, stranger somebody else's.

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // claim makes a worker believe that the listener is the gateway's: it was, an
@@ -40,7 +40,7 @@ func TestStrangerNeverGetsTheToken(t *testing.T) {
 				s := serve(t, "tcp4", "127.0.0.1:0", stranger, handle)
 				j := claim(s, ask.owner)
 				switch got := j.work([]byte(secret)); got {
-				case Stranger:
+				case ForeignPeer:
 				case Dropped, Unproven:
 					if name != "hangs-up" { // gone before it could be looked at
 						t.Errorf("got %v", got)
@@ -56,7 +56,7 @@ func TestStrangerNeverGetsTheToken(t *testing.T) {
 	}
 	t.Run("seen-as-listener", func(t *testing.T) {
 		s := serve(t, "tcp4", "127.0.0.1:0", stranger, good)
-		if got := Work(job(s.port()), []byte(secret)); got != Stranger {
+		if got := Work(job(s.port()), []byte(secret)); got != ForeignPeer {
 			t.Errorf("got %v", got)
 		}
 		if n := s.accepted(); n != 0 {
@@ -81,7 +81,7 @@ func TestPortChangesHands(t *testing.T) {
 				c.write(strings.Replace(goodAnswer(r), "\r\n", "\r\nConnection: close\r\n", 1))
 			})
 			w := &worker{job: job(first.port()), listeners: ask.list, ownerOf: ask.owner}
-			if got := w.work([]byte(secret)); got != Stranger {
+			if got := w.work([]byte(secret)); got != ForeignPeer {
 				t.Errorf("got %v", got)
 			}
 			var second *server

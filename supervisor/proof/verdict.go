@@ -2,10 +2,10 @@
 
 package proof
 
-import "gatewayinit/supervisor/control"
+import "github.com/gateway-init/gateway-init/supervisor/control"
 
 // Verdict is the result of a worker, and its exit code. The numbers differ from the
-// exit codes of Go's runtime (2) and of a stage (126).
+// exit codes of Go's runtime (2) and of a re-exec child (126).
 type Verdict uint8
 
 // The verdicts.
@@ -16,7 +16,7 @@ const (
 	Dropped                           // closed without an answer
 	BadStatus                         // another status than configured
 	BadBody                           // another body than configured, or none that can be read
-	Stranger                          // the other end does not have the gateway's uid
+	ForeignPeer                       // the other end does not have the gateway's uid
 	TokenRefused                      // our token is not the one in force
 	NoTokenNeeded                     // it answers without a token
 	Unproven                          // it could not be found out
@@ -39,7 +39,7 @@ var verdicts = [verdictEnd]struct {
 	Dropped:       {"the connection was closed without an answer", control.HealthTimeout, true},
 	BadStatus:     {"it answered with another status than configured", control.HealthTimeout, true},
 	BadBody:       {"it answered with another body than configured", control.HealthTimeout, true},
-	Stranger:      {"another user answered on the port", control.ListenerForeign, false},
+	ForeignPeer:   {"another user answered on the port", control.ListenerForeign, false},
 	TokenRefused:  {"the gateway refused our token: its own configuration sets another; gateway.auth.token there must be \"\" (gatewayctl config seal)", control.AuthMismatch, false},
 	NoTokenNeeded: {"the gateway answers without a token: its own configuration switches authentication off; gateway.auth.mode there must be \"token\"", control.AuthMismatch, false},
 	Unproven:      {"it could not be found out", control.Unproven, false},

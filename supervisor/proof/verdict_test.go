@@ -5,7 +5,7 @@ package proof
 import (
 	"testing"
 
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // Definite verdicts end a gateway. One that the agent can bring about by itself
@@ -21,7 +21,7 @@ func TestVerdicts(t *testing.T) {
 		Dropped:       {control.HealthTimeout, true},
 		BadStatus:     {control.HealthTimeout, true},
 		BadBody:       {control.HealthTimeout, true},
-		Stranger:      {control.ListenerForeign, false},
+		ForeignPeer:   {control.ListenerForeign, false},
 		TokenRefused:  {control.AuthMismatch, false},
 		NoTokenNeeded: {control.AuthMismatch, false},
 		Unproven:      {control.Unproven, false},

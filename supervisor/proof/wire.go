@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // ask sends one request and reads its answer. It uses the connection of the
@@ -30,8 +30,8 @@ func (w *worker) ask(method, path, body string, token []byte) (response, Verdict
 
 // dial connects to the first address that accepts.
 func (w *worker) dial() (err error) {
-	w.hangUp()
-	for _, addr := range w.doors {
+	w.closeConn()
+	for _, addr := range w.candidates {
 		w.server = netip.AddrPortFrom(addr, w.job.Port)
 		if w.conn, err = sys.DialTCP(w.server, w.deadline); err == nil {
 			break
@@ -56,7 +56,7 @@ func (w *worker) dial() (err error) {
 // errSelf means that the connection leads to itself.
 var errSelf = errors.New("connected to ourselves")
 
-func (w *worker) hangUp() {
+func (w *worker) closeConn() {
 	if w.conn != nil {
 		w.conn.Close()
 		w.conn = nil
@@ -83,7 +83,7 @@ func (w *worker) exchange(method, path, body string, token []byte) (response, Ve
 		return r, verdictOf(err)
 	}
 	if r.last {
-		w.hangUp()
+		w.closeConn()
 	}
 	return r, OK
 }
@@ -135,7 +135,7 @@ func (w *worker) owner() Verdict {
 		case err == nil && uid == w.job.UID:
 			return OK
 		case err == nil:
-			return Stranger
+			return ForeignPeer
 		case !errors.Is(err, errUnheld):
 			return Unproven
 		case ended:

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"gatewayinit/internal/config"
-	"gatewayinit/internal/strictjson"
-	"gatewayinit/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Work does the job in a process that has the gateway's UID. The token is sent only
@@ -31,24 +31,24 @@ type worker struct {
 	listeners func(port uint16) ([]Listener, error)
 	ownerOf   func(local, remote netip.AddrPort) (uint32, error)
 
-	deadline time.Time
-	doors    []netip.Addr
-	conn     *sys.Conn // nil: none
-	in       *source
-	server   netip.AddrPort // the other end
-	local    netip.AddrPort // our end
+	deadline   time.Time
+	candidates []netip.Addr
+	conn       *sys.Conn // nil: none
+	in         *source
+	server     netip.AddrPort // the other end
+	local      netip.AddrPort // our end
 }
 
 func (w *worker) work(token []byte) Verdict {
 	w.deadline = time.Now().Add(w.job.Deadline)
-	defer w.hangUp()
+	defer w.closeConn()
 	ls, err := w.listeners(w.job.Port)
 	if err != nil {
 		return Unproven
 	}
-	if w.doors = doors(ls, w.job.UID); len(w.doors) == 0 {
+	if w.candidates = candidates(ls, w.job.UID); len(w.candidates) == 0 {
 		if len(ls) > 0 {
-			return Stranger
+			return ForeignPeer
 		}
 		return Refused
 	}
@@ -58,11 +58,11 @@ func (w *worker) work(token []byte) Verdict {
 	return w.auth(token)
 }
 
-// doors returns the addresses to connect to, best first. They are only those on
+// candidates returns the addresses to connect to, best first. They are only those on
 // which uid itself listens. If 127.0.0.1 were tried for a gateway that has [::1]
 // alone, the agent could take 127.0.0.1 for an instant, again and again, to make a
 // healthy gateway look dead.
-func doors(ls []Listener, uid uint32) []netip.Addr {
+func candidates(ls []Listener, uid uint32) []netip.Addr {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	var out []netip.Addr
 	for _, l := range ls {
@@ -86,16 +86,16 @@ func (w *worker) check() Verdict {
 	case v != OK:
 		return v
 	case !slices.Contains(w.job.Check.Status, r.status):
-		return unexpected(r.status)
-	case !matches(r.body, w.job.Check.JSON):
+		return unexpectedStatus(r.status)
+	case !matchBody(r.body, w.job.Check.JSON):
 		return BadBody
 	}
 	return OK
 }
 
-// matches reports whether body is a JSON object with all expected members. If
+// matchBody reports whether body is a JSON object with all expected members. If
 // nothing is expected, any body will do.
-func matches(body []byte, want []config.Expect) bool {
+func matchBody(body []byte, want []config.Expect) bool {
 	if len(want) == 0 {
 		return true
 	}
@@ -130,7 +130,7 @@ func (w *worker) auth(token []byte) Verdict {
 	case slices.Contains(a.WithToken, r.status), r.status/100 == 2:
 		return NoTokenNeeded
 	default:
-		return unexpected(r.status)
+		return unexpectedStatus(r.status)
 	}
 	r, v = w.ask(a.Method, a.Path, a.Body, token)
 	switch {
@@ -138,17 +138,17 @@ func (w *worker) auth(token []byte) Verdict {
 		return v
 	case slices.Contains(a.WithToken, r.status):
 		return OK
-	case r.status/100 == 5, unexpected(r.status) == Throttled: // it says nothing about the token
-		return unexpected(r.status)
+	case r.status/100 == 5, unexpectedStatus(r.status) == Throttled: // it says nothing about the token
+		return unexpectedStatus(r.status)
 	}
 	return TokenRefused
 }
 
-// unexpected returns the verdict for a status that was not configured. A gateway
+// unexpectedStatus returns the verdict for a status that was not configured. A gateway
 // that serves tells a client that asks too often to wait. The agent comes from the
 // same address and can ask as often as it likes, so such a status must not end a
 // healthy gateway.
-func unexpected(status int) Verdict {
+func unexpectedStatus(status int) Verdict {
 	switch status {
 	case 408, 425, 429: // timeout of an idle connection, too early, too many requests
 		return Throttled

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/config"
+	"github.com/gateway-init/gateway-init/internal/config"
 )
 
 // One answer of a gateway that misbehaves. Each of these was, or would have
@@ -268,7 +268,7 @@ func TestDoors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := []string{}
-			for _, a := range doors(c.ls, 1) {
+			for _, a := range candidates(c.ls, 1) {
 				got = append(got, a.String())
 			}
 			if text := "[" + strings.Join(got, " ") + "]"; text != c.want {
@@ -295,7 +295,7 @@ func TestMatches(t *testing.T) {
 		"value-object": {`{"s":"live","n":5,"ok":{"ok":true}}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := matches([]byte(c.body), want); got != c.ok {
+			if got := matchBody([]byte(c.body), want); got != c.ok {
 				t.Errorf("got %v", got)
 			}
 		})

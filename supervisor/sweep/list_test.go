@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/sys"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // TestChildren: with the kernel's list and without it all of our children are
@@ -43,7 +43,7 @@ func TestChildren(t *testing.T) {
 			withoutList(t)
 		}
 	}
-	if alive, err := New(0, true).Others(stranger); err != nil || !alive {
+	if alive, err := NewByUID(0, true).Others(stranger); err != nil || !alive {
 		t.Errorf("a zombie does not count: %v %v", alive, err)
 	}
 }
@@ -64,7 +64,7 @@ func TestWithoutList(t *testing.T) {
 	run(t, gateway, "setsid sleep 1000")
 	testenv.Eventually(t, "it runs", func() bool { return count(t, gateway) > 0 })
 	withoutList(t)
-	s := New(gateway, true)
+	s := NewByUID(gateway, true)
 	if alive, err := s.Alive(); err != nil || !alive {
 		t.Errorf("got %v %v", alive, err)
 	}
@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}
-	s := New(gateway, true)
+	s := NewByUID(gateway, true)
 	task := func(do func() error) {
 		t.Helper()
 		testenv.Must(t, do())

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // restart asks PID 1 for a restart and returns how long it took until the new

@@ -74,7 +74,7 @@ func (r *part) took(e event) {
 	if e.Action != "pass" && e.Action != "fail" {
 		return
 	}
-	name := strings.TrimPrefix(e.Package, "gatewayinit/")
+	name := strings.TrimPrefix(e.Package, "github.com/gateway-init/gateway-init/")
 	switch {
 	case e.Test == "":
 		r.Packages = slowest(append(r.Packages, timing{name, e.Elapsed}))
@@ -86,7 +86,7 @@ func (r *part) took(e event) {
 // fail keeps why a test or a package failed.
 func (r *part) fail(e event, output []string) {
 	if lines := firstSaid(output); len(lines) > 0 {
-		name := strings.TrimSpace(strings.TrimPrefix(e.Package, "gatewayinit/") + " " + e.Test)
+		name := strings.TrimSpace(strings.TrimPrefix(e.Package, "github.com/gateway-init/gateway-init/") + " " + e.Test)
 		r.Failures = append(r.Failures, failure{name, lines})
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // Container is one container of a test. Its methods fail the test when the

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/needle"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
 )
 
 // NoToken fails the test if one of the tokens, or a part of it, is anywhere but
@@ -32,7 +32,7 @@ func (c *Container) NoToken(when string, tokens ...string) {
 		c.t.Errorf("%s: the status is %q", when, status)
 	}
 	texts := map[string]string{"the log": c.Logs(), "the status": status, "inspect": string(inspected)}
-	var sets []*needle.Set
+	var sets []*tokenscan.Set
 	for _, token := range tokens {
 		set := Needles(c.t, token)
 		sets = append(sets, set)
@@ -61,9 +61,9 @@ func (c *Container) NoToken(when string, tokens ...string) {
 }
 
 // Needles is what a leak of the token looks like.
-func Needles(t testing.TB, token string) *needle.Set {
+func Needles(t testing.TB, token string) *tokenscan.Set {
 	t.Helper()
-	set, err := needle.New(token)
+	set, err := tokenscan.New(token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func Needles(t testing.TB, token string) *needle.Set {
 // exported tells of every file of the container's file system, as the engine
 // exports it (layers and what was written since; no tmpfs), whether it has a
 // part of a token.
-func (c *Container) exported(sets []*needle.Set) func(yield func(string, bool) bool) {
+func (c *Container) exported(sets []*tokenscan.Set) func(yield func(string, bool) bool) {
 	return func(yield func(string, bool) bool) {
 		cmd := exec.Command(engine(), "export", c.Name)
 		out, err := cmd.StdoutPipe()
@@ -88,7 +88,7 @@ func (c *Container) exported(sets []*needle.Set) func(yield func(string, bool) b
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			streams, writers := make([]*needle.Stream, len(sets)), make([]io.Writer, len(sets))
+			streams, writers := make([]*tokenscan.Stream, len(sets)), make([]io.Writer, len(sets))
 			for i, set := range sets {
 				streams[i] = set.Stream()
 				writers[i] = streams[i]
@@ -99,7 +99,7 @@ func (c *Container) exported(sets []*needle.Set) func(yield func(string, bool) b
 			if err != nil {
 				c.t.Fatal(err)
 			}
-			if !yield(h.Name, slices.ContainsFunc(streams, (*needle.Stream).Found)) {
+			if !yield(h.Name, slices.ContainsFunc(streams, (*tokenscan.Stream).Found)) {
 				break
 			}
 		}
@@ -114,7 +114,7 @@ func (c *Container) exported(sets []*needle.Set) func(yield func(string, bool) b
 // part of one of the tokens. It returns how many it looked at.
 func NoTokenBelow(t testing.TB, when, dir string, tokens ...string) (files int) {
 	t.Helper()
-	var sets []*needle.Set
+	var sets []*tokenscan.Set
 	for _, token := range tokens {
 		sets = append(sets, Needles(t, token))
 	}
@@ -132,7 +132,7 @@ func NoTokenBelow(t testing.TB, when, dir string, tokens ...string) (files int) 
 			return nil
 		case err != nil:
 			return err
-		case slices.ContainsFunc(sets, func(s *needle.Set) bool { return s.Find(data) >= 0 }):
+		case slices.ContainsFunc(sets, func(s *tokenscan.Set) bool { return s.Find(data) >= 0 }):
 			return fmt.Errorf("%s has a part of the token", path)
 		}
 		return nil

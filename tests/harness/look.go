@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // fixture is a container that tests of a package share.

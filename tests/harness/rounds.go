@@ -5,7 +5,7 @@ package harness
 import (
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // Rounds is how often a test repeats what it repeats: short in make test, long in

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
+	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // One good container: what the harness says about it is true.
@@ -141,8 +141,8 @@ func TestNoTokenFinds(t *testing.T) {
 	found("/leak", func(_ *Container, t testing.TB) { NoTokenBelow(t, "", dir, other, token) })
 }
 
-// Each misbehaviour does what it says, seen without any help of ours.
-func TestMisbehaviour(t *testing.T) {
+// Each misbehavior does what it says, seen without any help of ours.
+func TestMisbehavior(t *testing.T) {
 	// No probe of PID 1 may come between the deed and the look at it.
 	slow := map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}
 	answers := func(c *Container) Response { return c.HTTP("GET", "/health", "", "") }
@@ -231,7 +231,7 @@ func TestMisbehaviour(t *testing.T) {
 }
 
 // What the file asks for at the start.
-func TestMisbehaviourAtStart(t *testing.T) {
+func TestMisbehaviorAtStart(t *testing.T) {
 	c := Start(t, Options{Misbehave: map[string]any{"start_exit": 9}})
 	r := c.WaitState(status.Backoff, 20*time.Second)
 	if r.LastExit == nil || r.LastExit.Code != 9 {

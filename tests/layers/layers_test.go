@@ -14,7 +14,7 @@ import (
 )
 
 // module is the prefix of our own packages.
-const module = "gatewayinit/"
+const module = "github.com/gateway-init/gateway-init/"
 
 // order is the folders of the product, from the top down: a package imports only
 // packages of its own folder, and of folders below it. init and gatewayctl are two

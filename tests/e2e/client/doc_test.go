@@ -15,7 +15,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // boot bounds what starts or ends.

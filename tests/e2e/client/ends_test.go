@@ -12,8 +12,8 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A running client ends with its gateway, within a second, and with it what it

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // What a client has and what it has not, by the kernel's word.

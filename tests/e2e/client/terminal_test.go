@@ -12,8 +12,8 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A session from beginning to end, as a person has it.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // agentsFile is the gateway's configuration, in a directory of the agent's: the

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // modes are the two ways to run a command.

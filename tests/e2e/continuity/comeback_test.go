@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // L13: after docker restart, stop and start, or a SIGKILL of PID 1 the gateway

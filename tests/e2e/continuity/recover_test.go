@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // L15: recover killed a gateway that served, because one probe was slow (#7418).

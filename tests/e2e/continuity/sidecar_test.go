@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // badSidecars fail in every way there is.
@@ -60,7 +60,7 @@ func TestScenarioL12(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.WaitNewGateway(now.Gateway.Process, 10*time.Second)
-		// An end that the restart made is not charged: no growing backoff.
+		// An end that the restart made does not count as a failure: no growing backoff.
 		c.WaitStatus(10*time.Second, "the good ones to run in round "+strconv.Itoa(round), sidecarsAre(map[string]string{
 			"stubborn": "running", "stubborn-as-gateway": "running", "good": "running", "once": "stopped",
 		}))

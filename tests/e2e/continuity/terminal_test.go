@@ -8,7 +8,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // terminal is a docker run -it.

@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // object is a part of the configuration.
@@ -178,7 +178,7 @@ func TestRequestedRestart(t *testing.T) {
 	for range 10 {
 		f.MustCtl("restart")
 		now := f.WaitNewGateway(old.Gateway.Process, serveBy)
-		if e := now.LastExit; now.Crashes != 0 || now.Backoff != nil || e == nil || e.Code != 1 || !e.Requested || e.Charged {
+		if e := now.LastExit; now.Crashes != 0 || now.Backoff != nil || e == nil || e.Code != 1 || !e.Requested || e.Failure {
 			t.Errorf("%d crashes, backoff %+v, last exit %+v", now.Crashes, now.Backoff, e)
 		}
 		old = now
@@ -204,7 +204,7 @@ func TestOwnExits(t *testing.T) {
 		}
 		now := f.WaitNewGateway(old.Gateway.Process, serveBy)
 		e := now.LastExit
-		if e == nil || e.Code != c.code || e.Requested || e.Charged != (c.crashes > 0) || !strings.Contains(e.Text, c.text) || now.Crashes != c.crashes {
+		if e == nil || e.Code != c.code || e.Requested || e.Failure != (c.crashes > 0) || !strings.Contains(e.Text, c.text) || now.Crashes != c.crashes {
 			t.Errorf("after signal %d: last exit %+v, %d crashes", c.signal, e, now.Crashes)
 		}
 		old = now

@@ -17,8 +17,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/verify"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // verifyImage runs the built gatewayctl on the host, as its caller.

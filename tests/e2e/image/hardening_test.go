@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // mounted is the flag that puts a built program over one of the image, with a
@@ -41,7 +41,7 @@ func TestHardeningOfTheImage(t *testing.T) {
 	}{
 		"nothing-open":   {mounted(t, "demogateway", demo, 0o711), nil, ""},
 		"readable":       {mounted(t, "demogateway", demo, 0o755), nil, "environ-readable"},
-		"init-readable":  {append(mounted(t, "demogateway", demo, 0o711), mounted(t, "gateway-init", "/usr/local/sbin/gateway-init", 0o755)...), nil, "stage-traceable"},
+		"init-readable":  {append(mounted(t, "demogateway", demo, 0o711), mounted(t, "gateway-init", "/usr/local/sbin/gateway-init", 0o755)...), nil, "launch-traceable"},
 		"path-is-open":   {append(mounted(t, "demogateway", demo, 0o711), "-e", "PATH=/tmp:/usr/local/bin"), nil, "path"},
 		"path-of-agent":  {append(mounted(t, "demogateway", demo, 0o711), "-e", "PATH=/sandbox/bin:/usr/local/bin"), nil, "path"},
 		"node":           {mounted(t, "demogateway", "/usr/local/bin/node", 0o711), node, "node-debugger"},

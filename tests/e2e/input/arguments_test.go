@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A mistyped option must not become the agent's command, or be ignored.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // An image whose config is missing or could have been changed by somebody else

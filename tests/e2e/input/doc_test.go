@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // refused starts a container that must end by itself with the exit code and

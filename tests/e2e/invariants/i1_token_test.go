@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // I1: the token is in its file, in the gateway's environment, in that of a

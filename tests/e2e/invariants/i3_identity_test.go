@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // I3: a process is its pid and its start time. A record that names a pid which

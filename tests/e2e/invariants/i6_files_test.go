@@ -18,8 +18,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // prepared is the demo's "prepare" entry, in a directory that the agent can

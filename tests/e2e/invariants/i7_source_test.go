@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // home of each thing that PID 1 itself must not do: the only packages in which
@@ -55,7 +55,7 @@ func TestInvariantI7Source(t *testing.T) {
 		case "net/http", "os/exec", "plugin", "net/rpc":
 			t.Errorf("gateway-init links %s", f[0])
 		}
-		pkg, ours := strings.CutPrefix(f[0], "gatewayinit/")
+		pkg, ours := strings.CutPrefix(f[0], "github.com/gateway-init/gateway-init/")
 		if !ours {
 			continue
 		}

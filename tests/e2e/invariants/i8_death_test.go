@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // I8: whatever dies, the next start finds a consistent state and nobody removes

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // toolPath is where the agent asks the demo gateway's file tools.

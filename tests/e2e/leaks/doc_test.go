@@ -7,7 +7,7 @@
 // Each attack has a run in which it must win, so that a test of the others
 // cannot pass because the attack is broken. Two more such runs are done by hand:
 //
-//	LEAKS_CONTROL=traceable  gateway-init is 0755: its stages can be traced
+//	LEAKS_CONTROL=traceable  gateway-init is 0755: its re-exec children can be traced
 //	LEAKS_IMAGE=NAME         the gateway-init and gatewayctl of another image
 //	THIEF_SECONDS=600        how long the port's thief tries; 60 without it
 package leaks
@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // boot bounds a start.
@@ -59,7 +59,7 @@ func controls(t *testing.T) (flags []string) {
 }
 
 // traceable are the flags that mount a gateway-init of mode 0755. The kernel
-// lets its user trace such a stage.
+// lets its user trace such a re-exec child.
 func traceable(t *testing.T) []string {
 	t.Helper()
 	return []string{"-v", filepath.Join(harness.Root(t), "bin/gateway-init") + ":/usr/local/sbin/gateway-init:ro"}
@@ -111,7 +111,7 @@ func readLoot(t *testing.T, c *harness.Container, path string) (all []taken) {
 // ways counts in how many lines of the loot, by way, one of the tokens is.
 func ways(t *testing.T, loot []taken, tokens ...string) map[string]int {
 	t.Helper()
-	var sets []*needle.Set
+	var sets []*tokenscan.Set
 	for _, token := range tokens {
 		sets = append(sets, harness.Needles(t, token))
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // life is one gateway: from when on, and its token.
@@ -38,7 +38,7 @@ type verdict struct {
 // nothing if no gateway takes it from then on.
 func judge(t *testing.T, lives []life, loot []heard) (v verdict) {
 	t.Helper()
-	sets, last := map[string]*needle.Set{}, map[string]int64{}
+	sets, last := map[string]*tokenscan.Set{}, map[string]int64{}
 	for _, l := range lives {
 		if sets[l.token] == nil {
 			sets[l.token] = harness.Needles(t, l.token)

@@ -11,19 +11,19 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // Numbers of the seekers' test.
 const (
-	launches = 200  // of which a seeker must have seen the stage
+	launches = 200  // of which a seeker must have seen the re-exec child
 	batch    = 50   // launches between two looks
 	most     = 2000 // launches at all: on a busy machine a seeker sees every fifth stage
 )
 
 const (
 	seekDir   = "/tmp/seek"
-	seekStage = "/usr/local/bin/demogateway" // what a launch stage of the gateway calls itself besides
+	seekStage = "/usr/local/bin/demogateway" // what a re-exec child of the gateway calls itself besides
 )
 
 var launched = regexp.MustCompile(`(?m)^restart: restarted: pid \d+ → (\d+), proven`)
@@ -106,7 +106,7 @@ func (h *hunted) rounds(t *testing.T, n int) error {
 	return nil
 }
 
-// log is what the seekers noted, and of how many launches they saw the stage.
+// log is what the seekers noted, and of how many launches they saw the re-exec child.
 func (h *hunted) log(t *testing.T) (lines map[string]int, seen int) {
 	t.Helper()
 	data, err := os.ReadFile(h.HostPath(seekDir + "/log"))
@@ -167,7 +167,7 @@ func TestSeekers(t *testing.T) {
 func TestSeekersWinWhereAStageCanBeTraced(t *testing.T) {
 	h := startHunt(t, traceable(t)...)
 	for range 4 * launches / batch {
-		// A seeker that traces the stage or the worker can hold it, too: then a call
+		// A seeker that traces the re-exec child or the worker can hold it, too: then a call
 		// has no answer in time.
 		if err := h.rounds(t, batch/2); err != nil {
 			t.Log(err)

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A gateway's own configuration can set another token, or none. Such a gateway

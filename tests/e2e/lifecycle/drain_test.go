@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // helperAddr is where the sidecar of these tests listens.
@@ -123,7 +123,7 @@ func drainTooLong(t *testing.T) {
 	old := c.Status().Gateway
 	c.SetMisbehave(nil)
 	want(t, "restart --drain", c.Ctl("restart", "--drain", "2s"), 0, "restarted: pid")
-	if e := c.Status().LastExit; e == nil || e.PID != old.PID || e.Signal != 9 || !e.Requested || e.Charged {
+	if e := c.Status().LastExit; e == nil || e.PID != old.PID || e.Signal != 9 || !e.Requested || e.Failure {
 		t.Errorf("last exit %+v", e)
 	}
 	told(t, c, 1)

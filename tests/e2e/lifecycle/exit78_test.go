@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A gateway that says "my configuration is invalid" by its exit code was started

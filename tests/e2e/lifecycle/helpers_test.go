@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// object is a part of the configuration or of a misbehaviour.
+// object is a part of the configuration or of a misbehavior.
 type object = map[string]any
 
 // serveBy bounds a start on a loaded machine; a good gateway takes 20 ms.
@@ -51,7 +51,7 @@ type event struct {
 	StartTicks uint64 `json:"start_ticks"`
 	Code       int    `json:"code"`
 	Failures   int    `json:"failures"`
-	Charged    bool   `json:"charged"`
+	Failure    bool   `json:"failure"`
 }
 
 // tick is the unit of a start time in /proc/PID/stat on every Linux there is.

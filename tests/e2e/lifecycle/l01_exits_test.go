@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A gateway that somebody signalled exits 0, and the predecessor took that for
@@ -27,7 +27,7 @@ func TestScenarioL01(t *testing.T) {
 				if now.Crashes != 0 || now.Restarts != 0 {
 					t.Errorf("round %d: %d crashes, %d restarts", round, now.Crashes, now.Restarts)
 				}
-				if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || e.Requested || e.Charged || !e.Proven {
+				if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || e.Requested || e.Failure || !e.Proven {
 					t.Errorf("round %d: last exit %+v", round, e)
 				}
 				old = now
@@ -51,7 +51,7 @@ func TestScenarioL02(t *testing.T) {
 		t.Errorf("after the answer: %s, gateway %+v, was %+v", now.State, now.Gateway, old.Gateway)
 	}
 	proven(t, now)
-	if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Charged {
+	if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Failure {
 		t.Errorf("last exit %+v", e)
 	}
 	result := fmt.Sprintf("complete ok %d %d", old.Gateway.PID, now.Gateway.PID)
@@ -83,7 +83,7 @@ func TestScenarioL03(t *testing.T) {
 			for range 2 {
 				c.MustCtl("restart")
 				now := c.WaitNewGateway(old.Gateway.Process, serveBy)
-				if e := now.LastExit; now.Crashes != 0 || now.Backoff != nil || e == nil || !e.Requested || e.Charged {
+				if e := now.LastExit; now.Crashes != 0 || now.Backoff != nil || e == nil || !e.Requested || e.Failure {
 					t.Errorf("%d crashes, backoff %+v, last exit %+v", now.Crashes, now.Backoff, e)
 				}
 				old = now
@@ -92,7 +92,7 @@ func TestScenarioL03(t *testing.T) {
 	}
 	for name, exit := range map[string]struct {
 		code    int
-		charged bool
+		failure bool
 	}{
 		"75-is-planned": {75, false},
 		"1-is-a-crash":  {1, true},
@@ -103,10 +103,10 @@ func TestScenarioL03(t *testing.T) {
 			old := c.WaitServing(serveBy)
 			c.Misbehave(object{"exit_after": "0s", "exit_code": exit.code})
 			now := c.WaitNewGateway(old.Gateway.Process, serveBy)
-			if e := now.LastExit; e == nil || e.Code != exit.code || e.Requested || e.Charged != exit.charged {
+			if e := now.LastExit; e == nil || e.Code != exit.code || e.Requested || e.Failure != exit.failure {
 				t.Errorf("last exit %+v", e)
 			}
-			if (now.Crashes == 1) != exit.charged || now.Crashes > 1 {
+			if (now.Crashes == 1) != exit.failure || now.Crashes > 1 {
 				t.Errorf("%d crashes", now.Crashes)
 			}
 		})
@@ -122,7 +122,7 @@ func TestScenarioL04(t *testing.T) {
 	signal(c, old.Gateway.PID, "KILL")
 	now := c.WaitNewGateway(old.Gateway.Process, 10*time.Second)
 	proven(t, now)
-	if e := now.LastExit; e == nil || e.Signal != 9 || e.Code != 137 || e.Requested || !e.Charged || now.Crashes != 1 {
+	if e := now.LastExit; e == nil || e.Signal != 9 || e.Code != 137 || e.Requested || !e.Failure || now.Crashes != 1 {
 		t.Errorf("last exit %+v, %d crashes", e, now.Crashes)
 	}
 	if answer := c.HTTP("GET", "/api/whoami", c.Token(), ""); answer.Code != 200 {

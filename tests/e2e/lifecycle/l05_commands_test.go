@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A gateway that was stopped, or that had crashed too often, needed a rebuild
@@ -112,7 +112,7 @@ func TestBackoffGrows(t *testing.T) {
 	delays := []time.Duration{100, 200, 400, 400, 400}
 	starts, waits := events(t, c, "gateway-started"), events(t, c, "backoff")
 	for i, delay := range delays {
-		if w := waits[i]; w.Delay != (delay*time.Millisecond).String() || !w.Charged {
+		if w := waits[i]; w.Delay != (delay*time.Millisecond).String() || !w.Failure {
 			t.Errorf("backoff %d: %+v, want %d ms", i+1, w, delay)
 		}
 		if pause := between(starts[i], starts[i+1]); pause < delay*time.Millisecond-tick {
@@ -161,7 +161,7 @@ func TestScenarioL06(t *testing.T) {
 				if len(b) == 0 {
 					return errors.New("no backoff")
 				}
-				if b[0].Delay != "200ms" || !b[0].Charged {
+				if b[0].Delay != "200ms" || !b[0].Failure {
 					t.Errorf("the first crash waits %+v", b[0])
 				}
 				return nil

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 const listenAddr = "127.0.0.1:18789"
@@ -45,7 +45,7 @@ func detachedOnce(t *testing.T) {
 	}
 	now := c.WaitNewGateway(old.Gateway.Process, serveBy)
 	proven(t, now)
-	if e := now.LastExit; e == nil || e.Code != 0 || e.Charged || now.Crashes != 0 || len(now.Proof.Foreign) != 0 {
+	if e := now.LastExit; e == nil || e.Code != 0 || e.Failure || now.Crashes != 0 || len(now.Proof.Foreign) != 0 {
 		t.Errorf("last exit %+v, %d crashes, in the way: %+v", e, now.Crashes, now.Proof.Foreign)
 	}
 	onlyGateway(t, c, now)
@@ -128,7 +128,7 @@ func portTaken(t *testing.T, user string, uid uint32) {
 	}
 	want(t, "status", c.Ctl("status"), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
 	want(t, "health", c.Ctl("health"), 4, "listener-foreign")
-	// It tries by itself, without launching anything and without being charged, and
+	// It tries by itself, without launching anything and without a counted failure, and
 	// says so once.
 	said, tries, until := len(events(t, c, "start-failed")), 0, time.Time{}
 	c.WaitStatus(serveBy, "two more tries", func(v harness.View) error {

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // quick makes health checks ten times a second.
@@ -49,8 +49,8 @@ func deafLater(t *testing.T) {
 	if e := now.LastExit; now.Crashes != 1 || now.Restarts != 0 || e == nil || e.PID != old.Gateway.PID {
 		t.Errorf("%d crashes, %d restarts, last exit %+v", now.Crashes, now.Restarts, e)
 	}
-	found := events(t, c, "health", "gateway-deaf")
-	if n := len(found); n < 5 || found[n-1].Event != "gateway-deaf" || found[n-2].Failures != 4 || found[n-2].Reason != "listener-missing" {
+	found := events(t, c, "health", "gateway-unresponsive")
+	if n := len(found); n < 5 || found[n-1].Event != "gateway-unresponsive" || found[n-2].Failures != 4 || found[n-2].Reason != "listener-missing" {
 		t.Errorf("what led to it: %+v", found)
 	}
 	sameLife(t, c, before)
@@ -109,8 +109,8 @@ func TestScenarioL09(t *testing.T) {
 				t.Errorf("%d crashes, %d restarts", now.Crashes, now.Restarts)
 			}
 			failures := 0
-			for _, e := range events(t, c, "health", "gateway-deaf") {
-				if e.Event == "gateway-deaf" {
+			for _, e := range events(t, c, "health", "gateway-unresponsive") {
+				if e.Event == "gateway-unresponsive" {
 					break // on a busy machine the next gateway has a slow answer of its own
 				}
 				if failures++; e.Failures != failures || e.Reason != "health-timeout" && e.Reason != "listener-missing" {
@@ -156,7 +156,7 @@ func neverServed(t *testing.T, m object) {
 		}
 		return nil
 	})
-	story := events(t, c, "not-ready-in-time", "gateway-deaf")
+	story := events(t, c, "not-ready-in-time", "gateway-unresponsive")
 	if len(story) != 2 || len(first) != 1 || story[0].Event != "not-ready-in-time" || story[1].PID != first[0].PID {
 		t.Fatalf("what led to it: %+v", story)
 	}

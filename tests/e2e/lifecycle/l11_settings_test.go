@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // huge is 10^30: more than any integer type holds.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/strictjson"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/strictjson"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A log whose lines one reader takes and another refuses is no record: a

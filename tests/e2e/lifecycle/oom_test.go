@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // The kernel ends the agent's processes first, then the gateway, and PID 1 last.

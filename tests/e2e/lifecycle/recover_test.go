@@ -5,7 +5,7 @@ package lifecycle
 import (
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A request that looked at a deaf gateway while the health check replaced it

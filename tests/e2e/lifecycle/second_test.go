@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A second gateway-init in the living one's runtime directory, by a docker exec

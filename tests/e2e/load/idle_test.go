@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // maxWakeups a minute are allowed between two health checks: one is that of the Go

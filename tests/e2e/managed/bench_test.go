@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // orphans are the processes in each container of the benchmark, children of its

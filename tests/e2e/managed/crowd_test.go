@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // Processes that come and go, that are dead and stay, that have any name, and a

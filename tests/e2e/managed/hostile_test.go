@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A controller against the hostile agent, in so many containers at once. A round
@@ -98,8 +98,8 @@ func attacked(t *testing.T, rounds int, succeeded, failed, replaced *atomic.Int6
 			t.Errorf("pid %s was claimed %d times as a new gateway, and the supervisor has started it %d times", pid, n, starts[pid])
 		}
 	}
-	if strings.Contains(log, `"event":"exit-authorised","pid":0`) {
-		t.Error("an authorisation for nobody")
+	if strings.Contains(log, `"event":"exit-authorized","pid":0`) {
+		t.Error("an authorization for nobody")
 	}
 	if text, err := os.ReadFile(dir + "/log"); err == nil && len(text) > 0 {
 		t.Errorf("strangers were signalled:\n%s", text)

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 const serveBy = 20 * time.Second
@@ -35,7 +35,7 @@ func root(box *harness.Container, args ...string) harness.Result {
 var idle = []string{"demotools", "sleep", "600"}
 
 // Every command of root's, and what it leaves: each is proved by root, told in
-// the supervisor's own record, and never charged.
+// the supervisor's own record, and never a failure.
 func TestController(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -64,14 +64,14 @@ func TestController(t *testing.T) {
 
 	says(fmt.Sprintf("restarted: pid %d → ", pid), 0, "restart")
 	second := box.WaitNewGateway(first.Gateway.Process, serveBy)
-	if e := second.LastExit; e == nil || e.PID != pid || !e.Requested || e.Charged || second.Crashes != 0 {
+	if e := second.LastExit; e == nil || e.PID != pid || !e.Requested || e.Failure || second.Crashes != 0 {
 		t.Errorf("the exit that root asked for: %+v, %d crashes", e, second.Crashes)
 	}
-	if log := box.Logs(); strings.Count(log, `"event":"exit-authorised"`) != 1 || strings.Contains(log, `"event":"backoff"`) {
+	if log := box.Logs(); strings.Count(log, `"event":"exit-authorized"`) != 1 || strings.Contains(log, `"event":"backoff"`) {
 		t.Errorf("log:\n%s", log)
 	}
-	if box.Exec("0:0", "demotools", "stat", "/dev/.gateway-init/exit-authorisation").Code == 0 {
-		t.Error("the authorisation is left")
+	if box.Exec("0:0", "demotools", "stat", "/dev/.gateway-init/exit-authorization").Code == 0 {
+		t.Error("the authorization is left")
 	}
 
 	old := box.Token()

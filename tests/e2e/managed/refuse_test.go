@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // "proven" has the token in it: a gateway that answers without one is not, for

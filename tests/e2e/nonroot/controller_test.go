@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // Root beside a PID 1 that is gateway-init without root believes the live shape
@@ -30,7 +30,7 @@ func TestController(t *testing.T) {
 		t.Errorf("restart: %v", r)
 	}
 	now := box.WaitNewGateway(old.Gateway.Process, serveBy)
-	if e := now.LastExit; !e.Requested || e.Charged || now.Crashes != 0 {
+	if e := now.LastExit; !e.Requested || e.Failure || now.Crashes != 0 {
 		t.Errorf("the exit that root asked for: %+v, %d crashes", e, now.Crashes)
 	}
 	if r := root("stop"); r.Code != 0 {

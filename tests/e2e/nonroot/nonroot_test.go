@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 const serveBy = 20 * time.Second

@@ -12,7 +12,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // serveBy bounds what starts or ends.

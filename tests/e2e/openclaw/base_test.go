@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // BASE builds on an image of the user's, with Node where that has it.

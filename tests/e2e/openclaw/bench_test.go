@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // BenchmarkReady is the time from docker run to the gateway's own "ready", with

@@ -9,7 +9,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // tui opens the terminal UI as the README says, lets it ask the agent, and ends

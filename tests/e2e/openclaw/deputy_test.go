@@ -17,14 +17,14 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/gatewayctl/needle"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // secret is a random text of a token's form, so that parts of it can be found.
-func secret(t *testing.T) (string, *needle.Set) {
+func secret(t *testing.T) (string, *tokenscan.Set) {
 	t.Helper()
-	raw := make([]byte, needle.TokenLen/2)
+	raw := make([]byte, tokenscan.TokenLen/2)
 	rand.Read(raw)
 	return hex.EncodeToString(raw), harness.Needles(t, hex.EncodeToString(raw))
 }
@@ -46,16 +46,16 @@ func oldTools(t *testing.T) map[string]any {
 // deputy is the gateway under attack, and what must not leave it.
 type deputy struct {
 	*harness.Container
-	conf string                 // the directory of its openclaw.json
-	with map[string]any         // the model, as both profiles have it
-	set  map[string]*needle.Set // what must not leave it, by what it is
+	conf string                    // the directory of its openclaw.json
+	with map[string]any            // the model, as both profiles have it
+	set  map[string]*tokenscan.Set // what must not leave it, by what it is
 }
 
 // canaries are files that only the gateway can read, each with a text of its own.
 var canaries = []string{"/var/lib/openclaw/canary", "/var/lib/openclaw/state/canary", "/tmp/openclaw-gateway/canary"}
 
 // plant writes the canaries anew and returns their sets.
-func (d *deputy) plant(t *testing.T) (sets []*needle.Set) {
+func (d *deputy) plant(t *testing.T) (sets []*tokenscan.Set) {
 	t.Helper()
 	for _, path := range canaries {
 		text, set := secret(t)
@@ -97,7 +97,7 @@ for (const e of db.prepare("select event_json, event_zstd from transcript_events
 // configuration and environment, and a model that keeps what it is asked.
 func startDeputy(t *testing.T) *deputy {
 	t.Helper()
-	d := &deputy{set: map[string]*needle.Set{}}
+	d := &deputy{set: map[string]*tokenscan.Set{}}
 	literal, set := secret(t)
 	d.set["the key in its configuration"] = set
 	variable, set := secret(t)
@@ -160,7 +160,7 @@ func TestDeputy(t *testing.T) {
 
 // control makes the children whose directory stays theirs, and waits until one
 // hidden and one visible child have each brought the canary to the model.
-func (d *deputy) control(t *testing.T, canary []*needle.Set, old map[string]string) {
+func (d *deputy) control(t *testing.T, canary []*tokenscan.Set, old map[string]string) {
 	names := []string{"hidden", "visible", "runtime", "parent"}
 	results := turn(t, d.For(t),
 		viaSearch(spawn("/var/lib/openclaw", false, read("canary"))),

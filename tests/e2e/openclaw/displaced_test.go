@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // The gateway sends commands to the newest connection of a node's identity and

@@ -24,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // How long things may take. The gateway alone needs some ten seconds of both

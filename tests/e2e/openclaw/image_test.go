@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // E01: the image passes its own validation, and stops passing with each thing

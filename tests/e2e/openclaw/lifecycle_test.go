@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // startedAt is when PID 1 of the container was started.
@@ -55,7 +55,7 @@ func replaced(t *testing.T, c *harness.Container, name string) (old, now status.
 func TestScenarioL01(t *testing.T) {
 	c := shared(t)
 	_, r := replaced(t, c, "TERM")
-	if e := r.LastExit; e.Code != 0 || e.Requested || e.Charged || !e.Proven {
+	if e := r.LastExit; e.Code != 0 || e.Requested || e.Failure || !e.Proven {
 		t.Errorf("last exit: %+v", e)
 	}
 }
@@ -66,7 +66,7 @@ func TestScenarioL01(t *testing.T) {
 func TestRestartsItself(t *testing.T) {
 	c := shared(t)
 	old, r := replaced(t, c, "USR2")
-	if e := r.LastExit; e.Code != 0 || e.Charged || r.Crashes != old.Crashes {
+	if e := r.LastExit; e.Code != 0 || e.Failure || r.Crashes != old.Crashes {
 		t.Errorf("last exit: %+v, %d crashes after %d", e, r.Crashes, old.Crashes)
 	}
 	if r.Proof.Auth != status.Held {
@@ -83,7 +83,7 @@ func TestScenarioL02(t *testing.T) {
 	if r.Gateway.Process == old.Gateway.Process || r.Restarts != old.Restarts+1 || r.State != status.Running {
 		t.Errorf("after the restart: %+v", r)
 	}
-	if e := r.LastExit; e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Charged {
+	if e := r.LastExit; e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Failure {
 		t.Errorf("last exit: %+v", e)
 	}
 	for name, signal := range map[string]string{"child": r.Proof.Child, "listener": r.Proof.Listener, "ready": r.Proof.Ready, "auth": r.Proof.Auth} {

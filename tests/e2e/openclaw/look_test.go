@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 func readProc(hostPID int, name string) (string, error) {

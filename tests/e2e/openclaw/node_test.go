@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // asOperator makes a copy of a node's state, in HOME, in which its token is said

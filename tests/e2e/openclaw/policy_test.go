@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A run of the agent is drained before the gateway stops, up to 315 seconds and
@@ -63,7 +63,7 @@ func TestDrain(t *testing.T) {
 		done := run("5m0s")
 		c.For(t).MustCtl("restart", "--timeout", "4m")
 		<-done
-		if e := c.Status().LastExit; e.PID != old.Gateway.PID || e.Signal != 9 || !e.Requested || e.Charged {
+		if e := c.Status().LastExit; e.PID != old.Gateway.PID || e.Signal != 9 || !e.Requested || e.Failure {
 			t.Errorf("last exit: %+v", e)
 		}
 	})

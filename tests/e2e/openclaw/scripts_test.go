@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // scripted runs one of the image's scripts as the operator, with a program in

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -44,7 +44,7 @@ func shared(t *testing.T) *harness.Container {
 func otherRelease(t testing.TB) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gatewayctl")
-	cmd := exec.Command("go", "build", "-ldflags", "-X gatewayinit/internal/version.String=v0.0.1-other", "-o", file, "./gatewayctl")
+	cmd := exec.Command("go", "build", "-ldflags", "-X github.com/gateway-init/gateway-init/internal/version.String=v0.0.1-other", "-o", file, "./gatewayctl")
 	cmd.Dir, cmd.Env = harness.Root(t), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

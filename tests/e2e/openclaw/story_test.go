@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // grace is what a stop may take here. The profile's 7 s are for an idle machine;
@@ -138,7 +138,7 @@ func rotated(t *testing.T, s *story) {
 	}
 	r := s.Status()
 	proven(t, r)
-	if e := r.LastExit; r.Gateway.Process == old.Gateway.Process || e.PID != old.Gateway.PID || !e.Requested || e.Charged {
+	if e := r.LastExit; r.Gateway.Process == old.Gateway.Process || e.PID != old.Gateway.PID || !e.Requested || e.Failure {
 		t.Errorf("gateway %+v, last exit %+v", r.Gateway, e)
 	}
 	waitTools(t, s.Container)

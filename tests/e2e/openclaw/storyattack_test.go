@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // attacked is a turn of a hostile model: every tool that it has, at token,

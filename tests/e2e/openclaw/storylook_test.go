@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // imageIsOurs is the image's own validation, and that the image is made of this

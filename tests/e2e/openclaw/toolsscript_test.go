@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // watched runs the image's tools script as the sandbox user, with a program of

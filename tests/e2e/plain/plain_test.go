@@ -15,7 +15,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 const patience = 30 * time.Second

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // zeroCaps is an empty set as /proc shows it.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // A variable given to docker exec (or left over in a shell that calls it) loaded

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // Whoever can write where requests are read controls the gateway. The kernel

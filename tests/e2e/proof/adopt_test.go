@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 const serveBy = 20 * time.Second

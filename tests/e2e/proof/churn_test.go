@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // P01: processes that ended while /proc was read, and zombies, made the

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // P04: health said healthy of a gateway that was gone, or unhealthy for ever

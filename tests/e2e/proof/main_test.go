@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // All of them: what is proven, of which process and to whom, is what a topology

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // After a leak the operator rotated the token, and the old one went on working

@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // UIDs of the demo image.

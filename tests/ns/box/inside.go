@@ -16,9 +16,9 @@ import (
 	"syscall"
 	"time"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // execTimeout bounds a command inside.

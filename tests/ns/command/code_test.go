@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 func TestMain(m *testing.M) { os.Exit(box.Main(m)) }

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // stops are the signals that end the container in gateway mode.

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // A leftover, a foreign file or an odd mount made other inits hang in boot, or

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 const (
@@ -189,7 +189,7 @@ func TestScenarioF07(t *testing.T) {
 				if s := b.Wait(bound); s.ExitStatus() != c.code {
 					t.Errorf("ended with %d, want %d", s.ExitStatus(), c.code)
 				}
-				if !strings.Contains(b.Log(), `"event":"ended"`) {
+				if !strings.Contains(b.Log(), `"event":"terminated"`) {
 					t.Error("the log does not say how it ended")
 				}
 			})
@@ -223,7 +223,7 @@ func waitCommand(b *box.Box) {
 		if r.Command == nil || r.Command.PID == 0 {
 			return fmt.Errorf("command is %+v", r.Command)
 		}
-		// Its stage still would end by the signal, and with another code.
+		// Its re-exec child still would end by the signal, and with another code.
 		data, err := os.ReadFile(b.Path(fmt.Sprintf("/proc/%d/comm", r.Command.PID)))
 		if err == nil && string(data) != "demotools\n" {
 			err = fmt.Errorf("it is %q", data)

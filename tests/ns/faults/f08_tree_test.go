@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // Inits that read their child's output through a pipe wait for whoever still
@@ -26,7 +26,7 @@ func TestScenarioF08(t *testing.T) {
 		"all-and-ignores-term":    {"helper": true, "hold_stdout": true, "zombies": 5, "ignore_term": true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m["neighbours"] = true
+			m["neighbors"] = true
 			b := box.Start(t, box.Options{Misbehave: m, Config: brief(map[string]any{
 				"stop":    map[string]any{"grace": "300ms"},
 				"restart": map[string]any{"backoff_min": "100ms", "backoff_max": "100ms"},
@@ -56,7 +56,7 @@ func TestScenarioF08(t *testing.T) {
 			}
 			b.MustCtl("stop")
 			alone(t, b)
-			if n := strings.Count(b.Log(), "demogateway: neighbours []\n"); n != 5 || n != strings.Count(b.Log(), "demogateway: neighbours ") {
+			if n := strings.Count(b.Log(), "demogateway: neighbors []\n"); n != 5 || n != strings.Count(b.Log(), "demogateway: neighbors ") {
 				t.Errorf("%d of 5 gateways started alone", n)
 			}
 			b.Signal(unix.SIGTERM)

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // A script of root's that moves, opens up or deletes the FIFO must not leave a

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/internal/status"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // gateways are the live processes of the gateway's that PID 1 started, workers
@@ -62,7 +62,7 @@ func TestScenarioF05RuntimeFull(t *testing.T) {
 	}
 
 	// The old record stands, whatever is written over it.
-	waitLog(b, `"event":"status-lost"`)
+	waitLog(b, `"event":"status-write-failed"`)
 	if now, err := os.ReadFile(b.Path(box.Runtime + "/" + status.Name)); err != nil || string(now) != string(old) {
 		t.Errorf("the old status is gone: %q %v", now, err)
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 func TestMain(m *testing.M) { os.Exit(box.Main(m)) }

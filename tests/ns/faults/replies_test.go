@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"gatewayinit/tests/ns/box"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // Each answer is a file: so many requests that all kept answers exist must fit

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayinit/internal/testenv"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // TestExitCodes: the command's, 128+n for a signal, and what -e makes of them.

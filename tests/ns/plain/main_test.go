@@ -20,9 +20,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"gatewayinit/init/plain/forward"
-	"gatewayinit/internal/testenv"
-	"gatewayinit/tests/harness"
+	"github.com/gateway-init/gateway-init/init/plain/forward"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
 // TestMain makes this binary the programs that tests run under gateway-init.

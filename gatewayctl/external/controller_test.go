@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package external
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// TestMain is the witness where a test starts one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == inspector.Arg {
+		if err := inspector.Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if addr := os.Getenv(serveEnv); addr != "" {
+		fmt.Println(serve(addr))
+		os.Exit(1)
+	}
+	if role := os.Getenv(roleEnv); role != "" {
+		fmt.Println(findAsPID1(role))
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// roleEnv makes this program a PID 1 that looks for a supervisor: as root, or as
+// somebody else.
+const roleEnv = "CONTROLLER_PID1"
+
+func findAsPID1(role string) string {
+	err := unix.Mount("proc", "/proc", "proc", 0, "")
+	if err == nil && role != "root" {
+		err = syscall.Setresuid(testenv.Stranger, testenv.Stranger, testenv.Stranger)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s, err := Find(ctx)
+	switch {
+	case errors.Is(err, ErrUnproven):
+		return "refused"
+	case err != nil:
+		return err.Error()
+	}
+	defer s.Close()
+	return fmt.Sprint(s.Topology, " ", s.Key.PID, " ", s.Key.UIDs[0])
+}
+
+// PID 1 with the installed program is a supervisor if it is not root; one of
+// root's that has published nothing is always refused.
+func TestPID1(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	for role, want := range map[string]string{"root": "refused", "user": fmt.Sprint(NonRoot, " 1 ", testenv.Stranger)} {
+		cmd := exec.Command(installAs(t, "/proc/self/exe"))
+		cmd.Env = []string{roleEnv + "=" + role}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+		if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != want {
+			t.Errorf("%s: %q, %v; want %q", role, out, err, want)
+		}
+	}
+}
+
+func quiet(string) {}
+
+// installAs puts a program where the installed one is, in a mount namespace of
+// our own: what a supervisor executes, as far as Find can see.
+func installAs(t *testing.T, other string) string {
+	t.Helper()
+	const dir = "/usr/local/sbin"
+	testenv.Must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"))
+	data, err := os.ReadFile(other)
+	testenv.Must(t, err)
+	testenv.Must(t, os.WriteFile(dir+"/"+program, data, 0o755))
+	return dir + "/" + program
+}
+
+// below starts a child of this process.
+func below(t *testing.T, program string, uid uint32, argv ...string) *exec.Cmd {
+	t.Helper()
+	cmd := &exec.Cmd{Path: program, Args: argv, SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return cmd
+}
+
+func ended(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// This test is the foreign PID 1 of its own PID namespace.
+func TestFind(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID) {
+		return
+	}
+	ctx := testenv.Within(t, 20*time.Second)
+	find := func(want error) {
+		t.Helper()
+		s, err := Find(ctx)
+		if !errors.Is(err, want) {
+			t.Errorf("got %+v, %v; want %v", s, err, want)
+		}
+		if err == nil {
+			s.Close()
+		}
+	}
+	name := installAs(t, "/bin/sleep")
+	below(t, "/bin/sleep", testenv.Stranger, program, "1000") // the name alone: another file, as root sees
+	find(ErrNone)
+	one := below(t, name, testenv.Stranger, "anything", "1000")
+	s, err := Find(ctx)
+	testenv.Must(t, err)
+	defer s.Close()
+	if s.Topology != Managed || s.Key.PID != one.Process.Pid || s.Key.UIDs[0] != testenv.Stranger {
+		t.Errorf("%+v", s)
+	}
+	testenv.Must(t, s.Prove())
+	two := below(t, name, testenv.Gateway, program, "1000")
+	find(ErrAmbiguous)
+	// A list of children with a gap, in which only one of them is.
+	gap := t.TempDir()
+	testenv.Must(t, errors.Join(os.MkdirAll(gap+"/1", 0o755), os.Mkdir(gap+"/2", 0o755),
+		os.WriteFile(gap+"/1/children", []byte(fmt.Sprint(two.Process.Pid)), 0o644), unix.Mount(gap, "/proc/1/task", "", unix.MS_BIND, "")))
+	find(ErrAmbiguous)
+	testenv.Must(t, unix.Unmount("/proc/1/task", 0))
+	ended(two)
+	find(nil)
+	roots := below(t, name, 0, program, "1000")
+	find(ErrUnproven)
+	ended(roots)
+	find(nil)
+	ended(one)
+	if err := s.Prove(); !errors.Is(err, ErrChanged) || !errors.Is(err, prockey.ErrGone) {
+		t.Errorf("gone: %v", err)
+	}
+	find(ErrNone)
+	short, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := Find(short); !errors.Is(err, context.Canceled) {
+		t.Errorf("no time: %v", err)
+	}
+}
+
+// Where the program's file is hidden its name counts, in argv and in comm.
+func TestShaped(t *testing.T) {
+	named := prockey.Key{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
+	other, noArgv, noComm, seen := named, named, named, named
+	other.Argv, noArgv.Argv, noComm.Comm = []string{"sh"}, nil, "sh"
+	seen.ExeDev, seen.ExeIno = 1, 1
+	for name, c := range map[string]struct {
+		key  prockey.Key
+		want bool
+	}{"named": {named, true}, "another name": {other, false}, "headless": {noArgv, false}, "another comm": {noComm, false}, "another file": {seen, false}} {
+		if got := looksLikeInit(c.key); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if isUnprivileged(prockey.Key{}) || isUnprivileged(prockey.Key{UIDs: [4]uint32{1, 1, 0, 1}}) || !isUnprivileged(prockey.Key{UIDs: [4]uint32{1, 1, 1, 1}}) {
+		t.Error("unprivileged is wrong")
+	}
+}
+
+// Only a directory of root's is one; where there is none the queue is still one.
+func TestPlaceAndQueue(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("tmpfs", "/mnt", "tmpfs", 0, "mode=0755"))
+	open := func(dirs ...string) *os.File {
+		t.Helper()
+		dir, err := openPlace(dirs)
+		if (dir == nil) == (err == nil) {
+			t.Errorf("%v: %v, %v", dirs, dir, err)
+		}
+		return dir
+	}
+	testenv.Must(t, errors.Join(os.Mkdir("/mnt/theirs", 0o755), os.Chown("/mnt/theirs", testenv.Stranger, 0),
+		os.Mkdir("/mnt/open", 0o777), os.Chmod("/mnt/open", 0o777), os.Mkdir("/mnt/closed", 0o700), os.WriteFile("/mnt/file", nil, 0o644)))
+	for _, bad := range []string{"/mnt/theirs", "/mnt/theirs/x", "/mnt/open", "/mnt/open/x", "/mnt/closed", "/mnt/file", "/mnt/no/x"} {
+		if dir := open(bad); dir != nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
+	dir := open("/mnt/theirs/x", "/mnt/ours")
+	again := open("/mnt/ours")
+	defer again.Close()
+	for name, dir := range map[string]*os.File{"root's": dir, "nobody's": nil} {
+		lock, err := newQueue(testenv.Within(t, time.Second), dir)
+		testenv.Must(t, err)
+		if _, err := newQueue(testenv.Within(t, 30*time.Millisecond), dir); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: taken twice: %v", name, err)
+		}
+		next := make(chan error)
+		go func() {
+			f, err := newQueue(testenv.Within(t, 10*time.Second), dir)
+			if err == nil {
+				f.Close()
+			}
+			next <- err
+		}()
+		lock.Close() // as the kernel does when its holder ends
+		testenv.Must(t, <-next)
+	}
+	testenv.Must(t, errors.Join(os.Remove("/mnt/ours/"+lockName), os.WriteFile("/mnt/ours/"+lockName, nil, 0o666), os.Chmod("/mnt/ours/"+lockName, 0o666)))
+	if _, err := newQueue(testenv.Within(t, time.Second), dir); err == nil {
+		t.Error("a lock that others can write was taken")
+	}
+	// Nothing is root's: an exit cannot be authorized, and that is said.
+	c := &Controller{say: quiet}
+	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755,uid=4242"))
+	testenv.Must(t, unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755,uid=4242"))
+	done, err := c.begin(testenv.Within(t, time.Second))
+	testenv.Must(t, err)
+	done()
+	if c.place != nil || c.why == nil {
+		t.Errorf("%v, %v", c.place, c.why)
+	}
+}
+
+// pair is a controller of a supervisor that is this process, and a gateway below
+// it that does what script says.
+func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.Cmd) {
+	t.Helper()
+	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // the machine's own is nobody's to write
+	proc, err := prockey.Open(os.Getpid())
+	testenv.Must(t, err)
+	k, err := proc.Read()
+	testenv.Must(t, err)
+	c := &Controller{Settings: Settings{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
+		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
+		Health: config.Probe{Path: "/", Status: []int{200}, Timeout: 100 * time.Millisecond}},
+		Supervisor: &Supervisor{Managed, k, proc}, say: quiet}
+	c.inspector, err = inspector.Start(ctx, k.UIDs[0], k.GIDs[0], nil)
+	testenv.Must(t, err)
+	t.Cleanup(c.Close)
+	return c, gateway(t, script)
+}
+
+func gateway(t *testing.T, script string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.Env, cmd.SysProcAttr = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.StdoutPipe()
+	testenv.Must(t, err)
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { ended(cmd) })
+	_, err = io.ReadFull(out, make([]byte, 1))
+	testenv.Must(t, err)
+	testenv.Eventually(t, "its last program", func() bool { // until then it changes before our eyes
+		argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+		return err == nil && string(argv) == "sleep\x001000\x00"
+	})
+	return cmd
+}
+
+const sleeps = "echo; exec sleep 1000"
+
+// Each thing that can be wrong with a gateway has its word, and none is a
+// success.
+func TestGateway(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	ctx := testenv.Within(t, 30*time.Second)
+	c, cmd := pair(t, ctx, sleeps)
+	g, err := c.Gateway(ctx)
+	testenv.Must(t, err)
+	if g.Key.PID != cmd.Process.Pid {
+		t.Errorf("%+v", g.Key)
+	}
+	g.Close()
+	reason := func(want control.Reason, err error) {
+		t.Helper()
+		if f := (*Failure)(nil); !errors.As(err, &f) || f.Reason != want || f.Stage == "" || !strings.Contains(err.Error(), "while ") {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+	_, err = c.Prove(ctx)
+	reason(control.ListenerMissing, err)
+	reason(control.Unproven, c.awaitIdle(ctx))
+	second := gateway(t, sleeps)
+	_, err = c.Prove(ctx)
+	reason(control.Unproven, err)
+	if !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("two gateways: %v", err)
+	}
+	c.TokenEnv = "ANOTHER"
+	_, err = c.Prove(ctx)
+	reason(control.NotRunning, err)
+	testenv.Must(t, c.awaitIdle(ctx))
+	_, _, err = c.Restart(ctx)
+	reason(control.NotRunning, err)
+	_, _, err = c.Recover(ctx)
+	reason(control.NotRunning, err)
+	c.TokenEnv = "TOKEN"
+	c.since = sys.BootTicks() + 1 // both are from before
+	_, err = c.Prove(ctx)
+	reason(control.NotRunning, err)
+	c.since = 0
+	ended(second)
+	if _, err := c.hold(proof.Process{PID: cmd.Process.Pid, StartTicks: 1}); !errors.Is(err, ErrChanged) {
+		t.Errorf("another process: %v", err)
+	}
+	if _, err := c.hold(proof.Process{PID: 1 << 30}); !errors.Is(err, prockey.ErrGone) {
+		t.Errorf("nobody: %v", err)
+	}
+	// A witness that was ended is replaced.
+	c.inspector.Close()
+	g, err = c.Gateway(ctx)
+	testenv.Must(t, err)
+	g.Close()
+}
+
+// The stop is by the configured signal, then by SIGKILL; the new gateway is
+// waited for until the deadline, and the last failure and stage are said.
+func TestReplace(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	for name, c := range map[string]struct {
+		script string
+		by     syscall.Signal
+	}{
+		"stops":    {sleeps, syscall.SIGTERM},
+		"stubborn": {"trap '' TERM; " + sleeps, syscall.SIGKILL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := testenv.Within(t, 20*time.Second)
+			ctl, cmd := pair(t, ctx, c.script)
+			reaped := make(chan syscall.WaitStatus, 1)
+			go func() { // the supervisor's part
+				cmd.Wait()
+				reaped <- cmd.ProcessState.Sys().(syscall.WaitStatus)
+			}()
+			short, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+			defer cancel()
+			old, started, err := ctl.Restart(short)
+			if old != cmd.Process.Pid || started != 0 || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for the new gateway") {
+				t.Errorf("%d, %d, %v", old, started, err)
+			}
+			if s := <-reaped; s.Signal() != c.by {
+				t.Errorf("ended by %v", s.Signal())
+			}
+		})
+	}
+}
+
+// Reasons are words of the closed set.
+func TestReasonOf(t *testing.T) {
+	for want, err := range map[control.Reason]error{
+		control.NotRunning: ErrIdle, control.HealthTimeout: ErrHealth, control.IdentityChanged: prockey.ErrChanged,
+		control.NotPermitted: prockey.ErrNoPidfd, control.ListenerForeign: ErrUnmanagedBeside,
+		control.Unproven: errors.New("anything"),
+	} {
+		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {
+			t.Errorf("%v: %s", err, got)
+		}
+	}
+	c := &Controller{Settings: Settings{Port: 9}, stage: "x"}
+	for want, a := range map[control.Reason]inspector.Answer{
+		control.ListenerMissing: {Ownership: proof.Missing},
+		control.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]proof.Listener, 1)},
+		control.HealthTimeout:   {Verdict: proof.Timeout},
+	} {
+		if f := (*Failure)(nil); !errors.As(c.Verdict(a), &f) || f.Reason != want {
+			t.Errorf("%+v: %v", a, c.Verdict(a))
+		}
+	}
+	if err := c.Verdict(inspector.Answer{}); err != nil {
+		t.Errorf("a gateway that serves: %v", err)
+	}
+}

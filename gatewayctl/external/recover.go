@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package external
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// As in PID 1, one slow answer is not enough to replace a gateway.
+const (
+	recoverTries = 4
+	recoverPause = 100 * time.Millisecond // doubles
+)
+
+// Recover leaves a gateway alone that serves, waits for one that is starting,
+// and replaces one that definitely does not serve several times in a row.
+// started is 0 if nothing had to be done.
+func (c *Controller) Recover(ctx context.Context) (old, started int, err error) {
+	err = c.lockedDo(ctx, func(g *Gateway) error {
+		old = g.Key.PID
+		lost, err := c.supervisorLost(ctx, g)
+		if lost {
+			old, started, err = c.replace(ctx, g)
+		}
+		return err
+	})
+	return old, started, err
+}
+
+// supervisorLost reports whether g definitely does not serve and has had its time to
+// start. Otherwise the error says why g does not serve, and is nil if it does.
+func (c *Controller) supervisorLost(ctx context.Context, g *Gateway) (bool, error) {
+	pause, why := recoverPause, error(nil)
+	for tries := 1; ; {
+		c.enter("proving the gateway")
+		a, err := c.Judge(ctx, g, proof.Prove)
+		if err != nil && ctx.Err() != nil && why != nil { // this try was cut short; the previous one says more
+			err = fmt.Errorf("%w: %w", ctx.Err(), why)
+		}
+		if err != nil {
+			return false, err
+		}
+		why = c.Verdict(a)
+		if why == nil || !isDefinite(a) { // a restart does not help if there is a doubt
+			return false, why
+		}
+		switch {
+		case c.starting(g):
+			c.enter(fmt.Sprintf("giving pid %d its time to start", g.Key.PID))
+			tries = 0
+		case tries == recoverTries:
+			return true, nil
+		}
+		tries++
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false, fmt.Errorf("%w: %w", ctx.Err(), why)
+		}
+		pause = min(2*pause, time.Second)
+	}
+}
+
+// isDefinite reports whether the gateway does not serve beyond doubt. A foreign
+// listener leaves a doubt, because the agent must not be able to have a healthy
+// gateway ended.
+func isDefinite(a inspector.Answer) bool {
+	return a.Ownership != proof.Foreign && a.Verdict.Definite()
+}
+
+// starting reports whether g may still be starting, in the time that PID 1 gives
+// it. Only PID 1 knows whether g has served before.
+func (c *Controller) starting(g *Gateway) bool {
+	return int64(sys.BootTicks()-g.Key.Start) < int64(c.Ready.Timeout/sys.Tick)
+}
+
+// checkPrepared returns nil if the next start has all that PID 1 asks for before a
+// restart: programs that no other user can change, and a port that no other
+// process shares. A process that listens beside a gateway would be in the way of
+// the next one, so the agent could turn a restart into an outage.
+func (c *Controller) checkPrepared(ctx context.Context, g *Gateway) error {
+	c.enter("looking at what the next start needs")
+	uid := c.Supervisor.Key.UIDs[0]
+	err := pathcheck.Executable(c.Command[0], uid)
+	for _, words := range append([][]string{c.Command[1:]}, c.Sidecars...) {
+		if err == nil {
+			err = pathcheck.Arguments(words, uid)
+		}
+	}
+	if err != nil {
+		return &Failure{c.stage, control.UnsafeConfig, err}
+	}
+	a, err := c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // does not ask the gateway
+	if err == nil && a.Ownership == proof.Foreign && a.Beside {
+		return fmt.Errorf("%w: %s", ErrUnmanagedBeside, a.Foreign[0].Addr)
+	}
+	return nil // a failed look is no obstacle, for it may be why g is restarted
+}

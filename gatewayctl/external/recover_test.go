@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package external
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// recover waits for a gateway that is starting, looks several times at one that
+// is down, and replaces none that nobody can judge.
+func TestLost(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	ctx := testenv.Within(t, 30*time.Second)
+	c, _ := pair(t, ctx, sleeps)
+	g, err := c.Gateway(ctx)
+	testenv.Must(t, err)
+	defer g.Close()
+	c.Ready.Timeout = time.Hour
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	if lost, err := c.supervisorLost(short, g); lost || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nobody listens") {
+		t.Errorf("while it starts: %v, %v", lost, err)
+	}
+	c.Ready.Timeout = time.Millisecond
+	looks := 0
+	c.say = func(string) { looks++ }
+	if lost, err := c.supervisorLost(ctx, g); !lost || err != nil || looks != recoverTries {
+		t.Errorf("down: %v, %v (%d looks)", lost, err, looks)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testenv.Must(t, err)
+	defer l.Close()
+	c.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
+	if lost, err := c.supervisorLost(ctx, g); lost || err == nil {
+		t.Errorf("a stranger listens: %v, %v", lost, err)
+	}
+	if isDefinite(inspector.Answer{Ownership: proof.Foreign, Verdict: proof.Timeout}) {
+		t.Error("a stranger beside a slow gateway lets it be replaced")
+	}
+}
+
+// The end is waited for, of a zombie as well; until then it is noted when the
+// process was seen alive.
+func TestGone(t *testing.T) {
+	c := &Controller{}
+	cmd := exec.Command("/bin/sleep", "1000")
+	testenv.Must(t, cmd.Start())
+	defer ended(cmd)
+	n, err := sys.PidfdOpen(cmd.Process.Pid)
+	testenv.Must(t, err)
+	fd := os.NewFile(uintptr(n), "pidfd")
+	defer fd.Close()
+	born, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	if err := c.gone(testenv.Within(t, 100*time.Millisecond), fd); !errors.Is(err, context.DeadlineExceeded) || c.since < born.StartTicks {
+		t.Errorf("of one that lives: %v; last seen at %d, started at %d", err, c.since, born.StartTicks)
+	}
+	testenv.Must(t, cmd.Process.Kill())
+	testenv.Must(t, c.gone(testenv.Within(t, time.Minute), fd))
+	if now := sys.BootTicks(); now < c.since {
+		t.Errorf("last seen at %d, now it is %d", c.since, now)
+	}
+	if err := c.gone(testenv.Within(t, time.Minute), os.NewFile(1<<20, "closed")); !errors.Is(err, unix.EBADF) {
+		t.Errorf("a closed descriptor: %v", err)
+	}
+}
+
+// A gateway in a network namespace of its own is judged in there.
+func TestJudgeElsewhere(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	ctx := testenv.Within(t, 30*time.Second)
+	c, _ := pair(t, ctx, sleeps)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a stranger's, in ours
+	testenv.Must(t, err)
+	defer l.Close()
+	c.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
+	cmd := exec.Command("/bin/sleep", "1000")
+	cmd.Env, cmd.SysProcAttr = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNET}
+	testenv.Must(t, cmd.Start())
+	defer ended(cmd)
+	p, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	g, err := c.hold(p)
+	testenv.Must(t, err)
+	defer g.Close()
+	if a, err := c.Judge(ctx, g, proof.Prove); err != nil || a.Elsewhere || a.Ownership != proof.Missing || a.Token == "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// What makes the next start impossible is found before the gateway is ended.
+func TestPrepared(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	ctx := testenv.Within(t, 30*time.Second)
+	c, _ := pair(t, ctx, sleeps)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testenv.Must(t, err)
+	f, err := l.(*net.TCPListener).File()
+	testenv.Must(t, err)
+	testenv.Must(t, l.Close()) // the gateway alone has it
+	cmd := exec.Command("/bin/sleep", "1000")
+	cmd.Env, cmd.SysProcAttr, cmd.ExtraFiles = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true}, []*os.File{f}
+	testenv.Must(t, cmd.Start())
+	defer ended(cmd)
+	testenv.Must(t, f.Close())
+	port := netip.MustParseAddrPort(l.Addr().String()).Port()
+	c.Port = port
+	p, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	var g *Gateway
+	testenv.Eventually(t, "it is there", func() bool {
+		g, err = c.hold(p)
+		return err == nil && len(g.Key.Argv) > 0 && g.Key.Argv[0] == "/bin/sleep"
+	})
+	defer g.Close()
+	testenv.Must(t, c.checkPrepared(ctx, g))
+	beside, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(int(port)))
+	testenv.Must(t, err)
+	if _, _, err := c.replace(ctx, g); !errors.Is(err, ErrUnmanagedBeside) || reasonOf(err) != control.ListenerForeign {
+		t.Errorf("somebody beside it: %v", err)
+	}
+	testenv.Must(t, beside.Close())
+	testenv.Must(t, c.checkPrepared(ctx, g))
+	script := t.TempDir() + "/script"
+	testenv.Must(t, errors.Join(os.WriteFile(script, nil, 0o777), os.Chmod(script, 0o777)))
+	for name, change := range map[string]func(){
+		"script":  func() { c.Command = []string{"/bin/sh", script} },
+		"program": func() { c.Command = []string{script} },
+		"sidecar": func() { c.Sidecars = [][]string{{"/bin/sh", script}} },
+	} {
+		c.Command, c.Sidecars = []string{"/bin/sleep"}, nil
+		change()
+		f := (*Failure)(nil)
+		if _, _, err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != control.UnsafeConfig {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := g.proc.Prove(g.Key); err != nil {
+		t.Errorf("it was ended all the same: %v", err)
+	}
+}

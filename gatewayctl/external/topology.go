@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package external
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"syscall"
+
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// Bounds of a search.
+const (
+	maxProcesses = 1 << 16
+	maxChildren  = 1 << 15
+	scans        = 2 // how many looks must find none before there is none
+)
+
+const program = "gateway-init"
+
+// Supervisor is a gateway-init without root. It is proved, and its process is
+// held open.
+type Supervisor struct {
+	Topology string // NonRoot or Managed
+	Key      prockey.Key
+	proc     *prockey.Proc
+}
+
+// Close closes the descriptor of the process.
+func (s *Supervisor) Close() { s.proc.Close() }
+
+// Prove returns nil while the supervisor is the process that was found.
+func (s *Supervisor) Prove() error {
+	if err := s.proc.Prove(s.Key); err != nil {
+		return fmt.Errorf("%w: the supervisor, pid %d: %w", ErrChanged, s.Key.PID, err)
+	}
+	return nil
+}
+
+// Owns reports whether k is the supervisor or has the shape of a process that it
+// started: its gateway, its command or a sidecar. Each of them is its child and
+// leads a session. An orphan can make itself a session leader, and nothing tells
+// it from them.
+func (s *Supervisor) Owns(k prockey.Key) bool {
+	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
+}
+
+// Find returns the one supervisor, which is PID 1 or the one child of PID 1 that
+// has the shape of the installed program. The error is ErrAmbiguous if there is
+// more than one, or if a look finds none and PID 1 is not the same any more. It
+// is ErrNone if two looks find none. It is ErrUnproven for a supervisor that
+// runs as root. Such a supervisor publishes files that only root can have
+// written, and without them nothing says that it is one. The caller must Close
+// the Supervisor.
+func Find(ctx context.Context) (*Supervisor, error) {
+	one, err := prockey.Open(1)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
+	}
+	init, err := one.Read()
+	if err == nil && looksLikeInit(init) {
+		if !isUnprivileged(init) {
+			one.Close()
+			return nil, fmt.Errorf("%w: PID 1", ErrUnproven)
+		}
+		return &Supervisor{NonRoot, init, one}, nil
+	}
+	defer one.Close()
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
+	}
+	for range scans {
+		s, err := childOfInit(ctx)
+		if s != nil || err != nil {
+			return s, err
+		}
+		if err := one.Prove(init); err != nil {
+			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)
+		}
+	}
+	return nil, ErrNone
+}
+
+// childOfInit returns nil if there is no such child. The kernel's list of
+// children is short. It may lack a child that was added while it was read
+// (proc(5)), so an empty result is confirmed by a look at all processes.
+func childOfInit(ctx context.Context) (found *Supervisor, err error) {
+	defer func() {
+		if err != nil && found != nil {
+			found.Close()
+			found = nil
+		}
+	}()
+	take := func(pid int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := candidate(pid)
+		switch {
+		case s == nil:
+			return err
+		case found == nil:
+			found = s
+			return nil
+		case found.Key.PID == s.Key.PID:
+			s.Close()
+			return nil
+		}
+		s.Close()
+		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
+	}
+	pids, err := proof.Children(1, maxChildren)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
+	}
+	for _, pid := range pids {
+		if err := take(pid); err != nil {
+			return found, err
+		}
+	}
+	if found == nil {
+		err = prockey.Scan(maxProcesses, take)
+	}
+	return found, err
+}
+
+// candidate returns the supervisor if pid is one, below PID 1, else nil.
+func candidate(pid int) (*Supervisor, error) {
+	proc, err := prockey.Open(pid)
+	if err != nil {
+		return nil, ignoreGone(err)
+	}
+	k, err := proc.Read()
+	switch {
+	case err != nil || k.PPID != 1 || pid == 1 || k.Dead() || !looksLikeInit(k):
+		proc.Close()
+		return nil, ignoreGone(err)
+	case !isUnprivileged(k):
+		proc.Close()
+		return nil, fmt.Errorf("%w: pid %d", ErrUnproven, pid)
+	}
+	return &Supervisor{Managed, k, proc}, nil
+}
+
+// ignoreGone returns nil if err means that a process ended, or became another
+// program, while it was looked at, because a later look finds it or does not. A
+// process with more arguments than are read is not ours.
+func ignoreGone(err error) error {
+	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// isUnprivileged reports whether all four uids are the same and not root's.
+func isUnprivileged(k prockey.Key) bool {
+	return k.UIDs[0] != 0 && k.UIDs == [4]uint32{k.UIDs[0], k.UIDs[0], k.UIDs[0], k.UIDs[0]}
+}
+
+// looksLikeInit reports whether k looks like the installed program. It compares k's
+// file, or the name if the file cannot be seen (gateway-init cannot be traced,
+// so only CAP_SYS_PTRACE shows its file). A name proves nothing against an agent
+// that wants to have it; two processes with the name are ambiguous.
+func looksLikeInit(k prockey.Key) bool {
+	if k.ExeIno != 0 {
+		return isInstalled(k.ExeDev, k.ExeIno)
+	}
+	return len(k.Argv) > 0 && path.Base(k.Argv[0]) == program && k.Comm == program
+}
+
+// isInstalled reports whether the file is gateway-init in a place where images
+// have it, or beside this program.
+func isInstalled(dev, ino uint64) bool {
+	places := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/"}
+	if self, err := os.Executable(); err == nil {
+		places = append(places, path.Dir(self))
+	}
+	for _, place := range places {
+		if st, err := os.Stat(path.Join(place, program)); err == nil {
+			if sys, ok := st.Sys().(*syscall.Stat_t); ok && sys.Dev == dev && sys.Ino == ino {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package external
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// serveEnv makes this program one that answers 200 on an address, which others
+// may have at the same time; with "below" it hands its socket to a child first.
+const serveEnv = "CONTROLLER_SERVE"
+
+func serve(addr string) error {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		return errors.Join(c.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		}), err)
+	}}
+	l, err := lc.Listen(context.Background(), "tcp4", strings.TrimPrefix(addr, "below "))
+	if err != nil {
+		return err
+	}
+	if addr != strings.TrimPrefix(addr, "below ") {
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("/bin/sleep", "1000")
+		cmd.ExtraFiles = []*os.File{f}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		f.Close()
+	}
+	return http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+}
+
+// serving starts such a program as somebody else.
+func serving(t *testing.T, addr string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{serveEnv + "=" + addr}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
+	return cmd
+}
+
+func freeAddr(t *testing.T) (addr string, s Settings) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	testenv.Must(t, err)
+	defer l.Close()
+	probe := config.Probe{Path: "/", Status: []int{200}, Timeout: 5 * time.Second}
+	return l.Addr().String(), Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port(), Ready: probe, Health: probe,
+		StopSignal: syscall.SIGTERM, StopGrace: 5 * time.Second}
+}
+
+func nobody(prockey.Key) bool { return false }
+
+// found is the stranger, once there is one.
+func found(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
+	t.Helper()
+	testenv.Eventually(t, "a stranger that serves", func() (ok bool) {
+		var err error
+		x, err = FindUnmanaged(ctx, s, nobody, quiet)
+		return err == nil
+	})
+	t.Cleanup(x.Close)
+	return x
+}
+
+func listening(t *testing.T, port uint16, n int) {
+	t.Helper()
+	testenv.Eventually(t, fmt.Sprintf("%d listeners", n), func() bool {
+		ls, err := proof.Listeners(port)
+		testenv.Must(t, err)
+		return len(ls) == n
+	})
+}
+
+// Who serves is proved and ended, with those below it that have the port open.
+// One that the supervisor has started never is.
+func TestStranger(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 30*time.Second)
+	addr, s := freeAddr(t)
+	if _, err := FindUnmanaged(ctx, s, nobody, quiet); !errors.Is(err, ErrNoUnmanaged) {
+		t.Errorf("a free port: %v", err)
+	}
+	cmd := serving(t, "below "+addr)
+	x := found(t, ctx, s)
+	if x.Key.PID != cmd.Process.Pid || len(x.below) != 1 {
+		t.Errorf("%+v with %v below", x.Key, x.below)
+	}
+	for what, ours := range map[string]int{"itself": x.Key.PID, "below": x.below[0].PID} {
+		if _, err := FindUnmanaged(ctx, s, func(k prockey.Key) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
+			t.Errorf("ours %s: %v", what, err)
+		}
+	}
+	go cmd.Wait()
+	testenv.Must(t, x.Stop(ctx))
+	listening(t, s.Port, 0)
+}
+
+// Who takes the port later is not ended, nor is anybody in the place of a
+// stranger that has gone.
+func TestStrangerAndLaterOne(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 30*time.Second)
+	addr, s := freeAddr(t)
+	first := serving(t, addr)
+	x := found(t, ctx, s)
+	second := serving(t, addr)
+	listening(t, s.Port, 2)
+	if _, err := FindUnmanaged(ctx, s, nobody, quiet); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("two of them: %v", err)
+	}
+	later, err := proof.Capture(second.Process.Pid)
+	testenv.Must(t, err)
+	go first.Wait()
+	testenv.Must(t, x.Stop(ctx))
+	listening(t, s.Port, 1)
+	if err := later.Verify(); err != nil {
+		t.Errorf("the later one: %v", err)
+	}
+	testenv.Eventually(t, "the first to be reaped", func() bool {
+		return errors.Is((proof.Process{PID: x.Key.PID}).Verify(), proof.ErrGone)
+	})
+	if err := x.Stop(ctx); !errors.Is(err, prockey.ErrGone) {
+		t.Errorf("stopped once more: %v", err)
+	}
+	if err := later.Verify(); err != nil {
+		t.Errorf("the later one: %v", err)
+	}
+}
+
+// What the supervisor has started has the shape of its children.
+func TestOwns(t *testing.T) {
+	s := &Supervisor{Key: prockey.Key{PID: 7, PPID: 1, Session: 7}}
+	for what, c := range map[string]struct {
+		key  prockey.Key
+		want bool
+	}{
+		"itself":         {s.Key, true},
+		"its child":      {prockey.Key{PID: 9, PPID: 7, Session: 9}, true},
+		"an orphan":      {prockey.Key{PID: 9, PPID: 7, Session: 8}, false},
+		"somebody below": {prockey.Key{PID: 9, PPID: 8, Session: 9}, false},
+	} {
+		if got := s.Owns(c.key); got != c.want {
+			t.Errorf("%s: %t", what, got)
+		}
+	}
+}
+
+// A descendant of the gateway is its own, and who cannot be seen is not ended.
+func TestBelow(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", "sleep 100; true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
+	var children []int
+	testenv.Eventually(t, "its child", func() (ok bool) {
+		var err error
+		children, err = proof.Children(cmd.Process.Pid, 10)
+		return err == nil && len(children) == 1
+	})
+	for what, c := range map[string]struct {
+		pid, gateway int
+		want         bool
+	}{
+		"itself":     {cmd.Process.Pid, cmd.Process.Pid, true},
+		"child":      {children[0], cmd.Process.Pid, true},
+		"grandchild": {children[0], os.Getpid(), true},
+		"its parent": {os.Getpid(), cmd.Process.Pid, false},
+		"nobody's":   {children[0], 0, false},
+		"gone":       {1 << 29, cmd.Process.Pid, true},
+	} {
+		if got := Below(prockey.Key{PID: c.pid}, c.gateway); got != c.want {
+			t.Errorf("%s: %t", what, got)
+		}
+	}
+}
+
+// More holders than can be gone through prove nothing.
+func TestTooManyHolders(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 30*time.Second)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	testenv.Must(t, err)
+	f, err := l.(*net.TCPListener).File()
+	testenv.Must(t, err)
+	defer f.Close()
+	for range maxHolders + 1 {
+		cmd := exec.Command("/bin/sleep", "100")
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
+		testenv.Must(t, cmd.Start())
+		t.Cleanup(func() { ended(cmd) })
+	}
+	eyes, err := inspector.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
+	testenv.Must(t, err)
+	defer eyes.Close()
+	c := &Controller{Settings: Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: eyes, say: quiet}
+	testenv.Must(t, l.Close()) // the sleepers have it
+	if _, err := c.holders(ctx); !errors.Is(err, ErrAmbiguous) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/prockey"
+)
+
+// Each way to come to nothing has its exit code and, unless it was said already,
+// its line. That there is no supervisor is nothing that its own user can say.
+func TestControlFailed(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		code int
+		says string
+	}{
+		"said":          {exitCode(exitNotServing), exitNotServing, ""},
+		"said-usage":    {fmt.Errorf("x: %w", exitCode(exitRefused)), exitRefused, ""},
+		"said-nobody":   {exitCode(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
+		"ambiguous":     {&external.Failure{Stage: "x", Reason: control.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
+		"no-right":      {&external.Failure{Stage: "x", Reason: control.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
+		"nobody":        {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
+		"ours":          {&external.Failure{Stage: "x", Reason: control.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
+		"deadline":      {&external.Failure{Stage: "y", Reason: control.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
+		"interrupted":   {context.Canceled, exitFailed, "canceled"},
+		"with-a-reason": {&external.Failure{Stage: "z", Reason: control.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
+		"without":       {errors.New("v"), exitFailed, "cannot adopt: v"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.want(w.externalFailed("adopt", c.err), c.code, "", c.says)
+		})
+	}
+}
+
+// The last look before a stranger is ended: one that serves is ours, one that
+// cannot read the record ends nobody.
+func TestStillStrange(t *testing.T) {
+	mine := func(prockey.Key) bool { return true }
+	others := func(prockey.Key) bool { return false }
+	for name, c := range map[string]struct {
+		now  view
+		pid  int
+		want control.Reason // "": none
+	}{
+		"stranger":  {view{owns: others}, 0, ""},
+		"serves":    {view{pid: 7, owns: mine, verdict: verdict{serving: true}}, 7, ""},
+		"ours":      {view{owns: mine}, 0, control.NotPermitted},
+		"no-record": {view{verdict: verdict{detail: "gone"}}, 0, control.Unproven},
+	} {
+		pid, err := stillUnmanaged(c.now, prockey.Key{PID: 9})
+		f := &external.Failure{}
+		if errors.As(err, &f); pid != c.pid || f.Reason != c.want || (err == nil) != (c.want == "") {
+			t.Errorf("%s: %d, %v", name, pid, err)
+		}
+	}
+}
+
+// Everything in the record is ours, and nobody else.
+func TestRecorded(t *testing.T) {
+	r := serving()
+	const far = 1 << 29 // no pid
+	r.Init.PID, r.Gateway.PID = far, far+1
+	r.Sidecars = []status.Child{{PID: far + 2}}
+	r.Command = &status.Child{PID: far + 3}
+	ours := inRecord(&r)
+	for pid := far; pid < far+4; pid++ {
+		if !ours(prockey.Key{PID: pid}) {
+			t.Errorf("%d is not ours", pid)
+		}
+	}
+	if ours(prockey.Key{PID: os.Getpid()}) {
+		t.Error("this process is ours")
+	}
+}
+
+// A stop of what could not be proved does not say that there was nothing.
+func TestStoppedUnknown(t *testing.T) {
+	stop := control.Request{Action: control.Stop}
+	for old, want := range map[int]string{external.Unknown: "stopped", 0: "stopped: there was no gateway to stop", 7: "stopped: pid 7"} {
+		if got := success(stop, control.Reply{Outcome: control.Stopped, OldPID: old}); got != want {
+			t.Errorf("%d: %q", old, got)
+		}
+	}
+}
+
+// A directory of the agent's where the supervisor's would be hides no managed
+// supervisor from root, and one of root's supervisor is no case for a controller.
+func TestControls(t *testing.T) {
+	testenv.Root(t)
+	w := newWorld(t)
+	w.find = func(context.Context) (*external.Supervisor, error) { return nil, external.ErrAmbiguous }
+	must(t, os.Mkdir(w.path+"/"+controlDir, 0o700))
+	if w.controls() {
+		t.Error("beside a supervisor of root's")
+	}
+	must(t, os.Chown(w.path, testenv.Stranger, testenv.Stranger))
+	if !w.controls() {
+		t.Error("the agent's directory counts")
+	}
+	w.find = func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone }
+	if w.controls() {
+		t.Error("there is nothing to control")
+	}
+}
+
+// The engine's "run" returns while PID 1 is still the runtime's: it became
+// gateway-init while a restart looked at it, and root was told that a supervisor
+// without root was not to be proved.
+func TestControlsWhilePID1Starts(t *testing.T) {
+	testenv.Root(t)
+	w := newWorld(t)
+	w.patience = testenv.Patience
+	must(t, os.Remove(w.path))
+	for later, want := range map[error]bool{external.ErrUnproven: false, external.ErrNone: false, nil: true} {
+		looks := 0
+		w.find = func(context.Context) (*external.Supervisor, error) {
+			if looks++; looks < 3 {
+				return nil, fmt.Errorf("cannot look at PID 1: %w", prockey.ErrChanged)
+			}
+			if later == nil {
+				return nil, external.ErrAmbiguous
+			}
+			return nil, later
+		}
+		if got := w.controls(); got != want || looks != 3 {
+			t.Errorf("%v after %d looks, then %v: want %v", got, looks, later, want)
+		}
+	}
+	w.patience, w.find = 0, func(context.Context) (*external.Supervisor, error) { return nil, prockey.ErrChanged }
+	if !w.controls() {
+		t.Error("a PID 1 that changes all the time is taken for none")
+	}
+}
+
+// A drain that does not fit any more, because others were at work, is no mistake
+// in the arguments.
+func TestDrainTooLate(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := w.asSupervisor(ctx, nil, control.Request{Action: control.Restart, Drain: 60})
+	w.want(w.externalFailed("restart", err), exitDeadline, "", "the drain may take 1m0s")
+	if err := w.asSupervisor(context.Background(), nil, control.Request{}); err == nil {
+		t.Error("without a deadline")
+	}
+}
+
+// Whoever cannot be killed (no CAP_KILL) is not waited for beyond the deadline.
+func TestAwaitEnd(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	start := func(name string) *os.Process {
+		t.Helper()
+		p, err := os.StartProcess("/bin/"+name, []string{name, "1000"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}})
+		must(t, err)
+		return p
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if s, err := awaitEnd(context.Background(), start("false")); err != nil || s.ExitCode() != 1 {
+		t.Errorf("ends by itself: %v, %v", s, err)
+	}
+	if s, err := awaitEnd(ctx, start("sleep")); err != nil || s.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("is killed: %v, %v", s, err)
+	}
+	p := start("sleep")
+	defer p.Kill()
+	must(t, syscall.Setresuid(testenv.Gateway, testenv.Gateway, 0)) // root may be taken again for the end
+	if _, err := awaitEnd(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("cannot be killed: %v", err)
+	}
+	must(t, syscall.Setresuid(0, 0, 0))
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// TestMain is the witness where a test starts one: it is the same program.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == Arg {
+		if err := Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func witness(t *testing.T, ctx context.Context, uid uint32, network *os.File) *Inspector {
+	t.Helper()
+	testenv.Root(t)
+	w, err := Start(ctx, uid, uid, network)
+	testenv.Must(t, err)
+	t.Cleanup(w.Close)
+	return w
+}
+
+// started is a child of this test, of the stranger's.
+func started(t *testing.T, env []string, argv ...string) proof.Process {
+	t.Helper()
+	cmd := &exec.Cmd{Path: "/bin/sleep", Args: argv, Env: env,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: argv[0] != "of another session", Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	p, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	return p
+}
+
+// Only a child with the token's variable that is no sidecar is a gateway. The
+// witness sees what only its user may see.
+func TestChildren(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 20*time.Second)
+	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	started(t, []string{"TOKEN=x", config.SidecarEnv + "=relay"}, "sidecar", "1000")
+	started(t, []string{"TOKENS=x", "TOKEN"}, "other", "1000")
+	started(t, []string{}, "none", "1000")
+	started(t, []string{"TOKEN=x"}, "of another session", "1000") // an orphan of a former gateway's
+	self, err := proof.Capture(os.Getpid())
+	testenv.Must(t, err)
+	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
+	w := witness(t, ctx, testenv.Stranger, nil)
+	for range 2 { // one witness answers many questions
+		if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	if a, err := witness(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
+		t.Errorf("another user sees %+v, %v", a, err)
+	}
+	q.Children.Of.StartTicks++
+	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), proof.ErrReplaced.Error()) {
+		t.Errorf("of another supervisor: %+v, %v", a, err)
+	}
+	for name, bad := range map[string]Question{"nothing": {}, "of nobody": {Children: &Children{Of: proof.Process{PID: 1 << 30}}}} {
+		if _, err := w.Ask(ctx, bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Where there is no gateway to be seen, but one of which nothing can be seen, it
+// is not said that there is none.
+func TestHeadless(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 20*time.Second)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env, cmd.SysProcAttr = []string{testenv.Headless}, &syscall.SysProcAttr{Setsid: true,
+		Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testenv.Eventually(t, "the end of its first thread", func() bool {
+		st, err := proof.ReadStat(cmd.Process.Pid)
+		return err == nil && st.State == 'Z' && st.Threads > 1
+	})
+	self, err := proof.Capture(os.Getpid())
+	testenv.Must(t, err)
+	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
+	w := witness(t, ctx, testenv.Stranger, nil)
+	want := fmt.Sprintf("process %d may be the gateway", cmd.Process.Pid)
+	if a, err := witness(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
+		t.Errorf("for another user: %+v, %v", a, err)
+	}
+	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("alone: %+v, %v", a, err)
+	}
+	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+		t.Errorf("beside the gateway: %+v, %v", a, err)
+	}
+}
+
+// A kernel without a list of children: all processes are looked at.
+func TestWithoutList(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	self, err := proof.Capture(os.Getpid())
+	testenv.Must(t, err)
+	d := t.TempDir()
+	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), os.Chmod(d, 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
+	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
+	if a := Look(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+		t.Errorf("%+v", a)
+	}
+}
+
+// serve listens in a process of the stranger's and answers nothing.
+func serve(t *testing.T) (p proof.Process, port uint16) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	testenv.Must(t, err)
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	testenv.Must(t, err)
+	defer f.Close()
+	cmd := &exec.Cmd{Path: "/bin/sleep", Args: []string{"sleep", "1000"}, ExtraFiles: []*os.File{f},
+		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	p, err = proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	return p, netip.MustParseAddrPort(l.Addr().String()).Port()
+}
+
+func judgeOf(p proof.Process, port uint16) Question {
+	return Question{Judge: &Judge{Gateway: p, Job: proof.Job{Mode: proof.Health, Port: port, Deadline: 200 * time.Millisecond,
+		Check: config.Probe{Path: "/", Status: []int{200}}}}}
+}
+
+// Who has the port open is found, and who has not is no owner of it.
+func TestJudgeAndHolders(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 20*time.Second)
+	p, port := serve(t)
+	other := started(t, nil, "sleep", "1000")
+	w := witness(t, ctx, testenv.Stranger, nil)
+	if a, err := w.Ask(ctx, judgeOf(p, port)); err != nil || a.Ownership != proof.Ours || a.Verdict == proof.OK || a.Elsewhere {
+		t.Errorf("its own: %+v, %v", a, err)
+	}
+	if a, err := w.Ask(ctx, judgeOf(other, port)); err != nil || a.Ownership != proof.Foreign || len(a.Foreign) != 1 || a.Verdict != proof.ForeignPeer {
+		t.Errorf("another's: %+v, %v", a, err)
+	}
+	if a, err := w.Ask(ctx, judgeOf(other, 1)); err != nil || a.Ownership != proof.Missing {
+		t.Errorf("nobody's: %+v, %v", a, err)
+	}
+	if _, err := w.Ask(ctx, judgeOf(proof.Process{PID: p.PID, StartTicks: p.StartTicks + 1}, port)); err == nil {
+		t.Error("a process that is another one was judged")
+	}
+	if _, err := w.Ask(ctx, judgeOf(proof.Process{PID: 1}, port)); err == nil {
+		t.Error("a process of root's was judged")
+	}
+	if a, err := w.Ask(ctx, Question{Holders: &Holders{Port: port}}); err != nil || !slices.Equal(a.Processes, []proof.Process{p}) {
+		t.Errorf("holders: %+v, %v", a, err)
+	}
+	if a, err := w.Ask(ctx, Question{Holders: &Holders{Port: 1}}); err != nil || len(a.Processes) != 0 {
+		t.Errorf("holders of nothing: %+v, %v", a, err)
+	}
+}
+
+// A gateway in a network namespace of its own is asked in there.
+func TestElsewhere(t *testing.T) {
+	testenv.Root(t)
+	ctx := testenv.Within(t, 20*time.Second)
+	cmd := &exec.Cmd{Path: "/bin/sleep", Args: []string{"sleep", "1000"}, SysProcAttr: &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNET, Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	p, err := proof.Capture(cmd.Process.Pid)
+	testenv.Must(t, err)
+	if a, err := witness(t, ctx, testenv.Stranger, nil).Ask(ctx, judgeOf(p, 1)); err != nil || !a.Elsewhere {
+		t.Errorf("from here: %+v, %v", a, err)
+	}
+	network, err := os.Open("/proc/" + decimal(uint32(p.PID)) + "/ns/net")
+	testenv.Must(t, err)
+	defer network.Close()
+	if a, err := witness(t, ctx, testenv.Stranger, network).Ask(ctx, judgeOf(p, 1)); err != nil || a.Elsewhere || a.Ownership != proof.Missing {
+		t.Errorf("from there: %+v, %v", a, err)
+	}
+	null, err := os.Open(os.DevNull)
+	testenv.Must(t, err)
+	defer null.Close()
+	if _, err := Start(ctx, testenv.Stranger, testenv.Stranger, null); err == nil || !strings.Contains(err.Error(), "network namespace") {
+		t.Errorf("no namespace: %v", err)
+	}
+}
+
+// A witness that is ended or stopped is lost, by name and in time.
+func TestLost(t *testing.T) {
+	q := Question{Holders: &Holders{Port: 1}}
+	ctx := testenv.Within(t, 20*time.Second)
+	w := witness(t, ctx, testenv.Stranger, nil)
+	testenv.Must(t, w.process.Signal(syscall.SIGSTOP))
+	short := testenv.Within(t, 50*time.Millisecond)
+	if _, err := w.Ask(short, q); !errors.Is(err, ErrLost) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stopped: %v", err)
+	}
+	if _, err := w.Ask(ctx, q); !errors.Is(err, ErrLost) || ctx.Err() != nil {
+		t.Errorf("asked once more: %v", err)
+	}
+	w = witness(t, ctx, testenv.Stranger, nil)
+	testenv.Must(t, w.process.Kill())
+	if _, err := w.Ask(ctx, q); !errors.Is(err, ErrLost) {
+		t.Errorf("ended: %v", err)
+	}
+	if _, err := Start(context.Background(), testenv.Stranger, testenv.Stranger, nil); err == nil {
+		t.Error("one without a deadline")
+	}
+}
+
+// It is that user, wholly, and cannot be traced by it.
+func TestStepDown(t *testing.T) {
+	w := witness(t, testenv.Within(t, 20*time.Second), testenv.Stranger, nil)
+	_, err := w.Ask(testenv.Within(t, 20*time.Second), Question{Holders: &Holders{Port: 1}})
+	testenv.Must(t, err)
+	s := testenv.Status(t, "/proc/"+decimal(uint32(w.process.Pid))+"/status")
+	id := decimal(testenv.Stranger)
+	four := strings.Join([]string{id, id, id, id}, " ")
+	if s["Uid"] != four || s["Gid"] != four || strings.TrimSpace(s["Groups"]) != "" || strings.Trim(s["CapPrm"]+s["CapEff"]+s["CapAmb"], "0") != "" || s["NoNewPrivs"] != "1" {
+		t.Errorf("%v", s)
+	}
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger))
+	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger)) // already
+	if err := StepDown(testenv.Gateway, testenv.Gateway); err == nil || !strings.Contains(err.Error(), "cannot become uid") {
+		t.Errorf("without root: %v", err)
+	}
+	if _, err := Start(testenv.Within(t, time.Second), testenv.Gateway, testenv.Gateway, nil); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "SETUID") {
+		t.Errorf("a witness without root: %v", err)
+	}
+}
+
+func TestMainRefuses(t *testing.T) {
+	for _, args := range [][]string{nil, {"0", "0"}, {"x", "0", "1s"}, {"0", "-1", "1s"}, {"0", "0", "soon"}} {
+		if err := Main(args, strings.NewReader(""), io.Discard); err == nil {
+			t.Errorf("%q: no error", args)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/nodeflags"
+)
+
+// Paths of our two programs in every image.
+const (
+	initPath = "/usr/local/sbin/gateway-init"
+	ctlPath  = "/usr/local/bin/gatewayctl"
+)
+
+const (
+	passwdPath = "/etc/passwd"
+	groupPath  = "/etc/group"
+)
+
+// trace is a file or directory, in some layer, whose name a check looks at.
+type trace struct {
+	layer, path string
+	secret      string // of an openclaw.json: the secret in it, in words; "" if none
+}
+
+func (t trace) String() string {
+	if t.layer == "" {
+		return t.path
+	}
+	return t.path + " in " + t.layer
+}
+
+// layerScan looks at every layer while it streams by, also at a layer whose files a
+// later one removes, because a user that has the image has its layers.
+type layerScan struct {
+	*budget
+	tokens *tokenscan.Set  // nil if no token was given
+	keep   map[string]bool // paths whose content stays in memory
+	sums   map[string]bool // paths of a directory whose hash is wanted
+	traces []trace
+	leaks  []string // places with bytes of the token
+}
+
+func newLayerScan(tokens *tokenscan.Set) *layerScan {
+	s := &layerScan{budget: newBudget(), tokens: tokens, keep: map[string]bool{}, sums: map[string]bool{initPath: true, ctlPath: true}}
+	for _, p := range []string{passwdPath, groupPath, config.DefaultFile, seal.PinFile} {
+		s.keep[p] = true
+	}
+	for _, p := range profiles() {
+		if p.own != "" {
+			s.keep[p.own] = true
+		}
+	}
+	return s
+}
+
+// ownConfig is the name of OpenClaw's configuration; backups have more after it.
+const ownConfig = "openclaw.json"
+
+func isOwnConfig(base string) bool {
+	return base == ownConfig || strings.HasPrefix(base, ownConfig+".")
+}
+
+// isWatched reports whether a check looks at files of this name in every layer.
+func isWatched(base string) bool {
+	return isRuntime(base) || isToken(base) || isDevice(base) || isOwnConfig(base)
+}
+
+// wants reports whether a file's content has to be read.
+func (s *layerScan) wants(unsafePath string) bool {
+	return s.tokens != nil || s.keep[unsafePath] || s.sums[unsafePath] || isOwnConfig(path.Base(unsafePath))
+}
+
+// name notes a name of a layer.
+func (s *layerScan) name(layer, unsafePath string) {
+	if isWatched(path.Base(unsafePath)) {
+		s.traces = append(s.traces, trace{layer: layer, path: unsafePath})
+	}
+	if s.tokens != nil && s.tokens.Find([]byte(unsafePath)) >= 0 {
+		s.leak(layer, "the name "+unsafePath)
+	}
+}
+
+// leak notes a place. If the place's own name is the leak, it is cut before the
+// leak.
+func (s *layerScan) leak(layer, place string) {
+	if i := s.tokens.Find([]byte(place)); i >= 0 {
+		place = place[:i] + "..."
+	}
+	s.leaks = append(s.leaks, trace{layer: layer, path: place}.String())
+}
+
+// stream returns a search for the token in one text. Without a token it is nil,
+// which accepts anything.
+func (s *layerScan) stream() *tokenscan.Stream {
+	if s.tokens == nil {
+		return nil
+	}
+	return s.tokens.Stream()
+}
+
+// content reads the regular file at a path to its end. It is called after name.
+func (s *layerScan) content(unsafePath string, n *node, r io.Reader) error {
+	own, small := isOwnConfig(path.Base(unsafePath)), n.size <= seal.MaxSize
+	var kept bytes.Buffer
+	var sum hash.Hash
+	writers := []io.Writer{io.Discard}
+	if small || s.sums[unsafePath] {
+		sum = sha256.New()
+		writers = append(writers, sum)
+	}
+	if small && (own || s.keep[unsafePath]) {
+		writers = append(writers, &kept)
+	}
+	var first head
+	if n.mode&0o111 != 0 {
+		writers = append(writers, &first)
+	}
+	if _, err := io.Copy(io.MultiWriter(writers...), r); err != nil {
+		return fmt.Errorf("cannot read %s: %w", unsafePath, err)
+	}
+	if sum != nil {
+		n.sum = hex.EncodeToString(sum.Sum(nil))
+	}
+	if err := s.script(n, first); err != nil {
+		return err
+	}
+	if s.keep[unsafePath] {
+		n.data = kept.Bytes()
+		if err := s.hold(len(n.data)); err != nil {
+			return err
+		}
+	}
+	if own {
+		s.traces[len(s.traces)-1].secret = findSecret(kept.Bytes(), small)
+	}
+	return nil
+}
+
+// head is the beginning of a text, as much as the kernel reads of a program.
+type head []byte
+
+func (h *head) Write(p []byte) (int, error) {
+	*h = append(*h, p[:min(len(p), nodeflags.HeadSize-len(*h))]...)
+	return len(p), nil
+}
+
+// script keeps the beginning of an executable script, because its interpreter is
+// the program that runs.
+func (s *layerScan) script(n *node, first head) error {
+	if !bytes.HasPrefix(first, []byte("#!")) {
+		return nil
+	}
+	n.head = first
+	return s.hold(len(first))
+}
+
+func findSecret(data []byte, small bool) string {
+	if !small {
+		return fmt.Sprintf("it is larger than %d bytes, so nobody can say that it has no token", seal.MaxSize)
+	}
+	return seal.Secret(data)
+}
+
+// regular returns the content of a file that must be in the image, or an error
+// that says why it cannot.
+func (t *tree) regular(unsafePath string) ([]byte, error) {
+	n := t.at(unsafePath)
+	switch {
+	case n == nil:
+		return nil, fmt.Errorf("%s is missing", unsafePath)
+	case n.kind != fsafe.Regular:
+		return nil, fmt.Errorf("%s is %v, not a regular file", unsafePath, n.kind)
+	case n.size > int64(len(n.data)):
+		return nil, fmt.Errorf("%s could not be read", unsafePath)
+	}
+	return n.data, nil
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/exitauth"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// An exit that root authorized is a restart; without that it is one like any
+// other, and the gateway is started again all the same.
+func TestAuthorizedExit(t *testing.T) {
+	for name, c := range map[string]struct {
+		says   error
+		logged string
+	}{
+		"authorized": {nil, `"event":"exit-authorized","pid":77,"controller":42`},
+		"none":       {exitauth.ErrNone, ""},
+		"refused":    {errors.Join(exitauth.ErrRefused, errors.New("not root")), `"event":"exit-not-authorized"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newFixture(t).running()
+			d.backoff.reset = time.Hour // or one that has served that long does not count as a failure anyway
+			d.gateway.id = proof.Process{PID: 77, StartTicks: 99}
+			d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+			d.c.Authorized = func(p proof.Process) (int, error) {
+				if p != d.gateway.id {
+					t.Errorf("asked about %v", p)
+				}
+				return 42, c.says
+			}
+			started := false
+			d.c.Prepare = func() error { started = true; return errors.New("no further") }
+			d.gatewayDone(d.gateway)
+			d.apply()
+			authorized := c.says == nil
+			if started != authorized || d.rec.LastExit.Requested != authorized || d.rec.LastExit.Failure == authorized || (d.rec.Crashes == 0) != authorized {
+				t.Errorf("started at once: %v; %+v; %d crashes", started, d.rec.LastExit, d.rec.Crashes)
+			}
+			if !d.timers.armed(retryTimer) {
+				t.Error("it is never tried again")
+			}
+			if text := d.log.String(); !strings.Contains(text, c.logged) || c.logged == "" && strings.Contains(text, "authorized") {
+				t.Errorf("logged %s", text)
+			}
+		})
+	}
+}
+
+// Who was finding out about the gateway when root ended it hears of the next one;
+// no request waits for ever.
+func TestAuthorizedExitDuringALook(t *testing.T) {
+	for _, words := range []string{"recover", "start"} {
+		d := newFixture(t).serving().running()
+		d.request(1, words)
+		d.task = &task{job: d.queue.Next(), old: 77}
+		d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+		d.c.Authorized = func(proof.Process) (int, error) { return 42, nil }
+		d.gatewayDone(d.gateway)
+		d.gateway = &child{proc: &launch.Proc{PID: 78}}
+		d.startProven()
+		d.replies("complete ok 77 78")
+		if d.task != nil {
+			t.Errorf("%s waits for ever", words)
+		}
+	}
+}
+
+// One that we asked for, and one that never became the gateway, are nobody
+// else's to authorize.
+func TestNotAskedAbout(t *testing.T) {
+	for name, spoil := range map[string]func(*child){
+		"asked":        func(c *child) { c.asked = true },
+		"not-executed": func(c *child) { c.err = &launch.Failure{Step: launch.StepExec} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newFixture(t).running()
+			d.launchedBefore = true
+			d.c.Gateway.Spec.Argv = []string{"/gateway"}
+			d.gateway.exit = &sys.Exit{PID: 77}
+			spoil(d.gateway)
+			d.c.Authorized = func(proof.Process) (int, error) { t.Error("asked"); return 0, nil }
+			d.gatewayDone(d.gateway)
+		})
+	}
+	d := newFixture(t).running() // root's own requests need none
+	d.proven = time.Now()
+	d.gateway.exit = &sys.Exit{PID: 77}
+	d.gatewayDone(d.gateway)
+	if d.rec.LastExit.Requested {
+		t.Error("authorized by nobody")
+	}
+}

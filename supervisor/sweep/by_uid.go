@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sweep ends the remaining processes of a former gateway, including helpers
+// with their own sessions, and no other process.
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// ByUID ends the processes of one UID.
+//
+// As PID 1 of its own PID namespace it lets the kernel do it: it takes the UID and
+// calls kill(-1), without a fork, a look at /proc or a race. If the namespace is
+// shared with other containers, the same UID may be theirs, too. Then it ends only
+// its own descendants, child by child. It is a subreaper, so each generation is
+// handed to it when the one before is gone.
+type ByUID struct {
+	uid    uint32
+	shared atomic.Bool
+}
+
+// NewByUID returns a sweeper for the gateway's UID. For shared see Share.
+func NewByUID(uid uint32, shared bool) *ByUID {
+	s := &ByUID{uid: uid}
+	s.shared.Store(shared)
+	return s
+}
+
+// Share tells the sweeper that another container lives in our PID namespace from
+// now on.
+func (s *ByUID) Share() { s.shared.Store(true) }
+
+// Track does nothing. Track and Note are for Descent, because the kernel knows the
+// gateway's processes by uid.
+func (s *ByUID) Track(func(pid int) bool, func() proof.Process) {}
+
+// Note does nothing.
+func (s *ByUID) Note() error { return nil }
+
+// Sweep sends SIGKILL once. It must be called again while Alive returns true.
+func (s *ByUID) Sweep() error {
+	if !s.shared.Load() {
+		return sys.KillUser(s.uid, unix.SIGKILL)
+	}
+	pids, err := s.children(s.uid)
+	for _, pid := range pids {
+		// Only we can reap our child, so until then its pid is not reused.
+		if e := sys.Kill(pid, unix.SIGKILL); e != nil && !errors.Is(e, unix.ESRCH) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// Alive reports whether a process of the UID is left, zombies included.
+func (s *ByUID) Alive() (bool, error) { return s.Others(s.uid) }
+
+// Others reports whether a process of another UID is left, zombies included.
+func (s *ByUID) Others(uid uint32) (bool, error) {
+	if !s.shared.Load() {
+		return sys.UserAlive(uid)
+	}
+	pids, err := s.children(uid)
+	return len(pids) > 0, err
+}
+
+// Signal sends sig to all processes of uid. In a shared PID namespace it sends sig
+// only to those that are our children.
+func (s *ByUID) Signal(uid uint32, sig syscall.Signal) {
+	if !s.shared.Load() {
+		sys.KillUser(uid, sig)
+		return
+	}
+	pids, _ := s.children(uid)
+	for _, pid := range pids {
+		sys.Kill(pid, sig)
+	}
+}
+
+// maxChildren is the kernel's own bound of pids (PID_MAX_LIMIT).
+const maxChildren = 1 << 22
+
+// Children lists the pids of our children, zombies included. No other process can
+// reap them, so until we do their pids are not reused.
+func Children() ([]int, error) { return proof.Children(os.Getpid(), maxChildren) }
+
+// children lists our children that have uid as their real uid.
+func (s *ByUID) children(uid uint32) ([]int, error) {
+	pids, err := Children()
+	var found []int
+	for _, pid := range pids {
+		_, real, errLook := lookup(pid)
+		switch {
+		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH): // it has ended
+		case errLook != nil: // not seen is not gone
+			err = errors.Join(err, errLook)
+		case real == uid:
+			found = append(found, pid)
+		}
+	}
+	return found, err
+}
+
+// eachPID calls f for every process that /proc lists; its errors are joined.
+func eachPID(f func(pid int) error) error {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(-1)
+	dir.Close()
+	for _, name := range names {
+		if pid, errName := strconv.Atoi(name); errName == nil {
+			err = errors.Join(err, f(pid))
+		}
+	}
+	return err
+}
+
+// lookup reads a process's parent and real uid.
+func lookup(pid int) (ppid int, uid uint32, err error) {
+	unsafePath := "/proc/" + strconv.Itoa(pid) + "/status"
+	data, err := os.ReadFile(unsafePath)
+	if err != nil {
+		return 0, 0, err
+	}
+	ppid, uid, ok := parse(string(data))
+	if !ok {
+		return 0, 0, fmt.Errorf("cannot read %s: no parent or uid in it", unsafePath)
+	}
+	return ppid, uid, nil
+}
+
+// parse returns the fields PPid and Uid, the real one, of a status file
+// (proc_pid_status(5)). The kernel escapes newlines in the name.
+func parse(status string) (ppid int, uid uint32, ok bool) {
+	parent, ok1 := parseDecimal(status, "\nPPid:\t")
+	real, ok2 := parseDecimal(status, "\nUid:\t")
+	return int(parent), uint32(real), ok1 && ok2 && parent <= 1<<30
+}
+
+// parseDecimal returns the number after key, up to a tab or the end of the line.
+func parseDecimal(status, key string) (uint64, bool) {
+	_, rest, found := strings.Cut(status, key)
+	end := strings.IndexAny(rest, "\t\n")
+	if !found || end < 0 {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(rest[:end], 10, 32)
+	return v, err == nil
+}

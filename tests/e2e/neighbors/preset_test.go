@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package neighbors
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gateway-init/gateway-init/tests/harness"
+)
+
+// F12: a token preset in the container's environment won over the minted one,
+// or stood beside it, and which of the two a program took was its own choice.
+func TestScenarioF12(t *testing.T) {
+	t.Parallel()
+	const preset = "preset-by-the-host-0123456789abcdef"
+	c := harness.Start(t, harness.Options{
+		Env:     map[string]string{"OPENCLAW_GATEWAY_TOKEN": preset},
+		Command: []string{"demotools", "sleep", "3600"},
+		Config: map[string]any{"sidecars": []any{map[string]any{
+			"name": "idle", "command": []string{"/usr/local/bin/demotools", "sleep", "3600"}}}},
+	})
+	record := c.WaitServing(20 * time.Second)
+	for range 2 { // the first launch and a later one
+		var names []string
+		r := c.HTTP("GET", "/api/env", c.Token(), "")
+		if err := json.Unmarshal([]byte(r.Body), &names); err != nil {
+			t.Fatalf("%v: %+v", err, r)
+		}
+		entries := 0
+		for _, name := range names {
+			if name == "OPENCLAW_GATEWAY_TOKEN" {
+				entries++
+			}
+		}
+		if entries != 1 {
+			t.Errorf("the gateway has %d entries for the token: %v", entries, names)
+		}
+		if r := c.HTTP("GET", "/api/whoami", preset, ""); r.Code != 401 {
+			t.Errorf("the preset authenticates: %+v", r)
+		}
+		c.MustCtl("restart")
+		record = c.WaitNewGateway(record.Gateway.Process, 10*time.Second)
+	}
+	// Nobody but PID 1, which cannot help what it was executed with.
+	seen := 0
+	for _, p := range c.Processes() {
+		if p.PID == 1 {
+			continue
+		}
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.HostPID))
+		if err != nil {
+			continue // ended meanwhile
+		}
+		seen++
+		if strings.Contains(string(data), preset) {
+			t.Errorf("%s (uid %d) has the preset in its environment", p.Comm, p.UID)
+		}
+	}
+	if seen < 3 {
+		t.Errorf("looked at %d processes: gateway, command and sidecar are three", seen)
+	}
+	logs := c.Logs()
+	if n := strings.Count(logs, `"preset-token"`); n != 1 {
+		t.Errorf("%d warnings, want 1", n)
+	}
+	if strings.Contains(logs, preset) {
+		t.Error("the log holds the preset's value")
+	}
+}

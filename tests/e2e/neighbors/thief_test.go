@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package neighbors
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gateway-init/gateway-init/tests/harness"
+)
+
+// partLen is how much of the token is a leak.
+const partLen = 16
+
+const (
+	loot     = "/tmp/loot"
+	portAddr = "127.0.0.1:18789"
+	takes    = 25
+)
+
+// tokenIn tells whether data holds any part of the token.
+func tokenIn(data, token string) bool {
+	for i := 0; i+partLen <= len(token); i++ {
+		if strings.Contains(data, token[i:i+partLen]) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasToken reports whether the thief has a part of a token: of the first one, of one
+// that a later gateway was started with, or of the one in force.
+func hasToken(t *testing.T, c *harness.Container, first string) bool {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(c.StateDir(), "lives"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	tokens := []string{first, c.Token()}
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 3 {
+			tokens = append(tokens, fields[2])
+		}
+	}
+	loot := c.FileText(loot)
+	return slices.ContainsFunc(tokens, func(token string) bool { return tokenIn(loot, token) })
+}
+
+// F15: the port changes hands after the supervisor has seen whose it is and
+// before it sends the token, which the agent then had.
+func TestScenarioF15(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]struct {
+		give string // before which answer the gateway loses its port
+		ends bool   // and then it is gone itself
+		args []string
+		// What the thief must have been asked, so that the race was run at all.
+		asked string
+	}{
+		"deaf-after-ready":         {"ready", false, nil, "GET /api/whoami "},
+		"deaf-after-refusal":       {"refusal", false, nil, "GET /api/whoami "},
+		"deaf-before-eager-thief":  {"refusal", false, []string{"-eager"}, "GET /api/whoami "},
+		"dies-after-ready":         {"ready", true, nil, ""},
+		"dies-after-refusal":       {"refusal", true, nil, ""},
+		"dies-before-eager-thief":  {"refusal", true, []string{"-eager"}, ""},
+		"dies-and-is-always-there": {"refusal", true, []string{"-hold", "0.5"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := harness.Start(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
+				"health":  map[string]any{"interval": "200ms"},
+				"restart": map[string]any{"backoff_min": "10ms", "backoff_max": "10ms"},
+			}}})
+			old := c.WaitServing(20 * time.Second)
+			token := c.Token()
+			deed := map[string]any{"give_port": m.give, "give_and_end": m.ends, "note_lives": true}
+			c.SetMisbehave(deed) // for those that come after this one
+			c.Misbehave(deed)
+			c.ExecDetached("sandbox", append(append([]string{"demotools", "thief"}, m.args...), portAddr, loot)...)
+			harness.Eventually(t, 3*time.Minute, fmt.Sprintf("%d thefts", takes), func() error {
+				// Probes and recovers ask for a proof, as often as they may.
+				for _, verb := range []string{"probe", "recover"} {
+					c.Ctl(verb)
+				}
+				if n := strings.Count(c.FileText(loot), "take "); n < takes {
+					return fmt.Errorf("%d", n)
+				}
+				return nil
+			})
+			if !strings.Contains(c.FileText(loot), m.asked) {
+				t.Errorf("the thief was never asked %q", m.asked)
+			}
+			if now := c.Status(); !m.ends && now.Gateway.Process != old.Gateway.Process {
+				t.Errorf("a gateway that lost its port for moments was replaced: %+v, was %+v", now.Gateway, old.Gateway)
+			}
+			if hasToken(t, c, token) {
+				t.Fatal("the thief has the token")
+			}
+			c.EndAgent("demotools")
+			c.SetMisbehave(nil)
+			c.Ctl("restart")
+			c.WaitServing(20 * time.Second)
+			if hasToken(t, c, token) {
+				t.Fatal("the thief has the token")
+			}
+			if c.Token() == token {
+				t.Error("the thief had the port, and the token is the same")
+			}
+		})
+	}
+}
+
+// The recorder of F15 records: a client that does send a token to it is found.
+func TestThiefRecords(t *testing.T) {
+	t.Parallel()
+	c := harness.Start(t, harness.Options{})
+	c.WaitServing(20 * time.Second)
+	token := c.Token()
+	c.MustCtl("stop")
+	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", portAddr, loot)
+	harness.Eventually(t, 10*time.Second, "the thief to have the token it was sent", func() error {
+		r := c.HTTP("GET", "/api/whoami", token, "")
+		if !tokenIn(c.FileText(loot), token) {
+			return fmt.Errorf("it answered %+v and has %q", r, c.FileText(loot))
+		}
+		return nil
+	})
+}
