@@ -6,19 +6,20 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 func cmdStatus() verb {
 	return verb{
-		name: "status", args: "[--json] [--watch] [--require-separation]",
-		summary: "say what runs, and what of it this program could verify",
-		help: `Reads PID 1's record, holds it against the kernel and prints both.
+		name: "status", args: "[-v] [--json] [--watch] [--require-separation]",
+		summary: "say whether the gateway serves, and what to do if not",
+		help: `Reads PID 1's record and verifies it against the kernel. The first line says
+whether the gateway serves, the second what to do; then come the facts.
 
-  --json    one line of JSON instead (docs/status.md)
-  --watch   print again at each change, until interrupted
+  -v        the evidence too: each check, each process, each protection
+  --json    one line of JSON instead, with everything (docs/status.md)
+  --watch   print each change until interrupted; a terminal is redrawn
   --require-separation
             fail as well if the agent has the gateway's user (gateway-init is
             not root)
@@ -28,14 +29,16 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			asJSON := f.Bool("json", false, "")
+			verbose := f.Bool("v", false, "")
 			watch := f.Bool("watch", false, "")
 			separate := f.Bool("require-separation", false, "")
 			return func(a *app, _ []string) int {
 				if *watch && *separate {
 					return a.usage(errors.New("--watch and --require-separation do not go together"), "status")
 				}
+				how := format{json: *asJSON, verbose: *verbose, color: a.color}
 				if *watch {
-					return a.watch(*asJSON)
+					return a.watch(how)
 				}
 				ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 				defer cancel()
@@ -44,7 +47,7 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 				if mixed {
 					v.code = exitRefused
 				}
-				if code := a.show(v, *asJSON, ""); code != v.code || !mixed {
+				if code := a.show(v, how); code != v.code || !mixed {
 					return code
 				}
 				return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: gateway-init is not root"),
@@ -54,17 +57,17 @@ Exit code: 0 the gateway serves, 3 it does and nothing is separated as
 	}
 }
 
-// show prints prefix and then one view. It returns the view's exit code, or
-// exitFailed if the view could not be written.
-func (a *app) show(v view, asJSON bool, prefix string) int {
-	text := render(v, a.now(), a.color)
-	if asJSON {
+// show prints one view. It returns the view's exit code, or exitFailed if the view
+// could not be written.
+func (a *app) show(v view, f format) int {
+	text := render(v, a.now(), f)
+	if f.json {
 		var err error
 		if text, err = renderJSON(v); err != nil {
-			return a.fail(exitFailed, fmt.Errorf("cannot encode status: %w", err), "")
+			return a.fail(exitFailed, err, "")
 		}
 	}
-	if code := a.write(prefix + text); code != exitOK {
+	if code := a.write(text); code != exitOK {
 		return code
 	}
 	return v.code

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -178,7 +179,7 @@ func TestLookWithoutRecord(t *testing.T) {
 			w.up()
 			test.change(w)
 			w.want(w.run("health"), test.code, "not serving: "+test.reason, "")
-			w.want(w.run("status"), test.code, test.reason, "")
+			w.want(w.run("status"), test.code, map[bool]string{true: "NO SUPERVISOR", false: test.reason}[test.code == 5], "")
 			w.want(w.run("status", "--json"), test.code, `"record":null`, "")
 			if got := decode(t, w.out.String()); got.Reason != test.reason || got.Verified == nil {
 				t.Errorf("--json says %+v", got)
@@ -287,7 +288,7 @@ func TestWatch(t *testing.T) {
 				}
 				return len(b), nil
 			})
-			if code := w.watchUntil(ctx, mode == "json"); code != exitNotServing || writes != 2 {
+			if code := w.watchUntil(ctx, format{json: mode == "json"}); code != exitNotServing || writes != 2 {
 				t.Errorf("exit code %d after %d outputs", code, writes)
 			}
 			if has := strings.Contains(all.String(), clearScreen); has != (mode == "terminal") {
@@ -295,6 +296,21 @@ func TestWatch(t *testing.T) {
 			}
 			if n := strings.Count(all.String(), "\n"); mode == "json" && n != 2 {
 				t.Errorf("%d lines, want 2", n)
+			}
+			if mode != "plain" {
+				return
+			}
+			var labels []string // of the second output: only what is another than before
+			for line := range strings.Lines(all.String()) {
+				fields := strings.Fields(line)
+				if _, err := time.Parse(time.RFC3339, fields[0]); err != nil {
+					t.Errorf("no time: %s", line)
+				}
+				labels = append(labels, fields[1])
+			}
+			if i := slices.Index(labels, "STOPPED"); labels[0] != "SERVING" || i < 0 ||
+				!slices.Equal(labels[i:], []string{"STOPPED", "next:", "state:", "last"}) {
+				t.Errorf("got %s", all.String())
 			}
 		})
 	}

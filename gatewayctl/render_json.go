@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/gateway-init/gateway-init/internal/status"
 )
@@ -37,5 +38,8 @@ func renderJSON(v view) (string, error) {
 		out.Verified[c.name] = jsonCheck{c.result, c.detail}
 	}
 	data, err := json.Marshal(out)
-	return string(data) + "\n", err
+	if err != nil {
+		return "", fmt.Errorf("cannot encode status: %w", err)
+	}
+	return string(data) + "\n", nil
 }

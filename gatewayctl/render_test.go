@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -66,6 +67,22 @@ func TestRender(t *testing.T) {
 			r.Request = &status.Request{Nonce: "aabbccdd", Action: "restart", Stage: "proving", Since: before(4 * time.Second)}
 			r.Queued = 2
 		}, allHeld()},
+		"starting-normally": {func(r *status.Record) {
+			idle(r, status.Starting, status.GoalRun)
+			r.Gateway.PID, r.Gateway.StartedAt, r.Gateway.ReadyBy = 41, ptr(before(4*time.Second)), ptr(noon.Add(56*time.Second))
+			r.Since = before(4 * time.Second)
+			r.Reason, r.Detail = "listener-missing", "no process listens on port 18789"
+			r.Health.Detail = r.Detail
+		}, allHeld()},
+		"starting-late": {func(r *status.Record) {
+			idle(r, status.Starting, status.GoalRun)
+			r.Gateway.PID = 41
+			r.Reason, r.Detail = "health-timeout", "GET /healthz: another status than configured, not ready within 60s"
+			r.Health = status.Health{State: status.NotServing, Failures: 1, Limit: 4}
+		}, allHeld()},
+		"pending": {func(r *status.Record) {
+			r.Sidecars = []status.Child{{Name: "pair", State: "running", PID: 50, UID: 1002, Pending: "tools not connected yet"}, {Name: "node", State: "running", UID: 1000}}
+		}, allHeld()},
 		"draining": {func(r *status.Record) {
 			r.State = status.Stopping
 			r.Request = &status.Request{Nonce: "aabbccdd", Action: "restart", Stage: "stopping", Since: before(12 * time.Second), Until: ptr(noon.Add(303 * time.Second))}
@@ -123,18 +140,48 @@ func TestRender(t *testing.T) {
 			r := serving()
 			test.change(&r)
 			v := view{record: &r, checks: test.checks, verdict: judge(&r, test.checks)}
-			text := render(v, noon, false)
+			text := render(v, noon, format{})
 			golden(t, name+".txt", text)
+			verbose := render(v, noon, format{verbose: true})
+			if name == "serving" || name == "everything" || name == "foreign-listener" {
+				golden(t, name+"-v.txt", verbose)
+			}
+			for line := range strings.Lines(text + verbose) {
+				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > pageWidth {
+					t.Errorf("%d columns: %s", n, line)
+				}
+			}
+			if first, _, _ := strings.Cut(text, "\nnext  "); strings.Count(first, "\n") > 2 {
+				t.Errorf("the next step comes too late:\n%s", text)
+			}
 			if strings.ContainsAny(text, "\x1b") {
 				t.Error("an escape got through")
 			}
 			if !strings.Contains(text, "\nnext  ") {
 				t.Error("it does not say what to do next")
 			}
-			if plain := strip(render(v, noon, true)); plain != text {
+			if plain := strip(render(v, noon, format{color: true})); plain != text {
 				t.Errorf("color changes the text:\n%s", plain)
 			}
 		})
+	}
+}
+
+// TestRenderFromOutside: a look without a record has the same first lines.
+func TestRenderFromOutside(t *testing.T) {
+	v := view{topology: external.Managed, pid: 24, port: 18789, checks: allHeld()[:3],
+		verdict: verdict{serving: true, hint: "nothing to do"}}
+	golden(t, "outside.txt", render(v, noon, format{}))
+	golden(t, "outside-v.txt", render(v, noon, format{verbose: true}))
+}
+
+// TestRowBreaksBetweenWords: a word that is longer than the page stays whole.
+func TestRowBreaksBetweenWords(t *testing.T) {
+	long := strings.Repeat("x", 2*pageWidth)
+	p := page{}
+	p.add("label", "%s", "one "+long+" two")
+	if got, want := p.String(), "label         one\n              "+long+"\n              two\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -147,9 +194,9 @@ func strip(text string) string {
 
 func TestRenderWithoutRecord(t *testing.T) {
 	v := view{verdict: unreadableVerdict(&noRuntime{names: []string{"/run/gateway-init", "/dev/.gateway-init"}})}
-	golden(t, "no-supervisor.txt", render(v, noon, false))
+	golden(t, "no-supervisor.txt", render(v, noon, format{}))
 	v = view{verdict: unreadableVerdict(status.ErrSchema)}
-	golden(t, "other-schema.txt", render(v, noon, false))
+	golden(t, "other-schema.txt", render(v, noon, format{}))
 }
 
 func TestSpan(t *testing.T) {

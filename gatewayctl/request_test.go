@@ -239,13 +239,13 @@ func TestRequestDetail(t *testing.T) {
 			w := newWorld(t)
 			w.publish()
 			w.serve(func(s *control.Server, r control.Request) {
-				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Failed, Reason: control.Exited, NewPID: 34})
 				if c.nonce == "" {
 					c.nonce = r.Nonce[:8]
 				}
 				w.record.Reason, w.record.Detail = c.reason, "ended with 78 (no config)"
 				w.record.LastRequest = &status.LastRequest{Nonce: c.nonce, Action: "restart", Result: "failed exited 0 34"}
-				w.publish() // after the reply, as PID 1 does
+				w.publish() // before the reply, as PID 1 does
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Failed, Reason: control.Exited, NewPID: 34})
 			})
 			w.want(w.run("restart"), exitFailed, "", c.want+" (pid 34)\ngatewayctl: hint: ")
 		})

@@ -166,7 +166,7 @@ func judge(r *status.Record, cs checks) verdict {
 	}
 	switch r.Health.State {
 	case status.Serving:
-		return verdict{serving: true, code: exitOK, hint: servingNext(cs)}
+		return verdict{serving: true, code: exitOK, hint: servingNext(r, cs)}
 	case status.NotServing:
 		return notServingVerdict(reasonOr(r.Reason, control.HealthTimeout), r.Health.Detail)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -29,30 +30,45 @@ func interruptibleContext() (context.Context, context.CancelFunc) {
 
 // watch prints the status at each change until it is interrupted. It returns the
 // exit code of the last status.
-func (a *app) watch(asJSON bool) int {
+func (a *app) watch(f format) int {
 	ctx, cancel := interruptibleContext()
 	defer cancel()
-	return a.watchUntil(ctx, asJSON)
+	return a.watchUntil(ctx, f)
 }
 
-func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
-	redraw := a.outTTY && !asJSON
-	prefix, drawn, last := "", "", time.Time{}
-	if redraw {
-		prefix = clearScreen
-	}
+// watchUntil redraws a terminal. To a pipe it prints the first status, and then only
+// the facts that changed, each with the time.
+func (a *app) watchUntil(ctx context.Context, f format) int {
+	var last []row
+	drawn, at := "", time.Time{}
+	redraw := a.outTTY && !f.json
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
 		v := a.lookOnce()
-		if key := v.key(); key != drawn || redraw && time.Since(last) >= repaint {
-			if code := a.show(v, asJSON, prefix); code != v.code {
+		text, key := "", v.key()
+		switch {
+		case key == drawn && !(redraw && time.Since(at) >= repaint):
+		case redraw:
+			text = clearScreen + render(v, a.now(), f)
+		case f.json:
+			line, err := renderJSON(v)
+			if err != nil {
+				return a.fail(exitFailed, err, "")
+			}
+			text = line
+		default:
+			rows := newPage(v, a.now(), false, f.verbose).rows
+			text = changes(last, rows, a.now())
+			last = rows
+		}
+		if text != "" {
+			if code := a.write(text); code != exitOK {
 				return code
 			}
-			if drawn, last = key, time.Now(); !redraw && !asJSON {
-				prefix = "\n"
-			}
+			at = time.Now()
 		}
+		drawn = key
 		select {
 		case <-ctx.Done():
 			return v.code
@@ -61,10 +77,37 @@ func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
 	}
 }
 
-// key returns a text that changes when anything but the passing of time does.
+// changes returns the rows that are not in old, one line each, after the time. A row
+// that is gone is no change: the row that took its place is.
+func changes(old, rows []row, now time.Time) string {
+	var b strings.Builder
+	had := map[row]bool{}
+	for _, r := range old {
+		had[r] = true
+	}
+	for i, r := range rows {
+		if had[r] {
+			continue
+		}
+		if i == 0 {
+			b.WriteString(now.UTC().Format(time.RFC3339) + " " + strings.TrimSpace(r.label+" "+r.text) + "\n")
+		} else {
+			b.WriteString(now.UTC().Format(time.RFC3339) + " " + strings.TrimPrefix(r.label+": ", ": ") + r.text + "\n")
+		}
+	}
+	return b.String()
+}
+
+// key returns a text that changes when a fact does. A record that was written again,
+// and a check that was made again, are no facts.
 func (v view) key() string {
-	record, _ := json.Marshal(v.record)
-	key := string(record) + v.reason + "\n" + v.detail
+	key := v.reason + "\n" + v.detail
+	if v.record != nil {
+		r := *v.record
+		r.UpdatedAt, r.Health.At, r.Proof.At = time.Time{}, nil, nil
+		record, _ := json.Marshal(r)
+		key += string(record)
+	}
 	for _, c := range v.checks {
 		key += "\n" + c.name + c.result + c.detail
 	}

@@ -41,7 +41,7 @@ func (s *Supervisor) fill() {
 		r.Goal = status.GoalExit
 	}
 	r.Gateway.PID, r.Gateway.StartTicks = 0, 0
-	r.Gateway.StartedAt, r.Gateway.ProvenAt = nil, nil
+	r.Gateway.StartedAt, r.Gateway.ProvenAt, r.Gateway.ReadyBy = nil, nil, nil
 	if g := s.gateway; g.alive() {
 		started := g.started
 		r.Gateway.Process = status.Process{PID: g.pid(), StartTicks: g.id.StartTicks}
@@ -50,6 +50,9 @@ func (s *Supervisor) fill() {
 			proven := s.proven
 			r.Gateway.ProvenAt = &proven
 		}
+	}
+	if by := s.timers.due[readyTimer]; s.phase == Starting && !by.IsZero() {
+		r.Gateway.ReadyBy = &by
 	}
 	if s.phase != BackingOff {
 		r.Backoff = nil

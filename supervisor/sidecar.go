@@ -172,5 +172,19 @@ func (c *sidecar) record(mayStart bool) status.Child {
 	if !mayStart && (r.State == "backoff" || r.State == "stopped" && c.wanted) {
 		r.State = "waiting"
 	}
+	r.Pending = c.pending(r.State)
 	return r
+}
+
+// pending says what is still missing while c is not as it should be: running, or
+// done if it is a one-shot. It is "" otherwise, and for a sidecar that is not wanted.
+func (c *sidecar) pending(state string) string {
+	oneShot := c.cfg.Restart == "on-failure"
+	switch {
+	case state == "done", state == "running" && !oneShot, state == "stopped" && !c.wanted:
+		return ""
+	case oneShot:
+		return c.cfg.Name + " not done yet"
+	}
+	return c.cfg.Name + " not running"
 }

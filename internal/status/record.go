@@ -106,7 +106,8 @@ type Gateway struct {
 	Port      uint16     `json:"port"`
 	StartedAt *time.Time `json:"started_at,omitempty"`
 	ProvenAt  *time.Time `json:"proven_at,omitempty"`
-	Enabled   bool       `json:"enabled"` // false with --no-gateway
+	ReadyBy   *time.Time `json:"ready_by,omitempty"` // while it starts: when ready.timeout is over
+	Enabled   bool       `json:"enabled"`            // false with --no-gateway
 }
 
 // Health is a field, not a state: "not-serving 2/4" is Failures 2, Limit 4.
@@ -193,6 +194,7 @@ type Child struct {
 	UID      uint32 `json:"uid"`
 	Restarts int    `json:"restarts"`
 	Detail   string `json:"detail,omitempty"`
+	Pending  string `json:"pending,omitempty"` // of a sidecar that does not run, or a one-shot that is not done
 }
 
 // Token identifies the token file; its content is nowhere in the record.

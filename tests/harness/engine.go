@@ -29,6 +29,12 @@ func (r Result) String() string {
 	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.Code, r.Stdout, r.Stderr)
 }
 
+// Unwrapped is r without the line breaks that gatewayctl status puts between words.
+func (r Result) Unwrapped() Result {
+	r.Stdout = strings.ReplaceAll(r.Stdout, "\n"+strings.Repeat(" ", 14), " ")
+	return r
+}
+
 // images are those that are known to be there.
 var images sync.Map
 

@@ -153,8 +153,8 @@ func TestOneShot(t *testing.T) {
 	if n := runs("succeeds"); n != 1 {
 		t.Errorf("it ran %d times", n)
 	}
-	want := fmt.Sprintf("sidecar        succeeds done, uid %d: ended with exit code 0", harness.UID(t, harness.OperatorUID))
-	if text := c.MustCtl("status"); !strings.Contains(text, want) {
+	want := fmt.Sprintf("sidecar       succeeds done, uid %d (ended with exit code 0)", harness.UID(t, harness.OperatorUID))
+	if text := c.Ctl("status", "-v").Unwrapped().Stdout; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
 	restarted(t, c.Ctl("restart"))

@@ -36,7 +36,7 @@ func TestAuthMismatch(t *testing.T) {
 			}
 			const hint = `gateway.auth.token must be "" and gateway.auth.mode "token" (in the image build: gatewayctl config seal); then: gatewayctl restart`
 			want(t, "health", c.Ctl("health"), 4, "auth-mismatch", key)
-			want(t, "status", c.Ctl("status"), 4, "auth-mismatch: ", key, hint)
+			want(t, "status", c.Ctl("status").Unwrapped(), 4, "auth-mismatch: ", key, hint)
 			want(t, "probe", c.Ctl("probe"), 4, "cannot probe: auth-mismatch: ", key, hint)
 			want(t, "restart", c.Ctl("restart"), 4, "cannot restart: auth-mismatch: ", key, hint)
 			c.SetMisbehave(nil)

@@ -91,7 +91,7 @@ func drainToItsEnd(t *testing.T) {
 	if h, ready := c.HTTP("GET", "/health", "", ""), c.HTTP("GET", "/readyz", "", ""); h.Code != 200 || ready.Code != 503 {
 		t.Errorf("draining: /health %d %v, /readyz %d %v", h.Code, h.Err, ready.Code, ready.Err)
 	}
-	want(t, "status", c.Ctl("status"), 4, "restart (", "more to end")
+	want(t, "status", c.Ctl("status").Unwrapped(), 4, "restart (", "the old gateway is killed in ")
 	second := ctl(c, "restart")
 	c.WaitStatus(serveBy, "the second restart in the queue", func(v harness.View) error {
 		if v.Record.State == status.Stopping && v.Record.Queued != 1 {

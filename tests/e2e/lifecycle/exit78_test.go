@@ -30,7 +30,7 @@ func TestExit78(t *testing.T) {
 	if r.Backoff == nil || r.Backoff.DelayMS != 30000 || r.LastExit == nil || r.LastExit.Code != 78 || r.LastExit.Text != text {
 		t.Errorf("backoff %+v, last exit %+v", r.Backoff, r.LastExit)
 	}
-	want(t, "status", c.Ctl("status"), 4, "BACKOFF  exited: "+said, "exited with code 78 ("+text+")")
+	want(t, "status", c.Ctl("status").Unwrapped(), 4, "BACKOFF       exited: "+said, "exited with code 78 ("+text+")")
 	want(t, "health", c.Ctl("health"), 4, said)
 	want(t, "recover", c.Ctl("recover"), 1, "cannot recover: exited: "+said, "docker logs")
 	found := events(t, c, "backoff")

@@ -126,7 +126,7 @@ func portTaken(t *testing.T, user string, uid uint32) {
 	if f := v.Record.Proof.Foreign; len(f) != 1 || f[0].Addr != listenAddr || f[0].UID != uid {
 		t.Errorf("sockets in the way: %+v", f)
 	}
-	want(t, "status", c.Ctl("status"), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
+	want(t, "status", c.Ctl("status").Unwrapped(), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
 	want(t, "health", c.Ctl("health"), 4, "listener-foreign")
 	// It tries by itself, without launching anything and without a counted failure, and
 	// says so once.

@@ -43,12 +43,12 @@ func TestController(t *testing.T) {
 	pid := first.Gateway.PID
 	says := func(want string, code int, args ...string) {
 		t.Helper()
-		r := root(box, args...)
+		r := root(box, args...).Unwrapped()
 		if r.Code != code || !strings.Contains(r.Stdout+r.Stderr, want) {
 			t.Errorf("%v: %v\nwant %d and %q", args, r, code, want)
 		}
 	}
-	says("topology       managed", 0, "status")
+	says("topology      managed", 0, "status")
 	says(`"topology":"managed"`, 0, "status", "--json")
 	says("is not separated", 3, "status", "--require-separation")
 	says(fmt.Sprintf("serving: pid %d, port 18789", pid), 0, "health")

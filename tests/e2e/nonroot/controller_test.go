@@ -23,7 +23,7 @@ func TestController(t *testing.T) {
 	root := func(args ...string) harness.Result {
 		return box.ExecFlags([]string{"-i"}, "0:0", nil, append([]string{"gatewayctl"}, args...)...)
 	}
-	if r := root("status"); r.Code != 0 || !strings.Contains(r.Stdout, "topology       non-root") || !strings.Contains(r.Stdout, "pid 1, child of pid 0") {
+	if r := root("status", "-v").Unwrapped(); r.Code != 0 || !strings.Contains(r.Stdout, "topology      non-root") || !strings.Contains(r.Stdout, "pid 1, child of pid 0") {
 		t.Errorf("status: %v", r)
 	}
 	if r := root("restart"); r.Code != 0 || !strings.HasPrefix(r.Stdout, fmt.Sprintf("restarted: pid %d → ", old.Gateway.PID)) {

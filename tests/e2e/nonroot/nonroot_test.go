@@ -154,7 +154,7 @@ func TestScenarioG05(t *testing.T) {
 	old := box.WaitServing(serveBy)
 	for _, user := range []string{"0:0", "9001:9001", "4242:4242"} {
 		for _, verb := range []string{"status", "restart", "stop", "token"} {
-			r := box.ExecFlags([]string{"-i"}, user, nil, "gatewayctl", verb)
+			r := box.ExecFlags([]string{"-i"}, user, nil, "gatewayctl", verb).Unwrapped()
 			want, code := "only uid 1000", 3
 			if user == "0:0" {
 				want = "the exec needs SETUID and SETGID"

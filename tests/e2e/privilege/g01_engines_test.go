@@ -59,7 +59,7 @@ func TestScenarioG01(t *testing.T) {
 			if !slices.Equal(names, want) {
 				t.Errorf("hardening names %q, want %q", names, want)
 			}
-			human := box.Ctl("status").Stdout
+			human := box.Ctl("status", "-v").Stdout
 			for _, name := range want {
 				if !strings.Contains(human, name+": ") {
 					t.Errorf("gatewayctl status does not name %s", name)

@@ -84,7 +84,7 @@ func TestScenarioP02(t *testing.T) {
 					t.Errorf("start: %v", r)
 				}
 				named := fmt.Sprintf("unsupervised: pid %d ", stranger)
-				if r := ctl("status"); r.Code != 4 || !strings.Contains(r.Stdout, named) || !strings.Contains(r.Stdout, "gatewayctl adopt") {
+				if r := ctl("status").Unwrapped(); r.Code != 4 || !strings.Contains(r.Stdout, named) || !strings.Contains(r.Stdout, "gatewayctl adopt") {
 					t.Errorf("status: %v", r)
 				}
 				if r := ctl("adopt"); r.Code != 0 || !strings.Contains(r.Stdout, "proven") {
@@ -131,7 +131,7 @@ func TestNotAdopted(t *testing.T) {
 			if r := ctl("adopt"); r.Code != 4 || !strings.Contains(r.Stderr, "does not serve") {
 				t.Errorf("adopt: %v", r)
 			}
-			if r := ctl("status"); strings.Contains(r.Stdout, "unsupervised") || r.Code != 4 {
+			if r := ctl("status").Unwrapped(); strings.Contains(r.Stdout, "unsupervised") || r.Code != 4 {
 				t.Errorf("status: %v", r)
 			}
 			for _, p := range box.Processes() {

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gateway-init/gateway-init/internal/status"
+)
+
+func (p *page) requests(r *status.Record, verbose bool) {
+	if q := r.Request; q != nil {
+		text := fmt.Sprintf("%s (%s): %s %s", q.Action, q.Nonce, q.Stage, p.since(q.Since))
+		if q.Until != nil {
+			text += ", the old gateway is killed " + p.until(*q.Until)
+		}
+		if r.Queued > 0 {
+			text += fmt.Sprintf(", %d more waiting", r.Queued)
+		}
+		p.add("request", "%s", text)
+	} else if r.Queued > 0 {
+		p.add("request", "%d waiting", r.Queued)
+	}
+	if q := r.LastRequest; q != nil {
+		p.add("last request", "%s (%s): %s, %s", q.Action, q.Nonce, q.Result, p.ago(q.At))
+	}
+	if n := r.Refused; verbose && n != (status.Refused{}) {
+		p.add("refused", "%d malformed, %d replayed, %d unknown, %d for a full queue",
+			n.Malformed, n.Replayed, n.UnknownAction, n.QueueFull)
+	}
+}
+
+// children adds the command and the sidecars. The short form has one row for all
+// sidecars, and details only of those that do not run.
+func (p *page) children(r *status.Record, verbose bool) {
+	if c := r.Command; c != nil {
+		p.add("command", "%s", describeChild(*c, verbose))
+	}
+	all := []string{}
+	for _, c := range r.Sidecars {
+		text := c.Name + " " + describeChild(c, verbose)
+		if verbose {
+			p.add("sidecar", "%s", text)
+		}
+		all = append(all, text)
+	}
+	if !verbose {
+		p.add("sidecars", "%s", strings.Join(all, ", "))
+	}
+}
+
+func describeChild(c status.Child, verbose bool) string {
+	text := c.State
+	if verbose && c.PID != 0 {
+		text += fmt.Sprintf(", pid %d", c.PID)
+	}
+	if verbose {
+		text += fmt.Sprintf(", uid %d", c.UID)
+		if c.Restarts > 0 {
+			text += ", " + pluralS(c.Restarts, "restart", "restarts")
+		}
+	}
+	if c.Detail != "" && (verbose || c.State == "backoff" || c.State == "failed") {
+		text += " (" + c.Detail + ")"
+	}
+	return text
+}
+
+// protections adds how the container differs from a complete one.
+func (p *page) protections(r *status.Record, verbose bool) {
+	if r.Separation == status.SeparationNone {
+		p.add("separation", noSeparation)
+	}
+	missing := status.Closable(r.Hardening)
+	names := make([]string, 0, len(missing))
+	for _, h := range missing {
+		names = append(names, h.Name)
+	}
+	switch {
+	case len(names) > 0:
+		p.add("hardening", "%s missing: %s", pluralS(len(names), "protection", "protections"), strings.Join(names, ", "))
+	case verbose && len(r.Hardening) > 0:
+		p.add("hardening", "complete, beside what this release leaves open")
+	case verbose:
+		p.add("hardening", "complete")
+	}
+	if verbose {
+		for _, h := range r.Hardening {
+			p.add("", "%s: %s", h.Name, h.Detail)
+		}
+	}
+}
+
+// evidence adds the checks of this program, the proof that PID 1 recorded, and the
+// facts about PID 1 itself.
+func (p *page) evidence(v view) {
+	if r := v.record; r != nil {
+		if t := r.Token; t.Inode != 0 {
+			p.add("token", "%s, number %d since boot, minted %s", t.Path, t.Generation, p.ago(t.MintedAt))
+		}
+		p.add("supervisor", "gateway-init %s, pid %d, started %s, record written %s", r.Version, r.Init.PID, p.ago(r.StartedAt), p.ago(r.UpdatedAt))
+		p.add("topology", "%s", v.topology)
+	}
+	label := "verified now"
+	for _, c := range v.checks {
+		p.check(label, strings.ReplaceAll(c.name, "_", " "), c.result, c.detail)
+		label = ""
+	}
+	if v.record == nil {
+		return
+	}
+	pr := v.record.Proof
+	when := ""
+	if pr.At != nil {
+		when = " " + p.ago(*pr.At)
+	}
+	p.add("PID 1 proved", "%s", strings.TrimSpace("child "+resultText(pr.Child)+", listener "+resultText(pr.Listener)+
+		", ready "+resultText(pr.Ready)+", auth "+resultText(pr.Auth))+","+when)
+	for _, l := range pr.Foreign {
+		p.add("foreign", "%s of uid %d", l.Addr, l.UID)
+	}
+}
+
+func (p *page) check(label, name, result, detail string) {
+	text := fmt.Sprintf("%s %s", name, resultText(result))
+	if detail != "" {
+		text += ": " + detail
+	}
+	p.add(label, "%s", text)
+}
+
+func resultText(result string) string {
+	switch result {
+	case status.Held:
+		return "held"
+	case status.Failed:
+		return "FAILED"
+	}
+	return "not available"
+}
+
+// servingNext returns the hint for a gateway that serves. There is nothing to
+// do, unless something beside the gateway is wrong.
+func servingNext(r *status.Record, cs checks) string {
+	if c := cs.get(checkTokenFile); c.result == status.Failed {
+		return adviceFor(c.reason).next
+	}
+	if c := cs.get(checkControl); c.result == status.Failed {
+		return "wait for PID 1 to put its FIFO back; if it does not, restart the container"
+	}
+	next := "nothing to do"
+	for _, c := range r.Sidecars {
+		switch {
+		case c.Pending == "":
+		case c.State == "backoff" || c.State == "failed":
+			return "read the output of sidecar " + c.Name + ": docker logs CONTAINER"
+		default:
+			next = "wait for it: gatewayctl status --watch"
+		}
+	}
+	return next
+}
