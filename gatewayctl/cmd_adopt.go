@@ -16,16 +16,16 @@ import (
 
 func cmdAdopt() verb {
 	return verb{
-		name: "adopt", args: "[--timeout D]", summary: "put our gateway in the place of one that nobody here started",
-		help: `For a gateway that somebody started by hand (status says unsupervised): proves
-which process has the port open and that it answers as a gateway does, ends it,
-starts our own and proves that.
+		name: "adopt", args: "[--timeout D]", summary: "replace a gateway that was started by hand by our own",
+		help: `Takes over a gateway that was started by hand (status says unsupervised). It
+proves which process has the port open, and that the process answers as a
+gateway does. Then it ends that process, starts our own gateway and proves it.
 
-  --timeout D   wait at most this long for all of it (default 120s)
+  --timeout D   wait at most this long in all (default 120s)
 
-Exit code: 0 ours serves and is proven, 1 failed, 3 refused, 4 not serving,
-5 no supervisor that could start one (then nothing is ended), 6 the deadline
-passed.
+Exit code: 0 our gateway serves and is proven, 1 failed, 3 refused, 4 not
+serving, 5 no supervisor could start a gateway (so nothing was ended), 6 the
+deadline passed.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			timeout := timeoutFlag(f, restartTimeout)

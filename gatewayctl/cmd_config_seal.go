@@ -18,9 +18,9 @@ import (
 func cmdConfigSeal() verb {
 	return verb{
 		name: "config seal", args: "[--file FILE] [--root DIR]", summary: "empty the token in the gateway's own configuration, and pin it",
-		help: `For an image's build, after whatever writes the gateway's configuration. It sets
-gateway.auth.token to "" and leaves every other byte as it is, removes backups
-beside the file that have a token, reads it again, and writes its hash to
+		help: `Run it in an image's build, after the step that writes the gateway's
+configuration. It sets gateway.auth.token to "" and changes no other byte. It
+removes backups of the file that hold a token. It writes the file's hash to
 /etc/gateway-init/seal.json, where verify-image finds it.
 
   --file FILE  default: /etc/openclaw/openclaw.json

@@ -14,26 +14,27 @@ func cmdExec() verb {
 		name: "exec", args: "[--no-token] [--tty|--no-tty] [--user U] [--dir DIR] CMD [ARG...] | --client NAME [ARG...]",
 		summary:  "run a client of the gateway as the operator, with the token",
 		operands: true,
-		help: `CMD is a name, looked up in a PATH of our own, or an absolute path. The token
-is in its environment alone. What it leaves running ends with it.
+		help: `CMD is an absolute path, or a name that is looked up in gatewayctl's own PATH.
+Only its environment has the token. Processes that it leaves behind are ended.
 
-It runs while the gateway serves, as health decides that, and no longer than
-that gateway. When the gateway's process ends, a restart included, or another
-uid listens on the port, the client and all it started are killed.
+The client runs only while the gateway serves (see health). If the gateway's
+process ends, also for a restart, or if another uid listens on the port, the
+client and all processes that it started are killed.
 
   --client NAME   the program of "clients" in the configuration, ARGs appended
-  --no-token      run it without the token, whatever the gateway's state is
+  --no-token      run it without the token, in any state of the gateway
   --tty           give it a terminal of its own; the default if stdin and stdout
                   are terminals
   --no-tty        give it pipes
   --user U        only the operator's name or uid is accepted
   --dir DIR       its working directory (default: its HOME)
 
-Flags end at CMD or at --; all that follows is the client's.
+Flags end at CMD or at --. All later words belong to the client.
 
-Exit code: the client's, 128+n if signal n ended it; 127 no such program,
-126 it cannot be executed. If none ran: 1 failed, 2 usage, 3 refused, 4 the
-gateway does not serve, 5 no supervisor. 4 too if the client was killed for that.
+Exit code: the client's, or 128+n if signal n ended it; 127 no such program,
+126 it cannot be executed. If no client ran: 1 failed, 2 usage, 3 refused, 4 the
+gateway does not serve, 5 no supervisor. A client that was killed because the
+gateway does not serve any more: 4.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			flags := clientFlags(f)

@@ -10,8 +10,9 @@ import (
 func cmdHealth() verb {
 	return verb{
 		name: "health", summary: "say in one line whether the gateway serves (for HEALTHCHECK)",
-		help: `Verifies supervisor, gateway process and listener against the kernel and
-takes PID 1's word for the rest. It sends nothing and waits for nothing.
+		help: `Verifies the supervisor, the gateway's process and its listener against the
+kernel, and reads the rest from PID 1's record. It sends nothing and does not
+wait.
 
 Exit code: 0 serving, 4 not serving, 5 no supervisor.
 `,

@@ -11,7 +11,7 @@ import (
 func cmdProbe() verb {
 	return verb{
 		name: "probe", args: "[--timeout D]", summary: "prove the gateway now; changes nothing",
-		help: `PID 1 makes the whole proof: child, listener, ready answer, token in force.
+		help: `PID 1 makes a whole proof: process, listener, ready answer, and token in force.
 
   --timeout D   wait at most this long (default 30s)
 

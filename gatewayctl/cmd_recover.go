@@ -10,13 +10,13 @@ import (
 
 func cmdRecover() verb {
 	return verb{
-		name: "recover", args: "[--timeout D]", summary: "make the gateway serve, with the least that does it",
-		help: `Leaves alone what serves, starts what does not run (at once, also in backoff),
-and restarts only what is definitely not serving.
+		name: "recover", args: "[--timeout D]", summary: "make the gateway serve, and change as little as possible",
+		help: `Leaves a gateway alone that serves. Starts one that does not run, at once and
+also in backoff. Restarts one only if it certainly does not serve.
 
   --timeout D   wait at most this long (default 120s)
 
-Exit code: 0 serves and is proven, 1 failed, 3 refused, 4 not serving,
+Exit code: 0 it serves and is proven, 1 failed, 3 refused, 4 not serving,
 5 no supervisor, 6 the deadline passed (the request stays queued).
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {

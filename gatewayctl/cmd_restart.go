@@ -14,13 +14,13 @@ import (
 func cmdRestart() verb {
 	return verb{
 		name: "restart", args: "[--rotate-token [--revoke-devices]] [--drain D] [--timeout D]",
-		summary: "replace the gateway by a new one, and wait until that is proven",
-		help: `A stopped gateway is started. What makes the request impossible is found
+		summary: "replace the gateway by a new one, and wait until it is proven",
+		help: `A stopped gateway is started. If the request cannot succeed, it is refused
 before the old gateway is stopped.
 
   --rotate-token     mint a new token; the old one ends with the old gateway
-  --revoke-devices   then run the client revoke-devices of the configuration,
-                     with the new token: what the old one had paired is cut off
+  --revoke-devices   then run the client revoke-devices of the configuration with
+                     the new token, so that old pairings end
   --drain D          give the old gateway this long to end by itself, in whole
                      seconds, instead of stop.grace; its sidecars stay meanwhile
   --timeout D        wait at most this long for the gateway (default 120s, plus

@@ -24,8 +24,8 @@ whether the gateway serves, the second what to do; then come the facts.
             fail as well if the agent has the gateway's user (gateway-init is
             not root)
 
-Exit code: 0 the gateway serves, 3 it does and nothing is separated as
---require-separation demands, 4 it does not serve, 5 there is no supervisor.
+Exit code: 0 the gateway serves, 3 it serves but --require-separation is given
+and the agent is not separated, 4 it does not serve, 5 there is no supervisor.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			asJSON := f.Bool("json", false, "")

@@ -11,8 +11,8 @@ import (
 func cmdStop() verb {
 	return verb{
 		name: "stop", args: "[--timeout D]", summary: "stop the gateway and keep it stopped",
-		help: `The container and its command go on. A stop does not survive a restart of the
-container.
+		help: `The container and its command keep running. After a restart of the container
+the gateway runs again.
 
   --timeout D   wait at most this long (default 60s)
 

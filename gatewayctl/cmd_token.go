@@ -19,14 +19,14 @@ import (
 func cmdToken() verb {
 	return verb{
 		name: "token", args: "[--url BASE]", summary: "print the gateway's token (root only)",
-		help: `Prints the token alone on one line. The file belongs to root. In a container
-without root it belongs to the one user.
+		help: `Prints only the token, on one line. Only root can read it. In a container
+without root, its one user can.
 
   --url BASE   print the dashboard's URL instead: BASE with the token in its
                fragment, which browsers do not send to the server
 
-Exit code: 0 printed, 1 not available (the line says which file and why: one of
-not-readable, empty, malformed, changed), 5 not-running: no supervisor.
+Exit code: 0 printed, 1 the token is not available (the error names the file and
+one reason of not-readable, empty, malformed, changed), 5 no supervisor.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			base := f.String("url", "", "")

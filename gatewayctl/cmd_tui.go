@@ -9,9 +9,8 @@ func cmdTUI() verb {
 		name: "tui", args: "[--tty|--no-tty] [--dir DIR] [ARG...]",
 		summary:  "open the gateway's terminal UI: exec --client tui",
 		operands: true,
-		help: `Runs the program tui of "clients" in the configuration; ARGs are appended.
-Those that begin with - come after --. --tty, --no-tty and --dir are those of
-exec.
+		help: `Runs the client "tui" of the configuration and appends the ARGs. Write -- before
+an ARG that begins with -. --tty, --no-tty and --dir are the same as for exec.
 
 Exit code: as exec.
 `,

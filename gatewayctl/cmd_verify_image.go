@@ -20,16 +20,16 @@ import (
 
 func cmdVerifyImage() verb {
 	return verb{
-		name: "verify-image", args: "[FLAGS]", summary: "check that an image is what gateway-init relies on", anyone: true,
-		help: `One line for each check: ok, FAIL, note or n/a, its name, what was found. In
-a Containerfile: RUN ["/usr/local/bin/gatewayctl", "verify-image"]. On the host:
---image NAME. No program of the image is run unless its hash is given, and then
-without rights (docs/image.md).
+		name: "verify-image", args: "[FLAGS]", summary: "check that an image is safe for gateway-init", anyone: true,
+		help: `Prints one line for each check: ok, FAIL, note or n/a, its name, and the finding.
+In a Containerfile: RUN ["/usr/local/bin/gatewayctl", "verify-image"]. On the
+host: --image NAME. A program of the image is run only if its hash is given, and
+then without rights (docs/image.md).
 
-  --root DIR      the image as a directory (default: /, which runs its own)
-  --image NAME    an image of the engine (docker, or what ENGINE says)
-  --archive FILE  what docker save or podman save wrote; - is stdin
-  --profile NAME  openclaw, hermes or demo (default: what the configuration says)
+  --root DIR      the image as a directory (default: /, whose programs are run)
+  --image NAME    an image of the engine (docker, or $ENGINE)
+  --archive FILE  a file of docker save or podman save; - is stdin
+  --profile NAME  openclaw, hermes or demo (default: the configuration decides)
   --token-stdin   also look for this token in every layer
   --expect-sha256 PROGRAM=HEX
                   gateway-init or gatewayctl must be this file, and is run; can be
@@ -38,7 +38,7 @@ without rights (docs/image.md).
                   gateway's must be readable
   --json          print one line of JSON
 
-Exit code: 0 every check held, 1 one did not or could not be made, 2 usage,
+Exit code: 0 every check held, 1 one failed or could not be made, 2 usage,
 3 the image cannot be read.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {

@@ -13,9 +13,9 @@ import (
 func cmdWait() verb {
 	return verb{
 		name: "wait", args: "[--timeout D]", summary: "wait until the gateway serves",
-		help: `Asks for nothing; waits until the gateway serves and is verified.
+		help: `Waits until the gateway serves and is verified. It sends no request.
 
-  --timeout D   at most this long (default 120s)
+  --timeout D   wait at most this long (default 120s)
 
 Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 `,
