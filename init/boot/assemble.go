@@ -22,7 +22,7 @@ import (
 // section 5, steps 8 and 9).
 func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
 	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {
+		if err := fsafe.RemoveLeftover(dir.File, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
 	}

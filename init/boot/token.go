@@ -4,9 +4,7 @@ package boot
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"time"
 
@@ -36,7 +34,7 @@ func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
 	self := uint32(os.Geteuid())
 	k := &keeper{dir: dir, policy: tokenfile.Policy{UID: self, GID: uint32(os.Getegid()), AnyFS: dir.Disk != ""}}
 	for _, name := range []string{tokenName, tokenName + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, self, u.UID); err != nil {
+		if err := fsafe.RemoveLeftover(dir.File, name, self, u.UID); err != nil {
 			return nil, err
 		}
 	}
@@ -47,24 +45,6 @@ func mint(dir *runtimedir.Dir, u users.User) (*keeper, error) {
 	k.sum = secret.Sum()
 	secret.Wipe()
 	return k, k.note()
-}
-
-// removeLeftover removes our file of a previous run. It must be a regular file with
-// one link, owned by one of the uids. For anything else boot fails and names it.
-func removeLeftover(dir *runtimedir.Dir, name string, uids ...uint32) error {
-	i, err := fsafe.VerifyAt(dir.File, name, fsafe.Want{Type: fsafe.Regular, Links: 1})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("%w: remove it", err)
-	}
-	for _, uid := range uids {
-		if i.UID == uid {
-			return fsafe.Remove(dir.File, name)
-		}
-	}
-	return &fsafe.UnsafeError{UnsafePath: dir.Path + "/" + name, Problem: fmt.Sprintf("is owned by uid %d: remove it", i.UID)}
 }
 
 func (k *keeper) note() error {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,6 +79,26 @@ func removeStale(dir *os.File, name string) error {
 		return err
 	}
 	return Remove(dir, name)
+}
+
+// ErrRemove is the remedy at the end of an error about a file that must not be
+// there. An error that matches it names the remedy already.
+var ErrRemove = errors.New("remove it")
+
+// RemoveLeftover removes our file name of a previous run from dir, if it is there. It
+// must be a regular file with one link, owned by one of the uids. Any other entry
+// stays, and the error names it.
+func RemoveLeftover(dir *os.File, name string, uids ...uint32) error {
+	i, err := VerifyAt(dir, name, Want{Type: Regular, Links: 1})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && slices.Contains(uids, i.UID):
+		return Remove(dir, name)
+	case err == nil:
+		err = &UnsafeError{join(dir, name), fmt.Sprintf("is owned by uid %d", i.UID)}
+	}
+	return fmt.Errorf("%w: %w", err, ErrRemove)
 }
 
 // Install renames from to name in dir; an existing name is an error
