@@ -88,14 +88,14 @@ func TestFileSystem(t *testing.T) {
 		"mint":    second(Mint(proc, fileName, policy)),
 		"prepare": second(Prepare(proc, fileName, policy)),
 		"rotate":  second(rotate(proc, fileName, policy)),
-		"read":    second(Read(proc, "auxv", Policy{})), // root's, 0400, one link
+		"read":    second(Read(proc, "auxv", Policy{RequireTmpfs: true})), // root's, 0400, one link
 	} {
 		if !errors.Is(err, ErrNotTmpfs) || !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrNotTmpfs)
 		}
 	}
 	any := policy
-	any.AnyFS = true
+	any.RequireTmpfs = false
 	for name, dir := range map[string]*os.File{"ramfs": testenv.Ramfs(t), "permitted": testenv.Dir(t, t.TempDir())} {
 		p := policy
 		if name == "permitted" {
@@ -117,7 +117,7 @@ func TestAsPID1(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
-	own := Policy{}
+	own := Policy{RequireTmpfs: true}
 	dir := testenv.Tmpfs(t, "mode=0711")
 	privs.Drop(privs.Needed)
 	_, err := Mint(dir, fileName, own)

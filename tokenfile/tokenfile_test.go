@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-var policy = Policy{UID: testenv.Gateway, GID: testenv.Gateway + 1}
+var policy = Policy{UID: testenv.Gateway, GID: testenv.Gateway + 1, RequireTmpfs: true}
 
 const fileName = "token"
 

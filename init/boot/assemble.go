@@ -16,6 +16,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
@@ -35,11 +36,12 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	}
 	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate}
 	if !b.settings.noGateway {
-		keeper, err := mint(dir, b.users.gateway)
+		policy := tokenfile.Policy{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), RequireTmpfs: dir.Disk == ""}
+		token, err := tokenfile.NewStore(dir.File, dir.Path, policy, b.users.gateway.UID)
 		if err != nil {
 			return nil, addRemedy(fmt.Errorf("cannot write the token: %w", err), dir)
 		}
-		b.keeper, c.Token = keeper, keeper
+		b.token, c.Token = token, token
 		clients, err := clientlock.Make(dir.File)
 		if err != nil {
 			return nil, addRemedy(err, dir)

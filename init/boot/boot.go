@@ -29,6 +29,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/supervisor/sweep"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // Exit codes of boot.
@@ -180,8 +181,8 @@ type bootstrap struct {
 	hardening hardening
 	remaining privs.State
 	nofile    uint64
-	unscored  bool    // children keep PID 1's OOM score
-	keeper    *keeper // nil with --no-gateway
+	unscored  bool             // children keep PID 1's OOM score
+	token     *tokenfile.Store // nil with --no-gateway
 }
 
 func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
@@ -214,7 +215,7 @@ func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
 		return codeFailed, err
 	}
 	if b.rootless {
-		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.keeper.minted)
+		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.token.HasMinted)
 		c.Authorized = exitauth.Check
 	} else {
 		sweeper := sweep.NewByUID(b.users.gateway.UID, shared)

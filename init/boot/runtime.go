@@ -11,6 +11,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // openRuntime opens and locks the runtime directory. Without root it takes the
@@ -59,5 +60,5 @@ func addRemedy(err error, dir *runtimedir.Dir) error {
 
 // cleanup removes the token, because the directory may outlive the container.
 func (b *bootstrap) cleanup(dir *runtimedir.Dir) error {
-	return fsafe.RemoveLeftover(dir.File, tokenName, uint32(os.Geteuid()), b.users.gateway.UID)
+	return fsafe.RemoveLeftover(dir.File, tokenfile.Name, uint32(os.Geteuid()), b.users.gateway.UID)
 }

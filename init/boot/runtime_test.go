@@ -21,6 +21,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // A second gateway-init in a living one's directory ends before it touches
@@ -40,11 +41,11 @@ func TestRuntimeIsTaken(t *testing.T) {
 			}
 			dir, err := b.openRuntime()
 			testenv.Must(t, err)
-			testenv.Must(t, os.WriteFile(dir.Path+"/"+tokenName, []byte("x"), 0o400))
+			testenv.Must(t, os.WriteFile(dir.Path+"/"+tokenfile.Name, []byte("x"), 0o400))
 			if _, err := b.openRuntime(); err == nil || !strings.Contains(err.Error(), "another gateway-init runs in /mnt/gateway-init") {
 				t.Errorf("a second one: %v", err)
 			}
-			if text, err := os.ReadFile(dir.Path + "/" + tokenName); err != nil || string(text) != "x" {
+			if text, err := os.ReadFile(dir.Path + "/" + tokenfile.Name); err != nil || string(text) != "x" {
 				t.Errorf("the token is %q, %v", text, err)
 			}
 		})
