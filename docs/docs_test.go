@@ -85,8 +85,10 @@ var (
 // A log line that nobody documented is one that nobody may rely on.
 func TestLogEvents(t *testing.T) {
 	names := map[string]string{}
-	for _, m := range eventConst.FindAllStringSubmatch(read(t, "supervisor/log.go"), -1) {
-		names[m[1]] = m[2]
+	for _, file := range []string{"supervisor/log.go", "init/boot/log.go"} {
+		for _, m := range eventConst.FindAllStringSubmatch(read(t, file), -1) {
+			names[m[1]] = m[2]
+		}
 	}
 	fields := map[string][]string{"log-dropped": {"lines"}} // internal/logring writes that one by hand
 	for _, text := range sources(t, "init/*", "supervisor", "supervisor/*", "internal/*") {

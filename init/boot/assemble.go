@@ -51,7 +51,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		c.Gateway = b.gateway()
 		c.Sidecars = b.sidecars()
 		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
-			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
+			b.log.Warn().Str("event", evPresetToken).Str("name", b.cfg.Gateway.TokenEnv).
 				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
 		}
 	}
