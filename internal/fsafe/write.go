@@ -172,7 +172,9 @@ func MakeDir(dir *os.File, name string, perm uint32) (*os.File, error) {
 	if err := checkName(name, full); err != nil {
 		return nil, err
 	}
-	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
+	err := unix.Mkdirat(int(dir.Fd()), name, 0o700)
+	runtime.KeepAlive(dir)
+	if err != nil {
 		return nil, &os.PathError{Op: "mkdir", Path: full, Err: err}
 	}
 	f, err := OpenDirAt(dir, name)
@@ -194,7 +196,9 @@ func MakeFIFO(dir *os.File, name string, perm uint32) (*os.File, Info, error) {
 	if err := checkName(name, full); err != nil {
 		return nil, Info{}, err
 	}
-	if err := unix.Mkfifoat(int(dir.Fd()), name, perm); err != nil {
+	err := unix.Mkfifoat(int(dir.Fd()), name, perm)
+	runtime.KeepAlive(dir)
+	if err != nil {
 		return nil, Info{}, &os.PathError{Op: "mkfifo", Path: full, Err: err}
 	}
 	f, err := OpenAt(dir, name, unix.O_RDWR)
