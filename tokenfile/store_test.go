@@ -3,6 +3,7 @@
 package tokenfile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -62,7 +63,7 @@ func opens(t *testing.T, s *Store, text string) bool {
 	defer f.Close()
 	secret, err := ReadFrom(f)
 	testenv.Must(t, err)
-	return secret.Equal([]byte(text))
+	return bytes.Equal(secret.Bytes(), []byte(text))
 }
 
 // A rotation shows only when it is committed; until then, and after an abort,
