@@ -112,7 +112,7 @@ func (a *app) token(prefix string) int {
 // supervisor's user, and so are we. r is the record that names the file.
 func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error) {
 	if a.hardened != nil {
-		return nil, r, &tokenError{tokenNotReadable, tokenName, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
+		return nil, r, &tokenError{tokenNotReadable, tokenfile.Name, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}
 	}
 	dir, err := a.openRuntime()
 	if err != nil {
@@ -120,16 +120,16 @@ func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error)
 		if errors.Is(err, fs.ErrNotExist) {
 			reason = tokenNotRunning
 		}
-		return nil, r, &tokenError{reason, tokenName, err}
+		return nil, r, &tokenError{reason, tokenfile.Name, err}
 	}
 	defer dir.Close()
-	path := strings.TrimSuffix(dir.Name(), "/") + "/" + tokenName
+	path := strings.TrimSuffix(dir.Name(), "/") + "/" + tokenfile.Name
 	if r, err = a.identifyToken(dir, path); err != nil {
 		return nil, r, err
 	}
 	// PID 1 has decided whether this file system may hold a token.
-	policy := tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, AnyFS: true}
-	if secret, err = tokenfile.Read(dir, tokenName, policy); err != nil {
+	policy := tokenfile.Policy{UID: r.Token.UID, GID: r.Token.GID, RequireTmpfs: false}
+	if secret, err = tokenfile.Read(dir, tokenfile.Name, policy); err != nil {
 		return nil, r, &tokenError{tokenReason(err), path, err}
 	}
 	return secret, r, nil
@@ -171,11 +171,11 @@ func (a *app) identifyToken(dir *os.File, path string) (status.Record, error) {
 
 // tokenFileReason tells an empty or malformed file from a changed one.
 func tokenFileReason(dir *os.File) string {
-	if i, err := fsafe.StatAt(dir, tokenName); err == nil && i.Type == fsafe.Regular {
+	if i, err := fsafe.StatAt(dir, tokenfile.Name); err == nil && i.Type == fsafe.Regular {
 		switch {
 		case i.Size == 0:
 			return tokenEmpty
-		case i.Size != tokenSize:
+		case i.Size != tokenfile.Len:
 			return tokenMalformed
 		}
 	}

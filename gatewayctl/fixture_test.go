@@ -23,6 +23,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 var update = flag.Bool("update", false, "write testdata")
@@ -71,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "gateway-init"), record: serving()}
 	must(t, os.Mkdir(w.path, 0o711))
 	w.record.RuntimeDir = w.path
-	w.record.Token.Path = filepath.Join(w.path, tokenName)
+	w.record.Token.Path = filepath.Join(w.path, tokenfile.Name)
 	w.app = &app{
 		stdio: stdio{in: strings.NewReader(""), out: &w.out, err: &w.err},
 		host: host{
@@ -121,7 +122,7 @@ func (w *world) publish() {
 // token puts a token file in place and its identity into the record.
 func (w *world) mint(text string) {
 	w.t.Helper()
-	file := filepath.Join(w.path, tokenName)
+	file := filepath.Join(w.path, tokenfile.Name)
 	must(w.t, os.WriteFile(file, []byte(text), 0o400))
 	w.identify()
 }
@@ -131,7 +132,7 @@ func (w *world) identify() {
 	dir, err := os.Open(w.path)
 	must(w.t, err)
 	defer dir.Close()
-	i := statAt(w.t, dir, tokenName)
+	i := statAt(w.t, dir, tokenfile.Name)
 	w.record.Token.Dev, w.record.Token.Inode = i.Dev, i.Ino
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -117,6 +118,7 @@ func (g *guard) check() error {
 		return err
 	}
 	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
+	runtime.KeepAlive(g.gateway)
 	if err == nil && ended {
 		err = proof.ErrGone
 	}
@@ -221,6 +223,7 @@ func (g *guard) noted() bool {
 
 func (g *guard) lives() bool {
 	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
+	runtime.KeepAlive(g.gateway)
 	return err == nil && !ended
 }
 

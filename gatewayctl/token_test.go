@@ -44,7 +44,7 @@ func TestTokenRefusals(t *testing.T) {
 		"dumpable":   {func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
 		"unsafe-name": {func(w *world) {
 			must(w.t, os.Rename(w.record.Token.Path, w.record.Token.Path+".2"))
-			must(w.t, os.Symlink(tokenName+".2", w.record.Token.Path))
+			must(w.t, os.Symlink(tokenfile.Name+".2", w.record.Token.Path))
 		}, 1, "changed"},
 		"two-names": {func(w *world) { must(w.t, os.Link(w.record.Token.Path, w.record.Token.Path+".2")) }, 1, "changed"},
 		"open-mode": {func(w *world) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, 1, "changed"},
@@ -74,7 +74,7 @@ func TestTokenRefusals(t *testing.T) {
 			test.change(w)
 			for _, args := range [][]string{{"token"}, {"token", "--url", "https://x"}} {
 				w.want(w.run(args...), test.code, "", ": "+test.reason+": ")
-				if !strings.Contains(w.err.String(), tokenName) {
+				if !strings.Contains(w.err.String(), tokenfile.Name) {
 					t.Errorf("no path in %q", w.err.String())
 				}
 				if strings.Contains(w.err.String(), hexToken[:16]) {

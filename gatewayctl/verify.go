@@ -15,6 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 const controlDir = control.Dir
@@ -188,7 +189,7 @@ func (a *app) checkToken(dir *os.File, r *status.Record) check {
 	if t.Inode == 0 {
 		return check{name: checkTokenFile, result: status.NotAvailable, detail: "no token was minted"}
 	}
-	f, err := fsafe.OpenAt(dir, tokenName, unix.O_PATH)
+	f, err := fsafe.OpenAt(dir, tokenfile.Name, unix.O_PATH)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return checkFailed(checkTokenFile, control.TokenChanged, "%s is missing", t.Path)
@@ -205,13 +206,8 @@ func (a *app) checkToken(dir *os.File, r *status.Record) check {
 		return checkUnavailable(checkTokenFile, err)
 	case info.Dev != t.Dev || info.Ino != t.Inode:
 		return checkFailed(checkTokenFile, control.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
-	case info.Size != tokenSize:
-		return checkFailed(checkTokenFile, control.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenSize)
+	case info.Size != tokenfile.Len:
+		return checkFailed(checkTokenFile, control.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenfile.Len)
 	}
 	return checkHeld(checkTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
 }
-
-const (
-	tokenName = "gateway-token"
-	tokenSize = 64
-)

@@ -28,7 +28,7 @@ type Config struct {
 	// Worker is the launch of a proof worker; the supervisor fills in the job.
 	Worker launch.Child
 
-	Token    TokenKeeper
+	Token    TokenStore
 	Server   *control.Server
 	Sweeper  Sweeper
 	Validate func() error // called before a running gateway is stopped for a restart
@@ -57,8 +57,9 @@ type Config struct {
 	Log     zerolog.Logger            // without an origin
 }
 
-// TokenKeeper manages the token's file. Sum is the SHA-256 of the token in force.
-type TokenKeeper interface {
+// TokenStore keeps the token in its file (tokenfile.Store). Sum is the SHA-256 of the
+// token in force.
+type TokenStore interface {
 	Open() (*os.File, error) // the file of the token in force, for one child; the caller closes it
 	Sum() [32]byte
 	Status() status.Token

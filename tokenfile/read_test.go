@@ -3,6 +3,7 @@
 package tokenfile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -88,14 +89,14 @@ func TestFileSystem(t *testing.T) {
 		"mint":    second(Mint(proc, fileName, policy)),
 		"prepare": second(Prepare(proc, fileName, policy)),
 		"rotate":  second(rotate(proc, fileName, policy)),
-		"read":    second(Read(proc, "auxv", Policy{})), // root's, 0400, one link
+		"read":    second(Read(proc, "auxv", Policy{RequireTmpfs: true})), // root's, 0400, one link
 	} {
 		if !errors.Is(err, ErrNotTmpfs) || !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrNotTmpfs)
 		}
 	}
 	any := policy
-	any.AnyFS = true
+	any.RequireTmpfs = false
 	for name, dir := range map[string]*os.File{"ramfs": testenv.Ramfs(t), "permitted": testenv.Dir(t, t.TempDir())} {
 		p := policy
 		if name == "permitted" {
@@ -103,7 +104,7 @@ func TestFileSystem(t *testing.T) {
 		}
 		s, err := Mint(dir, fileName, p)
 		testenv.Must(t, err)
-		if got, err := Read(dir, fileName, p); err != nil || !got.Equal(s.Bytes()) {
+		if got, err := Read(dir, fileName, p); err != nil || !bytes.Equal(got.Bytes(), s.Bytes()) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -117,7 +118,7 @@ func TestAsPID1(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
-	own := Policy{}
+	own := Policy{RequireTmpfs: true}
 	dir := testenv.Tmpfs(t, "mode=0711")
 	privs.Drop(privs.Needed)
 	_, err := Mint(dir, fileName, own)
@@ -129,7 +130,7 @@ func TestAsPID1(t *testing.T) {
 	testenv.Must(t, remove(dir, fileName))
 	last, err := Mint(dir, fileName, own)
 	testenv.Must(t, err)
-	if got, err := Read(dir, fileName, own); err != nil || !got.Equal(last.Bytes()) {
+	if got, err := Read(dir, fileName, own); err != nil || !bytes.Equal(got.Bytes(), last.Bytes()) {
 		t.Errorf("root reads %v, %v", got, err)
 	}
 	f, err := Open(dir, fileName, own)
@@ -143,7 +144,7 @@ func TestAsPID1(t *testing.T) {
 		t.Errorf("the gateway's user opens what it was handed once more: %v, %v", again, err)
 	}
 	for range 2 { // pread(2) leaves the offset
-		if got, err := ReadFrom(f); err != nil || !got.Equal(last.Bytes()) {
+		if got, err := ReadFrom(f); err != nil || !bytes.Equal(got.Bytes(), last.Bytes()) {
 			t.Errorf("the gateway's user reads %v, %v from what it was handed", got, err)
 		}
 	}
@@ -160,7 +161,7 @@ func TestOwnerRewrites(t *testing.T) {
 	testenv.Must(t, err)
 	got, err := Read(dir, fileName, policy)
 	testenv.Must(t, err)
-	if got.Sum() == s.Sum() || got.Equal(s.Bytes()) {
+	if got.Sum() == s.Sum() || bytes.Equal(got.Bytes(), s.Bytes()) {
 		t.Error("a rewritten token passes for the old one")
 	}
 }

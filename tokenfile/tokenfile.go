@@ -4,11 +4,11 @@
 // read. It mints, opens, reads, rotates and revokes the token, by descriptor.
 //
 // The caller opens the directory and guarantees that only the caller may write it.
-// The file is a regular file with one link and mode 0400 on a memory file system.
-// It belongs to the process that mints it, which is PID 1. It holds 64
-// lower-case hex digits without a newline. The name never holds a partial or an
-// older token, because a new one is written completely under name.new and then
-// renamed.
+// The file is a regular file with one link and mode 0400, on a memory file system if
+// the Policy demands that. It belongs to the process that mints it, which is PID 1. It
+// holds 64 lower-case hex digits without a newline. The name never holds a partial or
+// an older token, because a new one is written completely under name.new and then
+// renamed. A Store is PID 1's side of all that.
 //
 // A process of another user cannot open the file. It gets the token from PID 1
 // as an open descriptor (Open), reads it with ReadFrom, and closes it. It cannot
@@ -48,8 +48,8 @@ var (
 
 // Policy holds the properties that the file must have.
 type Policy struct {
-	UID, GID uint32 // of its owner, which is the process that mints it
-	AnyFS    bool   // permit a file system that is not tmpfs or ramfs
+	UID, GID     uint32 // of its owner, which is the process that mints it
+	RequireTmpfs bool   // refuse a file system that is not tmpfs or ramfs
 }
 
 // mode is the only mode that a token file may have.
@@ -152,7 +152,7 @@ func (p Policy) checkFS(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	if !p.AnyFS && magic != sys.TmpfsMagic && magic != sys.RamfsMagic {
+	if p.RequireTmpfs && magic != sys.TmpfsMagic && magic != sys.RamfsMagic {
 		return fmt.Errorf("%w (file system %#x): %s", ErrNotTmpfs, magic, f.Name())
 	}
 	return nil

@@ -3,6 +3,7 @@
 package tokenfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-var policy = Policy{UID: testenv.Gateway, GID: testenv.Gateway + 1}
+var policy = Policy{UID: testenv.Gateway, GID: testenv.Gateway + 1, RequireTmpfs: true}
 
 const fileName = "token"
 
@@ -46,7 +47,7 @@ func holds(t *testing.T, dir *os.File, s *Secret) {
 	t.Helper()
 	got, err := Read(dir, fileName, policy)
 	testenv.Must(t, err)
-	if !got.Equal(s.Bytes()) || got.Sum() != s.Sum() {
+	if !bytes.Equal(got.Bytes(), s.Bytes()) || got.Sum() != s.Sum() {
 		t.Error("the file holds another token")
 	}
 	if all := names(t, dir); !slices.Equal(all, []string{fileName}) {
@@ -66,7 +67,7 @@ func TestMint(t *testing.T) {
 		t.Errorf("installed as %+v", i)
 	}
 	_, other := minted(t)
-	if other.Equal(s.Bytes()) {
+	if bytes.Equal(other.Bytes(), s.Bytes()) {
 		t.Error("two tokens are the same")
 	}
 }
@@ -126,7 +127,7 @@ func TestPrepareOverLeftover(t *testing.T) {
 			if s != nil || !errors.Is(err, fsafe.ErrUnsafe) {
 				t.Errorf("got %v %v, want a refusal", s, err)
 			}
-			if got, err := Read(dir, fileName, policy); err != nil || !got.Equal(old.Bytes()) {
+			if got, err := Read(dir, fileName, policy); err != nil || !bytes.Equal(got.Bytes(), old.Bytes()) {
 				t.Errorf("the old token: %v", err)
 			}
 		})
@@ -138,7 +139,7 @@ func TestRotation(t *testing.T) {
 	dir, old := minted(t)
 	next, err := Prepare(dir, fileName, policy)
 	testenv.Must(t, err)
-	if got, err := Read(dir, fileName, policy); err != nil || !got.Equal(old.Bytes()) || next.Equal(old.Bytes()) {
+	if got, err := Read(dir, fileName, policy); err != nil || !bytes.Equal(got.Bytes(), old.Bytes()) || bytes.Equal(next.Bytes(), old.Bytes()) {
 		t.Errorf("prepared: the old token does not stand: %v", err)
 	}
 	testenv.Must(t, Commit(dir, fileName, policy))
@@ -151,7 +152,7 @@ func TestRotation(t *testing.T) {
 	last, err := rotate(dir, fileName, policy)
 	testenv.Must(t, err)
 	holds(t, dir, last)
-	if last.Equal(next.Bytes()) {
+	if bytes.Equal(last.Bytes(), next.Bytes()) {
 		t.Error("rotated to the same token")
 	}
 	testenv.Must(t, errors.Join(remove(dir, fileName), remove(dir, fileName), Abort(dir, fileName)))

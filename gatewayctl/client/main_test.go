@@ -106,7 +106,7 @@ func (o order) grant() (g Grant, err error) {
 		if err != nil {
 			return g, err
 		}
-		if g.Token, err = tokenfile.Mint(dir, fmt.Sprint(os.Getpid()), tokenfile.Policy{AnyFS: true}); err != nil {
+		if g.Token, err = tokenfile.Mint(dir, fmt.Sprint(os.Getpid()), tokenfile.Policy{}); err != nil {
 			return g, err
 		}
 	}

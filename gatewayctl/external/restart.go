@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -148,6 +149,7 @@ func (c *Controller) gone(ctx context.Context, fd *os.File) error {
 	for {
 		now := sys.BootTicks()
 		ended, err := sys.Ended(int(fd.Fd()), sys.Tick)
+		runtime.KeepAlive(fd)
 		if ended || err != nil {
 			return err
 		}

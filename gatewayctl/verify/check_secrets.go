@@ -8,10 +8,14 @@ import (
 	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/seal"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // isToken, isRuntime and isDevice match names of files that no image may have.
-func isToken(base string) bool { return base == "gateway-token" || base == "gateway-token.new" }
+func isToken(base string) bool {
+	return base == tokenfile.Name || base == tokenfile.Name+fsafe.NewSuffix
+}
 
 func isRuntime(base string) bool { return base == "status.json" || base == "control" }
 

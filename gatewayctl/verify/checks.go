@@ -57,12 +57,4 @@ func checks() []check {
 	}
 }
 
-// Names returns the names of all checks.
-func Names() (names []string) {
-	for _, c := range checks() {
-		names = append(names, c.name)
-	}
-	return names
-}
-
 func formatInt(n int) string { return strconv.Itoa(n) }

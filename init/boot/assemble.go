@@ -16,13 +16,14 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
 // section 5, steps 8 and 9).
 func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
 	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
-		if err := removeLeftover(dir, name, uint32(os.Geteuid())); err != nil {
+		if err := fsafe.RemoveLeftover(dir.File, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
 	}
@@ -35,11 +36,12 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	}
 	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate}
 	if !b.settings.noGateway {
-		keeper, err := mint(dir, b.users.gateway)
+		policy := tokenfile.Policy{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), RequireTmpfs: dir.Disk == ""}
+		token, err := tokenfile.NewStore(dir.File, dir.Path, policy, b.users.gateway.UID)
 		if err != nil {
 			return nil, addRemedy(fmt.Errorf("cannot write the token: %w", err), dir)
 		}
-		b.keeper, c.Token = keeper, keeper
+		b.token, c.Token = token, token
 		clients, err := clientlock.Make(dir.File)
 		if err != nil {
 			return nil, addRemedy(err, dir)
@@ -49,7 +51,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		c.Gateway = b.gateway()
 		c.Sidecars = b.sidecars()
 		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
-			b.log.Warn().Str("event", "preset-token").Str("name", b.cfg.Gateway.TokenEnv).
+			b.log.Warn().Str("event", evPresetToken).Str("name", b.cfg.Gateway.TokenEnv).
 				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
 		}
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/supervisor/sweep"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // Exit codes of boot.
@@ -139,17 +140,6 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	return code
 }
 
-// logger returns a logger that writes one line per event. Each part of the
-// program adds its origin once.
-func logger(format string, w io.Writer) zerolog.Logger {
-	if format == "text" {
-		w = textWriter{w}
-	}
-	zerolog.TimeFieldFormat = logring.TimeFormat
-	zerolog.TimestampFunc = func() time.Time { return time.Now().UTC() }
-	return zerolog.New(timeFirst{w}).With().Timestamp().Logger().Level(zerolog.InfoLevel)
-}
-
 // checkProc refuses anything but a real procfs at /proc, because all proofs rely on it.
 func checkProc() error {
 	f, err := os.Open("/proc")
@@ -180,8 +170,8 @@ type bootstrap struct {
 	hardening hardening
 	remaining privs.State
 	nofile    uint64
-	unscored  bool    // children keep PID 1's OOM score
-	keeper    *keeper // nil with --no-gateway
+	unscored  bool             // children keep PID 1's OOM score
+	token     *tokenfile.Store // nil with --no-gateway
 }
 
 func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
@@ -214,12 +204,12 @@ func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
 		return codeFailed, err
 	}
 	if b.rootless {
-		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.keeper.minted)
+		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.token.HasMinted)
 		c.Authorized = exitauth.Check
 	} else {
 		sweeper := sweep.NewByUID(b.users.gateway.UID, shared)
 		signals.OnShared = func() {
-			b.log.Warn().Str("event", "shared-pid-namespace").Msg("another gateway-init shares our PID namespace: sweeping by descent")
+			b.log.Warn().Str("event", evSharedNamespace).Msg("another gateway-init shares our PID namespace: sweeping by descent")
 			sweeper.Share()
 		}
 		c.Sweeper = sweeper
@@ -227,7 +217,7 @@ func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
 	c.Signals = signals
 	code, err := supervisor.New(*c).Run()
 	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
-		b.log.Warn().Str("event", "cleanup").Err(cleanupErr).Msg("")
+		b.log.Warn().Str("event", evCleanup).Err(cleanupErr).Msg("")
 	}
 	return code, err
 }
@@ -242,7 +232,7 @@ func (b *bootstrap) drop() error {
 	keep := uint64(privs.Needed)
 	if b.rootless {
 		keep = 0
-		b.log.Warn().Str("event", "no-separation").Uint32("uid", b.users.gateway.UID).
+		b.log.Warn().Str("event", evNoSeparation).Uint32("uid", b.users.gateway.UID).
 			Msg("not started as root: gateway, agent and this init are one user, and the agent can take the token")
 	}
 	b.hardening.engine(before, keep)
@@ -305,7 +295,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 // they are required. The protection that no flag can give yet is not required.
 func (b *bootstrap) reportHardening() error {
 	for _, h := range b.hardening {
-		b.log.Warn().Str("event", "hardening").Str("name", h.Name).Str("detail", h.Detail).Msg("")
+		b.log.Warn().Str("event", evHardening).Str("name", h.Name).Str("detail", h.Detail).Msg("")
 	}
 	if lacking := status.Closable(b.hardening); b.cfg.RequireHardening && len(lacking) > 0 {
 		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", lacking[0].Name, lacking[0].Detail)

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // openRuntime opens and locks the runtime directory. Without root it takes the
@@ -50,15 +50,15 @@ func addRemedy(err error, dir *runtimedir.Dir) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w: make room, or run with --tmpfs %s", err, dir.Mount())
-	case strings.HasSuffix(err.Error(), "remove it"):
+	case errors.Is(err, fsafe.ErrRemove):
 		return err
 	case errors.Is(err, fsafe.ErrUnsafe), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: remove it", err)
+		return fmt.Errorf("%w: %w", err, fsafe.ErrRemove)
 	}
 	return err
 }
 
 // cleanup removes the token, because the directory may outlive the container.
 func (b *bootstrap) cleanup(dir *runtimedir.Dir) error {
-	return removeLeftover(dir, tokenName, uint32(os.Geteuid()), b.users.gateway.UID)
+	return fsafe.RemoveLeftover(dir.File, tokenfile.Name, uint32(os.Geteuid()), b.users.gateway.UID)
 }

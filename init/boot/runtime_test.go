@@ -4,6 +4,7 @@ package boot
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -15,10 +16,12 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/internal/users"
+	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
 // A second gateway-init in a living one's directory ends before it touches
@@ -38,12 +41,12 @@ func TestRuntimeIsTaken(t *testing.T) {
 			}
 			dir, err := b.openRuntime()
 			testenv.Must(t, err)
-			testenv.Must(t, os.WriteFile(dir.Path+"/"+tokenName, []byte("x"), 0o400))
+			testenv.Must(t, os.WriteFile(dir.Path+"/"+tokenfile.Name, []byte("x"), 0o400))
 			if _, err := b.openRuntime(); err == nil || !strings.Contains(err.Error(), "another gateway-init runs in /mnt/gateway-init") {
 				t.Errorf("a second one: %v", err)
 			}
-			if text := content(t, dir, tokenName); text != "x" {
-				t.Errorf("the token is %q", text)
+			if text, err := os.ReadFile(dir.Path + "/" + tokenfile.Name); err != nil || string(text) != "x" {
+				t.Errorf("the token is %q, %v", text, err)
 			}
 		})
 	}
@@ -76,6 +79,32 @@ func TestNoSpaceAdvice(t *testing.T) {
 				if err == nil || !strings.HasSuffix(err.Error(), want) {
 					t.Errorf("%s: %v", what, err)
 				}
+			}
+		})
+	}
+}
+
+// An error about a file in the way says what to do about it, once.
+func TestAddRemedy(t *testing.T) {
+	planted := &fsafe.UnsafeError{UnsafePath: "/x", Problem: "is a device"}
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"in-the-way":    {planted, "/x: is a device: remove it"},
+		"wrapped":       {fmt.Errorf("cannot write the token: %w", planted), "cannot write the token: /x: is a device: remove it"},
+		"not-ours":      {&os.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}, "open /x: permission denied: remove it"},
+		"named-already": {fmt.Errorf("cannot write the token: %w: %w", planted, fsafe.ErrRemove), "cannot write the token: /x: is a device: remove it"},
+		"text-alike":    {&fsafe.UnsafeError{UnsafePath: "/x", Problem: "is not remove it"}, "/x: is not remove it: remove it"},
+		"another":       {syscall.EIO, "input/output error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := addRemedy(c.err, &runtimedir.Dir{})
+			if err.Error() != c.want || !errors.Is(err, c.err) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+			if again := addRemedy(err, &runtimedir.Dir{}); again.Error() != c.want {
+				t.Errorf("the second time: %v", again)
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,5 +109,41 @@ func TestLimitedRoot(t *testing.T) {
 		t.Errorf("a directory its owner cannot list: %v", err)
 	} else {
 		f.Close()
+	}
+}
+
+// A leftover is removed only if it can be ours; anything else under its name is
+// refused, by name and with the remedy, and stays: somebody put it there.
+func TestRemoveLeftover(t *testing.T) {
+	dir := testenv.Tmpfs(t)
+	for name, c := range map[string]struct {
+		plant func(path string) error
+		want  string // part of the refusal; "" is removed
+	}{
+		"nothing":       {func(string) error { return nil }, ""},
+		"ours":          {func(p string) error { return os.WriteFile(p, nil, 0o400) }, ""},
+		"the-gateway's": {func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o400), os.Chown(p, testenv.Gateway, 0)) }, ""},
+		"a-stranger's": {func(p string) error {
+			return errors.Join(os.WriteFile(p, nil, 0o400), os.Chown(p, testenv.Stranger, 0))
+		}, "owned by uid"},
+		"a-link":         {func(p string) error { return os.Symlink("/etc/passwd", p) }, "symbolic link"},
+		"a-dangling-one": {func(p string) error { return os.Symlink("nowhere", p) }, "symbolic link"},
+		"a-directory":    {func(p string) error { return os.Mkdir(p, 0o700) }, "directory"},
+		"linked-twice":   {func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o400), os.Link(p, p+"2")) }, "links"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := testenv.Path(dir, "left")
+			testenv.Must(t, c.plant(path))
+			t.Cleanup(func() { os.Remove(path); os.Remove(path + "2") })
+			err := RemoveLeftover(dir, "left", 0, testenv.Gateway)
+			_, gone := os.Lstat(path)
+			if c.want == "" && (err != nil || !errors.Is(gone, os.ErrNotExist)) {
+				t.Errorf("got %v, file: %v", err, gone)
+			}
+			if c.want != "" && (!errors.Is(err, ErrUnsafe) || !errors.Is(err, ErrRemove) || !strings.HasSuffix(err.Error(), ": remove it") || !strings.Contains(err.Error(), c.want) ||
+				!strings.Contains(err.Error(), filepath.Base(path)) || gone != nil) {
+				t.Errorf("got %v, file: %v", err, gone)
+			}
+		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func OpenDir(unsafePath string) (*os.File, error) {
 	if !path.IsAbs(unsafePath) || path.Clean(unsafePath) != unsafePath {
 		return nil, &UnsafeError{unsafePath, "is not an absolute, clean path"}
 	}
-	dir, err := openat(unix.AT_FDCWD, "/", unix.O_DIRECTORY|unix.O_PATH, 0, "/")
+	dir, err := openat(nil, "/", unix.O_DIRECTORY|unix.O_PATH, 0, "/")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func OpenDir(unsafePath string) (*os.File, error) {
 		if i == len(names)-1 {
 			flags = unix.O_DIRECTORY
 		}
-		next, err := openat(int(dir.Fd()), name, flags, 0, strings.TrimSuffix(dir.Name(), "/")+"/"+name)
+		next, err := openat(dir, name, flags, 0, strings.TrimSuffix(dir.Name(), "/")+"/"+name)
 		dir.Close()
 		if err != nil {
 			return nil, err
@@ -72,7 +73,7 @@ func OpenDirAt(dir *os.File, name string) (*os.File, error) {
 // Again opens the directory that dir holds once more. The new description shares
 // no lock with dir's, which children may inherit. The caller owns the descriptor.
 func Again(dir *os.File) (*os.File, error) {
-	return openat(int(dir.Fd()), ".", unix.O_DIRECTORY, 0, dir.Name())
+	return openat(dir, ".", unix.O_DIRECTORY, 0, dir.Name())
 }
 
 // OpenAt opens name in dir with flags (O_RDONLY, O_WRONLY, O_PATH, ...).
@@ -83,7 +84,7 @@ func OpenAt(dir *os.File, name string, flags int) (*os.File, error) {
 	if err := checkName(name, full); err != nil {
 		return nil, err
 	}
-	return openat(int(dir.Fd()), name, flags, 0, full)
+	return openat(dir, name, flags, 0, full)
 }
 
 // CreateAt creates the regular file name in dir for writing; an existing entry
@@ -93,16 +94,22 @@ func CreateAt(dir *os.File, name string, perm uint32) (*os.File, error) {
 	if err := checkName(name, full); err != nil {
 		return nil, err
 	}
-	return openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, perm, full)
+	return openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, perm, full)
 }
 
-func openat(dirfd int, name string, flags int, perm uint32, unsafePath string) (*os.File, error) {
+// openat opens name in dir, or an absolute name if dir is nil.
+func openat(dir *os.File, name string, flags int, perm uint32, unsafePath string) (*os.File, error) {
+	dirfd := unix.AT_FDCWD
+	if dir != nil {
+		dirfd = int(dir.Fd())
+	}
 	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC
 	if flags&unix.O_PATH == 0 {
 		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
 	}
 	for {
 		fd, err := unix.Openat(dirfd, name, flags, perm)
+		runtime.KeepAlive(dir)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -139,6 +146,7 @@ func ReadAll(f *os.File, max int) ([]byte, error) {
 			buf = append(buf, 0)[:len(buf)]
 		}
 		n, err := unix.Pread(int(f.Fd()), buf[len(buf):cap(buf)], int64(len(buf)))
+		runtime.KeepAlive(f)
 		if err == unix.EINTR {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,6 +79,26 @@ func removeStale(dir *os.File, name string) error {
 		return err
 	}
 	return Remove(dir, name)
+}
+
+// ErrRemove is the remedy at the end of an error about a file that must not be
+// there. An error that matches it names the remedy already.
+var ErrRemove = errors.New("remove it")
+
+// RemoveLeftover removes our file name of a previous run from dir, if it is there. It
+// must be a regular file with one link, owned by one of the uids. Any other entry
+// stays, and the error names it.
+func RemoveLeftover(dir *os.File, name string, uids ...uint32) error {
+	i, err := VerifyAt(dir, name, Want{Type: Regular, Links: 1})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && slices.Contains(uids, i.UID):
+		return Remove(dir, name)
+	case err == nil:
+		err = &UnsafeError{join(dir, name), fmt.Sprintf("is owned by uid %d", i.UID)}
+	}
+	return fmt.Errorf("%w: %w", err, ErrRemove)
 }
 
 // Install renames from to name in dir; an existing name is an error
@@ -151,7 +172,9 @@ func MakeDir(dir *os.File, name string, perm uint32) (*os.File, error) {
 	if err := checkName(name, full); err != nil {
 		return nil, err
 	}
-	if err := unix.Mkdirat(int(dir.Fd()), name, 0o700); err != nil {
+	err := unix.Mkdirat(int(dir.Fd()), name, 0o700)
+	runtime.KeepAlive(dir)
+	if err != nil {
 		return nil, &os.PathError{Op: "mkdir", Path: full, Err: err}
 	}
 	f, err := OpenDirAt(dir, name)
@@ -173,7 +196,9 @@ func MakeFIFO(dir *os.File, name string, perm uint32) (*os.File, Info, error) {
 	if err := checkName(name, full); err != nil {
 		return nil, Info{}, err
 	}
-	if err := unix.Mkfifoat(int(dir.Fd()), name, perm); err != nil {
+	err := unix.Mkfifoat(int(dir.Fd()), name, perm)
+	runtime.KeepAlive(dir)
+	if err != nil {
 		return nil, Info{}, &os.PathError{Op: "mkfifo", Path: full, Err: err}
 	}
 	f, err := OpenAt(dir, name, unix.O_RDWR)

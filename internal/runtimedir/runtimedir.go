@@ -64,8 +64,8 @@ func (d *Dir) Lock() error {
 	return nil
 }
 
-// errNotMemory says that a place is fine except for its file system.
-var errNotMemory = errors.New("not on tmpfs")
+// errNotTmpfs says that a place is fine except for its file system.
+var errNotTmpfs = errors.New("not on tmpfs")
 
 // Open opens or makes root's directory at unsafePath, or at Fallback.
 func Open(unsafePath string, requireTmpfs bool) (*Dir, error) {
@@ -99,11 +99,11 @@ const mode = 0o700
 // but not for one with another problem.
 func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 	d, err := r.open(places[0], requireTmpfs)
-	if len(places) == 1 && errors.Is(err, errNotMemory) {
+	if len(places) == 1 && errors.Is(err, errNotTmpfs) {
 		return nil, fmt.Errorf("cannot use %s as runtime directory: %w: run with --tmpfs %s:%s", places[0], err, path.Dir(places[0]), r.mount())
 	}
 	for _, other := range places[1:] {
-		if !errors.Is(err, errNotMemory) {
+		if !errors.Is(err, errNotTmpfs) {
 			break
 		}
 		var otherErr error
@@ -136,7 +136,7 @@ func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
 	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %v", errNotMemory, err)
+			return nil, fmt.Errorf("%w: %v", errNotTmpfs, err)
 		}
 		return nil, fmt.Errorf("cannot open the runtime directory's parent: %w", err)
 	}
@@ -202,7 +202,7 @@ func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool
 	}
 	if memory := m.FSType == "tmpfs" || m.FSType == "ramfs"; !memory {
 		if requireTmpfs {
-			return nil, fmt.Errorf("%w: %s is mounted as %s", errNotMemory, m.Mountpoint, m.FSType)
+			return nil, fmt.Errorf("%w: %s is mounted as %s", errNotTmpfs, m.Mountpoint, m.FSType)
 		}
 		d.Disk = m.FSType
 	}
@@ -215,7 +215,7 @@ func checkFS(f *os.File, requireTmpfs bool) error {
 		return err
 	}
 	if requireTmpfs && magic != sys.TmpfsMagic && magic != sys.RamfsMagic {
-		return fmt.Errorf("%w: %s has file system type %#x", errNotMemory, f.Name(), magic)
+		return fmt.Errorf("%w: %s has file system type %#x", errNotTmpfs, f.Name(), magic)
 	}
 	return nil
 }

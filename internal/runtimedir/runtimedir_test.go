@@ -179,7 +179,7 @@ func TestDisk(t *testing.T) {
 	if d.Path != disk+"/x" || d.Disk == "" || d.Disk == "tmpfs" {
 		t.Errorf("got %+v", d)
 	}
-	if _, err := (rules{}).open(disk+"/x", true); !errors.Is(err, errNotMemory) {
+	if _, err := (rules{}).open(disk+"/x", true); !errors.Is(err, errNotTmpfs) {
 		t.Errorf("the same where a disk is not permitted: %v", err)
 	}
 	// Permitted is not demanded: memory is taken for what it is.
@@ -246,8 +246,8 @@ func TestSystemCallFails(t *testing.T) {
 		}
 		// fstatfs(2) cannot tell a devtmpfs, which is the host's, from a tmpfs.
 		testenv.Must(t, os.WriteFile("/proc/self/mountinfo", []byte("1 2 0:3 / /mnt rw - devtmpfs none rw\n"), 0o600))
-		if d, err := (rules{}).open("/mnt/has/ours", true); !errors.Is(err, errNotMemory) {
-			t.Errorf("a devtmpfs: got %v %v, want %v", d, err, errNotMemory)
+		if d, err := (rules{}).open("/mnt/has/ours", true); !errors.Is(err, errNotTmpfs) {
+			t.Errorf("a devtmpfs: got %v %v, want %v", d, err, errNotTmpfs)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +40,9 @@ func SealedMemfd(name string, r io.Reader, max int64) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
+	_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+	runtime.KeepAlive(f)
+	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	return f, nil

@@ -55,5 +55,7 @@ func NoNewPrivs() error {
 // EnterNetwork takes this thread, which the caller has locked, into the network
 // namespace that f is open on (setns(2)). It needs CAP_SYS_ADMIN, there and here.
 func EnterNetwork(f *os.File) error {
-	return retry("setns", func() error { return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) })
+	err := retry("setns", func() error { return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) })
+	runtime.KeepAlive(f)
+	return err
 }

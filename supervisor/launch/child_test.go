@@ -135,9 +135,9 @@ func TestToken(t *testing.T) {
 func withToken(t *testing.T, c *child, env string) string {
 	t.Helper()
 	dir := testenv.Tmpfs(t, "mode=0700")
-	secret, err := tokenfile.Mint(dir, "token", tokenfile.Policy{})
+	secret, err := tokenfile.Mint(dir, "token", tokenfile.Policy{RequireTmpfs: true})
 	testenv.Must(t, err)
-	c.Token, err = tokenfile.Open(dir, "token", tokenfile.Policy{})
+	c.Token, err = tokenfile.Open(dir, "token", tokenfile.Policy{RequireTmpfs: true})
 	testenv.Must(t, err)
 	t.Cleanup(func() { c.Token.Close() })
 	c.Spec.Token = &launch.Token{Env: env, Sum: secret.Sum()}

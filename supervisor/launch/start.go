@@ -109,6 +109,8 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 		p.PID, err = guardedFork(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
 	}
 	runtime.KeepAlive(c)
+	runtime.KeepAlive(spec)
+	runtime.KeepAlive(w)
 	return p, err
 }
 

@@ -107,7 +107,7 @@ func runWorker(spec launch.Spec, out *os.File) int {
 // file, and compares the token with the one that PID 1 minted. Our own user cannot
 // open that file.
 func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err error) {
-	f := os.NewFile(launch.TokenFD, "gateway-token")
+	f := os.NewFile(launch.TokenFD, tokenfile.Name)
 	defer f.Close()
 	if secret, err = tokenfile.ReadFrom(f); err != nil {
 		return nil, launch.StepTokenFailed, err

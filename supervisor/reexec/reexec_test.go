@@ -118,9 +118,9 @@ func TestNoDescriptors(t *testing.T) {
 func minted(t *testing.T) (*os.File, *launch.Token, *tokenfile.Secret) {
 	t.Helper()
 	dir := testenv.Tmpfs(t, "mode=0700")
-	s, err := tokenfile.Mint(dir, "token", tokenfile.Policy{})
+	s, err := tokenfile.Mint(dir, "token", tokenfile.Policy{RequireTmpfs: true})
 	testenv.Must(t, err)
-	f, err := tokenfile.Open(dir, "token", tokenfile.Policy{})
+	f, err := tokenfile.Open(dir, "token", tokenfile.Policy{RequireTmpfs: true})
 	testenv.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f, &launch.Token{Env: "TOKEN", Sum: s.Sum()}, s

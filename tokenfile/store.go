@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tokenfile
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/status"
+)
+
+// Name is the name of the token file in the runtime directory.
+const Name = "gateway-token"
+
+// Store is the token of one run of PID 1. It keeps the token in the file Name, and
+// remembers digests only.
+type Store struct {
+	dir    *os.File
+	path   string // of the file, for the status record
+	policy Policy
+	sum    [sha256.Size]byte // of the token in force
+	former [sha256.Size]byte // of the token before the last rotation
+	next   [sha256.Size]byte // of the prepared token
+	record status.Token
+}
+
+// NewStore mints a token in dir, which is the directory at dirPath and stays the
+// caller's. It first removes the token of a previous run, and its half of a
+// rotation. Both belong to p's owner, or to formerUID, because an earlier release
+// gave them to the gateway's user.
+func NewStore(dir *os.File, dirPath string, p Policy, formerUID uint32) (*Store, error) {
+	for _, name := range []string{Name, Name + fsafe.NewSuffix} {
+		if err := fsafe.RemoveLeftover(dir, name, p.UID, formerUID); err != nil {
+			return nil, err
+		}
+	}
+	secret, err := Mint(dir, Name, p)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, path: dirPath + "/" + Name, policy: p, sum: secret.Sum()}
+	secret.Wipe()
+	return s, s.updateRecord()
+}
+
+// Open opens the file of the token in force, for one child. The caller closes it.
+func (s *Store) Open() (*os.File, error) { return Open(s.dir, Name, s.policy) }
+
+// Sum returns the SHA-256 of the token in force.
+func (s *Store) Sum() [sha256.Size]byte { return s.sum }
+
+// Status describes the file for the status record.
+func (s *Store) Status() status.Token { return s.record }
+
+// Prepare writes the next token beside the one in force, which does not change.
+func (s *Store) Prepare() error {
+	secret, err := Prepare(s.dir, Name, s.policy)
+	if err != nil {
+		return err
+	}
+	s.next = secret.Sum()
+	secret.Wipe()
+	return nil
+}
+
+// Commit puts the prepared token in force.
+func (s *Store) Commit() error {
+	if err := Commit(s.dir, Name, s.policy); err != nil {
+		return err
+	}
+	s.former, s.sum = s.sum, s.next
+	return s.updateRecord()
+}
+
+// Abort removes the prepared token, if there is one.
+func (s *Store) Abort() error { return Abort(s.dir, Name) }
+
+// HasMinted reports whether value is a token that a process may still have from us,
+// which is the one in force or the one before. A nil Store has minted none.
+func (s *Store) HasMinted(value []byte) bool {
+	if s == nil || len(value) != Len {
+		return false
+	}
+	sum := sha256.Sum256(value)
+	return sum == s.sum || sum == s.former
+}
+
+// updateRecord describes the file that has just been installed.
+func (s *Store) updateRecord() error {
+	i, err := fsafe.StatAt(s.dir, Name)
+	if err != nil {
+		return err
+	}
+	s.record = status.Token{
+		Path: s.path, UID: i.UID, GID: i.GID, Mode: fmt.Sprintf("%04o", i.Mode),
+		Dev: i.Dev, Inode: i.Ino, MintedAt: time.Now(), Generation: s.record.Generation + 1,
+	}
+	return nil
+}
