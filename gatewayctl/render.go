@@ -112,7 +112,7 @@ func (p *page) headline(v view) {
 	}
 	fmt.Fprint(p, p.paint(color, word))
 	if !v.serving {
-		fmt.Fprintf(p, "  %s: %s", clean(v.reason), clean(v.detail))
+		fmt.Fprintf(p, "  %s: %s", clean(string(v.reason)), clean(v.detail))
 	}
 	fmt.Fprintln(p)
 }
@@ -295,7 +295,7 @@ func (p *page) hardening(r *status.Record) {
 // do, unless something beside the gateway is wrong.
 func servingNext(cs checks) string {
 	if c := cs.get(checkTokenFile); c.result == status.Failed {
-		return adviceFor(c.reason).next
+		return c.reason.Next()
 	}
 	if c := cs.get(checkControl); c.result == status.Failed {
 		return "wait for PID 1 to put its FIFO back; if it does not, restart the container"

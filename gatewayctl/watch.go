@@ -64,7 +64,7 @@ func (a *app) watchUntil(ctx context.Context, asJSON bool) int {
 // key returns a text that changes when anything but the passing of time does.
 func (v view) key() string {
 	record, _ := json.Marshal(v.record)
-	key := string(record) + v.reason + "\n" + v.detail
+	key := string(record) + string(v.reason) + "\n" + v.detail
 	for _, c := range v.checks {
 		key += "\n" + c.name + c.result + c.detail
 	}
