@@ -12,9 +12,9 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/users"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 // clientSpec says which client to run, and how.
@@ -46,7 +46,7 @@ type refusal struct {
 	code   int
 	err    error
 	hints  []string
-	reason control.Reason // why the gateway does not serve, if that is the cause
+	reason reason.Reason // why the gateway does not serve, if that is the cause
 }
 
 func (e *refusal) Error() string { return e.err.Error() }

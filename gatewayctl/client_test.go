@@ -15,6 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/internal/users"
@@ -295,7 +296,7 @@ func TestRevokeDevices(t *testing.T) {
 				must(t, os.Remove(w.record.Token.Path))
 				w.mint(fresh)
 				w.publish()
-				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: test.reply, Reason: control.Exited, OldPID: 12, NewPID: 34})
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: test.reply, Reason: reason.Exited, OldPID: 12, NewPID: 34})
 			})
 			w.makeLock()
 			w.mint(hexToken)

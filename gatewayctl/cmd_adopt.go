@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
@@ -105,9 +106,9 @@ func stillUnmanaged(now view, k prockey.Key) (pid int, err error) {
 	case now.serving:
 		return now.pid, nil
 	case now.owns == nil:
-		return 0, &external.Failure{Stage: stage, Reason: control.Unproven, Err: errors.New(now.detail)}
+		return 0, &external.Failure{Stage: stage, Reason: reason.Unproven, Err: errors.New(now.detail)}
 	case now.owns(k):
-		return 0, &external.Failure{Stage: stage, Reason: control.NotPermitted, Err: external.ErrOurs}
+		return 0, &external.Failure{Stage: stage, Reason: reason.NotPermitted, Err: external.ErrOurs}
 	}
 	return 0, nil
 }
@@ -117,7 +118,7 @@ func stillUnmanaged(now view, k prockey.Key) (pid int, err error) {
 func (a *app) unmanagedGateway(ctx context.Context, v view, say func(string)) (*external.Unmanaged, error) {
 	c, err := a.config()
 	if err != nil {
-		return nil, &external.Failure{Stage: "reading the configuration", Reason: control.UnsafeConfig, Err: err}
+		return nil, &external.Failure{Stage: "reading the configuration", Reason: reason.UnsafeConfig, Err: err}
 	}
 	ours := v.owns
 	if ours == nil {
@@ -151,7 +152,7 @@ func (a *app) unsupervised(ctx context.Context, v view) view {
 // mayHaveUnmanaged reports whether our gateway is known not to be the one that
 // serves. If we cannot identify our own gateway, we call none unmanaged.
 func mayHaveUnmanaged(v view) bool {
-	return !v.serving && (v.reason == string(control.ListenerForeign) || v.reason == string(control.NotRunning) ||
+	return !v.serving && (v.reason == reason.ListenerForeign || v.reason == reason.NotRunning ||
 		v.code == exitNoSupervisor || v.record != nil && v.pid == 0)
 }
 

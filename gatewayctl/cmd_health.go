@@ -19,7 +19,7 @@ Exit code: 0 serving, 4 not serving, 5 no supervisor.
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			return func(a *app, _ []string) int {
 				v := a.lookOnce()
-				line := fmt.Sprintf("not serving: %s: %s\n", clean(v.reason), clean(v.detail))
+				line := fmt.Sprintf("not serving: %s: %s\n", clean(string(v.reason)), clean(v.detail))
 				if v.serving {
 					line = fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port)
 				}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
@@ -15,10 +16,10 @@ import (
 // Exit codes (docs/design.md, section 9, man/gatewayctl.1.md).
 const (
 	exitOK           = 0 // done, or serving
-	exitFailed       = 1
+	exitFailed       = reason.ExitFailed
 	exitUsage        = 2
-	exitRefused      = 3 // by policy
-	exitNotServing   = 4
+	exitRefused      = reason.ExitRefused
+	exitNotServing   = reason.ExitNotServing
 	exitNoSupervisor = 5
 	exitDeadline     = 6
 
@@ -27,22 +28,6 @@ const (
 	exitNotExecutable = 126
 	exitNotFound      = 127
 )
-
-// exitFor returns the exit code of a request that failed with r.
-func exitFor(r control.Reason) int {
-	switch r {
-	case control.Replayed, control.Malformed, control.UnknownAction, control.NotPermitted, control.UnsafeConfig:
-		return exitRefused
-	case control.HealthTimeout, control.ListenerMissing, control.ListenerForeign, control.AuthMismatch,
-		control.NotRunning, control.Unproven:
-		return exitNotServing
-	case control.LaunchFailed, control.Exited, control.IdentityChanged, control.StopTimeout, control.Superseded,
-		control.PrepareFailed, control.TokenFailed, control.TokenChanged, control.QueueFull, control.ShuttingDown,
-		control.Internal:
-		return exitFailed
-	}
-	return exitFailed
-}
 
 // errorExit returns the exit code and the hint for an error that is not a reply.
 func errorExit(err error) (code int, hint string) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
@@ -59,7 +60,7 @@ func (a *app) seek() error {
 func (a *app) controller(ctx context.Context, say func(string)) (*external.Controller, error) {
 	c, err := a.config()
 	if err != nil {
-		return nil, &external.Failure{Stage: "reading the configuration", Reason: control.UnsafeConfig, Err: err}
+		return nil, &external.Failure{Stage: "reading the configuration", Reason: reason.UnsafeConfig, Err: err}
 	}
 	return external.New(ctx, external.FromConfig(c), say)
 }
@@ -140,7 +141,7 @@ func (a *app) externalFailed(name string, err error) int {
 	case errors.Is(err, context.Canceled):
 		return a.fail(exitFailed, err, "see: gatewayctl status")
 	case errors.As(err, &f):
-		return a.fail(exitFor(f.Reason), err, externalHint(f))
+		return a.fail(f.Reason.ExitCode(), err, externalHint(f))
 	}
 	return a.fail(exitFailed, err, "")
 }
@@ -154,5 +155,5 @@ func externalHint(f *external.Failure) string {
 	case errors.Is(f, os.ErrPermission), errors.Is(f, prockey.ErrNoPidfd):
 		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER /usr/local/bin/gatewayctl ..."
 	}
-	return adviceFor(f.Reason).next
+	return f.Reason.Next()
 }

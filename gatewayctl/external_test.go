@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -29,13 +30,13 @@ func TestControlFailed(t *testing.T) {
 		"said":          {exitCode(exitNotServing), exitNotServing, ""},
 		"said-usage":    {fmt.Errorf("x: %w", exitCode(exitRefused)), exitRefused, ""},
 		"said-nobody":   {exitCode(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
-		"ambiguous":     {&external.Failure{Stage: "x", Reason: control.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
-		"no-right":      {&external.Failure{Stage: "x", Reason: control.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
+		"ambiguous":     {&external.Failure{Stage: "x", Reason: reason.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
+		"no-right":      {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
 		"nobody":        {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
-		"ours":          {&external.Failure{Stage: "x", Reason: control.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
-		"deadline":      {&external.Failure{Stage: "y", Reason: control.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
+		"ours":          {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
+		"deadline":      {&external.Failure{Stage: "y", Reason: reason.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
 		"interrupted":   {context.Canceled, exitFailed, "canceled"},
-		"with-a-reason": {&external.Failure{Stage: "z", Reason: control.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
+		"with-a-reason": {&external.Failure{Stage: "z", Reason: reason.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
 		"without":       {errors.New("v"), exitFailed, "cannot adopt: v"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,12 +54,12 @@ func TestStillStrange(t *testing.T) {
 	for name, c := range map[string]struct {
 		now  view
 		pid  int
-		want control.Reason // "": none
+		want reason.Reason // "": none
 	}{
 		"stranger":  {view{owns: others}, 0, ""},
 		"serves":    {view{pid: 7, owns: mine, verdict: verdict{serving: true}}, 7, ""},
-		"ours":      {view{owns: mine}, 0, control.NotPermitted},
-		"no-record": {view{verdict: verdict{detail: "gone"}}, 0, control.Unproven},
+		"ours":      {view{owns: mine}, 0, reason.NotPermitted},
+		"no-record": {view{verdict: verdict{detail: "gone"}}, 0, reason.Unproven},
 	} {
 		pid, err := stillUnmanaged(c.now, prockey.Key{PID: 9})
 		f := &external.Failure{}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -47,7 +47,7 @@ func (a *app) lookAsController(ctx context.Context) view {
 	answer, err := c.Judge(ctx, g, proof.Prove)
 	if err != nil {
 		v.checks = append(v.checks, checkUnavailable(checkListener, err))
-		v.verdict = notServingVerdict(control.Unproven, err.Error())
+		v.verdict = notServingVerdict(reason.Unproven, err.Error())
 		return v
 	}
 	v.checks = append(v.checks, listenerOf(answer, c.Port))
@@ -62,9 +62,9 @@ func (a *app) lookAsController(ctx context.Context) view {
 func listenerOf(a inspector.Answer, port uint16) check {
 	switch a.Ownership {
 	case proof.Missing:
-		return checkFailed(checkListener, control.ListenerMissing, "nobody listens on port %d", port)
+		return checkFailed(checkListener, reason.ListenerMissing, "nobody listens on port %d", port)
 	case proof.Foreign:
-		return checkFailed(checkListener, control.ListenerForeign, "%s", names(a.Foreign))
+		return checkFailed(checkListener, reason.ListenerForeign, "%s", names(a.Foreign))
 	}
 	return checkHeld(checkListener, "port %d is open in the gateway's process", port)
 }
@@ -76,11 +76,11 @@ func externalVerdict(err error) verdict {
 	case errors.Is(err, external.ErrNone):
 		return verdict{code: exitNoSupervisor, reason: wordNoSupervisor, detail: err.Error(), hint: hintNoSupervisor}
 	case errors.Is(err, external.ErrIdle):
-		return notServingVerdict(control.NotRunning, err.Error())
+		return notServingVerdict(reason.NotRunning, err.Error())
 	case errors.As(err, &f):
 		v := notServingVerdict(f.Reason, f.Err.Error())
 		v.hint = externalHint(f)
 		return v
 	}
-	return notServingVerdict(control.Unproven, err.Error())
+	return notServingVerdict(reason.Unproven, err.Error())
 }

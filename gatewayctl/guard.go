@@ -13,9 +13,9 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
@@ -54,7 +54,7 @@ func (a *app) guardClient() (_ *guard, err error) {
 	case v.code == exitNoSupervisor: // its lock may be missing for the same reason
 		return nil, notServedRefusal(v.verdict)
 	case lockErr != nil:
-		return nil, refuse(exitFailed, "PID 1 makes that file when the container starts: restart the container", "%s: %w", control.Internal, lockErr)
+		return nil, refuse(exitFailed, "PID 1 makes that file when the container starts: restart the container", "%s: %w", reason.Internal, lockErr)
 	case !v.serving:
 		return nil, notServedRefusal(v.verdict)
 	}
@@ -74,15 +74,15 @@ func notServedRefusal(v verdict) error {
 	if v.code == exitNotServing {
 		hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
 	}
-	return &refusal{v.code, fmt.Errorf("%s: %s", v.reason, v.detail), hints, control.Reason(v.reason)}
+	return &refusal{v.code, fmt.Errorf("%s: %s", v.reason, v.detail), hints, v.reason}
 }
 
 // lost returns the refusal of a client whose gateway could not be held.
 func (g *guard) lost(err error) error {
-	r := control.Unproven
+	r := reason.Unproven
 	switch {
 	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced), errors.Is(err, syscall.ESRCH):
-		r, err = control.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
+		r, err = reason.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
 	case errors.Is(err, errNoPidfd):
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
@@ -135,7 +135,7 @@ func (g *guard) listening() error {
 		return nil
 	}
 	if c.reason == "" {
-		c.reason = control.Unproven
+		c.reason = reason.Unproven
 	}
 	return notServedRefusal(notServingVerdict(c.reason, c.detail))
 }
@@ -150,7 +150,7 @@ func (g *guard) again() error {
 	if err != nil && g.lives() {
 		g.mark()
 	}
-	if e := (*refusal)(nil); errors.As(err, &e) && e.reason == control.ListenerMissing {
+	if e := (*refusal)(nil); errors.As(err, &e) && e.reason == reason.ListenerMissing {
 		return nil
 	}
 	return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -32,7 +33,7 @@ func TestLook(t *testing.T) {
 		check  string // the one that does not hold
 		result string
 		code   int
-		reason string
+		reason reason.Reason
 	}{
 		"serving": {func(w *world) {}, "", "", 0, ""},
 		"supervisor-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
@@ -181,7 +182,7 @@ func TestLookWithoutRecord(t *testing.T) {
 			w.want(w.run("health"), test.code, "not serving: "+test.reason, "")
 			w.want(w.run("status"), test.code, map[bool]string{true: "NO SUPERVISOR", false: test.reason}[test.code == 5], "")
 			w.want(w.run("status", "--json"), test.code, `"record":null`, "")
-			if got := decode(t, w.out.String()); got.Reason != test.reason || got.Verified == nil {
+			if got := decode(t, w.out.String()); string(got.Reason) != test.reason || got.Verified == nil {
 				t.Errorf("--json says %+v", got)
 			}
 		})

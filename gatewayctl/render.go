@@ -12,7 +12,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
 // format says how status is printed.
@@ -60,7 +60,7 @@ func newPage(v view, now time.Time, live, verbose bool) *page {
 // headline returns the verdict for readers who read only one line: a word, its
 // color, and why.
 func headline(v view) (word, color, text string) {
-	why := v.reason + ": " + v.detail
+	why := string(v.reason) + ": " + v.detail
 	r := v.record
 	switch {
 	case v.serving:
@@ -98,10 +98,10 @@ func startsNormally(r *status.Record) bool {
 	if r.State != status.Starting || r.Goal != status.GoalRun {
 		return false
 	}
-	switch control.Reason(r.Reason) {
+	switch r.Reason {
 	case "":
 		return true
-	case control.ListenerMissing, control.HealthTimeout, control.Unproven:
+	case reason.ListenerMissing, reason.HealthTimeout, reason.Unproven:
 		return r.Gateway.ReadyBy != nil
 	}
 	return false

@@ -144,7 +144,7 @@ func resultText(result string) string {
 // do, unless something beside the gateway is wrong.
 func servingNext(r *status.Record, cs checks) string {
 	if c := cs.get(checkTokenFile); c.result == status.Failed {
-		return adviceFor(c.reason).next
+		return c.reason.Next()
 	}
 	if c := cs.get(checkControl); c.result == status.Failed {
 		return "wait for PID 1 to put its FIFO back; if it does not, restart the container"

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
@@ -16,7 +17,7 @@ type jsonStatus struct {
 	Serving  bool                 `json:"serving"`
 	ExitCode int                  `json:"exit_code"`
 	Topology string               `json:"topology"` // direct, non-root, managed, none; "" if not known
-	Reason   string               `json:"reason"`
+	Reason   reason.Reason        `json:"reason"`
 	Detail   string               `json:"detail"`
 	Next     string               `json:"next"`
 	Verified map[string]jsonCheck `json:"verified"`

@@ -10,8 +10,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
@@ -112,16 +112,16 @@ func TestRender(t *testing.T) {
 		"foreign-listener": {func(r *status.Record) {
 			r.Proof.Listener = status.Failed
 			r.Proof.Foreign = []status.Listener{{Addr: "[::1]:18789", UID: 1000, Inode: 7}}
-		}, with(allHeld(), checkFailed(checkListener, control.ListenerForeign, "[::1]:18789 of uid 1000"))},
+		}, with(allHeld(), checkFailed(checkListener, reason.ListenerForeign, "[::1]:18789 of uid 1000"))},
 		"not-serving": {func(r *status.Record) {
 			r.Health = status.Health{State: status.NotServing, Failures: 2, Limit: 4, At: ptr(before(3 * time.Second)), Detail: "no answer within 3s"}
 		}, allHeld()},
 		"unproven": {func(r *status.Record) {}, with(allHeld(),
 			check{name: checkListener, result: status.NotAvailable, detail: "netlink is refused"})},
 		"token-changed": {func(r *status.Record) {}, with(allHeld(),
-			checkFailed(checkTokenFile, control.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
+			checkFailed(checkTokenFile, reason.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
 		"fifo-replaced": {func(r *status.Record) {}, with(allHeld(),
-			checkFailed(checkControl, control.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
+			checkFailed(checkControl, reason.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
 		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), checkFailed(checkSupervisor, "", "pid 1 did not write this record"))},
 		"open-in-children": {func(r *status.Record) {
 			r.Hardening = []status.Hardening{{Name: status.OpenInChildren, Detail: "nothing closes it"}}

@@ -48,11 +48,10 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 		code, hint := errorExit(err)
 		return a.fail(code, fmt.Errorf("cannot %s: %w", name, err), hint)
 	case reply.Outcome == control.Failed:
-		advice := adviceFor(reply.Reason)
 		if detail == "" {
-			detail = advice.text
+			detail = reply.Reason.Text()
 		}
-		return a.fail(exitFor(reply.Reason), fmt.Errorf("cannot %s: %s: %s%s", name, reply.Reason, detail, pids(reply)), advice.next)
+		return a.fail(reply.Reason.ExitCode(), fmt.Errorf("cannot %s: %s: %s%s", name, reply.Reason, detail, pids(reply)), reply.Reason.Next())
 	}
 	return a.write(success(r, reply) + "\n")
 }
@@ -98,7 +97,7 @@ func (a *app) stageOf(dir *os.File, nonce string, drain time.Duration) string {
 // answers.
 func (a *app) detailOf(dir *os.File, reply control.Reply) string {
 	r, err := status.Read(dir, a.owner)
-	if err != nil || r.Reason != string(reply.Reason) {
+	if err != nil || r.Reason != reply.Reason {
 		return ""
 	}
 	return r.Detail

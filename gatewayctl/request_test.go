@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
@@ -40,15 +41,15 @@ func TestRequests(t *testing.T) {
 			control.Request{Action: control.Stop}, 0, "stopped: there was no gateway to stop\n", ""},
 		"probe": {[]string{"probe"}, control.Reply{Outcome: control.OK, OldPID: 34, NewPID: 34},
 			control.Request{Action: control.Probe}, 0, "serving: pid 34, proven\n", ""},
-		"probe-not-running": {[]string{"probe"}, control.Reply{Outcome: control.Failed, Reason: control.NotRunning},
+		"probe-not-running": {[]string{"probe"}, control.Reply{Outcome: control.Failed, Reason: reason.NotRunning},
 			control.Request{Action: control.Probe}, 4, "", "gatewayctl: cannot probe: not-running: there is no gateway running\ngatewayctl: hint: gatewayctl start\n"},
-		"restart-foreign": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: control.ListenerForeign, OldPID: 12},
+		"restart-foreign": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.ListenerForeign, OldPID: 12},
 			control.Request{Action: control.Restart}, 4, "", "listener-foreign: somebody else listens on the gateway's port (pid 12)\n"},
-		"restart-exited": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: control.Exited, OldPID: 12, NewPID: 34},
+		"restart-exited": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.Exited, OldPID: 12, NewPID: 34},
 			control.Request{Action: control.Restart}, 1, "", "(pid 12 → 34)\n"},
-		"restart-refused": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: control.UnsafeConfig, OldPID: 12, NewPID: 12},
+		"restart-refused": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.UnsafeConfig, OldPID: 12, NewPID: 12},
 			control.Request{Action: control.Restart}, 3, "", "unsafe-config"},
-		"start-failed": {[]string{"start"}, control.Reply{Outcome: control.Failed, Reason: control.HealthTimeout, NewPID: 34},
+		"start-failed": {[]string{"start"}, control.Reply{Outcome: control.Failed, Reason: reason.HealthTimeout, NewPID: 34},
 			control.Request{Action: control.Start}, 4, "", "(pid 34)\n"},
 	}
 	for name, test := range tests {
@@ -229,7 +230,8 @@ func TestDrainLines(t *testing.T) {
 func TestRequestDetail(t *testing.T) {
 	const general = "the gateway ended before it was proven"
 	for name, c := range map[string]struct {
-		reason, nonce, want string
+		reason      reason.Reason
+		nonce, want string
 	}{
 		"its-own":        {"exited", "", "exited: ended with 78 (no config)"},
 		"another-reason": {"health-timeout", "", "exited: " + general},
@@ -245,7 +247,7 @@ func TestRequestDetail(t *testing.T) {
 				w.record.Reason, w.record.Detail = c.reason, "ended with 78 (no config)"
 				w.record.LastRequest = &status.LastRequest{Nonce: c.nonce, Action: "restart", Result: "failed exited 0 34"}
 				w.publish() // before the reply, as PID 1 does
-				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Failed, Reason: control.Exited, NewPID: 34})
+				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.Failed, Reason: reason.Exited, NewPID: 34})
 			})
 			w.want(w.run("restart"), exitFailed, "", c.want+" (pid 34)\ngatewayctl: hint: ")
 		})

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,21 +12,20 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
-// Reasons of a verdict besides those of control.Reason.
-const (
-	wordNoSupervisor = "no-supervisor"
-)
+// wordNoSupervisor is the one reason of a verdict that is not in the closed set:
+// without a supervisor there is nobody to reply.
+const wordNoSupervisor reason.Reason = "no-supervisor"
 
 // verdict is the result on which status, health and wait decide.
 type verdict struct {
 	serving bool
-	code    int    // exitOK, exitNotServing, exitNoSupervisor; exitFailed if not even that is known
-	reason  string // control.Reason, or wordNoSupervisor; "" if it serves
+	code    int           // exitOK, exitNotServing, exitNoSupervisor; exitFailed if not even that is known
+	reason  reason.Reason // or wordNoSupervisor; "" if it serves
 	detail  string
 	hint    string
 }
@@ -117,12 +117,12 @@ func (a *app) topology(r *status.Record, cs checks) string {
 // unreadableVerdict returns the verdict for a record that cannot be read.
 func unreadableVerdict(err error) verdict {
 	code, hint := errorExit(err)
-	v := verdict{code: code, reason: string(control.Internal), detail: err.Error(), hint: hint}
+	v := verdict{code: code, reason: reason.Internal, detail: err.Error(), hint: hint}
 	switch {
 	case code == exitNoSupervisor:
 		v.reason = wordNoSupervisor
 	case errors.Is(err, fs.ErrPermission):
-		v.reason = string(control.NotPermitted)
+		v.reason = reason.NotPermitted
 	}
 	return v
 }
@@ -138,13 +138,13 @@ func judge(r *status.Record, cs checks) verdict {
 		return verdict{code: exitNoSupervisor, reason: wordNoSupervisor, detail: c.detail, hint: hintNoSupervisor}
 	}
 	if !r.Gateway.Enabled {
-		return verdict{code: exitNotServing, reason: string(control.NotRunning),
+		return verdict{code: exitNotServing, reason: reason.NotRunning,
 			detail: "this container runs without a gateway (--no-gateway)", hint: "start the container without --no-gateway"}
 	}
 	if r.State != status.Running {
 		v := notServingVerdict(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
-			if v.reason != string(control.AuthMismatch) { // waiting does not repair that
+			if v.reason != reason.AuthMismatch { // waiting does not repair that
 				v.hint = "gatewayctl wait"
 			}
 			if r.Detail == "" {
@@ -161,42 +161,34 @@ func judge(r *status.Record, cs checks) verdict {
 		case status.Failed:
 			return notServingVerdict(c.reason, c.detail)
 		case status.NotAvailable:
-			return notServingVerdict(control.Unproven, fmt.Sprintf("%s: %s", name, c.detail))
+			return notServingVerdict(reason.Unproven, fmt.Sprintf("%s: %s", name, c.detail))
 		}
 	}
 	switch r.Health.State {
 	case status.Serving:
 		return verdict{serving: true, code: exitOK, hint: servingNext(r, cs)}
 	case status.NotServing:
-		return notServingVerdict(reasonOr(r.Reason, control.HealthTimeout), r.Health.Detail)
+		return notServingVerdict(cmp.Or(r.Reason, reason.HealthTimeout), r.Health.Detail)
 	}
-	return notServingVerdict(reasonOr(r.Reason, control.Unproven), r.Health.Detail)
+	return notServingVerdict(cmp.Or(r.Reason, reason.Unproven), r.Health.Detail)
 }
 
-func notServingVerdict(reason control.Reason, detail string) verdict {
-	advice := adviceFor(reason)
+func notServingVerdict(why reason.Reason, detail string) verdict {
 	if detail == "" {
-		detail = advice.text
+		detail = why.Text()
 	}
-	return verdict{code: exitNotServing, reason: string(reason), detail: detail, hint: advice.next}
-}
-
-func reasonOr(word string, otherwise control.Reason) control.Reason {
-	if word != "" {
-		return control.Reason(word)
-	}
-	return otherwise
+	return verdict{code: exitNotServing, reason: why, detail: detail, hint: why.Next()}
 }
 
 // stateReason returns why a gateway in any state but running does not serve.
-func stateReason(r *status.Record) control.Reason {
+func stateReason(r *status.Record) reason.Reason {
 	switch {
 	case r.Goal == status.GoalExit:
-		return control.ShuttingDown
+		return reason.ShuttingDown
 	case r.State == status.Stopped, r.State == status.Stopping && r.Goal == status.GoalStop:
-		return reasonOr(r.Reason, control.NotRunning)
+		return cmp.Or(r.Reason, reason.NotRunning)
 	case r.State == status.Backoff:
-		return reasonOr(r.Reason, control.Exited)
+		return cmp.Or(r.Reason, reason.Exited)
 	}
-	return reasonOr(r.Reason, control.Unproven)
+	return cmp.Or(r.Reason, reason.Unproven)
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -36,7 +37,7 @@ type check struct {
 	name   string
 	result string
 	detail string
-	reason control.Reason // of a failed check; "" means no supervisor
+	reason reason.Reason // of a failed check; "" means no supervisor
 }
 
 // checks are all checks, in order.
@@ -73,8 +74,8 @@ func checkUnavailable(name string, err error) check {
 	return check{name: name, result: status.NotAvailable, detail: err.Error()}
 }
 
-func checkFailed(name string, reason control.Reason, format string, args ...any) check {
-	return check{name: name, result: status.Failed, reason: reason, detail: fmt.Sprintf(format, args...)}
+func checkFailed(name string, why reason.Reason, format string, args ...any) check {
+	return check{name: name, result: status.Failed, reason: why, detail: fmt.Sprintf(format, args...)}
 }
 
 func (a *app) checkSupervisor(r *status.Record) check {
@@ -99,9 +100,9 @@ func (a *app) checkControl(dir *os.File) check {
 	case errors.Is(err, unix.ENXIO):
 		return checkFailed(checkControl, "", "nobody reads the request FIFO")
 	case errors.Is(err, fs.ErrNotExist):
-		return checkFailed(checkControl, control.Internal, "the request FIFO is missing")
+		return checkFailed(checkControl, reason.Internal, "the request FIFO is missing")
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return checkFailed(checkControl, control.Internal, "%v", err)
+		return checkFailed(checkControl, reason.Internal, "%v", err)
 	}
 	return checkUnavailable(checkControl, err)
 }
@@ -113,7 +114,7 @@ func (a *app) checkGateway(r *status.Record) []check {
 	gone := func(err error) []check {
 		c := checkUnavailable(checkGateway, err)
 		if errors.Is(err, proof.ErrGone) || errors.Is(err, proof.ErrReplaced) {
-			c = checkFailed(checkGateway, control.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
+			c = checkFailed(checkGateway, reason.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
 		}
 		return []check{c, {name: checkGatewayUID, result: status.NotAvailable, detail: "the process is not certain"}}
 	}
@@ -131,7 +132,7 @@ func (a *app) checkGateway(r *status.Record) []check {
 	case p.Ended():
 		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", proof.ErrGone))
 	case !p.Only(g.UID):
-		return []check{alive, checkFailed(checkGatewayUID, control.IdentityChanged,
+		return []check{alive, checkFailed(checkGatewayUID, reason.IdentityChanged,
 			"runs with uids %v, not only %d", p.UIDs, g.UID)}
 	}
 	return []check{alive, checkHeld(checkGatewayUID, "all its uids are %d", g.UID)}
@@ -159,9 +160,9 @@ func (a *app) checkListener(r *status.Record) check {
 	case proof.Ours:
 		return checkHeld(checkListener, "%s", names(ls))
 	case proof.Missing:
-		return checkFailed(checkListener, control.ListenerMissing, "nobody listens on port %d", g.Port)
+		return checkFailed(checkListener, reason.ListenerMissing, "nobody listens on port %d", g.Port)
 	default:
-		return checkFailed(checkListener, control.ListenerForeign, "%s", names(foreign))
+		return checkFailed(checkListener, reason.ListenerForeign, "%s", names(foreign))
 	}
 }
 
@@ -192,7 +193,7 @@ func (a *app) checkToken(dir *os.File, r *status.Record) check {
 	f, err := fsafe.OpenAt(dir, tokenfile.Name, unix.O_PATH)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return checkFailed(checkTokenFile, control.TokenChanged, "%s is missing", t.Path)
+		return checkFailed(checkTokenFile, reason.TokenChanged, "%s is missing", t.Path)
 	case err != nil:
 		return checkUnavailable(checkTokenFile, err)
 	}
@@ -201,13 +202,13 @@ func (a *app) checkToken(dir *os.File, r *status.Record) check {
 	info, err := fsafe.Verify(f, want)
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return checkFailed(checkTokenFile, control.TokenChanged, "%v", err)
+		return checkFailed(checkTokenFile, reason.TokenChanged, "%v", err)
 	case err != nil:
 		return checkUnavailable(checkTokenFile, err)
 	case info.Dev != t.Dev || info.Ino != t.Inode:
-		return checkFailed(checkTokenFile, control.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
+		return checkFailed(checkTokenFile, reason.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
 	case info.Size != tokenfile.Len:
-		return checkFailed(checkTokenFile, control.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenfile.Len)
+		return checkFailed(checkTokenFile, reason.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenfile.Len)
 	}
 	return checkHeld(checkTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
 }

@@ -101,7 +101,7 @@ func changes(old, rows []row, now time.Time) string {
 // key returns a text that changes when a fact does. A record that was written again,
 // and a check that was made again, are no facts.
 func (v view) key() string {
-	key := v.reason + "\n" + v.detail
+	key := string(v.reason) + "\n" + v.detail
 	if v.record != nil {
 		r := *v.record
 		r.UpdatedAt, r.Health.At, r.Proof.At = time.Time{}, nil, nil

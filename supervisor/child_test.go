@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 	"github.com/gateway-init/gateway-init/supervisor/reexec"
 )
@@ -70,7 +70,7 @@ func TestLateAnswer(t *testing.T) {
 	d.answered(answer{g, late})
 	d.await(g)
 	d.apply()
-	if d.phase != BackingOff || d.rec.Reason != string(control.LaunchFailed) || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
+	if d.phase != BackingOff || d.rec.Reason != reason.LaunchFailed || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
 		t.Errorf("%v, %s %q, %d crashes", d.phase, d.rec.Reason, d.rec.Detail, d.rec.Crashes)
 	}
 	if d.rec.LastExit.Signal != int(syscall.SIGKILL) || strings.Contains(d.log.String(), "internal") {

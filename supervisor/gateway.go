@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -25,7 +25,7 @@ const (
 
 // startError says why a start failed.
 type startError struct {
-	reason control.Reason
+	reason reason.Reason
 	err    error
 	plain  bool // no failure: retried after plainRetry
 	exited bool // there was a process, and LastExit describes its exit
@@ -61,9 +61,9 @@ func (s *Supervisor) sweepAgain() {
 		s.post(Swept)
 		return
 	}
-	if waited := time.Since(s.sweepStart); waited > sweepPatience && s.rec.Reason != string(control.StopTimeout) {
-		s.startTrouble(control.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
-		s.failStart(control.StopTimeout)
+	if waited := time.Since(s.sweepStart); waited > sweepPatience && s.rec.Reason != reason.StopTimeout {
+		s.startTrouble(reason.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
+		s.failStart(reason.StopTimeout)
 	}
 	s.timers.arm(sweepTimer, s.sweepPause)
 	s.sweepPause = min(2*s.sweepPause, sweepPauseMax)
@@ -76,24 +76,24 @@ func (s *Supervisor) launch() {
 	if foreign := s.portTaken(); foreign != nil {
 		s.rec.Proof.Foreign = foreign
 		s.markTokenExposed("the gateway's port was taken before its start")
-		s.startFailed(control.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.listenerDetail(foreign[0].UID), foreign[0].Addr), true)
+		s.startFailed(reason.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.listenerDetail(foreign[0].UID), foreign[0].Addr), true)
 		return
 	}
 	if err := s.c.Prepare(); err != nil {
-		s.startFailed(control.PrepareFailed, err, true)
+		s.startFailed(reason.PrepareFailed, err, true)
 		return
 	}
 	if err := s.renewToken(); err != nil {
-		s.startFailed(control.TokenFailed, err, true)
+		s.startFailed(reason.TokenFailed, err, true)
 		return
 	}
 	c := &child{up: s.gatewayUp, done: s.gatewayDone}
 	if err := s.start(*s.c.Gateway, c); err != nil {
-		reason := control.LaunchFailed
+		why := reason.LaunchFailed
 		if errors.Is(err, errToken) {
-			reason = control.TokenFailed
+			why = reason.TokenFailed
 		}
-		s.startFailed(reason, err, true)
+		s.startFailed(why, err, true)
 		return
 	}
 	s.gateway, s.last, s.dirty = c, c.id, true
@@ -141,8 +141,8 @@ func (s *Supervisor) listenerDetail(uid uint32) string {
 }
 
 // startFailed ends a start that failed before there was a process.
-func (s *Supervisor) startFailed(reason control.Reason, err error, plain bool) {
-	s.startErr = &startError{reason: reason, err: err, plain: plain}
+func (s *Supervisor) startFailed(why reason.Reason, err error, plain bool) {
+	s.startErr = &startError{reason: why, err: err, plain: plain}
 	s.post(Failed)
 }
 
@@ -184,16 +184,16 @@ func (s *Supervisor) gatewayDone(c *child) {
 		s.post(next)
 		return
 	}
-	reason, plain := control.LaunchFailed, false
+	why, plain := reason.LaunchFailed, false
 	switch failedAt(c.err) {
 	case launch.StepTokenFailed:
-		reason, plain = control.TokenFailed, true
+		why, plain = reason.TokenFailed, true
 	case launch.StepTokenChanged:
-		reason, plain = control.TokenChanged, true
+		why, plain = reason.TokenChanged, true
 	case launch.StepDied:
 		plain = true // killed, or out of pids, which is not the gateway's fault
 	}
-	s.startErr = &startError{reason: reason, err: s.notExecuted(c.err), plain: plain, exited: true}
+	s.startErr = &startError{reason: why, err: s.notExecuted(c.err), plain: plain, exited: true}
 	s.post(Failed)
 }
 
@@ -302,16 +302,16 @@ func (s *Supervisor) kill() {
 // scheduleRetry charges the exit or the failed start, and arms the backoff.
 func (s *Supervisor) scheduleRetry() {
 	delay, failure := plainRetry, false
-	reason, detail := control.Exited, ""
+	why, detail := reason.Exited, ""
 	again := false // the same failure was logged at the last try, a second ago
 	switch e := s.startErr; {
 	case e != nil:
-		reason, detail = e.reason, e.err.Error()
+		why, detail = e.reason, e.err.Error()
 		if !e.plain {
 			delay, failure = s.backoff.countFailure(exitFacts{code: -1})
 		}
 		if again = e.plain && detail == s.lastLogged; !again {
-			s.log.Warn().Str("event", evStartFailed).Str("reason", string(reason)).Err(e.err).Msg("")
+			s.log.Warn().Str("event", evStartFailed).Str("reason", string(why)).Err(e.err).Msg("")
 		}
 	case s.gateway != nil && s.gateway.exit != nil:
 		e := exitFacts{code: s.gateway.exit.Code(), proven: !s.proven.IsZero()}
@@ -335,15 +335,15 @@ func (s *Supervisor) scheduleRetry() {
 		s.rec.LastExit.Failure = failure
 	}
 	s.gateway, s.proven = nil, time.Time{}
-	s.startTrouble(reason, detail)
+	s.startTrouble(why, detail)
 	s.recordNotServing(detail)
-	s.failStart(reason)
+	s.failStart(why)
 	s.timers.arm(retryTimer, delay)
 	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
 	if s.lastLogged = detail; again {
 		return
 	}
-	s.log.Info().Str("event", evBackoff).Str("reason", string(reason)).Str("detail", detail).Stringer("delay", delay).
+	s.log.Info().Str("event", evBackoff).Str("reason", string(why)).Str("detail", detail).Stringer("delay", delay).
 		Bool("failure", failure).Int("streak", s.backoff.streak).Msg("")
 }
 
@@ -380,8 +380,8 @@ func (s *Supervisor) onStopped() {
 }
 
 // startTrouble sets the reason why the gateway does not serve, for the status.
-func (s *Supervisor) startTrouble(reason control.Reason, detail string) {
-	s.rec.Reason, s.rec.Detail, s.dirty = string(reason), detail, true
+func (s *Supervisor) startTrouble(why reason.Reason, detail string) {
+	s.rec.Reason, s.rec.Detail, s.dirty = why, detail, true
 }
 
 // listeners converts the first 8 listeners for the status record.

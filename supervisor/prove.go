@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -31,7 +32,7 @@ const (
 type result struct {
 	ok       bool
 	definite bool // the gateway certainly does not serve
-	reason   control.Reason
+	reason   reason.Reason
 	detail   string
 	asked    bool // a worker was used, so the pause before the next proof is longer
 	signals  status.Proof
@@ -81,11 +82,11 @@ func (s *Supervisor) before(u *proofRun) bool { return s.childHeld(u) && s.liste
 
 func (s *Supervisor) childHeld(u *proofRun) bool {
 	if !s.gateway.alive() {
-		u.r.fail(&u.r.signals.Child, control.NotRunning, "there is no gateway process", true)
+		u.r.fail(&u.r.signals.Child, reason.NotRunning, "there is no gateway process", true)
 		return false
 	}
 	if err := s.gateway.id.Verify(); err != nil {
-		u.r.fail(&u.r.signals.Child, control.IdentityChanged, err.Error(), false)
+		u.r.fail(&u.r.signals.Child, reason.IdentityChanged, err.Error(), false)
 		return false
 	}
 	u.r.signals.Child = status.Held
@@ -95,17 +96,17 @@ func (s *Supervisor) childHeld(u *proofRun) bool {
 func (s *Supervisor) listenerHeld(u *proofRun) bool {
 	_, o, foreign, err := s.judgeListeners()
 	if err != nil {
-		u.r.reason, u.r.detail = control.Unproven, err.Error()
+		u.r.reason, u.r.detail = reason.Unproven, err.Error()
 		return false
 	}
 	switch o {
 	case proof.Missing:
-		u.r.fail(&u.r.signals.Listener, control.ListenerMissing, "nobody listens on port "+formatInt(int(s.g.Port)), true)
+		u.r.fail(&u.r.signals.Listener, reason.ListenerMissing, "nobody listens on port "+formatInt(int(s.g.Port)), true)
 		return false
 	case proof.Foreign:
 		s.killHolders("another process listens on the gateway's port")
 		u.r.signals.Foreign = listeners(foreign)
-		u.r.fail(&u.r.signals.Listener, control.ListenerForeign, s.foreignText(foreign[0]), false)
+		u.r.fail(&u.r.signals.Listener, reason.ListenerForeign, s.foreignText(foreign[0]), false)
 		return false
 	}
 	u.r.signals.Listener = status.Held
@@ -139,9 +140,9 @@ func (s *Supervisor) foreignText(l proof.Listener) string {
 	return l.Addr.String() + whose
 }
 
-func (r *result) fail(signal *string, reason control.Reason, detail string, definite bool) {
+func (r *result) fail(signal *string, why reason.Reason, detail string, definite bool) {
 	*signal = status.Failed
-	r.reason, r.detail, r.definite = reason, detail, definite
+	r.reason, r.detail, r.definite = why, detail, definite
 }
 
 // ask starts a worker with the gateway's UID for the network part. If the fork is
@@ -169,12 +170,12 @@ func (s *Supervisor) ask(u *proofRun) {
 	switch {
 	case errors.Is(err, errToken):
 		u.worker = nil
-		u.r.fail(&u.r.signals.Auth, control.TokenFailed, err.Error(), false)
+		u.r.fail(&u.r.signals.Auth, reason.TokenFailed, err.Error(), false)
 		s.finishRun(u)
 		return
 	case err != nil:
 		u.worker = nil
-		u.r.reason, u.r.detail = control.Unproven, err.Error()
+		u.r.reason, u.r.detail = reason.Unproven, err.Error()
 		s.finishRun(u)
 		return
 	}
@@ -202,7 +203,7 @@ func (s *Supervisor) workerDone(u *proofRun, c *child) {
 	}
 	switch {
 	case !ok:
-		u.r.reason, u.r.detail = control.Unproven, "the worker ended with "+formatInt(c.exit.Code())
+		u.r.reason, u.r.detail = reason.Unproven, "the worker ended with "+formatInt(c.exit.Code())
 	case verdict == proof.OK:
 		u.r.signals.Ready = status.Held
 		if u.mode == proof.Prove && s.g.AuthCheck != nil {
@@ -218,16 +219,16 @@ func (s *Supervisor) workerDone(u *proofRun, c *child) {
 // judge records a verdict under the signal that it is about.
 func (s *Supervisor) judge(u *proofRun, v proof.Verdict) {
 	switch v.Reason() {
-	case control.AuthMismatch, control.TokenChanged, control.TokenFailed:
+	case reason.AuthMismatch, reason.TokenChanged, reason.TokenFailed:
 		u.r.signals.Ready = status.Held
 		u.r.fail(&u.r.signals.Auth, v.Reason(), v.String(), v.Definite())
-	case control.ListenerForeign, control.ListenerMissing:
+	case reason.ListenerForeign, reason.ListenerMissing:
 		if v == proof.ForeignPeer {
 			s.markTokenExposed(seenForeign)
 		}
 		u.r.fail(&u.r.signals.Listener, v.Reason(), v.String(), v.Definite())
-	case control.Unproven:
-		u.r.reason, u.r.detail = control.Unproven, v.String()
+	case reason.Unproven:
+		u.r.reason, u.r.detail = reason.Unproven, v.String()
 	default:
 		u.r.fail(&u.r.signals.Ready, v.Reason(), v.String(), v.Definite())
 	}
@@ -268,7 +269,7 @@ func (s *Supervisor) attempted(r result) {
 	}
 	s.startTrouble(r.reason, r.detail)
 	first, last := proofPauseFirst, proofPauseLast
-	if r.asked || r.reason != control.ListenerMissing {
+	if r.asked || r.reason != reason.ListenerMissing {
 		first, last = healthPauseFirst, healthPauseLast
 	}
 	s.proofPause = min(max(2*s.proofPause, first), last)
@@ -284,11 +285,11 @@ func (s *Supervisor) attempted(r result) {
 func (s *Supervisor) readyTimeout() {
 	s.readyTimedOut = true
 	// No attempt has ended yet, or the last one ended before the gateway listened.
-	if awaited := s.proof != nil && s.proof.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == string(control.ListenerMissing) {
-		s.startTrouble(control.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
+	if awaited := s.proof != nil && s.proof.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == reason.ListenerMissing {
+		s.startTrouble(reason.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
 	}
-	s.log.Warn().Str("event", evReadyTimeout).Str("reason", s.rec.Reason).Str("detail", s.rec.Detail).Msg("")
-	s.failStart(control.Reason(s.rec.Reason))
+	s.log.Warn().Str("event", evReadyTimeout).Str("reason", string(s.rec.Reason)).Str("detail", s.rec.Detail).Msg("")
+	s.failStart(s.rec.Reason)
 	s.beginCommand()
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -35,29 +36,29 @@ func (t *task) looks() bool {
 func (s *Supervisor) receive(in control.Incoming) {
 	s.dirty = true
 	if in.Err != nil {
-		reason := control.Malformed
+		why := reason.Malformed
 		if errors.Is(in.Err, control.ErrUnknownAction) {
-			reason = control.UnknownAction
+			why = reason.UnknownAction
 			s.rec.Refused.UnknownAction++
 		} else {
 			s.rec.Refused.Malformed++
 		}
-		s.refuse(in.Nonce, reason)
+		s.refuse(in.Nonce, why)
 		return
 	}
 	if s.replay.Seen(in.Nonce) {
 		s.rec.Refused.Replayed++
-		s.refuse(in.Nonce, control.Replayed)
+		s.refuse(in.Nonce, reason.Replayed)
 		return
 	}
 	switch {
 	case s.shuttingDown:
-		s.refuse(in.Nonce, control.ShuttingDown)
+		s.refuse(in.Nonce, reason.ShuttingDown)
 	case s.c.Gateway == nil:
-		s.refuse(in.Nonce, control.NotPermitted)
+		s.refuse(in.Nonce, reason.NotPermitted)
 	case !s.queue.Add(in.Request):
 		s.rec.Refused.QueueFull++
-		s.refuse(in.Nonce, control.QueueFull)
+		s.refuse(in.Nonce, reason.QueueFull)
 	default:
 		s.log.Info().Str("event", evRequest).Str("nonce", in.Nonce[:8]).Str("action", string(in.Action)).Msg("")
 		s.reply(control.Reply{Nonce: in.Nonce, Outcome: control.Accepted})
@@ -71,15 +72,15 @@ func (s *Supervisor) pending(nonce string) bool {
 
 // refuse rejects a request. If another request with the same nonce is pending, it
 // writes no reply, because the reply file belongs to that request.
-func (s *Supervisor) refuse(nonce string, reason control.Reason) {
+func (s *Supervisor) refuse(nonce string, why reason.Reason) {
 	short := ""
 	if nonce != "" {
 		short = nonce[:8]
 		if !s.pending(nonce) {
-			s.reply(control.Reply{Nonce: nonce, Outcome: control.Failed, Reason: reason})
+			s.reply(control.Reply{Nonce: nonce, Outcome: control.Failed, Reason: why})
 		}
 	}
-	s.log.Warn().Str("event", evRefused).Str("nonce", short).Str("reason", string(reason)).Msg("")
+	s.log.Warn().Str("event", evRefused).Str("nonce", short).Str("reason", string(why)).Msg("")
 }
 
 // reply queues an answer. It is written after the next status record has been
@@ -105,14 +106,14 @@ func (s *Supervisor) deliver() {
 // proven yet, but supersedes it.
 func (s *Supervisor) serve() (began bool) {
 	if s.shuttingDown {
-		s.refuseQueued(control.ShuttingDown)
+		s.refuseQueued(reason.ShuttingDown)
 		return false
 	}
 	if s.task != nil && s.task.awaits {
 		if stop, superseded := s.queue.TakeStop(); stop != nil {
-			s.finish(control.Reply{Outcome: control.Failed, Reason: control.Superseded})
+			s.finish(control.Reply{Outcome: control.Failed, Reason: reason.Superseded})
 			for _, j := range superseded {
-				s.answer(j, control.Reply{Outcome: control.Failed, Reason: control.Superseded, OldPID: s.gateway.pid()})
+				s.answer(j, control.Reply{Outcome: control.Failed, Reason: reason.Superseded, OldPID: s.gateway.pid()})
 			}
 			s.begin(stop)
 			began = true
@@ -130,12 +131,12 @@ func (s *Supervisor) serve() (began bool) {
 }
 
 // refuseQueued answers all waiting requests with one reason.
-func (s *Supervisor) refuseQueued(reason control.Reason) {
+func (s *Supervisor) refuseQueued(why reason.Reason) {
 	if s.task != nil && !s.task.stops {
-		s.finish(control.Reply{Outcome: control.Failed, Reason: reason})
+		s.finish(control.Reply{Outcome: control.Failed, Reason: why})
 	}
 	for j := s.queue.Next(); j != nil; j = s.queue.Next() {
-		s.answer(j, control.Reply{Outcome: control.Failed, Reason: reason, OldPID: s.gateway.pid()})
+		s.answer(j, control.Reply{Outcome: control.Failed, Reason: why, OldPID: s.gateway.pid()})
 	}
 }
 
@@ -178,7 +179,7 @@ func (s *Supervisor) beginStart() {
 			s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
 		})
 	case s.phase == Starting && s.readyTimedOut: // requests that waited for it have been answered
-		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
+		s.finish(control.Reply{Outcome: control.Failed, Reason: s.rec.Reason, NewPID: s.gateway.pid()})
 	default:
 		s.awaitStart(Start)
 	}
@@ -195,7 +196,7 @@ func (s *Supervisor) beginProbe() {
 		s.attempt()
 	case s.phase == Starting && s.executed: // the attempt in progress answers
 	default:
-		s.finish(control.Reply{Outcome: control.Failed, Reason: control.NotRunning})
+		s.finish(control.Reply{Outcome: control.Failed, Reason: reason.NotRunning})
 	}
 }
 
@@ -215,7 +216,7 @@ func (s *Supervisor) beginRecover() {
 	case s.phase == Starting && s.readyTimedOut && s.rec.Health.State == status.NotServing:
 		s.awaitStart(Restart)
 	case s.phase == Starting && s.readyTimedOut: // alive, and not known to be down
-		s.finish(control.Reply{Outcome: control.Failed, Reason: control.Reason(s.rec.Reason), NewPID: s.gateway.pid()})
+		s.finish(control.Reply{Outcome: control.Failed, Reason: s.rec.Reason, NewPID: s.gateway.pid()})
 	default:
 		s.awaitStart(Start)
 	}
@@ -244,19 +245,19 @@ func (s *Supervisor) recovered(r result) {
 // refusal leaves that gateway alone.
 func (s *Supervisor) beginRestart() {
 	if err := s.c.Validate(); err != nil {
-		s.log.Warn().Str("event", evRefused).Str("reason", string(control.UnsafeConfig)).Err(err).Msg("")
-		s.finish(control.Reply{Outcome: control.Failed, Reason: control.UnsafeConfig, NewPID: s.gateway.pid()})
+		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.UnsafeConfig)).Err(err).Msg("")
+		s.finish(control.Reply{Outcome: control.Failed, Reason: reason.UnsafeConfig, NewPID: s.gateway.pid()})
 		return
 	}
 	if beside := s.foreignBeside(); beside != "" {
-		s.log.Warn().Str("event", evRefused).Str("reason", string(control.ListenerForeign)).Str("detail", beside).Msg("")
-		s.finish(control.Reply{Outcome: control.Failed, Reason: control.ListenerForeign, NewPID: s.gateway.pid()})
+		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")
+		s.finish(control.Reply{Outcome: control.Failed, Reason: reason.ListenerForeign, NewPID: s.gateway.pid()})
 		return
 	}
 	if s.task.job.Rotate {
 		if err := s.c.Token.Prepare(); err != nil {
-			s.log.Warn().Str("event", evRefused).Str("reason", string(control.TokenFailed)).Err(err).Msg("")
-			s.finish(control.Reply{Outcome: control.Failed, Reason: control.TokenFailed, NewPID: s.gateway.pid()})
+			s.log.Warn().Str("event", evRefused).Str("reason", string(reason.TokenFailed)).Err(err).Msg("")
+			s.finish(control.Reply{Outcome: control.Failed, Reason: reason.TokenFailed, NewPID: s.gateway.pid()})
 			return
 		}
 		s.rotate = true
@@ -305,14 +306,14 @@ func (s *Supervisor) startProven() {
 
 // failStart answers the task after a start has failed, or the gateway has ended
 // during a proof.
-func (s *Supervisor) failStart(reason control.Reason) {
+func (s *Supervisor) failStart(why reason.Reason) {
 	t := s.task
 	switch {
 	case t == nil:
 	case t.looks():
 		s.awaitStart(Start) // the gateway ended while the task checked it
 	case t.awaits, t.job.Action == control.Probe:
-		s.finish(control.Reply{Outcome: control.Failed, Reason: reason, NewPID: s.gateway.pid()})
+		s.finish(control.Reply{Outcome: control.Failed, Reason: why, NewPID: s.gateway.pid()})
 	}
 }
 

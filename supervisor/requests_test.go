@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -185,8 +186,8 @@ func TestDismiss(t *testing.T) {
 // recover leaves alone what serves and what nobody can judge; only repeated
 // definite failure replaces a gateway that is alive.
 func TestRecovered(t *testing.T) {
-	bad := result{definite: true, reason: control.HealthTimeout}
-	foreign := result{reason: control.ListenerForeign}
+	bad := result{definite: true, reason: reason.HealthTimeout}
+	foreign := result{reason: reason.ListenerForeign}
 	for name, c := range map[string]struct {
 		results []result
 		reply   string
@@ -221,8 +222,8 @@ func TestRecovered(t *testing.T) {
 // Health: unknown and foreign change no count, so the agent cannot make us kill
 // a gateway that serves; four definite failures in a row end it.
 func TestHealthChecked(t *testing.T) {
-	good, bad := result{ok: true}, result{definite: true, reason: control.HealthTimeout, detail: "no answer"}
-	foreign, unknown := result{reason: control.ListenerForeign}, result{reason: proof.Unproven.Reason()}
+	good, bad := result{ok: true}, result{definite: true, reason: reason.HealthTimeout, detail: "no answer"}
+	foreign, unknown := result{reason: reason.ListenerForeign}, result{reason: proof.Unproven.Reason()}
 	for name, c := range map[string]struct {
 		results  []result
 		state    string

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
@@ -121,7 +122,7 @@ func (s *Supervisor) killRemaining() {
 func (s *Supervisor) completeShutdown() {
 	s.done, s.dirty = true, true
 	if s.task != nil { // a stop of a gateway that SIGKILL did not end
-		s.finish(control.Reply{Outcome: control.Failed, Reason: control.ShuttingDown})
+		s.finish(control.Reply{Outcome: control.Failed, Reason: reason.ShuttingDown})
 	}
 	switch {
 	case s.fatalLaunch != nil:

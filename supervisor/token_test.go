@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -131,7 +131,7 @@ func TestNewTokenAfterPortWasTaken(t *testing.T) {
 	for range 3 {
 		d.again()
 	}
-	if d.token.committed != 0 || d.rec.Reason != string(control.ListenerForeign) {
+	if d.token.committed != 0 || d.rec.Reason != reason.ListenerForeign {
 		t.Errorf("%d tokens, %s", d.token.committed, d.rec.Reason)
 	}
 	d.startsAgain()
@@ -149,7 +149,7 @@ func TestNoStartWithoutNewToken(t *testing.T) {
 	d.clients = false
 	d.gateway, d.c.Prepare = nil, func() error { return nil }
 	d.launch()
-	if d.startErr == nil || d.startErr.reason != control.TokenFailed || !d.startErr.plain || !strings.Contains(d.startErr.err.Error(), "no space") {
+	if d.startErr == nil || d.startErr.reason != reason.TokenFailed || !d.startErr.plain || !strings.Contains(d.startErr.err.Error(), "no space") {
 		t.Fatalf("%+v", d.startErr)
 	}
 	d.token.fail, d.events = nil, nil
@@ -177,7 +177,7 @@ func TestTokenFileMissing(t *testing.T) {
 	d.c.Gateway.Spec.Token = &launch.Token{Env: "T"}
 	d.gateway, d.c.Prepare = nil, func() error { return nil }
 	d.launch()
-	if d.startErr == nil || d.startErr.reason != control.TokenFailed || !d.startErr.plain {
+	if d.startErr == nil || d.startErr.reason != reason.TokenFailed || !d.startErr.plain {
 		t.Fatalf("%+v", d.startErr)
 	}
 	s := d.running().beside("always")

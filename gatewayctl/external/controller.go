@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
-	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -68,21 +68,21 @@ func (c *Controller) fail(err error) error {
 	return &Failure{c.stage, reasonOf(err), err}
 }
 
-func reasonOf(err error) control.Reason {
+func reasonOf(err error) reason.Reason {
 	switch {
 	case errors.Is(err, ErrIdle):
-		return control.NotRunning
+		return reason.NotRunning
 	case errors.Is(err, ErrHealth):
-		return control.HealthTimeout
+		return reason.HealthTimeout
 	case errors.Is(err, ErrUnmanagedBeside):
-		return control.ListenerForeign
+		return reason.ListenerForeign
 	case errors.Is(err, ErrChanged), errors.Is(err, prockey.ErrChanged), errors.Is(err, prockey.ErrGone),
 		errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
-		return control.IdentityChanged
+		return reason.IdentityChanged
 	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, prockey.ErrNoPidfd), errors.Is(err, os.ErrPermission):
-		return control.NotPermitted
+		return reason.NotPermitted
 	}
-	return control.Unproven
+	return reason.Unproven
 }
 
 // tries is how many witnesses get a question, because the agent may end them.
@@ -222,9 +222,9 @@ func (c *Controller) Verdict(a inspector.Answer) error {
 	f := &Failure{Stage: c.stage}
 	switch {
 	case a.Ownership == proof.Missing:
-		f.Reason, f.Err = control.ListenerMissing, fmt.Errorf("nobody listens on port %d", c.Port)
+		f.Reason, f.Err = reason.ListenerMissing, fmt.Errorf("nobody listens on port %d", c.Port)
 	case a.Ownership == proof.Foreign:
-		f.Reason, f.Err = control.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
+		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:
 		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("%w: %s", ErrHealth, a.Verdict)
 	default:

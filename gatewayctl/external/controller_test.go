@@ -18,9 +18,9 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -295,33 +295,33 @@ func TestGateway(t *testing.T) {
 		t.Errorf("%+v", g.Key)
 	}
 	g.Close()
-	reason := func(want control.Reason, err error) {
+	fails := func(want reason.Reason, err error) {
 		t.Helper()
 		if f := (*Failure)(nil); !errors.As(err, &f) || f.Reason != want || f.Stage == "" || !strings.Contains(err.Error(), "while ") {
 			t.Errorf("%v; want %s", err, want)
 		}
 	}
 	_, err = c.Prove(ctx)
-	reason(control.ListenerMissing, err)
-	reason(control.Unproven, c.awaitIdle(ctx))
+	fails(reason.ListenerMissing, err)
+	fails(reason.Unproven, c.awaitIdle(ctx))
 	second := gateway(t, sleeps)
 	_, err = c.Prove(ctx)
-	reason(control.Unproven, err)
+	fails(reason.Unproven, err)
 	if !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("two gateways: %v", err)
 	}
 	c.TokenEnv = "ANOTHER"
 	_, err = c.Prove(ctx)
-	reason(control.NotRunning, err)
+	fails(reason.NotRunning, err)
 	testenv.Must(t, c.awaitIdle(ctx))
 	_, _, err = c.Restart(ctx)
-	reason(control.NotRunning, err)
+	fails(reason.NotRunning, err)
 	_, _, err = c.Recover(ctx)
-	reason(control.NotRunning, err)
+	fails(reason.NotRunning, err)
 	c.TokenEnv = "TOKEN"
 	c.since = sys.BootTicks() + 1 // both are from before
 	_, err = c.Prove(ctx)
-	reason(control.NotRunning, err)
+	fails(reason.NotRunning, err)
 	c.since = 0
 	ended(second)
 	if _, err := c.hold(proof.Process{PID: cmd.Process.Pid, StartTicks: 1}); !errors.Is(err, ErrChanged) {
@@ -373,20 +373,20 @@ func TestReplace(t *testing.T) {
 
 // Reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
-	for want, err := range map[control.Reason]error{
-		control.NotRunning: ErrIdle, control.HealthTimeout: ErrHealth, control.IdentityChanged: prockey.ErrChanged,
-		control.NotPermitted: prockey.ErrNoPidfd, control.ListenerForeign: ErrUnmanagedBeside,
-		control.Unproven: errors.New("anything"),
+	for want, err := range map[reason.Reason]error{
+		reason.NotRunning: ErrIdle, reason.HealthTimeout: ErrHealth, reason.IdentityChanged: prockey.ErrChanged,
+		reason.NotPermitted: prockey.ErrNoPidfd, reason.ListenerForeign: ErrUnmanagedBeside,
+		reason.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
 	c := &Controller{Settings: Settings{Port: 9}, stage: "x"}
-	for want, a := range map[control.Reason]inspector.Answer{
-		control.ListenerMissing: {Ownership: proof.Missing},
-		control.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]proof.Listener, 1)},
-		control.HealthTimeout:   {Verdict: proof.Timeout},
+	for want, a := range map[reason.Reason]inspector.Answer{
+		reason.ListenerMissing: {Ownership: proof.Missing},
+		reason.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]proof.Listener, 1)},
+		reason.HealthTimeout:   {Verdict: proof.Timeout},
 	} {
 		if f := (*Failure)(nil); !errors.As(c.Verdict(a), &f) || f.Reason != want {
 			t.Errorf("%+v: %v", a, c.Verdict(a))

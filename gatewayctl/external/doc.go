@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/config"
-	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
 // Topologies, in the words of status.
@@ -43,7 +43,7 @@ var (
 // Failure says at which stage a command failed, and why.
 type Failure struct {
 	Stage  string // the step that failed
-	Reason control.Reason
+	Reason reason.Reason
 	Err    error
 }
 

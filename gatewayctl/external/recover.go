@@ -9,8 +9,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -96,7 +96,7 @@ func (c *Controller) checkPrepared(ctx context.Context, g *Gateway) error {
 		}
 	}
 	if err != nil {
-		return &Failure{c.stage, control.UnsafeConfig, err}
+		return &Failure{c.stage, reason.UnsafeConfig, err}
 	}
 	a, err := c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // does not ask the gateway
 	if err == nil && a.Ownership == proof.Foreign && a.Beside {

@@ -19,9 +19,9 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -141,7 +141,7 @@ func TestPrepared(t *testing.T) {
 	testenv.Must(t, c.checkPrepared(ctx, g))
 	beside, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(int(port)))
 	testenv.Must(t, err)
-	if _, _, err := c.replace(ctx, g); !errors.Is(err, ErrUnmanagedBeside) || reasonOf(err) != control.ListenerForeign {
+	if _, _, err := c.replace(ctx, g); !errors.Is(err, ErrUnmanagedBeside) || reasonOf(err) != reason.ListenerForeign {
 		t.Errorf("somebody beside it: %v", err)
 	}
 	testenv.Must(t, beside.Close())
@@ -156,7 +156,7 @@ func TestPrepared(t *testing.T) {
 		c.Command, c.Sidecars = []string{"/bin/sleep"}, nil
 		change()
 		f := (*Failure)(nil)
-		if _, _, err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != control.UnsafeConfig {
+		if _, _, err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != reason.UnsafeConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

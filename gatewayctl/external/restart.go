@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -137,7 +137,7 @@ func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key
 		return err
 	}
 	if err := c.gone(ctx, fd); err != nil {
-		return &Failure{c.stage, control.StopTimeout, err}
+		return &Failure{c.stage, reason.StopTimeout, err}
 	}
 	return nil
 }

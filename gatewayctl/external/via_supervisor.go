@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/prockey"
@@ -68,7 +69,7 @@ func (c *Controller) ViaSupervisor(ctx context.Context, action control.Action, r
 func (c *Controller) rotated(old string) error {
 	switch c.token {
 	case "", old:
-		return &Failure{c.stage, control.TokenFailed, errors.New("the new gateway has the token of the old one")}
+		return &Failure{c.stage, reason.TokenFailed, errors.New("the new gateway has the token of the old one")}
 	}
 	if c.Renewed = old != ""; !c.Renewed {
 		c.Notes = append(c.Notes, "with a new token, as the supervisor says: there was no gateway whose token could be compared")

@@ -10,7 +10,11 @@
 // before it prints them. No field carries the token or anything derived from it.
 package status
 
-import "time"
+import (
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/reason"
+)
 
 // Schema is the version of Record. A reader refuses any other number.
 const Schema = 1
@@ -64,14 +68,14 @@ type Record struct {
 	StartedAt  time.Time `json:"started_at"`
 	RuntimeDir string    `json:"runtime_dir"`
 
-	State   string    `json:"state"`
-	Goal    string    `json:"goal"`
-	Since   time.Time `json:"since"`
-	Reason  string    `json:"reason,omitempty"` // reason word for not serving
-	Detail  string    `json:"detail,omitempty"` // one line for a person
-	Gateway Gateway   `json:"gateway"`
-	Health  Health    `json:"health"`
-	Proof   Proof     `json:"proof"`
+	State   string        `json:"state"`
+	Goal    string        `json:"goal"`
+	Since   time.Time     `json:"since"`
+	Reason  reason.Reason `json:"reason,omitempty"` // why the gateway does not serve
+	Detail  string        `json:"detail,omitempty"` // one line for a person
+	Gateway Gateway       `json:"gateway"`
+	Health  Health        `json:"health"`
+	Proof   Proof         `json:"proof"`
 
 	Restarts int      `json:"restarts"` // requested ones that were proven
 	Crashes  int      `json:"crashes"`  // counted exits since PID 1 started

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
 // fake is the supervisor's end in a temporary directory, with any owner.
@@ -91,7 +93,7 @@ func TestClientReplies(t *testing.T) {
 		"ok":              {Outcome: OK, OldPID: 12, NewPID: 34},
 		"already-running": {Outcome: AlreadyRunning, OldPID: 12, NewPID: 12},
 		"stopped":         {Outcome: Stopped, OldPID: 12},
-		"failed":          {Outcome: Failed, Reason: ListenerForeign},
+		"failed":          {Outcome: Failed, Reason: reason.ListenerForeign},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -429,11 +431,11 @@ func TestClientSupervisorEnds(t *testing.T) {
 		nonce := make(chan string, 1)
 		f.start(func(s *Server, r Incoming) { nonce <- r.Nonce })
 		c.Alive = func() error {
-			check(t, f.server.Reply(Reply{Nonce: <-nonce, Outcome: Failed, Reason: ShuttingDown}))
+			check(t, f.server.Reply(Reply{Nonce: <-nonce, Outcome: Failed, Reason: reason.ShuttingDown}))
 			return errors.New("gone")
 		}
 		got, err := c.Do(within(t), Request{Action: Probe}, nil)
-		if err != nil || got.Reason != ShuttingDown {
+		if err != nil || got.Reason != reason.ShuttingDown {
 			t.Errorf("Do = %+v, %v", got, err)
 		}
 	})

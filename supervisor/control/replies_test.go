@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
@@ -30,7 +31,7 @@ func answerOf(n int) Reply { return Reply{Nonce: numbered(Probe, n).Nonce, Outco
 func TestServerReply(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
-	for _, r := range []Reply{{Nonce: nonceOf("a"), Outcome: Accepted}, {Nonce: nonceOf("a"), Outcome: Failed, Reason: Exited, OldPID: 7}} {
+	for _, r := range []Reply{{Nonce: nonceOf("a"), Outcome: Accepted}, {Nonce: nonceOf("a"), Outcome: Failed, Reason: reason.Exited, OldPID: 7}} {
 		old, _ := os.Open(f.reply(r.Nonce))
 		check(t, s.Reply(r))
 		data, err := os.ReadFile(f.reply(r.Nonce))
@@ -81,7 +82,7 @@ func TestServerKeepsAReplayed(t *testing.T) {
 	for n := range maxReplies {
 		check(t, s.Reply(answerOf(n)))
 	}
-	again := Reply{Nonce: answerOf(0).Nonce, Outcome: Failed, Reason: Replayed}
+	again := Reply{Nonce: answerOf(0).Nonce, Outcome: Failed, Reason: reason.Replayed}
 	check(t, s.Reply(again))
 	for n := range maxReplies - 1 {
 		check(t, s.Reply(answerOf(maxReplies+n)))

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
 // Outcome says how a request ended, or that it was accepted.
@@ -24,7 +26,7 @@ const (
 type Reply struct {
 	Nonce   string
 	Outcome Outcome
-	Reason  Reason // with Failed only
+	Reason  reason.Reason // with Failed only
 	OldPID  int
 	NewPID  int
 }
@@ -64,7 +66,7 @@ func ParseReply(line string) (Reply, error) {
 	}
 	switch f[2] {
 	case "failed":
-		r.Outcome, r.Reason = Failed, Reason(f[3])
+		r.Outcome, r.Reason = Failed, reason.Reason(f[3])
 		if !r.Reason.Valid() {
 			return Reply{}, bad
 		}

@@ -5,6 +5,8 @@ package control
 import (
 	"strings"
 	"testing"
+
+	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
 // The lines of docs/design.md, section 8, byte for byte: scripts read them.
@@ -16,9 +18,9 @@ func TestReply(t *testing.T) {
 		"complete already-running 12 12":  {Outcome: AlreadyRunning, OldPID: 12, NewPID: 12},
 		"complete stopped 12 0":           {Outcome: Stopped, OldPID: 12},
 		"complete stopped 0 0":            {Outcome: Stopped},
-		"failed listener-foreign 12 0":    {Outcome: Failed, Reason: ListenerForeign, OldPID: 12},
-		"failed shutting-down 0 4194304":  {Outcome: Failed, Reason: ShuttingDown, NewPID: 4194304},
-		"failed health-timeout 7 1234567": {Outcome: Failed, Reason: HealthTimeout, OldPID: 7, NewPID: 1234567},
+		"failed listener-foreign 12 0":    {Outcome: Failed, Reason: reason.ListenerForeign, OldPID: 12},
+		"failed shutting-down 0 4194304":  {Outcome: Failed, Reason: reason.ShuttingDown, NewPID: 4194304},
+		"failed health-timeout 7 1234567": {Outcome: Failed, Reason: reason.HealthTimeout, OldPID: 7, NewPID: 1234567},
 	} {
 		r.Nonce = n
 		if r.Result() != want || r.String() != "v1 "+n+" "+want {
@@ -33,10 +35,10 @@ func TestReply(t *testing.T) {
 			}
 		}
 	}
-	for _, reason := range Reasons {
-		r := Reply{Nonce: n, Outcome: Failed, Reason: reason}
+	for _, word := range reason.List() {
+		r := Reply{Nonce: n, Outcome: Failed, Reason: word}
 		if got, err := ParseReply(r.String()); err != nil || got != r {
-			t.Errorf("%q came back as %+v, %v", reason, got, err)
+			t.Errorf("%q came back as %+v, %v", word, got, err)
 		}
 	}
 }

@@ -2,7 +2,7 @@
 
 package proof
 
-import "github.com/gateway-init/gateway-init/supervisor/control"
+import "github.com/gateway-init/gateway-init/internal/reason"
 
 // Verdict is the result of a worker, and its exit code. The numbers differ from the
 // exit codes of Go's runtime (2) and of a re-exec child (126).
@@ -30,22 +30,22 @@ const (
 // beyond doubt, that the gateway does not serve.
 var verdicts = [verdictEnd]struct {
 	text     string
-	reason   control.Reason
+	reason   reason.Reason
 	definite bool
 }{
 	OK:            {"ok", "", false},
-	Refused:       {"the connection was refused", control.ListenerMissing, true},
-	Timeout:       {"no answer in time", control.HealthTimeout, true},
-	Dropped:       {"the connection was closed without an answer", control.HealthTimeout, true},
-	BadStatus:     {"it answered with another status than configured", control.HealthTimeout, true},
-	BadBody:       {"it answered with another body than configured", control.HealthTimeout, true},
-	ForeignPeer:   {"another user answered on the port", control.ListenerForeign, false},
-	TokenRefused:  {"the gateway refused our token: its own configuration sets another; gateway.auth.token there must be \"\" (gatewayctl config seal)", control.AuthMismatch, false},
-	NoTokenNeeded: {"the gateway answers without a token: its own configuration switches authentication off; gateway.auth.mode there must be \"token\"", control.AuthMismatch, false},
-	Unproven:      {"it could not be found out", control.Unproven, false},
-	TokenFailed:   {"the token file cannot be read", control.TokenFailed, false},
-	TokenChanged:  {"the token file is not what PID 1 wrote", control.TokenChanged, false},
-	Throttled:     {"the gateway told us to ask less often", control.Unproven, false},
+	Refused:       {"the connection was refused", reason.ListenerMissing, true},
+	Timeout:       {"no answer in time", reason.HealthTimeout, true},
+	Dropped:       {"the connection was closed without an answer", reason.HealthTimeout, true},
+	BadStatus:     {"it answered with another status than configured", reason.HealthTimeout, true},
+	BadBody:       {"it answered with another body than configured", reason.HealthTimeout, true},
+	ForeignPeer:   {"another user answered on the port", reason.ListenerForeign, false},
+	TokenRefused:  {"the gateway refused our token: its own configuration sets another; gateway.auth.token there must be \"\" (gatewayctl config seal)", reason.AuthMismatch, false},
+	NoTokenNeeded: {"the gateway answers without a token: its own configuration switches authentication off; gateway.auth.mode there must be \"token\"", reason.AuthMismatch, false},
+	Unproven:      {"it could not be found out", reason.Unproven, false},
+	TokenFailed:   {"the token file cannot be read", reason.TokenFailed, false},
+	TokenChanged:  {"the token file is not what PID 1 wrote", reason.TokenChanged, false},
+	Throttled:     {"the gateway told us to ask less often", reason.Unproven, false},
 }
 
 // known returns v, or Unproven if v is not in the set.
@@ -60,7 +60,7 @@ func (v Verdict) known() Verdict {
 func (v Verdict) String() string { return verdicts[v.known()].text }
 
 // Reason returns the word for replies, or "" for OK.
-func (v Verdict) Reason() control.Reason { return verdicts[v.known()].reason }
+func (v Verdict) Reason() reason.Reason { return verdicts[v.known()].reason }
 
 // Definite reports whether v means that the gateway does not serve.
 func (v Verdict) Definite() bool { return verdicts[v.known()].definite }

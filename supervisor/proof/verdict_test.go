@@ -5,29 +5,29 @@ package proof
 import (
 	"testing"
 
-	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
 // Definite verdicts end a gateway. One that the agent can bring about by itself
 // (a listener, a flood, a changed token file) must not be among them.
 func TestVerdicts(t *testing.T) {
 	for v, want := range map[Verdict]struct {
-		reason   control.Reason
+		reason   reason.Reason
 		definite bool
 	}{
 		OK:            {"", false},
-		Refused:       {control.ListenerMissing, true},
-		Timeout:       {control.HealthTimeout, true},
-		Dropped:       {control.HealthTimeout, true},
-		BadStatus:     {control.HealthTimeout, true},
-		BadBody:       {control.HealthTimeout, true},
-		ForeignPeer:   {control.ListenerForeign, false},
-		TokenRefused:  {control.AuthMismatch, false},
-		NoTokenNeeded: {control.AuthMismatch, false},
-		Unproven:      {control.Unproven, false},
-		TokenFailed:   {control.TokenFailed, false},
-		TokenChanged:  {control.TokenChanged, false},
-		Throttled:     {control.Unproven, false},
+		Refused:       {reason.ListenerMissing, true},
+		Timeout:       {reason.HealthTimeout, true},
+		Dropped:       {reason.HealthTimeout, true},
+		BadStatus:     {reason.HealthTimeout, true},
+		BadBody:       {reason.HealthTimeout, true},
+		ForeignPeer:   {reason.ListenerForeign, false},
+		TokenRefused:  {reason.AuthMismatch, false},
+		NoTokenNeeded: {reason.AuthMismatch, false},
+		Unproven:      {reason.Unproven, false},
+		TokenFailed:   {reason.TokenFailed, false},
+		TokenChanged:  {reason.TokenChanged, false},
+		Throttled:     {reason.Unproven, false},
 	} {
 		if v.Reason() != want.reason || v.Definite() != want.definite || v.String() == "" {
 			t.Errorf("%d: reason %q, definite %v, %q", v, v.Reason(), v.Definite(), v.String())

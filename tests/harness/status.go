@@ -167,7 +167,7 @@ func (c *Container) tooEarly(f func(View) error) error {
 		return err
 	}
 	serving := r.State == status.Running && r.Health.State == status.Serving
-	return f(View{Serving: serving, Reason: r.Reason, Detail: r.Detail, Record: &r})
+	return f(View{Serving: serving, Reason: string(r.Reason), Detail: r.Detail, Record: &r})
 }
 
 // recordPath is the host's path of PID 1's record, "" while there is no PID 1.

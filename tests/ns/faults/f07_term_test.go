@@ -199,7 +199,7 @@ func TestScenarioF07(t *testing.T) {
 
 func waitReason(b *box.Box, state, reason string) {
 	b.WaitRecord(10*time.Second, state+" with "+reason, func(r status.Record) error {
-		if r.State != state || r.Reason != reason {
+		if r.State != state || string(r.Reason) != reason {
 			return fmt.Errorf("it is %s, %s: %s", r.State, r.Reason, r.Detail)
 		}
 		return nil

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reason
+
+// row is one reason with all that the programs say about it.
+type row struct {
+	word Reason
+	exit int
+	text string // what it means
+	next string // what the operator does now
+}
+
+// table has the closed set, in the order of docs/reasons.md, which has a copy of
+// the rows. That page says more about some reasons.
+var table = [...]row{
+	{LaunchFailed, ExitFailed, "the gateway could not be launched",
+		"read docker logs CONTAINER, check with: gateway-init --check-config; then: gatewayctl recover"},
+	{Exited, ExitFailed, "the gateway ended before it was proven",
+		"read its output in docker logs CONTAINER; then: gatewayctl recover"},
+	{HealthTimeout, ExitNotServing, "the gateway does not answer as configured",
+		"read docker logs CONTAINER; then: gatewayctl restart"},
+	{ListenerMissing, ExitNotServing, "nobody listens on the gateway's port",
+		"check gateway.listen.port against the gateway's own setting; then: gatewayctl restart"},
+	{ListenerForeign, ExitNotServing, "somebody else listens on the gateway's port",
+		"end the process that holds the port (its uid is in gatewayctl status); then: gatewayctl recover"},
+	{IdentityChanged, ExitFailed, "the gateway's process is no longer the same",
+		"gatewayctl probe, then if it fails: gatewayctl restart"},
+	{AuthMismatch, ExitNotServing, "the token in force is not the one PID 1 minted",
+		"in the gateway's own config gateway.auth.token must be \"\" and gateway.auth.mode \"token\" (in the image build: gatewayctl config seal); then: gatewayctl restart"},
+	{Unproven, ExitNotServing, "the proof could not be made: unknown, not down",
+		"wait and try: gatewayctl probe"},
+	{NotRunning, ExitNotServing, "there is no gateway running",
+		"gatewayctl start"},
+	{StopTimeout, ExitFailed, "the old gateway is still there after SIGKILL",
+		"look for a process in state D (uninterruptible); then: gatewayctl restart, or restart the container"},
+	{Superseded, ExitFailed, "a later stop came first",
+		"gatewayctl start"},
+	{PrepareFailed, ExitFailed, "an entry of \"prepare\" is in the way",
+		"remove the path that gatewayctl status names; then: gatewayctl recover"},
+	{TokenFailed, ExitFailed, "the token could not be written or read",
+		"see that the runtime directory has space (df); then: gatewayctl restart --rotate-token"},
+	{TokenChanged, ExitFailed, "the token file is not what PID 1 minted",
+		"gatewayctl restart --rotate-token"},
+	{UnsafeConfig, ExitRefused, "the config or the gateway's executable is not safe to use",
+		"make it root-owned and not writable by others, as docker logs CONTAINER says; then: gatewayctl restart"},
+	{Replayed, ExitRefused, "this nonce was used before",
+		"send a new request with gatewayctl"},
+	{Malformed, ExitRefused, "the request is not a frame",
+		"use the gatewayctl of the same version as gateway-init"},
+	{UnknownAction, ExitRefused, "the supervisor does not know this request",
+		"use the gatewayctl of the same version as gateway-init: gatewayctl version"},
+	{QueueFull, ExitFailed, "256 requests wait already",
+		"wait for them: gatewayctl status --watch; then try again"},
+	{ShuttingDown, ExitFailed, "the container stops",
+		"docker start CONTAINER"},
+	{NotPermitted, ExitRefused, "the action is not allowed here",
+		"run it as root, in a container that was started without --no-gateway"},
+	{Internal, ExitFailed, "gateway-init met a bug of its own",
+		"read docker logs CONTAINER and report it; then: gatewayctl recover"},
+}
+
+// unknown is the row of all other words. Within one schema of the status record
+// words are only added, so a newer gateway-init may have one.
+var unknown = row{"", ExitFailed, "a reason this gatewayctl does not know", "gatewayctl version"}
