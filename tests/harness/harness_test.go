@@ -33,10 +33,10 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// The README's command, the tests' and the demo's are one.
+// The command of the README and the pages, the tests' and the demo's are one.
 func TestFlagsAreTheReadmes(t *testing.T) {
 	want := strings.Join(ReadmeFlags(), " ")
-	for _, name := range []string{"README.md", "image/demo-lib.sh"} {
+	for _, name := range []string{"README.md", "docs/tutorial.md", "docs/install.md", "docs/hardening.md", "docs/openclaw.md", "image/demo-lib.sh"} {
 		data, err := os.ReadFile(filepath.Join(Root(t), name))
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package open opens the agent's terminal UI as docs/clients.md and
+// Package open opens the agent's terminal UI as docs/operate.md and
 // docs/non-root.md say it is done, against the demo gateway. tests/e2e/client
 // and tests/e2e/openclaw hold what else such a client may expect.
 package open

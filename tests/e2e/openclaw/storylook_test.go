@@ -118,7 +118,7 @@ func (s *story) users(t *testing.T) {
 }
 
 // environment fails where the gateway's is not what the profile makes it. The
-// values stand here again, because each is a promise of docs/openclaw.md.
+// values stand here again, because each is a promise of docs/openclaw-profile.md.
 func (s *story) environment(t *testing.T, gateway int) {
 	t.Helper()
 	text, err := readProc(s.HostPIDOf(gateway), "environ")
