@@ -46,7 +46,7 @@ func TestEveryReason(t *testing.T) {
 	}
 }
 
-func TestTrouble(t *testing.T) {
+func TestErrorExit(t *testing.T) {
 	unsent := func(err error) error { return &control.UnsentError{Err: err} }
 	tests := map[string]struct {
 		err  error

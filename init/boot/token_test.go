@@ -71,7 +71,7 @@ func opens(t *testing.T, k *keeper, text string) bool {
 
 // A rotation shows only when it is committed; until then, and after an abort,
 // the old token is the one.
-func TestKeeperRotates(t *testing.T) {
+func TestRotationShowsOnlyWhenCommitted(t *testing.T) {
 	dir, user := runtime(t)
 	k, err := mint(dir, user)
 	testenv.Must(t, err)
