@@ -102,7 +102,7 @@ long-openclaw: image-context ## the attack table and a displaced node on the rea
 
 long-rounds: image-context ## what repeats one thing, as often as it can be waited for: thieves, hostile agents, crashes, restarts; and the times that scenarios allow
 	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./gatewayctl/client ./tests/ns/faults
-	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbors,proof,client,continuity,lifecycle} -run "TestThief$$|TestScenarioP06$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestScenarioL22$$|TestScenarioL22Exec$$|TestScenarioL22OtherStates$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestScenarioF11$$"'
+	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbors,proof,client,continuity,lifecycle} -run "TestThief$$|TestRecycledPidIsNeverSignaled$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestDockerStopEndsEveryProcess$$|TestStopSignalReachesExecProcesses$$|TestDockerStopWorksInEveryState$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestCrashLoopDelayIsCapped$$"'
 
 check: build ## formatting, vet, staticcheck, forbidden words, reproducible builds
 	@$(GOTEST) -part check -command $(MAKE) --no-print-directory checks

@@ -34,7 +34,7 @@ type launched struct {
 
 // clients gives w a configuration with clients, and a launcher that only writes
 // down what it is asked for and answers code.
-func (w *world) clients(code int, err error) *[]launched {
+func (w *fixture) clients(code int, err error) *[]launched {
 	w.t.Helper()
 	testenv.Root(w.t) // client.New looks with the operator's rights
 	var all []launched
@@ -69,7 +69,7 @@ func (w *world) clients(code int, err error) *[]launched {
 }
 
 // lockHeld reports whether PID 1 would find a client.
-func (w *world) lockHeld() bool {
+func (w *fixture) lockHeld() bool {
 	w.t.Helper()
 	held, err := clientlock.IsHeld(w.lock)
 	must(w.t, err)
@@ -99,7 +99,7 @@ func TestExec(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(42, nil)
 			w.up()
 			w.env = []string{"TZ=UTC", "PATH=/evil"}
@@ -142,7 +142,7 @@ func TestExecTerminal(t *testing.T) {
 		"asked-for-false":    {"--tty=false", true, true, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(0, nil)
 			w.up()
 			w.inTTY, w.outTTY = c.in, c.out
@@ -162,13 +162,13 @@ func TestExecTerminal(t *testing.T) {
 
 // TestExecRefusals: no client runs, and one line says why.
 func TestExecRefusals(t *testing.T) {
-	bad := func(err error) func(w *world) {
-		return func(w *world) { w.config = func() (*config.Config, error) { return nil, err } }
+	bad := func(err error) func(w *fixture) {
+		return func(w *fixture) { w.config = func() (*config.Config, error) { return nil, err } }
 	}
 	syntax := &config.Error{File: "/c", Line: 1, Col: 2, Problem: "unknown key"}
 	tests := map[string]struct {
 		args   string
-		change func(w *world)
+		change func(w *fixture)
 		code   int
 		says   string
 	}{
@@ -185,28 +185,28 @@ func TestExecRefusals(t *testing.T) {
 		"not-found":       {"exec no-such-program", nil, 127, "cannot exec: \"no-such-program\" is not found"},
 		"not-executable":  {"exec /etc/passwd", nil, 126, "is not executable"},
 		"agent's":         {"exec AGENT", nil, 3, "cannot exec: unsafe-config: "},
-		"no-supervisor":   {"exec cat", func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "cannot exec: no-supervisor: no supervisor's files"},
-		"supervisor-gone": {"tui", func(w *world) { w.process = func(status.Process) error { return proof.ErrGone } }, 5, "cannot tui: no-supervisor: "},
-		"token-changed":   {"tui", func(w *world) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
+		"no-supervisor":   {"exec cat", func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "cannot exec: no-supervisor: no supervisor's files"},
+		"supervisor-gone": {"tui", func(w *fixture) { w.process = func(status.Process) error { return proof.ErrGone } }, 5, "cannot tui: no-supervisor: "},
+		"token-changed":   {"tui", func(w *fixture) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
 		"config-missing":  {"tui", bad(os.ErrNotExist), 1, "cannot tui: file does not exist"},
 		"config-bad":      {"tui", bad(syntax), 3, "unsafe-config: /c:1:2: unknown key"},
 		"config-unsafe":   {"tui", bad(fmt.Errorf("cannot use it: %w", fsafe.ErrUnsafe)), 3, "unsafe-config: cannot use it"},
-		"users": {"tui", func(w *world) {
+		"users": {"tui", func(w *fixture) {
 			w.users = func(*config.Config) (identities, error) { return identities{}, errors.New("no line") }
 		}, 3, "unsafe-config: no line"},
-		"of-another-gateway": {"tui", func(w *world) { w.record.Token.UID = 7; w.publish() }, 1, "changed"},
-		"no-lock":            {"exec cat", func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, clientlock.Name))) }, 1, "cannot exec: internal: cannot open the client lock"},
-		"unsafe-lock":        {"exec cat", func(w *world) { must(w.t, os.Chmod(filepath.Join(w.path, clientlock.Name), 0o644)) }, 1, "clients.lock: has mode 0644, not 0600"},
-		"another-config": {"tui", func(w *world) {
+		"of-another-gateway": {"tui", func(w *fixture) { w.record.Token.UID = 7; w.publish() }, 1, "changed"},
+		"no-lock":            {"exec cat", func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, clientlock.Name))) }, 1, "cannot exec: internal: cannot open the client lock"},
+		"unsafe-lock":        {"exec cat", func(w *fixture) { must(w.t, os.Chmod(filepath.Join(w.path, clientlock.Name), 0o644)) }, 1, "clients.lock: has mode 0644, not 0600"},
+		"another-config": {"tui", func(w *fixture) {
 			w.users = func(*config.Config) (identities, error) {
 				return identities{gateway: users.User{UID: 7}, operator: users.User{UID: 8, GID: 8}}, nil
 			}
 		}, 3, "unsafe-config: /etc/gateway-init/config.json says that the gateway is uid 7"},
-		"dumpable": {"exec cat", func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
-		"run-fails": {"exec cat", func(w *world) {
+		"dumpable": {"exec cat", func(w *fixture) { w.hardened = errors.New("refused") }, 1, "not-readable"},
+		"run-fails": {"exec cat", func(w *fixture) {
 			w.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) { return 0, errors.New("no home") }
 		}, 1, "cannot exec: no home"},
-		"gone-meanwhile": {"exec cat", func(w *world) {
+		"gone-meanwhile": {"exec cat", func(w *fixture) {
 			w.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) {
 				return 0, fmt.Errorf("x: %w", client.ErrNotFound)
 			}
@@ -214,7 +214,7 @@ func TestExecRefusals(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(0, nil)
 			w.up()
 			if test.change != nil {
@@ -246,7 +246,7 @@ func TestRevokeDevices(t *testing.T) {
 	fresh := strings.Repeat("fedcba9876543210", 4)
 	tests := map[string]struct {
 		args     string
-		change   func(w *world)
+		change   func(w *fixture)
 		exit     int // the client's
 		fails    error
 		reply    control.Outcome
@@ -256,10 +256,10 @@ func TestRevokeDevices(t *testing.T) {
 	}{
 		"done":           {args: "--rotate-token --revoke-devices", reply: control.OK, out: rotated, runs: 1},
 		"without-rotate": {args: "--revoke-devices", code: 2, err: "--revoke-devices needs --rotate-token"},
-		"no-client": {args: "--rotate-token --revoke-devices", code: 3, err: `the configuration has no client "revoke-devices"`, change: func(w *world) {
+		"no-client": {args: "--rotate-token --revoke-devices", code: 3, err: `the configuration has no client "revoke-devices"`, change: func(w *fixture) {
 			w.config = func() (*config.Config, error) { return &config.Config{}, nil }
 		}},
-		"another-config": {args: "--rotate-token --revoke-devices", code: 3, err: "unsafe-config", change: func(w *world) {
+		"another-config": {args: "--rotate-token --revoke-devices", code: 3, err: "unsafe-config", change: func(w *fixture) {
 			w.record.Gateway.UID = 7
 			w.users = func(*config.Config) (identities, error) {
 				return identities{gateway: users.User{UID: 8}, operator: users.User{UID: 9, GID: 9}}, nil
@@ -271,11 +271,11 @@ func TestRevokeDevices(t *testing.T) {
 			err: "the token was rotated, but credentials that the old one had bought may still work: client revoke-devices ended with 3\n" + repeat},
 		"does-not-run": {args: "--rotate-token --revoke-devices", reply: control.OK, fails: errors.New("no home"), code: 1, out: rotated, runs: 1,
 			err: "may still work: no home\n" + repeat},
-		"token-unreadable": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated, err: repeat, change: func(w *world) {
+		"token-unreadable": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated, err: repeat, change: func(w *fixture) {
 			w.hardened = os.ErrPermission
 		}},
 		"not-serving-meanwhile": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated,
-			err: "may still work: listener-foreign: 127.0.0.1:18789 of uid 9002\n" + repeat, change: func(w *world) {
+			err: "may still work: listener-foreign: 127.0.0.1:18789 of uid 9002\n" + repeat, change: func(w *fixture) {
 				w.listeners = func(uint16) ([]proof.Listener, error) {
 					return []proof.Listener{listener("127.0.0.1:18789", 9002)}, nil
 				}
@@ -285,7 +285,7 @@ func TestRevokeDevices(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(test.exit, test.fails)
 			requests := 0
 			w.serve(func(s *control.Server, r control.Request) {

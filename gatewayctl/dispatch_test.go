@@ -50,7 +50,7 @@ func TestUsage(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.serve(func(*control.Server, control.Request) { t.Error("a request arrived") })
 			w.want(w.run(test.args...), exitUsage, "", test.err)
 			if lines := strings.Split(w.err.String(), "\n"); len(lines) != 3 || !strings.HasPrefix(lines[1], "gatewayctl: hint: see: gatewayctl help") {
@@ -61,7 +61,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.want(w.run("help"), exitOK, "usage: gatewayctl", "")
 	golden(t, "help.txt", w.out.String())
 	w.want(w.run("-h"), exitOK, "usage: gatewayctl", "")
@@ -79,7 +79,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestGlobalFlagBeforeAndAfter(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.up()
 	w.defaults = func() []string { return []string{"/nowhere"} }
 	w.want(w.run("--runtime-dir", w.path, "health"), exitOK, "serving: pid 34", "")
@@ -90,7 +90,7 @@ func TestGlobalFlagBeforeAndAfter(t *testing.T) {
 }
 
 func TestOnlyRoot(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.euid++
 	for _, v := range verbs() {
 		words := strings.Fields(v.name)
@@ -111,7 +111,7 @@ func TestOnlyRoot(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.want(w.run("version"), exitOK, "gatewayctl "+version.String+"\n", "")
 	w.record.Version = version.String
 	w.publish()
@@ -132,7 +132,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on 
 func TestStdoutFails(t *testing.T) {
 	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"status", "--watch"}, {"health"}, {"wait"}, {"token"}, {"version"}, {"help"}, {"probe"}} {
 		t.Run(strings.Join(args, ""), func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.serve(func(s *control.Server, r control.Request) {
 				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.OK, OldPID: 1, NewPID: 1})
 			})

@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-func TestTrouble(t *testing.T) {
+func TestErrorExit(t *testing.T) {
 	unsent := func(err error) error { return &control.UnsentError{Err: err} }
 	tests := map[string]struct {
 		err  error

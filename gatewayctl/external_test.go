@@ -21,7 +21,7 @@ import (
 
 // Each way to come to nothing has its exit code and, unless it was said already,
 // its line. That there is no supervisor is nothing that its own user can say.
-func TestControlFailed(t *testing.T) {
+func TestExternalFailed(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		code int
@@ -40,7 +40,7 @@ func TestControlFailed(t *testing.T) {
 		"without":       {errors.New("v"), exitFailed, "cannot adopt: v"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.want(w.externalFailed("adopt", c.err), c.code, "", c.says)
 		})
 	}
@@ -48,7 +48,7 @@ func TestControlFailed(t *testing.T) {
 
 // The last look before a stranger is ended: one that serves is ours, one that
 // cannot read the record ends nobody.
-func TestStillStrange(t *testing.T) {
+func TestStillUnmanaged(t *testing.T) {
 	mine := func(prockey.Key) bool { return true }
 	others := func(prockey.Key) bool { return false }
 	for name, c := range map[string]struct {
@@ -70,7 +70,7 @@ func TestStillStrange(t *testing.T) {
 }
 
 // Everything in the record is ours, and nobody else.
-func TestRecorded(t *testing.T) {
+func TestInRecord(t *testing.T) {
 	r := serving()
 	const far = 1 << 29 // no pid
 	r.Init.PID, r.Gateway.PID = far, far+1
@@ -101,7 +101,7 @@ func TestStoppedUnknown(t *testing.T) {
 // supervisor from root, and one of root's supervisor is no case for a controller.
 func TestControls(t *testing.T) {
 	testenv.Root(t)
-	w := newWorld(t)
+	w := newFixture(t)
 	w.find = func(context.Context) (*external.Supervisor, error) { return nil, external.ErrAmbiguous }
 	must(t, os.Mkdir(w.path+"/"+controlDir, 0o700))
 	if w.controls() {
@@ -122,7 +122,7 @@ func TestControls(t *testing.T) {
 // without root was not to be proved.
 func TestControlsWhilePID1Starts(t *testing.T) {
 	testenv.Root(t)
-	w := newWorld(t)
+	w := newFixture(t)
 	w.patience = testenv.Patience
 	must(t, os.Remove(w.path))
 	for later, want := range map[error]bool{external.ErrUnproven: false, external.ErrNone: false, nil: true} {
@@ -149,7 +149,7 @@ func TestControlsWhilePID1Starts(t *testing.T) {
 // A drain that does not fit any more, because others were at work, is no mistake
 // in the arguments.
 func TestDrainTooLate(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err := w.asSupervisor(ctx, nil, control.Request{Action: control.Restart, Drain: 60})

@@ -57,8 +57,8 @@ func serving() status.Record {
 	}
 }
 
-// world is a runtime directory and an app that looks at it, for any uid.
-type world struct {
+// fixture is a runtime directory and an app that looks at it, for any uid.
+type fixture struct {
 	*app
 	t        *testing.T
 	path     string
@@ -67,9 +67,9 @@ type world struct {
 	lock     *os.File // PID 1's, of clients
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "gateway-init"), record: serving()}
+	w := &fixture{t: t, path: filepath.Join(t.TempDir(), "gateway-init"), record: serving()}
 	must(t, os.Mkdir(w.path, 0o711))
 	w.record.RuntimeDir = w.path
 	w.record.Token.Path = filepath.Join(w.path, tokenfile.Name)
@@ -110,7 +110,7 @@ func listener(addr string, uid uint32) proof.Listener {
 }
 
 // publish writes the record as PID 1 would.
-func (w *world) publish() {
+func (w *fixture) publish() {
 	w.t.Helper()
 	data, err := status.Encode(w.record)
 	must(w.t, err)
@@ -120,14 +120,14 @@ func (w *world) publish() {
 }
 
 // token puts a token file in place and its identity into the record.
-func (w *world) mint(text string) {
+func (w *fixture) mint(text string) {
 	w.t.Helper()
 	file := filepath.Join(w.path, tokenfile.Name)
 	must(w.t, os.WriteFile(file, []byte(text), 0o400))
 	w.identify()
 }
 
-func (w *world) identify() {
+func (w *fixture) identify() {
 	w.t.Helper()
 	dir, err := os.Open(w.path)
 	must(w.t, err)
@@ -137,7 +137,7 @@ func (w *world) identify() {
 }
 
 // serve answers requests over a real FIFO until the test ends.
-func (w *world) serve(answer func(s *control.Server, r control.Request)) {
+func (w *fixture) serve(answer func(s *control.Server, r control.Request)) {
 	w.t.Helper()
 	dir, err := os.Open(w.path)
 	must(w.t, err)
@@ -159,7 +159,7 @@ func (w *world) serve(answer func(s *control.Server, r control.Request)) {
 }
 
 // up is a supervisor with a gateway that serves.
-func (w *world) up() {
+func (w *fixture) up() {
 	w.serve(func(*control.Server, control.Request) {})
 	w.makeLock()
 	w.mint(strings.Repeat("0123456789abcdef", 4))
@@ -167,7 +167,7 @@ func (w *world) up() {
 }
 
 // makeLock makes the lock of clients, as PID 1 does at boot.
-func (w *world) makeLock() {
+func (w *fixture) makeLock() {
 	w.t.Helper()
 	dir, err := os.Open(w.path)
 	must(w.t, err)
@@ -179,14 +179,14 @@ func (w *world) makeLock() {
 }
 
 // run runs one command line and returns its exit code.
-func (w *world) run(args ...string) int {
+func (w *fixture) run(args ...string) int {
 	w.out.Reset()
 	w.err.Reset()
 	return w.dispatch(args)
 }
 
 // want checks exit code and output; "" for no output at all, else a part of it.
-func (w *world) want(gotCode, code int, out, err string) {
+func (w *fixture) want(gotCode, code int, out, err string) {
 	w.t.Helper()
 	if gotCode != code {
 		w.t.Errorf("exit code %d, want %d", gotCode, code)

@@ -30,7 +30,7 @@ func TestExecKilled(t *testing.T) {
 			"gatewayctl: ended the client: listener-foreign: [::1]:18789 of uid 9002\n" + again + rotate},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(0, &client.KilledError{Cause: c.cause})
 			w.up()
 			for _, verb := range []string{"tui", "exec"} {
@@ -69,7 +69,7 @@ func TestMark(t *testing.T) {
 		"survivor":         {at: ours, looks: ours, lost: true, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.clients(0, nil)
 			w.up()
 			now := ours

@@ -24,43 +24,43 @@ import (
 
 // unproven are the states in which no client gets the token.
 func unproven() map[string]struct {
-	change func(w *world)
+	change func(w *fixture)
 	reason string
 } {
 	foreign := listener("[::1]:18789", 9002)
 	return map[string]struct {
-		change func(w *world)
+		change func(w *fixture)
 		reason string
 	}{
-		"stopped":  {func(w *world) { w.record.State, w.record.Goal = status.Stopped, status.GoalStop }, "not-running"},
-		"starting": {func(w *world) { w.record.State = status.Starting }, "unproven"},
-		"stopping": {func(w *world) { w.record.State = status.Stopping }, "unproven"},
-		"backoff":  {func(w *world) { w.record.State, w.record.Reason = status.Backoff, "listener-foreign" }, "listener-foreign"},
-		"exiting":  {func(w *world) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "shutting-down"},
-		"no-gateway": {func(w *world) {
+		"stopped":  {func(w *fixture) { w.record.State, w.record.Goal = status.Stopped, status.GoalStop }, "not-running"},
+		"starting": {func(w *fixture) { w.record.State = status.Starting }, "unproven"},
+		"stopping": {func(w *fixture) { w.record.State = status.Stopping }, "unproven"},
+		"backoff":  {func(w *fixture) { w.record.State, w.record.Reason = status.Backoff, "listener-foreign" }, "listener-foreign"},
+		"exiting":  {func(w *fixture) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "shutting-down"},
+		"no-gateway": {func(w *fixture) {
 			w.record.Gateway.Enabled, w.record.Gateway.Process = false, status.Process{}
 		}, "not-running"},
-		"not-healthy":   {func(w *world) { w.record.Health.State = status.NotServing }, "health-timeout"},
-		"never-healthy": {func(w *world) { w.record.Health.State = status.Unknown }, "unproven"},
-		"gateway-gone": {func(w *world) {
+		"not-healthy":   {func(w *fixture) { w.record.Health.State = status.NotServing }, "health-timeout"},
+		"never-healthy": {func(w *fixture) { w.record.Health.State = status.Unknown }, "unproven"},
+		"gateway-gone": {func(w *fixture) {
 			w.process = func(p status.Process) error { return only(p.PID == 34, proof.ErrGone) }
 		}, "identity-changed"},
-		"gateway-zombie": {func(w *world) {
+		"gateway-zombie": {func(w *fixture) {
 			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
 		}, "identity-changed"},
-		"thief": {func(w *world) {
+		"thief": {func(w *fixture) {
 			w.listeners = func(uint16) ([]proof.Listener, error) { return []proof.Listener{foreign}, nil }
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
-		"thief-beside": {func(w *world) {
+		"thief-beside": {func(w *fixture) {
 			w.listeners = func(uint16) ([]proof.Listener, error) {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001), foreign}, nil
 			}
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
-		"no-listener": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } }, "listener-missing"},
-		"listener-unknown": {func(w *world) {
+		"no-listener": {func(w *fixture) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } }, "listener-missing"},
+		"listener-unknown": {func(w *fixture) {
 			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
 		}, "unproven: listener: refused"},
-		"thief-at-the-fork": {func(w *world) {
+		"thief-at-the-fork": {func(w *fixture) {
 			looks := 0
 			w.listeners = func(uint16) ([]proof.Listener, error) {
 				if looks++; looks%2 == 0 {
@@ -69,7 +69,7 @@ func unproven() map[string]struct {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			}
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
-		"listener-unknown-at-the-fork": {func(w *world) {
+		"listener-unknown-at-the-fork": {func(w *fixture) {
 			looks := 0
 			w.listeners = func(uint16) ([]proof.Listener, error) {
 				if looks++; looks%2 == 0 {
@@ -78,13 +78,13 @@ func unproven() map[string]struct {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			}
 		}, "unproven: too many"},
-		"gone-before-it-is-held": {func(w *world) {
+		"gone-before-it-is-held": {func(w *fixture) {
 			w.hold = func(status.Process) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
 		}, "identity-changed: pid 34 is not the gateway any more"},
-		"ended-at-the-fork": {func(w *world) {
+		"ended-at-the-fork": {func(w *fixture) {
 			w.hold = func(status.Process) (*os.File, error) { return pidfdOfOneThatEnded() }
 		}, "identity-changed: pid 34 is not the gateway any more: the process is gone"},
-		"no-pidfd": {func(w *world) {
+		"no-pidfd": {func(w *fixture) {
 			w.hold = func(status.Process) (*os.File, error) { return nil, fmt.Errorf("%w: %w", errNoPidfd, syscall.ENOSYS) }
 		}, "unproven: cannot watch the gateway"},
 	}
@@ -105,7 +105,7 @@ func pidfdOfOneThatEnded() (*os.File, error) {
 func TestExecUnproven(t *testing.T) {
 	for name, test := range unproven() {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(7, nil)
 			w.up()
 			test.change(w)
@@ -143,21 +143,21 @@ func TestExecUnproven(t *testing.T) {
 func TestExecNoToken(t *testing.T) {
 	for name, test := range map[string]struct {
 		args   string
-		change func(w *world)
+		change func(w *fixture)
 		code   int
 		says   string
 		runs   int
 	}{
 		"serving":       {"exec --no-token cat", nil, 7, "", 1},
-		"no-supervisor": {"exec --no-token cat", func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 7, "", 1},
-		"off":           {"exec --no-token=false cat", func(w *world) { w.record.State = status.Stopped; w.publish() }, 4, "not-running", 0},
+		"no-supervisor": {"exec --no-token cat", func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 7, "", 1},
+		"off":           {"exec --no-token=false cat", func(w *fixture) { w.record.State = status.Stopped; w.publish() }, 4, "not-running", 0},
 		"as-gateway":    {"exec --no-token --user gateway cat", nil, 3, "not-permitted", 0},
 		"not-found":     {"exec --no-token no-such-program", nil, 127, "is not found", 0},
 		"on-tui":        {"tui --no-token", nil, 2, "-no-token", 0},
-		"without-root":  {"exec --no-token cat", func(w *world) { w.owner, w.euid = 7, 7 }, 3, "nothing is separated", 0},
+		"without-root":  {"exec --no-token cat", func(w *fixture) { w.owner, w.euid = 7, 7 }, 3, "nothing is separated", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			all := w.clients(7, nil)
 			w.up()
 			if test.change != nil {
@@ -238,7 +238,7 @@ func TestCheckSeesRealListeners(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	must(t, err)
 	defer l.Close()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listeners = proof.Listeners
 	w.record.Gateway.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
 	w.record.Gateway.UID = uint32(os.Geteuid())

@@ -15,8 +15,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestThisHost asks the real kernel what the other tests put in its mouth.
-func TestThisHost(t *testing.T) {
+// TestNewHost asks the real kernel what the other tests put in its mouth.
+func TestNewHost(t *testing.T) {
 	h := newHost(nil)
 	me, err := proof.Capture(os.Getpid())
 	must(t, err)
@@ -43,7 +43,7 @@ func TestThisHost(t *testing.T) {
 // Below a foreign PID 1 an ordinary user's own supervisor may be about to come:
 // that is waited for a while, but not by a verb that needs none.
 func TestPatience(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.euid, w.owner = 54321, 0
 	w.patience = time.Hour
 	w.want(w.run("version"), exitOK, "gatewayctl", "")
@@ -55,7 +55,7 @@ func TestPatience(t *testing.T) {
 // TestCandidates: the first directory with something of a supervisor counts; an
 // unsafe one is only an error if no other does.
 func TestCandidates(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.up()
 	empty, loose := t.TempDir(), t.TempDir()
 	must(t, os.Chmod(loose, 0o777))

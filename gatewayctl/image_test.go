@@ -35,7 +35,7 @@ func savedImage(t *testing.T) []byte {
 }
 
 func TestVerifyImage(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.app.in = bytes.NewReader(savedImage(t))
 	w.want(w.run("verify-image", "--archive", "-"), exitFailed, "ok    config          gateway /usr/local/bin/demogateway on port 18789\n", "checks: init, ctl, hashes, ")
 	if out := w.out.String(); !strings.Contains(out, "\nFAIL  init            /usr/local/sbin/gateway-init is missing\n") ||
@@ -59,13 +59,13 @@ func TestVerifyImage(t *testing.T) {
 
 // A name in an image may be anybody's: it does not reach the terminal as it is.
 func TestVerifyImageIsClean(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	r := verify.Report{OK: true, Checks: []verify.Check{{Name: "tree", Result: verify.Held, Detail: "/\x1b[31mred\nok  all"}}}
 	w.want(w.showImage(r, false), exitOK, "ok    tree            /?[31mred?ok  all\n", "")
 }
 
 func TestVerifyImageCannotRead(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	must(t, os.WriteFile(w.path+"/x", []byte("x"), 0o600))
 	for name, args := range map[string][]string{
 		"no-such-root":   {"--root", w.path + "/nowhere"},
@@ -82,8 +82,8 @@ func TestVerifyImageCannotRead(t *testing.T) {
 }
 
 // Inside the image this very program has to be the image's gatewayctl.
-func TestOwnSum(t *testing.T) {
-	w := newWorld(t)
+func TestOwnDigest(t *testing.T) {
+	w := newFixture(t)
 	o := imageArgs{Options: verify.Options{Sums: map[string]string{}}}
 	if _, _, err := w.imageSource(&o); err != nil || len(o.Sums["gatewayctl"]) != 64 {
 		t.Errorf("%v, %v", o.Sums, err)
@@ -103,7 +103,7 @@ func TestConfigSeal(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	w := newWorld(t)
+	w := newFixture(t)
 	root := t.TempDir()
 	own := root + verify.OwnConfig("openclaw")
 	seal1 := []string{"config", "seal", "--root", root}

@@ -29,30 +29,30 @@ import (
 func TestLook(t *testing.T) {
 	gone := fmt.Errorf("pid: %w", proof.ErrGone)
 	tests := map[string]struct {
-		change func(w *world)
+		change func(w *fixture)
 		check  string // the one that does not hold
 		result string
 		code   int
 		reason reason.Reason
 	}{
-		"serving": {func(w *world) {}, "", "", 0, ""},
-		"supervisor-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
+		"serving": {func(w *fixture) {}, "", "", 0, ""},
+		"supervisor-gone": {func(w *fixture) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
-		"supervisor-replaced": {func(w *world) {
+		"supervisor-replaced": {func(w *fixture) {
 			w.process = func(p status.Process) error { return only(p.PID == 1, proof.ErrReplaced) }
 		},
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
-		"supervisor-unknown": {func(w *world) {
+		"supervisor-unknown": {func(w *fixture) {
 			w.process = func(p status.Process) error { return only(p.PID == 1, errors.New("no /proc")) }
 		},
 			checkSupervisor, status.NotAvailable, 4, "unproven"},
-		"gateway-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 34, gone) } },
+		"gateway-gone": {func(w *fixture) { w.process = func(p status.Process) error { return only(p.PID == 34, gone) } },
 			checkGateway, status.Failed, 4, "identity-changed"},
-		"gateway-unknown": {func(w *world) {
+		"gateway-unknown": {func(w *fixture) {
 			w.process = func(p status.Process) error { return only(p.PID == 34, errors.New("no /proc")) }
 		},
 			checkGateway, status.NotAvailable, 4, "unproven"},
-		"gateway-replaced-meanwhile": {func(w *world) {
+		"gateway-replaced-meanwhile": {func(w *fixture) {
 			n := 0
 			w.process = func(p status.Process) error {
 				if p.PID == 34 {
@@ -61,65 +61,65 @@ func TestLook(t *testing.T) {
 				return only(p.PID == 34 && n%2 == 0, proof.ErrReplaced)
 			}
 		}, checkGateway, status.Failed, 4, "identity-changed"},
-		"gateway-zombie": {func(w *world) {
+		"gateway-zombie": {func(w *fixture) {
 			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
 		},
 			checkGateway, status.Failed, 4, "identity-changed"},
-		"gateway-uid": {func(w *world) {
+		"gateway-uid": {func(w *fixture) {
 			w.uids = func(int) (prockey.Status, error) {
 				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
 			}
 		},
 			checkGatewayUID, status.Failed, 4, "identity-changed"},
-		"gateway-uid-unknown": {func(w *world) {
+		"gateway-uid-unknown": {func(w *fixture) {
 			w.uids = func(int) (prockey.Status, error) { return prockey.Status{}, errors.New("unreadable") }
 		},
 			checkGatewayUID, status.NotAvailable, 4, "unproven"},
-		"listener-missing": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },
+		"listener-missing": {func(w *fixture) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },
 			checkListener, status.Failed, 4, "listener-missing"},
-		"listener-foreign-beside": {func(w *world) {
+		"listener-foreign-beside": {func(w *fixture) {
 			w.listeners = func(uint16) ([]proof.Listener, error) {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
 			}
 		}, checkListener, status.Failed, 4, "listener-foreign"},
-		"listener-unknown": {func(w *world) {
+		"listener-unknown": {func(w *fixture) {
 			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
 		}, checkListener, status.NotAvailable, 4, "unproven"},
-		"health-unknown":     {func(w *world) { w.record.Health.State = status.Unknown }, "", "", 4, "unproven"},
-		"health-not-serving": {func(w *world) { w.record.Health.State = status.NotServing }, "", "", 4, "health-timeout"},
-		"health-with-reason": {func(w *world) {
+		"health-unknown":     {func(w *fixture) { w.record.Health.State = status.Unknown }, "", "", 4, "unproven"},
+		"health-not-serving": {func(w *fixture) { w.record.Health.State = status.NotServing }, "", "", 4, "health-timeout"},
+		"health-with-reason": {func(w *fixture) {
 			w.record.Health.State, w.record.Reason = status.NotServing, "auth-mismatch"
 		}, "", "", 4, "auth-mismatch"},
-		"starting":   {func(w *world) { w.record.State = status.Starting }, "", "", 4, "unproven"},
-		"stopping":   {func(w *world) { w.record.State, w.record.Goal = status.Stopping, status.GoalStop }, "", "", 4, "not-running"},
-		"backoff":    {func(w *world) { w.record.State = status.Backoff }, "", "", 4, "exited"},
-		"exiting":    {func(w *world) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "", "", 4, "shutting-down"},
-		"no-gateway": {func(w *world) { w.record.Gateway = status.Gateway{} }, checkGateway, status.NotAvailable, 4, "not-running"},
-		"fifo-missing": {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, control.Dir, control.FIFO))) },
+		"starting":   {func(w *fixture) { w.record.State = status.Starting }, "", "", 4, "unproven"},
+		"stopping":   {func(w *fixture) { w.record.State, w.record.Goal = status.Stopping, status.GoalStop }, "", "", 4, "not-running"},
+		"backoff":    {func(w *fixture) { w.record.State = status.Backoff }, "", "", 4, "exited"},
+		"exiting":    {func(w *fixture) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "", "", 4, "shutting-down"},
+		"no-gateway": {func(w *fixture) { w.record.Gateway = status.Gateway{} }, checkGateway, status.NotAvailable, 4, "not-running"},
+		"fifo-missing": {func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, control.Dir, control.FIFO))) },
 			checkControl, status.Failed, 0, ""},
-		"fifo-mode": {func(w *world) { must(w.t, os.Chmod(filepath.Join(w.path, control.Dir, control.FIFO), 0o666)) },
+		"fifo-mode": {func(w *fixture) { must(w.t, os.Chmod(filepath.Join(w.path, control.Dir, control.FIFO), 0o666)) },
 			checkControl, status.Failed, 0, ""},
-		"fifo-not-read": {func(w *world) {
+		"fifo-not-read": {func(w *fixture) {
 			file := filepath.Join(w.path, control.Dir, control.FIFO)
 			must(w.t, os.Remove(file))
 			must(w.t, syscall.Mkfifo(file, 0o600))
 		}, checkControl, status.Failed, 5, "no-supervisor"},
-		"token-missing":  {func(w *world) { must(w.t, os.Remove(w.record.Token.Path)) }, checkTokenFile, status.Failed, 0, ""},
-		"token-mode":     {func(w *world) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, checkTokenFile, status.Failed, 0, ""},
-		"token-replaced": {func(w *world) { w.record.Token.Inode++ }, checkTokenFile, status.Failed, 0, ""},
-		"token-short": {func(w *world) {
+		"token-missing":  {func(w *fixture) { must(w.t, os.Remove(w.record.Token.Path)) }, checkTokenFile, status.Failed, 0, ""},
+		"token-mode":     {func(w *fixture) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, checkTokenFile, status.Failed, 0, ""},
+		"token-replaced": {func(w *fixture) { w.record.Token.Inode++ }, checkTokenFile, status.Failed, 0, ""},
+		"token-short": {func(w *fixture) {
 			must(w.t, os.Remove(w.record.Token.Path))
 			w.mint("short")
 		}, checkTokenFile, status.Failed, 0, ""},
-		"token-none":      {func(w *world) { w.record.Token = status.Token{} }, checkTokenFile, status.NotAvailable, 0, ""},
-		"separation-none": {func(w *world) { w.record.Separation = "none" }, "", "", 0, ""},
-		"separation-none-foreign": {func(w *world) { // the uid would be right
+		"token-none":      {func(w *fixture) { w.record.Token = status.Token{} }, checkTokenFile, status.NotAvailable, 0, ""},
+		"separation-none": {func(w *fixture) { w.record.Separation = "none" }, "", "", 0, ""},
+		"separation-none-foreign": {func(w *fixture) { // the uid would be right
 			w.record.Separation = "none"
 			w.held = func(ls []proof.Listener, pid int) (proof.Ownership, []proof.Listener, error) {
 				return proof.Foreign, ls, nil
 			}
 		}, checkListener, status.Failed, 4, "listener-foreign"},
-		"separation-none-unseen": {func(w *world) {
+		"separation-none-unseen": {func(w *fixture) {
 			w.record.Separation = "none"
 			w.held = func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error) {
 				return proof.Missing, nil, proof.ErrUnproven
@@ -128,7 +128,7 @@ func TestLook(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.up()
 			test.change(w)
 			w.publish()
@@ -164,19 +164,19 @@ func only(when bool, err error) error {
 
 func TestLookWithoutRecord(t *testing.T) {
 	tests := map[string]struct {
-		change func(w *world)
+		change func(w *fixture)
 		code   int
 		reason string
 	}{
-		"no-directory": {func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "no-supervisor"},
-		"no-record":    {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "no-supervisor"},
-		"garbage":      {func(w *world) { w.put("nonsense", 0o600) }, 1, "internal"},
-		"other-schema": {func(w *world) { w.put(`{"schema":2}`, 0o600) }, 1, "internal"},
-		"unsafe":       {func(w *world) { w.put(`{}`, 0o644) }, 1, "internal"},
+		"no-directory": {func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "no-supervisor"},
+		"no-record":    {func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "no-supervisor"},
+		"garbage":      {func(w *fixture) { w.put("nonsense", 0o600) }, 1, "internal"},
+		"other-schema": {func(w *fixture) { w.put(`{"schema":2}`, 0o600) }, 1, "internal"},
+		"unsafe":       {func(w *fixture) { w.put(`{}`, 0o644) }, 1, "internal"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.up()
 			test.change(w)
 			w.want(w.run("health"), test.code, "not serving: "+test.reason, "")
@@ -189,7 +189,7 @@ func TestLookWithoutRecord(t *testing.T) {
 	}
 }
 
-func (w *world) put(text string, mode os.FileMode) {
+func (w *fixture) put(text string, mode os.FileMode) {
 	file := filepath.Join(w.path, status.Name)
 	must(w.t, os.WriteFile(file, []byte(text), mode))
 	must(w.t, os.Chmod(file, mode))
@@ -215,12 +215,12 @@ func TestJSON(t *testing.T) {
 
 func TestWait(t *testing.T) {
 	t.Run("serving", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.up()
 		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
 	})
 	t.Run("becomes-serving", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.up()
 		asked := 0
 		w.listeners = func(uint16) ([]proof.Listener, error) {
@@ -232,7 +232,7 @@ func TestWait(t *testing.T) {
 		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
 	})
 	t.Run("supervisor-comes-up", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		asked := 0
 		w.booting = func() bool {
 			if asked++; asked == 2 {
@@ -243,12 +243,12 @@ func TestWait(t *testing.T) {
 		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
 	})
 	t.Run("no-supervisor", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.want(w.run("wait"), exitNoSupervisor, "", "no-supervisor")
 	})
 	t.Run("managed-one-comes-up", func(t *testing.T) { // root waits for it, too
 		testenv.Root(t)
-		w := newWorld(t)
+		w := newFixture(t)
 		w.config = func() (*config.Config, error) { return &config.Config{}, nil }
 		w.patience = 600 * time.Millisecond
 		looks := 0
@@ -259,7 +259,7 @@ func TestWait(t *testing.T) {
 		}
 	})
 	t.Run("deadline", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.record.State, w.record.Goal = status.Stopped, status.GoalStop
 		w.errTTY = true
 		w.up()
@@ -271,7 +271,7 @@ func TestWait(t *testing.T) {
 func TestWatch(t *testing.T) {
 	for _, mode := range []string{"plain", "json", "terminal"} {
 		t.Run(mode, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.up()
 			w.outTTY = mode == "terminal"
 			ctx, cancel := context.WithCancel(context.Background())

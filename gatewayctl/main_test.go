@@ -51,7 +51,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestScenarioG04 in small: whatever the environment says, nothing changes.
+// Scenario G04 in small: whatever the environment says, nothing changes.
 func TestEnvironmentHasNoEffect(t *testing.T) {
 	hostile := []string{"LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "NODE_OPTIONS=--require /evil", "PATH=/evil",
 		"GODEBUG=netdns=cgo,execerrdot=0", "TZ=/evil", "HOME=/evil", "LANG=xx", "XDG_RUNTIME_DIR=/evil", "TMPDIR=/evil"}

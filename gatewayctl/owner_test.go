@@ -65,7 +65,7 @@ func TestTokenAsRoot(t *testing.T) {
 		"gateway": {54321, "", ": changed: the record names uid 54321 as its owner, not 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.up()
 			must(t, os.Chown(w.record.Token.Path, int(c.uid), int(c.uid)))
 			w.record.Token.UID, w.record.Token.GID = c.uid, c.uid

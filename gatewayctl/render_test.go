@@ -199,7 +199,7 @@ func TestRenderWithoutRecord(t *testing.T) {
 	golden(t, "other-schema.txt", render(v, noon, format{}))
 }
 
-func TestSpan(t *testing.T) {
+func TestFormatSpan(t *testing.T) {
 	tests := map[string]time.Duration{
 		"0s": -time.Hour, "59s": 59*time.Second + 999*time.Millisecond, "1m00s": time.Minute, "59m59s": 3599 * time.Second,
 		"1h00m": time.Hour, "23h59m": 86399 * time.Second, "1d00h": 24 * time.Hour, "400d05h": 9605 * time.Hour,

@@ -54,7 +54,7 @@ func TestRequests(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.serve(func(s *control.Server, r control.Request) {
 				reply := test.reply
 				reply.Nonce = r.Nonce
@@ -75,35 +75,35 @@ func TestRequests(t *testing.T) {
 
 func TestRequestWithoutSupervisor(t *testing.T) {
 	t.Run("no-directory", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		must(t, os.Remove(w.path))
 		w.want(w.run("restart"), exitNoSupervisor, "", "cannot restart: no supervisor answers here")
 	})
 	t.Run("no-reader", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.publish()
 		w.want(w.run("restart"), exitNoSupervisor, "", "cannot restart: no supervisor answers here")
 	})
 	t.Run("never-comes-up", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.booting = func() bool { return true }
 		w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "nothing was sent")
 	})
 	t.Run("fifo-replaced", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.publish()
 		must(t, os.MkdirAll(filepath.Join(w.path, control.Dir), 0o700))
 		must(t, os.WriteFile(filepath.Join(w.path, control.Dir, control.FIFO), nil, 0o600))
 		w.want(w.run("restart"), exitFailed, "", "is a regular file, not a FIFO")
 	})
 	t.Run("unsafe-directory", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.publish()
 		must(t, os.Chmod(w.path, 0o777))
 		w.want(w.run("restart"), exitFailed, "", "writable by others")
 	})
 	t.Run("link-for-directory", func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.publish()
 		must(t, os.Rename(w.path, w.path+"2"))
 		must(t, os.Symlink(w.path+"2", w.path))
@@ -111,9 +111,9 @@ func TestRequestWithoutSupervisor(t *testing.T) {
 	})
 }
 
-// TestScenarioL16 in small: the supervisor comes while we wait.
+// Scenario L16 in small: the supervisor comes while we wait.
 func TestRequestWaitsForBoot(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	asked := 0
 	w.booting = func() bool {
 		if asked++; asked == 2 {
@@ -127,7 +127,7 @@ func TestRequestWaitsForBoot(t *testing.T) {
 }
 
 func TestRequestDeadline(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.serve(func(*control.Server, control.Request) {})
 	w.publish()
 	w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "cannot restart: deadline passed after 50ms\ngatewayctl: hint: the request stays queued")
@@ -135,7 +135,7 @@ func TestRequestDeadline(t *testing.T) {
 
 // TestRequestStages: on a terminal each stage is shown, and gone at the end.
 func TestRequestStages(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.errTTY = true
 	w.publish()
 	stages := []string{"accepted", "stopping", "starting", "proving"}
@@ -177,7 +177,7 @@ func TestRequestStages(t *testing.T) {
 func TestRequestDrain(t *testing.T) {
 	for name, tty := range map[string]bool{"terminal": true, "log": false} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.errTTY = tty
 			now := noon
 			w.now = func() time.Time { return now }
@@ -238,7 +238,7 @@ func TestRequestDetail(t *testing.T) {
 		"merged":         {"exited", "00000000", "exited: ended with 78 (no config)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.publish()
 			w.serve(func(s *control.Server, r control.Request) {
 				if c.nonce == "" {

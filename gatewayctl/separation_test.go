@@ -34,7 +34,7 @@ func TestRequireSeparation(t *testing.T) {
 		"demanded-twice": {"none", false, []string{"--require-separation"}, exitRefused, "separation", "not separated"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.up()
 			w.record.Separation = c.separation
 			if c.down {
@@ -49,7 +49,7 @@ func TestRequireSeparation(t *testing.T) {
 // Without root there is no operator who could be handed the token.
 func TestNoClientsWithoutRoot(t *testing.T) {
 	for _, verb := range [][]string{{"exec", "true"}, {"tui"}} {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.up()
 		w.publish()
 		w.euid, w.owner = 1000, 1000
@@ -59,7 +59,7 @@ func TestNoClientsWithoutRoot(t *testing.T) {
 
 // Only PID 1's user may do anything, and a message says who that is.
 func TestOwnerIsPID1(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.euid, w.owner = 0, 1000
 	w.want(w.run("restart"), exitRefused, "", "only uid 1000")
 	w.euid, w.owner = 1000, 0
@@ -136,7 +136,7 @@ func TestOwnerBelowForeignPID1(t *testing.T) {
 // Where a supervisor without root has its files depends on its environment, which
 // a message says.
 func TestMissingWithoutRoot(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.owner = 1000
 	w.defaults = func() []string { return []string{"/dev/shm/none"} }
 	if _, err := w.openRuntime(); err == nil || !strings.Contains(err.Error(), "XDG_RUNTIME_DIR") {

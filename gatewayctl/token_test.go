@@ -17,7 +17,7 @@ import (
 var hexToken = strings.Repeat("0123456789abcdef", 4)
 
 func TestToken(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.up()
 	w.want(w.run("token"), exitOK, hexToken+"\n", "")
 	if w.out.String() != hexToken+"\n" {
@@ -26,50 +26,50 @@ func TestToken(t *testing.T) {
 	w.want(w.run("token", "--url", "http://localhost:18789"), exitOK, "http://localhost:18789/#token="+hexToken+"\n", "")
 }
 
-// TestScenarioT05 in small: each failure has its word and its path, and nothing
+// Scenario T05 in small: each failure has its word and its path, and nothing
 // is on stdout.
 func TestTokenRefusals(t *testing.T) {
 	tests := map[string]struct {
-		change func(w *world)
+		change func(w *fixture)
 		code   int
 		reason string
 	}{
-		"no-supervisor": {func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "not-running"},
-		"supervisor-gone": {func(w *world) {
+		"no-supervisor": {func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "not-running"},
+		"supervisor-gone": {func(w *fixture) {
 			w.process = func(status.Process) error { return proof.ErrGone }
 		}, 5, "not-running"},
-		"no-record":  {func(w *world) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
-		"bad-record": {func(w *world) { w.put("{", 0o600) }, 1, "not-readable"},
-		"unsafe-dir": {func(w *world) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
-		"dumpable":   {func(w *world) { w.hardened = errors.New("refused") }, 1, "not-readable"},
-		"unsafe-name": {func(w *world) {
+		"no-record":  {func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
+		"bad-record": {func(w *fixture) { w.put("{", 0o600) }, 1, "not-readable"},
+		"unsafe-dir": {func(w *fixture) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
+		"dumpable":   {func(w *fixture) { w.hardened = errors.New("refused") }, 1, "not-readable"},
+		"unsafe-name": {func(w *fixture) {
 			must(w.t, os.Rename(w.record.Token.Path, w.record.Token.Path+".2"))
 			must(w.t, os.Symlink(tokenfile.Name+".2", w.record.Token.Path))
 		}, 1, "changed"},
-		"two-names": {func(w *world) { must(w.t, os.Link(w.record.Token.Path, w.record.Token.Path+".2")) }, 1, "changed"},
-		"open-mode": {func(w *world) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, 1, "changed"},
-		"of-another-user": {func(w *world) { // the file is that user's, too
+		"two-names": {func(w *fixture) { must(w.t, os.Link(w.record.Token.Path, w.record.Token.Path+".2")) }, 1, "changed"},
+		"open-mode": {func(w *fixture) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, 1, "changed"},
+		"of-another-user": {func(w *fixture) { // the file is that user's, too
 			w.record.Token.UID = w.owner + 1
 			if w.euid == 0 {
 				must(w.t, os.Chown(w.record.Token.Path, int(w.owner+1), -1))
 			}
 			w.publish()
 		}, 1, "changed"},
-		"not-minted": {func(w *world) { w.record.Token = status.Token{}; w.publish() }, 1, "not-readable"},
-		"missing":    {func(w *world) { must(w.t, os.Remove(w.record.Token.Path)) }, 1, "changed"},
-		"empty":      {func(w *world) { w.rewrite("") }, 1, "empty"},
-		"short":      {func(w *world) { w.rewrite(hexToken[:63]) }, 1, "malformed"},
-		"not-hex":    {func(w *world) { w.rewrite(strings.ToUpper(hexToken)) }, 1, "malformed"},
-		"too-long":   {func(w *world) { w.rewrite(hexToken + "\n") }, 1, "malformed"},
-		"replaced":   {func(w *world) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
-		"directory": {func(w *world) {
+		"not-minted": {func(w *fixture) { w.record.Token = status.Token{}; w.publish() }, 1, "not-readable"},
+		"missing":    {func(w *fixture) { must(w.t, os.Remove(w.record.Token.Path)) }, 1, "changed"},
+		"empty":      {func(w *fixture) { w.rewrite("") }, 1, "empty"},
+		"short":      {func(w *fixture) { w.rewrite(hexToken[:63]) }, 1, "malformed"},
+		"not-hex":    {func(w *fixture) { w.rewrite(strings.ToUpper(hexToken)) }, 1, "malformed"},
+		"too-long":   {func(w *fixture) { w.rewrite(hexToken + "\n") }, 1, "malformed"},
+		"replaced":   {func(w *fixture) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
+		"directory": {func(w *fixture) {
 			must(w.t, os.Remove(w.record.Token.Path))
 			must(w.t, os.Mkdir(w.record.Token.Path, 0o700))
 		}, 1, "changed"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.up()
 			test.change(w)
 			for _, args := range [][]string{{"token"}, {"token", "--url", "https://x"}} {
@@ -86,7 +86,7 @@ func TestTokenRefusals(t *testing.T) {
 }
 
 // rewrite changes the content in place, as root could, and in a container without root the one user there.
-func (w *world) rewrite(text string) {
+func (w *fixture) rewrite(text string) {
 	w.t.Helper()
 	must(w.t, os.Chmod(w.record.Token.Path, 0o600))
 	must(w.t, os.WriteFile(w.record.Token.Path, []byte(text), 0o600))
@@ -95,7 +95,7 @@ func (w *world) rewrite(text string) {
 
 // TestTokenSurvivesRotation: the record comes an instant after the file.
 func TestTokenSurvivesRotation(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.up()
 	w.record.Token.Inode++
 	w.publish()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestCharge(t *testing.T) {
+func TestOnlyCrashesCountAsFailures(t *testing.T) {
 	const least, most, reset = 200 * time.Millisecond, 30 * time.Second, time.Minute
 	for name, c := range map[string]struct {
 		streak  int

@@ -50,9 +50,9 @@ func TestExitTexts(t *testing.T) {
 	}
 }
 
-// An exit keeps its charge when a later start comes to nothing; one of a re-exec child
-// that could not execute the gateway has its own.
-func TestLastExitKeepsItsCharge(t *testing.T) {
+// An exit keeps its mark as a failure when a later start comes to nothing; one of a
+// re-exec child that could not execute the gateway has its own.
+func TestLastExitKeepsItsFailureMark(t *testing.T) {
 	d := newFixture(t).running()
 	d.launchedBefore, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
 	d.backoff.reset = time.Hour // or one that has served that long does not count as a failure

@@ -171,7 +171,7 @@ func TestStopSupersedes(t *testing.T) {
 
 // When the container ends, nobody waits for nothing; a stop that is under way
 // is still answered by the stop.
-func TestDismiss(t *testing.T) {
+func TestShutdownRefusesQueuedRequests(t *testing.T) {
 	d := newFixture(t).serving()
 	for n, words := range []string{"stop", "restart", "probe", "probe"} {
 		d.request(n+1, words)

@@ -26,7 +26,7 @@ func (f *forker) Others(uint32) (bool, error) { return f.left > 0, nil }
 
 // Not as PID 1 the last SIGKILL is sent until nobody is left, and never before
 // the grace is over, whatever else had to be killed.
-func TestEndKillsAgain(t *testing.T) {
+func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
 		f := &forker{left: 3}
@@ -52,7 +52,7 @@ func TestEndKillsAgain(t *testing.T) {
 
 // A stop that the container's end overtakes, of a gateway that does not end, is
 // answered: its requester would take the end for the loss of its supervisor.
-func TestEndAnswersAStop(t *testing.T) {
+func TestShutdownAnswersAStopRequest(t *testing.T) {
 	d := newFixture(t).serving()
 	d.request(1, "stop")
 	d.phase, d.task = ShuttingDown, &task{job: d.queue.Next(), stops: true}

@@ -40,9 +40,9 @@ func TestNextRefusesTheImpossible(t *testing.T) {
 	}
 }
 
-// Whatever happens, the machine can be ended: Exit leads to Ended once the
+// Whatever happens, the machine can be ended: Shutdown leads to Terminated once the
 // gateway is gone, from every phase.
-func TestExitEndsEveryPhase(t *testing.T) {
+func TestShutdownEndsEveryPhase(t *testing.T) {
 	for p := range phases {
 		at, _, err := next(p, Shutdown)
 		if err != nil {
@@ -60,7 +60,7 @@ func TestExitEndsEveryPhase(t *testing.T) {
 }
 
 // A stop is never overtaken by a crash, a backoff or a late stage: only Start,
-// Restart and Exit leave Stopped.
+// Restart and Shutdown leave Stopped.
 func TestOnlyRequestsLeaveStopped(t *testing.T) {
 	for e := range events {
 		at, _, err := next(Stopped, e)

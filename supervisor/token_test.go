@@ -285,7 +285,7 @@ func TestCommitFails(t *testing.T) {
 }
 
 // A child without its OOM score is named under hardening, once.
-func TestUnscored(t *testing.T) {
+func TestChildWithoutOOMScoreIsNamed(t *testing.T) {
 	d := newFixture(t)
 	for range 2 {
 		d.scored(errors.New("read-only file system"))

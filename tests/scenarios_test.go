@@ -4,7 +4,9 @@
 package tests
 
 import (
-	"bufio"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,91 +21,156 @@ const anywhere = "In all three topologies: "
 
 var (
 	options  = regexp.MustCompile(`(?s)Topologies: \[\]string\{(.*?)\}`)
-	scenario = regexp.MustCompile(`"TestScenario([A-Z]\d\d)\w*"`)
-	testFunc = regexp.MustCompile(`^func (Test(?:Scenario([A-Z]\d\d)|Invariant(I\d))\w*)\(t \*testing\.T\)`)
+	quoted   = regexp.MustCompile(`"(Test\w+)"`)
+	cited    = regexp.MustCompile(`\bTest[A-Z]\w*`)
+	lead     = regexp.MustCompile(`^(?:Scenario ([A-HJ-Z]\d\d)|Invariant (I\d\d?))[.,] `)
+	idName   = regexp.MustCompile(`^Test(Scenario|Invariant)?[A-Z]{1,2}[0-9]+`)
 	anyRow   = regexp.MustCompile(`^\| [A-Z]\d\d? `)
 	tableRow = regexp.MustCompile(`^\| ([A-Z]\d\d?) \| ([^|]+\.) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$`)
 )
 
-// inTree maps ID to "Test in dir" of all scenario and invariant tests.
-func inTree(t *testing.T) map[string][]string {
+// test is a test function, and the scenario or invariant that its doc comment
+// begins with.
+type test struct{ name, dir, id string }
+
+// inTree returns all test functions of the tree.
+func inTree(t *testing.T) (all []test) {
 	t.Helper()
-	found := map[string][]string{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		f, err := os.Open(path)
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if m := testFunc.FindStringSubmatch(lines.Text()); m != nil {
-				dir := filepath.ToSlash(filepath.Dir(path))
-				found[m[2]+m[3]] = append(found[m[2]+m[3]], m[1]+" in "+strings.TrimPrefix(dir, "../"))
+		dir := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../")
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !cited.MatchString(f.Name.Name) {
+				continue
 			}
+			found := test{name: f.Name.Name, dir: dir}
+			if m := lead.FindStringSubmatch(f.Doc.Text()); m != nil {
+				found.id = m[1] + m[2]
+			}
+			all = append(all, found)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return all
 }
 
-// A scenario is covered when its test is there, and a test that nobody lists is
-// not found by who looks for it.
+// set returns the words, each once, in their order.
+func set(words []string) []string {
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// code returns the words of a column between backquotes.
+func code(column string) []string { return strings.Fields(strings.ReplaceAll(column, "`", "")) }
+
+// A scenario is covered when its test is there and says so, and a test that nobody
+// lists is not found by who looks for it.
 func TestScenariosTableIsCurrent(t *testing.T) {
 	data, err := os.ReadFile("scenarios.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, listed := inTree(t), map[string]bool{}
-	for _, line := range strings.Split(string(data), "\n") {
-		m := tableRow.FindStringSubmatch(line)
+	tree, listed := inTree(t), map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		m := tableRow.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 		if m == nil {
 			if anyRow.MatchString(line) {
 				t.Errorf("not a whole row, with a sentence and a full stop: %s", line)
 			}
 			continue
 		}
-		id, tests, dirs := m[1], strings.Fields(strings.ReplaceAll(m[3], "`", "")), strings.Fields(strings.ReplaceAll(m[4], "`", ""))
-		if len(tests) != 0 && strings.HasPrefix(tests[0], "not") {
-			if found[id] != nil {
-				t.Errorf("%s is said to be open and has %v", id, found[id])
-			}
-			listed[id] = true
-			continue
-		}
+		id, tests, dirs := m[1], code(m[3]), code(m[4])
 		listed[id] = true
-		if id[0] == 'I' && !strings.HasPrefix(tests[0], "TestInvariant") {
-			checkNamed(t, id, tests, dirs)
+		var names, places []string
+		for _, f := range tree {
+			if f.id == id {
+				names, places = append(names, f.name), append(places, f.dir)
+			}
+		}
+		if len(tests) != 0 && tests[0] == "not" {
+			if names != nil {
+				t.Errorf("%s is said to be open and has %v", id, names)
+			}
 			continue
 		}
-		var want []string
-		for _, f := range found[id] {
-			name, dir, _ := strings.Cut(f, " in ")
-			if !slices.Contains(dirs, dir) {
-				t.Errorf("%s: %s is in %s, which the table does not name", id, name, dir)
-			}
-			if !slices.Contains(want, name) {
-				want = append(want, name)
-			}
+		if len(tests) == 0 {
+			t.Errorf("%s has no test", id)
 		}
-		slices.Sort(want)
-		slices.Sort(tests)
-		if !slices.Equal(want, tests) {
-			t.Errorf("%s: the table says %v, the tree has %v", id, tests, want)
+		for _, name := range tests {
+			checkNamed(t, tree, id, name, dirs)
+		}
+		if names = set(names); !slices.Equal(names, set(tests)) {
+			t.Errorf("%s: the table says %v, the tree has %v", id, tests, names)
+		}
+		if places = set(places); !slices.Equal(places, set(dirs)) {
+			t.Errorf("%s: the table says %v, its tests are in %v", id, dirs, places)
 		}
 	}
-	for id := range found {
-		if !listed[id] {
-			t.Errorf("%s has tests and no line in the table", id)
+	for _, f := range tree {
+		if f.id != "" && !listed[f.id] {
+			t.Errorf("%s in %s is a test of %s, which has no line in the table", f.name, f.dir, f.id)
 		}
 	}
 	if len(listed) < 50 {
 		t.Errorf("the table has only %d lines", len(listed))
+	}
+}
+
+// checkNamed fails the test unless there is a test of that name in one of the
+// directories, with the id in its doc comment.
+func checkNamed(t *testing.T, tree []test, id, name string, dirs []string) {
+	t.Helper()
+	there := false
+	for _, f := range tree {
+		if f.name != name || !slices.Contains(dirs, f.dir) {
+			continue
+		}
+		if there = true; f.id != id {
+			t.Errorf("the doc comment of %s in %s does not begin with %s", name, f.dir, id)
+		}
+	}
+	if !there {
+		t.Errorf("%s: no %s in %v", id, name, dirs)
+	}
+}
+
+// The name of a test says the behavior, and its doc comment the id.
+func TestNamesSayTheBehavior(t *testing.T) {
+	for _, f := range inTree(t) {
+		if idName.MatchString(f.name) {
+			t.Errorf("%s in %s is named after an id", f.name, f.dir)
+		}
+	}
+}
+
+// A test that a page or a pattern of the Makefile names is there: a pattern
+// without a test passes.
+func TestNamedTestsExist(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := inTree(t)
+	for _, page := range append(pages, "scenarios.md", "../Makefile", "../CONTRIBUTING.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range set(cited.FindAllString(string(text), -1)) {
+			if !slices.ContainsFunc(tree, func(f test) bool { return f.name == name }) {
+				t.Errorf("%s names %s, which does not exist", page, name)
+			}
+		}
 	}
 }
 
@@ -120,38 +187,26 @@ func TestTopologiesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tree := inTree(t)
 	var named []string
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+		dir := "tests/" + filepath.ToSlash(filepath.Dir(file))
 		for _, o := range options.FindAllSubmatch(text, -1) {
-			for _, m := range scenario.FindAllSubmatch(o[1], -1) {
-				named = append(named, string(m[1]))
+			for _, m := range quoted.FindAllSubmatch(o[1], -1) {
+				i := slices.IndexFunc(tree, func(f test) bool { return f.name == string(m[1]) && f.dir == dir })
+				if i < 0 {
+					t.Errorf("%s: no %s", file, m[1])
+				} else if tree[i].id != "" {
+					named = append(named, tree[i].id)
+				}
 			}
 		}
 	}
-	slices.Sort(named)
-	if named = slices.Compact(named); !slices.Equal(listed, named) {
+	if named = set(named); !slices.Equal(listed, named) {
 		t.Errorf("the line says %v, the tests are %v", listed, named)
-	}
-}
-
-// checkNamed: an invariant may be kept by tests with names of their own.
-func checkNamed(t *testing.T, id string, tests, dirs []string) {
-	t.Helper()
-	for _, name := range tests {
-		ok := false
-		for _, dir := range dirs {
-			files, _ := filepath.Glob(filepath.Join("..", dir, "*_test.go"))
-			for _, f := range files {
-				data, err := os.ReadFile(f)
-				ok = ok || err == nil && strings.Contains(string(data), "\nfunc "+name+"(")
-			}
-		}
-		if !ok {
-			t.Errorf("%s: no %s in %v", id, name, dirs)
-		}
 	}
 }

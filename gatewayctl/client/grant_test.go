@@ -50,7 +50,7 @@ while :; do sleep 1000; done`
 // TestGatewayEnds: the client and all it started are killed within a second,
 // although the grace of a polite end is five, and the lock is free after it.
 func TestGatewayEnds(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	lock, isFree := lockFile(t)
@@ -122,7 +122,7 @@ func pidsIn(t *testing.T, path string) (pids []int) {
 // TestGatewayEndedBefore: a gateway that ends between the look and the fork is
 // seen as well.
 func TestGatewayEndedBefore(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	gateway := gatewayOf(t)
@@ -137,7 +137,7 @@ func TestGatewayEndedBefore(t *testing.T) {
 
 // TestAgainFails: a look while the client runs ends it as the gateway's end does.
 func TestAgainFails(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	lock, isFree := lockFile(t)
@@ -161,7 +161,7 @@ func TestAgainFails(t *testing.T) {
 // TestClientEndsBeforeTheGateway: the code is the client's own, and the gateway's
 // life is nothing to wait for.
 func TestClientEndsBeforeTheGateway(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	lock, isFree := lockFile(t)
@@ -174,7 +174,7 @@ func TestClientEndsBeforeTheGateway(t *testing.T) {
 
 // TestLockAndOutput: a slow reader of the last output holds no lock.
 func TestLockAndOutput(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	lock, isFree := lockFile(t)
@@ -206,7 +206,7 @@ func TestLockAndOutput(t *testing.T) {
 
 // TestNothingInherited: neither the lock nor the pidfd is open in the client.
 func TestNothingInherited(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	o := shell(`exec ls -l /proc/self/fd`)
@@ -220,7 +220,7 @@ func TestNothingInherited(t *testing.T) {
 
 // TestCheckFails: nothing is started, and the token is wiped all the same.
 func TestCheckFails(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	o := shell(`echo ran >/mnt/home/ran`)
@@ -236,7 +236,7 @@ func TestCheckFails(t *testing.T) {
 // TestNoToken: the variable is not there, neither from the caller's environment
 // nor from the configuration.
 func TestNoToken(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	for name, without := range map[string]bool{"with": false, "without": true} {

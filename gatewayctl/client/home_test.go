@@ -31,7 +31,7 @@ func mountPlaces(t *testing.T) []string {
 // TestOpenHome: the user's own home only if it is that; else one that nobody
 // else could have prepared.
 func TestOpenHome(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	places := mountPlaces(t)
@@ -108,7 +108,7 @@ func ownedBy(t *testing.T, path string, uid uint32, mode fs.FileMode) {
 
 // TestNoHome: one line with what to add.
 func TestNoHome(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	places := mountPlaces(t)
@@ -127,7 +127,7 @@ func TestNoHome(t *testing.T) {
 // TestTmpDir: one that is there is taken if it is the user's own, and nothing
 // else is.
 func TestTmpDir(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	const tmp = "/mnt/home/" + tmpDir
@@ -156,7 +156,7 @@ func TestTmpDir(t *testing.T) {
 
 // TestRemove: all of it, and nothing that a link leads to.
 func TestRemove(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	places := mountPlaces(t)[5:]

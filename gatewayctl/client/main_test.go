@@ -151,9 +151,9 @@ func (o order) spec() Spec {
 
 const op, agent = testenv.Stranger, testenv.Gateway
 
-// stage is a test's own view of the file system: a tmpfs at /mnt, with a home of
-// the operator's and a place for drivers' tokens.
-func stage(t *testing.T) bool {
+// mountHome gives the test its own view of the file system: a tmpfs at /mnt, with
+// a home of the operator's and a place for drivers' tokens.
+func mountHome(t *testing.T) bool {
 	t.Helper()
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return false

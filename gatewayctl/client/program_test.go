@@ -25,7 +25,7 @@ func file(t *testing.T, path, text string, mode fs.FileMode, uid int) {
 // TestNew: what the agent could change never gets the token, whatever makes it
 // a part of the client.
 func TestNew(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	const script = "#!/bin/sh\necho ran\n"
@@ -144,7 +144,7 @@ func TestExecErrors(t *testing.T) {
 	if err := execError("p", unix.EAGAIN); !errors.Is(err, unix.EAGAIN) || errors.Is(err, ErrNotExecutable) || errors.Is(err, ErrNotFound) {
 		t.Errorf("no process to be had: %v", err)
 	}
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	file(t, "/mnt/no-program", "text\n", 0o755, 0)

@@ -19,7 +19,7 @@ import (
 )
 
 func TestExitCodes(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "exit 255": 255, "kill -9 $$": 137, "kill -TERM $$": 143, "kill -SEGV $$": 139} {
@@ -97,7 +97,7 @@ func endsSoon(t *testing.T, what string, pid int) {
 
 // TestInput: what is written arrives, and its end is the client's end of file.
 func TestInput(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	s := start(t, shell("cat; echo end"))
@@ -128,7 +128,7 @@ func TestInput(t *testing.T) {
 // TestOutputIsWhole: a reader that is slow gets all of it, also what was written
 // right before the end.
 func TestOutputIsWhole(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	const size = 1 << 20
@@ -150,7 +150,7 @@ func TestOutputIsWhole(t *testing.T) {
 
 // TestReaderGone: the client is told as if it had written there itself.
 func TestReaderGone(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	s := start(t, order{Argv: []string{"yes"}, Home: "/mnt/home"})
@@ -165,7 +165,7 @@ func TestReaderGone(t *testing.T) {
 
 // TestSignals: each reaches the client and what it runs in the foreground.
 func TestSignals(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -189,7 +189,7 @@ func TestSignals(t *testing.T) {
 // TestStopKey: SIGTSTP does not stop the relay, which would then hear of nothing.
 // (The kernel ignores it for a session leader anyway: this driver is none.)
 func TestStopKey(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	s := start(t, shell(`echo $$; exec sleep 1000`))
@@ -221,7 +221,7 @@ func below(pid int, name string) bool {
 // TestStubborn: who does not end when asked is ended; who is stopped is woken
 // to hear of it.
 func TestStubborn(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	o := shell(`trap '' TERM HUP INT QUIT; echo $$; while :; do sleep 1000; done`)
@@ -248,7 +248,7 @@ func TestStubborn(t *testing.T) {
 // TestLeftovers: nothing of a client outlives it, sessions of their own
 // included, and none of them keeps us.
 func TestLeftovers(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	s := start(t, shell(`setsid sh -c 'trap "" HUP TERM; echo $$; setsid sleep 1000 & echo $!; wait' & sleep 1000 & echo $!; read x; exit 6`))
@@ -272,7 +272,7 @@ func TestLeftovers(t *testing.T) {
 // TestParentDeath: a relay that is killed takes the client with it, also one
 // whose forking thread is not the first.
 func TestParentDeath(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	for _, tty := range []bool{false, true} {

@@ -17,7 +17,7 @@ import (
 
 // TestEnvironment: built, not inherited, with one entry for the token.
 func TestEnvironment(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	base := []string{"PATH=" + searched(t), "HOME=/mnt/home", "USER=op", "LOGNAME=op", "SHELL=/bin/sh", "LANG=C.UTF-8",
@@ -99,7 +99,7 @@ func TestLook(t *testing.T) {
 
 // TestProcess: what the client has of us, by the kernel's word.
 func TestProcess(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	none := "0000000000000000"
@@ -140,7 +140,7 @@ func ids(id int) string { return strings.TrimSpace(strings.Repeat(fmt.Sprint(id)
 // TestConfine: without the rights that it takes, nothing is started; what could
 // not be given up is said.
 func TestConfine(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	const all = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL
@@ -166,7 +166,7 @@ func TestConfine(t *testing.T) {
 
 // TestDriverKeepsOnlyKill: what stays in the relay while a client runs.
 func TestDriverKeepsOnlyKill(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	script := `d=$(cut -d' ' -f4 /proc/$$/stat); grep -h -e CapPrm -e CapEff -e CapBnd /proc/$d/task/*/status | sort -u; cat /proc/$d/oom_score_adj`

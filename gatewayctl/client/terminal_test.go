@@ -131,7 +131,7 @@ func (p *person) ends(code int) {
 // TestTerminal: the client has a terminal of its own, of the caller's size, and
 // no descriptor of the caller's.
 func TestTerminal(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	p := onTerminal(t, shell(`stty size; tty; for i in 0 1 2; do readlink /proc/$$/fd/$i; done | uniq
@@ -161,7 +161,7 @@ func TestTerminal(t *testing.T) {
 
 // TestKeys: what is typed is the inner terminal's affair.
 func TestKeys(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	trap := `trap 'echo interrupted' INT; trap 'echo quit' QUIT; trap 'echo over; exit 3' TERM; echo ready; while :; do read x && echo "line $x" || sleep 0.01; done`
@@ -193,7 +193,7 @@ func TestKeys(t *testing.T) {
 
 // TestTerminalIsRestored: however it ends.
 func TestTerminalIsRestored(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	const forever = `echo $$; exec sleep 1000`
@@ -231,7 +231,7 @@ func TestTerminalIsRestored(t *testing.T) {
 // TestTerminalVanishes: an engine whose client has died closes the terminal and
 // tells nobody; the client must not live on with the token.
 func TestTerminalVanishes(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	for name, script := range map[string]string{
@@ -254,7 +254,7 @@ func TestTerminalVanishes(t *testing.T) {
 
 // TestHangingGrandchild: somebody who keeps the terminal open keeps nobody.
 func TestHangingGrandchild(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	p := onTerminal(t, shell(`setsid sh -c 'trap "" HUP TERM; echo $$; sleep 1000' & sleep 0.2; echo last; exit 4`))
@@ -268,7 +268,7 @@ func TestHangingGrandchild(t *testing.T) {
 
 // TestLastWords: what a client writes right before its end is shown.
 func TestLastWords(t *testing.T) {
-	if !stage(t) {
+	if !mountHome(t) {
 		return
 	}
 	for range 20 {

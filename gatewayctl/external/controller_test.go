@@ -25,7 +25,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestMain is the witness where a test starts one.
+// TestMain is the inspector where a test starts one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == inspector.Arg {
 		if err := inspector.Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
@@ -330,7 +330,7 @@ func TestGateway(t *testing.T) {
 	if _, err := c.hold(proof.Process{PID: 1 << 30}); !errors.Is(err, prockey.ErrGone) {
 		t.Errorf("nobody: %v", err)
 	}
-	// A witness that was ended is replaced.
+	// An inspector that was ended is replaced.
 	c.inspector.Close()
 	g, err = c.Gateway(ctx)
 	testenv.Must(t, err)

@@ -100,7 +100,7 @@ func listening(t *testing.T, port uint16, n int) {
 
 // Who serves is proved and ended, with those below it that have the port open.
 // One that the supervisor has started never is.
-func TestStranger(t *testing.T) {
+func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 30*time.Second)
 	addr, s := freeAddr(t)
@@ -124,7 +124,7 @@ func TestStranger(t *testing.T) {
 
 // Who takes the port later is not ended, nor is anybody in the place of a
 // stranger that has gone.
-func TestStrangerAndLaterOne(t *testing.T) {
+func TestLaterListenerIsNotEnded(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 30*time.Second)
 	addr, s := freeAddr(t)

@@ -25,7 +25,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestMain is the witness where a test starts one: it is the same program.
+// TestMain is the inspector where a test starts one: it is the same program.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Arg {
 		if err := Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func witness(t *testing.T, ctx context.Context, uid uint32, network *os.File) *Inspector {
+// startInspector starts an inspector of the user, which ends with the test.
+func startInspector(t *testing.T, ctx context.Context, uid uint32, network *os.File) *Inspector {
 	t.Helper()
 	testenv.Root(t)
 	w, err := Start(ctx, uid, uid, network)
@@ -59,7 +60,7 @@ func started(t *testing.T, env []string, argv ...string) proof.Process {
 }
 
 // Only a child with the token's variable that is no sidecar is a gateway. The
-// witness sees what only its user may see.
+// inspector sees what only its user may see.
 func TestChildren(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
@@ -71,13 +72,13 @@ func TestChildren(t *testing.T) {
 	self, err := proof.Capture(os.Getpid())
 	testenv.Must(t, err)
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
-	w := witness(t, ctx, testenv.Stranger, nil)
-	for range 2 { // one witness answers many questions
+	w := startInspector(t, ctx, testenv.Stranger, nil)
+	for range 2 { // one inspector answers many questions
 		if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []proof.Process{gateway}) {
 			t.Errorf("%+v, %v", a, err)
 		}
 	}
-	if a, err := witness(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
+	if a, err := startInspector(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
 		t.Errorf("another user sees %+v, %v", a, err)
 	}
 	q.Children.Of.StartTicks++
@@ -108,9 +109,9 @@ func TestHeadless(t *testing.T) {
 	self, err := proof.Capture(os.Getpid())
 	testenv.Must(t, err)
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
-	w := witness(t, ctx, testenv.Stranger, nil)
+	w := startInspector(t, ctx, testenv.Stranger, nil)
 	want := fmt.Sprintf("process %d may be the gateway", cmd.Process.Pid)
-	if a, err := witness(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
+	if a, err := startInspector(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
 		t.Errorf("for another user: %+v, %v", a, err)
 	}
 	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), want) {
@@ -167,7 +168,7 @@ func TestJudgeAndHolders(t *testing.T) {
 	ctx := testenv.Within(t, 20*time.Second)
 	p, port := serve(t)
 	other := started(t, nil, "sleep", "1000")
-	w := witness(t, ctx, testenv.Stranger, nil)
+	w := startInspector(t, ctx, testenv.Stranger, nil)
 	if a, err := w.Ask(ctx, judgeOf(p, port)); err != nil || a.Ownership != proof.Ours || a.Verdict == proof.OK || a.Elsewhere {
 		t.Errorf("its own: %+v, %v", a, err)
 	}
@@ -201,13 +202,13 @@ func TestElsewhere(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	p, err := proof.Capture(cmd.Process.Pid)
 	testenv.Must(t, err)
-	if a, err := witness(t, ctx, testenv.Stranger, nil).Ask(ctx, judgeOf(p, 1)); err != nil || !a.Elsewhere {
+	if a, err := startInspector(t, ctx, testenv.Stranger, nil).Ask(ctx, judgeOf(p, 1)); err != nil || !a.Elsewhere {
 		t.Errorf("from here: %+v, %v", a, err)
 	}
 	network, err := os.Open("/proc/" + decimal(uint32(p.PID)) + "/ns/net")
 	testenv.Must(t, err)
 	defer network.Close()
-	if a, err := witness(t, ctx, testenv.Stranger, network).Ask(ctx, judgeOf(p, 1)); err != nil || a.Elsewhere || a.Ownership != proof.Missing {
+	if a, err := startInspector(t, ctx, testenv.Stranger, network).Ask(ctx, judgeOf(p, 1)); err != nil || a.Elsewhere || a.Ownership != proof.Missing {
 		t.Errorf("from there: %+v, %v", a, err)
 	}
 	null, err := os.Open(os.DevNull)
@@ -218,11 +219,11 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// A witness that is ended or stopped is lost, by name and in time.
+// An inspector that is ended or stopped is lost, by name and in time.
 func TestLost(t *testing.T) {
 	q := Question{Holders: &Holders{Port: 1}}
 	ctx := testenv.Within(t, 20*time.Second)
-	w := witness(t, ctx, testenv.Stranger, nil)
+	w := startInspector(t, ctx, testenv.Stranger, nil)
 	testenv.Must(t, w.process.Signal(syscall.SIGSTOP))
 	short := testenv.Within(t, 50*time.Millisecond)
 	if _, err := w.Ask(short, q); !errors.Is(err, ErrLost) || !errors.Is(err, context.DeadlineExceeded) {
@@ -231,7 +232,7 @@ func TestLost(t *testing.T) {
 	if _, err := w.Ask(ctx, q); !errors.Is(err, ErrLost) || ctx.Err() != nil {
 		t.Errorf("asked once more: %v", err)
 	}
-	w = witness(t, ctx, testenv.Stranger, nil)
+	w = startInspector(t, ctx, testenv.Stranger, nil)
 	testenv.Must(t, w.process.Kill())
 	if _, err := w.Ask(ctx, q); !errors.Is(err, ErrLost) {
 		t.Errorf("ended: %v", err)
@@ -243,7 +244,7 @@ func TestLost(t *testing.T) {
 
 // It is that user, wholly, and cannot be traced by it.
 func TestStepDown(t *testing.T) {
-	w := witness(t, testenv.Within(t, 20*time.Second), testenv.Stranger, nil)
+	w := startInspector(t, testenv.Within(t, 20*time.Second), testenv.Stranger, nil)
 	_, err := w.Ask(testenv.Within(t, 20*time.Second), Question{Holders: &Holders{Port: 1}})
 	testenv.Must(t, err)
 	s := testenv.Status(t, "/proc/"+decimal(uint32(w.process.Pid))+"/status")
@@ -261,7 +262,7 @@ func TestStepDown(t *testing.T) {
 		t.Errorf("without root: %v", err)
 	}
 	if _, err := Start(testenv.Within(t, time.Second), testenv.Gateway, testenv.Gateway, nil); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "SETUID") {
-		t.Errorf("a witness without root: %v", err)
+		t.Errorf("an inspector without root: %v", err)
 	}
 }
 

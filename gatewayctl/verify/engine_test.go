@@ -179,7 +179,7 @@ func TestEngineFails(t *testing.T) {
 }
 
 // What a container says decides; a container that could not be run decides nothing.
-func TestEngineTrials(t *testing.T) {
+func TestEngineProgramRuns(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string
 		change func(*fixture)

@@ -41,7 +41,7 @@ func found(h hardening, name string) (string, bool) {
 
 // A re-exec child that can be traced gives the token away, and so does one that
 // is open between setuid and exec.
-func TestStage(t *testing.T) {
+func TestTraceableReexecChildIsNamed(t *testing.T) {
 	testenv.Root(t)
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
@@ -80,7 +80,7 @@ func TestStage(t *testing.T) {
 	}
 }
 
-// launched is a booter with one command, as far as programs needs it.
+// launched is a bootstrap with one command, as far as programs needs it.
 func launched(rootless bool, env []string, command ...string) *bootstrap {
 	u := users.User{Name: "gateway", UID: 9001, GID: 9001, Groups: []uint32{9001, 9007}}
 	if rootless {

@@ -20,7 +20,7 @@ import (
 
 var gatewayUser = users.User{Name: "gateway", UID: 9001, GID: 9001, Home: "/var/lib/gateway", Shell: "/bin/false"}
 
-// container is a booter whose steps up to the children have been made.
+// container is a bootstrap whose steps up to the children have been made.
 func container(t *testing.T) *bootstrap {
 	t.Helper()
 	std, err := openStdio()

@@ -174,7 +174,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-func TestShort(t *testing.T) {
+func TestShortDuration(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"100ms": 100 * time.Millisecond, "10s": 10 * time.Second, "20m": 20 * time.Minute, "1h": time.Hour,
 		"1h0m5s": time.Hour + 5*time.Second, "1h10m": 70 * time.Minute, "24h": 24 * time.Hour, "1m10s": 70 * time.Second,

@@ -102,7 +102,7 @@ func TestProblems(t *testing.T) {
 
 // The list of options with values is held against a real Node, if there is one:
 // an unknown one would hide the options after it.
-func TestValuedOfNode(t *testing.T) {
+func TestOptionsWithValueOfNode(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("no node in PATH")

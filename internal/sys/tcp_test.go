@@ -164,11 +164,11 @@ func TestRefusedAndReset(t *testing.T) {
 	if _, err := DialTCP(to, later()); !Refused(err) || Unreachable(err) || Reset(err) {
 		t.Errorf("nobody listens: %v", err)
 	}
-	rude := listen(t, "127.0.0.1:0", func(c net.Conn) {
+	resetting := listen(t, "127.0.0.1:0", func(c net.Conn) {
 		c.Read(make([]byte, 1))
 		c.(*net.TCPConn).SetLinger(0) // the close is a reset
 	})
-	c := dial(t, rude, later())
+	c := dial(t, resetting, later())
 	testenv.Must(t, c.Write([]byte("x")))
 	if _, err := c.Read(make([]byte, 1)); !Reset(err) || Refused(err) {
 		t.Errorf("reset: %v", err)

@@ -160,10 +160,11 @@ func TestTokenOffset(t *testing.T) {
 	}
 }
 
-// TestStageIsClosed: the orders of a re-exec child, and the token's file that it holds,
-// are closed to other processes of its user: the link in /proc/PID/fd leads to a
-// file of root with mode 0400. It is so even for a re-exec child that can be traced.
-func TestStageIsClosed(t *testing.T) {
+// TestReexecChildIsClosedToOthers: the orders of a re-exec child, and the token's
+// file that it holds, are closed to other processes of its user: the link in
+// /proc/PID/fd leads to a file of root with mode 0400. It is so even for a re-exec
+// child that can be traced.
+func TestReexecChildIsClosedToOthers(t *testing.T) {
 	testenv.Root(t)
 	c := program(t, "true")
 	text := withToken(t, c, "T")

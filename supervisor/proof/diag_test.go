@@ -131,7 +131,7 @@ func TestPortFilter(t *testing.T) {
 }
 
 // Only what says that sock_diag is not to be had leads to /proc.
-func TestRefused(t *testing.T) {
+func TestIsUnavailable(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.EOPNOTSUPP, unix.ENOENT, unix.EINVAL} {
 		if !isUnavailable(errno) {
 			t.Errorf("%v is no reason to look into /proc", errno)

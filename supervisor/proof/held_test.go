@@ -40,7 +40,7 @@ func listen(t *testing.T, addr string) *net.TCPListener {
 }
 
 // Where agent and gateway have one uid, only who has the socket open has it.
-func TestJudgeHeld(t *testing.T) {
+func TestJudgeHolders(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string
 		with   bool // the child has it
@@ -128,7 +128,7 @@ func TestHolds(t *testing.T) {
 }
 
 // One beside the gateway's is named, and it alone.
-func TestJudgeHeldBeside(t *testing.T) {
+func TestJudgeHoldersBeside(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
 	other := listen(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port).String())
@@ -142,7 +142,7 @@ func TestJudgeHeldBeside(t *testing.T) {
 }
 
 // What cannot be seen is nobody's: neither the gateway's nor a stranger's.
-func TestJudgeHeldUnproven(t *testing.T) {
+func TestJudgeHoldersUnproven(t *testing.T) {
 	ls := []Listener{{Inode: 1}}
 	if _, _, err := JudgeHolders(ls, 1<<22); !errors.Is(err, ErrUnproven) {
 		t.Errorf("no such process: %v", err)

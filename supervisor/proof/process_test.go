@@ -169,7 +169,7 @@ func FuzzParseStat(f *testing.F) {
 
 // The way up leads to an ancestor or ends at the border of the PID namespace; who
 // cannot be seen may be anybody's descendant.
-func TestBelow(t *testing.T) {
+func TestIsRelated(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}

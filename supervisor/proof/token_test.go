@@ -24,7 +24,7 @@ func claim(s *server, ownerOf func(local, remote netip.AddrPort) (uint32, error)
 
 // A predecessor sent the token to whoever had the port: the agent only had to
 // be faster than a restarting gateway.
-func TestStrangerNeverGetsTheToken(t *testing.T) {
+func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 	for name, handle := range map[string]func(*client, int){
 		"plays-the-gateway": good,
 		"answers-early": func(c *client, _ int) {

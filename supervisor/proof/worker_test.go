@@ -246,8 +246,8 @@ func TestWorkPrematureAnswers(t *testing.T) {
 	}
 }
 
-// doors: what is connected to, and above all what is not.
-func TestDoors(t *testing.T) {
+// candidates: what is connected to, and above all what is not.
+func TestOnlyOwnListenersAreCandidates(t *testing.T) {
 	at := func(uid uint32, addrs ...string) (ls []Listener) {
 		for _, a := range addrs {
 			ls = append(ls, Listener{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 80), UID: uid})
@@ -279,7 +279,7 @@ func TestDoors(t *testing.T) {
 }
 
 // A body is judged by members, types included.
-func TestMatches(t *testing.T) {
+func TestMatchBody(t *testing.T) {
 	want := []config.Expect{{Key: "ok", Value: "true"}, {Key: "n", Value: "5"}, {Key: "s", Value: `"live"`}}
 	for name, c := range map[string]struct {
 		body string

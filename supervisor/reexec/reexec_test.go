@@ -34,9 +34,9 @@ func TestMain(m *testing.M) {
 
 const gateway = testenv.Gateway
 
-// stage runs the re-exec child with orders as they are, and returns its report, its
-// exit code and its output.
-func stage(t *testing.T, orders string, token *os.File) (report string, code int, out string) {
+// runChild runs the re-exec child with orders as they are, and returns its report,
+// its exit code and its output.
+func runChild(t *testing.T, orders string, token *os.File) (report string, code int, out string) {
 	t.Helper()
 	spec, err := os.CreateTemp(t.TempDir(), "spec")
 	testenv.Must(t, err)
@@ -91,7 +91,7 @@ func TestOrders(t *testing.T) {
 		"no-path":      {`{"argv":["true"],"dir":"/"}`, "exec 2\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			report, code, out := stage(t, c.orders, nil)
+			report, code, out := runChild(t, c.orders, nil)
 			want := exitFailed
 			if name == "good" {
 				want = 0
@@ -168,7 +168,7 @@ func TestWorker(t *testing.T) {
 				Check: config.Probe{Path: "/healthz", Status: []int{200}},
 			})
 			testenv.Must(t, err)
-			report, code, out := stage(t, encode(t, launch.Spec{Worker: job, Token: c.token}), c.file)
+			report, code, out := runChild(t, encode(t, launch.Spec{Worker: job, Token: c.token}), c.file)
 			if proof.Verdict(code) != c.want || report != "" || out != "" {
 				t.Errorf("got %v (%d), report %q, output %q; want %v", proof.Verdict(code), code, report, out, c.want)
 			}
@@ -195,7 +195,7 @@ func TestTokenOfAnother(t *testing.T) {
 	} {
 		testenv.Must(t, c.change())
 		orders := encode(t, launch.Spec{Argv: []string{"env"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/", Token: token})
-		report, code, out := stage(t, orders, file)
+		report, code, out := runChild(t, orders, file)
 		if report != c.report || code != exitFailed || out != "" {
 			t.Errorf("%s: got %q, code %d, output %q; want %q", c.name, report, code, out, c.report)
 		}
@@ -224,7 +224,7 @@ func TestReadOnlyProc(t *testing.T) {
 	}
 	testenv.Must(t, syscall.Mount("none", "/proc", "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""))
 	orders := encode(t, launch.Spec{Argv: []string{"cat", "/proc/self/oom_score_adj"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/", OOMAdj: 321})
-	report, code, out := stage(t, orders, nil)
+	report, code, out := runChild(t, orders, nil)
 	if report != launch.Ready || code != 0 || out == "321\n" {
 		t.Errorf("got %q, code %d, output %q", report, code, out)
 	}

@@ -26,7 +26,7 @@ type family struct {
 	last    proof.Process // it, with its start
 }
 
-func (f *family) descent() *ByAncestry {
+func (f *family) byAncestry() *ByAncestry {
 	d := NewByAncestry("TOKEN", func(value []byte) bool { return string(value) == "secret" })
 	d.Track(func(pid int) bool { return f.started[pid] }, func() proof.Process { return f.last })
 	return d
@@ -75,7 +75,7 @@ func await(t *testing.T, seconds string, n int) []int {
 
 // What the gateway left is swept by each of its marks; what is the agent's, in
 // whatever state, is not. Gateway, agent and we have one uid.
-func TestDescent(t *testing.T) {
+func TestByAncestrySweepsByEachMark(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string // sleeps 1001 in the end
 		note   bool
@@ -94,7 +94,7 @@ func TestDescent(t *testing.T) {
 			}
 			testenv.Must(t, sys.SetSubreaper())
 			f := &family{started: map[int]bool{}}
-			d := f.descent()
+			d := f.byAncestry()
 			command := f.start(t, []string{"TOKEN=preset"}, "(setsid sleep 1002 &) ; (sleep 1002 &) ; exec sleep 1003")
 			f.becomes(t, c.script)
 			await(t, "1000", 1)
@@ -130,12 +130,12 @@ func TestDescent(t *testing.T) {
 
 // A process that was found by its token is left until it has been reaped: from
 // its SIGKILL on it has no environment, while its listener may be open still.
-func TestDescentWaitsForTheKilled(t *testing.T) {
+func TestByAncestryWaitsForTheKilled(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	f := &family{started: map[int]bool{}}
-	d := f.descent()
+	d := f.byAncestry()
 	f.becomes(t, "setsid sleep 1001 & exec sleep 1000")
 	await(t, "1000", 1)
 	await(t, "1001", 1)
@@ -160,14 +160,14 @@ func TestDescentWaitsForTheKilled(t *testing.T) {
 
 // Who was seen below the gateway is remembered as its own through each look that
 // does not show it there any more, until it has ended.
-func TestDescentRemembers(t *testing.T) {
+func TestByAncestryRemembersDescendants(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	fifo := t.TempDir() + "/fifo"
 	testenv.Must(t, unix.Mkfifo(fifo, 0o600))
 	f := &family{started: map[int]bool{}}
-	d := f.descent()
+	d := f.byAncestry()
 	f.becomes(t, "sh -c 'env -u TOKEN setsid sleep 1001 & env -u TOKEN setsid sleep 1002 & read x < "+fifo+"' & exec sleep 1000")
 	await(t, "1000", 1)
 	helper, brief := await(t, "1001", 1)[0], await(t, "1002", 1)[0]
@@ -194,7 +194,7 @@ func TestDescentRemembers(t *testing.T) {
 
 // Who is in a session that is older than the gateway is not the gateway's,
 // whatever is in its environment; one with a session of its own is.
-func TestDescentOlderSession(t *testing.T) {
+func TestByAncestrySparesOlderSessions(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
@@ -202,7 +202,7 @@ func TestDescentOlderSession(t *testing.T) {
 	fifo := t.TempDir() + "/fifo"
 	testenv.Must(t, unix.Mkfifo(fifo, 0o600))
 	f := &family{started: map[int]bool{}}
-	d := f.descent()
+	d := f.byAncestry()
 	f.start(t, nil, "(sleep 1002 &) ; read x < "+fifo+"; (TOKEN=secret sleep 1002 &) ; exec sleep 1003")
 	await(t, "1002", 1)
 	began, err := proof.Capture(sleepers(t, "1002")[0])
@@ -232,12 +232,12 @@ func TestDescentOlderSession(t *testing.T) {
 }
 
 // At the end everybody but the gateway's gets the signal, orphans included.
-func TestDescentSignal(t *testing.T) {
+func TestByAncestrySignalsAllButTheGateway(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	f := &family{started: map[int]bool{}}
-	d := f.descent()
+	d := f.byAncestry()
 	f.becomes(t, "sleep 1001 & exec sleep 1000")
 	f.start(t, nil, "(setsid sleep 1002 &) ; sleep 1002; exec sleep 1002")
 	await(t, "1002", 2)
@@ -268,7 +268,7 @@ func TestDescentSignal(t *testing.T) {
 
 // Without pidfd, by kernel or seccomp profile, children have their signal by pid,
 // and what was below them once it is ours.
-func TestDescentSignalWithoutPidfd(t *testing.T) {
+func TestByAncestrySignalsWithoutPidfd(t *testing.T) {
 	for name, c := range map[string]struct {
 		errno unix.Errno
 		call  uint32
@@ -282,7 +282,7 @@ func TestDescentSignalWithoutPidfd(t *testing.T) {
 				return
 			}
 			f := &family{started: map[int]bool{}}
-			d := f.descent()
+			d := f.byAncestry()
 			f.becomes(t, "sleep 1001 & exec sleep 1000")
 			f.start(t, nil, "(setsid sleep 1002 &) ; sleep 1002 & exec sleep 1003")
 			await(t, "1003", 1)
@@ -305,12 +305,12 @@ func TestDescentSignalWithoutPidfd(t *testing.T) {
 
 // Where /proc hides strangers the end does not wait for them, and still for our
 // own whom it hides (who is not dumpable).
-func TestDescentOthersHidden(t *testing.T) {
+func TestByAncestryWaitsForItsOwnHidden(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	f := &family{started: map[int]bool{}}
-	d := f.descent()
+	d := f.byAncestry()
 	run(t, stranger, "exec sleep 1002")
 	hidden := run(t, gateway, "exec sleep 1003")
 	await(t, "1002", 1)
@@ -334,12 +334,12 @@ func TestDescentOthersHidden(t *testing.T) {
 
 // Before there was a gateway nobody can have its token: what has the very value
 // is none of ours.
-func TestDescentBeforeAnyGateway(t *testing.T) {
+func TestByAncestryFindsNoneBeforeAnyGateway(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	f := &family{started: map[int]bool{}}
-	d := f.descent()
+	d := f.byAncestry()
 	f.start(t, []string{"TOKEN=secret"}, "(setsid sleep 1002 &) ; exec sleep 1003")
 	await(t, "1002", 1)
 	await(t, "1003", 1)

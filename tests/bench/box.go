@@ -38,7 +38,7 @@ func (b *bench) startBox(probe ...string) (x *box, err error) {
 		argv = append(append(argv, boxDir+"/probe"), probe...)
 		records += 2 // the command has started; it has done it
 	}
-	i, err := b.startStaged(argv)
+	i, err := b.startInBox(argv)
 	if err != nil {
 		return nil, err
 	}

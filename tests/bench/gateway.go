@@ -18,7 +18,7 @@ func (b *bench) boots() (*table, error) {
 	if b.missing["gosu"] {
 		contenders = contenders[:1]
 	}
-	took, err := b.untilFirst(contenders, b.counts.boots, func(p *peer) (*instance, error) { return b.startStaged(argvs[p.name]) })
+	took, err := b.untilFirst(contenders, b.counts.boots, func(p *peer) (*instance, error) { return b.startInBox(argvs[p.name]) })
 	if err != nil {
 		return nil, err
 	}

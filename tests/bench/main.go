@@ -47,7 +47,7 @@ type bench struct {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == stageArg {
+	if len(os.Args) > 1 && os.Args[1] == becomeArg {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", become(os.Args[2:]))
 		os.Exit(99)
 	}

@@ -34,7 +34,7 @@ func (c *Container) NoToken(when string, tokens ...string) {
 	texts := map[string]string{"the log": c.Logs(), "the status": status, "inspect": string(inspected)}
 	var sets []*tokenscan.Set
 	for _, token := range tokens {
-		set := Needles(c.t, token)
+		set := TokenSet(c.t, token)
 		sets = append(sets, set)
 		r := c.ExecInput("sandbox", []byte(token), "demotools", "scan-token", "/")
 		if r.Code != 0 || !strings.Contains(r.Stdout, "leaks=0") {
@@ -60,8 +60,8 @@ func (c *Container) NoToken(when string, tokens ...string) {
 	}
 }
 
-// Needles is what a leak of the token looks like.
-func Needles(t testing.TB, token string) *tokenscan.Set {
+// TokenSet is what a leak of the token looks like.
+func TokenSet(t testing.TB, token string) *tokenscan.Set {
 	t.Helper()
 	set, err := tokenscan.New(token)
 	if err != nil {
@@ -116,7 +116,7 @@ func NoTokenBelow(t testing.TB, when, dir string, tokens ...string) (files int) 
 	t.Helper()
 	var sets []*tokenscan.Set
 	for _, token := range tokens {
-		sets = append(sets, Needles(t, token))
+		sets = append(sets, TokenSet(t, token))
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // it ended meanwhile

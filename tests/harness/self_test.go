@@ -143,12 +143,12 @@ func TestNoTokenFinds(t *testing.T) {
 
 // Each misbehavior does what it says, seen without any help of ours.
 func TestMisbehavior(t *testing.T) {
-	// No probe of PID 1 may come between the deed and the look at it.
+	// No probe of PID 1 may come between the misbehavior and the look at it.
 	slow := map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}
 	answers := func(c *Container) Response { return c.HTTP("GET", "/health", "", "") }
 	for name, m := range map[string]struct {
-		deed map[string]any
-		seen func(c *Container) error
+		misbehavior map[string]any
+		seen        func(c *Container) error
 	}{
 		"deaf": {map[string]any{"deaf_after": "0s"}, func(c *Container) error {
 			if r := answers(c); r.Err == nil || !strings.Contains(r.Err.Error(), "refused") {
@@ -224,7 +224,7 @@ func TestMisbehavior(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := Start(t, Options{Config: slow})
 			c.WaitServing(20 * time.Second)
-			c.Misbehave(m.deed)
+			c.Misbehave(m.misbehavior)
 			Eventually(t, 5*time.Second, name, func() error { return m.seen(c) })
 		})
 	}

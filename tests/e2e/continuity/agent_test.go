@@ -39,9 +39,12 @@ func agentWrites(t *testing.T, c *harness.Container, text string) {
 	}
 }
 
-// L18: the agent changed its own configuration, and a guard refused to start
-// the gateway again (#7801, #8614). What is in it is the gateway's to judge.
-func TestScenarioL18(t *testing.T) {
+// Scenario L18. Whatever the agent writes into its own configuration, it
+// never blocks a relaunch.
+//
+// The agent changed its own configuration, and a guard refused to start the
+// gateway again (#7801, #8614). What is in it is the gateway's to judge.
+func TestAgentConfigNeverBlocksRelaunch(t *testing.T) {
 	t.Parallel()
 	remove := func(t *testing.T, c *harness.Container) { c.Tools("sandbox", "rmtmp", "/sandbox") }
 	write := func(text string) func(*testing.T, *harness.Container) {
@@ -93,9 +96,10 @@ func TestScenarioL18(t *testing.T) {
 	}
 }
 
-// With these the gateway itself cannot serve: that is reported as what it is,
-// and once the file is good again one command, or patience, is enough.
-func TestScenarioL18BrokenConfig(t *testing.T) {
+// Scenario L18, a broken configuration. With these the gateway itself cannot
+// serve: that is reported as what it is, and once the file is good again one
+// command, or patience, is enough.
+func TestBrokenAgentConfigIsReported(t *testing.T) {
 	t.Parallel()
 	plant := func(args ...string) func(*testing.T, *harness.Container) {
 		return func(_ *testing.T, c *harness.Container) {
@@ -164,9 +168,9 @@ func TestScenarioL18BrokenConfig(t *testing.T) {
 	}
 }
 
-// The gateway's own state is as good as the agent's: an agent that reaches the
-// gateway can have it changed.
-func TestScenarioL18State(t *testing.T) {
+// Scenario L18, the state. The gateway's own state is as good as the agent's:
+// an agent that reaches the gateway can have it changed.
+func TestChangedAgentStateNeverBlocksRelaunch(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(boot)

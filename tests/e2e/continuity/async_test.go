@@ -18,21 +18,21 @@ import (
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 4, Topologies: []string{
 		// Which processes the sweep ends, and which it leaves.
-		"TestScenarioL12", "TestSidecarsOverACrash", "TestScenarioL20WatcherSees",
+		"TestBrokenSidecarNeverBlocksRestart", "TestSidecarsOverACrash", "TestWatcherSeesTwoGateways",
 		// Who ends with the container, and by which signal of whom.
-		"TestScenarioL22", "TestScenarioL22Exec", "TestScenarioL22OtherStates", "TestScenarioL23Around",
-		"TestScenarioL23OwnFailures", // what boot refuses without root
+		"TestDockerStopEndsEveryProcess", "TestStopSignalReachesExecProcesses", "TestDockerStopWorksInEveryState", "TestEventsAroundCommandKeepItsCode",
+		"TestOwnFailuresHaveOwnExitCodes", // what boot refuses without root
 		// The session and the terminal are a foreign PID 1's.
-		"TestScenarioL23TerminalGateway",
-		"TestScenarioL15Verdicts", // whose a listener is
+		"TestInterruptNeverReachesTheGateway",
+		"TestRecoverReplacesOnlyWhatIsDown", // whose a listener is
 		// A supervisor that is not there yet, and is not PID 1.
-		"TestScenarioL16", "TestScenarioL16AfterStart",
-		"TestScenarioL21HalfALine", // whose the FIFO is
+		"TestRequestsWaitForStartingSupervisor", "TestRequestWaitsAtSecondStart",
+		"TestHalfLineNeverSwallowsNextRequest", // whose the FIFO is
 		// Whose the runtime directory is, and what another life left in it.
-		"TestScenarioL17", "TestScenarioL17ForeignFiles",
+		"TestContainerBootsOverEarlierState", "TestForeignRuntimeFilesAreRefused",
 		"TestOperatorsToken", // a token that crosses users, or not
 		// What a launch sets, and whose a prepared directory may be.
-		"TestScenarioL19", "TestScenarioL19Squatted",
+		"TestRelaunchKeepsEnvironmentAndLimits", "TestSquattedDirectoryIsNamed",
 	}}))
 }
 

@@ -48,9 +48,12 @@ func tokenIn(t *testing.T, dir string) string {
 	return string(data)
 }
 
-// L17: a cloned or recreated container did not boot, because of files that
-// another life had left (#6110).
-func TestScenarioL17(t *testing.T) {
+// Scenario L17. A cloned or recreated container boots. State of an earlier
+// life is never an error.
+//
+// A cloned or recreated container did not boot, because of files that another
+// life had left (#6110).
+func TestContainerBootsOverEarlierState(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(t *testing.T, c *harness.Container, dir string){
 		"killed":  func(_ *testing.T, c *harness.Container, _ string) { c.Kill("KILL") },
@@ -116,9 +119,10 @@ func TestScenarioL17(t *testing.T) {
 	}
 }
 
-// A copy that was made while the original served, and both serve on. The copy
-// knows the original's pids, times and nonces; none of them means anything.
-func TestScenarioL17CloneOfARunningContainer(t *testing.T) {
+// Scenario L17, a running original. A copy that was made while the original
+// served, and both serve on. The copy knows the original's pids, times and
+// nonces; none of them means anything.
+func TestCloneOfRunningContainerServes(t *testing.T) {
 	t.Parallel()
 	dir, copied := runtimeDir(t), filepath.Join(t.TempDir(), "copy")
 	original := onDiskContainer(t, dir, harness.Options{})
@@ -143,9 +147,9 @@ func TestScenarioL17CloneOfARunningContainer(t *testing.T) {
 	}
 }
 
-// docker commit of a container that served, and a container of that image. The
-// image must not bring a token either.
-func TestScenarioL17Commit(t *testing.T) {
+// Scenario L17, an image. docker commit of a container that served, and a
+// container of that image. The image must not bring a token either.
+func TestCommittedImageBringsNoToken(t *testing.T) {
 	t.Parallel()
 	// A writable root, with the runtime directory in it: where everybody may make
 	// one.
@@ -175,9 +179,9 @@ func TestScenarioL17Commit(t *testing.T) {
 	restarted(t, second.Ctl("restart"))
 }
 
-// What no former life of ours can have left is refused by its name: whoever
-// could put it there could do worse.
-func TestScenarioL17ForeignFiles(t *testing.T) {
+// Scenario L17, foreign files. What no former life of ours can have left is
+// refused by its name: whoever could put it there could do worse.
+func TestForeignRuntimeFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, plant := range map[string]struct {
 		file string

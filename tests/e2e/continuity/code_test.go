@@ -24,9 +24,13 @@ func code(t *testing.T, o harness.Options) (*harness.Container, int) {
 	return c, c.WaitExit(boot)
 }
 
-// L23: the exit code of the agent was lost, or another's was reported. These are
-// the engine's cases; every code, signal and exec error is in tests/ns/command.
-func TestScenarioL23(t *testing.T) {
+// Scenario L23. The exit code of a finished command is passed on, 128+n for a
+// signal, and 126 or 127 for an error of execve(2).
+//
+// The exit code of the agent was lost, or another's was reported. These are
+// the engine's cases; every code, signal and exec error is in
+// tests/ns/command.
+func TestCommandExitCodeIsPassedOn(t *testing.T) {
 	t.Parallel()
 	type row struct {
 		command []string
@@ -63,8 +67,9 @@ func TestScenarioL23(t *testing.T) {
 	}
 }
 
-// 137 for a command that somebody else killed.
-func TestScenarioL23Killed(t *testing.T) {
+// Scenario L23, a signal. The code is 137 for a command that somebody else
+// killed.
+func TestKilledCommandExitsWith137(t *testing.T) {
 	t.Parallel()
 	for mode, args := range modes() {
 		t.Run(mode, func(t *testing.T) {
@@ -85,8 +90,9 @@ func TestScenarioL23Killed(t *testing.T) {
 	}
 }
 
-// What goes on around the command does not change its code.
-func TestScenarioL23Around(t *testing.T) {
+// Scenario L23, other events. What goes on around the command does not change
+// its code.
+func TestEventsAroundCommandKeepItsCode(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		misbehave map[string]any
@@ -133,9 +139,10 @@ func TestScenarioL23Around(t *testing.T) {
 	}
 }
 
-// A failure of our own is none of the command's: usage and configuration are 2,
-// boot is 1, and the command never ran.
-func TestScenarioL23OwnFailures(t *testing.T) {
+// Scenario L23, other failures. A failure of our own is none of the
+// command's: usage and configuration are 2, boot is 1, and the command never
+// ran.
+func TestOwnFailuresHaveOwnExitCodes(t *testing.T) {
 	t.Parallel()
 	const ran = "the command ran"
 	command := []string{"demotools", "trap", ran, "0", "0"}

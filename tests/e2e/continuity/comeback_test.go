@@ -11,9 +11,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// L13: after docker restart, stop and start, or a SIGKILL of PID 1 the gateway
+// Scenario L13. After docker restart, after docker stop and docker start, and
+// after SIGKILL of PID 1 by the engine the gateway serves again without a
+// command.
+//
+// After docker restart, stop and start, or a SIGKILL of PID 1 the gateway
 // stayed away until somebody ran a command (#6635).
-func TestScenarioL13(t *testing.T) {
+func TestGatewayServesAfterContainerRestart(t *testing.T) {
 	t.Parallel()
 	kill := func(t *testing.T, c *harness.Container) {
 		if err := syscall.Kill(c.HostPID(), syscall.SIGKILL); err != nil {

@@ -46,9 +46,13 @@ func logHas(c *harness.Container, texts ...string) error {
 	return nil
 }
 
-// L22: docker stop killed the gateway and what the agent had started without a
+// Scenario L22. On docker stop all processes get the stop signal, then
+// SIGKILL after the grace period, which is shorter than the engine's. The
+// exit code is that of section 9 of docs/design.md.
+//
+// docker stop killed the gateway and what the agent had started without a
 // warning, after ten seconds of nothing (#1015).
-func TestScenarioL22(t *testing.T) {
+func TestDockerStopEndsEveryProcess(t *testing.T) {
 	t.Parallel()
 	const killed = `"event":"killed"`
 	// Where all are one user what holds the gateway's output, in a session of its
@@ -116,9 +120,10 @@ func TestScenarioL22(t *testing.T) {
 	}
 }
 
-// What was started by docker exec gets the signal too, and the time: the
-// agent's and the operator's. Root's own end with the container.
-func TestScenarioL22Exec(t *testing.T) {
+// Scenario L22, docker exec. What was started by docker exec gets the signal
+// too, and the time: the agent's and the operator's. Root's own end with the
+// container.
+func TestStopSignalReachesExecProcesses(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, endOptions(nil, nil))
 	c.WaitServing(boot)
@@ -153,8 +158,9 @@ func TestScenarioL22Exec(t *testing.T) {
 	}
 }
 
-// Every way to say stop, and said twice: the same end.
-func TestScenarioL22Signals(t *testing.T) {
+// Scenario L22, the signals. Every way to say stop, and said twice: the same
+// end.
+func TestEveryStopSignalEndsAlike(t *testing.T) {
 	t.Parallel()
 	for name, signals := range map[string][]unix.Signal{
 		"term": {unix.SIGTERM}, "int": {unix.SIGINT}, "quit": {unix.SIGQUIT}, "hup": {unix.SIGHUP},
@@ -183,8 +189,9 @@ func TestScenarioL22Signals(t *testing.T) {
 	}
 }
 
-// docker stop while the gateway is stopped, crashes, or is being replaced.
-func TestScenarioL22OtherStates(t *testing.T) {
+// Scenario L22, other states. docker stop while the gateway is stopped,
+// crashes, or is being replaced.
+func TestDockerStopWorksInEveryState(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		misbehave map[string]any

@@ -9,10 +9,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// L16: a restart right after the container's start failed, because the
-// supervisor was not there yet (#8726). The engine's "run" returns while PID 1
-// is still the runtime's.
-func TestScenarioL16(t *testing.T) {
+// Scenario L16. In a container that has just started, gatewayctl restart
+// waits for the supervisor within its deadline.
+//
+// A restart right after the container's start failed, because the supervisor
+// was not there yet (#8726). The engine's "run" returns while PID 1 is still
+// the runtime's.
+func TestRequestsWaitForStartingSupervisor(t *testing.T) {
 	t.Parallel()
 	slow := map[string]any{"listen_after": "1s"}
 	for name, try := range map[string]struct {
@@ -46,9 +49,10 @@ func TestScenarioL16(t *testing.T) {
 	}
 }
 
-// A container that is starting for the second time has its first life's clock
-// and files behind it; the request waits just the same.
-func TestScenarioL16AfterStart(t *testing.T) {
+// Scenario L16, the second start. A container that is starting for the second
+// time has its first life's clock and files behind it; the request waits just
+// the same.
+func TestRequestWaitsAtSecondStart(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(boot)

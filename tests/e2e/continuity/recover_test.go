@@ -12,8 +12,11 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// L15: recover killed a gateway that served, because one probe was slow (#7418).
-func TestScenarioL15(t *testing.T) {
+// Scenario L15. recover never ends a gateway that serves, even if one probe
+// is slow.
+//
+// recover killed a gateway that served, because one probe was slow (#7418).
+func TestRecoverLeavesServingGatewayAlone(t *testing.T) {
 	t.Parallel()
 	// A slow answer that is mended while recover looks at it.
 	slowOnce := func(slow, mend func(t *testing.T, c *harness.Container)) func(*testing.T, *harness.Container) harness.Result {
@@ -86,10 +89,11 @@ func TestScenarioL15(t *testing.T) {
 	}
 }
 
-// Unknown is not down: what only makes the proof impossible, or is the agent's
-// doing, is refused by name and leaves the gateway alone. What is down beyond
-// doubt is replaced: else the test above could not fail.
-func TestScenarioL15Verdicts(t *testing.T) {
+// Scenario L15, each verdict. Unknown is not down: what only makes the proof
+// impossible, or is the agent's doing, is refused by name and leaves the
+// gateway alone. What is down beyond doubt is replaced: else the test above
+// could not fail.
+func TestRecoverReplacesOnlyWhatIsDown(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		spoil  func(t *testing.T, c *harness.Container)

@@ -111,9 +111,12 @@ func wipe(t *testing.T, c *harness.Container) {
 	}
 }
 
-// L19: a gateway that was started again had another environment, other limits
-// and no lock directory: the entrypoint's work was done once only (#2478).
-func TestScenarioL19(t *testing.T) {
+// Scenario L19. A relaunch has the same environment, limits, umask and files
+// as the first launch, even after /tmp was emptied.
+//
+// A gateway that was started again had another environment, other limits and
+// no lock directory: the entrypoint's work was done once only (#2478).
+func TestRelaunchKeepsEnvironmentAndLimits(t *testing.T) {
 	t.Parallel()
 	kill := func(t *testing.T, c *harness.Container) {
 		if err := syscall.Kill(c.GatewayHostPID(), syscall.SIGKILL); err != nil {
@@ -172,10 +175,11 @@ func TestScenarioL19(t *testing.T) {
 	}
 }
 
-// The agent that has /tmp to itself after it was wiped can take the place of the
-// gateway's directory: an empty one is removed, any other is named, and goes
-// away by hand or with its owner.
-func TestScenarioL19Squatted(t *testing.T) {
+// Scenario L19, a place that is taken. The agent that has /tmp to itself
+// after it was wiped can take the place of the gateway's directory: an empty
+// one is removed, any other is named, and goes away by hand or with its
+// owner.
+func TestSquattedDirectoryIsNamed(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(boot)

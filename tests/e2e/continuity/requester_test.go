@@ -46,9 +46,12 @@ func killRequester(t *testing.T, c *harness.Container) bool {
 	return killed
 }
 
-// L21: a requester that was killed left a lock and a marker behind, and every
+// Scenario L21. A requester can be killed at any moment. No cleanup is
+// needed, and the next request works.
+//
+// A requester that was killed left a lock and a marker behind, and every
 // later request was refused (#6868).
-func TestScenarioL21(t *testing.T) {
+func TestKilledRequesterBlocksNoRequest(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
 		"restart": {"restart"}, "rotate": {"restart", "--rotate-token"}, "stop": {"stop"},
@@ -82,9 +85,9 @@ func TestScenarioL21(t *testing.T) {
 	}
 }
 
-// The same at each stage of a restart: the effect comes all the same, and the
-// next request waits its turn.
-func TestScenarioL21Stages(t *testing.T) {
+// Scenario L21, each stage. The same at each stage of a restart: the effect
+// comes all the same, and the next request waits its turn.
+func TestRestartOutlivesItsKilledRequester(t *testing.T) {
 	t.Parallel()
 	for stage, misbehave := range map[string]map[string]any{
 		"stopping": {"drain": "4s"},
@@ -143,9 +146,9 @@ func nothingLeft(t *testing.T, c *harness.Container) {
 	}
 }
 
-// A requester that wrote half of a line and died swallowed the next request,
-// which waited for its whole deadline.
-func TestScenarioL21HalfALine(t *testing.T) {
+// Scenario L21, half a line. A requester that wrote half of a line and died
+// swallowed the next request, which waited for its whole deadline.
+func TestHalfLineNeverSwallowsNextRequest(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(boot)

@@ -37,9 +37,12 @@ func badSidecars() []any {
 	}
 }
 
-// L12: a log tail or dashboard that was missing or failed kept the gateway from
+// Scenario L12. A missing or failing sidecar never keeps the gateway from
+// being restarted.
+//
+// A log tail or dashboard that was missing or failed kept the gateway from
 // being restarted (#7484).
-func TestScenarioL12(t *testing.T) {
+func TestBrokenSidecarNeverBlocksRestart(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": badSidecars()}})
 	pid1 := c.HostPID()

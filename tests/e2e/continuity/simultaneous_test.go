@@ -16,9 +16,13 @@ import (
 // answer is what gatewayctl prints when a restart was proven.
 var answer = regexp.MustCompile(`^(restarted: pid (\d+) → (\d+)|started: pid (\d+)), proven(, with a new token)?\n$`)
 
-// L20: of two restarts at once one was refused as busy, and sometimes there were
+// Scenario L20. Of two, and of fifty, simultaneous restarts each gets one
+// definite answer, and there is one gateway at the end. None is refused as
+// busy.
+//
+// Of two restarts at once one was refused as busy, and sometimes there were
 // two gateways (#8262).
-func TestScenarioL20(t *testing.T) {
+func TestEachSimultaneousRestartIsAnswered(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		n         int
@@ -85,9 +89,10 @@ func TestScenarioL20(t *testing.T) {
 	}
 }
 
-// Other verbs beside restarts, and a gateway that is killed meanwhile: nothing
-// is refused as busy, and each answer is one of those that the verb can have.
-func TestScenarioL20Mixed(t *testing.T) {
+// Scenario L20, a mix. Other verbs beside restarts, and a gateway that is
+// killed meanwhile: nothing is refused as busy, and each answer is one of
+// those that the verb can have.
+func TestMixedRequestsAreNeverBusy(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: map[string]any{"drain": "50ms"}})
 	c.WaitServing(boot)
@@ -130,9 +135,9 @@ func failureReason(stderr string) string {
 	return word
 }
 
-// The watcher sees two gateways when there are two: docker exec under the
-// gateway's user makes the second.
-func TestScenarioL20WatcherSees(t *testing.T) {
+// Scenario L20, that it can fail. The watcher sees two gateways when there
+// are two: docker exec under the gateway's user makes the second.
+func TestWatcherSeesTwoGateways(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(boot)

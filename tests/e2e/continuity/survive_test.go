@@ -25,9 +25,12 @@ func lives(t *testing.T, c *harness.Container, pid1 int) {
 	}
 }
 
-// L14: the supervisor exited 0 within milliseconds, in a loop with the engine's
+// Scenario L14. PID 1 never exits with 0 within milliseconds in a loop. A
+// failed restart never ends the container.
+//
+// The supervisor exited 0 within milliseconds, in a loop with the engine's
 // restart policy, because its gateway did (#7404).
-func TestScenarioL14(t *testing.T) {
+func TestFailingGatewayNeverEndsInit(t *testing.T) {
 	t.Parallel()
 	for name, misbehave := range map[string]map[string]any{
 		"exits-0":             {"start_exit": 0},
@@ -54,9 +57,9 @@ func TestScenarioL14(t *testing.T) {
 	}
 }
 
-// The other half of it: a requested restart that failed ended the container,
-// and the agent's work with it.
-func TestScenarioL14FailedRestart(t *testing.T) {
+// Scenario L14, a failed restart. A requested restart that failed ended the
+// container, and the agent's work with it.
+func TestFailedRestartNeverEndsContainer(t *testing.T) {
 	t.Parallel()
 	quick := map[string]any{
 		"ready": map[string]any{"timeout": "4s"},

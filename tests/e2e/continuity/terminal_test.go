@@ -47,9 +47,9 @@ func (m *terminal) probe(t *testing.T) string {
 
 const ctrlC, ctrlBackslash = "\x03", "\x1c"
 
-// L23 on a terminal: Ctrl-C did nothing, or ended the gateway and left the
-// command; the size of the window was lost.
-func TestScenarioL23Terminal(t *testing.T) {
+// Scenario L23, a terminal. Ctrl-C did nothing, or ended the gateway and left
+// the command; the size of the window was lost.
+func TestTerminalBelongsToTheCommand(t *testing.T) {
 	t.Parallel()
 	for mode, args := range modes() {
 		t.Run(mode, func(t *testing.T) {
@@ -119,8 +119,9 @@ func TestScenarioL23Terminal(t *testing.T) {
 	}
 }
 
-// Ctrl-C is for the agent: the gateway has its own session and goes on.
-func TestScenarioL23TerminalGateway(t *testing.T) {
+// Scenario L23, a terminal and the gateway. Ctrl-C is for the agent: the
+// gateway has its own session and goes on.
+func TestInterruptNeverReachesTheGateway(t *testing.T) {
 	t.Parallel()
 	m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, "demotools", "trap", "command", "5", "48")
 	m.waitFor("command waits", 1)
@@ -135,8 +136,9 @@ func TestScenarioL23TerminalGateway(t *testing.T) {
 	}
 }
 
-// docker run -dt: a terminal that nobody sits at.
-func TestScenarioL23DetachedTerminal(t *testing.T) {
+// Scenario L23, a detached terminal. docker run -dt: a terminal that nobody
+// sits at.
+func TestDetachedTerminalKeepsExitCodes(t *testing.T) {
 	t.Parallel()
 	for mode, args := range modes() {
 		t.Run(mode, func(t *testing.T) {

@@ -102,7 +102,7 @@ func (w *watcher) look(namespace string) {
 }
 
 // gatewayAt tells whether the host's process pid runs the demo gateway: the
-// effective uid, the program's name, and not ended. Stage and proof worker have
+// effective uid, the program's name, and not ended. Re-exec child and proof worker have
 // the same uid and another name; a helper has its parent's until it executes,
 // so a gateway's child does not count. The owner of the directory is looked at first:
 // that is quick.

@@ -25,10 +25,13 @@ func processes(c *harness.Container, uid int) int {
 	return n
 }
 
+// Scenario F01. During a fork bomb of the agent at the pids limit PID 1
+// lives. A gateway that was killed meanwhile is back within 5 s after it.
+//
 // An agent that forks until nothing more can be started, by mistake or not,
-// took down inits that need one more thread or process to react, and the gateway
-// with them.
-func TestScenarioF01(t *testing.T) {
+// took down inits that need one more thread or process to react, and the
+// gateway with them.
+func TestForkBombNeverEndsInit(t *testing.T) {
 	for name, limit := range map[string]string{"readme-limit": "512", "least-limit": "64"} {
 		t.Run(name, func(t *testing.T) {
 			c := harness.Start(t, harness.Options{Extra: []string{"--pids-limit", limit}})
@@ -68,9 +71,9 @@ func TestScenarioF01(t *testing.T) {
 	}
 }
 
-// The bomb is there before the gateway is: PID 1 has not needed yet whatever it
-// needs for a launch, a proof or a sweep.
-func TestScenarioF01FromTheStart(t *testing.T) {
+// Scenario F01, from the start. The bomb is there before the gateway is: PID
+// 1 has not needed yet whatever it needs for a launch, a proof or a sweep.
+func TestGatewayStartsUnderForkBomb(t *testing.T) {
 	for name, limit := range map[string]string{"readme-limit": "512", "least-limit": "64"} {
 		t.Run(name, func(t *testing.T) {
 			c := harness.Start(t, harness.Options{
@@ -103,8 +106,9 @@ func TestScenarioF01FromTheStart(t *testing.T) {
 	}
 }
 
-// Requests under the bomb have a definite answer, and afterwards work.
-func TestScenarioF01Requests(t *testing.T) {
+// Scenario F01, requests. Requests under the bomb have a definite answer, and
+// afterwards work.
+func TestRequestsUnderForkBombAreAnswered(t *testing.T) {
 	c := harness.Start(t, harness.Options{Extra: []string{"--pids-limit", "128"}})
 	before := c.WaitServing(20 * time.Second)
 	c.ExecDetached("sandbox", "demotools", "forkbomb", "5")

@@ -28,9 +28,10 @@ func flags(tmpfs ...string) []string {
 	return out
 }
 
-// Small hosts and hand-written run commands: an init that needs more than it
-// was given, or trusts a directory that it should not, must say so at once.
-func TestScenarioF05(t *testing.T) {
+// Scenario F05, with an engine. Small hosts and hand-written run commands: an
+// init that needs more than it was given, or trusts a directory that it
+// should not, must say so at once.
+func TestSmallContainerServesOrExplains(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags, extra []string
 		down         string // what the one line says; empty: it boots and serves
@@ -80,9 +81,10 @@ func names(r status.Record, missing string) bool {
 	return false
 }
 
-// A container that is started again finds its own files where the engine keeps
-// the directory: they are another life's, never an error.
-func TestScenarioF05StartedAgain(t *testing.T) {
+// Scenario F05, started again. A container that is started again finds its
+// own files where the engine keeps the directory: they are another life's,
+// never an error.
+func TestOwnLeftoverFilesAreNoError(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"readme": nil,
 		// A tmpfs of the host's outlives the container's processes.

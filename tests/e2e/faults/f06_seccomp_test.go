@@ -82,10 +82,13 @@ func profile(t *testing.T, r rule, errno uint) string {
 	return path
 }
 
-// On a host whose engine is older than the image a newer system call comes back
-// as EPERM, and programs that take that for a verdict fail in strange ways
-// (every pihole container once stopped to start).
-func TestScenarioF06(t *testing.T) {
+// Scenario F06. If an old seccomp profile refuses a newer system call,
+// gateway-init does without it, or says so.
+//
+// On a host whose engine is older than the image a newer system call comes
+// back as EPERM, and programs that take that for a verdict fail in strange
+// ways (every pihole container once stopped to start).
+func TestOldSeccompProfileIsSurvived(t *testing.T) {
 	for name, r := range refused {
 		for errnoName, errno := range errnos {
 			t.Run(name+"/"+errnoName, func(t *testing.T) {

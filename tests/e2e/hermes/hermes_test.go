@@ -211,9 +211,9 @@ func TestOwnExits(t *testing.T) {
 	}
 }
 
-// L12, with what Hermes has: a relay that is missing, and helpers whose ports the
-// agent has taken, never keep the gateway from being started again.
-func TestScenarioL12(t *testing.T) {
+// Scenario L12, with Hermes. A relay that is missing, and helpers whose ports
+// the agent has taken, never keep the gateway from being started again.
+func TestHermesSidecarsNeverBlockRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		without []string
 		taken   []int

@@ -68,10 +68,11 @@ func wantFailed(t *testing.T, code int, r verify.Report, stderr string, want ...
 	}
 }
 
-// TestScenarioE01: the images that we ship pass their own validation, read as the
-// engine has them, as an archive, as a directory and from inside a build; and each
-// owner, mode, user, group, file or setting that is changed makes it fail.
-func TestScenarioE01(t *testing.T) {
+// Scenario E01. The images that we ship pass their own validation, read as
+// the engine has them, as an archive, as a directory and from inside a build;
+// and each owner, mode, user, group, file or setting that is changed makes it
+// fail.
+func TestChangedImageFailsVerification(t *testing.T) {
 	t.Run("the-demo", func(t *testing.T) {
 		code, r, stderr := verifyImage(t, nil, append(known(t), "--image", harness.DemoImage)...)
 		absent := []string{"release", "gateway-not-readable", "token-bytes", "probe-root"}

@@ -14,11 +14,11 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// I1: the token is in its file, in the gateway's environment, in that of a
-// sidecar which is given it, and nowhere else; PID 1 keeps only its SHA-256. The
-// host looks into every process, PID 1's memory included: it is PID 1's pipe
-// through which the operator's sidecar got its token.
-func TestInvariantI1(t *testing.T) {
+// Invariant I1. The token is in its file, in the gateway's environment, in
+// that of a sidecar which is given it, and nowhere else; PID 1 keeps only its
+// SHA-256. The host looks into every process, PID 1's memory included: it is
+// PID 1's pipe through which the operator's sidecar got its token.
+func TestTokenStaysWhereItBelongs(t *testing.T) {
 	c := harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "600"},
 		Config: map[string]any{"sidecars": []any{

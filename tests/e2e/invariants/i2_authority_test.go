@@ -12,9 +12,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// I2: only root requests anything. Every other user is kept out by the owner and
-// mode of FIFO and directories.
-func TestInvariantI2(t *testing.T) {
+// Invariant I2. Only root requests anything. Every other user is kept out by
+// the owner and mode of FIFO and directories.
+func TestOtherUsersCannotWriteRequests(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	before := c.WaitServing(30 * time.Second)
 	frame := []byte("v1 " + strings.Repeat("1f", 32) + " restart\n")
@@ -38,10 +38,10 @@ func TestInvariantI2(t *testing.T) {
 	c.WaitNewGateway(before.Gateway.Process, 30*time.Second)
 }
 
-// I2, the answers: a record that another user could have written is refused,
-// whatever it says. Here root may read any file, so that it is our own check of
-// the owner that refuses, not the kernel.
-func TestInvariantI2Record(t *testing.T) {
+// Invariant I2, the answers. A record that another user could have written is
+// refused, whatever it says. Here root may read any file, so that it is our
+// own check of the owner that refuses, not the kernel.
+func TestForgedRecordIsNeverBelieved(t *testing.T) {
 	c := harness.Start(t, harness.Options{Flags: []string{}, // Docker's own capabilities: DAC_OVERRIDE is one
 		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}})
 	dir := c.WaitServing(30 * time.Second).RuntimeDir

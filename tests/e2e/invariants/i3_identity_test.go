@@ -13,11 +13,11 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// I3: a process is its pid and its start time. A record that names a pid which
-// has become another process's is believed by nobody, and PID 1 signals only
-// what it holds itself, whatever is written about it. (Scenario P06 lets the
-// pids go round under real restarts.)
-func TestInvariantI3(t *testing.T) {
+// Invariant I3. A process is its pid and its start time. A record that names
+// a pid which has become another process's is believed by nobody, and PID 1
+// signals only what it holds itself, whatever is written about it. (Scenario
+// P06 lets the pids go round under real restarts.)
+func TestRecordedPidIsNeverTrusted(t *testing.T) {
 	c := harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "600"}, // the bystander
 		// No health check writes a true record over a forged one.

@@ -17,9 +17,10 @@ func quick() map[string]any {
 	return map[string]any{"gateway": map[string]any{"ready": map[string]any{"timeout": "2s"}}}
 }
 
-// I4: success means that the new gateway was proven. One that runs but cannot
-// be proven is a failure with its reason, in each way that it can be unproven.
-func TestInvariantI4(t *testing.T) {
+// Invariant I4. Success means that the new gateway was proven. One that runs
+// but cannot be proven is a failure with its reason, in each way that it can
+// be unproven.
+func TestUnprovenGatewayIsNeverSuccess(t *testing.T) {
 	for name, c := range map[string]struct {
 		misbehave map[string]any
 		reason    string
@@ -48,9 +49,10 @@ func TestInvariantI4(t *testing.T) {
 	}
 }
 
-// I5: what cannot be found out is neither success nor failure of the gateway: it
-// is refused by name, and nothing is done to a gateway that may be healthy.
-func TestInvariantI5(t *testing.T) {
+// Invariant I5. What cannot be found out is neither success nor failure of
+// the gateway: it is refused by name, and nothing is done to a gateway that
+// may be healthy.
+func TestAmbiguousAnswerEndsNoGateway(t *testing.T) {
 	c := harness.Start(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
 		"health": map[string]any{"interval": "1s"}}}})
 	before := c.WaitServing(30 * time.Second)

@@ -26,9 +26,10 @@ import (
 // write too.
 const prepared = "/tmp/demo-gateway"
 
-// I6, the place: what is planted where PID 1 makes a directory is refused by
-// name, whatever it leads to, and what it leads to stays as it was.
-func TestInvariantI6Planted(t *testing.T) {
+// Invariant I6, the place. What is planted where PID 1 makes a directory is
+// refused by name, whatever it leads to, and what it leads to stays as it
+// was.
+func TestPlantedPlaceIsRefusedByName(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
 	for name, plant := range map[string]func(path string) error{
@@ -98,9 +99,10 @@ func names(entries []os.DirEntry) (all []string) {
 	return all
 }
 
-// I6, the moment: the parent of a place is exchanged for a link, and back, all
-// the time. PID 1 may fail then; it never makes anything where the link leads.
-func TestInvariantI6Exchanged(t *testing.T) {
+// Invariant I6, the moment. The parent of a place is exchanged for a link,
+// and back, all the time. PID 1 may fail then; it never makes anything where
+// the link leads.
+func TestExchangedParentIsNeverFollowed(t *testing.T) {
 	c := harness.Start(t, harness.Options{Config: map[string]any{
 		"prepare": []any{map[string]any{"path": "/tmp/agent/dir", "type": "directory", "owner": "gateway", "mode": "0700"}},
 		"gateway": map[string]any{"restart": map[string]any{"backoff_min": "10ms"}},
@@ -158,9 +160,9 @@ func TestInvariantI6Exchanged(t *testing.T) {
 	}
 }
 
-// I6, the result: who reads a file of ours sees the old or the new one, whole,
-// with its owner and mode; what is replaced is not written to.
-func TestInvariantI6Atomic(t *testing.T) {
+// Invariant I6, the result. Who reads a file of ours sees the old or the new
+// one, whole, with its owner and mode; what is replaced is not written to.
+func TestReplacedFilesAreAlwaysWhole(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
 	record, token := c.HostPath("/run/gateway-init/status.json"), c.HostPath("/run/gateway-init/gateway-token")

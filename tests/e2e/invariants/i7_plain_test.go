@@ -13,10 +13,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// I7: PID 1 itself never talks to the network. It holds no socket of the
-// gateway's port, not even while a proof is on its way, and what it is fed there
-// (garbage, an endless answer) leaves it as it was.
-func TestInvariantI7(t *testing.T) {
+// Invariant I7. PID 1 itself never talks to the network. It holds no socket
+// of the gateway's port, not even while a proof is on its way, and what it is
+// fed there (garbage, an endless answer) leaves it as it was.
+func TestInitNeverTouchesTheNetwork(t *testing.T) {
 	for _, answer := range []string{"garbage", "endless", "headers", "drip"} {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()

@@ -18,17 +18,17 @@ import (
 )
 
 // home of each thing that PID 1 itself must not do: the only packages in which
-// the name may be used. supervisor/stage is what gateway-init becomes after its
+// the name may be used. supervisor/reexec is what gateway-init becomes after its
 // fork, with the gateway's UID; proof's worker runs there and nowhere else.
 var home = map[string][]string{
-	"proof.Work":           {"supervisor/stage"},
+	"proof.Work":           {"supervisor/reexec"},
 	"sys.DialTCP":          {"supervisor/proof"},
 	"unix.Connect":         {"internal/sys"},
 	"unix.Socket":          {"internal/sys"},
 	"unix.Bind":            nil,
 	"unix.Listen":          nil,
 	"unix.Accept4":         nil,
-	"syscall.Exec":         {"supervisor/stage"},
+	"syscall.Exec":         {"supervisor/reexec"},
 	"syscall.ForkExec":     {"supervisor/launch"},
 	"syscall.StartProcess": nil,
 	"os.StartProcess":      nil,
@@ -37,10 +37,10 @@ var home = map[string][]string{
 	"log.Panic":            nil,
 }
 
-// I7, in the source: what is linked into gateway-init has no network stack, no
-// way to run a shell, no plugins and no panics; what reads network bytes is
-// called from the stage alone.
-func TestInvariantI7Source(t *testing.T) {
+// Invariant I7, in the source. What is linked into gateway-init has no
+// network stack, no way to run a shell, no plugins and no panics; what reads
+// network bytes is called from the re-exec child alone.
+func TestInitLinksNoNetworkStack(t *testing.T) {
 	root := harness.Root(t)
 	cmd := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}\t{{.Dir}}\t{{join .GoFiles \" \"}}\t{{join .Imports \" \"}}", "./init")
 	cmd.Dir = root

@@ -13,11 +13,11 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// I8: whatever dies, the next start finds a consistent state and nobody removes
-// a file by hand. The runtime directory is kept over the deaths, as a host
-// directory on tmpfs is; PID 1 is killed at growing delays into a rotation, so
-// that all of its steps are met.
-func TestInvariantI8(t *testing.T) {
+// Invariant I8. Whatever dies, the next start finds a consistent state and
+// nobody removes a file by hand. The runtime directory is kept over the
+// deaths, as a host directory on tmpfs is; PID 1 is killed at growing delays
+// into a rotation, so that all of its steps are met.
+func TestDeathsLeaveAConsistentState(t *testing.T) {
 	dir := filepath.Join("/dev/shm", harness.NewName(t))
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err := errors.Join(os.Mkdir(dir, 0o711), os.Chmod(dir, 0o711)); err != nil {

@@ -66,8 +66,9 @@ func secretPlaces(gateway int) (paths []string) {
 	return paths
 }
 
-// The agent asks the gateway's own file tools for the token, as one call of a
-// model did it: the kernel refuses each place to the gateway itself.
+// Invariant I10, the gateway itself. The agent asks the gateway's own file
+// tools for the token, as one call of a model did it: the kernel refuses each
+// place to the gateway itself.
 func TestDeputy(t *testing.T) {
 	c := start(t, harness.Options{Misbehave: map[string]any{"drain": "3s"}})
 	tokens := []string{c.Token()}

@@ -113,7 +113,7 @@ func ways(t *testing.T, loot []taken, tokens ...string) map[string]int {
 	t.Helper()
 	var sets []*tokenscan.Set
 	for _, token := range tokens {
-		sets = append(sets, harness.Needles(t, token))
+		sets = append(sets, harness.TokenSet(t, token))
 	}
 	found := map[string]int{}
 	for _, line := range loot {

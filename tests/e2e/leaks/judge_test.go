@@ -41,7 +41,7 @@ func judge(t *testing.T, lives []life, loot []heard) (v verdict) {
 	sets, last := map[string]*tokenscan.Set{}, map[string]int64{}
 	for _, l := range lives {
 		if sets[l.token] == nil {
-			sets[l.token] = harness.Needles(t, l.token)
+			sets[l.token] = harness.TokenSet(t, l.token)
 		}
 		last[l.token] = max(last[l.token], l.at)
 	}

@@ -18,12 +18,12 @@ import (
 const (
 	launches = 200  // of which a seeker must have seen the re-exec child
 	batch    = 50   // launches between two looks
-	most     = 2000 // launches at all: on a busy machine a seeker sees every fifth stage
+	most     = 2000 // launches at all: on a busy machine a seeker sees every fifth re-exec child
 )
 
 const (
-	seekDir   = "/tmp/seek"
-	seekStage = "/usr/local/bin/demogateway" // what a re-exec child of the gateway calls itself besides
+	seekDir     = "/tmp/seek"
+	seekProgram = "/usr/local/bin/demogateway" // what a re-exec child of the gateway calls itself besides
 )
 
 var launched = regexp.MustCompile(`(?m)^restart: restarted: pid \d+ → (\d+), proven`)
@@ -32,9 +32,9 @@ var tokenLine = regexp.MustCompile(`(?m)^token: ([0-9a-f]{64})$`)
 // hunted is a container in which seekers of the gateway's user look for tokens.
 type hunted struct {
 	*harness.Container
-	bait   []string
-	tokens []string
-	pids   []int // of the gateways that were launched
+	planted []string
+	tokens  []string
+	pids    []int // of the gateways that were launched
 }
 
 // startHunt starts them. Docker's seccomp profile refuses pidfd_getfd(2): it is
@@ -43,7 +43,7 @@ func startHunt(t *testing.T, extra ...string) *hunted {
 	t.Helper()
 	h := &hunted{}
 	for _, digit := range []string{"a1", "b2", "c3"} {
-		h.bait = append(h.bait, strings.Repeat(digit, 32))
+		h.planted = append(h.planted, strings.Repeat(digit, 32))
 	}
 	h.Container = start(t, harness.Options{
 		Extra: append([]string{"--security-opt", "seccomp=unconfined"}, extra...),
@@ -53,28 +53,28 @@ func startHunt(t *testing.T, extra ...string) *hunted {
 	})
 	h.tokens = []string{h.Token()}
 	h.Tools("gateway", "mkdir", seekDir, "0700")
-	flags := []string{"-d", "-e", "SEEK_BAIT=" + strings.Join(h.bait, " ")}
+	flags := []string{"-d", "-e", "SEEK_PLANTED=" + strings.Join(h.planted, " ")}
 	if r := h.ExecFlags(flags, "root", nil, "demotools", "hunt", strconv.Itoa(harness.GatewayUID), seekDir); r.Code != 0 {
 		t.Fatal(r)
 	}
-	harness.Eventually(t, boot, "seekers that find the bait", func() error {
+	harness.Eventually(t, boot, "seekers that find what was planted", func() error {
 		if _, err := os.Stat(h.HostPath(seekDir + "/loot")); err != nil {
 			return err
 		}
-		return h.baitFound(t)
+		return h.plantedFound(t)
 	})
 	return h
 }
 
-// baitFound tells whether each way works on a process that does not protect
+// plantedFound tells whether each way works on a process that does not protect
 // itself.
-func (h *hunted) baitFound(t *testing.T) error {
+func (h *hunted) plantedFound(t *testing.T) error {
 	loot := readLoot(t, h.Container, seekDir+"/loot")
 	for i, want := range [][]string{{"environ", "mem"}, {"getfd"}, {"getfd", "fd"}} {
-		found := ways(t, loot, h.bait[i])
+		found := ways(t, loot, h.planted[i])
 		for _, way := range want {
 			if found[way] == 0 {
-				return fmt.Errorf("bait %d was not found by %s but by %v, in %d lines", i, way, found, len(loot))
+				return fmt.Errorf("planted secret %d was not found by %s but by %v, in %d lines", i, way, found, len(loot))
 			}
 		}
 	}
@@ -118,23 +118,24 @@ func (h *hunted) log(t *testing.T) (lines map[string]int, seen int) {
 		lines[strings.TrimSpace(line)]++
 	}
 	for _, pid := range h.pids {
-		if lines[fmt.Sprintf("stage %d %s", pid, seekStage)] > 0 {
+		if lines[fmt.Sprintf("reexec %d %s", pid, seekProgram)] > 0 {
 			seen++
 		}
 	}
 	return lines, seen
 }
 
-// A program of the gateway's user looks into every process and file while the
-// gateway is launched, probed, drained and given new tokens: the kernel lets it
-// have no token. A launch whose stage no seeker saw does not count.
+// Invariant I10, the processes. A program of the gateway's user looks into
+// every process and file while the gateway is launched, probed, drained and
+// given new tokens: the kernel lets it have no token. A launch whose re-exec child no
+// seeker saw does not count.
 func TestSeekers(t *testing.T) {
 	h := startHunt(t)
 	seen := 0
 	var lines map[string]int
 	for seen < launches {
 		if len(h.pids) >= most {
-			t.Fatalf("the seekers saw the stage of %d launches in %d", seen, len(h.pids))
+			t.Fatalf("the seekers saw the re-exec child of %d launches in %d", seen, len(h.pids))
 		}
 		if err := h.rounds(t, min(batch, launches-seen+1)); err != nil {
 			t.Fatal(err)
@@ -149,22 +150,22 @@ func TestSeekers(t *testing.T) {
 		switch {
 		case strings.HasSuffix(line, " worker"):
 			workers++
-		case !strings.HasPrefix(line, "stage "):
+		case !strings.HasPrefix(line, "reexec "):
 			t.Logf("noted by %d seekers: %s", n, line)
 		}
 	}
-	t.Logf("%d launches, of %d a seeker saw the stage, %d workers, %d tokens", len(h.pids), seen, workers, len(h.tokens))
+	t.Logf("%d launches, of %d a seeker saw the re-exec child, %d workers, %d tokens", len(h.pids), seen, workers, len(h.tokens))
 	if len(h.tokens) < launches/5 || workers == 0 {
 		t.Errorf("%d tokens and %d workers: nothing was tried", len(h.tokens), workers)
 	}
-	if err := h.baitFound(t); err != nil {
+	if err := h.plantedFound(t); err != nil {
 		t.Error(err)
 	}
 }
 
 // With a gateway-init that its user may read the same seekers win: the mode is
 // what the other test rests on.
-func TestSeekersWinWhereAStageCanBeTraced(t *testing.T) {
+func TestSeekersWinWhereReexecChildIsTraceable(t *testing.T) {
 	h := startHunt(t, traceable(t)...)
 	for range 4 * launches / batch {
 		// A seeker that traces the re-exec child or the worker can hold it, too: then a call
@@ -177,5 +178,5 @@ func TestSeekersWinWhereAStageCanBeTraced(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("%d launches by a stage that can be traced, and no seeker had a token", len(h.pids))
+	t.Errorf("%d launches by a re-exec child that can be traced, and no seeker had a token", len(h.pids))
 }

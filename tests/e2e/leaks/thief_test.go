@@ -231,7 +231,7 @@ func (r *robbed) recorded(t *testing.T) {
 	r.MustCtl("stop")
 	r.steal()
 	canary := strings.Repeat("d4", 32)
-	set := harness.Needles(t, canary)
+	set := harness.TokenSet(t, canary)
 	for what, client := range map[string]string{"http": "poll-http", "frame": "poll-ws"} {
 		harness.Eventually(t, boot, "the thief to hear "+client, func() error {
 			flags := []string{"-e", "OPENCLAW_GATEWAY_TOKEN=" + canary}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package lifecycle is scenarios L01 to L11: how a gateway ends, is started
-// again, is found deaf and is asked for, against the shipped image.
+// again, is found unresponsive and is asked for, against the shipped image.
 package lifecycle
 
 import (
@@ -29,12 +29,12 @@ const never = "1h"
 
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 6, Topologies: []string{
-		"TestScenarioL02",      // who may ask, and who reads the answer
-		"TestScenarioL07",      // the sweep, and whose a listener is
-		"TestVerbsInEachState", // the same, and whom gatewayctl looks for
-		"TestWaitSpansABoot",   // a supervisor that is not there yet
-		"TestSecondSupervisor", // whose the runtime directory is
-		"TestOOMScores",        // a stage without root sets its own score
+		"TestRestartEndsWithProvenReplacement", // who may ask, and who reads the answer
+		"TestProcessOnThePortIsNamed",          // the sweep, and whose a listener is
+		"TestVerbsInEachState",                 // the same, and whom gatewayctl looks for
+		"TestWaitSpansABoot",                   // a supervisor that is not there yet
+		"TestSecondSupervisor",                 // whose the runtime directory is
+		"TestOOMScores",                        // a re-exec child without root sets its own score
 	}}))
 }
 

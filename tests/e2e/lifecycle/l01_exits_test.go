@@ -11,9 +11,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A gateway that somebody signalled exits 0, and the predecessor took that for
-// "finished" and ended the container.
-func TestScenarioL01(t *testing.T) {
+// Scenario L01. If an operator signals the gateway and it exits with 0, it is
+// started again, and the container goes on.
+//
+// A gateway that somebody signalled exits 0, and the predecessor took that
+// for "finished" and ended the container.
+func TestSignaledGatewayIsStartedAgain(t *testing.T) {
 	for _, name := range []string{"TERM", "INT"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,9 +40,12 @@ func TestScenarioL01(t *testing.T) {
 	}
 }
 
-// The supervisor took the exit it had asked for as the end of the service, and
-// the request never came to an end.
-func TestScenarioL02(t *testing.T) {
+// Scenario L02. A requested restart of a gateway that exits with 0 on SIGTERM
+// ends with a proven replacement.
+//
+// The supervisor took the exit it had asked for as the end of the service,
+// and the request never came to an end.
+func TestRestartEndsWithProvenReplacement(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	old := c.WaitServing(serveBy)
@@ -64,9 +70,12 @@ func TestScenarioL02(t *testing.T) {
 	sameLife(t, c, before)
 }
 
+// Scenario L03. A requested restart works if the gateway exits with 1 on
+// SIGTERM. Exit code 75 is planned and does not count as a failure.
+//
 // A gateway that exits 1 or 75 on SIGTERM was put under quarantine for
 // restarts that its operator had asked for.
-func TestScenarioL03(t *testing.T) {
+func TestPlannedExitsAreNoFailures(t *testing.T) {
 	for name, m := range map[string]object{
 		"exit-1":       {"exit_code": 1},
 		"exit-75":      {"exit_code": 75},
@@ -113,8 +122,12 @@ func TestScenarioL03(t *testing.T) {
 	}
 }
 
-// A gateway that was killed stayed away until somebody recreated the container.
-func TestScenarioL04(t *testing.T) {
+// Scenario L04. After SIGKILL of the gateway a new one serves within 10 s, in
+// the same container, without a command.
+//
+// A gateway that was killed stayed away until somebody recreated the
+// container.
+func TestKilledGatewayServesAgainByItself(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	old := c.WaitServing(serveBy)

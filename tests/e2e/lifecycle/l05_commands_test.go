@@ -12,9 +12,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
+// Scenario L05. One command starts a stopped gateway. recover starts a
+// gateway in backoff or in a crash loop at once.
+//
 // A gateway that was stopped, or that had crashed too often, needed a rebuild
 // of the sandbox to come back.
-func TestScenarioL05(t *testing.T) {
+func TestOneCommandStartsStoppedGateway(t *testing.T) {
 	for _, verb := range []string{"start", "restart", "recover"} {
 		t.Run("stopped-"+verb, func(t *testing.T) {
 			t.Parallel()
@@ -121,9 +124,11 @@ func TestBackoffGrows(t *testing.T) {
 	}
 }
 
+// Scenario L06. Ten requested restarts in a minute never count as crashes.
+//
 // Restarts that an operator asked for were counted as crashes, and the tenth
 // put the gateway under quarantine.
-func TestScenarioL06(t *testing.T) {
+func TestRequestedRestartsNeverCountAsCrashes(t *testing.T) {
 	for name, m := range map[string]object{
 		"good":                {},
 		"exits-1-when-asked":  {"exit_code": 1},

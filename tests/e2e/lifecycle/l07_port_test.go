@@ -15,9 +15,13 @@ import (
 
 const listenAddr = "127.0.0.1:18789"
 
-// A gateway replaced itself by a detached process that held the port; every new
-// one ended with EADDRINUSE, and nothing said who was in the way.
-func TestScenarioL07(t *testing.T) {
+// Scenario L07. If the gateway replaces itself with a detached process that
+// holds the port, that process is found and named. There is never an
+// EADDRINUSE loop without a reason in the status.
+//
+// A gateway replaced itself by a detached process that held the port; every
+// new one ended with EADDRINUSE, and nothing said who was in the way.
+func TestProcessOnThePortIsNamed(t *testing.T) {
 	t.Run("detached-from-a-serving-gateway", detachedOnce)
 	t.Run("detaches-at-every-start", detachedAlways)
 	for user, uid := range map[string]uint32{"sandbox": harness.SandboxUID, "root": 0} {

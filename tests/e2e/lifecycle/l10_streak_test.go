@@ -24,9 +24,12 @@ func streaks(t *testing.T, c *harness.Container) []int {
 	return all
 }
 
+// Scenario L10. One failed probe never ends the gateway. The streak resets on
+// success and with a new process.
+//
 // One slow answer made the predecessor kill a gateway that worked, and the
 // count of failures was carried over into the next one's life.
-func TestScenarioL10(t *testing.T) {
+func TestOneFailedProbeNeverKills(t *testing.T) {
 	t.Run("reset-by-success", func(t *testing.T) {
 		t.Parallel()
 		c := harness.Start(t, harness.Options{Config: quick(nil)})

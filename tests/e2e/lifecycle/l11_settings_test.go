@@ -68,9 +68,12 @@ func (s setting) config(t testing.TB, value string) []byte {
 	return harness.DemoConfig(t, over.(object))
 }
 
-// A grace of 0 became "kill now", an interval of "abc" became 0, and a huge one
-// overflowed into the past.
-func TestScenarioL11(t *testing.T) {
+// Scenario L11. Absurd settings (0, negative, 10^30, "abc") are refused at
+// start with the name of the key.
+//
+// A grace of 0 became "kill now", an interval of "abc" became 0, and a huge
+// one overflowed into the past.
+func TestAbsurdSettingsAreRefusedByName(t *testing.T) {
 	t.Run("check-config", checkConfig)
 	t.Run("boot", func(t *testing.T) {
 		for _, s := range settings() {

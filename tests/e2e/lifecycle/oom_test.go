@@ -12,7 +12,7 @@ import (
 )
 
 // The kernel ends the agent's processes first, then the gateway, and PID 1 last.
-// The scores of a stage that the kernel closes to its user are easily lost: it
+// The scores of a re-exec child that the kernel closes to its user are easily lost: it
 // cannot write its own file.
 func TestOOMScores(t *testing.T) {
 	t.Parallel()

@@ -90,7 +90,7 @@ func TestSimultaneousRestarts(t *testing.T) {
 
 // watchGateways looks again and again, from the host, how many processes run
 // as the gateway's user with the gateway's program. Proof workers share the
-// user; they are stages of gateway-init and never listen.
+// user; they are re-exec children of gateway-init and never listen.
 func watchGateways(c *harness.Container, done <-chan struct{}) error {
 	looks := 0
 	tick := time.NewTicker(10 * time.Millisecond) // a look costs the processor that the restarts need

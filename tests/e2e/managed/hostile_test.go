@@ -15,7 +15,7 @@ import (
 )
 
 // A controller against the hostile agent, in so many containers at once. A round
-// that meets a stopped witness takes its whole deadline.
+// that meets a stopped inspector takes its whole deadline.
 const (
 	boxes    = 4
 	deadline = 2 * time.Second

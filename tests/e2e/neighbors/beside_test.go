@@ -13,9 +13,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// F14: an agent that opened a second listener on the gateway's port made the
+// Scenario F14. If the agent binds [::1]:PORT beside a healthy gateway, the
+// gateway is not killed for it. The listener is reported until it is gone.
+//
+// An agent that opened a second listener on the gateway's port made the
 // supervisor end a gateway that was perfectly well.
-func TestScenarioF14(t *testing.T) {
+func TestListenerBesideNeverEndsTheGateway(t *testing.T) {
 	t.Parallel()
 	for name, addr := range map[string]string{
 		"ipv6-loopback":         fmt.Sprintf("[::1]:%d", harness.Port),

@@ -29,9 +29,12 @@ func waitStreak(c *harness.Container, n int, deadline time.Duration) status.Reco
 	})
 }
 
-// F11: a gateway that crashed on every start was started without pause until
-// the machine had no time left, or given up for good.
-func TestScenarioF11(t *testing.T) {
+// Scenario F11. After 500 crashes in a row the delay is capped, and there is
+// less than one start a second after the tenth. recover serves at once.
+//
+// A gateway that crashed on every start was started without pause until the
+// machine had no time left, or given up for good.
+func TestCrashLoopDelayIsCapped(t *testing.T) {
 	t.Parallel()
 
 	t.Run("many-in-a-row", func(t *testing.T) {
@@ -129,8 +132,9 @@ func TestScenarioF11(t *testing.T) {
 	})
 }
 
-// F11: a recover while a start is on its way must not be lost in the crash loop.
-func TestScenarioF11RecoverInTheLoop(t *testing.T) {
+// Scenario F11, recover. A recover while a start is on its way must not be
+// lost in the crash loop.
+func TestRecoverInCrashLoopIsServed(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: crashing(),
 		Config: restartConfig(map[string]any{"backoff_min": "10ms", "backoff_max": "10ms"})})

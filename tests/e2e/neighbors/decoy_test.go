@@ -32,9 +32,12 @@ func decoys(c *harness.Container) []int {
 	return found
 }
 
-// F09: a supervisor that looked for its gateway by name adopted, signalled and
+// Scenario F09. Processes of the agent with the gateway's argv, title and
+// comm are never adopted, signaled or named as the gateway.
+//
+// A supervisor that looked for its gateway by name adopted, signalled and
 // reported processes that the agent had made up.
-func TestScenarioF09(t *testing.T) {
+func TestDecoysAreNeverTheGateway(t *testing.T) {
 	t.Parallel()
 	const forged = ") S 1 1 ("
 	c := harness.Start(t, harness.Options{

@@ -13,9 +13,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// F12: a token preset in the container's environment won over the minted one,
-// or stood beside it, and which of the two a program took was its own choice.
-func TestScenarioF12(t *testing.T) {
+// Scenario F12. If the container's environment sets the token's variable,
+// that value never reaches the gateway. There is exactly one entry, and one
+// warning.
+//
+// A token preset in the container's environment won over the minted one, or
+// stood beside it, and which of the two a program took was its own choice.
+func TestPresetTokenNeverReachesTheGateway(t *testing.T) {
 	t.Parallel()
 	const preset = "preset-by-the-host-0123456789abcdef"
 	c := harness.Start(t, harness.Options{

@@ -42,9 +42,12 @@ func ofGateway(t *testing.T, c *harness.Container) []int {
 	return found
 }
 
-// F13: the sweep that clears a former gateway's remains by uid would end the
+// Scenario F13. With two containers in one PID namespace, the sweep of one
+// never reaches the other's processes of the same uid.
+//
+// The sweep that clears a former gateway's remains by uid would end the
 // gateway of another container that shares the PID namespace and the uid.
-func TestScenarioF13(t *testing.T) {
+func TestSweepSparesTheOtherContainer(t *testing.T) {
 	t.Parallel()
 	// Helpers with sessions of their own: what the sweep is there for.
 	leaves := map[string]any{"helper": true, "hold_stdout": true}

@@ -52,9 +52,12 @@ func hasToken(t *testing.T, c *harness.Container, first string) bool {
 	return slices.ContainsFunc(tokens, func(token string) bool { return tokenIn(loot, token) })
 }
 
-// F15: the port changes hands after the supervisor has seen whose it is and
-// before it sends the token, which the agent then had.
-func TestScenarioF15(t *testing.T) {
+// Scenario F15. If the gateway ends between the check of the listener and the
+// token, and the agent takes the port, the token is not sent.
+//
+// The port changes hands after the supervisor has seen whose it is and before
+// it sends the token, which the agent then had.
+func TestPortThiefNeverGetsTheToken(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]struct {
 		give string // before which answer the gateway loses its port
@@ -79,9 +82,9 @@ func TestScenarioF15(t *testing.T) {
 			}}})
 			old := c.WaitServing(20 * time.Second)
 			token := c.Token()
-			deed := map[string]any{"give_port": m.give, "give_and_end": m.ends, "note_lives": true}
-			c.SetMisbehave(deed) // for those that come after this one
-			c.Misbehave(deed)
+			misbehavior := map[string]any{"give_port": m.give, "give_and_end": m.ends, "note_lives": true}
+			c.SetMisbehave(misbehavior) // for those that come after this one
+			c.Misbehave(misbehavior)
 			c.ExecDetached("sandbox", append(append([]string{"demotools", "thief"}, m.args...), portAddr, loot)...)
 			harness.Eventually(t, 3*time.Minute, fmt.Sprintf("%d thefts", takes), func() error {
 				// Probes and recovers ask for a proof, as often as they may.

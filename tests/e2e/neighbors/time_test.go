@@ -18,12 +18,15 @@ func briskHealth() map[string]any {
 		"health": map[string]any{"interval": "200ms", "timeout": "500ms"}}}
 }
 
-// F10: what stops the clock or a process for a while was taken for a crash, or
-// not noticed at all.
+// Scenario F10. Clock steps change nothing. A request completes over a docker
+// pause of 3 s. A stopped (SIGSTOP) gateway is replaced.
+//
+// What stops the clock or a process for a while was taken for a crash, or not
+// noticed at all.
 //
 // The wall clock is not stepped here: there is one for the whole host, and no
 // namespace for it.
-func TestScenarioF10(t *testing.T) {
+func TestPauseIsNeverTakenForCrash(t *testing.T) {
 	t.Parallel()
 
 	t.Run("request-over-a-pause", func(t *testing.T) {

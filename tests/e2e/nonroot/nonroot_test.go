@@ -146,9 +146,10 @@ func TestRequireSeparation(t *testing.T) {
 	}
 }
 
-// G05: only PID 1's user may ask for anything. Root is a controller there
-// (tests/e2e/managed), and without capabilities it sees too little for that.
-func TestScenarioG05(t *testing.T) {
+// Scenario G05, without root. Only PID 1's user may ask for anything. Root is
+// a controller there (tests/e2e/managed), and without capabilities it sees
+// too little for that.
+func TestOnlyUserOfPID1MayRequest(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{})
 	old := box.WaitServing(serveBy)

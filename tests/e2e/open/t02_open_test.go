@@ -22,7 +22,7 @@ const tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
 
 // Where nothing is separated another command is documented.
 func TestMain(m *testing.M) {
-	os.Exit(harness.Main(m, harness.MainOptions{Topologies: []string{"TestScenarioT02"}}))
+	os.Exit(harness.Main(m, harness.MainOptions{Topologies: []string{"TestDocumentedCommandOpensTerminalUI"}}))
 }
 
 // open is the documented command. Where nothing is separated there is no
@@ -39,9 +39,13 @@ func open(t *testing.T, c *harness.Container) *harness.Terminal {
 	return harness.OpenTerminal(t, pty.Winsize{Rows: 33, Cols: 111}, append(args, client...)...)
 }
 
-// T02: the token was kept from everybody, and the user's way to the terminal UI
+// Scenario T02. The documented way to open the terminal UI authenticates: as
+// root, without root, with no-new-privileges and with a read-only root, at
+// the first start, after a restart and after a rotation.
+//
+// The token was kept from everybody, and the user's way to the terminal UI
 // failed; nobody had tried it in every kind of container (#2480).
-func TestScenarioT02(t *testing.T) {
+func TestDocumentedCommandOpensTerminalUI(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"readme":   harness.Flags(t), // read-only, no-new-privileges
 		"writable": harness.WritableFlags(t),

@@ -12,9 +12,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// T02: the token moved into a file that the documented command could not read,
-// and nobody had run that command (#2480).
-func TestScenarioT02(t *testing.T) {
+// Scenario T02, with OpenClaw. The token moved into a file that the
+// documented command could not read, and nobody had run that command (#2480).
+func TestOpenClawTerminalUIAuthenticates(t *testing.T) {
 	t.Parallel()
 	needImage(t)
 	for name, flags := range map[string][]string{
@@ -50,8 +50,11 @@ func TestScenarioT02(t *testing.T) {
 	})
 }
 
-// T03: each client needed its own manual step after an upgrade.
-func TestScenarioT03(t *testing.T) {
+// Scenario T03. Each client authenticates without manual steps: terminal UI,
+// one-shot command, dashboard from the host, device pairing.
+//
+// Each client needed its own manual step after an upgrade.
+func TestEveryOpenClawClientAuthenticates(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
 	tui(t, c)

@@ -26,7 +26,7 @@ func secret(t *testing.T) (string, *tokenscan.Set) {
 	t.Helper()
 	raw := make([]byte, tokenscan.TokenLen/2)
 	rand.Read(raw)
-	return hex.EncodeToString(raw), harness.Needles(t, hex.EncodeToString(raw))
+	return hex.EncodeToString(raw), harness.TokenSet(t, hex.EncodeToString(raw))
 }
 
 // oldTools is the allow list of openclaw.json before sessions_spawn left it;
@@ -133,7 +133,7 @@ func TestDeputy(t *testing.T) {
 	takePlace(t)
 	d := startDeputy(t)
 	first := d.plant(t)
-	d.set["the token of the old profile's life"] = harness.Needles(t, d.Token())
+	d.set["the token of the old profile's life"] = harness.TokenSet(t, d.Token())
 	old := map[string]string{} // sessions with a foreign directory, by what is special
 	t.Run("control", func(t *testing.T) { d.control(t, first, old) })
 	if t.Failed() {
@@ -144,7 +144,7 @@ func TestDeputy(t *testing.T) {
 	}
 	writeConf(t, d.conf, d.with)
 	d.MustCtl("restart", "--rotate-token", "--timeout", "4m")
-	d.set["the token"] = harness.Needles(t, d.Token())
+	d.set["the token"] = harness.TokenSet(t, d.Token())
 	for _, link := range [][2]string{{"/run/gateway-init", "runtime"}, {"/var/lib/openclaw", "state"}, {"/proc/self/environ", "environ"},
 		{"/run/gateway-init/gateway-token", "token"}, {"/var/lib/openclaw/canary", "canary"}} {
 		d.Tools("sandbox", "ln", link[0], "/sandbox/to-"+link[1])

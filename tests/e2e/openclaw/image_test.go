@@ -16,9 +16,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// E01: the image passes its own validation, and stops passing with each thing
-// that is taken from it.
-func TestScenarioE01(t *testing.T) {
+// Scenario E01, with OpenClaw. The image passes its own validation, and stops
+// passing with each thing that is taken from it.
+func TestChangedOpenClawImageFailsVerification(t *testing.T) {
 	takePlace(t)
 	needImage(t)
 	if r := after(t, ":"); !r.OK {
@@ -89,9 +89,12 @@ func build(t *testing.T, name, file string) harness.Result {
 	return harness.Engine(t, nil, "build", "--network", "none", "-t", name, "-f", filepath.Join(dir, "Containerfile"), dir)
 }
 
-// T04: a vendor's fixer, run in the image build, left a token in the image that
+// Scenario T04. No image layer, history or configuration holds a token. A
+// vendor's repair command leaves none behind.
+//
+// A vendor's fixer, run in the image build, left a token in the image that
 // every container of it shared.
-func TestScenarioT04(t *testing.T) {
+func TestNoOpenClawLayerHoldsToken(t *testing.T) {
 	needImage(t)
 	const name = "gateway-openclaw-t04:dev"
 	token := strings.Repeat("9e", 32)

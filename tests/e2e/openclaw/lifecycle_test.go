@@ -50,9 +50,9 @@ func replaced(t *testing.T, c *harness.Container, name string) (old, now status.
 	return old, now
 }
 
-// L01: the gateway exits 0 on SIGTERM; a supervisor that took 0 for "done" left
-// the container without one (#6107).
-func TestScenarioL01(t *testing.T) {
+// Scenario L01, with OpenClaw. The gateway exits 0 on SIGTERM; a supervisor
+// that took 0 for "done" left the container without one (#6107).
+func TestSignaledOpenClawIsStartedAgain(t *testing.T) {
 	c := shared(t)
 	_, r := replaced(t, c, "TERM")
 	if e := r.LastExit; e.Code != 0 || e.Requested || e.Failure || !e.Proven {
@@ -74,8 +74,9 @@ func TestRestartsItself(t *testing.T) {
 	}
 }
 
-// L02: a requested restart of a gateway that exits 0 (#6868).
-func TestScenarioL02(t *testing.T) {
+// Scenario L02, with OpenClaw. A requested restart of a gateway that exits 0
+// (#6868).
+func TestRestartOfOpenClawIsProven(t *testing.T) {
 	c := shared(t)
 	old := c.Status()
 	c.MustCtl("restart", "--timeout", "4m")
@@ -93,8 +94,9 @@ func TestScenarioL02(t *testing.T) {
 	}
 }
 
-// L04: kill -9 of the gateway left a container that ran and served nothing (#2757).
-func TestScenarioL04(t *testing.T) {
+// Scenario L04, with OpenClaw. kill -9 of the gateway left a container that
+// ran and served nothing (#2757).
+func TestKilledOpenClawServesAgain(t *testing.T) {
 	c := shared(t)
 	_, r := replaced(t, c, "KILL")
 	if e := r.LastExit; e.Signal != 9 || e.Requested {
@@ -102,8 +104,9 @@ func TestScenarioL04(t *testing.T) {
 	}
 }
 
-// L08: a gateway that lives and does not answer (#4710).
-func TestScenarioL08(t *testing.T) {
+// Scenario L08, with OpenClaw. A gateway that lives and does not answer
+// (#4710).
+func TestUnresponsiveOpenClawIsRestarted(t *testing.T) {
 	c := shared(t)
 	old, r := replaced(t, c, "STOP")
 	if e := r.LastExit; e.Signal != 9 || r.Crashes != old.Crashes+1 {
@@ -188,9 +191,10 @@ func gatewayTree(c *harness.Container) []harness.Process {
 	return tree
 }
 
-// L13: docker restart, docker stop and start, and a PID 1 that the engine kills:
-// the gateway serves again with no command (#6635).
-func TestScenarioL13(t *testing.T) {
+// Scenario L13, with OpenClaw. docker restart, docker stop and start, and a
+// PID 1 that the engine kills: the gateway serves again with no command
+// (#6635).
+func TestOpenClawServesAfterContainerRestart(t *testing.T) {
 	takePlace(t)
 	c := start(t, nil, nil)
 	again := func(how string, do func()) {
@@ -211,9 +215,9 @@ func TestScenarioL13(t *testing.T) {
 	again("kill -9 of PID 1", func() { c.Kill("KILL"); c.WaitExit(time.Minute); c.StartAgain() })
 }
 
-// L22: docker stop ends everything by itself (#1015). What is not told to end,
-// or does not, makes the exit code 137.
-func TestScenarioL22(t *testing.T) {
+// Scenario L22, with OpenClaw. docker stop ends everything by itself (#1015).
+// What is not told to end, or does not, makes the exit code 137.
+func TestDockerStopEndsOpenClaw(t *testing.T) {
 	takePlace(t)
 	o := options(t, nil, nil)
 	o.Command = nil
@@ -231,8 +235,9 @@ func TestScenarioL22(t *testing.T) {
 	}
 }
 
-// F09: the agent makes processes that look like the gateway's.
-func TestScenarioF09(t *testing.T) {
+// Scenario F09, with OpenClaw. The agent makes processes that look like the
+// gateway's.
+func TestDecoysAreNeverTakenForOpenClaw(t *testing.T) {
 	c := shared(t)
 	real := c.Status().Gateway.Process
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.GatewayHostPID()))

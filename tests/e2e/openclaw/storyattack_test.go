@@ -47,7 +47,7 @@ func (s *story) attack(t *testing.T, attacks []attack) {
 		all = append(all, a.calls...)
 	}
 	results := turn(t, s.Container, all...)
-	set := harness.Needles(t, s.tokens[0])
+	set := harness.TokenSet(t, s.tokens[0])
 	for i, r := range results {
 		if set.Find([]byte(r)) >= 0 || strings.Contains(r, s.key) || strings.Contains(r, s.canary) {
 			t.Errorf("%v shows the token, the provider's key or the canary", all[i])

@@ -21,9 +21,10 @@ type place struct {
 	dir  string
 }
 
-// T01 and T04: whatever happened in the container, the token is where it
-// belongs. What the agent's users keep is searched from the host, as root.
-func TestScenarioT01(t *testing.T) {
+// Scenario T01, with OpenClaw. Whatever happened in the container, the token
+// is where it belongs. What the agent's users keep is searched from the host,
+// as root.
+func TestOpenClawTokenNeverLeaks(t *testing.T) {
 	takePlace(t)
 	o := options(t, nil, nil)
 	o.Flags = harness.ReadmeFlags()
@@ -113,8 +114,9 @@ func crashUnderPair(t *testing.T, c *harness.Container) string {
 	return after
 }
 
-// T05: a client that got no token opened a page that said "unauthorized".
-func TestScenarioT05(t *testing.T) {
+// Scenario T05, with OpenClaw. A client that got no token opened a page that
+// said "unauthorized".
+func TestUnreadableOpenClawTokenIsExplained(t *testing.T) {
 	c := shared(t)
 	path := c.HostPath("/run/gateway-init/gateway-token")
 	for _, try := range []struct {
@@ -144,8 +146,8 @@ func TestScenarioT05(t *testing.T) {
 	}
 }
 
-// T06: no gateway runs without a token that is ours.
-func TestScenarioT06(t *testing.T) {
+// Scenario T06, with OpenClaw. No gateway runs without a token that is ours.
+func TestOpenClawNeverRunsWithoutToken(t *testing.T) {
 	takePlace(t)
 	for name, flag := range map[string]string{
 		"too-small": "/run/gateway-init:mode=0711,size=4k",
@@ -169,8 +171,8 @@ func TestScenarioT06(t *testing.T) {
 	}
 }
 
-// T07: the old token is refused from the rotation on.
-func TestScenarioT07(t *testing.T) {
+// Scenario T07, with OpenClaw. The old token is refused from the rotation on.
+func TestOpenClawRefusesTheOldToken(t *testing.T) {
 	c := shared(t)
 	before := c.Token()
 	if got := authenticates(c, before); got != 404 {
@@ -191,9 +193,12 @@ func TestScenarioT07(t *testing.T) {
 	}
 }
 
-// T08: a gatewayctl of another release shows the token all the same, and says
-// that the two differ.
-func TestScenarioT08(t *testing.T) {
+// Scenario T08. With an older image and a newer host tool, and the other way
+// round, the token is shown, or the message names the upgrade.
+//
+// A gatewayctl of another release shows the token all the same, and says that
+// the two differ.
+func TestOtherReleaseShowsTheToken(t *testing.T) {
 	c := shared(t)
 	if r := c.Exec("", "gatewayctl-other", "token"); r.Code != 0 || strings.TrimSpace(r.Stdout) != c.Token() {
 		t.Errorf("token: exit code %d, %d bytes, %s", r.Code, len(r.Stdout), r.Stderr)

@@ -47,7 +47,7 @@ func TestHostileTools(t *testing.T) {
 	waitTools(t, c)
 	gateway := c.Status().Gateway.Process
 	token := c.Token()
-	set := harness.Needles(t, token)
+	set := harness.TokenSet(t, token)
 	tools := func(t *testing.T, calls ...call) []string {
 		t.Helper()
 		results := turn(t, c.For(t), calls...)

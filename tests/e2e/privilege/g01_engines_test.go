@@ -12,9 +12,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
+// Scenario G01. gateway-init boots with no_new_privs, without SETPCAP,
+// without DAC_OVERRIDE, with four capabilities, with a read-only root and
+// with a home that is not writable. Each missing protection is one log line
+// and one entry in the status.
+//
 // Images met engines that grant less (or much more) than their author's, and
 // either did not boot or ran unprotected without a word.
-func TestScenarioG01(t *testing.T) {
+func TestEachMissingProtectionIsNamed(t *testing.T) {
 	tmp := []string{"--tmpfs", "/run/gateway-init:mode=0711,size=1m", "--tmpfs", "/tmp"}
 	four := []string{"--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL", "--cap-add", "CHOWN"}
 	for name, c := range map[string]struct {

@@ -11,9 +11,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A gateway that could not be signalled was stopped for ever: restart, recover
-// and stop all waited for an end that nobody could bring about.
-func TestScenarioG01WithoutKill(t *testing.T) {
+// Scenario G01, without CAP_KILL. A gateway that could not be signalled was
+// stopped for ever: restart, recover and stop all waited for an end that
+// nobody could bring about.
+func TestRestartWorksWithoutCapKill(t *testing.T) {
 	flags := harness.ReadmeFlags()
 	i := slices.Index(flags, "KILL")
 	flags = slices.Delete(flags, i-1, i+1)

@@ -12,10 +12,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// One process that kept a capability, a group or a descriptor of root's was all
-// that the agent needed. What each may have is in docs/tcb.md, and in
+// Scenario G02. Each thread of each process has the capabilities,
+// no_new_privs, groups and umask of section 4 of docs/design.md, read from
+// /proc.
+//
+// One process that kept a capability, a group or a descriptor of root's was
+// all that the agent needed. What each may have is in docs/tcb.md, and in
 // docs/design.md, section 4. The test reads the host's /proc.
-func TestScenarioG02(t *testing.T) {
+func TestProcessesHaveOnlyTheirPrivileges(t *testing.T) {
 	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,9 +12,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A library that takes a broken line of passwd for uid 0 started the "gateway"
-// user's programs as root.
-func TestScenarioG03(t *testing.T) {
+// Scenario G03. A missing user, a user with uid 0, and a malformed or huge
+// passwd file are refused. There is never a fallback to root.
+//
+// A library that takes a broken line of passwd for uid 0 started the
+// "gateway" user's programs as root.
+func TestBadUserNeverBecomesRoot(t *testing.T) {
 	good := "root:x:0:0::/root:/bin/false\ngateway:x:9001:9001::/var/lib/gateway:/bin/false\n" +
 		"sandbox:x:9002:9002::/sandbox:/bin/false\noperator:x:9003:9003::/home/operator:/bin/false\n"
 	replace := func(old, with string) string { return strings.Replace(good, old, with, 1) }

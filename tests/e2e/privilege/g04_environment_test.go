@@ -10,9 +10,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A variable given to docker exec (or left over in a shell that calls it) loaded
-// a library or another program into the tool that runs as root.
-func TestScenarioG04(t *testing.T) {
+// Scenario G04. Variables that docker exec -e sets (LD_PRELOAD, NODE_OPTIONS,
+// PATH, GODEBUG) change no decision of gatewayctl.
+//
+// A variable given to docker exec (or left over in a shell that calls it)
+// loaded a library or another program into the tool that runs as root.
+func TestExecEnvironmentChangesNoDecision(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	old := c.WaitServing(30 * time.Second).Gateway.Process
 	var evil []string

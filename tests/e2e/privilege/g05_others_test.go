@@ -10,9 +10,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
+// Scenario G05. The kernel refuses gatewayctl restart to any user but root,
+// before a line of gatewayctl runs.
+//
 // Whoever can write where requests are read controls the gateway. The kernel
 // refuses all but root, before a line of ours runs.
-func TestScenarioG05(t *testing.T) {
+func TestOnlyRootMayRequest(t *testing.T) {
 	c := harness.Look(t, "readme", harness.Options{})
 	old := c.Status()
 	const fifo = "/run/gateway-init/control/request"

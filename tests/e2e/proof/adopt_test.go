@@ -58,9 +58,9 @@ func cmdline(p harness.Process) string {
 	return string(text)
 }
 
-// P02: a healthy gateway that nobody here started is reported as exactly that,
-// and one command takes over.
-func TestScenarioP02(t *testing.T) {
+// Scenario P02. A healthy gateway that nobody here started is reported as
+// exactly that, and one command takes over.
+func TestUnmanagedGatewayIsReportedAndAdopted(t *testing.T) {
 	t.Parallel()
 	for _, operator := range operators(t) {
 		starters := []string{"sandbox"} // one of the gateway's own user is swept by the next start, where there is one

@@ -12,9 +12,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// P01: processes that ended while /proc was read, and zombies, made the
-// controller fail or see a gateway that was not there.
-func TestScenarioP01(t *testing.T) {
+// Scenario P01. Control works among zombies, processes that end in the middle
+// of a scan, and 100 short-lived processes a second.
+//
+// Processes that ended while /proc was read, and zombies, made the controller
+// fail or see a gateway that was not there.
+func TestControlWorksAmongShortLivedProcesses(t *testing.T) {
 	t.Parallel()
 	const zombies = 20
 	c := harness.Start(t, harness.Options{

@@ -18,9 +18,13 @@ import (
 // loot is what the agent's listener received.
 const loot = "/tmp/loot"
 
-// P05: the agent took the port while the gateway was down; the supervisor saw a
+// Scenario P05. If the agent binds the port while the gateway is down, that
+// is reported as listener-foreign. It is never a success, and the token is
+// not sent.
+//
+// The agent took the port while the gateway was down; the supervisor saw a
 // port that answered, said that it was well, and sent it the token.
-func TestScenarioP05(t *testing.T) {
+func TestForeignListenerNeverGetsTheToken(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]struct {
 		addr string

@@ -10,9 +10,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// P04: health said healthy of a gateway that was gone, or unhealthy for ever
-// after a restart that had worked.
-func TestScenarioP04(t *testing.T) {
+// Scenario P04. Health is right after a restart of the supervisor, a
+// rewritten title, and a requested restart.
+//
+// Health said healthy of a gateway that was gone, or unhealthy for ever after
+// a restart that had worked.
+func TestHealthIsRightAfterRestarts(t *testing.T) {
 	t.Parallel()
 	for name, event := range map[string]func(t *testing.T, c *harness.Container){
 		"supervisor-restart": func(t *testing.T, c *harness.Container) { c.Restart() },

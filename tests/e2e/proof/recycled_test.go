@@ -21,11 +21,11 @@ const (
 	pidMax       = "420" // 120 pids are left to go round
 	rounds       = 3600  // bytes of the register: some 450 bystanders
 	lastReserved = 299   // the kernel starts again after it (RESERVED_PIDS)
-	register     = "/tmp/victims"
+	register     = "/tmp/bystanders"
 )
 
-// bystanders are what the register says: which pids victims had since from, and
-// which victims a signal ended.
+// bystanders are what the register says: which pids they had since from, and
+// which of them a signal ended.
 func bystanders(t *testing.T, c *harness.Container, from int64) (had map[int]bool, killed []string, end int64) {
 	t.Helper()
 	f, err := os.Open(c.HostPath(register))
@@ -56,9 +56,12 @@ func bystanders(t *testing.T, c *harness.Container, from int64) (had map[int]boo
 	}
 }
 
-// P06: a pid was kept after its process had been reaped, and what got it next
-// was signalled in its place.
-func TestScenarioP06(t *testing.T) {
+// Scenario P06. A recycled pid is never signaled. The test forces pids to
+// wrap in a PID namespace with a small pid_max.
+//
+// A pid was kept after its process had been reaped, and what got it next was
+// signalled in its place.
+func TestRecycledPidIsNeverSignaled(t *testing.T) {
 	t.Parallel()
 	// A writable /proc/sys; kernel.pid_max is the PID namespace's own since Linux
 	// 6.14, and the write fails the test if it is not.
@@ -79,7 +82,7 @@ func TestScenarioP06(t *testing.T) {
 	if now, err := os.ReadFile("/proc/sys/kernel/pid_max"); err != nil || string(now) != string(hosts) {
 		t.Fatalf("pid_max of the host was %s and is %s (%v): it is not the namespace's own here", hosts, now, err)
 	}
-	c.ExecDetached("sandbox", "demotools", "victims", register)
+	c.ExecDetached("sandbox", "demotools", "bystanders", register)
 	waitRegister(t, c)
 	// Whatever else fails, this is what must be known.
 	defer func() {
@@ -145,9 +148,9 @@ func TestScenarioP06(t *testing.T) {
 }
 
 // The register of P06 registers: a bystander that is signalled is noticed.
-func TestVictimsAreNoticed(t *testing.T) {
+func TestSignaledBystanderIsNoticed(t *testing.T) {
 	t.Parallel()
-	c := harness.Start(t, harness.Options{Command: []string{"demotools", "victims", register}})
+	c := harness.Start(t, harness.Options{Command: []string{"demotools", "bystanders", register}})
 	parent := strconv.Itoa(c.HostPIDOf(c.WaitServing(20 * time.Second).Command.PID))
 	waitRegister(t, c)
 	harness.Eventually(t, 30*time.Second, "a bystander that was signalled", func() error {

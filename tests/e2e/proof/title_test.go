@@ -23,9 +23,12 @@ func checksHeld(v harness.View) error {
 	return nil
 }
 
-// P03: a gateway that rewrote its title, or a name made to look like the rest
-// of its stat line, was taken for another process and ended.
-func TestScenarioP03(t *testing.T) {
+// Scenario P03. A rewritten process title, and a comm with spaces,
+// parentheses or newlines, does not change the identity.
+//
+// A gateway that rewrote its title, or a name made to look like the rest of
+// its stat line, was taken for another process and ended.
+func TestRewrittenTitleKeepsIdentity(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]struct{ comm, cmdline string }{
 		"forged-stat-line":        {") S 1 1 (", ""},
@@ -41,13 +44,13 @@ func TestScenarioP03(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			deed := map[string]any{}
+			misbehavior := map[string]any{}
 			for key, value := range map[string]string{"comm": m.comm, "cmdline": m.cmdline} {
 				if value != "" {
-					deed[key] = value
+					misbehavior[key] = value
 				}
 			}
-			c := harness.Start(t, harness.Options{Misbehave: deed, // from its start on
+			c := harness.Start(t, harness.Options{Misbehave: misbehavior, // from its start on
 				Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "200ms"}}}})
 			old := c.WaitServing(20 * time.Second)
 			dir := fmt.Sprintf("/proc/%d", c.GatewayHostPID())

@@ -10,9 +10,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
+// Scenario T01. No process of the agent's user can read the token, a part of
+// 16 characters, or its base64, in any file, environment, command line, log,
+// core or backup.
+//
 // The agent read the token from a file, from a process list, from a log or
 // from a core file; whoever has it controls the agent's controller.
-func TestScenarioT01(t *testing.T) {
+func TestAgentNeverReadsTheToken(t *testing.T) {
 	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

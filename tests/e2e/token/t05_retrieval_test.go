@@ -15,9 +15,12 @@ import (
 // quits are signals whose default is a core file.
 var quits = []os.Signal{syscall.SIGQUIT, syscall.SIGABRT}
 
+// Scenario T05. When the token cannot be read, the message names the path and
+// the reason. No URL with an empty token is ever printed.
+//
 // A helper that could not read the token printed a dashboard address with an
 // empty fragment, and the user was told that it had worked.
-func TestScenarioT05(t *testing.T) {
+func TestUnreadableTokenIsExplained(t *testing.T) {
 	t.Run("not-running", func(t *testing.T) {
 		t.Parallel()
 		c := harness.Start(t, harness.Options{

@@ -14,9 +14,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
+// Scenario T06. When the token cannot be written, boot ends with one line,
+// and no gateway runs without authentication.
+//
 // The token could not be written, the entrypoint went on, and the gateway ran
 // without any authentication.
-func TestScenarioT06(t *testing.T) {
+func TestUnwritableTokenEndsBoot(t *testing.T) {
 	for name, c := range map[string]struct {
 		options string // of the tmpfs
 		plant   func(dir, token string) error

@@ -11,9 +11,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// After a leak the operator rotated the token, and the old one went on working
-// for as long as the old process lived.
-func TestScenarioT07(t *testing.T) {
+// Scenario T07. After a rotation the old token is refused and the new one
+// works. At no moment both work.
+//
+// After a leak the operator rotated the token, and the old one went on
+// working for as long as the old process lived.
+func TestOldTokenIsRefusedAfterRotation(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)

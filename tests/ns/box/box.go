@@ -110,7 +110,7 @@ func Start(t testing.TB, o Options) *Box {
 	}
 	b := &Box{t: t, log: &log{}, done: make(chan struct{})}
 	b.cmd = exec.Command("/proc/self/exe")
-	b.cmd.Env = []string{stageEnv + "=" + string(data)}
+	b.cmd.Env = []string{becomeEnv + "=" + string(data)}
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
 	if o.Stdout != nil {
 		b.cmd.Stdout = o.Stdout
@@ -166,7 +166,7 @@ func (o Options) plan(t testing.TB) plan {
 	return p
 }
 
-// waitExec waits until the stage has become gateway-init, or has failed.
+// waitExec waits until the first process has become gateway-init, or has failed.
 func (b *Box) waitExec() {
 	b.t.Helper()
 	deadline := time.Now().Add(testenv.Patience)

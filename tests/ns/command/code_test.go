@@ -36,8 +36,9 @@ func code(t *testing.T, args []string, plant []box.Entry, command ...string) (in
 	return end.ExitStatus(), b.Log()
 }
 
-// L23: the exit code of the agent was lost, or another's was reported.
-func TestScenarioL23Codes(t *testing.T) {
+// Scenario L23, the codes. The exit code of the agent was lost, or another's
+// was reported.
+func TestEveryExitCodeIsPassedOn(t *testing.T) {
 	eachMode(t, func(t *testing.T, args []string) {
 		for _, want := range []int{0, 1, 2, 3, 63, 64, 75, 78, 125, 126, 127, 128, 129, 130, 137, 143, 200, 254, 255} {
 			t.Run(strconv.Itoa(want), func(t *testing.T) {
@@ -49,8 +50,8 @@ func TestScenarioL23Codes(t *testing.T) {
 	})
 }
 
-// 128+n for a command that a signal ended.
-func TestScenarioL23Signals(t *testing.T) {
+// Scenario L23, the signals. The code is 128+n for a command that a signal ended.
+func TestSignaledCommandExits128PlusSignal(t *testing.T) {
 	eachMode(t, func(t *testing.T, args []string) {
 		for _, sig := range []int{1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 24, 31, 34, 50, 64} {
 			t.Run(strconv.Itoa(sig), func(t *testing.T) {
@@ -75,9 +76,9 @@ func programs() []box.Entry {
 	}
 }
 
-// 127 for what is not there, 126 for what cannot be executed, and a line that
-// names it.
-func TestScenarioL23ExecErrors(t *testing.T) {
+// Scenario L23, the errors of execve. The code is 127 for what is not there, and 126
+// for what cannot be executed, with a line that names it.
+func TestExecErrorsAre126Or127(t *testing.T) {
 	eachMode(t, func(t *testing.T, args []string) {
 		for name, try := range map[string]struct {
 			command string

@@ -34,9 +34,12 @@ func unchanged(t *testing.T, b *box.Box, before status.Record) {
 	}
 }
 
+// Scenario F03. No signal of the agent reaches PID 1. Of root's signals only
+// the documented ones have an effect. A burst of 20,000 changes nothing.
+//
 // An init that leaves a signal to its language's runtime dies of a stray
 // SIGUSR2; one that lets the agent signal it can be stopped by the agent.
-func TestScenarioF03(t *testing.T) {
+func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 	t.Run("from-the-agent", func(t *testing.T) {
 		b := box.Start(t, box.Options{Config: quiet})
 		before := b.WaitServing(20 * time.Second)

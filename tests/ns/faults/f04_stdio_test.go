@@ -21,9 +21,12 @@ import (
 // within is what the scenario demands of status and restart.
 const within = 2 * time.Second
 
+// Scenario F04. With stdout and stderr closed, blocked, or on a full disk,
+// status and restart answer within 2 s.
+//
 // An init whose log reader hangs must not hang with it: whoever comes to find
 // out what is wrong gets no answer otherwise.
-func TestScenarioF04(t *testing.T) {
+func TestBlockedOutputNeverBlocksRequests(t *testing.T) {
 	for name, stdio := range map[string]func(t *testing.T, o *box.Options){
 		"stdout-and-stderr-closed": func(_ *testing.T, o *box.Options) { o.Close = []int{1, 2} },
 		"stderr-closed":            func(_ *testing.T, o *box.Options) { o.Close = []int{2} },
@@ -64,9 +67,10 @@ func TestScenarioF04(t *testing.T) {
 	}
 }
 
-// The engine's log reader died: a gateway that writes gets SIGPIPE and may well
-// end of it, over and over; PID 1 may not, and says so.
-func TestScenarioF04ReaderGone(t *testing.T) {
+// Scenario F04, a reader that died. The engine's log reader died: a gateway
+// that writes gets SIGPIPE and may well end of it, over and over; PID 1 may
+// not, and says so.
+func TestLostLogReaderNeverEndsInit(t *testing.T) {
 	o := box.Options{Config: brief(map[string]any{"restart": map[string]any{"backoff_max": "1s"}})}
 	o.Stdout = brokenPipe(t)
 	o.Stderr = o.Stdout

@@ -14,10 +14,15 @@ import (
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
-// A leftover, a foreign file or an odd mount made other inits hang in boot, or
-// write a secret through a link; or every start needed somebody to remove a file
-// by hand. Containers that only an engine can make are in tests/e2e/faults.
-func TestScenarioF05(t *testing.T) {
+// Scenario F05. With 16 descriptors, 64 MiB, 64 pids, a read-only root, a
+// strange /run, no /proc, or leftover files, gateway-init serves, or it ends
+// with one line.
+//
+// A leftover, a foreign file or an odd mount made other inits hang in boot,
+// or write a secret through a link; or every start needed somebody to remove
+// a file by hand. Containers that only an engine can make are in
+// tests/e2e/faults.
+func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 	const rt = box.Runtime
 	dir := func(path string, mode uint32, uid int) box.Entry {
 		return box.Entry{Path: path, Type: unix.S_IFDIR, Mode: mode, UID: uid}

@@ -35,9 +35,13 @@ func brief(more map[string]any) map[string]any {
 	return map[string]any{"gateway": gateway}
 }
 
+// Scenario F07. After SIGTERM in any state (boot, between fork and exec,
+// proving, backoff, stopping, twice) the container ends within the grace
+// period and one second, and no process is left.
+//
 // An init that loses a TERM between its fork and its child's exec lets the
 // engine wait its whole timeout and then kill everything.
-func TestScenarioF07(t *testing.T) {
+func TestTermEndsContainerInEveryState(t *testing.T) {
 	t.Run("boot-to-serving", func(t *testing.T) {
 		// TERM comes into every step, from the first line to the first health
 		// check: some 120 moments over twice the time that one boot takes.

@@ -15,10 +15,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
+// Scenario F08. A descendant that holds the gateway's output pipe, or has its
+// own session, does not delay a restart. No process of the former gateway is
+// alive when the new one starts.
+//
 // Inits that read their child's output through a pipe wait for whoever still
 // has it open; those that signal a process group miss who left it. The new
 // gateway then meets the old one's helpers at its port and its files.
-func TestScenarioF08(t *testing.T) {
+func TestDescendantNeverDelaysARestart(t *testing.T) {
 	for name, m := range map[string]map[string]any{
 		"own-session":             {"helper": true},
 		"grandchild-holds-stdout": {"hold_stdout": true},

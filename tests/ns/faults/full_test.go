@@ -40,9 +40,10 @@ func waitGateway(t *testing.T, b *box.Box, old int, deadline time.Duration) int 
 	return 0
 }
 
-// With plain --tmpfs /run the agent can fill the file system that status and
-// replies are written to: it must neither stop nor blind the supervisor.
-func TestScenarioF05RuntimeFull(t *testing.T) {
+// Scenario F05, a full runtime directory. With plain --tmpfs /run the agent
+// can fill the file system that status and replies are written to: it must
+// neither stop nor blind the supervisor.
+func TestFullRuntimeDirKeepsGatewayAlive(t *testing.T) {
 	b := box.Start(t, box.Options{
 		Mounts: []box.Mount{{At: "/run", Data: "mode=1777,size=256k"}},
 		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "1s", "timeout": "1s"}}},

@@ -22,10 +22,15 @@ func quick(keys object) object {
 	return gatewayConfig(all)
 }
 
-// A gateway that went deaf while its process lived was called healthy for
-// hours, and a restart that saw one 200 and then nothing was called a success.
-func TestScenarioL08(t *testing.T) {
-	t.Run("deaf-after-20-seconds", deafLater)
+// Scenario L08. A gateway that serves for 20 s and then stops answering is
+// detected and restarted. A restart that saw one 200 and then no answer does
+// not report success.
+//
+// A gateway that stopped answering while its process lived was called healthy for
+// hours, and a restart that saw one 200 and then nothing was called a
+// success.
+func TestUnresponsiveGatewayIsRestarted(t *testing.T) {
+	t.Run("deaf-after-20-seconds", unresponsiveLater)
 	for name, m := range map[string]object{
 		"hang": {"after": 1, "accept": "hang"},
 		"drop": {"after": 1, "accept": "drop"},
@@ -37,8 +42,9 @@ func TestScenarioL08(t *testing.T) {
 	}
 }
 
-// deafLater: it is detected, replaced and told apart from an operator's restart.
-func deafLater(t *testing.T) {
+// unresponsiveLater: it is detected, replaced and told apart from an operator's
+// restart.
+func unresponsiveLater(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: object{"deaf_after": "20s"}, Config: quick(nil)})
 	old := c.WaitServing(serveBy)
@@ -78,8 +84,8 @@ func oneAnswer(t *testing.T, m object) {
 	}
 }
 
-// rude is how a gateway can be alive and not serve.
-func rude() map[string]object {
+// notServing is each way in which a gateway can be alive and not serve.
+func notServing() map[string]object {
 	return map[string]object{
 		"accept-then-hang": {"accept": "hang"},
 		"accept-then-drop": {"accept": "drop"},
@@ -94,10 +100,14 @@ func rude() map[string]object {
 	}
 }
 
+// Scenario L09. A connection that hangs, a connection that is dropped, and
+// HTTP 5xx each count as not serving. A gateway that never served is replaced
+// after a longer bound.
+//
 // Only a process that was gone counted as a failure: a gateway that accepted
 // and said nothing, or 502, was left as it was.
-func TestScenarioL09(t *testing.T) {
-	for name, m := range rude() {
+func TestFailedAnswersCountAsNotServing(t *testing.T) {
+	for name, m := range notServing() {
 		t.Run("served-then-"+name, func(t *testing.T) {
 			t.Parallel()
 			c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "100ms", "timeout": "300ms"}})})
@@ -122,7 +132,7 @@ func TestScenarioL09(t *testing.T) {
 			}
 		})
 	}
-	for name, m := range rude() {
+	for name, m := range notServing() {
 		if name == "http-500" || strings.HasPrefix(name, "endless") || name == "dripping-body" {
 			continue // each takes four times ready.timeout, and tells nothing new here
 		}

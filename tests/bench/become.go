@@ -17,8 +17,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// stageArg is the first argument of this program where it is to become PID 1.
-const stageArg = "-become-pid-1"
+// becomeArg is the first argument of this program where it is to become PID 1.
+const becomeArg = "-become-pid-1"
 
 // Where a box has what this program gathered, and the gateway's home.
 const (
@@ -89,21 +89,21 @@ func gatewayCommand() []string {
 	return []string{boxDir + "/probe", "x", boxDir + "/demogateway"}
 }
 
-// startStaged starts argv as PID 1 of a box. Its first record is from just
-// before the execve of argv: what the stage did is no part of any measurement.
-func (b *bench) startStaged(argv []string) (*instance, error) {
-	i, err := start(append([]string{"/proc/self/exe", stageArg, b.dir}, argv...), namespaces)
+// startInBox starts argv as PID 1 of a box. Its first record is from just
+// before the execve of argv: what was done before is no part of any measurement.
+func (b *bench) startInBox(argv []string) (*instance, error) {
+	i, err := start(append([]string{"/proc/self/exe", becomeArg, b.dir}, argv...), namespaces)
 	if err != nil {
 		return nil, err
 	}
 	if i.began, err = i.record(); err != nil {
 		i.end()
-		return nil, fmt.Errorf("the stage of %s: %w", argv[0], err)
+		return nil, fmt.Errorf("the first process of %s: %w", argv[0], err)
 	}
 	return i, nil
 }
 
-// become is the stage: it mounts, and executes what is to be measured.
+// become is a box's first process: it mounts, and executes what is to be measured.
 func become(args []string) error {
 	dir, argv := args[0], args[1:]
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// stageEnv holds the plan; it marks the test binary that is to become PID 1.
-const stageEnv = "GATEWAY_INIT_TEST_BOX"
+// becomeEnv holds the plan; it marks the test binary that is to become PID 1.
+const becomeEnv = "GATEWAY_INIT_TEST_BOX"
 
 // Main runs the tests, or is a box's first process. TestMain must call it.
 func Main(m *testing.M) int {
-	if text := os.Getenv(stageEnv); text != "" {
+	if text := os.Getenv(becomeEnv); text != "" {
 		fmt.Fprintf(os.Stderr, "box: %v\n", become(text))
 		return 99
 	}
