@@ -3,82 +3,83 @@
 package config
 
 import (
+	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
-// word returns an argument or a variable's value. execve(2) ends strings at NUL; a
-// line end is almost always an editing mistake and splits log lines.
-func (d *decoder) word(n node) string {
+// command is the field of a program and its arguments.
+type command []string
+
+func (f *command) read(d *decoder, n node) { *f = d.command(n) }
+func (f *command) show(int) string         { return quoteAll(*f) }
+
+func (f *command) manual() (kind, accepted string) {
+	return "list of strings", fmt.Sprintf("1 to %d; the first is the program's absolute path", maxArgs)
+}
+
+func (d *decoder) command(n node) (argv []string) {
+	d.list(n, maxArgs, func(n node) { argv = append(argv, d.argument(n)) })
+	if len(argv) == 0 || !path.IsAbs(argv[0]) {
+		d.fail(n, "does not start with the absolute path of a program")
+	}
+	return argv
+}
+
+// argument returns an argument or a variable's value. execve(2) ends strings at
+// NUL; a line end is almost always an editing mistake and splits log lines.
+func (d *decoder) argument(n node) string {
 	if d.is(n, strictjson.String) && strings.ContainsAny(n.Str, "\x00\n\r") {
 		d.fail(n, "holds a NUL or a line end")
 	}
 	return n.Str
 }
 
-func (d *decoder) command(n node, to *[]string) {
-	*to = nil
-	d.list(n, maxArgs, func(n node) { *to = append(*to, d.word(n)) })
-	if len(*to) == 0 || !path.IsAbs((*to)[0]) {
-		d.fail(n, "does not start with the absolute path of a program")
-	}
-}
+// env is the field of variables, as NAME=value.
+type env []string
 
-// user takes a user. Package users checks it against the user database later.
-func (d *decoder) user(n node, to *string) {
-	d.text(n, to, 128)
-	name, group, hasGroup := strings.Cut(*to, ":")
-	bad := name == "" || hasGroup && group == "" || strings.ContainsAny(name+group, ": ")
-	if bad {
-		d.fail(n, "%.64q is not a user (accepted: NAME, NAME:GROUP, UID or UID:GID)", *to)
-	}
-}
-
-func (d *decoder) envName(n node, to *string) {
-	if d.text(n, to, 256); !validEnvName(*to) {
-		d.fail(n, "%.64q is not a variable's name (accepted: letters, digits and _, no digit first)", *to)
-	}
-}
-
-func validEnvName(s string) bool {
-	for i, c := range s {
-		letter := c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_'
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func (d *decoder) env(n node, to *[]string) {
-	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxEnv) {
-		return
-	}
-	for _, m := range n.Members {
-		at := node{m.Value, join(n.key, m.Key)}
+func (f *env) read(d *decoder, n node) {
+	d.members(n, maxEnv, func(m strictjson.Member, at node) {
 		if !validEnvName(m.Key) {
-			d.fail(node{&strictjson.Value{Line: m.Line, Col: m.Col}, at.key},
-				"is not a variable's name (accepted: letters, digits and _, no digit first)")
+			d.fail(nameNode(m, at), "%s", envName.problem)
 		}
 		d.at[at.key] = m.Value
-		*to = append(*to, m.Key+"="+d.word(at))
-	}
+		*f = append(*f, m.Key+"="+d.argument(at))
+	})
 }
 
-func (d *decoder) passEnv(n node, to *[]string) {
-	*to = nil
+func (f *env) show(depth int) string {
+	return group(depth, "{}", each(len(*f), func(i int) string {
+		name, value, _ := strings.Cut((*f)[i], "=")
+		return pair(name, quoteJSON(value))
+	}))
+}
+
+func (f *env) manual() (kind, accepted string) {
+	return "object of strings", fmt.Sprintf("at most %d; names of %s; values without NUL and line end", maxEnv, envLetters)
+}
+
+// passEnv is the field of names of variables.
+type passEnv []string
+
+func (f *passEnv) read(d *decoder, n node) {
 	d.list(n, maxEnv, func(n node) {
 		var name string
-		if d.envName(n, &name); LoaderVariable(name) {
+		if (&word{&name, &envName}).read(d, n); LoaderVariable(name) {
 			d.fail(n, "%.64s changes what a program loads or runs: write it in env, with its value", name)
 		}
-		*to = append(*to, name)
+		*f = append(*f, name)
 	})
+}
+
+func (f *passEnv) show(int) string { return quoteAll(*f) }
+
+func (f *passEnv) manual() (kind, accepted string) {
+	return "list of strings", fmt.Sprintf("at most %d names: %s; no loader variable", maxEnv, envLetters)
 }
 
 // The variables that LoaderVariable knows, by prefix and by whole name.
@@ -97,6 +98,43 @@ const (
 func LoaderVariable(name string) bool {
 	return slices.Contains(strings.Fields(loaderNames), name) ||
 		slices.ContainsFunc(strings.Fields(loaderPrefixes), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// clients is the field of the clients, in the order of the file. The parser has
+// refused duplicate names.
+type clients []Client
+
+func (f *clients) read(d *decoder, n node) {
+	d.members(n, maxClients, func(m strictjson.Member, at node) {
+		c := Client{m.Key, d.command(at)}
+		if !plainName(c.Name) {
+			d.fail(at, "is no name for a client (accepted: 1 to 32 of %s)", nameChars)
+		}
+		*f = append(*f, c)
+	})
+}
+
+func (f *clients) show(depth int) string {
+	return group(depth, "{}", each(len(*f), func(i int) string { return pair((*f)[i].Name, quoteAll((*f)[i].Command)) }))
+}
+
+func (f *clients) manual() (kind, accepted string) {
+	return "object of lists of strings", fmt.Sprintf("at most %d; names of 1 to 32 of %s; each as gateway.command", maxClients, nameChars)
+}
+
+// stopSignal is the field of the name of a signal that may stop a gateway.
+type stopSignal syscall.Signal
+
+func (f *stopSignal) read(d *decoder, n node) {
+	var name string
+	(&choice{&name, strings.Join(stopSignals(), ", ")}).read(d, n)
+	*f = stopSignal(signalNumber(name))
+}
+
+func (f *stopSignal) show(int) string { return quoteJSON(signalName(syscall.Signal(*f))) }
+
+func (f *stopSignal) manual() (kind, accepted string) {
+	return "string", strings.Join(stopSignals(), ", ")
 }
 
 // stopSignals returns the signals that may stop a gateway.
@@ -125,47 +163,11 @@ func signalNumber(name string) syscall.Signal {
 	return 0
 }
 
-func (d *decoder) signal(n node, to *syscall.Signal) {
-	var name string
-	d.choice(n, &name, stopSignals()...)
-	*to = signalNumber(name)
-}
-
-// mode takes four octal digits. It refuses a directory that others could write,
-// because they could plant files there that the gateway then opens.
-func (d *decoder) mode(n node, to *uint32) {
-	v, err := strconv.ParseUint(n.Str, 8, 32)
-	if d.is(n, strictjson.String) && (err != nil || len(n.Str) != 4 || v > 0o777 || v&0o022 != 0) {
-		d.fail(n, "%.64q is not a mode (accepted: \"0000\" to \"0755\", not writable by group or others)", n.Str)
-	}
-	*to = uint32(v)
-}
-
-func (d *decoder) sidecarName(n node, to *string) {
-	d.text(n, to, maxName)
-	taken := slices.Contains([]string{"init", "gateway", "command"}, *to) // origins of log lines
-	if !plainName(*to) || taken {
-		d.fail(n, "%.64q is no name for a sidecar (accepted: a-z, 0-9 and -, not init, gateway or command)", *to)
-	}
-}
-
-const maxName = 32 // of a sidecar, of a client
-
-func plainName(s string) bool {
-	return s != "" && len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
-// clients takes the clients in the order of the file. The parser has refused
-// duplicate names.
-func (d *decoder) clients(n node) {
-	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxClients) {
-		return
-	}
-	for _, m := range n.Members {
-		c, at := Client{Name: m.Key}, node{m.Value, join(n.key, m.Key)}
-		if d.command(at, &c.Command); !plainName(c.Name) {
-			d.fail(at, "is no name for a client (accepted: 1 to 32 of a-z, 0-9 and -)")
+func signalName(s syscall.Signal) string {
+	for _, name := range stopSignals() {
+		if signalNumber(name) == s {
+			return name
 		}
-		d.c.Clients = append(d.c.Clients, c)
 	}
+	return s.String()
 }

@@ -52,10 +52,10 @@ func problem(key, value string) string {
 	return fmt.Sprint(err)
 }
 
-// words are the strings in shape.go: what could be a key.
+// words are the strings in keys.go: what could be a key.
 func words(t *testing.T) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "shape.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "keys.go", nil, 0)
 	must(t, err)
 	var out []string
 	ast.Inspect(file, func(n ast.Node) bool {

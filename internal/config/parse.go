@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/strictjson"
@@ -34,16 +35,28 @@ func Parse(data []byte, unsafePath string) (*Config, error) {
 	if errors.As(err, &se) {
 		return nil, &Error{unsafePath, se.Line, se.Col, "", se.Msg}
 	}
-	d := &decoder{c: defaults(), at: map[string]*strictjson.Value{"": root}}
-	if d.object(node{root, ""}, d.top); d.err == nil {
+	c := &Config{}
+	d := &decoder{c: c, at: map[string]*strictjson.Value{"": root}}
+	if d.object(node{root, ""}, c.table()); d.err == nil {
 		d.finish()
 	}
 	if d.err != nil {
 		d.err.File = unsafePath
 		return nil, d.err
 	}
-	return d.c, nil
+	return c, nil
 }
+
+// The most entries that each list may have.
+const (
+	maxPrepare  = 64
+	maxSidecars = 16
+	maxClients  = 32
+	maxArgs     = 256
+	maxEnv      = 256
+	maxCodes    = 32
+	maxExpect   = 32
+)
 
 // node is a value and the path of keys to it.
 type node struct {
@@ -79,25 +92,60 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// table takes the value of a key. It returns false for a key that it does not have.
-type table func(key string, n node) bool
-
-// object walks n in the order of the file. An unknown key is refused at its own
-// position, because a misspelled key must not mean its default.
-func (d *decoder) object(n node, known table) {
+// object walks n in the order of the file, and then gives each key that n does not
+// have its default. An unknown key is refused at its own position, because a
+// misspelled key must not mean its default.
+func (d *decoder) object(n node, t table) {
 	if !d.is(n, strictjson.Object) {
 		return
 	}
 	for _, m := range n.Members {
-		key := join(n.key, m.Key)
-		d.at[key] = m.Value
-		if !known(m.Key, node{m.Value, key}) {
-			d.fail(node{&strictjson.Value{Line: m.Line, Col: m.Col}, key}, "unknown key")
+		at := node{m.Value, join(n.key, m.Key)}
+		d.at[at.key] = m.Value
+		i := slices.IndexFunc(t, func(k key) bool { return k.name == m.Key })
+		if i < 0 {
+			d.fail(nameNode(m, at), "unknown key")
+		} else {
+			t[i].read(d, at)
 		}
 		if d.err != nil {
 			return
 		}
 	}
+	for _, k := range t {
+		if n.Get(k.name) != nil {
+			continue
+		}
+		if v, err := strictjson.Parse([]byte(k.def)); err == nil { // else it is a word
+			k.read(d, node{v, ""})
+		}
+	}
+}
+
+// complete walks n as object does, and refuses n without one of the keys that it needs.
+func (d *decoder) complete(n node, t table) {
+	d.object(n, t)
+	for _, k := range t {
+		if k.def == needed && n.Get(k.name) == nil {
+			d.fail(n, "%s is missing", k.name)
+		}
+	}
+}
+
+// members hands each member of an object with names of its own to take, at most most
+// of them. at has the position of the value.
+func (d *decoder) members(n node, most int, take func(m strictjson.Member, at node)) {
+	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), most) {
+		return
+	}
+	for _, m := range n.Members {
+		take(m, node{m.Value, join(n.key, m.Key)})
+	}
+}
+
+// nameNode returns at with the position of the name instead of the value.
+func nameNode(m strictjson.Member, at node) node {
+	return node{&strictjson.Value{Line: m.Line, Col: m.Col}, at.key}
 }
 
 // list hands each item of an array to take, at most most of them.

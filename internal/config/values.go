@@ -3,8 +3,7 @@
 package config
 
 import (
-	"path"
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -12,41 +11,36 @@ import (
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
-// The ranges of durations. Below its range a duration would mean "now", and above
-// it "never".
+// boolean is the field of true or false.
+type boolean bool
 
-func (d *decoder) grace(n node, to *time.Duration) {
-	d.duration(n, to, 100*time.Millisecond, time.Hour)
+func (f *boolean) read(d *decoder, n node)         { *f = boolean(d.is(n, strictjson.Bool) && n.Bool) }
+func (f *boolean) show(int) string                 { return strconv.FormatBool(bool(*f)) }
+func (f *boolean) manual() (kind, accepted string) { return "boolean", "true, false" }
+
+// duration is the field of a duration. Below least it would mean "now", and above
+// most it would mean "never".
+type duration struct {
+	to          *time.Duration
+	least, most time.Duration
 }
 
-func (d *decoder) backoff(n node, to *time.Duration) {
-	d.duration(n, to, 10*time.Millisecond, time.Hour)
-}
-
-func (d *decoder) resetAfter(n node, to *time.Duration) {
-	d.duration(n, to, time.Second, 24*time.Hour)
-}
-
-func (d *decoder) timeout(n node, to *time.Duration) {
-	d.duration(n, to, 100*time.Millisecond, time.Hour)
-}
-
-func (d *decoder) interval(n node, to *time.Duration) {
-	d.duration(n, to, 100*time.Millisecond, 24*time.Hour)
-}
-
-func (d *decoder) duration(n node, to *time.Duration, least, most time.Duration) {
+func (f *duration) read(d *decoder, n node) {
 	v, err := time.ParseDuration(n.Str)
 	switch {
 	case n.Kind != strictjson.String:
-		d.fail(n, "is %v, not a duration in quotes (accepted: %s to %s)", n.Kind, shortDuration(least), shortDuration(most))
+		d.fail(n, "is %v, not a duration in quotes (accepted: %s)", n.Kind, f.bounds())
 	case err != nil:
-		d.fail(n, "%.64q is not a duration (accepted: %s to %s)", n.Str, shortDuration(least), shortDuration(most))
-	case v < least || v > most:
-		d.fail(n, "%.64q is out of range (accepted: %s to %s)", n.Str, shortDuration(least), shortDuration(most))
+		d.fail(n, "%.64q is not a duration (accepted: %s)", n.Str, f.bounds())
+	case v < f.least || v > f.most:
+		d.fail(n, "%.64q is out of range (accepted: %s)", n.Str, f.bounds())
 	}
-	*to = v
+	*f.to = v
 }
+
+func (f *duration) bounds() string                  { return shortDuration(f.least) + " to " + shortDuration(f.most) }
+func (f *duration) show(int) string                 { return quoteJSON(shortDuration(*f.to)) }
+func (f *duration) manual() (kind, accepted string) { return "duration", f.bounds() }
 
 // shortDuration returns a duration without zero units at its end, such as 1h for 1h0m0s.
 func shortDuration(v time.Duration) string {
@@ -58,6 +52,25 @@ func shortDuration(v time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// whole is the field of a number. 0 is no value: no key accepts it.
+type whole[T uint16 | uint64] struct {
+	to          *T
+	least, most uint64
+}
+
+func (f *whole[T]) read(d *decoder, n node) { *f.to = T(d.whole(n, f.least, f.most)) }
+
+func (f *whole[T]) show(int) string {
+	if *f.to == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*f.to), 10)
+}
+
+func (f *whole[T]) manual() (kind, accepted string) {
+	return "number", fmt.Sprintf("%d to %d", f.least, f.most)
 }
 
 // whole returns a whole number, written without fraction or exponent.
@@ -72,106 +85,75 @@ func (d *decoder) whole(n node, least, most uint64) uint64 {
 	return v
 }
 
-func (d *decoder) port(n node, to *uint16) {
-	*to = uint16(d.whole(n, 1, 65535))
+// codes is the field of a list of numbers, at least fewest of them. An empty list gives nil.
+type codes struct {
+	to          *[]int
+	fewest      int
+	least, most uint64
 }
 
-func (d *decoder) nofile(n node, to *uint64) {
-	*to = d.whole(n, 16, 1<<20)
-}
-
-// codes takes a list of codes. An empty list gives nil.
-func (d *decoder) codes(n node, to *[]int, least, most uint64) {
-	*to = nil
-	d.list(n, maxCodes, func(n node) { *to = append(*to, int(d.whole(n, least, most))) })
-}
-
-// exitTexts takes an object of exit codes and their texts. The texts go into logs
-// and onto terminals unchanged.
-func (d *decoder) exitTexts(n node, to *[]ExitText) {
-	*to = nil
-	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxCodes) {
-		return
+func (f *codes) read(d *decoder, n node) {
+	d.list(n, maxCodes, func(n node) { *f.to = append(*f.to, int(d.whole(n, f.least, f.most))) })
+	if len(*f.to) < f.fewest {
+		d.fail(n, "is empty (accepted: %d to %d status codes)", f.fewest, maxCodes)
 	}
-	for _, m := range n.Members {
-		e, at := ExitText{}, node{m.Value, join(n.key, m.Key)}
+}
+
+func (f *codes) show(int) string {
+	return inLine(each(len(*f.to), func(i int) string { return strconv.Itoa((*f.to)[i]) }))
+}
+
+func (f *codes) manual() (kind, accepted string) {
+	count := fmt.Sprintf("%d to %d", f.fewest, maxCodes)
+	if f.fewest == 0 {
+		count = fmt.Sprintf("at most %d", maxCodes)
+	}
+	return "list of numbers", fmt.Sprintf("%s, each %d to %d", count, f.least, f.most)
+}
+
+// exitTexts is the field of exit codes and their texts. The texts go into logs and
+// onto terminals unchanged.
+type exitTexts []ExitText
+
+func (f *exitTexts) read(d *decoder, n node) {
+	d.members(n, maxCodes, func(m strictjson.Member, at node) {
 		code, err := strconv.ParseUint(m.Key, 10, 8)
 		if err != nil || strconv.FormatUint(code, 10) != m.Key {
-			d.fail(node{&strictjson.Value{Line: m.Line, Col: m.Col}, at.key}, "is not an exit code (accepted: 0 to 255)")
+			d.fail(nameNode(m, at), "is not an exit code (accepted: 0 to 255)")
 		}
-		d.text(at, &e.Text, 200)
-		if strings.ContainsFunc(e.Text, func(r rune) bool { return !strconv.IsPrint(r) }) {
-			d.fail(at, "%.64q holds a character that cannot be printed", e.Text)
+		text := d.text(at, 200)
+		if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+			d.fail(at, "%.64q holds a character that cannot be printed", text)
 		}
-		e.Code = int(code)
-		*to = append(*to, e)
-	}
+		*f = append(*f, ExitText{int(code), text})
+	})
 }
 
-// statuses takes HTTP status codes, at least one.
-func (d *decoder) statuses(n node, to *[]int) {
-	if d.codes(n, to, 100, 599); len(*to) == 0 {
-		d.fail(n, "is empty (accepted: 1 to %d status codes)", maxCodes)
-	}
+func (f *exitTexts) show(depth int) string {
+	return group(depth, "{}", each(len(*f), func(i int) string { return pair(strconv.Itoa((*f)[i].Code), quoteJSON((*f)[i].Text)) }))
 }
 
-func (d *decoder) boolean(n node, to *bool) {
-	if d.is(n, strictjson.Bool) {
-		*to = n.Bool
-	}
+func (f *exitTexts) manual() (kind, accepted string) {
+	return "object of strings", fmt.Sprintf("at most %d; names are codes, 0 to 255; values at most 200 bytes, printable", maxCodes)
 }
 
-// text takes a string of at most most bytes without control characters.
-func (d *decoder) text(n node, to *string, most int) {
-	if !d.is(n, strictjson.String) {
-		return
-	}
-	if len(n.Str) > most {
-		d.fail(n, "is %d bytes long (accepted: at most %d)", len(n.Str), most)
-	}
-	if strings.ContainsFunc(n.Str, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		d.fail(n, "%.64q holds a control character", n.Str)
-	}
-	*to = n.Str
-}
+// expect is the field of the members that an answer must have.
+type expect []Expect
 
-func (d *decoder) choice(n node, to *string, accepted ...string) {
-	if d.is(n, strictjson.String) && !slices.Contains(accepted, n.Str) {
-		d.fail(n, "%.64q is unknown (accepted: %s)", n.Str, strings.Join(accepted, ", "))
-	}
-	*to = n.Str
-}
-
-func (d *decoder) logFormat(n node, to *string) { d.choice(n, to, "json", "text") }
-
-// path takes the path of a file. It must be absolute, and clean because it is
-// walked name by name.
-func (d *decoder) path(n node, to *string) {
-	if d.text(n, to, 1024); !path.IsAbs(*to) || path.Clean(*to) != *to {
-		d.fail(n, "%.64q is not an absolute path without //, . and ..", *to)
-	}
-}
-
-// httpPath takes a path that goes into a request line unchanged.
-func (d *decoder) httpPath(n node, to *string) {
-	d.text(n, to, 1024)
-	bad := strings.ContainsFunc(*to, func(r rune) bool { return r <= ' ' || r >= 0x7f })
-	if bad || !strings.HasPrefix(*to, "/") {
-		d.fail(n, "%.64q is not a request path (accepted: / and printable ASCII without spaces)", *to)
-	}
-}
-
-// expect takes an object of scalars.
-func (d *decoder) expect(n node, to *[]Expect) {
-	*to = nil
-	if !d.is(n, strictjson.Object) || !d.atMost(n, len(n.Members), maxExpect) {
-		return
-	}
-	for _, m := range n.Members {
+func (f *expect) read(d *decoder, n node) {
+	d.members(n, maxExpect, func(m strictjson.Member, at node) {
 		value, ok := m.Value.Scalar()
 		if !ok {
-			d.fail(node{m.Value, join(n.key, m.Key)}, "is %v (accepted: a string, number, true, false or null)", m.Value.Kind)
+			d.fail(at, "is %v (accepted: a string, number, true, false or null)", m.Value.Kind)
 		}
-		*to = append(*to, Expect{m.Key, value})
-	}
+		*f = append(*f, Expect{m.Key, value})
+	})
+}
+
+func (f *expect) show(depth int) string {
+	return group(depth, "{}", each(len(*f), func(i int) string { return pair((*f)[i].Key, (*f)[i].Value) }))
+}
+
+func (f *expect) manual() (kind, accepted string) {
+	return "object of scalars", fmt.Sprintf("at most %d", maxExpect)
 }

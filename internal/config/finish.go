@@ -6,25 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 )
-
-// defaults returns the configuration of a file that holds gateway.command alone,
-// without the values that finish derives.
-func defaults() *Config {
-	return &Config{
-		Gateway: Gateway{
-			User: "gateway", WorkingDir: "/", TokenEnv: "OPENCLAW_GATEWAY_TOKEN", Port: 18789,
-			Ready:      Probe{Timeout: 90 * time.Second},
-			Health:     Probe{Path: "/health", Status: []int{200}, Timeout: 3 * time.Second, Interval: 30 * time.Second},
-			StopSignal: syscall.SIGTERM, StopGrace: 7 * time.Second,
-			BackoffMin: 200 * time.Millisecond, BackoffMax: 30 * time.Second, ResetAfter: time.Minute,
-		},
-		SandboxUser: "sandbox", OperatorUser: "operator", RuntimeDir: "/run/gateway-init",
-		RequireTmpfs: true, CommandStart: "after-gateway", LogFormat: "json",
-	}
-}
 
 // finish fills in values that depend on other keys, whatever their order in the
 // file, and checks rules that join several keys.
@@ -100,6 +82,18 @@ func (d *decoder) tokenOnce(key, tokenEnv string, env, passEnv []string) {
 	}
 	if LoaderVariable(tokenEnv) {
 		d.fail(d.where(key+".token_env"), "%.64s changes what a program loads or runs", tokenEnv)
+	}
+}
+
+// check refuses a check that proves nothing.
+func (a *AuthCheck) check(d *decoder, n node) {
+	if a.Method == "GET" && a.Body != "" {
+		d.fail(n, "has a body, which GET does not send (accepted: method POST)")
+	}
+	for _, code := range a.WithToken {
+		if slices.Contains(a.WithoutToken, code) {
+			d.fail(n, "status %d stands in with_token and in without_token, so it proves nothing", code)
+		}
 	}
 }
 

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "time"
+
+// table is the field of an object. It has a row for each key, in the order in which
+// the keys are printed. The functions below return the tables of the configuration.
+type table []key
+
+// key is one row of a table: all that there is to say about a key of the file. Its
+// default is JSON, as a file would have it, or one of the words below.
+type key struct {
+	name string
+	field
+	def string
+}
+
+// These words set nothing. So does "as KEY", where finish takes the value of KEY.
+const (
+	needed = "required"
+	none   = "none" // without a value the key is not printed
+)
+
+func (c *Config) table() table {
+	return table{
+		{"gateway", c.Gateway.table(), `{}`},
+		{"prepare", (*prepares)(&c.Prepare), `[]`},
+		{"sandbox", table{{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`}}, `{}`},
+		{"operator", table{
+			{"user", &word{&c.OperatorUser, &userForm}, `"operator"`},
+			{"env", (*env)(&c.OperatorEnv), `{}`},
+			{"pass_env", (*passEnv)(&c.OperatorPassEnv), `[]`},
+		}, `{}`},
+		{"clients", (*clients)(&c.Clients), `{}`},
+		{"sidecars", (*sidecars)(&c.Sidecars), `[]`},
+		{"runtime_dir", &limited{&word{&c.RuntimeDir, &filePath}, "not /, not below /proc or /sys"}, `"/run/gateway-init"`},
+		{"require_tmpfs", (*boolean)(&c.RequireTmpfs), `true`},
+		{"require_hardening", (*boolean)(&c.RequireHardening), `false`},
+		{"require_separation", (*boolean)(&c.RequireSeparation), `false`},
+		{"command_start", &choice{&c.CommandStart, "after-gateway, immediate"}, `"after-gateway"`},
+		{"log", table{{"format", &choice{&c.LogFormat, "json, text"}, `"json"`}}, `{}`},
+	}
+}
+
+func (g *Gateway) table() table {
+	ready := g.Ready.table("as gateway.health.path", "as gateway.health.status", "as gateway.health.json", `"1m30s"`)
+	health := g.Health.table(`"/health"`, `[200]`, `{}`, `"3s"`)
+	return table{
+		{"command", (*command)(&g.Command), needed},
+		{"user", &word{&g.User, &userForm}, `"gateway"`},
+		{"working_dir", &word{&g.WorkingDir, &filePath}, `"/"`},
+		{"env", (*env)(&g.Env), `{}`},
+		{"pass_env", (*passEnv)(&g.PassEnv), `[]`},
+		{"token_env", &word{&g.TokenEnv, &envName}, `"OPENCLAW_GATEWAY_TOKEN"`},
+		{"listen", table{{"port", &whole[uint16]{&g.Port, 1, 65535}, `18789`}}, `{}`},
+		{"ready", ready, `{}`},
+		{"health", append(health,
+			key{"interval", &duration{&g.Health.Interval, 100 * time.Millisecond, 24 * time.Hour}, `"30s"`}), `{}`},
+		{"auth_check", &authCheck{&g.AuthCheck}, none},
+		{"stop", table{
+			{"signal", (*stopSignal)(&g.StopSignal), `"SIGTERM"`},
+			{"grace", &duration{&g.StopGrace, 100 * time.Millisecond, time.Hour}, `"7s"`},
+		}, `{}`},
+		{"restart", table{
+			{"backoff_min", &limited{&duration{&g.BackoffMin, 10 * time.Millisecond, time.Hour}, "at most backoff_max"}, `"200ms"`},
+			{"backoff_max", &duration{&g.BackoffMax, 10 * time.Millisecond, time.Hour}, `"30s"`},
+			{"reset_after", &duration{&g.ResetAfter, time.Second, 24 * time.Hour}, `"1m"`},
+			{"hold_codes", &codes{&g.HoldCodes, 0, 0, 255}, `[]`},
+			{"exit_texts", (*exitTexts)(&g.ExitTexts), `{}`},
+		}, `{}`},
+		{"rlimits", table{{"nofile", &whole[uint64]{&g.Nofile, 16, 1 << 20}, none}}, `{}`},
+	}
+}
+
+// table takes the defaults, because those of ready and health differ.
+func (b *Probe) table(path, status, json, timeout string) table {
+	return table{
+		{"path", &word{&b.Path, &requestPath}, path},
+		{"status", &codes{&b.Status, 1, 100, 599}, status},
+		{"json", (*expect)(&b.JSON), json},
+		{"timeout", &duration{&b.Timeout, 100 * time.Millisecond, time.Hour}, timeout},
+	}
+}
+
+func (a *AuthCheck) table() table {
+	return table{
+		{"method", &choice{&a.Method, "GET, POST"}, `"GET"`},
+		{"path", &word{&a.Path, &requestPath}, needed},
+		{"body", &limited{&word{&a.Body, &bodyText}, "POST only"}, `""`},
+		{"with_token", &codes{&a.WithToken, 1, 100, 599}, needed},
+		{"without_token", &limited{&codes{&a.WithoutToken, 1, 100, 599}, "none of with_token"}, needed},
+	}
+}
+
+func (p *Prepare) table() table {
+	return table{
+		{"path", &limited{&word{&p.Path, &filePath}, "not /"}, needed},
+		{"type", &choice{&p.Type, "directory"}, `"directory"`},
+		{"owner", &word{&p.Owner, &userForm}, "as gateway.user"},
+		{"mode", (*mode)(&p.Mode), `"0700"`},
+	}
+}
+
+func (s *Sidecar) table() table {
+	return table{
+		{"name", &limited{&word{&s.Name, &sidecarName}, "each once"}, needed},
+		{"command", (*command)(&s.Command), needed},
+		{"user", &word{&s.User, &userForm}, "as sandbox.user"},
+		{"working_dir", &word{&s.WorkingDir, &filePath}, none},
+		{"env", (*env)(&s.Env), `{}`},
+		{"pass_env", (*passEnv)(&s.PassEnv), `[]`},
+		{"token_env", &limited{&word{&s.TokenEnv, &envName}, "only if user is written as gateway.user or operator.user is"}, none},
+		{"restart", &choice{&s.Restart, "always, on-failure, never"}, `"always"`},
+	}
+}
