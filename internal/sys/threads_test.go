@@ -27,6 +27,7 @@ func TestWarmThreads(t *testing.T) {
 		return
 	}
 	WarmThreads(24)
+	testenv.ThreadsIdle(t)
 	before := threadCount(t)
 	if before < 24 {
 		t.Fatalf("%d threads", before)

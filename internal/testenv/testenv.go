@@ -51,6 +51,25 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// ThreadsIdle waits until all other threads of this process sleep. A thread that has
+// just been released is not in the runtime's reserve before it sleeps, and on a busy
+// machine that takes a while.
+func ThreadsIdle(t testing.TB) {
+	t.Helper()
+	Eventually(t, "the other threads sleep", func() bool {
+		tasks, err := os.ReadDir("/proc/self/task")
+		Must(t, err)
+		running := 0
+		for _, task := range tasks {
+			data, err := os.ReadFile("/proc/self/task/" + task.Name() + "/status")
+			if err == nil && !strings.Contains(string(data), "\nState:\tS") {
+				running++
+			}
+		}
+		return running <= 1 // this one
+	})
+}
+
 // Within returns a context that ends after d, or with the test.
 func Within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()

@@ -86,6 +86,7 @@ func asPID1(t *testing.T) {
 	signal.Notify(signals)
 	t.Cleanup(func() { signal.Stop(signals) })
 	sys.WarmThreads(24)
+	testenv.ThreadsIdle(t)
 }
 
 func state(t *testing.T, pid int) string {
