@@ -183,6 +183,8 @@ func (c *sidecar) pending(state string) string {
 	switch {
 	case state == "done", state == "running" && !oneShot, state == "stopped" && !c.wanted:
 		return ""
+	case c.cfg.Pending != "":
+		return c.cfg.Pending
 	case oneShot:
 		return c.cfg.Name + " not done yet"
 	}

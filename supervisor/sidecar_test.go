@@ -298,3 +298,31 @@ func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 		t.Error("a restart left it with the old token")
 	}
 }
+
+// TestPendingSaysWhatIsMissing: a sidecar that should run and does not, or a one-shot
+// that is not done, has a text for status. A sidecar that is not wanted has none.
+func TestPendingSaysWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		restart, state string
+		wanted         bool
+		text, want     string
+	}{
+		"runs":              {"always", "running", true, "", ""},
+		"waits":             {"always", "waiting", true, "", "node not running"},
+		"failed":            {"always", "failed", true, "", "node not running"},
+		"stopped-on-demand": {"always", "stopped", false, "", ""},
+		"stopped-wanted":    {"always", "stopped", true, "", "node not running"},
+		"once-runs":         {"on-failure", "running", true, "", "node not done yet"},
+		"once-in-backoff":   {"on-failure", "backoff", true, "", "node not done yet"},
+		"once-done":         {"on-failure", "done", false, "", ""},
+		"never-runs":        {"never", "running", true, "", ""},
+		"never-ended":       {"never", "stopped", false, "", ""},
+		"own-text":          {"on-failure", "running", true, "tools not connected yet", "tools not connected yet"},
+		"own-text-done":     {"on-failure", "done", false, "tools not connected yet", ""},
+	} {
+		s := &sidecar{cfg: config.Sidecar{Name: "node", Restart: c.restart, Pending: c.text}, wanted: c.wanted}
+		if got := s.pending(c.state); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

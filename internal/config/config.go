@@ -117,6 +117,7 @@ type Sidecar struct {
 	PassEnv    []string
 	TokenEnv   string // "" (no token) unless User is the gateway's or the operator's
 	Restart    string // "always", "on-failure" or "never"
+	Pending    string // what status says while it does not run, or a one-shot is not done; "": its name
 }
 
 // SidecarEnv is set in the environment of each sidecar, to its name. It

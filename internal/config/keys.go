@@ -112,5 +112,6 @@ func (s *Sidecar) table() table {
 		{"pass_env", (*passEnv)(&s.PassEnv), `[]`},
 		{"token_env", &limited{&word{&s.TokenEnv, &envName}, "only if user is written as gateway.user or operator.user is"}, none},
 		{"restart", &choice{&s.Restart, "always, on-failure, never"}, `"always"`},
+		{"pending", &word{&s.Pending, &pendingText}, none},
 	}
 }

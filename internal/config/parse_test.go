@@ -17,7 +17,7 @@ import (
 const full = `{
   "sidecars": [
     {"name": "log-tail", "command": ["/bin/tail", "-f", "/x y"], "env": {"A": "<&>=é\t\""}, "pass_env": ["TZ"], "restart": "never"},
-    {"name": "relay2", "command": ["/bin/relay"], "user": "gw:gws", "working_dir": "/srv", "token_env": "RELAY_TOKEN", "restart": "on-failure"},
+    {"name": "relay2", "command": ["/bin/relay"], "user": "gw:gws", "working_dir": "/srv", "token_env": "RELAY_TOKEN", "restart": "on-failure", "pending": "no relay yet"},
     {"name": "pair", "command": ["/bin/pair"], "user": "op", "token_env": "PAIR_TOKEN"}
   ],
   "prepare": [{"path": "/tmp/a", "type": "directory", "owner": "9001:9002", "mode": "0750"}, {"path": "/tmp/b"}],
@@ -83,7 +83,7 @@ func TestParseFull(t *testing.T) {
 			{Name: "log-tail", Command: []string{"/bin/tail", "-f", "/x y"}, User: "agent",
 				Env: []string{"A=<&>=é\t\""}, PassEnv: []string{"TZ"}, Restart: "never"},
 			{Name: "relay2", Command: []string{"/bin/relay"}, User: "gw:gws", WorkingDir: "/srv",
-				TokenEnv: "RELAY_TOKEN", Restart: "on-failure"},
+				TokenEnv: "RELAY_TOKEN", Restart: "on-failure", Pending: "no relay yet"},
 			{Name: "pair", Command: []string{"/bin/pair"}, User: "op", TokenEnv: "PAIR_TOKEN", Restart: "always"},
 		},
 		RuntimeDir: "/run/gw", RequireHardening: true, RequireSeparation: true,

@@ -74,7 +74,8 @@ var (
 	requestPath = form{1024, urlPath, "is not a request path (accepted: " + urlPath + ")", validRequestPath}
 	sidecarName = form{maxName, "1 to 32 of " + nameChars + ", " + notOrigins,
 		"is no name for a sidecar (accepted: " + nameChars + ", " + notOrigins + ")", validSidecarName}
-	bodyText = form{4096, "at most 4096 bytes, no control character", "", func(string) bool { return true }}
+	pendingText = form{60, "1 to 60 bytes, printable", "is empty or holds a character that cannot be printed", validPending}
+	bodyText    = form{4096, "at most 4096 bytes, no control character", "", func(string) bool { return true }}
 )
 
 // validUser reports whether s has the form of a user. Package users checks it
@@ -82,6 +83,10 @@ var (
 func validUser(s string) bool {
 	name, group, hasGroup := strings.Cut(s, ":")
 	return name != "" && (group != "" || !hasGroup) && !strings.ContainsAny(name+group, ": ")
+}
+
+func validPending(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
 func validEnvName(s string) bool {

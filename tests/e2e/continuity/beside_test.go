@@ -132,7 +132,7 @@ func TestOneShot(t *testing.T) {
 		return with(tool(name, user, args...), "restart", "on-failure")
 	}
 	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
-		once("succeeds", "operator", "exit", "0"), once("fails", "operator", "exit", "4"),
+		once("succeeds", "operator", "exit", "0"), with(once("fails", "operator", "exit", "4"), "pending", "no failure yet"),
 		once("long", "sandbox", "trap", "long", "1", "0"), tool("node", "sandbox", "sleep", "3600"),
 	}}})
 	runs := func(name string) int {
@@ -156,6 +156,11 @@ func TestOneShot(t *testing.T) {
 	want := fmt.Sprintf("sidecar       succeeds done, uid %d (ended with exit code 0)", harness.UID(t, harness.OperatorUID))
 	if text := c.Ctl("status", "-v").Unwrapped().Stdout; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
+	}
+	// The first line says which sidecar is missing, in the configuration's words if it
+	// has some, and the gateway serves all the same.
+	if r := c.Ctl("status"); r.Code != 0 || !strings.HasPrefix(r.Stdout, "SERVING, no failure yet, long not done yet\n") {
+		t.Errorf("status: %v", r)
 	}
 	restarted(t, c.Ctl("restart"))
 	settled(2)
