@@ -15,6 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/internal/users"
@@ -185,7 +186,7 @@ func TestExecRefusals(t *testing.T) {
 		"not-executable":  {"exec /etc/passwd", nil, 126, "is not executable"},
 		"agent's":         {"exec AGENT", nil, 3, "cannot exec: unsafe-config: "},
 		"no-supervisor":   {"exec cat", func(w *world) { must(w.t, os.RemoveAll(w.path)) }, 5, "cannot exec: no-supervisor: no supervisor's files"},
-		"supervisor-gone": {"tui", func(w *world) { w.process = func(status.Process) error { return proof.ErrGone } }, 5, "cannot tui: no-supervisor: "},
+		"supervisor-gone": {"tui", func(w *world) { w.process = func(status.Process) error { return procfs.ErrGone } }, 5, "cannot tui: no-supervisor: "},
 		"token-changed":   {"tui", func(w *world) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
 		"config-missing":  {"tui", bad(os.ErrNotExist), 1, "cannot tui: file does not exist"},
 		"config-bad":      {"tui", bad(syntax), 3, "unsafe-config: /c:1:2: unknown key"},

@@ -18,10 +18,10 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -81,8 +81,8 @@ func newWorld(t *testing.T) *world {
 			process:  func(status.Process) error { return nil },
 			config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
 			find:     func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone },
-			uids: func(int) (prockey.Status, error) {
-				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
+			uids: func(int) (procfs.Status, error) {
+				return procfs.Status{State: procfs.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
 			},
 			listeners: func(port uint16) ([]proof.Listener, error) {
 				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil

@@ -12,10 +12,10 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
@@ -80,7 +80,7 @@ func notServedRefusal(v verdict) error {
 func (g *guard) lost(err error) error {
 	r := control.Unproven
 	switch {
-	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced), errors.Is(err, syscall.ESRCH):
+	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced), errors.Is(err, syscall.ESRCH):
 		r, err = control.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
 	case errors.Is(err, errNoPidfd):
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
@@ -103,7 +103,7 @@ func holdProcess(p status.Process) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
-	if err := (proof.Process{PID: p.PID, StartTicks: p.StartTicks}).Verify(); err != nil {
+	if err := (procfs.Process{PID: p.PID, StartTicks: p.StartTicks}).Verify(); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (g *guard) check() error {
 	}
 	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
 	if err == nil && ended {
-		err = proof.ErrGone
+		err = procfs.ErrGone
 	}
 	if err != nil {
 		return g.lost(err)

@@ -15,10 +15,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -43,10 +43,10 @@ func unproven() map[string]struct {
 		"not-healthy":   {func(w *world) { w.record.Health.State = status.NotServing }, "health-timeout"},
 		"never-healthy": {func(w *world) { w.record.Health.State = status.Unknown }, "unproven"},
 		"gateway-gone": {func(w *world) {
-			w.process = func(p status.Process) error { return only(p.PID == 34, proof.ErrGone) }
+			w.process = func(p status.Process) error { return only(p.PID == 34, procfs.ErrGone) }
 		}, "identity-changed"},
 		"gateway-zombie": {func(w *world) {
-			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
+			w.uids = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
 		}, "identity-changed"},
 		"thief": {func(w *world) {
 			w.listeners = func(uint16) ([]proof.Listener, error) { return []proof.Listener{foreign}, nil }
@@ -185,7 +185,7 @@ func TestHoldProcess(t *testing.T) {
 	must(t, cmd.Start())
 	defer cmd.Wait()
 	defer in.Close()
-	p, err := proof.Capture(cmd.Process.Pid)
+	p, err := procfs.Capture(cmd.Process.Pid)
 	must(t, err)
 	recorded := status.Process{PID: p.PID, StartTicks: p.StartTicks}
 	f, err := holdProcess(recorded)
@@ -197,7 +197,7 @@ func TestHoldProcess(t *testing.T) {
 	if ended, err := sys.Ended(int(f.Fd()), 0); ended || err != nil {
 		t.Errorf("while it lives: %v, %v", ended, err)
 	}
-	if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks + 1}); f != nil || !errors.Is(err, proof.ErrReplaced) {
+	if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks + 1}); f != nil || !errors.Is(err, procfs.ErrReplaced) {
 		t.Errorf("another process with that pid: %v, %v", f, err)
 	}
 	in.Close()
@@ -206,7 +206,7 @@ func TestHoldProcess(t *testing.T) {
 		must(t, err)
 		return ended
 	})
-	if f, err := holdProcess(recorded); f != nil || !errors.Is(err, proof.ErrGone) { // a zombie has a pidfd
+	if f, err := holdProcess(recorded); f != nil || !errors.Is(err, procfs.ErrGone) { // a zombie has a pidfd
 		t.Errorf("a zombie: %v, %v", f, err)
 	}
 	cmd.Wait()
@@ -222,7 +222,7 @@ func TestHoldWithoutPidfd(t *testing.T) {
 			if !testenv.Inside(t, 0) {
 				return
 			}
-			p, err := proof.Capture(os.Getpid())
+			p, err := procfs.Capture(os.Getpid())
 			must(t, err)
 			testenv.Refuse(t, errno, unix.SYS_PIDFD_OPEN)
 			if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks}); f != nil || !errors.Is(err, errNoPidfd) || !errors.Is(err, errno) {

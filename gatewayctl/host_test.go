@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -18,12 +19,12 @@ import (
 // TestThisHost asks the real kernel what the other tests put in its mouth.
 func TestThisHost(t *testing.T) {
 	h := newHost(nil)
-	me, err := proof.Capture(os.Getpid())
+	me, err := procfs.Capture(os.Getpid())
 	must(t, err)
 	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks}); err != nil {
 		t.Errorf("this process is not itself: %v", err)
 	}
-	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks + 1}); !errors.Is(err, proof.ErrReplaced) {
+	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks + 1}); !errors.Is(err, procfs.ErrReplaced) {
 		t.Errorf("another start time: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

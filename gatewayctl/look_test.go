@@ -16,16 +16,16 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestLook: record and kernel agree, or the verdict says what does not.
 func TestLook(t *testing.T) {
-	gone := fmt.Errorf("pid: %w", proof.ErrGone)
+	gone := fmt.Errorf("pid: %w", procfs.ErrGone)
 	tests := map[string]struct {
 		change func(w *world)
 		check  string // the one that does not hold
@@ -37,7 +37,7 @@ func TestLook(t *testing.T) {
 		"supervisor-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-replaced": {func(w *world) {
-			w.process = func(p status.Process) error { return only(p.PID == 1, proof.ErrReplaced) }
+			w.process = func(p status.Process) error { return only(p.PID == 1, procfs.ErrReplaced) }
 		},
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-unknown": {func(w *world) {
@@ -56,21 +56,21 @@ func TestLook(t *testing.T) {
 				if p.PID == 34 {
 					n++
 				}
-				return only(p.PID == 34 && n%2 == 0, proof.ErrReplaced)
+				return only(p.PID == 34 && n%2 == 0, procfs.ErrReplaced)
 			}
 		}, checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-zombie": {func(w *world) {
-			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
+			w.uids = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
 		},
 			checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-uid": {func(w *world) {
-			w.uids = func(int) (prockey.Status, error) {
-				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
+			w.uids = func(int) (procfs.Status, error) {
+				return procfs.Status{State: procfs.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
 			}
 		},
 			checkGatewayUID, status.Failed, 4, "identity-changed"},
 		"gateway-uid-unknown": {func(w *world) {
-			w.uids = func(int) (prockey.Status, error) { return prockey.Status{}, errors.New("unreadable") }
+			w.uids = func(int) (procfs.Status, error) { return procfs.Status{}, errors.New("unreadable") }
 		},
 			checkGatewayUID, status.NotAvailable, 4, "unproven"},
 		"listener-missing": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // asReader names the variable that makes this test binary a gatewayctl token
@@ -44,7 +44,7 @@ func runReader(dir string) int {
 	if code := a.dispatch([]string{"token"}); code != exitOK {
 		return code
 	}
-	p, err := prockey.ReadStatus(os.Getpid())
+	p, err := procfs.ReadStatus(os.Getpid())
 	dumpable, err2 := sys.Dumpable()
 	fmt.Println(p.UIDs, dumpable, errors.Join(err, err2))
 	return exitOK

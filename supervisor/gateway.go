@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
@@ -57,7 +58,7 @@ func (s *Supervisor) sweepAgain() {
 		s.fault("cannot tell whether the gateway's processes are gone", err)
 	}
 	if !alive && err == nil {
-		s.last = proof.Process{}
+		s.last = procfs.Process{}
 		s.post(Swept)
 		return
 	}

@@ -18,10 +18,10 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -156,7 +156,7 @@ func TestFind(t *testing.T) {
 	ended(roots)
 	find(nil)
 	ended(one)
-	if err := s.Prove(); !errors.Is(err, ErrChanged) || !errors.Is(err, prockey.ErrGone) {
+	if err := s.Prove(); !errors.Is(err, ErrChanged) || !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 	find(ErrNone)
@@ -169,19 +169,19 @@ func TestFind(t *testing.T) {
 
 // Where the program's file is hidden its name counts, in argv and in comm.
 func TestShaped(t *testing.T) {
-	named := prockey.Key{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
+	named := procfs.Key{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
 	other, noArgv, noComm, seen := named, named, named, named
 	other.Argv, noArgv.Argv, noComm.Comm = []string{"sh"}, nil, "sh"
 	seen.ExeDev, seen.ExeIno = 1, 1
 	for name, c := range map[string]struct {
-		key  prockey.Key
+		key  procfs.Key
 		want bool
 	}{"named": {named, true}, "another name": {other, false}, "headless": {noArgv, false}, "another comm": {noComm, false}, "another file": {seen, false}} {
 		if got := looksLikeInit(c.key); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if isUnprivileged(prockey.Key{}) || isUnprivileged(prockey.Key{UIDs: [4]uint32{1, 1, 0, 1}}) || !isUnprivileged(prockey.Key{UIDs: [4]uint32{1, 1, 1, 1}}) {
+	if isUnprivileged(procfs.Key{}) || isUnprivileged(procfs.Key{UIDs: [4]uint32{1, 1, 0, 1}}) || !isUnprivileged(procfs.Key{UIDs: [4]uint32{1, 1, 1, 1}}) {
 		t.Error("unprivileged is wrong")
 	}
 }
@@ -248,7 +248,7 @@ func TestPlaceAndQueue(t *testing.T) {
 func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.Cmd) {
 	t.Helper()
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // the machine's own is nobody's to write
-	proc, err := prockey.Open(os.Getpid())
+	proc, err := procfs.Open(os.Getpid())
 	testenv.Must(t, err)
 	k, err := proc.Read()
 	testenv.Must(t, err)
@@ -324,10 +324,10 @@ func TestGateway(t *testing.T) {
 	reason(control.NotRunning, err)
 	c.since = 0
 	ended(second)
-	if _, err := c.hold(proof.Process{PID: cmd.Process.Pid, StartTicks: 1}); !errors.Is(err, ErrChanged) {
+	if _, err := c.hold(procfs.Process{PID: cmd.Process.Pid, StartTicks: 1}); !errors.Is(err, ErrChanged) {
 		t.Errorf("another process: %v", err)
 	}
-	if _, err := c.hold(proof.Process{PID: 1 << 30}); !errors.Is(err, prockey.ErrGone) {
+	if _, err := c.hold(procfs.Process{PID: 1 << 30}); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("nobody: %v", err)
 	}
 	// A witness that was ended is replaced.
@@ -374,8 +374,8 @@ func TestReplace(t *testing.T) {
 // Reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[control.Reason]error{
-		control.NotRunning: ErrIdle, control.HealthTimeout: ErrHealth, control.IdentityChanged: prockey.ErrChanged,
-		control.NotPermitted: prockey.ErrNoPidfd, control.ListenerForeign: ErrUnmanagedBeside,
+		control.NotRunning: ErrIdle, control.HealthTimeout: ErrHealth, control.IdentityChanged: procfs.ErrChanged,
+		control.NotPermitted: procfs.ErrNoPidfd, control.ListenerForeign: ErrUnmanagedBeside,
 		control.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {

@@ -11,8 +11,7 @@ import (
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 )
 
 // Bounds of a search.
@@ -28,8 +27,8 @@ const program = "gateway-init"
 // held open.
 type Supervisor struct {
 	Topology string // NonRoot or Managed
-	Key      prockey.Key
-	proc     *prockey.Proc
+	Key      procfs.Key
+	proc     *procfs.Proc
 }
 
 // Close closes the descriptor of the process.
@@ -47,7 +46,7 @@ func (s *Supervisor) Prove() error {
 // started: its gateway, its command or a sidecar. Each of them is its child and
 // leads a session. An orphan can make itself a session leader, and nothing tells
 // it from them.
-func (s *Supervisor) Owns(k prockey.Key) bool {
+func (s *Supervisor) Owns(k procfs.Key) bool {
 	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
 }
 
@@ -59,7 +58,7 @@ func (s *Supervisor) Owns(k prockey.Key) bool {
 // written, and without them nothing says that it is one. The caller must Close
 // the Supervisor.
 func Find(ctx context.Context) (*Supervisor, error) {
-	one, err := prockey.Open(1)
+	one, err := procfs.Open(1)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
 	}
@@ -115,7 +114,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		s.Close()
 		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
 	}
-	pids, err := proof.Children(1, maxChildren)
+	pids, err := procfs.Children(1, maxChildren)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
 	}
@@ -125,14 +124,14 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		}
 	}
 	if found == nil {
-		err = prockey.Scan(maxProcesses, take)
+		err = procfs.Scan(maxProcesses, take)
 	}
 	return found, err
 }
 
 // candidate returns the supervisor if pid is one, below PID 1, else nil.
 func candidate(pid int) (*Supervisor, error) {
-	proc, err := prockey.Open(pid)
+	proc, err := procfs.Open(pid)
 	if err != nil {
 		return nil, ignoreGone(err)
 	}
@@ -152,14 +151,14 @@ func candidate(pid int) (*Supervisor, error) {
 // program, while it was looked at, because a later look finds it or does not. A
 // process with more arguments than are read is not ours.
 func ignoreGone(err error) error {
-	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrChanged) || errors.Is(err, syscall.ESRCH) {
 		return nil
 	}
 	return err
 }
 
 // isUnprivileged reports whether all four uids are the same and not root's.
-func isUnprivileged(k prockey.Key) bool {
+func isUnprivileged(k procfs.Key) bool {
 	return k.UIDs[0] != 0 && k.UIDs == [4]uint32{k.UIDs[0], k.UIDs[0], k.UIDs[0], k.UIDs[0]}
 }
 
@@ -167,7 +166,7 @@ func isUnprivileged(k prockey.Key) bool {
 // file, or the name if the file cannot be seen (gateway-init cannot be traced,
 // so only CAP_SYS_PTRACE shows its file). A name proves nothing against an agent
 // that wants to have it; two processes with the name are ambiguous.
-func looksLikeInit(k prockey.Key) bool {
+func looksLikeInit(k procfs.Key) bool {
 	if k.ExeIno != 0 {
 		return isInstalled(k.ExeDev, k.ExeIno)
 	}

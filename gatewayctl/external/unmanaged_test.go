@@ -20,8 +20,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -75,7 +75,7 @@ func freeAddr(t *testing.T) (addr string, s Settings) {
 		StopSignal: syscall.SIGTERM, StopGrace: 5 * time.Second}
 }
 
-func nobody(prockey.Key) bool { return false }
+func nobody(procfs.Key) bool { return false }
 
 // found is the stranger, once there is one.
 func found(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
@@ -113,7 +113,7 @@ func TestStranger(t *testing.T) {
 		t.Errorf("%+v with %v below", x.Key, x.below)
 	}
 	for what, ours := range map[string]int{"itself": x.Key.PID, "below": x.below[0].PID} {
-		if _, err := FindUnmanaged(ctx, s, func(k prockey.Key) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
+		if _, err := FindUnmanaged(ctx, s, func(k procfs.Key) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
 			t.Errorf("ours %s: %v", what, err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestStrangerAndLaterOne(t *testing.T) {
 	if _, err := FindUnmanaged(ctx, s, nobody, quiet); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("two of them: %v", err)
 	}
-	later, err := proof.Capture(second.Process.Pid)
+	later, err := procfs.Capture(second.Process.Pid)
 	testenv.Must(t, err)
 	go first.Wait()
 	testenv.Must(t, x.Stop(ctx))
@@ -144,9 +144,9 @@ func TestStrangerAndLaterOne(t *testing.T) {
 		t.Errorf("the later one: %v", err)
 	}
 	testenv.Eventually(t, "the first to be reaped", func() bool {
-		return errors.Is((proof.Process{PID: x.Key.PID}).Verify(), proof.ErrGone)
+		return errors.Is((procfs.Process{PID: x.Key.PID}).Verify(), procfs.ErrGone)
 	})
-	if err := x.Stop(ctx); !errors.Is(err, prockey.ErrGone) {
+	if err := x.Stop(ctx); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("stopped once more: %v", err)
 	}
 	if err := later.Verify(); err != nil {
@@ -156,15 +156,15 @@ func TestStrangerAndLaterOne(t *testing.T) {
 
 // What the supervisor has started has the shape of its children.
 func TestOwns(t *testing.T) {
-	s := &Supervisor{Key: prockey.Key{PID: 7, PPID: 1, Session: 7}}
+	s := &Supervisor{Key: procfs.Key{PID: 7, PPID: 1, Session: 7}}
 	for what, c := range map[string]struct {
-		key  prockey.Key
+		key  procfs.Key
 		want bool
 	}{
 		"itself":         {s.Key, true},
-		"its child":      {prockey.Key{PID: 9, PPID: 7, Session: 9}, true},
-		"an orphan":      {prockey.Key{PID: 9, PPID: 7, Session: 8}, false},
-		"somebody below": {prockey.Key{PID: 9, PPID: 8, Session: 9}, false},
+		"its child":      {procfs.Key{PID: 9, PPID: 7, Session: 9}, true},
+		"an orphan":      {procfs.Key{PID: 9, PPID: 7, Session: 8}, false},
+		"somebody below": {procfs.Key{PID: 9, PPID: 8, Session: 9}, false},
 	} {
 		if got := s.Owns(c.key); got != c.want {
 			t.Errorf("%s: %t", what, got)
@@ -181,7 +181,7 @@ func TestBelow(t *testing.T) {
 	var children []int
 	testenv.Eventually(t, "its child", func() (ok bool) {
 		var err error
-		children, err = proof.Children(cmd.Process.Pid, 10)
+		children, err = procfs.Children(cmd.Process.Pid, 10)
 		return err == nil && len(children) == 1
 	})
 	for what, c := range map[string]struct {
@@ -195,7 +195,7 @@ func TestBelow(t *testing.T) {
 		"nobody's":   {children[0], 0, false},
 		"gone":       {1 << 29, cmd.Process.Pid, true},
 	} {
-		if got := Below(prockey.Key{PID: c.pid}, c.gateway); got != c.want {
+		if got := Below(procfs.Key{PID: c.pid}, c.gateway); got != c.want {
 			t.Errorf("%s: %t", what, got)
 		}
 	}

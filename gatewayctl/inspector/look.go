@@ -16,8 +16,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -49,13 +49,13 @@ func Look(ctx context.Context, q Question) (a Answer) {
 
 // isGone reports whether err means that a process ended while it was looked at.
 func isGone(err error) bool {
-	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+	return errors.Is(err, procfs.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 // answerChildren looks at each child of the supervisor. If none is a gateway, a child
 // of which only the first thread has ended may be the gateway. The kernel shows
 // nothing of such a child, and it may serve.
-func answerChildren(ctx context.Context, q Children) (found []proof.Process, err error) {
+func answerChildren(ctx context.Context, q Children) (found []procfs.Process, err error) {
 	headless := 0
 	look := func(pid int) error {
 		if err := ctx.Err(); err != nil {
@@ -65,7 +65,7 @@ func answerChildren(ctx context.Context, q Children) (found []proof.Process, err
 		if err == nil && session != pid {
 			return nil
 		}
-		var p proof.Process
+		var p procfs.Process
 		if err == nil {
 			p, err = gateway(pid, q)
 		}
@@ -80,7 +80,7 @@ func answerChildren(ctx context.Context, q Children) (found []proof.Process, err
 		}
 		return nil
 	}
-	pids, err := proof.Children(q.Of.PID, maxChildren)
+	pids, err := procfs.Children(q.Of.PID, maxChildren)
 	for _, pid := range pids {
 		if err == nil {
 			err = look(pid)
@@ -102,8 +102,8 @@ var (
 )
 
 // gateway returns pid and its start time if it has the shape of a gateway.
-func gateway(pid int, q Children) (p proof.Process, err error) {
-	proc, err := prockey.Open(pid)
+func gateway(pid int, q Children) (p procfs.Process, err error) {
+	proc, err := procfs.Open(pid)
 	if err != nil {
 		return p, err
 	}
@@ -128,7 +128,7 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 	if k.PPID != q.Of.PID || k.Session != k.PID {
 		return p, errOther
 	}
-	return proof.Process{PID: k.PID, StartTicks: k.Start}, nil
+	return procfs.Process{PID: k.PID, StartTicks: k.Start}, nil
 }
 
 // headlessError returns errHeadless for a child of the supervisor that shows nothing
@@ -136,11 +136,11 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 // process that cannot be traced is not a gateway, because it could not be proved
 // either.
 func headlessError(pid, supervisor int) error {
-	st, err := prockey.ReadStatus(pid)
+	st, err := procfs.ReadStatus(pid)
 	switch {
 	case err != nil:
 		return err
-	case st.PPID == supervisor && st.State == prockey.Zombie && !st.Ended() && st.Only(uint32(os.Getuid())):
+	case st.PPID == supervisor && st.State == procfs.Zombie && !st.Ended() && st.Only(uint32(os.Getuid())):
 		return errHeadless
 	}
 	return errOther
@@ -193,7 +193,7 @@ func readEnvironment(q Judge) ([]byte, error) {
 	if q.TokenEnv == "" {
 		return nil, nil
 	}
-	proc, err := prockey.Open(q.Gateway.PID)
+	proc, err := procfs.Open(q.Gateway.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -212,16 +212,16 @@ func sameNetwork(pid int) (bool, error) {
 
 // answerHolders goes through all processes, because an unmanaged gateway may be the
 // child of any process.
-func answerHolders(ctx context.Context, q Holders) (found []proof.Process, err error) {
+func answerHolders(ctx context.Context, q Holders) (found []procfs.Process, err error) {
 	ls, err := proof.Listeners(q.Port)
 	if err != nil || len(ls) == 0 {
 		return nil, err
 	}
-	err = prockey.Scan(maxProcesses, func(pid int) error {
+	err = procfs.Scan(maxProcesses, func(pid int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p, err := proof.Capture(pid)
+		p, err := procfs.Capture(pid)
 		if err != nil {
 			return nil // it has ended
 		}

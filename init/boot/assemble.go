@@ -10,12 +10,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/prepare"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
@@ -60,7 +60,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	dirs := b.prepareEntries()
 	c.Prepare = func() error { return prepare.Make(dirs) }
 	c.Others = b.otherUIDs()
-	self, err := proof.Capture(os.Getpid())
+	self, err := procfs.Capture(os.Getpid())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read our own identity: %w", err)
 	}
@@ -75,7 +75,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	return c, nil
 }
 
-func (b *bootstrap) record(dir *runtimedir.Dir, self proof.Process) status.Record {
+func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.Process) status.Record {
 	g := status.Gateway{UID: b.users.gateway.UID, GID: b.users.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
 	separation := status.SeparationUID
 	if b.rootless {

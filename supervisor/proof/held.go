@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gateway-init/gateway-init/internal/procfs"
 )
 
 // Bounds of the search for the processes that hold a socket.
@@ -16,7 +18,6 @@ const (
 	maxTree     = 256     // processes of the gateway
 	maxChildren = 1 << 15 // of one of them
 	maxFiles    = 1 << 16 // descriptors of one
-	perRead     = 256     // names read at a time, so that memory does not grow with a directory
 )
 
 // JudgeHolders is Judge where gateway and agent have the same uid. A listener is the
@@ -111,7 +112,7 @@ func notHeld(pid int, inodes []uint64) ([]uint64, error) {
 		if left, err = excludeHeld(tree[i], left); err == nil {
 			tree, err = withChildren(tree[i], tree)
 		}
-		if err != nil && (i == 0 || !isGone(err)) {
+		if err != nil && (i == 0 || !procfs.IsGone(err)) {
 			return nil, fmt.Errorf("%w: cannot see what process %d holds: %w", ErrUnproven, tree[i], err)
 		}
 	}
@@ -120,16 +121,16 @@ func notHeld(pid int, inodes []uint64) ([]uint64, error) {
 
 // Tree returns pid and its descendants, at most 256 processes. Orphaned descendants
 // are not among them. A process that ends meanwhile is left out.
-func Tree(pid int) ([]Process, error) {
+func Tree(pid int) ([]procfs.Process, error) {
 	pids := []int{pid}
-	var tree []Process
+	var tree []procfs.Process
 	for i := 0; i < len(pids) && i < maxTree; i++ {
-		p, err := Capture(pids[i])
+		p, err := procfs.Capture(pids[i])
 		if err == nil {
 			tree = append(tree, p)
 			pids, err = withChildren(p.PID, pids)
 		}
-		if err != nil && !isGone(err) {
+		if err != nil && !procfs.IsGone(err) {
 			return tree, err
 		}
 	}
@@ -156,7 +157,7 @@ func excludeHeld(pid int, inodes []uint64) ([]uint64, error) {
 	if len(inodes) == 0 {
 		return nil, nil
 	}
-	err := eachName(dir, maxFiles, func(fd string) error {
+	err := procfs.EachName(dir, maxFiles, func(fd string) error {
 		text, _ := os.Readlink(dir + "/" + fd) // closed meanwhile, so it holds nothing
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(text, "]"), "socket:[")
 		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil {
@@ -169,7 +170,7 @@ func excludeHeld(pid int, inodes []uint64) ([]uint64, error) {
 
 // withChildren returns tree with pid's children added.
 func withChildren(pid int, tree []int) ([]int, error) {
-	pids, err := Children(pid, maxChildren)
+	pids, err := procfs.Children(pid, maxChildren)
 	for _, child := range pids {
 		if !slices.Contains(tree, child) && len(tree) <= maxTree {
 			tree = append(tree, child)

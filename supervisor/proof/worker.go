@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package proof finds out facts about a gateway: which user
+// owns the sockets on its port, whether it answers as configured, and whether the
+// token in force is ours. A fact that cannot be found out is a separate error
+// (ErrUnproven), never a guess.
 package proof
 
 import (

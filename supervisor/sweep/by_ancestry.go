@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -31,10 +32,10 @@ import (
 type ByAncestry struct {
 	tokenEnv string
 	ours     func(value []byte) bool
-	noted    map[int]uint64       // pid and start time of the gateway's descendants
-	nothing  bool                 // the last Sweep found nothing
-	child    func(pid int) bool   // we started it, and it is told to end separately
-	last     func() proof.Process // the last gateway; pid 0 means none
+	noted    map[int]uint64        // pid and start time of the gateway's descendants
+	nothing  bool                  // the last Sweep found nothing
+	child    func(pid int) bool    // we started it, and it is told to end separately
+	last     func() procfs.Process // the last gateway; pid 0 means none
 }
 
 // NewByAncestry returns a sweeper that knows a gateway's process by the value of
@@ -47,7 +48,7 @@ func NewByAncestry(tokenEnv string, ours func(value []byte) bool) *ByAncestry {
 // Track sets two functions that only the methods call. child reports whether a pid
 // is a child that was started here. last returns the last gateway, or pid 0 if no
 // process of it is left.
-func (d *ByAncestry) Track(child func(pid int) bool, last func() proof.Process) {
+func (d *ByAncestry) Track(child func(pid int) bool, last func() procfs.Process) {
 	d.child, d.last = child, last
 }
 
@@ -89,8 +90,8 @@ func (d *ByAncestry) note(pid int, start uint64) {
 
 // isGone reports whether that process has ended, beyond doubt.
 func isGone(pid int, start uint64) bool {
-	now, err := proof.Capture(pid)
-	return errors.Is(err, proof.ErrGone) || err == nil && now.StartTicks != start
+	now, err := procfs.Capture(pid)
+	return errors.Is(err, procfs.ErrGone) || err == nil && now.StartTicks != start
 }
 
 // Sweep sends SIGKILL once. It must be called again while Alive returns true.
@@ -139,9 +140,9 @@ func (d *ByAncestry) left() (found []int, err error) {
 		if _, seen := d.noted[pid]; errLook == nil && session == older && !seen {
 			continue
 		}
-		st, errLook := proof.ReadStat(pid)
+		st, errLook := procfs.ReadStat(pid)
 		switch {
-		case errors.Is(errLook, proof.ErrGone):
+		case errors.Is(errLook, procfs.ErrGone):
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
 		case st.PPID != os.Getpid(): // it is not our child
@@ -164,7 +165,7 @@ func (d *ByAncestry) left() (found []int, err error) {
 func (d *ByAncestry) Signal(_ uint32, sig syscall.Signal) {
 	others, _ := d.others()
 	for _, st := range others {
-		signalPID(proof.Process{PID: st.PID, StartTicks: st.StartTicks}, st.PPID == os.Getpid(), sig)
+		signalPID(procfs.Process{PID: st.PID, StartTicks: st.StartTicks}, st.PPID == os.Getpid(), sig)
 	}
 }
 
@@ -173,22 +174,22 @@ func (d *ByAncestry) Signal(_ uint32, sig syscall.Signal) {
 // process now. If the kernel or a seccomp profile has no pidfd, a child of ours
 // gets its signal by pid. Only we can reap it, so until then its pid is not reused.
 // Its own children are handed to us when it has ended.
-func signalPID(p proof.Process, child bool, sig syscall.Signal) {
+func signalPID(p procfs.Process, child bool, sig syscall.Signal) {
 	if err := byPidfd(p, sig); err != nil && child {
 		sys.Kill(p.PID, sig)
 	}
 }
 
-func byPidfd(p proof.Process, sig syscall.Signal) error {
+func byPidfd(p procfs.Process, sig syscall.Signal) error {
 	fd, err := sys.PidfdOpen(p.PID)
 	if err != nil {
 		return err
 	}
-	now, err := proof.Capture(p.PID)
+	now, err := procfs.Capture(p.PID)
 	switch {
 	case err != nil:
 	case now != p:
-		err = proof.ErrReplaced
+		err = procfs.ErrReplaced
 	default:
 		err = sys.PidfdSignal(fd, sig)
 	}
@@ -202,7 +203,7 @@ func byPidfd(p proof.Process, sig syscall.Signal) error {
 func (d *ByAncestry) Others(uint32) (bool, error) {
 	pids, _ := Children() // without the list all processes are looked at
 	for _, pid := range pids {
-		st, err := proof.ReadStat(pid)
+		st, err := procfs.ReadStat(pid)
 		if err == nil && st.PPID == os.Getpid() && pid != d.gateway() && !st.Ended() {
 			return true, nil
 		}
@@ -213,19 +214,19 @@ func (d *ByAncestry) Others(uint32) (bool, error) {
 
 // others lists the processes that Signal reaches. It looks through all of /proc, at
 // the container's end only.
-func (d *ByAncestry) others() ([]proof.Stat, error) {
-	all := map[int]proof.Stat{}
+func (d *ByAncestry) others() ([]procfs.Stat, error) {
+	all := map[int]procfs.Stat{}
 	err := eachPID(func(pid int) error {
-		st, err := proof.ReadStat(pid)
+		st, err := procfs.ReadStat(pid)
 		if err == nil {
 			all[pid] = st
 		}
-		if errors.Is(err, proof.ErrGone) || errors.Is(err, fs.ErrPermission) && !maySignal(pid) {
+		if errors.Is(err, procfs.ErrGone) || errors.Is(err, fs.ErrPermission) && !maySignal(pid) {
 			return nil
 		}
 		return err
 	})
-	var found []proof.Stat
+	var found []procfs.Stat
 	for pid, st := range all {
 		if !st.Ended() && pid != os.Getpid() && d.other(all, pid) {
 			found = append(found, st)
@@ -242,7 +243,7 @@ func maySignal(pid int) bool { return !errors.Is(sys.Kill(pid, 0), unix.EPERM) }
 // other reports whether pid is below us and not below the gateway. A process
 // without a parent in our PID namespace (parent 0) has entered the namespace. If we
 // are its PID 1, such a process is the container's, too, if it has our uid.
-func (d *ByAncestry) other(all map[int]proof.Stat, pid int) bool {
+func (d *ByAncestry) other(all map[int]procfs.Stat, pid int) bool {
 	for range len(all) {
 		switch {
 		case pid == d.gateway():

@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // ByUID ends the processes of one UID.
@@ -45,7 +45,7 @@ func (s *ByUID) Share() { s.shared.Store(true) }
 
 // Track does nothing. Track and Note are for Descent, because the kernel knows the
 // gateway's processes by uid.
-func (s *ByUID) Track(func(pid int) bool, func() proof.Process) {}
+func (s *ByUID) Track(func(pid int) bool, func() procfs.Process) {}
 
 // Note does nothing.
 func (s *ByUID) Note() error { return nil }
@@ -95,7 +95,7 @@ const maxChildren = 1 << 22
 
 // Children lists the pids of our children, zombies included. No other process can
 // reap them, so until we do their pids are not reused.
-func Children() ([]int, error) { return proof.Children(os.Getpid(), maxChildren) }
+func Children() ([]int, error) { return procfs.Children(os.Getpid(), maxChildren) }
 
 // children lists our children that have uid as their real uid.
 func (s *ByUID) children(uid uint32) ([]int, error) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package procfs
 
 import (
 	"errors"
@@ -47,9 +47,9 @@ func Children(pid, limit int) (pids []int, err error) {
 func listChildren(pid, limit int) (pids []int, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/task"
 	missing := false
-	err = eachName(dir, maxThreads, func(tid string) error {
+	err = EachName(dir, maxThreads, func(tid string) error {
 		text, err := childList(dir+"/"+tid+"/children", perName*limit)
-		if isGone(err) {
+		if IsGone(err) {
 			missing = true
 			return nil
 		}
@@ -77,14 +77,14 @@ func listChildren(pid, limit int) (pids []int, err error) {
 // hides. Such a process belongs to another user, or it is ours and cannot be
 // traced.
 func scanChildren(pid, limit int) (pids []int, err error) {
-	err = eachName("/proc", maxProcesses, func(name string) error {
+	err = EachName("/proc", maxProcesses, func(name string) error {
 		n, err := strconv.Atoi(name)
 		if err != nil {
 			return nil
 		}
 		st, err := ReadStat(n)
 		switch {
-		case isGone(err), errors.Is(err, fs.ErrPermission):
+		case IsGone(err), errors.Is(err, fs.ErrPermission):
 			return nil
 		case err != nil:
 			return err
@@ -111,15 +111,15 @@ func childList(unsafePath string, max int) (string, error) {
 	return string(text), err
 }
 
-// isGone reports whether err is the kernel's answer about a process or thread that
+// IsGone reports whether err is the kernel's answer about a process or thread that
 // has ended.
-func isGone(err error) bool {
+func IsGone(err error) bool {
 	return errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
-// eachName calls f with the names in a directory, until f returns an error. It
+// EachName calls f with the names in a directory, until f returns an error. It
 // reads some names at a time. More than limit names are an error.
-func eachName(dir string, limit int, f func(name string) error) error {
+func EachName(dir string, limit int, f func(name string) error) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package prockey
+package procfs
 
 import (
 	"errors"
@@ -13,12 +13,10 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Bounds of the files that are read.
 const (
-	maxStat   = 4 << 10
 	maxStatus = 16 << 10
 	maxArgv   = 64 << 10
 )
@@ -125,7 +123,7 @@ func (p *Proc) once() (k Key, err error) {
 	if err != nil {
 		return k, err
 	}
-	stat, err := proof.ParseStat(text)
+	stat, err := ParseStat(text)
 	if err != nil {
 		return k, err
 	}

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proof finds out facts about a gateway: which process it is, which user
-// owns the sockets on its port, whether it answers as configured, and whether the
-// token in force is ours. A fact that cannot be found out is a separate error
-// (ErrUnproven), never a guess.
-package proof
+package procfs
 
 import (
 	"bytes"
@@ -17,11 +13,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// Errors about the process that has a pid.
-var (
-	ErrGone     = errors.New("the process is gone")
-	ErrReplaced = errors.New("the pid belongs to another process now")
-)
+// ErrReplaced means that the pid was used again.
+var ErrReplaced = errors.New("the pid belongs to another process now")
 
 // Process identifies a process. A pid alone is not enough, because it may be
 // reused.

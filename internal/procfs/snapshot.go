@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package prockey identifies a process, from /proc and by descriptor. Its callers
+// Package procfs identifies a process, from /proc and by descriptor. Its callers
 // must not be led to the wrong process by pids that are used again, by names that a
 // process gives itself, or by a user that makes processes come and go meanwhile.
 //
 // Everything about one process is read through one held descriptor of its
 // /proc/PID. When the process has ended, that descriptor answers nothing any more,
 // even if another process has its pid then (proc(5); the inode is the task's).
-package prockey
+package procfs
 
 import (
 	"errors"

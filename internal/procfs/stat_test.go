@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package procfs
 
 import (
 	"bytes"
@@ -84,12 +84,12 @@ func TestParseStatRefuses(t *testing.T) {
 // The kernel's own lines are read: ours, and those of every process there is.
 func TestReadStat(t *testing.T) {
 	st, err := ReadStat(os.Getpid())
-	check(t, err)
+	testenv.Must(t, err)
 	if st.PID != os.Getpid() || st.PPID != os.Getppid() || st.Threads < 1 || st.StartTicks == 0 {
 		t.Errorf("got %+v", st)
 	}
 	entries, err := os.ReadDir("/proc")
-	check(t, err)
+	testenv.Must(t, err)
 	for _, e := range entries {
 		var pid int
 		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil {
@@ -106,14 +106,14 @@ func TestReadStat(t *testing.T) {
 func TestVerify(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
 	in, out, err := os.Pipe()
-	check(t, err)
+	testenv.Must(t, err)
 	defer in.Close()
 	cmd.Stdout = out
-	check(t, cmd.Start())
+	testenv.Must(t, cmd.Start())
 	p, err := Capture(cmd.Process.Pid)
-	check(t, err)
+	testenv.Must(t, err)
 	out.Close()
-	waitFor(t, func() bool {
+	testenv.Eventually(t, "a zombie", func() bool {
 		st, err := ReadStat(p.PID)
 		return err == nil && st.State == 'Z'
 	})
@@ -128,8 +128,8 @@ func TestVerify(t *testing.T) {
 		t.Errorf("capture of a dead one: %v", err)
 	}
 	self, err := Capture(os.Getpid())
-	check(t, err)
-	check(t, self.Verify())
+	testenv.Must(t, err)
+	testenv.Must(t, self.Verify())
 	self.StartTicks++
 	if err := self.Verify(); !errors.Is(err, ErrReplaced) {
 		t.Errorf("recycled: %v", err)
