@@ -99,7 +99,7 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 // stillUnmanaged returns 0 and nil if k is still unmanaged according to now, a
 // look that came after k was found. PID 1 may have acted since the first look.
 // pid is our gateway if it serves by now.
-func stillUnmanaged(now view, k procfs.Key) (pid int, err error) {
+func stillUnmanaged(now view, k procfs.Snapshot) (pid int, err error) {
 	const stage = "looking again"
 	switch {
 	case now.serving:
@@ -121,7 +121,7 @@ func (a *app) unmanagedGateway(ctx context.Context, v view, say func(string)) (*
 	}
 	ours := v.owns
 	if ours == nil {
-		ours = func(procfs.Key) bool { return false }
+		ours = func(procfs.Snapshot) bool { return false }
 	}
 	return a.strange(ctx, external.FromConfig(c), ours, say)
 }

@@ -48,8 +48,8 @@ func TestControlFailed(t *testing.T) {
 // The last look before a stranger is ended: one that serves is ours, one that
 // cannot read the record ends nobody.
 func TestStillStrange(t *testing.T) {
-	mine := func(procfs.Key) bool { return true }
-	others := func(procfs.Key) bool { return false }
+	mine := func(procfs.Snapshot) bool { return true }
+	others := func(procfs.Snapshot) bool { return false }
 	for name, c := range map[string]struct {
 		now  view
 		pid  int
@@ -60,7 +60,7 @@ func TestStillStrange(t *testing.T) {
 		"ours":      {view{owns: mine}, 0, control.NotPermitted},
 		"no-record": {view{verdict: verdict{detail: "gone"}}, 0, control.Unproven},
 	} {
-		pid, err := stillUnmanaged(c.now, procfs.Key{PID: 9})
+		pid, err := stillUnmanaged(c.now, procfs.Snapshot{PID: 9})
 		f := &external.Failure{}
 		if errors.As(err, &f); pid != c.pid || f.Reason != c.want || (err == nil) != (c.want == "") {
 			t.Errorf("%s: %d, %v", name, pid, err)
@@ -77,11 +77,11 @@ func TestRecorded(t *testing.T) {
 	r.Command = &status.Child{PID: far + 3}
 	ours := inRecord(&r)
 	for pid := far; pid < far+4; pid++ {
-		if !ours(procfs.Key{PID: pid}) {
+		if !ours(procfs.Snapshot{PID: pid}) {
 			t.Errorf("%d is not ours", pid)
 		}
 	}
-	if ours(procfs.Key{PID: os.Getpid()}) {
+	if ours(procfs.Snapshot{PID: os.Getpid()}) {
 		t.Error("this process is ours")
 	}
 }

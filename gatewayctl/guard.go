@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
@@ -80,34 +79,12 @@ func notServedRefusal(v verdict) error {
 func (g *guard) lost(err error) error {
 	r := control.Unproven
 	switch {
-	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced), errors.Is(err, syscall.ESRCH):
+	case procfs.IsGone(err), errors.Is(err, procfs.ErrReplaced):
 		r, err = control.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
-	case errors.Is(err, errNoPidfd):
+	case errors.Is(err, procfs.ErrNoPidfd): // no fallback: between two looks a client could outlive its gateway
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
 	return notServedRefusal(notServingVerdict(r, err.Error()))
-}
-
-// errNoPidfd means that the gateway cannot be watched. There is no fallback,
-// because without a pidfd a client could outlive its gateway by the time between
-// two looks.
-var errNoPidfd = errors.New("pidfd_open(2) is refused (it needs Linux 5.10 and a seccomp profile that permits it)")
-
-// holdProcess opens a pidfd of p, and then verifies that p still had the pid.
-func holdProcess(p status.Process) (*os.File, error) {
-	fd, err := sys.PidfdOpen(p.PID)
-	switch {
-	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // EINVAL means no PIDFD_NONBLOCK
-		return nil, fmt.Errorf("%w: %w", errNoPidfd, err)
-	case err != nil:
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	if err := (procfs.Process{PID: p.PID, StartTicks: p.StartTicks}).Verify(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // check is the last check before the fork. It verifies that only the gateway

@@ -17,6 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -34,25 +35,25 @@ func TestLook(t *testing.T) {
 		reason string
 	}{
 		"serving": {func(w *world) {}, "", "", 0, ""},
-		"supervisor-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
+		"supervisor-gone": {func(w *world) { w.process = func(p procfs.ID) error { return only(p.PID == 1, gone) } },
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-replaced": {func(w *world) {
-			w.process = func(p status.Process) error { return only(p.PID == 1, procfs.ErrReplaced) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 1, procfs.ErrReplaced) }
 		},
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-unknown": {func(w *world) {
-			w.process = func(p status.Process) error { return only(p.PID == 1, errors.New("no /proc")) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 1, errors.New("no /proc")) }
 		},
 			checkSupervisor, status.NotAvailable, 4, "unproven"},
-		"gateway-gone": {func(w *world) { w.process = func(p status.Process) error { return only(p.PID == 34, gone) } },
+		"gateway-gone": {func(w *world) { w.process = func(p procfs.ID) error { return only(p.PID == 34, gone) } },
 			checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-unknown": {func(w *world) {
-			w.process = func(p status.Process) error { return only(p.PID == 34, errors.New("no /proc")) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 34, errors.New("no /proc")) }
 		},
 			checkGateway, status.NotAvailable, 4, "unproven"},
 		"gateway-replaced-meanwhile": {func(w *world) {
 			n := 0
-			w.process = func(p status.Process) error {
+			w.process = func(p procfs.ID) error {
 				if p.PID == 34 {
 					n++
 				}
@@ -73,15 +74,15 @@ func TestLook(t *testing.T) {
 			w.uids = func(int) (procfs.Status, error) { return procfs.Status{}, errors.New("unreadable") }
 		},
 			checkGatewayUID, status.NotAvailable, 4, "unproven"},
-		"listener-missing": {func(w *world) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },
+		"listener-missing": {func(w *world) { w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } },
 			checkListener, status.Failed, 4, "listener-missing"},
 		"listener-foreign-beside": {func(w *world) {
-			w.listeners = func(uint16) ([]proof.Listener, error) {
-				return []proof.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
+			w.listeners = func(uint16) ([]sockets.Listener, error) {
+				return []sockets.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
 			}
 		}, checkListener, status.Failed, 4, "listener-foreign"},
 		"listener-unknown": {func(w *world) {
-			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
+			w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
 		}, checkListener, status.NotAvailable, 4, "unproven"},
 		"health-unknown":     {func(w *world) { w.record.Health.State = status.Unknown }, "", "", 4, "unproven"},
 		"health-not-serving": {func(w *world) { w.record.Health.State = status.NotServing }, "", "", 4, "health-timeout"},
@@ -113,14 +114,14 @@ func TestLook(t *testing.T) {
 		"separation-none": {func(w *world) { w.record.Separation = "none" }, "", "", 0, ""},
 		"separation-none-foreign": {func(w *world) { // the uid would be right
 			w.record.Separation = "none"
-			w.held = func(ls []proof.Listener, pid int) (proof.Ownership, []proof.Listener, error) {
+			w.held = func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
 				return proof.Foreign, ls, nil
 			}
 		}, checkListener, status.Failed, 4, "listener-foreign"},
 		"separation-none-unseen": {func(w *world) {
 			w.record.Separation = "none"
-			w.held = func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error) {
-				return proof.Missing, nil, proof.ErrUnproven
+			w.held = func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error) {
+				return proof.Missing, nil, sockets.ErrUnproven
 			}
 		}, checkListener, status.NotAvailable, 4, "unproven"},
 	}
@@ -221,11 +222,11 @@ func TestWait(t *testing.T) {
 		w := newWorld(t)
 		w.up()
 		asked := 0
-		w.listeners = func(uint16) ([]proof.Listener, error) {
+		w.listeners = func(uint16) ([]sockets.Listener, error) {
 			if asked++; asked < 3 {
 				return nil, nil
 			}
-			return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+			return []sockets.Listener{listener("127.0.0.1:18789", 1001)}, nil
 		}
 		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
 	})

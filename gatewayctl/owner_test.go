@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/procfs"
-	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -40,7 +39,7 @@ func runReader(dir string) int {
 	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: newHost(nil)}
 	a.hardened = errors.Join(harden(), sys.SetCaps(readme))
 	a.runtimeDir = dir
-	a.process = func(status.Process) error { return nil } // no PID 1 of ours here
+	a.process = func(procfs.ID) error { return nil } // no PID 1 of ours here
 	if code := a.dispatch([]string{"token"}); code != exitOK {
 		return code
 	}

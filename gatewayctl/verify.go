@@ -13,6 +13,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -167,7 +168,7 @@ func (a *app) checkListener(r *status.Record) check {
 
 // names returns addresses and owners. It does not list all, because any user can
 // bind many.
-func names(ls []proof.Listener) string {
+func names(ls []sockets.Listener) string {
 	var b strings.Builder
 	for i, l := range ls {
 		if i == 4 {

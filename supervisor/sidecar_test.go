@@ -208,12 +208,12 @@ func TestSidecarWaits(t *testing.T) {
 // fakeSweeper finds nothing.
 type fakeSweeper struct{}
 
-func (fakeSweeper) Track(func(int) bool, func() procfs.Process) {}
-func (fakeSweeper) Note() error                                 { return nil }
-func (fakeSweeper) Sweep() error                                { return nil }
-func (fakeSweeper) Alive() (bool, error)                        { return false, nil }
-func (fakeSweeper) Signal(uint32, syscall.Signal)               {}
-func (fakeSweeper) Others(uint32) (bool, error)                 { return false, nil }
+func (fakeSweeper) Track(func(int) bool, func() procfs.ID) {}
+func (fakeSweeper) Note() error                            { return nil }
+func (fakeSweeper) Sweep() error                           { return nil }
+func (fakeSweeper) Alive() (bool, error)                   { return false, nil }
+func (fakeSweeper) Signal(uint32, syscall.Signal)          {}
+func (fakeSweeper) Others(uint32) (bool, error)            { return false, nil }
 
 // What a draining gateway still does may need its helpers: they are told to end
 // when it has, or when the drain is cut short.

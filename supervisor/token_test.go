@@ -28,17 +28,17 @@ func (d *fixture) gatewayEnds() {
 
 // lives is a process that lives, zombie one that has ended and is not reaped before
 // the end of the test.
-func lives(t *testing.T) procfs.Process {
-	id, err := procfs.Capture(os.Getpid())
+func lives(t *testing.T) procfs.ID {
+	id, err := procfs.Identify(os.Getpid())
 	check(t, err)
 	return id
 }
 
-func zombie(t *testing.T) procfs.Process {
+func zombie(t *testing.T) procfs.ID {
 	cmd := exec.Command("true")
 	check(t, cmd.Start())
 	t.Cleanup(func() { cmd.Wait() })
-	id, err := procfs.Capture(cmd.Process.Pid)
+	id, err := procfs.Identify(cmd.Process.Pid)
 	check(t, err)
 	testenv.Eventually(t, "its end", func() bool { return errors.Is(id.Verify(), procfs.ErrGone) })
 	return id

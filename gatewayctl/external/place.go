@@ -119,10 +119,10 @@ func lockFile(dir *os.File) (*os.File, error) {
 
 // authorize publishes that this process ends the gateway k. The authorization
 // counts only while this process lives.
-func authorize(dir *os.File, k procfs.Key) error {
-	self, err := procfs.Capture(os.Getpid())
+func authorize(dir *os.File, k procfs.Snapshot) error {
+	self, err := procfs.Identify(os.Getpid())
 	if err != nil {
 		return err
 	}
-	return exitauth.Publish(dir, exitauth.Authorization{Gateway: procfs.Process{PID: k.PID, StartTicks: k.Start}, Controller: self})
+	return exitauth.Publish(dir, exitauth.Authorization{Gateway: k.ID(), Controller: self})
 }

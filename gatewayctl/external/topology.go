@@ -27,8 +27,8 @@ const program = "gateway-init"
 // held open.
 type Supervisor struct {
 	Topology string // NonRoot or Managed
-	Key      procfs.Key
-	proc     *procfs.Proc
+	Key      procfs.Snapshot
+	proc     *procfs.Handle
 }
 
 // Close closes the descriptor of the process.
@@ -36,7 +36,7 @@ func (s *Supervisor) Close() { s.proc.Close() }
 
 // Prove returns nil while the supervisor is the process that was found.
 func (s *Supervisor) Prove() error {
-	if err := s.proc.Prove(s.Key); err != nil {
+	if err := s.proc.Verify(s.Key); err != nil {
 		return fmt.Errorf("%w: the supervisor, pid %d: %w", ErrChanged, s.Key.PID, err)
 	}
 	return nil
@@ -46,7 +46,7 @@ func (s *Supervisor) Prove() error {
 // started: its gateway, its command or a sidecar. Each of them is its child and
 // leads a session. An orphan can make itself a session leader, and nothing tells
 // it from them.
-func (s *Supervisor) Owns(k procfs.Key) bool {
+func (s *Supervisor) Owns(k procfs.Snapshot) bool {
 	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
 }
 
@@ -62,7 +62,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
 	}
-	init, err := one.Read()
+	init, err := one.Snapshot()
 	if err == nil && looksLikeInit(init) {
 		if !isUnprivileged(init) {
 			one.Close()
@@ -79,7 +79,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 		if s != nil || err != nil {
 			return s, err
 		}
-		if err := one.Prove(init); err != nil {
+		if err := one.Verify(init); err != nil {
 			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)
 		}
 	}
@@ -124,7 +124,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		}
 	}
 	if found == nil {
-		err = procfs.Scan(maxProcesses, take)
+		err = procfs.Each(maxProcesses, take)
 	}
 	return found, err
 }
@@ -135,9 +135,9 @@ func candidate(pid int) (*Supervisor, error) {
 	if err != nil {
 		return nil, ignoreGone(err)
 	}
-	k, err := proc.Read()
+	k, err := proc.Snapshot()
 	switch {
-	case err != nil || k.PPID != 1 || pid == 1 || k.Dead() || !looksLikeInit(k):
+	case err != nil || k.PPID != 1 || pid == 1 || k.Ended() || !looksLikeInit(k):
 		proc.Close()
 		return nil, ignoreGone(err)
 	case !isUnprivileged(k):
@@ -151,22 +151,22 @@ func candidate(pid int) (*Supervisor, error) {
 // program, while it was looked at, because a later look finds it or does not. A
 // process with more arguments than are read is not ours.
 func ignoreGone(err error) error {
-	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrChanged) || errors.Is(err, syscall.ESRCH) {
+	if procfs.IsGone(err) || errors.Is(err, procfs.ErrChanged) || errors.Is(err, fsafe.ErrTooLarge) {
 		return nil
 	}
 	return err
 }
 
 // isUnprivileged reports whether all four uids are the same and not root's.
-func isUnprivileged(k procfs.Key) bool {
-	return k.UIDs[0] != 0 && k.UIDs == [4]uint32{k.UIDs[0], k.UIDs[0], k.UIDs[0], k.UIDs[0]}
+func isUnprivileged(k procfs.Snapshot) bool {
+	return k.UIDs[0] != 0 && k.Only(k.UIDs[0])
 }
 
 // looksLikeInit reports whether k looks like the installed program. It compares k's
 // file, or the name if the file cannot be seen (gateway-init cannot be traced,
 // so only CAP_SYS_PTRACE shows its file). A name proves nothing against an agent
 // that wants to have it; two processes with the name are ambiguous.
-func looksLikeInit(k procfs.Key) bool {
+func looksLikeInit(k procfs.Snapshot) bool {
 	if k.ExeIno != 0 {
 		return isInstalled(k.ExeDev, k.ExeIno)
 	}

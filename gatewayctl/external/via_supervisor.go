@@ -36,7 +36,7 @@ func (c *Controller) ViaSupervisor(ctx context.Context, action control.Action, r
 	}
 	defer done()
 	c.enter("proving the gateway")
-	before := procfs.Key{} // of no process
+	before := procfs.Snapshot{} // of no process
 	switch g, err := c.Gateway(ctx); {
 	case err == nil:
 		before = g.Key
@@ -47,7 +47,7 @@ func (c *Controller) ViaSupervisor(ctx context.Context, action control.Action, r
 	case !errors.Is(err, ErrIdle):
 		return 0, 0, c.fail(err)
 	}
-	other := procfs.Key{}
+	other := procfs.Snapshot{}
 	if action == control.Restart {
 		other = before
 		c.since = sys.BootTicks()
@@ -92,7 +92,7 @@ func (c *Controller) stopViaSupervisor(ctx context.Context, ask func(context.Con
 		return old, c.fail(err)
 	}
 	if g != nil { // it must be gone, whatever it looks like now
-		if _, err := g.proc.Read(); !errors.Is(err, procfs.ErrGone) {
+		if _, err := g.proc.Snapshot(); !errors.Is(err, procfs.ErrGone) {
 			return old, c.fail(errStillAlive(old))
 		}
 	}

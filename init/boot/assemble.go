@@ -60,7 +60,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	dirs := b.prepareEntries()
 	c.Prepare = func() error { return prepare.Make(dirs) }
 	c.Others = b.otherUIDs()
-	self, err := procfs.Capture(os.Getpid())
+	self, err := procfs.Identify(os.Getpid())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read our own identity: %w", err)
 	}
@@ -75,7 +75,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	return c, nil
 }
 
-func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.Process) status.Record {
+func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.ID) status.Record {
 	g := status.Gateway{UID: b.users.gateway.UID, GID: b.users.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
 	separation := status.SeparationUID
 	if b.rootless {
@@ -83,7 +83,7 @@ func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.Process) status.Reco
 	}
 	return status.Record{
 		Schema: status.Schema, Version: version.String,
-		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
+		Init:      self,
 		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
 		Separation: separation, Caps: caps(b.remaining), Hardening: append([]status.Hardening{}, b.hardening...),
 	}

@@ -15,25 +15,24 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// Bounds of the files that are read.
-const (
-	maxStatus = 16 << 10
-	maxArgv   = 64 << 10
-)
+// maxArgv bounds the arguments that are read.
+const maxArgv = 64 << 10
 
-// tries is how often the fields that passing compares may differ between two
-// readings.
+// tries is how often the volatile fields may differ between two readings.
 const tries = 8
 
-// Proc holds the open /proc/PID of a process, and /proc itself.
-type Proc struct {
+// Handle holds the open /proc/PID of a process, and /proc itself. Everything about
+// the process is read through the one descriptor. When the process has ended, that
+// descriptor answers nothing any more, even if another process has its pid then
+// (proc(5); the inode is the task's).
+type Handle struct {
 	pid  int
 	root *os.File
 	dir  *os.File
 }
 
 // Open opens /proc/PID. The caller must Close it.
-func Open(pid int) (*Proc, error) {
+func Open(pid int) (*Handle, error) {
 	root, err := openRoot()
 	if err != nil {
 		return nil, err
@@ -41,9 +40,9 @@ func Open(pid int) (*Proc, error) {
 	dir, err := fsafe.OpenDirAt(root, strconv.Itoa(pid))
 	if err != nil {
 		root.Close()
-		return nil, whether(err)
+		return nil, markGone(err)
 	}
-	return &Proc{pid, root, dir}, nil
+	return &Handle{pid, root, dir}, nil
 }
 
 // openRoot opens /proc and checks that it is procfs. Another file system in its
@@ -61,140 +60,151 @@ func openRoot() (*os.File, error) {
 }
 
 // Close closes both descriptors.
-func (p *Proc) Close() {
+func (p *Handle) Close() {
 	p.dir.Close()
 	p.root.Close()
 }
 
-// whether adds ErrGone to err if err is the kernel's answer about a process that
+// markGone adds ErrGone to err if err is the kernel's answer about a process that
 // has ended.
-func whether(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+func markGone(err error) error {
+	if IsGone(err) {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	return err
 }
 
-// Read reads the key twice, and both readings must be equal. If only the fields
-// that passing compares differ, it reads again, a few times.
-func (p *Proc) Read() (Key, error) {
-	before, err := p.once()
+// Snapshot reads the process twice, and both readings must be equal. If only the
+// volatile fields differ, it reads again, a few times.
+func (p *Handle) Snapshot() (Snapshot, error) {
+	before, err := p.read()
 	if err != nil {
-		return Key{}, err
+		return Snapshot{}, err
 	}
 	for range tries {
-		after, err := p.once()
+		after, err := p.read()
 		if err == nil {
-			err = before.identity(after)
+			err = before.compareStable(after)
 		}
 		if err != nil {
-			return Key{}, err
+			return Snapshot{}, err
 		}
-		if err = before.passing(after); err == nil {
+		if err = before.compareVolatile(after); err == nil {
 			return after, nil
 		}
 		before = after
 	}
-	return Key{}, fmt.Errorf("%w: it changes all the time", ErrChanged)
+	return Snapshot{}, fmt.Errorf("%w: it changes all the time", ErrChanged)
 }
 
-// Prove returns nil if p is alive and still the process that k names. Its name,
+// Verify returns nil if the process is alive and still the one that s shows. Its name,
 // arguments, state and threads may have changed meanwhile.
-func (p *Proc) Prove(k Key) error {
-	now, err := p.once()
+func (p *Handle) Verify(s Snapshot) error {
+	now, err := p.read()
 	if err != nil {
 		return err
 	}
-	if err := k.identity(now); err != nil {
+	if err := s.compareStable(now); err != nil {
 		return err
 	}
-	if now.Dead() {
+	if now.Ended() {
 		return fmt.Errorf("%w: it is a zombie", ErrGone)
 	}
 	return nil
 }
 
-func (p *Proc) once() (k Key, err error) {
+// read makes one reading.
+func (p *Handle) read() (s Snapshot, err error) {
 	here, err := fsafe.Stat(p.dir)
 	if err != nil {
-		return k, whether(err)
+		return s, markGone(err)
 	}
-	text, err := p.File("stat", maxStat)
+	text, err := p.file("stat", maxStat)
 	if err != nil {
-		return k, err
+		return s, err
 	}
-	stat, err := ParseStat(text)
+	stat, err := parseStat(text)
 	if err != nil {
-		return k, err
+		return s, err
 	}
-	if text, err = p.File("status", maxStatus); err != nil {
-		return k, err
-	}
-	status, err := ParseStatus(text)
+	status, err := p.status()
 	if err != nil {
-		return k, err
+		return s, err
 	}
-	argv, err := p.File("cmdline", maxArgv)
+	argv, err := p.file("cmdline", maxArgv)
 	if err != nil {
-		return k, err
+		return s, err
 	}
-	k = Key{
-		PID: stat.PID, Start: stat.StartTicks, PPID: stat.PPID, Session: stat.Session, UIDs: status.UIDs, GIDs: status.GIDs, NSpid: status.NSpid,
-		Dev: here.Dev, Ino: here.Ino, Comm: stat.Comm, State: status.State, Threads: status.Threads,
-	}
+	s = Snapshot{PID: stat.PID, Start: stat.Start, Session: stat.Session, Status: status, Dev: here.Dev, Ino: here.Ino, Comm: stat.Comm}
 	if len(argv) > 0 {
-		k.Argv = strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00")
+		s.Argv = strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00")
 	}
-	if _, k.PIDNS, err = p.behind("ns/pid"); err == nil {
-		k.ExeDev, k.ExeIno, err = p.behind("exe")
+	if _, s.PIDNS, err = p.target("ns/pid"); err == nil {
+		s.ExeDev, s.ExeIno, err = p.target("exe")
 	}
 	if err != nil {
-		return k, err
+		return s, err
 	}
 	// The path leads to another directory if another process has the pid now, or if
 	// something was mounted over it.
 	again, err := fsafe.StatAt(p.root, strconv.Itoa(p.pid))
 	if err != nil {
-		return k, whether(err)
+		return s, markGone(err)
 	}
 	if !again.Same(here) || stat.PID != p.pid || status.PPID != stat.PPID {
-		return k, fmt.Errorf("%w: its directory in /proc", ErrChanged)
+		return s, fmt.Errorf("%w: its directory in /proc", ErrChanged)
 	}
-	return k, nil
+	return s, nil
 }
 
-// behind returns the device and inode of the file that a link in /proc/PID leads
+func (p *Handle) status() (Status, error) {
+	text, err := p.file("status", maxStatus)
+	if err != nil {
+		return Status{}, err
+	}
+	return parseStatus(text)
+}
+
+// file returns the content of a file of the process, at most max bytes.
+func (p *Handle) file(name string, max int) ([]byte, error) {
+	f, err := fsafe.OpenAt(p.dir, name, os.O_RDONLY)
+	if err != nil {
+		return nil, markGone(err)
+	}
+	defer f.Close()
+	data, err := fsafe.ReadAll(f, max)
+	return data, markGone(err)
+}
+
+// path returns a path through the held descriptor, not by pid.
+func (p *Handle) path(name string) string {
+	return "/proc/self/fd/" + strconv.Itoa(int(p.dir.Fd())) + "/" + name
+}
+
+// target returns the device and inode of the file that a link in /proc/PID leads
 // to. It returns 0, 0 if we may not see it (ptrace(2), access mode checking) or
 // there is none (a zombie's program).
-func (p *Proc) behind(name string) (dev, ino uint64, err error) {
-	st, err := os.Stat("/proc/self/fd/" + strconv.Itoa(int(p.dir.Fd())) + "/" + name) // through the held descriptor, not by pid
+func (p *Handle) target(link string) (dev, ino uint64, err error) {
+	st, err := os.Stat(p.path(link))
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
 		return 0, 0, nil
 	case err != nil:
-		return 0, 0, whether(err)
+		return 0, 0, markGone(err)
 	}
-	s, ok := st.Sys().(*syscall.Stat_t)
+	i, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, 0, fmt.Errorf("%w: stat of %s", errForm, name)
+		return 0, 0, fmt.Errorf("cannot parse stat of %s", link)
 	}
-	return s.Dev, s.Ino, nil
+	return i.Dev, i.Ino, nil
 }
 
-// File returns the content of a file of the process, at most max bytes.
-func (p *Proc) File(name string, max int) ([]byte, error) {
-	f, err := fsafe.OpenAt(p.dir, name, os.O_RDONLY)
-	if err != nil {
-		return nil, whether(err)
-	}
-	defer f.Close()
-	data, err := fsafe.ReadAll(f, max)
-	return data, whether(err)
-}
+// Environ returns the environment that the process was started with, at most max
+// bytes. That needs the right to trace the process, as Network does.
+func (p *Handle) Environ(max int) ([]byte, error) { return p.file("environ", max) }
 
-// Network opens the network namespace of the process. That needs the right to trace
-// the process. The caller must close the file.
-func (p *Proc) Network() (*os.File, error) {
-	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(p.dir.Fd())) + "/ns/net")
-	return f, whether(err)
+// Network opens the network namespace of the process. The caller must close the file.
+func (p *Handle) Network() (*os.File, error) {
+	f, err := os.Open(p.path("ns/net"))
+	return f, markGone(err)
 }

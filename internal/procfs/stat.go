@@ -6,33 +6,21 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// ErrReplaced means that the pid was used again.
-var ErrReplaced = errors.New("the pid belongs to another process now")
-
-// Process identifies a process. A pid alone is not enough, because it may be
-// reused.
-type Process struct {
-	PID        int
-	StartTicks uint64 // since boot, in clock ticks: field 22 of /proc/PID/stat
-}
-
-// Stat is the part of /proc/PID/stat (proc_pid_stat(5)) that matters here.
+// Stat is the part of /proc/PID/stat (proc_pid_stat(5)) that is needed.
 type Stat struct {
-	PID        int
-	Comm       string
-	State      byte // R, S, D, Z, ...
-	PPID       int
-	PGRP       int // -1 with Session -1: already released, about to vanish
-	Session    int
-	Threads    int
-	StartTicks uint64
+	PID     int
+	Comm    string
+	State   byte // R, S, D, Z, ...
+	PPID    int
+	PGRP    int // -1 with Session -1: already released, about to vanish
+	Session int
+	Threads int
+	Start   uint64
 }
 
 // maxStat bounds a stat line. The kernel's line has some 350 bytes. It would be
@@ -42,12 +30,12 @@ const (
 	statSize = 1536
 )
 
-// errStat is the error of ParseStat.
+// errStat is the error of parseStat.
 var errStat = errors.New("cannot parse stat line")
 
-// ParseStat parses a stat line. The process chooses its own name, which may hold
+// parseStat parses a stat line. The process chooses its own name, which may hold
 // spaces, parentheses and newlines. The name ends at the last parenthesis.
-func ParseStat(data []byte) (Stat, error) {
+func parseStat(data []byte) (Stat, error) {
 	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if len(data) > maxStat || open < 2 || end < open || data[open-1] != ' ' {
 		return Stat{}, errStat
@@ -77,8 +65,8 @@ func ParseStat(data []byte) (Stat, error) {
 			return Stat{}, errStat
 		}
 	}
-	var err error
-	if st.StartTicks, err = parseDecimal(fields[19]); err != nil {
+	var ok bool
+	if st.Start, ok = parseDecimal(fields[19]); !ok {
 		return Stat{}, errStat
 	}
 	return st, nil
@@ -91,24 +79,27 @@ func parseCount(b []byte, low int, to *int) bool {
 		*to = -1
 		return true
 	}
-	n, err := parseDecimal(b)
+	n, ok := parseDecimal(b)
 	*to = int(n & (1<<30 - 1))
-	return err == nil && n < 1<<30 && *to >= low
+	return ok && n < 1<<30 && *to >= low
 }
 
 // parseDecimal parses a decimal number without sign or leading zero.
-func parseDecimal(b []byte) (uint64, error) {
+func parseDecimal(b []byte) (uint64, bool) {
 	if len(b) == 0 || len(b) > 1 && b[0] == '0' {
-		return 0, errStat
+		return 0, false
 	}
-	return strconv.ParseUint(string(b), 10, 64)
+	n, err := strconv.ParseUint(string(b), 10, 64)
+	return n, err == nil
 }
 
 // ReadStat reads the stat line of a process. The error is ErrGone if there is none.
-func ReadStat(pid int) (Stat, error) {
-	buf := make([]byte, statSize)
-	n, err := sys.ReadOnce("/proc/"+strconv.Itoa(pid)+"/stat", buf) // one read, because the kernel makes the line at once
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+func ReadStat(pid int) (Stat, error) { return readStat(pid, make([]byte, statSize)) }
+
+// readStat reads into buf by one read, because the kernel makes the line at once.
+func readStat(pid int, buf []byte) (Stat, error) {
+	n, err := sys.ReadOnce("/proc/"+strconv.Itoa(pid)+"/stat", buf)
+	if IsGone(err) {
 		return Stat{}, ErrGone
 	}
 	if err != nil {
@@ -117,59 +108,16 @@ func ReadStat(pid int) (Stat, error) {
 	if n == len(buf) {
 		return Stat{}, fmt.Errorf("%w: it has %d bytes or more", errStat, n)
 	}
-	st, err := ParseStat(buf[:n])
+	st, err := parseStat(buf[:n])
 	if err == nil && st.PID != pid {
 		err = fmt.Errorf("%w: it names pid %d", errStat, st.PID)
 	}
 	return st, err
 }
 
+// ID returns the identity of the process.
+func (st Stat) ID() ID { return ID{st.PID, st.Start} }
+
 // Ended reports whether no thread of the process is left. A process of which only
 // the first thread has ended is a zombie, too, until the others have ended.
 func (st Stat) Ended() bool { return (st.State == 'Z' || st.State == 'X') && st.Threads <= 1 }
-
-// Capture returns the Process that has pid now.
-func Capture(pid int) (Process, error) {
-	st, err := ReadStat(pid)
-	if err != nil {
-		return Process{}, err
-	}
-	return Process{PID: pid, StartTicks: st.StartTicks}, nil
-}
-
-// maxDepth bounds a walk from a process up to its first ancestor.
-const maxDepth = 256
-
-// IsRelated reports whether pid is ancestor or a descendant of it. It errs on the side
-// of true, so it returns true if a process cannot be seen or has too many
-// ancestors.
-func IsRelated(pid, ancestor int) bool {
-	for range maxDepth {
-		if pid == ancestor {
-			return true
-		}
-		st, err := ReadStat(pid)
-		if err != nil {
-			return true
-		}
-		if pid = st.PPID; pid == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// Verify returns nil if p is alive. A zombie is not alive. A process whose first
-// thread has ended is not either, because nothing of it can be seen any more.
-func (p Process) Verify() error {
-	st, err := ReadStat(p.PID)
-	switch {
-	case err != nil:
-		return err
-	case st.StartTicks != p.StartTicks:
-		return ErrReplaced
-	case st.State == 'Z' || st.State == 'X':
-		return ErrGone
-	}
-	return nil
-}

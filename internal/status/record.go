@@ -10,7 +10,11 @@
 // before it prints them. No field carries the token or anything derived from it.
 package status
 
-import "time"
+import (
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/procfs"
+)
 
 // Schema is the version of Record. A reader refuses any other number.
 const Schema = 1
@@ -93,10 +97,7 @@ type Record struct {
 }
 
 // Process names a process so that a recycled pid cannot be mistaken for it.
-type Process struct {
-	PID        int    `json:"pid"`
-	StartTicks uint64 `json:"start_ticks"` // field 22 of /proc/PID/stat
-}
+type Process = procfs.ID
 
 // Gateway is the child that serves; PID is 0 when there is none.
 type Gateway struct {

@@ -23,12 +23,12 @@ import (
 type family struct {
 	started map[int]bool
 	gateway int
-	last    procfs.Process // it, with its start
+	last    procfs.ID // it, with its start
 }
 
 func (f *family) descent() *ByAncestry {
 	d := NewByAncestry("TOKEN", func(value []byte) bool { return string(value) == "secret" })
-	d.Track(func(pid int) bool { return f.started[pid] }, func() procfs.Process { return f.last })
+	d.Track(func(pid int) bool { return f.started[pid] }, func() procfs.ID { return f.last })
 	return d
 }
 
@@ -49,14 +49,14 @@ func (f *family) becomes(t *testing.T, script string) {
 	t.Helper()
 	f.gateway = f.start(t, []string{"TOKEN=secret"}, script)
 	var err error
-	f.last, err = procfs.Capture(f.gateway)
+	f.last, err = procfs.Identify(f.gateway)
 	testenv.Must(t, err)
 }
 
 // sleepers are the live processes that sleep for so many seconds.
 func sleepers(t *testing.T, seconds string) (pids []int) {
 	t.Helper()
-	testenv.Must(t, eachPID(func(pid int) error {
+	testenv.Must(t, procfs.Each(1<<22, func(pid int) error {
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if string(data) == "sleep\x00"+seconds+"\x00" {
 			pids = append(pids, pid)
@@ -107,7 +107,7 @@ func TestDescent(t *testing.T) {
 			testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
 			testenv.Eventually(t, "the gateway to be reaped", func() bool {
 				reap(t)
-				return errors.Is((procfs.Process{PID: f.gateway}).Verify(), procfs.ErrGone)
+				return errors.Is((procfs.ID{PID: f.gateway}).Verify(), procfs.ErrGone)
 			})
 			delete(f.started, f.gateway)
 			testenv.Must(t, d.Note()) // it has ended: what was seen before counts
@@ -142,7 +142,7 @@ func TestDescentWaitsForTheKilled(t *testing.T) {
 	testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
 	testenv.Eventually(t, "the gateway to be reaped", func() bool {
 		reap(t)
-		return errors.Is((procfs.Process{PID: f.gateway}).Verify(), procfs.ErrGone)
+		return errors.Is((procfs.ID{PID: f.gateway}).Verify(), procfs.ErrGone)
 	})
 	delete(f.started, f.gateway)
 	testenv.Must(t, d.Sweep())
@@ -205,12 +205,12 @@ func TestDescentOlderSession(t *testing.T) {
 	d := f.descent()
 	f.start(t, nil, "(sleep 1002 &) ; read x < "+fifo+"; (TOKEN=secret sleep 1002 &) ; exec sleep 1003")
 	await(t, "1002", 1)
-	began, err := procfs.Capture(sleepers(t, "1002")[0])
+	began, err := procfs.Identify(sleepers(t, "1002")[0])
 	testenv.Must(t, err)
 	testenv.Eventually(t, "the clock's next tick", func() bool {
-		now, err := procfs.Capture(f.start(t, nil, "exec sleep 1004"))
+		now, err := procfs.Identify(f.start(t, nil, "exec sleep 1004"))
 		testenv.Must(t, err)
-		return now.StartTicks > began.StartTicks
+		return now.Start > began.Start
 	})
 	f.becomes(t, "setsid sleep 1001 & exec sleep 1000")
 	await(t, "1000", 1)
