@@ -29,7 +29,7 @@ BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -
 
 # Packages that do nothing to the process: capabilities and uids of all threads
 # cannot be changed in a program with cgo, which the race detector needs.
-RACE_PKGS = ./supervisor ./supervisor/control ./supervisor/proof ./internal/config ./internal/status ./internal/logring
+RACE_PKGS = ./supervisor ./supervisor/control ./supervisor/proof ./internal/procfs ./internal/sockets ./internal/config ./internal/status ./internal/logring
 UNIT_PKGS = $(shell go list ./... | grep -v -e /tests/ns -e /tests/e2e -e /tests/harness)
 
 GOTEST := go run ./tests/gotest

@@ -15,12 +15,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
-	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // launched is what a world's clients were started with.
@@ -186,7 +186,7 @@ func TestExecRefusals(t *testing.T) {
 		"not-executable":  {"exec /etc/passwd", nil, 126, "is not executable"},
 		"agent's":         {"exec AGENT", nil, 3, "cannot exec: unsafe-config: "},
 		"no-supervisor":   {"exec cat", func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "cannot exec: no-supervisor: no supervisor's files"},
-		"supervisor-gone": {"tui", func(w *fixture) { w.process = func(status.Process) error { return proof.ErrGone } }, 5, "cannot tui: no-supervisor: "},
+		"supervisor-gone": {"tui", func(w *fixture) { w.process = func(procfs.ID) error { return procfs.ErrGone } }, 5, "cannot tui: no-supervisor: "},
 		"token-changed":   {"tui", func(w *fixture) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
 		"config-missing":  {"tui", bad(os.ErrNotExist), 1, "cannot tui: file does not exist"},
 		"config-bad":      {"tui", bad(syntax), 3, "unsafe-config: /c:1:2: unknown key"},
@@ -276,8 +276,8 @@ func TestRevokeDevices(t *testing.T) {
 		}},
 		"not-serving-meanwhile": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated,
 			err: "may still work: listener-foreign: 127.0.0.1:18789 of uid 9002\n" + repeat, change: func(w *fixture) {
-				w.listeners = func(uint16) ([]proof.Listener, error) {
-					return []proof.Listener{listener("127.0.0.1:18789", 9002)}, nil
+				w.listeners = func(uint16) ([]sockets.Listener, error) {
+					return []sockets.Listener{listener("127.0.0.1:18789", 9002)}, nil
 				}
 			}},
 		"gateway-ends": {args: "--rotate-token --revoke-devices", reply: control.OK, fails: &client.KilledError{Cause: client.ErrGatewayEnded}, code: 1, out: rotated, runs: 1,

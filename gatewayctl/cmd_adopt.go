@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 func cmdAdopt() verb {
@@ -100,7 +100,7 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 // stillUnmanaged returns 0 and nil if k is still unmanaged according to now, a
 // look that came after k was found. PID 1 may have acted since the first look.
 // pid is our gateway if it serves by now.
-func stillUnmanaged(now view, k prockey.Key) (pid int, err error) {
+func stillUnmanaged(now view, k procfs.Snapshot) (pid int, err error) {
 	const stage = "looking again"
 	switch {
 	case now.serving:
@@ -122,7 +122,7 @@ func (a *app) unmanagedGateway(ctx context.Context, v view, say func(string)) (*
 	}
 	ours := v.owns
 	if ours == nil {
-		ours = func(prockey.Key) bool { return false }
+		ours = func(procfs.Snapshot) bool { return false }
 	}
 	return a.strange(ctx, external.FromConfig(c), ours, say)
 }

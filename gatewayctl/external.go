@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // lookTimeout bounds one look.
@@ -39,7 +39,7 @@ func (a *app) controls() bool {
 			// agent may have put them there.
 		}
 		err := a.seek()
-		if !errors.Is(err, prockey.ErrChanged) || time.Now().After(until) {
+		if !errors.Is(err, procfs.ErrChanged) || time.Now().After(until) {
 			return !errors.Is(err, external.ErrNone) && !errors.Is(err, external.ErrUnproven)
 		}
 	}
@@ -152,7 +152,7 @@ func externalHint(f *external.Failure) string {
 	switch {
 	case errors.Is(f, external.ErrAmbiguous):
 		return "where two processes are named waiting does not help: end the one that is not the real one, then try again"
-	case errors.Is(f, os.ErrPermission), errors.Is(f, prockey.ErrNoPidfd):
+	case errors.Is(f, os.ErrPermission), errors.Is(f, procfs.ErrNoPidfd):
 		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER /usr/local/bin/gatewayctl ..."
 	}
 	return f.Reason.Next()

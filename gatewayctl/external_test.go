@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // Each way to come to nothing has its exit code and, unless it was said already,
@@ -49,8 +49,8 @@ func TestExternalFailed(t *testing.T) {
 // The last look before a stranger is ended: one that serves is ours, one that
 // cannot read the record ends nobody.
 func TestStillUnmanaged(t *testing.T) {
-	mine := func(prockey.Key) bool { return true }
-	others := func(prockey.Key) bool { return false }
+	mine := func(procfs.Snapshot) bool { return true }
+	others := func(procfs.Snapshot) bool { return false }
 	for name, c := range map[string]struct {
 		now  view
 		pid  int
@@ -61,7 +61,7 @@ func TestStillUnmanaged(t *testing.T) {
 		"ours":      {view{owns: mine}, 0, reason.NotPermitted},
 		"no-record": {view{verdict: verdict{detail: "gone"}}, 0, reason.Unproven},
 	} {
-		pid, err := stillUnmanaged(c.now, prockey.Key{PID: 9})
+		pid, err := stillUnmanaged(c.now, procfs.Snapshot{PID: 9})
 		f := &external.Failure{}
 		if errors.As(err, &f); pid != c.pid || f.Reason != c.want || (err == nil) != (c.want == "") {
 			t.Errorf("%s: %d, %v", name, pid, err)
@@ -78,11 +78,11 @@ func TestInRecord(t *testing.T) {
 	r.Command = &status.Child{PID: far + 3}
 	ours := inRecord(&r)
 	for pid := far; pid < far+4; pid++ {
-		if !ours(prockey.Key{PID: pid}) {
+		if !ours(procfs.Snapshot{PID: pid}) {
 			t.Errorf("%d is not ours", pid)
 		}
 	}
-	if ours(prockey.Key{PID: os.Getpid()}) {
+	if ours(procfs.Snapshot{PID: os.Getpid()}) {
 		t.Error("this process is ours")
 	}
 }
@@ -129,7 +129,7 @@ func TestControlsWhilePID1Starts(t *testing.T) {
 		looks := 0
 		w.find = func(context.Context) (*external.Supervisor, error) {
 			if looks++; looks < 3 {
-				return nil, fmt.Errorf("cannot look at PID 1: %w", prockey.ErrChanged)
+				return nil, fmt.Errorf("cannot look at PID 1: %w", procfs.ErrChanged)
 			}
 			if later == nil {
 				return nil, external.ErrAmbiguous
@@ -140,7 +140,7 @@ func TestControlsWhilePID1Starts(t *testing.T) {
 			t.Errorf("%v after %d looks, then %v: want %v", got, looks, later, want)
 		}
 	}
-	w.patience, w.find = 0, func(context.Context) (*external.Supervisor, error) { return nil, prockey.ErrChanged }
+	w.patience, w.find = 0, func(context.Context) (*external.Supervisor, error) { return nil, procfs.ErrChanged }
 	if !w.controls() {
 		t.Error("a PID 1 that changes all the time is taken for none")
 	}

@@ -18,10 +18,11 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
@@ -40,9 +41,9 @@ func serving() status.Record {
 	me := uint32(os.Geteuid())
 	return status.Record{
 		Schema: status.Schema, Version: "dev", UpdatedAt: before(2 * time.Second), StartedAt: before(26 * time.Hour),
-		Init: status.Process{PID: 1, StartTicks: 100}, RuntimeDir: "/run/gateway-init",
+		Init: procfs.ID{PID: 1, Start: 100}, RuntimeDir: "/run/gateway-init",
 		State: status.Running, Goal: status.GoalRun, Since: before(192 * time.Second),
-		Gateway: status.Gateway{Process: status.Process{PID: 34, StartTicks: 4711}, UID: 1001, GID: 1001, Port: 18789,
+		Gateway: status.Gateway{Process: procfs.ID{PID: 34, Start: 4711}, UID: 1001, GID: 1001, Port: 18789,
 			StartedAt: ptr(before(195 * time.Second)), ProvenAt: ptr(before(192 * time.Second)), Enabled: true},
 		Health: status.Health{State: status.Serving, Limit: 4, At: ptr(before(12 * time.Second))},
 		Proof: status.Proof{Child: status.Held, Listener: status.Held, Ready: status.Held, Auth: status.Held,
@@ -79,20 +80,20 @@ func newFixture(t *testing.T) *fixture {
 			now: func() time.Time { return noon }, euid: os.Geteuid(), owner: uint32(os.Geteuid()),
 			defaults: func() []string { return []string{w.path} },
 			booting:  func() bool { return false },
-			process:  func(status.Process) error { return nil },
+			process:  func(procfs.ID) error { return nil },
 			config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
 			find:     func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone },
-			uids: func(int) (prockey.Status, error) {
-				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
+			uids: func(int) (procfs.Status, error) {
+				return procfs.Status{State: procfs.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
 			},
-			listeners: func(port uint16) ([]proof.Listener, error) {
-				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+			listeners: func(port uint16) ([]sockets.Listener, error) {
+				return []sockets.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			},
-			held: func(ls []proof.Listener, pid int) (proof.Ownership, []proof.Listener, error) {
+			held: func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
 				o, foreign := proof.Judge(ls, 1001)
 				return o, foreign, nil
 			},
-			hold:       func(status.Process) (*os.File, error) { return holdSelf() },
+			hold:       func(procfs.ID) (*os.File, error) { return holdSelf() },
 			tokenTries: 1,
 		},
 	}
@@ -105,8 +106,8 @@ func holdSelf() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), err
 }
 
-func listener(addr string, uid uint32) proof.Listener {
-	return proof.Listener{Addr: netip.MustParseAddrPort(addr), UID: uid, Inode: 7}
+func listener(addr string, uid uint32) sockets.Listener {
+	return sockets.Listener{Addr: netip.MustParseAddrPort(addr), UID: uid, Inode: 7}
 }
 
 // publish writes the record as PID 1 would.

@@ -8,15 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
@@ -81,34 +80,12 @@ func notServedRefusal(v verdict) error {
 func (g *guard) lost(err error) error {
 	r := reason.Unproven
 	switch {
-	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced), errors.Is(err, syscall.ESRCH):
+	case procfs.IsGone(err), errors.Is(err, procfs.ErrReplaced):
 		r, err = reason.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
-	case errors.Is(err, errNoPidfd):
+	case errors.Is(err, procfs.ErrNoPidfd): // no fallback: between two looks a client could outlive its gateway
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
 	return notServedRefusal(notServingVerdict(r, err.Error()))
-}
-
-// errNoPidfd means that the gateway cannot be watched. There is no fallback,
-// because without a pidfd a client could outlive its gateway by the time between
-// two looks.
-var errNoPidfd = errors.New("pidfd_open(2) is refused (it needs Linux 5.10 and a seccomp profile that permits it)")
-
-// holdProcess opens a pidfd of p, and then verifies that p still had the pid.
-func holdProcess(p status.Process) (*os.File, error) {
-	fd, err := sys.PidfdOpen(p.PID)
-	switch {
-	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL): // EINVAL means no PIDFD_NONBLOCK
-		return nil, fmt.Errorf("%w: %w", errNoPidfd, err)
-	case err != nil:
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	if err := (proof.Process{PID: p.PID, StartTicks: p.StartTicks}).Verify(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // check is the last check before the fork. It verifies that only the gateway
@@ -120,7 +97,7 @@ func (g *guard) check() error {
 	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
 	runtime.KeepAlive(g.gateway)
 	if err == nil && ended {
-		err = proof.ErrGone
+		err = procfs.ErrGone
 	}
 	if err != nil {
 		return g.lost(err)

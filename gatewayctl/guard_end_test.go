@@ -10,10 +10,10 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
-	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestExecKilled: a client that was killed has no exit code of its own.
@@ -49,14 +49,14 @@ func TestExecKilled(t *testing.T) {
 // the gateway lives and has its port. The mark outlives the lock, so that PID 1
 // hears of it at the gateway's end, however much later that is.
 func TestMark(t *testing.T) {
-	ours := []proof.Listener{listener("127.0.0.1:18789", 1001)}
-	foreign := append([]proof.Listener{listener("[::1]:18789", 9002)}, ours...)
+	ours := []sockets.Listener{listener("127.0.0.1:18789", 1001)}
+	foreign := append([]sockets.Listener{listener("[::1]:18789", 9002)}, ours...)
 	for name, c := range map[string]struct {
-		at    []proof.Listener // when the client ends
-		looks []proof.Listener // once while it runs
-		kill  bool             // the gateway, before the client ends
-		note  bool             // PID 1 takes note of that
-		lost  bool             // something of the client survives
+		at    []sockets.Listener // when the client ends
+		looks []sockets.Listener // once while it runs
+		kill  bool               // the gateway, before the client ends
+		note  bool               // PID 1 takes note of that
+		lost  bool               // something of the client survives
 		want  bool
 	}{
 		"serves":           {at: ours, looks: ours},
@@ -73,12 +73,12 @@ func TestMark(t *testing.T) {
 			w.clients(0, nil)
 			w.up()
 			now := ours
-			w.listeners = func(uint16) ([]proof.Listener, error) { return now, nil }
+			w.listeners = func(uint16) ([]sockets.Listener, error) { return now, nil }
 			gateway := exec.Command("sleep", "1000")
 			testenv.Must(t, gateway.Start())
 			defer gateway.Wait()
 			defer gateway.Process.Kill()
-			w.hold = func(status.Process) (*os.File, error) {
+			w.hold = func(procfs.ID) (*os.File, error) {
 				fd, err := sys.PidfdOpen(gateway.Process.Pid)
 				return os.NewFile(uintptr(fd), "pidfd"), err
 			}
@@ -99,7 +99,7 @@ func TestMark(t *testing.T) {
 						if !w.lockHeld() {
 							t.Error("the lock is free before PID 1 has tested it")
 						}
-						w.record.Gateway.Process = status.Process{}
+						w.record.Gateway.Process = procfs.ID{}
 						w.publish()
 					}()
 				}

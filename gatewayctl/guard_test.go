@@ -13,13 +13,10 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // unproven are the states in which no client gets the token.
@@ -38,54 +35,54 @@ func unproven() map[string]struct {
 		"backoff":  {func(w *fixture) { w.record.State, w.record.Reason = status.Backoff, "listener-foreign" }, "listener-foreign"},
 		"exiting":  {func(w *fixture) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "shutting-down"},
 		"no-gateway": {func(w *fixture) {
-			w.record.Gateway.Enabled, w.record.Gateway.Process = false, status.Process{}
+			w.record.Gateway.Enabled, w.record.Gateway.Process = false, procfs.ID{}
 		}, "not-running"},
 		"not-healthy":   {func(w *fixture) { w.record.Health.State = status.NotServing }, "health-timeout"},
 		"never-healthy": {func(w *fixture) { w.record.Health.State = status.Unknown }, "unproven"},
 		"gateway-gone": {func(w *fixture) {
-			w.process = func(p status.Process) error { return only(p.PID == 34, proof.ErrGone) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 34, procfs.ErrGone) }
 		}, "identity-changed"},
 		"gateway-zombie": {func(w *fixture) {
-			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
+			w.uids = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
 		}, "identity-changed"},
 		"thief": {func(w *fixture) {
-			w.listeners = func(uint16) ([]proof.Listener, error) { return []proof.Listener{foreign}, nil }
+			w.listeners = func(uint16) ([]sockets.Listener, error) { return []sockets.Listener{foreign}, nil }
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
 		"thief-beside": {func(w *fixture) {
-			w.listeners = func(uint16) ([]proof.Listener, error) {
-				return []proof.Listener{listener("127.0.0.1:18789", 1001), foreign}, nil
+			w.listeners = func(uint16) ([]sockets.Listener, error) {
+				return []sockets.Listener{listener("127.0.0.1:18789", 1001), foreign}, nil
 			}
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
-		"no-listener": {func(w *fixture) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } }, "listener-missing"},
+		"no-listener": {func(w *fixture) { w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } }, "listener-missing"},
 		"listener-unknown": {func(w *fixture) {
-			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
+			w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
 		}, "unproven: listener: refused"},
 		"thief-at-the-fork": {func(w *fixture) {
 			looks := 0
-			w.listeners = func(uint16) ([]proof.Listener, error) {
+			w.listeners = func(uint16) ([]sockets.Listener, error) {
 				if looks++; looks%2 == 0 {
-					return []proof.Listener{foreign}, nil
+					return []sockets.Listener{foreign}, nil
 				}
-				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+				return []sockets.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			}
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
 		"listener-unknown-at-the-fork": {func(w *fixture) {
 			looks := 0
-			w.listeners = func(uint16) ([]proof.Listener, error) {
+			w.listeners = func(uint16) ([]sockets.Listener, error) {
 				if looks++; looks%2 == 0 {
 					return nil, errors.New("too many")
 				}
-				return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+				return []sockets.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			}
 		}, "unproven: too many"},
 		"gone-before-it-is-held": {func(w *fixture) {
-			w.hold = func(status.Process) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
+			w.hold = func(procfs.ID) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
 		}, "identity-changed: pid 34 is not the gateway any more"},
 		"ended-at-the-fork": {func(w *fixture) {
-			w.hold = func(status.Process) (*os.File, error) { return pidfdOfOneThatEnded() }
+			w.hold = func(procfs.ID) (*os.File, error) { return pidfdOfOneThatEnded() }
 		}, "identity-changed: pid 34 is not the gateway any more: the process is gone"},
 		"no-pidfd": {func(w *fixture) {
-			w.hold = func(status.Process) (*os.File, error) { return nil, fmt.Errorf("%w: %w", errNoPidfd, syscall.ENOSYS) }
+			w.hold = func(procfs.ID) (*os.File, error) { return nil, fmt.Errorf("%w: %w", procfs.ErrNoPidfd, syscall.ENOSYS) }
 		}, "unproven: cannot watch the gateway"},
 	}
 }
@@ -176,62 +173,6 @@ func TestExecNoToken(t *testing.T) {
 	}
 }
 
-// TestHoldProcess: the pidfd is of the process that was recorded, or there is
-// none.
-func TestHoldProcess(t *testing.T) {
-	cmd := exec.Command("cat")
-	in, err := cmd.StdinPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	defer cmd.Wait()
-	defer in.Close()
-	p, err := proof.Capture(cmd.Process.Pid)
-	must(t, err)
-	recorded := status.Process{PID: p.PID, StartTicks: p.StartTicks}
-	f, err := holdProcess(recorded)
-	must(t, err)
-	defer f.Close()
-	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-		t.Errorf("descriptor flags %#x, %v", flags, err)
-	}
-	if ended, err := sys.Ended(int(f.Fd()), 0); ended || err != nil {
-		t.Errorf("while it lives: %v, %v", ended, err)
-	}
-	if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks + 1}); f != nil || !errors.Is(err, proof.ErrReplaced) {
-		t.Errorf("another process with that pid: %v, %v", f, err)
-	}
-	in.Close()
-	testenv.Eventually(t, "the pidfd to be readable", func() bool {
-		ended, err := sys.Ended(int(f.Fd()), 0)
-		must(t, err)
-		return ended
-	})
-	if f, err := holdProcess(recorded); f != nil || !errors.Is(err, proof.ErrGone) { // a zombie has a pidfd
-		t.Errorf("a zombie: %v, %v", f, err)
-	}
-	cmd.Wait()
-	if f, err := holdProcess(recorded); f != nil || !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("no process: %v, %v", f, err)
-	}
-}
-
-// TestHoldWithoutPidfd: an old kernel, or a seccomp profile, refuses by name.
-func TestHoldWithoutPidfd(t *testing.T) {
-	for name, errno := range map[string]unix.Errno{"old-kernel": unix.ENOSYS, "profile": unix.EPERM, "before-5.10": unix.EINVAL} {
-		t.Run(name, func(t *testing.T) {
-			if !testenv.Inside(t, 0) {
-				return
-			}
-			p, err := proof.Capture(os.Getpid())
-			must(t, err)
-			testenv.Refuse(t, errno, unix.SYS_PIDFD_OPEN)
-			if f, err := holdProcess(status.Process{PID: p.PID, StartTicks: p.StartTicks}); f != nil || !errors.Is(err, errNoPidfd) || !errors.Is(err, errno) {
-				t.Errorf("got %v, %v", f, err)
-			}
-		})
-	}
-}
-
 // TestCheckSeesRealListeners: the looks before the fork and after it are the
 // kernel's word.
 func TestCheckSeesRealListeners(t *testing.T) {
@@ -239,7 +180,7 @@ func TestCheckSeesRealListeners(t *testing.T) {
 	must(t, err)
 	defer l.Close()
 	w := newFixture(t)
-	w.listeners = proof.Listeners
+	w.listeners = sockets.Listeners
 	w.record.Gateway.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
 	w.record.Gateway.UID = uint32(os.Geteuid())
 	g := &guard{app: w.app, record: w.record}
@@ -261,7 +202,7 @@ func TestCheckSeesRealListeners(t *testing.T) {
 	if err := g.again(); err != nil { // the gateway may open it again
 		t.Errorf("closed, later: %v", err)
 	}
-	w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("too many") }
+	w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("too many") }
 	if err := g.again(); err == nil || !strings.Contains(err.Error(), "unproven: too many") {
 		t.Errorf("not to be seen, later: %v", err)
 	}

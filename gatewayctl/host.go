@@ -17,9 +17,10 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -27,18 +28,18 @@ import (
 type host struct {
 	now       func() time.Time
 	euid      int
-	owner     uint32                                      // the supervisor's uid, which must own all its files
-	defaults  func() []string                             // the places of a runtime directory
-	booting   func() bool                                 // PID 1 is gateway-init, so missing files may still come
-	process   func(status.Process) error                  // nil if it is alive with this start time
-	uids      func(pid int) (prockey.Status, error)       // from /proc/PID/status
-	listeners func(port uint16) ([]proof.Listener, error) // LISTEN sockets in both families
-	held      func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error)
-	hold      func(status.Process) (*os.File, error) // its pidfd
+	owner     uint32                                        // the supervisor's uid, which must own all its files
+	defaults  func() []string                               // the places of a runtime directory
+	booting   func() bool                                   // PID 1 is gateway-init, so missing files may still come
+	process   func(procfs.ID) error                         // nil if it is alive with this start time
+	uids      func(pid int) (procfs.Status, error)          // from /proc/PID/status
+	listeners func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
+	held      func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
+	hold      func(procfs.ID) (*os.File, error) // its pidfd
 	config    func() (*config.Config, error)
 	users     func(*config.Config) (identities, error)
 	find      func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
-	strange   func(context.Context, external.Settings, func(prockey.Key) bool, func(string)) (*external.Unmanaged, error)
+	strange   func(context.Context, external.Settings, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
 	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // run a client to its end
 
 	patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
@@ -47,18 +48,16 @@ type host struct {
 
 func newHost(env []string) host {
 	h := host{
-		now:      time.Now,
-		euid:     os.Geteuid(),
-		owner:    findOwner(env),
-		defaults: runtimeDirs,
-		booting:  isBooting,
-		process: func(p status.Process) error {
-			return proof.Process{PID: p.PID, StartTicks: p.StartTicks}.Verify()
-		},
-		uids:      prockey.ReadStatus,
-		listeners: proof.Listeners,
+		now:       time.Now,
+		euid:      os.Geteuid(),
+		owner:     findOwner(env),
+		defaults:  runtimeDirs,
+		booting:   isBooting,
+		process:   procfs.ID.Verify,
+		uids:      procfs.ReadStatus,
+		listeners: sockets.Listeners,
 		held:      proof.JudgeHolders,
-		hold:      holdProcess,
+		hold:      procfs.ID.Pidfd,
 		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		users:     resolveUsers,
 		find:      external.Find,

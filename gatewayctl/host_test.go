@@ -11,19 +11,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
 // TestNewHost asks the real kernel what the other tests put in its mouth.
 func TestNewHost(t *testing.T) {
 	h := newHost(nil)
-	me, err := proof.Capture(os.Getpid())
+	me, err := procfs.Identify(os.Getpid())
 	must(t, err)
-	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks}); err != nil {
+	if err := h.process(procfs.ID{PID: me.PID, Start: me.Start}); err != nil {
 		t.Errorf("this process is not itself: %v", err)
 	}
-	if err := h.process(status.Process{PID: me.PID, StartTicks: me.StartTicks + 1}); !errors.Is(err, proof.ErrReplaced) {
+	if err := h.process(procfs.ID{PID: me.PID, Start: me.Start + 1}); !errors.Is(err, procfs.ErrReplaced) {
 		t.Errorf("another start time: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,7 +85,7 @@ func TestCandidates(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	var ls []proof.Listener
+	var ls []sockets.Listener
 	for range 6 {
 		ls = append(ls, listener("[::1]:1", 1000))
 	}

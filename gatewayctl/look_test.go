@@ -17,17 +17,18 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestLook: record and kernel agree, or the verdict says what does not.
 func TestLook(t *testing.T) {
-	gone := fmt.Errorf("pid: %w", proof.ErrGone)
+	gone := fmt.Errorf("pid: %w", procfs.ErrGone)
 	tests := map[string]struct {
 		change func(w *fixture)
 		check  string // the one that does not hold
@@ -36,54 +37,54 @@ func TestLook(t *testing.T) {
 		reason reason.Reason
 	}{
 		"serving": {func(w *fixture) {}, "", "", 0, ""},
-		"supervisor-gone": {func(w *fixture) { w.process = func(p status.Process) error { return only(p.PID == 1, gone) } },
+		"supervisor-gone": {func(w *fixture) { w.process = func(p procfs.ID) error { return only(p.PID == 1, gone) } },
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-replaced": {func(w *fixture) {
-			w.process = func(p status.Process) error { return only(p.PID == 1, proof.ErrReplaced) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 1, procfs.ErrReplaced) }
 		},
 			checkSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-unknown": {func(w *fixture) {
-			w.process = func(p status.Process) error { return only(p.PID == 1, errors.New("no /proc")) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 1, errors.New("no /proc")) }
 		},
 			checkSupervisor, status.NotAvailable, 4, "unproven"},
-		"gateway-gone": {func(w *fixture) { w.process = func(p status.Process) error { return only(p.PID == 34, gone) } },
+		"gateway-gone": {func(w *fixture) { w.process = func(p procfs.ID) error { return only(p.PID == 34, gone) } },
 			checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-unknown": {func(w *fixture) {
-			w.process = func(p status.Process) error { return only(p.PID == 34, errors.New("no /proc")) }
+			w.process = func(p procfs.ID) error { return only(p.PID == 34, errors.New("no /proc")) }
 		},
 			checkGateway, status.NotAvailable, 4, "unproven"},
 		"gateway-replaced-meanwhile": {func(w *fixture) {
 			n := 0
-			w.process = func(p status.Process) error {
+			w.process = func(p procfs.ID) error {
 				if p.PID == 34 {
 					n++
 				}
-				return only(p.PID == 34 && n%2 == 0, proof.ErrReplaced)
+				return only(p.PID == 34 && n%2 == 0, procfs.ErrReplaced)
 			}
 		}, checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-zombie": {func(w *fixture) {
-			w.uids = func(int) (prockey.Status, error) { return prockey.Status{State: prockey.Zombie}, nil }
+			w.uids = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
 		},
 			checkGateway, status.Failed, 4, "identity-changed"},
 		"gateway-uid": {func(w *fixture) {
-			w.uids = func(int) (prockey.Status, error) {
-				return prockey.Status{State: prockey.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
+			w.uids = func(int) (procfs.Status, error) {
+				return procfs.Status{State: procfs.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
 			}
 		},
 			checkGatewayUID, status.Failed, 4, "identity-changed"},
 		"gateway-uid-unknown": {func(w *fixture) {
-			w.uids = func(int) (prockey.Status, error) { return prockey.Status{}, errors.New("unreadable") }
+			w.uids = func(int) (procfs.Status, error) { return procfs.Status{}, errors.New("unreadable") }
 		},
 			checkGatewayUID, status.NotAvailable, 4, "unproven"},
-		"listener-missing": {func(w *fixture) { w.listeners = func(uint16) ([]proof.Listener, error) { return nil, nil } },
+		"listener-missing": {func(w *fixture) { w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } },
 			checkListener, status.Failed, 4, "listener-missing"},
 		"listener-foreign-beside": {func(w *fixture) {
-			w.listeners = func(uint16) ([]proof.Listener, error) {
-				return []proof.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
+			w.listeners = func(uint16) ([]sockets.Listener, error) {
+				return []sockets.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
 			}
 		}, checkListener, status.Failed, 4, "listener-foreign"},
 		"listener-unknown": {func(w *fixture) {
-			w.listeners = func(uint16) ([]proof.Listener, error) { return nil, errors.New("refused") }
+			w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
 		}, checkListener, status.NotAvailable, 4, "unproven"},
 		"health-unknown":     {func(w *fixture) { w.record.Health.State = status.Unknown }, "", "", 4, "unproven"},
 		"health-not-serving": {func(w *fixture) { w.record.Health.State = status.NotServing }, "", "", 4, "health-timeout"},
@@ -115,14 +116,14 @@ func TestLook(t *testing.T) {
 		"separation-none": {func(w *fixture) { w.record.Separation = "none" }, "", "", 0, ""},
 		"separation-none-foreign": {func(w *fixture) { // the uid would be right
 			w.record.Separation = "none"
-			w.held = func(ls []proof.Listener, pid int) (proof.Ownership, []proof.Listener, error) {
+			w.held = func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
 				return proof.Foreign, ls, nil
 			}
 		}, checkListener, status.Failed, 4, "listener-foreign"},
 		"separation-none-unseen": {func(w *fixture) {
 			w.record.Separation = "none"
-			w.held = func([]proof.Listener, int) (proof.Ownership, []proof.Listener, error) {
-				return proof.Missing, nil, proof.ErrUnproven
+			w.held = func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error) {
+				return proof.Missing, nil, sockets.ErrUnproven
 			}
 		}, checkListener, status.NotAvailable, 4, "unproven"},
 	}
@@ -223,11 +224,11 @@ func TestWait(t *testing.T) {
 		w := newFixture(t)
 		w.up()
 		asked := 0
-		w.listeners = func(uint16) ([]proof.Listener, error) {
+		w.listeners = func(uint16) ([]sockets.Listener, error) {
 			if asked++; asked < 3 {
 				return nil, nil
 			}
-			return []proof.Listener{listener("127.0.0.1:18789", 1001)}, nil
+			return []sockets.Listener{listener("127.0.0.1:18789", 1001)}, nil
 		}
 		w.want(w.run("wait"), exitOK, "serving: pid 34", "")
 	})

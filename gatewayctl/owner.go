@@ -10,8 +10,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // adapt adapts h to a supervisor without root, if there is one.
@@ -108,7 +108,7 @@ func placesOf(uid uint32, env []string) []string {
 // are not, or cannot be read, it returns 0, so that only root may do anything.
 // It says which user PID 1 obeys (I2), not which user PID 1 is.
 func ownerOf(pid int) uint32 {
-	p, err := prockey.ReadStatus(pid)
+	p, err := procfs.ReadStatus(pid)
 	if err != nil || !p.Only(p.UIDs[0]) {
 		return 0
 	}

@@ -12,9 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // asReader names the variable that makes this test binary a gatewayctl token
@@ -40,11 +39,11 @@ func runReader(dir string) int {
 	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: newHost(nil)}
 	a.hardened = errors.Join(harden(), sys.SetCaps(readme))
 	a.runtimeDir = dir
-	a.process = func(status.Process) error { return nil } // no PID 1 of ours here
+	a.process = func(procfs.ID) error { return nil } // no PID 1 of ours here
 	if code := a.dispatch([]string{"token"}); code != exitOK {
 		return code
 	}
-	p, err := prockey.ReadStatus(os.Getpid())
+	p, err := procfs.ReadStatus(os.Getpid())
 	dumpable, err2 := sys.Dumpable()
 	fmt.Println(p.UIDs, dumpable, errors.Join(err, err2))
 	return exitOK

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
@@ -36,7 +36,7 @@ func TestTokenRefusals(t *testing.T) {
 	}{
 		"no-supervisor": {func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "not-running"},
 		"supervisor-gone": {func(w *fixture) {
-			w.process = func(status.Process) error { return proof.ErrGone }
+			w.process = func(procfs.ID) error { return procfs.ErrGone }
 		}, 5, "not-running"},
 		"no-record":  {func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
 		"bad-record": {func(w *fixture) { w.put("{", 0o600) }, 1, "not-readable"},
@@ -101,7 +101,7 @@ func TestTokenSurvivesRotation(t *testing.T) {
 	w.publish()
 	asked := 0
 	w.tokenTries = 20
-	w.process = func(status.Process) error {
+	w.process = func(procfs.ID) error {
 		if asked++; asked == 2 {
 			w.identify()
 			w.publish()

@@ -12,9 +12,9 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 )
 
 // wordNoSupervisor is the one reason of a verdict that is not in the closed set:
@@ -37,7 +37,7 @@ type view struct {
 	topology string
 	pid      int // of the gateway; 0 if none
 	port     uint16
-	owns     func(prockey.Key) bool // reports whether a process is the supervisor or its own; nil without one
+	owns     func(procfs.Snapshot) bool // reports whether a process is the supervisor or its own; nil without one
 	verdict
 }
 
@@ -86,7 +86,7 @@ func (a *app) lookAt(dir *os.File) view {
 
 // inRecord returns a function that reports whether a process is in the record,
 // or below the record's gateway.
-func inRecord(r *status.Record) func(prockey.Key) bool {
+func inRecord(r *status.Record) func(procfs.Snapshot) bool {
 	ours := []int{r.Init.PID, r.Gateway.PID}
 	for _, child := range r.Sidecars {
 		ours = append(ours, child.PID)
@@ -95,7 +95,7 @@ func inRecord(r *status.Record) func(prockey.Key) bool {
 		ours = append(ours, r.Command.PID)
 	}
 	gateway := r.Gateway.PID
-	return func(k prockey.Key) bool { return slices.Contains(ours, k.PID) || external.Below(k, gateway) }
+	return func(k procfs.Snapshot) bool { return slices.Contains(ours, k.PID) || external.Below(k, gateway) }
 }
 
 // topology returns the topology of docs/design.md, section 11, if the supervisor

@@ -12,7 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -83,7 +85,7 @@ func (a *app) checkSupervisor(r *status.Record) check {
 	switch {
 	case err == nil:
 		return checkHeld(checkSupervisor, "pid %d is the process that wrote the record", r.Init.PID)
-	case errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
+	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
 		return checkFailed(checkSupervisor, "", "pid %d did not write this record: %v", r.Init.PID, err)
 	}
 	return checkUnavailable(checkSupervisor, err)
@@ -113,7 +115,7 @@ func (a *app) checkGateway(r *status.Record) []check {
 	g := r.Gateway
 	gone := func(err error) []check {
 		c := checkUnavailable(checkGateway, err)
-		if errors.Is(err, proof.ErrGone) || errors.Is(err, proof.ErrReplaced) {
+		if errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrReplaced) {
 			c = checkFailed(checkGateway, reason.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
 		}
 		return []check{c, {name: checkGatewayUID, result: status.NotAvailable, detail: "the process is not certain"}}
@@ -130,7 +132,7 @@ func (a *app) checkGateway(r *status.Record) []check {
 	case err != nil:
 		return []check{alive, checkUnavailable(checkGatewayUID, err)}
 	case p.Ended():
-		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", proof.ErrGone))
+		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", procfs.ErrGone))
 	case !p.Only(g.UID):
 		return []check{alive, checkFailed(checkGatewayUID, reason.IdentityChanged,
 			"runs with uids %v, not only %d", p.UIDs, g.UID)}
@@ -168,7 +170,7 @@ func (a *app) checkListener(r *status.Record) check {
 
 // names returns addresses and owners. It does not list all, because any user can
 // bind many.
-func names(ls []proof.Listener) string {
+func names(ls []sockets.Listener) string {
 	var b strings.Builder
 	for i, l := range ls {
 		if i == 4 {

@@ -10,10 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // An exit that root authorized is a restart; without that it is one like any
@@ -30,9 +30,9 @@ func TestAuthorizedExit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).running()
 			d.backoff.reset = time.Hour // or one that has served that long does not count as a failure anyway
-			d.gateway.id = proof.Process{PID: 77, StartTicks: 99}
+			d.gateway.id = procfs.ID{PID: 77, Start: 99}
 			d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
-			d.c.Authorized = func(p proof.Process) (int, error) {
+			d.c.Authorized = func(p procfs.ID) (int, error) {
 				if p != d.gateway.id {
 					t.Errorf("asked about %v", p)
 				}
@@ -64,7 +64,7 @@ func TestAuthorizedExitDuringALook(t *testing.T) {
 		d.request(1, words)
 		d.task = &task{job: d.queue.Next(), old: 77}
 		d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
-		d.c.Authorized = func(proof.Process) (int, error) { return 42, nil }
+		d.c.Authorized = func(procfs.ID) (int, error) { return 42, nil }
 		d.gatewayDone(d.gateway)
 		d.gateway = &child{proc: &launch.Proc{PID: 78}}
 		d.startProven()
@@ -88,7 +88,7 @@ func TestNotAskedAbout(t *testing.T) {
 			d.c.Gateway.Spec.Argv = []string{"/gateway"}
 			d.gateway.exit = &sys.Exit{PID: 77}
 			spoil(d.gateway)
-			d.c.Authorized = func(proof.Process) (int, error) { t.Error("asked"); return 0, nil }
+			d.c.Authorized = func(procfs.ID) (int, error) { t.Error("asked"); return 0, nil }
 			d.gatewayDone(d.gateway)
 		})
 	}

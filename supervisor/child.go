@@ -7,16 +7,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // child is a process that PID 1 started: the gateway, the command, a sidecar or
 // a worker.
 type child struct {
 	proc     *launch.Proc
-	id       proof.Process
+	id       procfs.ID
 	started  time.Time
 	reported bool  // the re-exec child has answered
 	err      error // its answer; nil: the target was executed
@@ -53,9 +53,9 @@ func (s *Supervisor) start(l launch.Child, c *child) error {
 	}
 	c.proc, c.started = proc, time.Now()
 	s.scored(proc.Unscored)
-	c.id, err = proof.Capture(proc.PID)
+	c.id, err = procfs.Identify(proc.PID)
 	if err != nil { // it may have ended already; its pid is not reused before we reap it
-		c.id = proof.Process{PID: proc.PID}
+		c.id = procfs.ID{PID: proc.PID}
 	}
 	s.children[proc.PID] = c
 	return nil

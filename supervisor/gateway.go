@@ -8,11 +8,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Bounds that no setting changes.
@@ -57,7 +58,7 @@ func (s *Supervisor) sweepAgain() {
 		s.fault("cannot tell whether the gateway's processes are gone", err)
 	}
 	if !alive && err == nil {
-		s.last = proof.Process{}
+		s.last = procfs.ID{}
 		s.post(Swept)
 		return
 	}
@@ -101,13 +102,13 @@ func (s *Supervisor) launch() {
 		Ready: status.NotAvailable, Auth: status.NotAvailable}
 	s.timers.arm(readyTimer, s.g.Ready.Timeout)
 	s.timers.arm(neverServedTimer, neverServedFactor*s.g.Ready.Timeout)
-	s.log.Info().Str("event", evStarted).Int("pid", c.pid()).Uint64("start_ticks", c.id.StartTicks).Msg("")
+	s.log.Info().Str("event", evStarted).Int("pid", c.pid()).Uint64("start_ticks", c.id.Start).Msg("")
 }
 
 // portTaken lists the sockets that listen on the gateway's port although no gateway
 // is alive. If they cannot be listed, the start goes on, and the proof decides.
 func (s *Supervisor) portTaken() []status.Listener {
-	ls, err := proof.Listeners(s.g.Port)
+	ls, err := sockets.Listeners(s.g.Port)
 	if err != nil || len(ls) == 0 {
 		return nil
 	}
@@ -385,7 +386,7 @@ func (s *Supervisor) startTrouble(why reason.Reason, detail string) {
 }
 
 // listeners converts the first 8 listeners for the status record.
-func listeners(ls []proof.Listener) []status.Listener {
+func listeners(ls []sockets.Listener) []status.Listener {
 	out := make([]status.Listener, 0, len(ls))
 	for _, l := range ls[:min(len(ls), 8)] {
 		out = append(out, status.Listener{Addr: l.Addr.String(), UID: l.UID, Inode: l.Inode})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -117,8 +118,8 @@ func (s *Supervisor) listenerHeld(u *proofRun) bool {
 // they are the gateway's. It compares uids. Where all processes have one uid, it
 // looks for the processes that have the sockets open. A client may have connected
 // to a foreign listener, so the token counts as known from then on.
-func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, foreign []proof.Listener, err error) {
-	ls, err = proof.Listeners(s.g.Port)
+func (s *Supervisor) judgeListeners() (ls []sockets.Listener, o proof.Ownership, foreign []sockets.Listener, err error) {
+	ls, err = sockets.Listeners(s.g.Port)
 	switch {
 	case err != nil:
 	case s.c.Unseparated:
@@ -132,7 +133,7 @@ func (s *Supervisor) judgeListeners() (ls []proof.Listener, o proof.Ownership, f
 	return ls, o, foreign, err
 }
 
-func (s *Supervisor) foreignText(l proof.Listener) string {
+func (s *Supervisor) foreignText(l sockets.Listener) string {
 	whose := " is held by no process of the gateway"
 	if !s.c.Unseparated { // without separation all have one uid
 		whose = " belongs to uid " + formatInt(int(l.UID))

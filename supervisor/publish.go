@@ -40,11 +40,11 @@ func (s *Supervisor) fill() {
 	if s.shuttingDown {
 		r.Goal = status.GoalExit
 	}
-	r.Gateway.PID, r.Gateway.StartTicks = 0, 0
+	r.Gateway.Process = status.Process{}
 	r.Gateway.StartedAt, r.Gateway.ProvenAt, r.Gateway.ReadyBy = nil, nil, nil
 	if g := s.gateway; g.alive() {
 		started := g.started
-		r.Gateway.Process = status.Process{PID: g.pid(), StartTicks: g.id.StartTicks}
+		r.Gateway.Process = g.id
 		r.Gateway.StartedAt = &started
 		if !s.proven.IsZero() {
 			proven := s.proven

@@ -68,11 +68,11 @@ func TestPublishRepairsTheFIFO(t *testing.T) {
 // The record says what the machine is, and nothing of a gateway that is gone.
 func TestFill(t *testing.T) {
 	d := newFixture(t).running()
-	d.gateway.id.StartTicks = 99
+	d.gateway.id = status.Process{PID: 77, Start: 99}
 	d.rec.Backoff = &status.Waiting{Streak: 3}
 	d.fill()
 	g := d.rec.Gateway
-	if d.rec.State != status.Running || d.rec.Goal != status.GoalRun || g.PID != 77 || g.StartTicks != 99 ||
+	if d.rec.State != status.Running || d.rec.Goal != status.GoalRun || g.PID != 77 || g.Start != 99 ||
 		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
 		t.Errorf("running: %+v", d.rec)
 	}
@@ -80,7 +80,7 @@ func TestFill(t *testing.T) {
 	d.rec.Backoff = &status.Waiting{Streak: 3}
 	d.fill()
 	g = d.rec.Gateway
-	if d.rec.State != status.Backoff || g.PID != 0 || g.StartTicks != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.rec.Backoff == nil {
+	if d.rec.State != status.Backoff || g.PID != 0 || g.Start != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.rec.Backoff == nil {
 		t.Errorf("waiting: %+v", d.rec)
 	}
 	d.shuttingDown = true

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // nobody is a pid above every limit: what signals it reaches no process.
@@ -208,12 +208,12 @@ func TestSidecarWaits(t *testing.T) {
 // fakeSweeper finds nothing.
 type fakeSweeper struct{}
 
-func (fakeSweeper) Track(func(int) bool, func() proof.Process) {}
-func (fakeSweeper) Note() error                                { return nil }
-func (fakeSweeper) Sweep() error                               { return nil }
-func (fakeSweeper) Alive() (bool, error)                       { return false, nil }
-func (fakeSweeper) Signal(uint32, syscall.Signal)              {}
-func (fakeSweeper) Others(uint32) (bool, error)                { return false, nil }
+func (fakeSweeper) Track(func(int) bool, func() procfs.ID) {}
+func (fakeSweeper) Note() error                            { return nil }
+func (fakeSweeper) Sweep() error                           { return nil }
+func (fakeSweeper) Alive() (bool, error)                   { return false, nil }
+func (fakeSweeper) Signal(uint32, syscall.Signal)          {}
+func (fakeSweeper) Others(uint32) (bool, error)            { return false, nil }
 
 // What a draining gateway still does may need its helpers: they are told to end
 // when it has, or when the drain is cut short.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // taken is a supervisor whose gateway's port another process has.
@@ -71,7 +71,7 @@ func TestForeignTexts(t *testing.T) {
 		d, addr := taken(t)
 		d.c.Unseparated = unseparated
 		d.again()
-		ls, err := proof.Listeners(d.g.Port)
+		ls, err := sockets.Listeners(d.g.Port)
 		check(t, err)
 		uid := " uid " + formatInt(os.Getuid())
 		for _, text := range []string{d.rec.Detail, d.remainingListeners(), d.foreignText(ls[0])} {

@@ -11,11 +11,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Config holds the supervisor's dependencies. The supervisor does not modify it.
@@ -42,7 +42,7 @@ type Config struct {
 	// Authorized reports whether root has ended the gateway from outside, after it
 	// was reaped, and by which process (exitauth.Check). It is nil where root can
 	// send requests itself.
-	Authorized func(gateway proof.Process) (controller int, err error)
+	Authorized func(gateway procfs.ID) (controller int, err error)
 
 	// Clients reports whether gatewayctl runs a client that has the token, or ran
 	// one that may have sent it to another process. ForgetClients is called after a
@@ -73,7 +73,7 @@ type Sweeper interface {
 	// Track must be called before anything is started. child reports whether a pid
 	// is a child that was started here. last returns the last gateway, or pid 0
 	// when all of its processes have been swept. A sweeper by uid ignores both.
-	Track(child func(pid int) bool, last func() proof.Process)
+	Track(child func(pid int) bool, last func() procfs.ID)
 	Note() error                           // record the processes that a living gateway has started
 	Sweep() error                          // SIGKILL to all of them
 	Alive() (bool, error)                  // whether any of them is left; zombies count
@@ -95,10 +95,10 @@ type Supervisor struct {
 	answers  chan answer
 
 	gateway        *child
-	last           proof.Process // the gateway, until its remaining processes have been swept
-	proven         time.Time     // zero: not proven
-	executed       bool          // the re-exec child executed it
-	readyTimedOut  bool          // ready.timeout has passed
+	last           procfs.ID // the gateway, until its remaining processes have been swept
+	proven         time.Time // zero: not proven
+	executed       bool      // the re-exec child executed it
+	readyTimedOut  bool      // ready.timeout has passed
 	startErr       *startError
 	lastLogged     string    // the detail that was logged last, so that it is not repeated
 	sweepStart     time.Time // when the running sweep began
@@ -143,7 +143,7 @@ func New(c Config) *Supervisor {
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
-	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() proof.Process { return s.last })
+	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() procfs.ID { return s.last })
 	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit}
 	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
@@ -27,19 +28,19 @@ func (d *fixture) gatewayEnds() {
 
 // lives is a process that lives, zombie one that has ended and is not reaped before
 // the end of the test.
-func lives(t *testing.T) proof.Process {
-	id, err := proof.Capture(os.Getpid())
+func lives(t *testing.T) procfs.ID {
+	id, err := procfs.Identify(os.Getpid())
 	check(t, err)
 	return id
 }
 
-func zombie(t *testing.T) proof.Process {
+func zombie(t *testing.T) procfs.ID {
 	cmd := exec.Command("true")
 	check(t, cmd.Start())
 	t.Cleanup(func() { cmd.Wait() })
-	id, err := proof.Capture(cmd.Process.Pid)
+	id, err := procfs.Identify(cmd.Process.Pid)
 	check(t, err)
-	testenv.Eventually(t, "its end", func() bool { return errors.Is(id.Verify(), proof.ErrGone) })
+	testenv.Eventually(t, "its end", func() bool { return errors.Is(id.Verify(), procfs.ErrGone) })
 	return id
 }
 

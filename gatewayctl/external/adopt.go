@@ -7,8 +7,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -27,7 +27,7 @@ func (s *Unmanaged) Stop(ctx context.Context) error {
 	return nil
 }
 
-func (c *Controller) stopHolder(ctx context.Context, p proof.Process) error {
+func (c *Controller) stopHolder(ctx context.Context, p procfs.ID) error {
 	for try := 0; ; try++ {
 		now, err := c.holders(ctx)
 		if err != nil || !slices.Contains(now, p) {
@@ -49,11 +49,11 @@ func (c *Controller) stopHolder(ctx context.Context, p proof.Process) error {
 // Below reports whether k is the gateway or descends from it; a gateway of 0 is
 // none. A process that cannot be seen, or has too many ancestors, counts as one
 // that does, so that nothing is ended.
-func Below(k prockey.Key, gateway int) bool {
+func Below(k procfs.Snapshot, gateway int) bool {
 	if gateway == 0 {
 		return false
 	}
-	return proof.IsRelated(k.PID, gateway)
+	return procfs.IsRelated(k.PID, gateway)
 }
 
 // Adopt replaces a stranger by a gateway of a supervisor without root. start
@@ -78,7 +78,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	case !errors.Is(err, ErrIdle):
 		return 0, 0, c.fail(err)
 	}
-	ours := func(k prockey.Key) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
+	ours := func(k procfs.Snapshot) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
 	s, err := FindUnmanaged(ctx, c.Settings, ours, c.say)
 	if why != nil && (errors.Is(err, ErrOurs) || errors.Is(err, ErrNoUnmanaged)) { // ours must not be ended; report why it does not serve
 		err = c.fail(why)

@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -76,10 +76,9 @@ func reasonOf(err error) reason.Reason {
 		return reason.HealthTimeout
 	case errors.Is(err, ErrUnmanagedBeside):
 		return reason.ListenerForeign
-	case errors.Is(err, ErrChanged), errors.Is(err, prockey.ErrChanged), errors.Is(err, prockey.ErrGone),
-		errors.Is(err, proof.ErrGone), errors.Is(err, proof.ErrReplaced):
+	case errors.Is(err, ErrChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
 		return reason.IdentityChanged
-	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, prockey.ErrNoPidfd), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, procfs.ErrNoPidfd), errors.Is(err, os.ErrPermission):
 		return reason.NotPermitted
 	}
 	return reason.Unproven
@@ -110,16 +109,12 @@ func (c *Controller) ask(ctx context.Context, q inspector.Question) (a inspector
 // Gateway is the supervisor's gateway. It is proved, and its process is held
 // open.
 type Gateway struct {
-	Key  prockey.Key
-	proc *prockey.Proc
+	Key  procfs.Snapshot
+	proc *procfs.Handle
 }
 
 // Close closes the descriptor of the process.
 func (g *Gateway) Close() { g.proc.Close() }
-
-func (g *Gateway) process() proof.Process {
-	return proof.Process{PID: g.Key.PID, StartTicks: g.Key.Start}
-}
 
 // Gateway calls Look, and calls it once more if the first call found none.
 func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
@@ -137,9 +132,9 @@ func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := inspector.Question{Children: &inspector.Children{
-		Of: proof.Process{PID: k.PID, StartTicks: k.Start}, TokenEnv: c.TokenEnv}}
+		Of: k.ID(), TokenEnv: c.TokenEnv}}
 	a, err := c.ask(ctx, q)
-	found := slices.DeleteFunc(a.Processes, func(p proof.Process) bool { return p.StartTicks < c.since })
+	found := slices.DeleteFunc(a.Processes, func(p procfs.ID) bool { return p.Start < c.since })
 	switch {
 	case err != nil:
 		return nil, err
@@ -156,7 +151,7 @@ func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 
 // hold opens p and proves that it is a child of the supervisor, of the same
 // user.
-func (c *Controller) hold(p proof.Process) (*Gateway, error) {
+func (c *Controller) hold(p procfs.ID) (*Gateway, error) {
 	proc, k, err := openProcess(p)
 	if err != nil {
 		return nil, err
@@ -185,7 +180,7 @@ func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (in
 }
 
 func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (inspector.Answer, error) {
-	q := inspector.Question{Judge: &inspector.Judge{Gateway: g.process(), Job: job, TokenEnv: c.TokenEnv}}
+	q := inspector.Question{Judge: &inspector.Judge{Gateway: g.Key.ID(), Job: job, TokenEnv: c.TokenEnv}}
 	a, err := c.ask(ctx, q)
 	if err == nil && a.Elsewhere {
 		a, err = c.otherNetwork(ctx, g, q)

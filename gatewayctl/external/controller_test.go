@@ -18,10 +18,11 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -156,7 +157,7 @@ func TestFind(t *testing.T) {
 	ended(roots)
 	find(nil)
 	ended(one)
-	if err := s.Prove(); !errors.Is(err, ErrChanged) || !errors.Is(err, prockey.ErrGone) {
+	if err := s.Prove(); !errors.Is(err, ErrChanged) || !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 	find(ErrNone)
@@ -169,19 +170,19 @@ func TestFind(t *testing.T) {
 
 // Where the program's file is hidden its name counts, in argv and in comm.
 func TestShaped(t *testing.T) {
-	named := prockey.Key{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
+	named := procfs.Snapshot{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
 	other, noArgv, noComm, seen := named, named, named, named
 	other.Argv, noArgv.Argv, noComm.Comm = []string{"sh"}, nil, "sh"
 	seen.ExeDev, seen.ExeIno = 1, 1
 	for name, c := range map[string]struct {
-		key  prockey.Key
+		key  procfs.Snapshot
 		want bool
 	}{"named": {named, true}, "another name": {other, false}, "headless": {noArgv, false}, "another comm": {noComm, false}, "another file": {seen, false}} {
 		if got := looksLikeInit(c.key); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if isUnprivileged(prockey.Key{}) || isUnprivileged(prockey.Key{UIDs: [4]uint32{1, 1, 0, 1}}) || !isUnprivileged(prockey.Key{UIDs: [4]uint32{1, 1, 1, 1}}) {
+	if isUnprivileged(procfs.Snapshot{}) || isUnprivileged(procfs.Snapshot{Status: procfs.Status{UIDs: [4]uint32{1, 1, 0, 1}}}) || !isUnprivileged(procfs.Snapshot{Status: procfs.Status{UIDs: [4]uint32{1, 1, 1, 1}}}) {
 		t.Error("unprivileged is wrong")
 	}
 }
@@ -248,9 +249,9 @@ func TestPlaceAndQueue(t *testing.T) {
 func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.Cmd) {
 	t.Helper()
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // the machine's own is nobody's to write
-	proc, err := prockey.Open(os.Getpid())
+	proc, err := procfs.Open(os.Getpid())
 	testenv.Must(t, err)
-	k, err := proc.Read()
+	k, err := proc.Snapshot()
 	testenv.Must(t, err)
 	c := &Controller{Settings: Settings{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
 		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
@@ -324,10 +325,10 @@ func TestGateway(t *testing.T) {
 	fails(reason.NotRunning, err)
 	c.since = 0
 	ended(second)
-	if _, err := c.hold(proof.Process{PID: cmd.Process.Pid, StartTicks: 1}); !errors.Is(err, ErrChanged) {
+	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, ErrChanged) {
 		t.Errorf("another process: %v", err)
 	}
-	if _, err := c.hold(proof.Process{PID: 1 << 30}); !errors.Is(err, prockey.ErrGone) {
+	if _, err := c.hold(procfs.ID{PID: 1 << 30}); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("nobody: %v", err)
 	}
 	// An inspector that was ended is replaced.
@@ -374,8 +375,8 @@ func TestReplace(t *testing.T) {
 // Reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[reason.Reason]error{
-		reason.NotRunning: ErrIdle, reason.HealthTimeout: ErrHealth, reason.IdentityChanged: prockey.ErrChanged,
-		reason.NotPermitted: prockey.ErrNoPidfd, reason.ListenerForeign: ErrUnmanagedBeside,
+		reason.NotRunning: ErrIdle, reason.HealthTimeout: ErrHealth, reason.IdentityChanged: procfs.ErrChanged,
+		reason.NotPermitted: procfs.ErrNoPidfd, reason.ListenerForeign: ErrUnmanagedBeside,
 		reason.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {
@@ -385,7 +386,7 @@ func TestReasonOf(t *testing.T) {
 	c := &Controller{Settings: Settings{Port: 9}, stage: "x"}
 	for want, a := range map[reason.Reason]inspector.Answer{
 		reason.ListenerMissing: {Ownership: proof.Missing},
-		reason.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]proof.Listener, 1)},
+		reason.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]sockets.Listener, 1)},
 		reason.HealthTimeout:   {Verdict: proof.Timeout},
 	} {
 		if f := (*Failure)(nil); !errors.As(c.Verdict(a), &f) || f.Reason != want {

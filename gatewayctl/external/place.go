@@ -13,10 +13,9 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // lockName is the file that controllers lock to take turns.
@@ -120,10 +119,10 @@ func lockFile(dir *os.File) (*os.File, error) {
 
 // authorize publishes that this process ends the gateway k. The authorization
 // counts only while this process lives.
-func authorize(dir *os.File, k prockey.Key) error {
-	self, err := proof.Capture(os.Getpid())
+func authorize(dir *os.File, k procfs.Snapshot) error {
+	self, err := procfs.Identify(os.Getpid())
 	if err != nil {
 		return err
 	}
-	return exitauth.Publish(dir, exitauth.Authorization{Gateway: proof.Process{PID: k.PID, StartTicks: k.Start}, Controller: self})
+	return exitauth.Publish(dir, exitauth.Authorization{Gateway: k.ID(), Controller: self})
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
@@ -71,10 +72,10 @@ func TestGone(t *testing.T) {
 	testenv.Must(t, err)
 	fd := os.NewFile(uintptr(n), "pidfd")
 	defer fd.Close()
-	born, err := proof.Capture(cmd.Process.Pid)
+	born, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
-	if err := c.gone(testenv.Within(t, 100*time.Millisecond), fd); !errors.Is(err, context.DeadlineExceeded) || c.since < born.StartTicks {
-		t.Errorf("of one that lives: %v; last seen at %d, started at %d", err, c.since, born.StartTicks)
+	if err := c.gone(testenv.Within(t, 100*time.Millisecond), fd); !errors.Is(err, context.DeadlineExceeded) || c.since < born.Start {
+		t.Errorf("of one that lives: %v; last seen at %d, started at %d", err, c.since, born.Start)
 	}
 	testenv.Must(t, cmd.Process.Kill())
 	testenv.Must(t, c.gone(testenv.Within(t, time.Minute), fd))
@@ -101,7 +102,7 @@ func TestJudgeElsewhere(t *testing.T) {
 	cmd.Env, cmd.SysProcAttr = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNET}
 	testenv.Must(t, cmd.Start())
 	defer ended(cmd)
-	p, err := proof.Capture(cmd.Process.Pid)
+	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	g, err := c.hold(p)
 	testenv.Must(t, err)
@@ -130,7 +131,7 @@ func TestPrepared(t *testing.T) {
 	testenv.Must(t, f.Close())
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
 	c.Port = port
-	p, err := proof.Capture(cmd.Process.Pid)
+	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	var g *Gateway
 	testenv.Eventually(t, "it is there", func() bool {
@@ -160,7 +161,7 @@ func TestPrepared(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := g.proc.Prove(g.Key); err != nil {
+	if err := g.proc.Verify(g.Key); err != nil {
 		t.Errorf("it was ended all the same: %v", err)
 	}
 }

@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -115,7 +115,7 @@ func (c *Controller) replace(ctx context.Context, g *Gateway) (old, started int,
 
 // stop ends one process by pidfd. It proves the key once more with the
 // descriptor open; from then on the signal reaches that process or none.
-func (c *Controller) stop(ctx context.Context, proc *prockey.Proc, k prockey.Key) error {
+func (c *Controller) stop(ctx context.Context, proc *procfs.Handle, k procfs.Snapshot) error {
 	c.enter(fmt.Sprintf("stopping pid %d", k.PID))
 	fd, err := proc.Pidfd(k)
 	if err != nil {
@@ -167,7 +167,7 @@ func (c *Controller) gone(ctx context.Context, fd *os.File) error {
 // session. It differs from the next gateway in that it was there before the end.
 func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, lookLast) {
-		if _, err := g.proc.Read(); errors.Is(err, prockey.ErrGone) {
+		if _, err := g.proc.Snapshot(); errors.Is(err, procfs.ErrGone) {
 			return nil
 		}
 		if err := c.Supervisor.Prove(); err != nil {
@@ -183,7 +183,7 @@ func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 
 // signal sends sig. It is no error if the process has already ended.
 func signal(fd *os.File, sig unix.Signal) error {
-	if err := prockey.Signal(fd, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := procfs.Signal(fd, sig); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
 	return nil
@@ -191,12 +191,12 @@ func signal(fd *os.File, sig unix.Signal) error {
 
 // await waits for a gateway that is not the old one and serves. At the deadline
 // its error says why the last one did not serve.
-func (c *Controller) await(ctx context.Context, old prockey.Key) (pid int, err error) {
+func (c *Controller) await(ctx context.Context, old procfs.Snapshot) (pid int, err error) {
 	c.enter("waiting for the new gateway")
 	last := error(ErrIdle)
 	for pause := lookFirst; ; pause = min(2*pause, lookLast) {
 		g, err := c.Look(ctx)
-		if err == nil && (g.Key.PID != old.PID || g.Key.Start != old.Start) {
+		if err == nil && g.Key.ID() != old.ID() {
 			c.enter(fmt.Sprintf("proving pid %d", g.Key.PID))
 			if pid, err = c.serves(ctx, g, proof.Prove); err == nil {
 				time.Sleep(lookBefore)
@@ -235,7 +235,7 @@ func (c *Controller) serves(ctx context.Context, g *Gateway, mode proof.Mode) (i
 		err = c.Supervisor.Prove()
 	}
 	if err == nil {
-		err = g.proc.Prove(g.Key)
+		err = g.proc.Verify(g.Key)
 	}
 	if err != nil {
 		return 0, err

@@ -11,8 +11,7 @@ import (
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 )
 
 // Bounds of a search.
@@ -28,8 +27,8 @@ const program = "gateway-init"
 // held open.
 type Supervisor struct {
 	Topology string // NonRoot or Managed
-	Key      prockey.Key
-	proc     *prockey.Proc
+	Key      procfs.Snapshot
+	proc     *procfs.Handle
 }
 
 // Close closes the descriptor of the process.
@@ -37,7 +36,7 @@ func (s *Supervisor) Close() { s.proc.Close() }
 
 // Prove returns nil while the supervisor is the process that was found.
 func (s *Supervisor) Prove() error {
-	if err := s.proc.Prove(s.Key); err != nil {
+	if err := s.proc.Verify(s.Key); err != nil {
 		return fmt.Errorf("%w: the supervisor, pid %d: %w", ErrChanged, s.Key.PID, err)
 	}
 	return nil
@@ -47,7 +46,7 @@ func (s *Supervisor) Prove() error {
 // started: its gateway, its command or a sidecar. Each of them is its child and
 // leads a session. An orphan can make itself a session leader, and nothing tells
 // it from them.
-func (s *Supervisor) Owns(k prockey.Key) bool {
+func (s *Supervisor) Owns(k procfs.Snapshot) bool {
 	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
 }
 
@@ -59,11 +58,11 @@ func (s *Supervisor) Owns(k prockey.Key) bool {
 // written, and without them nothing says that it is one. The caller must Close
 // the Supervisor.
 func Find(ctx context.Context) (*Supervisor, error) {
-	one, err := prockey.Open(1)
+	one, err := procfs.Open(1)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
 	}
-	init, err := one.Read()
+	init, err := one.Snapshot()
 	if err == nil && looksLikeInit(init) {
 		if !isUnprivileged(init) {
 			one.Close()
@@ -80,7 +79,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 		if s != nil || err != nil {
 			return s, err
 		}
-		if err := one.Prove(init); err != nil {
+		if err := one.Verify(init); err != nil {
 			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)
 		}
 	}
@@ -115,7 +114,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		s.Close()
 		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
 	}
-	pids, err := proof.Children(1, maxChildren)
+	pids, err := procfs.Children(1, maxChildren)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
 	}
@@ -125,20 +124,20 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		}
 	}
 	if found == nil {
-		err = prockey.Scan(maxProcesses, take)
+		err = procfs.Each(maxProcesses, take)
 	}
 	return found, err
 }
 
 // candidate returns the supervisor if pid is one, below PID 1, else nil.
 func candidate(pid int) (*Supervisor, error) {
-	proc, err := prockey.Open(pid)
+	proc, err := procfs.Open(pid)
 	if err != nil {
 		return nil, ignoreGone(err)
 	}
-	k, err := proc.Read()
+	k, err := proc.Snapshot()
 	switch {
-	case err != nil || k.PPID != 1 || pid == 1 || k.Dead() || !looksLikeInit(k):
+	case err != nil || k.PPID != 1 || pid == 1 || k.Ended() || !looksLikeInit(k):
 		proc.Close()
 		return nil, ignoreGone(err)
 	case !isUnprivileged(k):
@@ -152,22 +151,22 @@ func candidate(pid int) (*Supervisor, error) {
 // program, while it was looked at, because a later look finds it or does not. A
 // process with more arguments than are read is not ours.
 func ignoreGone(err error) error {
-	if errors.Is(err, fsafe.ErrTooLarge) || errors.Is(err, prockey.ErrGone) || errors.Is(err, prockey.ErrChanged) || errors.Is(err, syscall.ESRCH) {
+	if procfs.IsGone(err) || errors.Is(err, procfs.ErrChanged) || errors.Is(err, fsafe.ErrTooLarge) {
 		return nil
 	}
 	return err
 }
 
 // isUnprivileged reports whether all four uids are the same and not root's.
-func isUnprivileged(k prockey.Key) bool {
-	return k.UIDs[0] != 0 && k.UIDs == [4]uint32{k.UIDs[0], k.UIDs[0], k.UIDs[0], k.UIDs[0]}
+func isUnprivileged(k procfs.Snapshot) bool {
+	return k.UIDs[0] != 0 && k.Only(k.UIDs[0])
 }
 
 // looksLikeInit reports whether k looks like the installed program. It compares k's
 // file, or the name if the file cannot be seen (gateway-init cannot be traced,
 // so only CAP_SYS_PTRACE shows its file). A name proves nothing against an agent
 // that wants to have it; two processes with the name are ambiguous.
-func looksLikeInit(k prockey.Key) bool {
+func looksLikeInit(k procfs.Snapshot) bool {
 	if k.ExeIno != 0 {
 		return isInstalled(k.ExeDev, k.ExeIno)
 	}

@@ -10,7 +10,8 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -29,10 +30,10 @@ var (
 // Unmanaged is a process that serves on the gateway's port and was not started by
 // a supervisor here.
 type Unmanaged struct {
-	Key   prockey.Key
-	proc  *prockey.Proc
-	below []proof.Process // those of its children that have the port open, too
-	c     *Controller     // a controller of its user, without a supervisor
+	Key   procfs.Snapshot
+	proc  *procfs.Handle
+	below []procfs.ID // those of its children that have the port open, too
+	c     *Controller // a controller of its user, without a supervisor
 }
 
 // FindUnmanaged proves which process serves on the port. All listeners must
@@ -40,7 +41,7 @@ type Unmanaged struct {
 // must answer as a gateway does. ours reports whether a process must not be
 // ended; if such a process has the port open, the error is ErrOurs. If the port
 // is free, the error is ErrNoUnmanaged. The caller must Close the Stranger.
-func FindUnmanaged(ctx context.Context, s Settings, ours func(prockey.Key) bool, say func(stage string)) (*Unmanaged, error) {
+func FindUnmanaged(ctx context.Context, s Settings, ours func(procfs.Snapshot) bool, say func(stage string)) (*Unmanaged, error) {
 	c := &Controller{Settings: s, say: say}
 	c.enter("looking who listens on the gateway's port")
 	uid, err := c.owner()
@@ -61,7 +62,7 @@ func FindUnmanaged(ctx context.Context, s Settings, ours func(prockey.Key) bool,
 
 // owner returns the one user that listens on the port.
 func (c *Controller) owner() (uint32, error) {
-	ls, err := proof.Listeners(c.Port)
+	ls, err := sockets.Listeners(c.Port)
 	switch {
 	case err != nil:
 		return 0, err
@@ -79,11 +80,11 @@ func (c *Controller) owner() (uint32, error) {
 // groupsOf returns the groups that processes of uid have, because only a process
 // with the same group may look at a process.
 func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
-	err = prockey.Scan(maxProcesses, func(pid int) error {
+	err = procfs.Each(maxProcesses, func(pid int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		st, err := prockey.ReadStatus(pid)
+		st, err := procfs.ReadStatus(pid)
 		if err == nil && st.UIDs[0] == uid && !slices.Contains(gids, st.GIDs[0]) {
 			gids = append(gids, st.GIDs[0])
 		}
@@ -97,7 +98,7 @@ func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
 
 // unmanagedBeside returns the process of that user and group that serves on the port,
 // or nil if none of them has the port open.
-func (c *Controller) unmanagedBeside(ctx context.Context, uid, gid uint32, ours func(prockey.Key) bool) (_ *Unmanaged, err error) {
+func (c *Controller) unmanagedBeside(ctx context.Context, uid, gid uint32, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
 	eyes, err := inspector.Start(ctx, uid, gid, nil)
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (c *Controller) unmanagedBeside(ctx context.Context, uid, gid uint32, ours 
 }
 
 // holders returns the processes of the witness' user that have the port open.
-func (c *Controller) holders(ctx context.Context) ([]proof.Process, error) {
+func (c *Controller) holders(ctx context.Context) ([]procfs.ID, error) {
 	a, err := c.inspector.Ask(ctx, inspector.Question{Holders: &inspector.Holders{Port: c.Port}})
 	if err == nil && len(a.Processes) > maxHolders {
 		err = fmt.Errorf("%w: more than %d processes have the port open", ErrAmbiguous, maxHolders)
@@ -128,7 +129,7 @@ func (c *Controller) holders(ctx context.Context) ([]proof.Process, error) {
 // holding returns the process above all others that have the port open, with
 // those below it, or nil if no process has it open. It returns ErrOurs if one of
 // them is ours.
-func (c *Controller) holding(ctx context.Context, ours func(prockey.Key) bool) (_ *Unmanaged, err error) {
+func (c *Controller) holding(ctx context.Context, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
 	all, err := c.holders(ctx)
 	if err != nil {
 		return nil, err
@@ -141,13 +142,13 @@ func (c *Controller) holding(ctx context.Context, ours func(prockey.Key) bool) (
 	}()
 	for _, p := range all {
 		proc, k, err := openProcess(p)
-		if errors.Is(err, prockey.ErrGone) {
+		if errors.Is(err, procfs.ErrGone) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		below := slices.ContainsFunc(all, func(other proof.Process) bool { return other.PID == k.PPID })
+		below := slices.ContainsFunc(all, func(other procfs.ID) bool { return other.PID == k.PPID })
 		switch {
 		case k.PID == 1 || k.PID == os.Getpid() || ours(k):
 			err = fmt.Errorf("%w: pid %d", ErrOurs, k.PID)
@@ -171,13 +172,13 @@ func (c *Controller) holding(ctx context.Context, ours func(prockey.Key) bool) (
 }
 
 // openProcess opens p, if it is still that process. The caller must Close the Proc.
-func openProcess(p proof.Process) (*prockey.Proc, prockey.Key, error) {
-	proc, err := prockey.Open(p.PID)
+func openProcess(p procfs.ID) (*procfs.Handle, procfs.Snapshot, error) {
+	proc, err := procfs.Open(p.PID)
 	if err != nil {
-		return nil, prockey.Key{}, err
+		return nil, procfs.Snapshot{}, err
 	}
-	k, err := proc.Read()
-	if err == nil && k.Start != p.StartTicks {
+	k, err := proc.Snapshot()
+	if err == nil && k.ID() != p {
 		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
 	}
 	if err != nil {
@@ -189,7 +190,7 @@ func openProcess(p proof.Process) (*prockey.Proc, prockey.Key, error) {
 
 func (c *Controller) healthy(ctx context.Context, g *Gateway) error {
 	job := proof.Job{Mode: proof.Health, Port: c.Port, Check: c.Ready, Deadline: c.Health.Timeout}
-	a, err := c.inspector.Ask(ctx, inspector.Question{Judge: &inspector.Judge{Gateway: g.process(), Job: job}})
+	a, err := c.inspector.Ask(ctx, inspector.Question{Judge: &inspector.Judge{Gateway: g.Key.ID(), Job: job}})
 	switch {
 	case err != nil:
 		return err

@@ -20,9 +20,9 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // serveEnv makes this program one that answers 200 on an address, which others
@@ -75,7 +75,7 @@ func freeAddr(t *testing.T) (addr string, s Settings) {
 		StopSignal: syscall.SIGTERM, StopGrace: 5 * time.Second}
 }
 
-func nobody(prockey.Key) bool { return false }
+func nobody(procfs.Snapshot) bool { return false }
 
 // found is the stranger, once there is one.
 func found(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
@@ -92,7 +92,7 @@ func found(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
 func listening(t *testing.T, port uint16, n int) {
 	t.Helper()
 	testenv.Eventually(t, fmt.Sprintf("%d listeners", n), func() bool {
-		ls, err := proof.Listeners(port)
+		ls, err := sockets.Listeners(port)
 		testenv.Must(t, err)
 		return len(ls) == n
 	})
@@ -113,7 +113,7 @@ func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 		t.Errorf("%+v with %v below", x.Key, x.below)
 	}
 	for what, ours := range map[string]int{"itself": x.Key.PID, "below": x.below[0].PID} {
-		if _, err := FindUnmanaged(ctx, s, func(k prockey.Key) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
+		if _, err := FindUnmanaged(ctx, s, func(k procfs.Snapshot) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
 			t.Errorf("ours %s: %v", what, err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 	if _, err := FindUnmanaged(ctx, s, nobody, quiet); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("two of them: %v", err)
 	}
-	later, err := proof.Capture(second.Process.Pid)
+	later, err := procfs.Identify(second.Process.Pid)
 	testenv.Must(t, err)
 	go first.Wait()
 	testenv.Must(t, x.Stop(ctx))
@@ -144,9 +144,9 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 		t.Errorf("the later one: %v", err)
 	}
 	testenv.Eventually(t, "the first to be reaped", func() bool {
-		return errors.Is((proof.Process{PID: x.Key.PID}).Verify(), proof.ErrGone)
+		return errors.Is((procfs.ID{PID: x.Key.PID}).Verify(), procfs.ErrGone)
 	})
-	if err := x.Stop(ctx); !errors.Is(err, prockey.ErrGone) {
+	if err := x.Stop(ctx); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("stopped once more: %v", err)
 	}
 	if err := later.Verify(); err != nil {
@@ -156,15 +156,15 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 
 // What the supervisor has started has the shape of its children.
 func TestOwns(t *testing.T) {
-	s := &Supervisor{Key: prockey.Key{PID: 7, PPID: 1, Session: 7}}
+	s := &Supervisor{Key: procfs.Snapshot{PID: 7, Status: procfs.Status{PPID: 1}, Session: 7}}
 	for what, c := range map[string]struct {
-		key  prockey.Key
+		key  procfs.Snapshot
 		want bool
 	}{
 		"itself":         {s.Key, true},
-		"its child":      {prockey.Key{PID: 9, PPID: 7, Session: 9}, true},
-		"an orphan":      {prockey.Key{PID: 9, PPID: 7, Session: 8}, false},
-		"somebody below": {prockey.Key{PID: 9, PPID: 8, Session: 9}, false},
+		"its child":      {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 9}, true},
+		"an orphan":      {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 8}, false},
+		"somebody below": {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 8}, Session: 9}, false},
 	} {
 		if got := s.Owns(c.key); got != c.want {
 			t.Errorf("%s: %t", what, got)
@@ -181,7 +181,7 @@ func TestBelow(t *testing.T) {
 	var children []int
 	testenv.Eventually(t, "its child", func() (ok bool) {
 		var err error
-		children, err = proof.Children(cmd.Process.Pid, 10)
+		children, err = procfs.Children(cmd.Process.Pid, 10)
 		return err == nil && len(children) == 1
 	})
 	for what, c := range map[string]struct {
@@ -195,7 +195,7 @@ func TestBelow(t *testing.T) {
 		"nobody's":   {children[0], 0, false},
 		"gone":       {1 << 29, cmd.Process.Pid, true},
 	} {
-		if got := Below(prockey.Key{PID: c.pid}, c.gateway); got != c.want {
+		if got := Below(procfs.Snapshot{PID: c.pid}, c.gateway); got != c.want {
 			t.Errorf("%s: %t", what, got)
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -37,7 +37,7 @@ func (c *Controller) ViaSupervisor(ctx context.Context, action control.Action, r
 	}
 	defer done()
 	c.enter("proving the gateway")
-	before := prockey.Key{} // of no process
+	before := procfs.Snapshot{} // of no process
 	switch g, err := c.Gateway(ctx); {
 	case err == nil:
 		before = g.Key
@@ -48,7 +48,7 @@ func (c *Controller) ViaSupervisor(ctx context.Context, action control.Action, r
 	case !errors.Is(err, ErrIdle):
 		return 0, 0, c.fail(err)
 	}
-	other := prockey.Key{}
+	other := procfs.Snapshot{}
 	if action == control.Restart {
 		other = before
 		c.since = sys.BootTicks()
@@ -93,7 +93,7 @@ func (c *Controller) stopViaSupervisor(ctx context.Context, ask func(context.Con
 		return old, c.fail(err)
 	}
 	if g != nil { // it must be gone, whatever it looks like now
-		if _, err := g.proc.Read(); !errors.Is(err, prockey.ErrGone) {
+		if _, err := g.proc.Snapshot(); !errors.Is(err, procfs.ErrGone) {
 			return old, c.fail(errStillAlive(old))
 		}
 	}

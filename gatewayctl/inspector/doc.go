@@ -14,6 +14,8 @@
 package inspector
 
 import (
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -30,8 +32,8 @@ type Question struct {
 // token too. Nothing else tells a gateway from the other children, because a
 // gateway can change its title and its arguments.
 type Children struct {
-	Of       proof.Process `json:"of"`
-	TokenEnv string        `json:"token_env"`
+	Of       procfs.ID `json:"of"`
+	TokenEnv string    `json:"token_env"`
 }
 
 // Judge asks whether a process, or one that descends from it, holds all
@@ -40,9 +42,9 @@ type Children struct {
 // the job's Auth is the one that the gateway was started with in that variable,
 // and the answer has its digest.
 type Judge struct {
-	Gateway  proof.Process `json:"gateway"`
-	Job      proof.Job     `json:"job"`
-	TokenEnv string        `json:"token_env,omitempty"`
+	Gateway  procfs.ID `json:"gateway"`
+	Job      proof.Job `json:"job"`
+	TokenEnv string    `json:"token_env,omitempty"`
 }
 
 // Holders asks which processes of the witness' user have a listener of the port.
@@ -53,12 +55,12 @@ type Holders struct {
 // Answer is the result of a witness. Error says why the witness could not find
 // it out; then no other field counts.
 type Answer struct {
-	Error     string           `json:"error,omitempty"`
-	Elsewhere bool             `json:"elsewhere,omitempty"` // Judge: the gateway has another network namespace
-	Processes []proof.Process  `json:"processes,omitempty"` // Children, Holders
-	Ownership proof.Ownership  `json:"ownership"`
-	Foreign   []proof.Listener `json:"foreign,omitempty"`
-	Beside    bool             `json:"beside,omitempty"` // the gateway listens, too
-	Verdict   proof.Verdict    `json:"verdict"`
-	Token     string           `json:"token,omitempty"` // the digest, in hex
+	Error     string             `json:"error,omitempty"`
+	Elsewhere bool               `json:"elsewhere,omitempty"` // Judge: the gateway has another network namespace
+	Processes []procfs.ID        `json:"processes,omitempty"` // Children, Holders
+	Ownership proof.Ownership    `json:"ownership"`
+	Foreign   []sockets.Listener `json:"foreign,omitempty"`
+	Beside    bool               `json:"beside,omitempty"` // the gateway listens, too
+	Verdict   proof.Verdict      `json:"verdict"`
+	Token     string             `json:"token,omitempty"` // the digest, in hex
 }

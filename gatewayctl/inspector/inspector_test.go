@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -48,13 +49,13 @@ func startInspector(t *testing.T, ctx context.Context, uid uint32, network *os.F
 }
 
 // started is a child of this test, of the stranger's.
-func started(t *testing.T, env []string, argv ...string) proof.Process {
+func started(t *testing.T, env []string, argv ...string) procfs.ID {
 	t.Helper()
 	cmd := &exec.Cmd{Path: "/bin/sleep", Args: argv, Env: env,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: argv[0] != "of another session", Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	p, err := proof.Capture(cmd.Process.Pid)
+	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	return p
 }
@@ -69,23 +70,23 @@ func TestChildren(t *testing.T) {
 	started(t, []string{"TOKENS=x", "TOKEN"}, "other", "1000")
 	started(t, []string{}, "none", "1000")
 	started(t, []string{"TOKEN=x"}, "of another session", "1000") // an orphan of a former gateway's
-	self, err := proof.Capture(os.Getpid())
+	self, err := procfs.Identify(os.Getpid())
 	testenv.Must(t, err)
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
 	w := startInspector(t, ctx, testenv.Stranger, nil)
 	for range 2 { // one inspector answers many questions
-		if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+		if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
 			t.Errorf("%+v, %v", a, err)
 		}
 	}
 	if a, err := startInspector(t, ctx, testenv.Gateway, nil).Ask(ctx, q); err != nil || len(a.Processes) != 0 {
 		t.Errorf("another user sees %+v, %v", a, err)
 	}
-	q.Children.Of.StartTicks++
-	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), proof.ErrReplaced.Error()) {
+	q.Children.Of.Start++
+	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), procfs.ErrReplaced.Error()) {
 		t.Errorf("of another supervisor: %+v, %v", a, err)
 	}
-	for name, bad := range map[string]Question{"nothing": {}, "of nobody": {Children: &Children{Of: proof.Process{PID: 1 << 30}}}} {
+	for name, bad := range map[string]Question{"nothing": {}, "of nobody": {Children: &Children{Of: procfs.ID{PID: 1 << 30}}}} {
 		if _, err := w.Ask(ctx, bad); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -103,10 +104,10 @@ func TestHeadless(t *testing.T) {
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	testenv.Eventually(t, "the end of its first thread", func() bool {
-		st, err := proof.ReadStat(cmd.Process.Pid)
+		st, err := procfs.ReadStat(cmd.Process.Pid)
 		return err == nil && st.State == 'Z' && st.Threads > 1
 	})
-	self, err := proof.Capture(os.Getpid())
+	self, err := procfs.Identify(os.Getpid())
 	testenv.Must(t, err)
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
 	w := startInspector(t, ctx, testenv.Stranger, nil)
@@ -118,7 +119,7 @@ func TestHeadless(t *testing.T) {
 		t.Errorf("alone: %+v, %v", a, err)
 	}
 	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
-	if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+	if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
 		t.Errorf("beside the gateway: %+v, %v", a, err)
 	}
 }
@@ -129,18 +130,18 @@ func TestWithoutList(t *testing.T) {
 		return
 	}
 	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
-	self, err := proof.Capture(os.Getpid())
+	self, err := procfs.Identify(os.Getpid())
 	testenv.Must(t, err)
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), os.Chmod(d, 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
-	if a := Look(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []proof.Process{gateway}) {
+	if a := Look(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
 		t.Errorf("%+v", a)
 	}
 }
 
 // serve listens in a process of the stranger's and answers nothing.
-func serve(t *testing.T) (p proof.Process, port uint16) {
+func serve(t *testing.T) (p procfs.ID, port uint16) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	testenv.Must(t, err)
@@ -152,12 +153,12 @@ func serve(t *testing.T) (p proof.Process, port uint16) {
 		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	p, err = proof.Capture(cmd.Process.Pid)
+	p, err = procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	return p, netip.MustParseAddrPort(l.Addr().String()).Port()
 }
 
-func judgeOf(p proof.Process, port uint16) Question {
+func judgeOf(p procfs.ID, port uint16) Question {
 	return Question{Judge: &Judge{Gateway: p, Job: proof.Job{Mode: proof.Health, Port: port, Deadline: 200 * time.Millisecond,
 		Check: config.Probe{Path: "/", Status: []int{200}}}}}
 }
@@ -178,13 +179,13 @@ func TestJudgeAndHolders(t *testing.T) {
 	if a, err := w.Ask(ctx, judgeOf(other, 1)); err != nil || a.Ownership != proof.Missing {
 		t.Errorf("nobody's: %+v, %v", a, err)
 	}
-	if _, err := w.Ask(ctx, judgeOf(proof.Process{PID: p.PID, StartTicks: p.StartTicks + 1}, port)); err == nil {
+	if _, err := w.Ask(ctx, judgeOf(procfs.ID{PID: p.PID, Start: p.Start + 1}, port)); err == nil {
 		t.Error("a process that is another one was judged")
 	}
-	if _, err := w.Ask(ctx, judgeOf(proof.Process{PID: 1}, port)); err == nil {
+	if _, err := w.Ask(ctx, judgeOf(procfs.ID{PID: 1}, port)); err == nil {
 		t.Error("a process of root's was judged")
 	}
-	if a, err := w.Ask(ctx, Question{Holders: &Holders{Port: port}}); err != nil || !slices.Equal(a.Processes, []proof.Process{p}) {
+	if a, err := w.Ask(ctx, Question{Holders: &Holders{Port: port}}); err != nil || !slices.Equal(a.Processes, []procfs.ID{p}) {
 		t.Errorf("holders: %+v, %v", a, err)
 	}
 	if a, err := w.Ask(ctx, Question{Holders: &Holders{Port: 1}}); err != nil || len(a.Processes) != 0 {
@@ -200,7 +201,7 @@ func TestElsewhere(t *testing.T) {
 		Cloneflags: unix.CLONE_NEWNET, Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	p, err := proof.Capture(cmd.Process.Pid)
+	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	if a, err := startInspector(t, ctx, testenv.Stranger, nil).Ask(ctx, judgeOf(p, 1)); err != nil || !a.Elsewhere {
 		t.Errorf("from here: %+v, %v", a, err)

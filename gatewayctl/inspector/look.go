@@ -12,12 +12,12 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
@@ -47,15 +47,10 @@ func Look(ctx context.Context, q Question) (a Answer) {
 	return a
 }
 
-// isGone reports whether err means that a process ended while it was looked at.
-func isGone(err error) bool {
-	return errors.Is(err, prockey.ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
-}
-
 // answerChildren looks at each child of the supervisor. If none is a gateway, a child
 // of which only the first thread has ended may be the gateway. The kernel shows
 // nothing of such a child, and it may serve.
-func answerChildren(ctx context.Context, q Children) (found []proof.Process, err error) {
+func answerChildren(ctx context.Context, q Children) (found []procfs.ID, err error) {
 	headless := 0
 	look := func(pid int) error {
 		if err := ctx.Err(); err != nil {
@@ -65,14 +60,14 @@ func answerChildren(ctx context.Context, q Children) (found []proof.Process, err
 		if err == nil && session != pid {
 			return nil
 		}
-		var p proof.Process
+		var p procfs.ID
 		if err == nil {
 			p, err = gateway(pid, q)
 		}
 		switch {
 		case errors.Is(err, errHeadless):
 			headless = pid
-		case isGone(err), errors.Is(err, errOther), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts a gateway like that
+		case procfs.IsGone(err), errors.Is(err, errOther), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts a gateway like that
 		case err != nil:
 			return fmt.Errorf("cannot look at process %d: %w", pid, err)
 		case !slices.Contains(found, p): // a child that moves to another thread is listed twice
@@ -80,7 +75,7 @@ func answerChildren(ctx context.Context, q Children) (found []proof.Process, err
 		}
 		return nil
 	}
-	pids, err := proof.Children(q.Of.PID, maxChildren)
+	pids, err := procfs.Children(q.Of.PID, maxChildren)
 	for _, pid := range pids {
 		if err == nil {
 			err = look(pid)
@@ -102,13 +97,13 @@ var (
 )
 
 // gateway returns pid and its start time if it has the shape of a gateway.
-func gateway(pid int, q Children) (p proof.Process, err error) {
-	proc, err := prockey.Open(pid)
+func gateway(pid int, q Children) (p procfs.ID, err error) {
+	proc, err := procfs.Open(pid)
 	if err != nil {
 		return p, err
 	}
 	defer proc.Close()
-	env, err := proc.File("environ", maxEnviron)
+	env, err := proc.Environ(maxEnviron)
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return p, err
 	}
@@ -121,14 +116,14 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 	if !token || sidecar {
 		return p, errOther
 	}
-	k, err := proc.Read()
+	k, err := proc.Snapshot()
 	if err != nil {
 		return p, err
 	}
 	if k.PPID != q.Of.PID || k.Session != k.PID {
 		return p, errOther
 	}
-	return proof.Process{PID: k.PID, StartTicks: k.Start}, nil
+	return k.ID(), nil
 }
 
 // headlessError returns errHeadless for a child of the supervisor that shows nothing
@@ -136,11 +131,11 @@ func gateway(pid int, q Children) (p proof.Process, err error) {
 // process that cannot be traced is not a gateway, because it could not be proved
 // either.
 func headlessError(pid, supervisor int) error {
-	st, err := prockey.ReadStatus(pid)
+	st, err := procfs.ReadStatus(pid)
 	switch {
 	case err != nil:
 		return err
-	case st.PPID == supervisor && st.State == prockey.Zombie && !st.Ended() && st.Only(uint32(os.Getuid())):
+	case st.PPID == supervisor && st.Headless() && st.Only(uint32(os.Getuid())):
 		return errHeadless
 	}
 	return errOther
@@ -163,7 +158,7 @@ func answerJudge(q Judge) (a Answer, err error) {
 	if err != nil || !same {
 		return Answer{Elsewhere: err == nil}, err
 	}
-	ls, err := proof.Listeners(q.Job.Port)
+	ls, err := sockets.Listeners(q.Job.Port)
 	if err != nil {
 		return a, err
 	}
@@ -193,12 +188,12 @@ func readEnvironment(q Judge) ([]byte, error) {
 	if q.TokenEnv == "" {
 		return nil, nil
 	}
-	proc, err := prockey.Open(q.Gateway.PID)
+	proc, err := procfs.Open(q.Gateway.PID)
 	if err != nil {
 		return nil, err
 	}
 	defer proc.Close()
-	return proc.File("environ", maxEnviron)
+	return proc.Environ(maxEnviron)
 }
 
 func sameNetwork(pid int) (bool, error) {
@@ -212,21 +207,21 @@ func sameNetwork(pid int) (bool, error) {
 
 // answerHolders goes through all processes, because an unmanaged gateway may be the
 // child of any process.
-func answerHolders(ctx context.Context, q Holders) (found []proof.Process, err error) {
-	ls, err := proof.Listeners(q.Port)
+func answerHolders(ctx context.Context, q Holders) (found []procfs.ID, err error) {
+	ls, err := sockets.Listeners(q.Port)
 	if err != nil || len(ls) == 0 {
 		return nil, err
 	}
-	err = prockey.Scan(maxProcesses, func(pid int) error {
+	err = procfs.Each(maxProcesses, func(pid int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p, err := proof.Capture(pid)
+		p, err := procfs.Identify(pid)
 		if err != nil {
 			return nil // it has ended
 		}
 		// A process that cannot be seen is not this user's.
-		if has, err := proof.Holds(pid, ls); err == nil && has && p.Verify() == nil {
+		if has, err := sockets.Holds(pid, ls); err == nil && has && p.Verify() == nil {
 			found = append(found, p)
 		}
 		return nil

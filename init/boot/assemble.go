@@ -10,12 +10,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/prepare"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/control"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
@@ -62,7 +62,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	dirs := b.prepareEntries()
 	c.Prepare = func() error { return prepare.Make(dirs) }
 	c.Others = b.otherUIDs()
-	self, err := proof.Capture(os.Getpid())
+	self, err := procfs.Identify(os.Getpid())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read our own identity: %w", err)
 	}
@@ -77,7 +77,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	return c, nil
 }
 
-func (b *bootstrap) record(dir *runtimedir.Dir, self proof.Process) status.Record {
+func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.ID) status.Record {
 	g := status.Gateway{UID: b.users.gateway.UID, GID: b.users.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
 	separation := status.SeparationUID
 	if b.rootless {
@@ -85,7 +85,7 @@ func (b *bootstrap) record(dir *runtimedir.Dir, self proof.Process) status.Recor
 	}
 	return status.Record{
 		Schema: status.Schema, Version: version.String,
-		Init:      status.Process{PID: self.PID, StartTicks: self.StartTicks},
+		Init:      self,
 		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
 		Separation: separation, Caps: caps(b.remaining), Hardening: append([]status.Hardening{}, b.hardening...),
 	}

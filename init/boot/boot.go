@@ -22,12 +22,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/logring"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
 	"github.com/gateway-init/gateway-init/internal/privs"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/supervisor/sweep"
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
@@ -285,7 +285,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
 	comm, _ := os.ReadFile("/proc/1/comm")
-	if !b.rootless && string(comm) == "gateway-init\n" && !proof.IsRelated(os.Getpid(), 1) {
+	if !b.rootless && string(comm) == "gateway-init\n" && !procfs.IsRelated(os.Getpid(), 1) {
 		sys.Kill(1, sharedSignal)
 	}
 	return true

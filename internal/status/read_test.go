@@ -20,9 +20,9 @@ import (
 func sample() Record {
 	at := time.Date(2026, 11, 24, 8, 0, 0, 123456789, time.UTC)
 	return Record{
-		Schema: Schema, Version: "1.0.0", UpdatedAt: at, Init: Process{1, 100}, StartedAt: at,
+		Schema: Schema, Version: "1.0.0", UpdatedAt: at, Init: Process{PID: 1, Start: 100}, StartedAt: at,
 		RuntimeDir: "/run/gateway-init", State: Running, Goal: GoalRun, Since: at,
-		Gateway: Gateway{Process: Process{34, 4711}, UID: 1001, GID: 1001, Port: 18789, StartedAt: &at, ProvenAt: &at, Enabled: true},
+		Gateway: Gateway{Process: Process{PID: 34, Start: 4711}, UID: 1001, GID: 1001, Port: 18789, StartedAt: &at, ProvenAt: &at, Enabled: true},
 		Health:  Health{State: Serving, Limit: 4, At: &at},
 		Proof: Proof{Child: Held, Listener: Held, Ready: Held, Auth: NotAvailable, At: &at,
 			Foreign: []Listener{{"[::1]:18789", 1000, 77}}},

@@ -13,6 +13,7 @@ package status
 import (
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
@@ -97,10 +98,7 @@ type Record struct {
 }
 
 // Process names a process so that a recycled pid cannot be mistaken for it.
-type Process struct {
-	PID        int    `json:"pid"`
-	StartTicks uint64 `json:"start_ticks"` // field 22 of /proc/PID/stat
-}
+type Process = procfs.ID
 
 // Gateway is the child that serves; PID is 0 when there is none.
 type Gateway struct {

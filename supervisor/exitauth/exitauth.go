@@ -24,8 +24,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 )
 
 // Name is the file's name.
@@ -45,7 +44,7 @@ const (
 )
 
 // Authorization names the gateway that may end and the controller that ends it.
-type Authorization struct{ Gateway, Controller proof.Process }
+type Authorization struct{ Gateway, Controller procfs.ID }
 
 // ErrNone means that there is no authorization for this exit.
 var ErrNone = errors.New("no authorization")
@@ -55,7 +54,7 @@ var ErrRefused = errors.New("authorization refused")
 
 // String returns the file's content.
 func (a Authorization) String() string {
-	return fmt.Sprintf("%s %d %d %d %d\n", magic, a.Gateway.PID, a.Gateway.StartTicks, a.Controller.PID, a.Controller.StartTicks)
+	return fmt.Sprintf("%s %d %d %d %d\n", magic, a.Gateway.PID, a.Gateway.Start, a.Controller.PID, a.Controller.Start)
 }
 
 // Parse accepts only text that String makes.
@@ -74,8 +73,8 @@ func Parse(data []byte) (a Authorization, err error) {
 			return a, fmt.Errorf("%w: %.20q is no number", ErrRefused, w)
 		}
 	}
-	a.Gateway = proof.Process{PID: int(n[0]), StartTicks: n[1]}
-	a.Controller = proof.Process{PID: int(n[2]), StartTicks: n[3]}
+	a.Gateway = procfs.ID{PID: int(n[0]), Start: n[1]}
+	a.Controller = procfs.ID{PID: int(n[2]), Start: n[3]}
 	if a.String() != string(data) {
 		return a, fmt.Errorf("%w: it is not written as gatewayctl writes it", ErrRefused)
 	}
@@ -102,9 +101,9 @@ func Withdraw(dir *os.File) error {
 // reaped it, and returns the controller's pid. The error is ErrNone if there is
 // none for this exit, or ErrRefused, with the reason, if there is one that does not
 // count.
-func Check(gateway proof.Process) (controller int, err error) { return checkPlace(Dirs(), gateway) }
+func Check(gateway procfs.ID) (controller int, err error) { return checkPlace(Dirs(), gateway) }
 
-func checkPlace(dirs []string, gateway proof.Process) (int, error) {
+func checkPlace(dirs []string, gateway procfs.ID) (int, error) {
 	refused := ErrNone
 	for _, name := range dirs {
 		a, err := readFile(name)
@@ -182,20 +181,20 @@ func ignoreMissing(err error) error {
 
 // verifyRootProcess returns nil if p is alive, all of its uids are root's, and its argv[0]
 // names the controller's program. Only a process of root can look like that.
-func verifyRootProcess(p proof.Process) error {
-	proc, err := prockey.Open(p.PID)
+func verifyRootProcess(p procfs.ID) error {
+	proc, err := procfs.Open(p.PID)
 	if err != nil {
 		return err
 	}
 	defer proc.Close()
-	k, err := proc.Read()
+	k, err := proc.Snapshot()
 	switch {
 	case err != nil:
 		return err
-	case k.Start != p.StartTicks:
-		return proof.ErrReplaced
-	case k.Dead():
-		return prockey.ErrGone
+	case k.Start != p.Start:
+		return procfs.ErrReplaced
+	case k.Ended():
+		return procfs.ErrGone
 	case k.UIDs != [4]uint32{}:
 		return errors.New("it is not root")
 	case len(k.Argv) == 0 || path.Base(k.Argv[0]) != Program:

@@ -7,25 +7,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/prockey"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-var gateway = proof.Process{PID: 1234, StartTicks: 567890}
+var gateway = procfs.ID{PID: 1234, Start: 567890}
 
 // started is a process that runs until the test ends, called argv0, as uid.
-func started(t *testing.T, argv0 string, uid uint32) proof.Process {
+func started(t *testing.T, argv0 string, uid uint32) procfs.ID {
 	t.Helper()
 	cmd := &exec.Cmd{Path: "/bin/sleep", Args: []string{argv0, "1000"},
 		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	p, err := proof.Capture(cmd.Process.Pid)
+	// Start returns while execve(2) is still filling in the new program's arguments.
+	testenv.Eventually(t, "the arguments are there", func() bool {
+		line, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/cmdline")
+		return err == nil && strings.HasPrefix(string(line), argv0)
+	})
+	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	return p
 }
@@ -59,9 +64,9 @@ func TestCheck(t *testing.T) {
 	if pid, err := checkPlace(dirs, gateway); err != nil || pid != controller.PID {
 		t.Errorf("got %d, %v", pid, err)
 	}
-	for what, other := range map[string]proof.Process{
-		"the same pid later": {PID: gateway.PID, StartTicks: gateway.StartTicks + 1},
-		"another pid":        {PID: gateway.PID + 1, StartTicks: gateway.StartTicks},
+	for what, other := range map[string]procfs.ID{
+		"the same pid later": {PID: gateway.PID, Start: gateway.Start + 1},
+		"another pid":        {PID: gateway.PID + 1, Start: gateway.Start},
 	} {
 		if _, err := checkPlace(dirs, other); !errors.Is(err, ErrNone) {
 			t.Errorf("%s: %v", what, err)
@@ -80,20 +85,20 @@ func TestCheckController(t *testing.T) {
 	name, dir := place(t)
 	gone := exec.Command("/bin/true")
 	testenv.Must(t, gone.Start())
-	p, err := proof.Capture(gone.Process.Pid)
+	p, err := procfs.Identify(gone.Process.Pid)
 	testenv.Must(t, err)
 	zombie := p
-	testenv.Eventually(t, "it has ended", func() bool { return errors.Is(zombie.Verify(), proof.ErrGone) })
+	testenv.Eventually(t, "it has ended", func() bool { return errors.Is(zombie.Verify(), procfs.ErrGone) })
 	mine := started(t, Program, 0)
-	for what, c := range map[string]proof.Process{
+	for what, c := range map[string]procfs.ID{
 		"zombie":          zombie,
-		"recycled":        {PID: mine.PID, StartTicks: mine.StartTicks + 1},
+		"recycled":        {PID: mine.PID, Start: mine.Start + 1},
 		"another program": started(t, "sleep", 0),
 		"the agent's":     started(t, Program, testenv.Stranger),
-		"kernel thread":   {PID: 2, StartTicks: 0},
+		"kernel thread":   {PID: 2, Start: 0},
 	} {
 		if c.PID == 2 {
-			if c, err = proof.Capture(2); err != nil {
+			if c, err = procfs.Identify(2); err != nil {
 				continue // no kernel threads in this PID namespace
 			}
 		}
@@ -104,7 +109,7 @@ func TestCheckController(t *testing.T) {
 	}
 	gone.Wait()
 	testenv.Must(t, Publish(dir, Authorization{gateway, p}))
-	if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, prockey.ErrGone) {
+	if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 }
@@ -227,7 +232,7 @@ func TestPublishFails(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(Authorization{gateway, proof.Process{PID: 7, StartTicks: 8}}.String()))
+	f.Add([]byte(Authorization{gateway, procfs.ID{PID: 7, Start: 8}}.String()))
 	for _, bad := range []string{"", "gateway-exit-1 1 2 3\n", "gateway-exit-1 1 2 3 4", "gateway-exit-1 01 2 3 4\n", "gateway-exit-1 -1 2 3 4\n",
 		"gateway-exit-1 1 2 3 4\n\n", "gateway-exit-2 1 2 3 4\n", "gateway-exit-1 99999999999 2 3 4\n", "gateway-exit-1 1 2 3 x\n"} {
 		f.Add([]byte(bad))

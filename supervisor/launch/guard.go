@@ -3,15 +3,13 @@
 package launch
 
 import (
-	"bytes"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -81,32 +79,14 @@ func awaitCollection() {
 // yet. Such a child still has the name of our thread. Only we can reap it, so its
 // pid is not reused meanwhile. An attempt that fails is repeated.
 func killStopped() {
-	own, err := os.ReadFile("/proc/self/comm")
+	own, err := procfs.ReadStat(os.Getpid())
 	if err != nil {
 		return
 	}
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		if comm, err := os.ReadFile("/proc/" + name + "/comm"); err != nil || !bytes.Equal(comm, own) {
-			continue
-		}
-		if data, err := os.ReadFile("/proc/" + name + "/status"); err == nil && stoppedChild(string(data), os.Getpid()) {
+	_ = procfs.EachStat(func(pid int, st procfs.Stat, err error) error {
+		if err == nil && st.State == 'T' && st.PPID == own.PID && st.Comm == own.Comm {
 			sys.Kill(pid, syscall.SIGKILL)
 		}
-	}
-}
-
-// stoppedChild reports whether a status file (proc_pid_status(5)) describes a
-// stopped child of parent. The kernel escapes newlines in the name.
-func stoppedChild(status string, parent int) bool {
-	return strings.Contains(status, "\nState:\tT ") && strings.Contains(status, "\nPPid:\t"+strconv.Itoa(parent)+"\n")
+		return nil
+	})
 }

@@ -157,11 +157,11 @@ func (h *head) field(l []byte) error {
 	value = bytes.ToLower(bytes.TrimSpace(value))
 	switch string(bytes.ToLower(name)) {
 	case "content-length":
-		n, err := parseDecimal(value)
-		if err != nil || n > maxBody || h.length >= 0 && h.length != int(n) {
+		n, err := strconv.Atoi(string(value))
+		if err != nil || n < 0 || n > maxBody || strconv.Itoa(n) != string(value) || h.length >= 0 && h.length != n {
 			return errHTTP
 		}
-		h.length = int(n)
+		h.length = n
 	case "transfer-encoding":
 		if string(value) != "chunked" {
 			return errHTTP

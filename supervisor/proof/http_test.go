@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -166,7 +167,7 @@ func FuzzHTTPResponse(f *testing.F) {
 		if r.status == 204 || r.status == 304 {
 			return
 		}
-		again, err := parse(answer(strings.Repeat("0", 3-len(itoa(r.status)))+itoa(r.status)+" X", string(r.body)))
+		again, err := parse(answer(strings.Repeat("0", 3-len(strconv.Itoa(r.status)))+strconv.Itoa(r.status)+" X", string(r.body)))
 		if err != nil || again.status != r.status || !bytes.Equal(again.body, r.body) || again.last {
 			t.Fatalf("%d %q came back as %+v, %v", r.status, r.body, again, err)
 		}

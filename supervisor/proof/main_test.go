@@ -25,7 +25,7 @@ func TestWorkWithoutIPv6(t *testing.T) {
 	} {
 		for way, ask := range ways {
 			s := serve(t, c.network, c.host, me, good)
-			w := &worker{job: job(s.port()), listeners: ask.list, ownerOf: ask.owner}
+			w := &worker{job: job(s.Port()), listeners: ask.list, ownerOf: ask.owner}
 			if got := w.work([]byte(secret)); got != OK {
 				t.Errorf("%s, %s: got %v", name, way, got)
 			}

@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -11,14 +12,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // claim makes a worker believe that the listener is the gateway's: it was, an
 // instant ago. How the agent gets there is not for the worker to know.
 func claim(s *server, ownerOf func(local, remote netip.AddrPort) (uint32, error)) *worker {
-	return &worker{job: job(s.port()), ownerOf: ownerOf, listeners: func(uint16) ([]Listener, error) {
-		return []Listener{{Addr: s.addr, UID: me, Inode: 1}}, nil
+	return &worker{job: job(s.Port()), ownerOf: ownerOf, listeners: func(uint16) ([]sockets.Listener, error) {
+		return []sockets.Listener{{Addr: s.Addr, UID: me, Inode: 1}}, nil
 	}}
 }
 
@@ -28,11 +30,11 @@ func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 	for name, handle := range map[string]func(*client, int){
 		"plays-the-gateway": good,
 		"answers-early": func(c *client, _ int) {
-			c.write(answer("200 OK", `{"ready":true}`) + answer("401 Unauthorized", `{}`))
-			for c.request() != "" {
+			c.Say(answer("200 OK", `{"ready":true}`) + answer("401 Unauthorized", `{}`))
+			for c.Request() != "" {
 			}
 		},
-		"says-nothing": func(c *client, _ int) { c.request(); c.request() },
+		"says-nothing": func(c *client, _ int) { c.Request(); c.Request() },
 		"hangs-up":     func(*client, int) {},
 	} {
 		for way, ask := range ways {
@@ -48,7 +50,7 @@ func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 				default:
 					t.Errorf("got %v", got)
 				}
-				if strings.Contains(s.bytes(), secret) || strings.Contains(s.bytes(), "Authorization") {
+				if strings.Contains(s.Heard(), secret) || strings.Contains(s.Heard(), "Authorization") {
 					t.Error("the stranger got the token")
 				}
 			})
@@ -56,10 +58,10 @@ func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 	}
 	t.Run("seen-as-listener", func(t *testing.T) {
 		s := serve(t, "tcp4", "127.0.0.1:0", stranger, good)
-		if got := Work(job(s.port()), []byte(secret)); got != ForeignPeer {
+		if got := Work(job(s.Port()), []byte(secret)); got != ForeignPeer {
 			t.Errorf("got %v", got)
 		}
-		if n := s.accepted(); n != 0 {
+		if n := s.Accepted(); n != 0 {
 			t.Errorf("%d connections to a listener that is not the gateway's", n)
 		}
 	})
@@ -74,13 +76,13 @@ func TestPortChangesHands(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			moved := make(chan *server, 1)
 			first := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, _ int) {
-				c.write(goodAnswer(c.request()))
-				r := c.request()
-				c.s.l.Close()
-				moved <- serve(c.s.t, "tcp4", c.s.addr.String(), stranger, good)
-				c.write(strings.Replace(goodAnswer(r), "\r\n", "\r\nConnection: close\r\n", 1))
+				c.Say(goodAnswer(c.Request()))
+				r := c.Request()
+				c.S.Listener.Close()
+				moved <- serve(c.S.T, "tcp4", c.S.Addr.String(), stranger, good)
+				c.Say(strings.Replace(goodAnswer(r), "\r\n", "\r\nConnection: close\r\n", 1))
 			})
-			w := &worker{job: job(first.port()), listeners: ask.list, ownerOf: ask.owner}
+			w := &worker{job: job(first.Port()), listeners: ask.list, ownerOf: ask.owner}
 			if got := w.work([]byte(secret)); got != ForeignPeer {
 				t.Errorf("got %v", got)
 			}
@@ -89,10 +91,10 @@ func TestPortChangesHands(t *testing.T) {
 			case second = <-moved:
 			default:
 			}
-			if second == nil || second.accepted() != 1 {
+			if second == nil || second.Accepted() != 1 {
 				t.Fatal("the stranger was never asked: this test proves nothing")
 			}
-			if strings.Contains(first.bytes()+second.bytes(), secret) {
+			if strings.Contains(first.Heard()+second.Heard(), secret) {
 				t.Error("the token was sent")
 			}
 		})
@@ -117,33 +119,33 @@ func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
 						good(c, n)
 						return
 					}
-					c.write(goodAnswer(c.request()))
-					a := goodAnswer(c.request())
+					c.Say(goodAnswer(c.Request()))
+					a := goodAnswer(c.Request())
 					switch last {
 					case "Connection: close":
 						a = strings.Replace(a, "\r\n", "\r\nConnection: close\r\n", 1)
 					case "HTTP/1.0":
 						a = strings.Replace(a, "HTTP/1.1", "HTTP/1.0", 1)
 					}
-					c.write(a)
+					c.Say(a)
 					switch last {
 					case "":
 					case "RST":
-						c.request()
+						c.Request()
 						c.Conn.(interface{ SetLinger(int) error }).SetLinger(0)
 					case "wait":
-						c.r.ReadString('\n') // it was accepted, seen, and goes away
+						c.In.ReadString('\n') // it was accepted, seen, and goes away
 					default:
 						if strings.HasPrefix(last, "HTTP/1.1 408") {
-							c.write(last)
+							c.Say(last)
 						}
 					}
 				})
-				w := &worker{job: job(s.port()), listeners: ask.list, ownerOf: ask.owner}
+				w := &worker{job: job(s.Port()), listeners: ask.list, ownerOf: ask.owner}
 				if got := w.work([]byte(secret)); got != OK {
 					t.Errorf("got %v", got)
 				}
-				if n := s.accepted(); n != 2 {
+				if n := s.Accepted(); n != 2 {
 					t.Errorf("%d connections, want 2", n)
 				}
 			})
@@ -154,9 +156,9 @@ func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
 // counted is good, and counts the requests that were read.
 func counted(n *atomic.Int32) func(*client, int) {
 	return func(c *client, _ int) {
-		for r := c.request(); r != ""; r = c.request() {
+		for r := c.Request(); r != ""; r = c.Request() {
 			n.Add(1)
-			c.write(goodAnswer(r))
+			c.Say(goodAnswer(r))
 		}
 	}
 }
@@ -172,13 +174,13 @@ func TestFarewellBetweenRequests(t *testing.T) {
 			return
 		}
 		for range 2 {
-			r := c.request()
+			r := c.Request()
 			answered.Add(1)
-			c.write(goodAnswer(r))
+			c.Say(goodAnswer(r))
 		}
-		c.r.ReadString('\n')
+		c.In.ReadString('\n')
 		<-hangUp
-		c.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+		c.Say("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
 		c.Close()
 		close(gone)
 	})
@@ -187,10 +189,10 @@ func TestFarewellBetweenRequests(t *testing.T) {
 		if answered.Load() == 2 { // so this is the request with the token
 			once.Do(func() { close(hangUp); <-gone })
 		}
-		return Owner(local, remote)
+		return sockets.Owner(local, remote)
 	})
-	if got := w.work([]byte(secret)); got != OK || s.accepted() != 2 {
-		t.Errorf("got %v on %d connections", got, s.accepted())
+	if got := w.work([]byte(secret)); got != OK || s.Accepted() != 2 {
+		t.Errorf("got %v on %d connections", got, s.Accepted())
 	}
 }
 
@@ -203,14 +205,14 @@ func TestOwnerNotToBeHad(t *testing.T) {
 			s := serve(t, "tcp4", "127.0.0.1:0", me, counted(&answered))
 			w := claim(s, func(local, remote netip.AddrPort) (uint32, error) {
 				if answered.Load() < 2 { // ready, and the request without token
-					return Owner(local, remote)
+					return sockets.Owner(local, remote)
 				}
-				return ownerFrom(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, errno })
+				return 0, fmt.Errorf("%w: cannot look up the owner of a connection: %w", sockets.ErrUnproven, errno)
 			})
 			if got := w.work([]byte(secret)); got != Unproven || answered.Load() != 2 {
 				t.Errorf("got %v after %d answers", got, answered.Load())
 			}
-			if strings.Contains(s.bytes(), secret) {
+			if strings.Contains(s.Heard(), secret) {
 				t.Error("the token was sent unchecked")
 			}
 		})
@@ -221,10 +223,10 @@ func TestOwnerNotToBeHad(t *testing.T) {
 // request that is otherwise the same.
 func TestTokenSentOnce(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
-	if got := Work(job(s.port()), []byte(secret)); got != OK {
+	if got := Work(job(s.Port()), []byte(secret)); got != OK {
 		t.Fatalf("got %v", got)
 	}
-	heard := s.bytes()
+	heard := s.Heard()
 	if n := strings.Count(heard, secret); n != 1 {
 		t.Errorf("the token was sent %d times", n)
 	}

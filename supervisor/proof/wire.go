@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -136,7 +137,7 @@ func (w *worker) owner() Verdict {
 			return OK
 		case err == nil:
 			return ForeignPeer
-		case !errors.Is(err, errUnheld):
+		case !errors.Is(err, sockets.ErrUnheld):
 			return Unproven
 		case ended:
 			return w.unheld()

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package proof finds out facts about a gateway: which user owns the sockets on its
+// port, whether it answers as configured, and whether the token in force is ours. A
+// fact that cannot be found out is a verdict of its own (Unproven), never a guess.
 package proof
 
 import (
@@ -8,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -16,7 +20,7 @@ import (
 // on a connection whose other end was seen to belong to that UID. The caller wipes
 // the token.
 func Work(job Job, token []byte) Verdict {
-	w := &worker{job: job, listeners: Listeners, ownerOf: Owner}
+	w := &worker{job: job, listeners: sockets.Listeners, ownerOf: sockets.Owner}
 	if job.PID != 0 {
 		h := holder{pid: job.PID, uid: job.UID}
 		w.listeners, w.ownerOf = h.listeners, h.ownerOf
@@ -28,7 +32,7 @@ func Work(job Job, token []byte) Verdict {
 // fallback and let the port change hands in between.
 type worker struct {
 	job       Job
-	listeners func(port uint16) ([]Listener, error)
+	listeners func(port uint16) ([]sockets.Listener, error)
 	ownerOf   func(local, remote netip.AddrPort) (uint32, error)
 
 	deadline   time.Time
@@ -62,7 +66,7 @@ func (w *worker) work(token []byte) Verdict {
 // which uid itself listens. If 127.0.0.1 were tried for a gateway that has [::1]
 // alone, the agent could take 127.0.0.1 for an instant, again and again, to make a
 // healthy gateway look dead.
-func candidates(ls []Listener, uid uint32) []netip.Addr {
+func candidates(ls []sockets.Listener, uid uint32) []netip.Addr {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	var out []netip.Addr
 	for _, l := range ls {

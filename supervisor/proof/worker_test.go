@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
 // One answer of a gateway that misbehaves. Each of these was, or would have
@@ -19,12 +20,12 @@ import (
 func TestWorkMisbehaving(t *testing.T) {
 	say := func(text string) func(*client, int) {
 		return func(c *client, _ int) {
-			c.request()
-			c.write(text)
-			c.request() // until the worker has hung up
+			c.Request()
+			c.Say(text)
+			c.Request() // until the worker has hung up
 		}
 	}
-	hang := func(c *client, _ int) { c.request(); c.request() }
+	hang := func(c *client, _ int) { c.Request(); c.Request() }
 	for name, c := range map[string]struct {
 		handle func(*client, int)
 		want   Verdict
@@ -34,8 +35,8 @@ func TestWorkMisbehaving(t *testing.T) {
 		"good-health":         {good, OK, func(j *Job) { j.Mode, j.Auth = Health, nil }},
 		"no-auth-check":       {good, OK, func(j *Job) { j.Auth = nil }},
 		"closes-at-once":      {func(*client, int) {}, Dropped, nil},
-		"closes-after-asking": {func(c *client, _ int) { c.request() }, Dropped, nil},
-		"resets":              {func(c *client, _ int) { c.request(); c.Conn.(*net.TCPConn).SetLinger(0) }, Dropped, nil},
+		"closes-after-asking": {func(c *client, _ int) { c.Request() }, Dropped, nil},
+		"resets":              {func(c *client, _ int) { c.Request(); c.Conn.(*net.TCPConn).SetLinger(0) }, Dropped, nil},
 		"hangs":               {hang, Timeout, short},
 		"never-accepts":       {nil, Timeout, short},
 		"hangs-in-the-head":   {say("HTTP/1.1 200 OK\r\nContent-Le"), Timeout, short},
@@ -48,8 +49,8 @@ func TestWorkMisbehaving(t *testing.T) {
 		"204":                 {say("HTTP/1.1 204 No Content\r\n\r\n"), BadStatus, nil},
 		"garbage":             {say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), BadBody, nil},
 		"binary":              {say(strings.Repeat("\x00\xff\n", 100)), BadBody, nil},
-		"half-an-answer":      {func(c *client, _ int) { c.request(); c.write("HTTP/1.1 200 OK\r\nContent-Le") }, BadBody, nil},
-		"half-a-body":         {func(c *client, _ int) { c.request(); c.write("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}") }, BadBody, nil},
+		"half-an-answer":      {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Le") }, BadBody, nil},
+		"half-a-body":         {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}") }, BadBody, nil},
 		"endless-headers":     {flood("HTTP/1.1 200 OK\r\n", "X: y\r\n"), BadBody, nil},
 		"endless-header":      {flood("HTTP/1.1 200 OK\r\nX: ", "y"), BadBody, nil},
 		"endless-body":        {flood("HTTP/1.1 200 OK\r\n\r\n", "{\"ready\":true}"), BadBody, nil},
@@ -69,20 +70,20 @@ func TestWorkMisbehaving(t *testing.T) {
 		"no-body":             {say(answer("200 OK", ``)), BadBody, nil},
 		"body-not-asked-for":  {say(answer("200 OK", `<html>`)), OK, func(j *Job) { j.Mode, j.Check.JSON = Health, nil }},
 		"chunked":             {say(chunked), OK, func(j *Job) { j.Mode = Health }},
-		"until-the-end":       {func(c *client, _ int) { c.request(); c.write("HTTP/1.0 200 OK\r\n\r\n{\"ready\":true}") }, OK, func(j *Job) { j.Mode = Health }},
+		"until-the-end":       {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.0 200 OK\r\n\r\n{\"ready\":true}") }, OK, func(j *Job) { j.Mode = Health }},
 		"interim-first":       {say("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + answer("200 OK", `{"ready":true}`)), OK, func(j *Job) { j.Mode = Health }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
-			j := job(s.port())
+			j := job(s.Port())
 			if c.change != nil {
 				c.change(&j)
 			}
 			if got := Work(j, []byte(secret)); got != c.want {
 				t.Errorf("got %d (%v), want %d (%v)", got, got, c.want, c.want)
 			}
-			if c.want != OK && strings.Contains(s.bytes(), secret) {
+			if c.want != OK && strings.Contains(s.Heard(), secret) {
 				t.Error("the token was sent to a server that had not passed the check")
 			}
 		})
@@ -96,7 +97,7 @@ func short(j *Job) { j.Deadline = 100 * time.Millisecond }
 
 // drip sends a byte whenever the connection is there, and never the end.
 func drip(c *client, _ int) {
-	c.request()
+	c.Request()
 	for _, b := range []byte("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 100000)) {
 		if _, err := c.Write([]byte{b}); err != nil {
 			return
@@ -108,28 +109,28 @@ func drip(c *client, _ int) {
 // flood sends more than any bound.
 func flood(first, again string) func(*client, int) {
 	return func(c *client, _ int) {
-		c.request()
-		c.write(first)
+		c.Request()
+		c.Say(first)
 		more := []byte(strings.Repeat(again, 1+4096/len(again)))
 		for sent := 0; sent < 64*maxWire; sent += len(more) {
 			if _, err := c.Write(more); err != nil {
 				return // the worker had enough
 			}
 		}
-		c.s.t.Errorf("the worker read %d bytes", 64*maxWire)
+		c.S.T.Errorf("the worker read %d bytes", 64*maxWire)
 	}
 }
 
 // Nobody listens: connection refused, not a timeout and not unknown.
 func TestWorkRefused(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
-	s.stop()
-	if got := Work(job(s.port()), []byte(secret)); got != Refused {
+	s.Stop()
+	if got := Work(job(s.Port()), []byte(secret)); got != Refused {
 		t.Errorf("got %v", got)
 	}
 	// The listener went away between the look and the connection.
-	w := &worker{job: job(s.port()), ownerOf: Owner, listeners: func(port uint16) ([]Listener, error) {
-		return []Listener{{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), UID: me}}, nil
+	w := &worker{job: job(s.Port()), ownerOf: sockets.Owner, listeners: func(port uint16) ([]sockets.Listener, error) {
+		return []sockets.Listener{{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), UID: me}}, nil
 	}}
 	if got := w.work([]byte(secret)); got != Refused {
 		t.Errorf("got %v", got)
@@ -151,11 +152,11 @@ func TestWorkReaches(t *testing.T) {
 		for way, ask := range ways {
 			t.Run(name+"-"+way, func(t *testing.T) {
 				s := serve(t, c.network, c.host, me, good)
-				w := &worker{job: job(s.port()), listeners: ask.list, ownerOf: ask.owner}
+				w := &worker{job: job(s.Port()), listeners: ask.list, ownerOf: ask.owner}
 				if got := w.work([]byte(secret)); got != OK {
 					t.Errorf("got %v", got)
 				}
-				if n := s.accepted(); n != 1 {
+				if n := s.Accepted(); n != 1 {
 					t.Errorf("%d connections, want all on one", n)
 				}
 			})
@@ -167,13 +168,13 @@ func TestWorkReaches(t *testing.T) {
 // deadlock: half of the request is what it waits for.
 func TestWorkDeferredAccept(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, _ int) { good(c, 0) })
-	raw, err := s.l.(*net.TCPListener).SyscallConn()
+	raw, err := s.Listener.(*net.TCPListener).SyscallConn()
 	check(t, err)
 	check(t, raw.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 3*int(bound.Seconds()))
 	}))
 	check(t, err)
-	if got := Work(job(s.port()), []byte(secret)); got != OK {
+	if got := Work(job(s.Port()), []byte(secret)); got != OK {
 		t.Errorf("got %v", got)
 	}
 }
@@ -182,14 +183,14 @@ func TestWorkDeferredAccept(t *testing.T) {
 func TestWorkAuth(t *testing.T) {
 	by := func(without, with string) func(*client, int) {
 		return func(c *client, _ int) {
-			for r := c.request(); r != ""; r = c.request() {
+			for r := c.Request(); r != ""; r = c.Request() {
 				switch {
 				case strings.HasPrefix(r, "GET /readyz "):
-					c.write(goodAnswer(r))
+					c.Say(goodAnswer(r))
 				case strings.Contains(r, secret):
-					c.write(answer(with, "{}"))
+					c.Say(answer(with, "{}"))
 				default:
-					c.write(answer(without, "{}"))
+					c.Say(answer(without, "{}"))
 				}
 			}
 		}
@@ -211,17 +212,17 @@ func TestWorkAuth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
-			if got := Work(job(s.port()), []byte(secret)); got != c.want {
+			if got := Work(job(s.Port()), []byte(secret)); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
-			if sent := strings.Contains(s.bytes(), secret); sent != c.sent {
+			if sent := strings.Contains(s.Heard(), secret); sent != c.sent {
 				t.Errorf("token sent: %v, want %v", sent, c.sent)
 			}
 		})
 	}
 	t.Run("no-token", func(t *testing.T) {
 		s := serve(t, "tcp4", "127.0.0.1:0", me, good)
-		config := job(s.port())
+		config := job(s.Port())
 		if got := Work(config, nil); got != TokenFailed {
 			t.Errorf("got %v", got)
 		}
@@ -232,30 +233,30 @@ func TestWorkAuth(t *testing.T) {
 // to the next requests, they prove a token that was never tried.
 func TestWorkPrematureAnswers(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, n int) {
-		for r := c.request(); r != ""; r = c.request() {
+		for r := c.Request(); r != ""; r = c.Request() {
 			switch {
 			case n == 1:
-				c.write(goodAnswer(r) + answer("401 Unauthorized", "{}") + answer("404 Not Found", "{}"))
+				c.Say(goodAnswer(r) + answer("401 Unauthorized", "{}") + answer("404 Not Found", "{}"))
 			default:
-				c.write(answer("401 Unauthorized", "{}"))
+				c.Say(answer("401 Unauthorized", "{}"))
 			}
 		}
 	})
-	if got := Work(job(s.port()), []byte(secret)); got != TokenRefused {
+	if got := Work(job(s.Port()), []byte(secret)); got != TokenRefused {
 		t.Errorf("got %v", got)
 	}
 }
 
 // candidates: what is connected to, and above all what is not.
 func TestOnlyOwnListenersAreCandidates(t *testing.T) {
-	at := func(uid uint32, addrs ...string) (ls []Listener) {
+	at := func(uid uint32, addrs ...string) (ls []sockets.Listener) {
 		for _, a := range addrs {
-			ls = append(ls, Listener{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 80), UID: uid})
+			ls = append(ls, sockets.Listener{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 80), UID: uid})
 		}
 		return ls
 	}
 	for name, c := range map[string]struct {
-		ls   []Listener
+		ls   []sockets.Listener
 		want string
 	}{
 		"v4-any":          {at(1, "0.0.0.0"), "[127.0.0.1]"},

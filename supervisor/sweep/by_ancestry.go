@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // ByAncestry sweeps where gateway and agent have our own uid. PID 1 and subreapers are
@@ -31,10 +31,10 @@ import (
 type ByAncestry struct {
 	tokenEnv string
 	ours     func(value []byte) bool
-	noted    map[int]uint64       // pid and start time of the gateway's descendants
-	nothing  bool                 // the last Sweep found nothing
-	child    func(pid int) bool   // we started it, and it is told to end separately
-	last     func() proof.Process // the last gateway; pid 0 means none
+	noted    map[int]uint64     // pid and start time of the gateway's descendants
+	nothing  bool               // the last Sweep found nothing
+	child    func(pid int) bool // we started it, and it is told to end separately
+	last     func() procfs.ID   // the last gateway; pid 0 means none
 }
 
 // NewByAncestry returns a sweeper that knows a gateway's process by the value of
@@ -47,7 +47,7 @@ func NewByAncestry(tokenEnv string, ours func(value []byte) bool) *ByAncestry {
 // Track sets two functions that only the methods call. child reports whether a pid
 // is a child that was started here. last returns the last gateway, or pid 0 if no
 // process of it is left.
-func (d *ByAncestry) Track(child func(pid int) bool, last func() proof.Process) {
+func (d *ByAncestry) Track(child func(pid int) bool, last func() procfs.ID) {
 	d.child, d.last = child, last
 }
 
@@ -60,7 +60,7 @@ func (d *ByAncestry) Note() error {
 	if pid == 0 {
 		return nil
 	}
-	tree, err := proof.Tree(pid)
+	tree, err := procfs.Tree(pid)
 	if err != nil {
 		return err
 	}
@@ -69,10 +69,10 @@ func (d *ByAncestry) Note() error {
 	}
 	noted := map[int]uint64{}
 	for _, p := range tree {
-		noted[p.PID] = p.StartTicks
+		noted[p.PID] = p.Start
 	}
 	for pid, start := range d.noted {
-		if _, seen := noted[pid]; !seen && !isGone(pid, start) {
+		if _, seen := noted[pid]; !seen && !hasEnded(procfs.ID{PID: pid, Start: start}) {
 			noted[pid] = start
 		}
 	}
@@ -87,10 +87,10 @@ func (d *ByAncestry) note(pid int, start uint64) {
 	d.noted[pid] = start
 }
 
-// isGone reports whether that process has ended, beyond doubt.
-func isGone(pid int, start uint64) bool {
-	now, err := proof.Capture(pid)
-	return errors.Is(err, proof.ErrGone) || err == nil && now.StartTicks != start
+// hasEnded reports whether that process has ended, beyond doubt.
+func hasEnded(id procfs.ID) bool {
+	err := id.VerifyExists()
+	return errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrReplaced)
 }
 
 // Sweep sends SIGKILL once. It must be called again while Alive returns true.
@@ -139,20 +139,20 @@ func (d *ByAncestry) left() (found []int, err error) {
 		if _, seen := d.noted[pid]; errLook == nil && session == older && !seen {
 			continue
 		}
-		st, errLook := proof.ReadStat(pid)
+		st, errLook := procfs.ReadStat(pid)
 		switch {
-		case errors.Is(errLook, proof.ErrGone):
+		case errors.Is(errLook, procfs.ErrGone):
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
 		case st.PPID != os.Getpid(): // it is not our child
-		case d.noted[pid] == st.StartTicks, last.PID != 0 && st.Session == last.PID:
+		case d.noted[pid] == st.Start, last.PID != 0 && st.Session == last.PID:
 			found = append(found, pid)
-		case st.StartTicks < last.StartTicks: // older than the gateway, so not its child
+		case st.Start < last.Start: // older than the gateway, so not its child
 			older = st.Session
 		case last.PID != 0 && d.hasToken(pid): // before the first gateway no process has a token
 			found = append(found, pid)
 			// A process that ends loses its environment first, and still listens.
-			d.note(pid, st.StartTicks)
+			d.note(pid, st.Start)
 		}
 	}
 	return found, err
@@ -164,36 +164,19 @@ func (d *ByAncestry) left() (found []int, err error) {
 func (d *ByAncestry) Signal(_ uint32, sig syscall.Signal) {
 	others, _ := d.others()
 	for _, st := range others {
-		signalPID(proof.Process{PID: st.PID, StartTicks: st.StartTicks}, st.PPID == os.Getpid(), sig)
+		signal(st, sig)
 	}
 }
 
-// signalPID uses a pidfd, and sends sig only if the process is the one that was
+// signal uses a pidfd, and sends sig only if the process is the one that was
 // listed. In a PID namespace that is not our own, its pid may belong to another
 // process now. If the kernel or a seccomp profile has no pidfd, a child of ours
 // gets its signal by pid. Only we can reap it, so until then its pid is not reused.
 // Its own children are handed to us when it has ended.
-func signalPID(p proof.Process, child bool, sig syscall.Signal) {
-	if err := byPidfd(p, sig); err != nil && child {
-		sys.Kill(p.PID, sig)
+func signal(st procfs.Stat, sig syscall.Signal) {
+	if err := st.ID().Signal(sig); err != nil && st.PPID == os.Getpid() {
+		sys.Kill(st.PID, sig)
 	}
-}
-
-func byPidfd(p proof.Process, sig syscall.Signal) error {
-	fd, err := sys.PidfdOpen(p.PID)
-	if err != nil {
-		return err
-	}
-	now, err := proof.Capture(p.PID)
-	switch {
-	case err != nil:
-	case now != p:
-		err = proof.ErrReplaced
-	default:
-		err = sys.PidfdSignal(fd, sig)
-	}
-	sys.Close(fd)
-	return err
 }
 
 // Others reports whether any process that Signal would reach lives. One live child
@@ -202,7 +185,7 @@ func byPidfd(p proof.Process, sig syscall.Signal) error {
 func (d *ByAncestry) Others(uint32) (bool, error) {
 	pids, _ := Children() // without the list all processes are looked at
 	for _, pid := range pids {
-		st, err := proof.ReadStat(pid)
+		st, err := procfs.ReadStat(pid)
 		if err == nil && st.PPID == os.Getpid() && pid != d.gateway() && !st.Ended() {
 			return true, nil
 		}
@@ -213,25 +196,26 @@ func (d *ByAncestry) Others(uint32) (bool, error) {
 
 // others lists the processes that Signal reaches. It looks through all of /proc, at
 // the container's end only.
-func (d *ByAncestry) others() ([]proof.Stat, error) {
-	all := map[int]proof.Stat{}
-	err := eachPID(func(pid int) error {
-		st, err := proof.ReadStat(pid)
-		if err == nil {
+func (d *ByAncestry) others() ([]procfs.Stat, error) {
+	all := map[int]procfs.Stat{}
+	var unseen error
+	err := procfs.EachStat(func(pid int, st procfs.Stat, err error) error {
+		switch {
+		case err == nil:
 			all[pid] = st
+		case procfs.IsGone(err), errors.Is(err, fs.ErrPermission) && !maySignal(pid):
+		default:
+			unseen = errors.Join(unseen, err)
 		}
-		if errors.Is(err, proof.ErrGone) || errors.Is(err, fs.ErrPermission) && !maySignal(pid) {
-			return nil
-		}
-		return err
+		return nil
 	})
-	var found []proof.Stat
+	var found []procfs.Stat
 	for pid, st := range all {
 		if !st.Ended() && pid != os.Getpid() && d.other(all, pid) {
 			found = append(found, st)
 		}
 	}
-	return found, err
+	return found, errors.Join(err, unseen)
 }
 
 // maySignal reports whether we may signal pid, by a signal that does nothing. A
@@ -242,7 +226,7 @@ func maySignal(pid int) bool { return !errors.Is(sys.Kill(pid, 0), unix.EPERM) }
 // other reports whether pid is below us and not below the gateway. A process
 // without a parent in our PID namespace (parent 0) has entered the namespace. If we
 // are its PID 1, such a process is the container's, too, if it has our uid.
-func (d *ByAncestry) other(all map[int]proof.Stat, pid int) bool {
+func (d *ByAncestry) other(all map[int]procfs.Stat, pid int) bool {
 	for range len(all) {
 		switch {
 		case pid == d.gateway():
@@ -265,7 +249,7 @@ func (d *ByAncestry) other(all map[int]proof.Stat, pid int) bool {
 // hasOurUID reports whether pid has our uid. We could not signal a process of another
 // user, and would wait for it in vain.
 func hasOurUID(pid int) bool {
-	_, uid, err := lookup(pid)
+	uid, err := procfs.ReadUID(pid)
 	return err == nil && uid == uint32(os.Geteuid())
 }
 

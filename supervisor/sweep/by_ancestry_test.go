@@ -14,21 +14,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // family is a supervisor without separation in a PID namespace of its own.
 type family struct {
 	started map[int]bool
 	gateway int
-	last    proof.Process // it, with its start
+	last    procfs.ID // it, with its start
 }
 
 func (f *family) byAncestry() *ByAncestry {
 	d := NewByAncestry("TOKEN", func(value []byte) bool { return string(value) == "secret" })
-	d.Track(func(pid int) bool { return f.started[pid] }, func() proof.Process { return f.last })
+	d.Track(func(pid int) bool { return f.started[pid] }, func() procfs.ID { return f.last })
 	return d
 }
 
@@ -49,14 +49,14 @@ func (f *family) becomes(t *testing.T, script string) {
 	t.Helper()
 	f.gateway = f.start(t, []string{"TOKEN=secret"}, script)
 	var err error
-	f.last, err = proof.Capture(f.gateway)
+	f.last, err = procfs.Identify(f.gateway)
 	testenv.Must(t, err)
 }
 
 // sleepers are the live processes that sleep for so many seconds.
 func sleepers(t *testing.T, seconds string) (pids []int) {
 	t.Helper()
-	testenv.Must(t, eachPID(func(pid int) error {
+	testenv.Must(t, procfs.Each(1<<22, func(pid int) error {
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if string(data) == "sleep\x00"+seconds+"\x00" {
 			pids = append(pids, pid)
@@ -107,7 +107,7 @@ func TestByAncestrySweepsByEachMark(t *testing.T) {
 			testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
 			testenv.Eventually(t, "the gateway to be reaped", func() bool {
 				reap(t)
-				return errors.Is((proof.Process{PID: f.gateway}).Verify(), proof.ErrGone)
+				return errors.Is((procfs.ID{PID: f.gateway}).Verify(), procfs.ErrGone)
 			})
 			delete(f.started, f.gateway)
 			testenv.Must(t, d.Note()) // it has ended: what was seen before counts
@@ -142,7 +142,7 @@ func TestByAncestryWaitsForTheKilled(t *testing.T) {
 	testenv.Must(t, sys.Kill(f.gateway, unix.SIGKILL))
 	testenv.Eventually(t, "the gateway to be reaped", func() bool {
 		reap(t)
-		return errors.Is((proof.Process{PID: f.gateway}).Verify(), proof.ErrGone)
+		return errors.Is((procfs.ID{PID: f.gateway}).Verify(), procfs.ErrGone)
 	})
 	delete(f.started, f.gateway)
 	testenv.Must(t, d.Sweep())
@@ -174,14 +174,14 @@ func TestByAncestryRemembersDescendants(t *testing.T) {
 	testenv.Must(t, d.Note())
 	testenv.Must(t, os.WriteFile(fifo, []byte("go\n"), 0o600))
 	testenv.Eventually(t, "the helper to be orphaned", func() bool {
-		st, err := proof.ReadStat(helper)
+		st, err := procfs.ReadStat(helper)
 		return err == nil && st.PPID == os.Getpid()
 	})
 	testenv.Must(t, sys.Kill(brief, unix.SIGKILL))
 	testenv.Eventually(t, "the other one to be gone", func() bool {
 		reap(t)
-		_, err := proof.ReadStat(brief)
-		return errors.Is(err, proof.ErrGone)
+		_, err := procfs.ReadStat(brief)
+		return errors.Is(err, procfs.ErrGone)
 	})
 	testenv.Must(t, d.Note())
 	testenv.Must(t, d.Note())
@@ -205,12 +205,12 @@ func TestByAncestrySparesOlderSessions(t *testing.T) {
 	d := f.byAncestry()
 	f.start(t, nil, "(sleep 1002 &) ; read x < "+fifo+"; (TOKEN=secret sleep 1002 &) ; exec sleep 1003")
 	await(t, "1002", 1)
-	began, err := proof.Capture(sleepers(t, "1002")[0])
+	began, err := procfs.Identify(sleepers(t, "1002")[0])
 	testenv.Must(t, err)
 	testenv.Eventually(t, "the clock's next tick", func() bool {
-		now, err := proof.Capture(f.start(t, nil, "exec sleep 1004"))
+		now, err := procfs.Identify(f.start(t, nil, "exec sleep 1004"))
 		testenv.Must(t, err)
-		return now.StartTicks > began.StartTicks
+		return now.Start > began.Start
 	})
 	f.becomes(t, "setsid sleep 1001 & exec sleep 1000")
 	await(t, "1000", 1)
@@ -245,7 +245,7 @@ func TestByAncestrySignalsAllButTheGateway(t *testing.T) {
 	headless, err := os.StartProcess("/proc/self/exe", []string{"agent"}, &os.ProcAttr{Env: []string{testenv.Headless}})
 	testenv.Must(t, err)
 	testenv.Eventually(t, "the end of its first thread", func() bool {
-		st, err := proof.ReadStat(headless.Pid)
+		st, err := procfs.ReadStat(headless.Pid)
 		return err == nil && st.State == 'Z' && st.Threads > 1
 	})
 	if others, err := d.Others(0); err != nil || !others {
@@ -258,7 +258,7 @@ func TestByAncestrySignalsAllButTheGateway(t *testing.T) {
 		testenv.Must(t, err)
 		return !others
 	})
-	if st, err := proof.ReadStat(headless.Pid); err == nil && !st.Ended() { // or not reaped yet
+	if st, err := procfs.ReadStat(headless.Pid); err == nil && !st.Ended() { // or not reaped yet
 		t.Errorf("what has lost its first thread is left: %+v", st)
 	}
 	if len(sleepers(t, "1000")) != 1 || len(sleepers(t, "1001")) != 1 {
@@ -317,7 +317,7 @@ func TestByAncestryWaitsForItsOwnHidden(t *testing.T) {
 	await(t, "1003", 1)
 	testenv.Must(t, unix.Mount("proc", "/proc", "proc", 0, "hidepid=1"))
 	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Stranger+1), syscall.Setuid(gateway)))
-	if _, err := proof.ReadStat(hidden); !errors.Is(err, fs.ErrPermission) {
+	if _, err := procfs.ReadStat(hidden); !errors.Is(err, fs.ErrPermission) {
 		t.Fatalf("it is not hidden: %v", err)
 	}
 	if alive, err := d.Others(0); err == nil && !alive {

@@ -6,18 +6,14 @@ package sweep
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // ByUID ends the processes of one UID.
@@ -45,7 +41,7 @@ func (s *ByUID) Share() { s.shared.Store(true) }
 
 // Track does nothing. Track and Note are for Descent, because the kernel knows the
 // gateway's processes by uid.
-func (s *ByUID) Track(func(pid int) bool, func() proof.Process) {}
+func (s *ByUID) Track(func(pid int) bool, func() procfs.ID) {}
 
 // Note does nothing.
 func (s *ByUID) Note() error { return nil }
@@ -95,16 +91,16 @@ const maxChildren = 1 << 22
 
 // Children lists the pids of our children, zombies included. No other process can
 // reap them, so until we do their pids are not reused.
-func Children() ([]int, error) { return proof.Children(os.Getpid(), maxChildren) }
+func Children() ([]int, error) { return procfs.Children(os.Getpid(), maxChildren) }
 
 // children lists our children that have uid as their real uid.
 func (s *ByUID) children(uid uint32) ([]int, error) {
 	pids, err := Children()
 	var found []int
 	for _, pid := range pids {
-		_, real, errLook := lookup(pid)
+		real, errLook := procfs.ReadUID(pid)
 		switch {
-		case errors.Is(errLook, fs.ErrNotExist), errors.Is(errLook, unix.ESRCH): // it has ended
+		case procfs.IsGone(errLook):
 		case errLook != nil: // not seen is not gone
 			err = errors.Join(err, errLook)
 		case real == uid:
@@ -112,53 +108,4 @@ func (s *ByUID) children(uid uint32) ([]int, error) {
 		}
 	}
 	return found, err
-}
-
-// eachPID calls f for every process that /proc lists; its errors are joined.
-func eachPID(f func(pid int) error) error {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return err
-	}
-	names, err := dir.Readdirnames(-1)
-	dir.Close()
-	for _, name := range names {
-		if pid, errName := strconv.Atoi(name); errName == nil {
-			err = errors.Join(err, f(pid))
-		}
-	}
-	return err
-}
-
-// lookup reads a process's parent and real uid.
-func lookup(pid int) (ppid int, uid uint32, err error) {
-	unsafePath := "/proc/" + strconv.Itoa(pid) + "/status"
-	data, err := os.ReadFile(unsafePath)
-	if err != nil {
-		return 0, 0, err
-	}
-	ppid, uid, ok := parse(string(data))
-	if !ok {
-		return 0, 0, fmt.Errorf("cannot read %s: no parent or uid in it", unsafePath)
-	}
-	return ppid, uid, nil
-}
-
-// parse returns the fields PPid and Uid, the real one, of a status file
-// (proc_pid_status(5)). The kernel escapes newlines in the name.
-func parse(status string) (ppid int, uid uint32, ok bool) {
-	parent, ok1 := parseDecimal(status, "\nPPid:\t")
-	real, ok2 := parseDecimal(status, "\nUid:\t")
-	return int(parent), uint32(real), ok1 && ok2 && parent <= 1<<30
-}
-
-// parseDecimal returns the number after key, up to a tab or the end of the line.
-func parseDecimal(status, key string) (uint64, bool) {
-	_, rest, found := strings.Cut(status, key)
-	end := strings.IndexAny(rest, "\t\n")
-	if !found || end < 0 {
-		return 0, false
-	}
-	v, err := strconv.ParseUint(rest[:end], 10, 32)
-	return v, err == nil
 }

@@ -4,11 +4,9 @@ package sweep
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -94,7 +92,7 @@ func TestErrors(t *testing.T) {
 			os.MkdirAll("/proc/7/status", 0o755), os.MkdirAll("/proc/8", 0o755)) // 8 has ended
 	})
 	task(func() error {
-		return errors.Join(os.Remove("/proc/7/status"), os.WriteFile("/proc/7/status", []byte("Name:\tx\nUid:\t54321\t1\t1\t1\n"), 0o600))
+		return errors.Join(os.Remove("/proc/7/status"), os.WriteFile("/proc/7/status", []byte("Name:\tx\nState:\tS (sleeping)\nUid:\t54321\t1\t1\t1\nGid:\t1\t1\t1\t1\nThreads:\t1\n"), 0o600))
 	})
 	if err := os.Remove("/proc/1/task/1/children"); err != nil {
 		t.Fatal(err)
@@ -102,7 +100,7 @@ func TestErrors(t *testing.T) {
 	task(func() error { return os.Mkdir("/proc/7/stat", 0o755) }) // by scan, and it cannot be read
 	testenv.Must(t, errors.Join(os.Remove("/proc/7/stat"),
 		os.WriteFile("/proc/7/stat", []byte("7 (x) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0"), 0o600)))
-	testenv.Must(t, os.WriteFile("/proc/7/status", []byte("Name:\tx\nPPid:\t1\nUid:\t54321\t1\t1\t1\n"), 0o600))
+	testenv.Must(t, os.WriteFile("/proc/7/status", []byte("Name:\tx\nState:\tS (sleeping)\nPPid:\t1\nUid:\t54321\t1\t1\t1\nGid:\t1\t1\t1\t1\nThreads:\t1\n"), 0o600))
 	if alive, err := s.Alive(); !alive || err != nil {
 		t.Errorf("by scan: %v %v", alive, err)
 	}
@@ -123,54 +121,4 @@ func TestScanErrors(t *testing.T) {
 	if pids, err := Children(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v %v", pids, err)
 	}
-}
-
-func TestParse(t *testing.T) {
-	const good = "Name:\tsleep\nState:\tS\nTgid:\t9\nPid:\t9\nPPid:\t42\nTracerPid:\t0\nUid:\t1001\t1002\t1003\t1004\nGid:\t5\t6\t7\t8\n"
-	for name, c := range map[string]struct {
-		status string
-		ppid   int
-		uid    uint32
-		ok     bool
-	}{
-		"good":            {good, 42, 1001, true},
-		"of-another":      {strings.Replace(good, "PPid:\t42", "PPid:\t0", 1), 0, 1001, true},
-		"largest-uid":     {strings.Replace(good, "1001", "4294967294", 1), 42, 1<<32 - 2, true},
-		"no-parent":       {strings.Replace(good, "PPid", "PPit", 1), 0, 0, false},
-		"no-uid":          {strings.Replace(good, "Uid", "Uit", 1), 0, 0, false},
-		"uid-too-large":   {strings.Replace(good, "1001", "4294967296", 1), 0, 0, false},
-		"uid-negative":    {strings.Replace(good, "1001", "-1", 1), 0, 0, false},
-		"parent-no-pid":   {strings.Replace(good, "PPid:\t42", "PPid:\t4294967295", 1), 0, 0, false},
-		"parent-not-all":  {strings.Replace(good, "PPid:\t42", "PPid:\t42x", 1), 0, 0, false},
-		"cut-in-the-uid":  {good[:strings.Index(good, "1001")+2], 0, 0, false},
-		"empty":           {"", 0, 0, false},
-		"name-that-tries": {strings.Replace(good, "sleep", `x\nPPid:`+"\t1\\nUid:\t0", 1), 42, 1001, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ppid, uid, ok := parse(c.status)
-			if ok != c.ok || ok && (ppid != c.ppid || uid != c.uid) {
-				t.Errorf("got %d %d %v, want %d %d %v", ppid, uid, ok, c.ppid, c.uid, c.ok)
-			}
-		})
-	}
-}
-
-// FuzzParse: what is accepted means the same when it is written again.
-func FuzzParse(f *testing.F) {
-	f.Add("Name:\tsleep\nPPid:\t42\nUid:\t1001\t1002\t1003\t1004\n")
-	f.Add("\nPPid:\t1\nUid:\t0\n")
-	f.Add("\nUid:\t4294967295\t\nPPid:\t1073741824\n")
-	f.Fuzz(func(t *testing.T, status string) {
-		ppid, uid, ok := parse(status)
-		if !ok {
-			return
-		}
-		if ppid < 0 {
-			t.Fatalf("a parent of %d", ppid)
-		}
-		again := fmt.Sprintf("\nPPid:\t%d\nUid:\t%d\t\n", ppid, uid)
-		if p, u, ok := parse(again); !ok || p != ppid || u != uid {
-			t.Errorf("%d %d became %d %d %v", ppid, uid, p, u, ok)
-		}
-	})
 }

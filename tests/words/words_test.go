@@ -162,7 +162,7 @@ func words(t *testing.T) []string {
 			}
 			return true
 		})
-	}, "internal/status", "gatewayctl/render_json.go", "gatewayctl/verify/report.go", "gatewayctl/seal")
+	}, "internal/status", "internal/procfs/id.go", "gatewayctl/render_json.go", "gatewayctl/verify/report.go", "gatewayctl/seal")
 	page, err := os.ReadFile(root + "man/gateway-init.json.5.md") // generated from the table of keys
 	if err != nil {
 		t.Fatal(err)

@@ -31,11 +31,11 @@ func TestRecordedPidIsNeverTrusted(t *testing.T) {
 		return nil
 	})
 	gateway, bystander := c.GatewayHostPID(), c.HostPIDOf(r.Command.PID)
-	if got := startTicks(t, gateway); got != r.Gateway.StartTicks {
-		t.Fatalf("status says the gateway started at %d, the kernel says %d", r.Gateway.StartTicks, got)
+	if got := startTicks(t, gateway); got != r.Gateway.Start {
+		t.Fatalf("status says the gateway started at %d, the kernel says %d", r.Gateway.Start, got)
 	}
-	if got := startTicks(t, c.HostPID()); got != r.Init.StartTicks {
-		t.Fatalf("status says PID 1 started at %d, the kernel says %d", r.Init.StartTicks, got)
+	if got := startTicks(t, c.HostPID()); got != r.Init.Start {
+		t.Fatalf("status says PID 1 started at %d, the kernel says %d", r.Init.Start, got)
 	}
 	for _, f := range []struct {
 		name   string
@@ -44,13 +44,13 @@ func TestRecordedPidIsNeverTrusted(t *testing.T) {
 		reason string
 	}{
 		{"as-it-is", func(*status.Record) {}, 0, ""},
-		{"gateway-recycled", func(r *status.Record) { r.Gateway.StartTicks-- }, 4, "identity-changed"},
+		{"gateway-recycled", func(r *status.Record) { r.Gateway.Start-- }, 4, "identity-changed"},
 		{"gateway-is-the-bystander", func(r *status.Record) { r.Gateway.PID = r.Command.PID }, 4, "identity-changed"},
 		{"gateway-is-another-user's", func(r *status.Record) {
-			r.Gateway.PID, r.Gateway.StartTicks = r.Command.PID, startTicks(t, bystander)
+			r.Gateway.PID, r.Gateway.Start = r.Command.PID, startTicks(t, bystander)
 		}, 4, "identity-changed"},
 		{"gateway-gone", func(r *status.Record) { r.Gateway.PID = 4000000 }, 4, "identity-changed"},
-		{"supervisor-recycled", func(r *status.Record) { r.Init.StartTicks++ }, 5, "no-supervisor"},
+		{"supervisor-recycled", func(r *status.Record) { r.Init.Start++ }, 5, "no-supervisor"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			forged := r
@@ -66,11 +66,11 @@ func TestRecordedPidIsNeverTrusted(t *testing.T) {
 	}
 	// PID 1 does not read what is written about it.
 	forged := r
-	forged.Gateway.PID, forged.Gateway.StartTicks = r.Command.PID, startTicks(t, bystander)
+	forged.Gateway.PID, forged.Gateway.Start = r.Command.PID, startTicks(t, bystander)
 	writeRecord(t, c, forged)
 	ticks := startTicks(t, bystander)
 	c.MustCtl("stop")
-	if _, err := os.Stat(fmt.Sprintf("/proc/%d", gateway)); err == nil && alive(gateway, r.Gateway.StartTicks) {
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", gateway)); err == nil && alive(gateway, r.Gateway.Start) {
 		t.Error("stop did not end the gateway")
 	}
 	if !alive(bystander, ticks) {

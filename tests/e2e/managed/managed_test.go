@@ -247,7 +247,7 @@ func TestWithoutSetuid(t *testing.T) {
 	box := harness.Start(t, harness.Options{Command: idle})
 	box.WaitServing(serveBy)
 	for verb, code := range map[string]int{"restart": 3, "status": 4, "stop": 3} {
-		r := box.ExecFlags([]string{"-i"}, "0:0", nil, "demotools", "without-caps", "/usr/local/bin/gatewayctl", verb)
+		r := box.ExecFlags([]string{"-i"}, "0:0", nil, "demotools", "without-caps", "/usr/local/bin/gatewayctl", verb).Unwrapped()
 		if r.Code != code || !strings.Contains(r.Stdout+r.Stderr, "the exec needs SETUID and SETGID") {
 			t.Errorf("%s: %v", verb, r)
 		}
@@ -285,7 +285,7 @@ func TestAmbiguous(t *testing.T) {
 			return nil
 		})
 		for _, verb := range []string{"probe", "restart", "stop", "status"} {
-			r := root(box, verb)
+			r := root(box, verb).Unwrapped()
 			if c.want == "" && verb == "probe" && r.Code != 0 || c.want != "" && (r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, c.want)) {
 				t.Errorf("%s: %v", verb, r)
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package procfs
 
 import (
 	"errors"
@@ -48,7 +48,7 @@ func TestChildren(t *testing.T) {
 	if none, err := Children(want[0], 10); err != nil || len(none) != 0 {
 		t.Errorf("of a sleeper: %v, %v", none, err)
 	}
-	if _, err := Children(1<<30, 10); !isGone(err) {
+	if _, err := Children(1<<30, 10); !IsGone(err) {
 		t.Errorf("of nobody: %v", err)
 	}
 }

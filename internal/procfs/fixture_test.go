@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package prockey
+package procfs
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 )
 
 // roleEnv makes this test program something to look at.
-const roleEnv = "PROCKEY_ROLE"
+const roleEnv = "PROCFS_ROLE"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleEnv) {
@@ -43,14 +43,14 @@ func TestMain(m *testing.M) {
 }
 
 // play starts the role and holds it.
-func play(t *testing.T, role string) (*exec.Cmd, *Proc) {
+func play(t *testing.T, role string) (*exec.Cmd, *Handle) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	return start(t, cmd)
 }
 
-func start(t *testing.T, cmd *exec.Cmd) (*exec.Cmd, *Proc) {
+func start(t *testing.T, cmd *exec.Cmd) (*exec.Cmd, *Handle) {
 	t.Helper()
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package sockets
 
 import (
 	"encoding/binary"
@@ -40,9 +40,7 @@ func TestParseNetTCPLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := socket{netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote), tcpListen, 4294967294, 1 << 40}
-			var got socket
-			var err error
-			got.local, got.remote, got.state, got.uid, got.inode, err = ParseNetTCPLine([]byte(tcpLine(want)), want.local.Addr().Is6())
+			got, err := parseNetTCPLine([]byte(tcpLine(want)), want.local.Addr().Is6())
 			if err != nil || got != want {
 				t.Errorf("got %+v, %v; want %+v", got, err, want)
 			}
@@ -50,9 +48,9 @@ func TestParseNetTCPLine(t *testing.T) {
 	}
 	// As printed by a little-endian kernel.
 	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
-		local, _, _, uid, inode, err := ParseNetTCPLine([]byte("   1: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  9001        0 31337 1"), false)
-		if err != nil || local.String() != "127.0.0.1:18789" || uid != 9001 || inode != 31337 {
-			t.Errorf("got %v of %d, inode %d, %v", local, uid, inode, err)
+		s, err := parseNetTCPLine([]byte("   1: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  9001        0 31337 1"), false)
+		if err != nil || s.local.String() != "127.0.0.1:18789" || s.uid != 9001 || s.inode != 31337 {
+			t.Errorf("got %+v, %v", s, err)
 		}
 	}
 }
@@ -75,7 +73,7 @@ func TestParseNetTCPLineRefuses(t *testing.T) {
 		"inode":       {strings.Replace(good, " 5 1 ", " x 1 ", 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, _, _, _, _, err := ParseNetTCPLine([]byte(c.line), c.v6); !errors.Is(err, errNetTCP) {
+			if _, err := parseNetTCPLine([]byte(c.line), c.v6); !errors.Is(err, errNetTCP) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -119,15 +117,14 @@ func FuzzParseNetTCP(f *testing.F) {
 	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), tcpEstablished, 0, 0})), true)
 	f.Add([]byte(tcpHeading), false)
 	f.Fuzz(func(t *testing.T, line []byte, v6 bool) {
-		var s, again socket
-		var err error
-		if s.local, s.remote, s.state, s.uid, s.inode, err = ParseNetTCPLine(line, v6); err != nil {
+		s, err := parseNetTCPLine(line, v6)
+		if err != nil {
 			return
 		}
 		if s.local.Addr().Is6() != v6 || s.remote.Addr().Is6() != v6 {
 			t.Fatalf("%+v is of the other family", s)
 		}
-		again.local, again.remote, again.state, again.uid, again.inode, err = ParseNetTCPLine([]byte(tcpLine(s)), v6)
+		again, err := parseNetTCPLine([]byte(tcpLine(s)), v6)
 		if err != nil || again != s {
 			t.Fatalf("%+v came back as %+v, %v", s, again, err)
 		}

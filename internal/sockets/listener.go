@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+// Package sockets finds out which sockets listen on a port, which user owns the other
+// end of a connection, and which processes have a socket open. If it cannot be found
+// out, that is a separate error (ErrUnproven), never a guess.
+package sockets
 
 import (
 	"errors"
@@ -13,9 +16,9 @@ import (
 // ErrUnproven means that the answer could not be found out. Unknown is not down.
 var ErrUnproven = errors.New("unproven")
 
-// errUnheld is the kind of ErrUnproven that may pass. The tables could be read, but
+// ErrUnheld is the kind of ErrUnproven that may pass. The tables could be read, but
 // no process holds the socket yet, or none does any more.
-var errUnheld = fmt.Errorf("%w: nobody holds the other end of the connection", ErrUnproven)
+var ErrUnheld = fmt.Errorf("%w: nobody holds the other end of the connection", ErrUnproven)
 
 // Listener is a LISTEN socket.
 type Listener struct {
@@ -29,10 +32,13 @@ type Listener struct {
 // (gVisor, old seccomp profiles). If neither works, the error is ErrUnproven.
 func Listeners(port uint16) ([]Listener, error) { return listenersFrom(port, dumpListeners) }
 
+// ListenersByProc does the same by /proc/net/tcp{,6} alone.
+func ListenersByProc(port uint16) ([]Listener, error) { return listenersFrom(port, readListeners) }
+
 func listenersFrom(port uint16, dump func(uint16) ([]socket, error)) ([]Listener, error) {
 	socks, err := dump(port)
 	if isUnavailable(err) {
-		socks, err = procSockets(func(s socket) bool { return s.state == tcpListen && s.local.Port() == port })
+		socks, err = readListeners(port)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: cannot list the listeners of port %d: %w", ErrUnproven, port, err)
@@ -44,6 +50,10 @@ func listenersFrom(port uint16, dump func(uint16) ([]socket, error)) ([]Listener
 		}
 	}
 	return ls, nil
+}
+
+func readListeners(port uint16) ([]socket, error) {
+	return readSockets(func(s socket) bool { return s.state == tcpListen && s.local.Port() == port })
 }
 
 func dumpListeners(port uint16) ([]socket, error) {
@@ -80,18 +90,28 @@ func isUnavailable(err error) bool {
 // Owner returns the uid that holds the TCP socket whose own end is local and whose
 // peer is remote. For the server's end of our own connection, that is the user that
 // we talk to. A connection that no process has accepted yet has no inode, and its
-// uid means nothing, so the error is ErrUnproven.
-func Owner(local, remote netip.AddrPort) (uint32, error) { return ownerFrom(local, remote, lookup) }
-
-func ownerFrom(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (uint32, error) {
-	s, err := serverEnd(local, remote, look)
+// uid means nothing, so the error is ErrUnheld.
+func Owner(local, remote netip.AddrPort) (uint32, error) {
+	s, err := findConnection(local, remote, lookup)
 	return s.uid, err
 }
 
-func serverEnd(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (socket, error) {
+// OwnerByProc does the same by /proc/net/tcp{,6} alone.
+func OwnerByProc(local, remote netip.AddrPort) (uint32, error) {
+	s, err := findConnection(local, remote, readConnection)
+	return s.uid, err
+}
+
+// Inode does the same as Owner for the inode of the socket.
+func Inode(local, remote netip.AddrPort) (uint64, error) {
+	s, err := findConnection(local, remote, lookup)
+	return s.inode, err
+}
+
+func findConnection(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (socket, error) {
 	socks, err := look(local, remote)
 	if isUnavailable(err) {
-		socks, err = procSockets(func(s socket) bool { return sameTuple(s, local, remote) })
+		socks, err = readConnection(local, remote)
 	}
 	if err != nil {
 		return socket{}, fmt.Errorf("%w: cannot look up the owner of a connection: %w", ErrUnproven, err)
@@ -101,7 +121,11 @@ func serverEnd(local, remote netip.AddrPort, look func(local, remote netip.AddrP
 			return s, nil
 		}
 	}
-	return socket{}, errUnheld
+	return socket{}, ErrUnheld
+}
+
+func readConnection(local, remote netip.AddrPort) ([]socket, error) {
+	return readSockets(func(s socket) bool { return sameTuple(s, local, remote) })
 }
 
 // sameTuple reports whether s has these two ends. The server's end of a dual-stack
@@ -117,31 +141,4 @@ func lookup(local, remote netip.AddrPort) ([]socket, error) {
 		family = unix.AF_INET6
 	}
 	return ask(diagRequest(family, ^uint32(0), local, remote, false))
-}
-
-// Ownership says which processes listen on the gateway's port.
-type Ownership uint8
-
-// The answers.
-const (
-	Ours    Ownership = iota // the gateway alone
-	Missing                  // no process
-	Foreign                  // another process, perhaps beside the gateway
-)
-
-// Judge decides whether the listeners are those of uid. foreign lists the listeners
-// that are not.
-func Judge(ls []Listener, uid uint32) (o Ownership, foreign []Listener) {
-	for _, l := range ls {
-		if l.UID != uid {
-			foreign = append(foreign, l)
-		}
-	}
-	switch {
-	case len(ls) == 0:
-		return Missing, nil
-	case len(foreign) > 0:
-		return Foreign, foreign
-	}
-	return Ours, nil
 }

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package procfs
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
@@ -19,13 +16,13 @@ import (
 // statLine is a stat line as the kernel prints it (fs/proc/array.c).
 func statLine(st Stat) string {
 	return fmt.Sprintf("%d (%s) %c %d %d %d 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 %d 0 %d 1 2 3\n",
-		st.PID, st.Comm, st.State, st.PPID, st.PGRP, st.Session, st.Threads, st.StartTicks)
+		st.PID, st.Comm, st.State, st.PPID, st.PGRP, st.Session, st.Threads, st.Start)
 }
 
 // A process names itself. One that calls itself "a) R 1 1 1" once made a parser
 // read another parent and another start time.
 func TestParseStat(t *testing.T) {
-	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, StartTicks: 123456}
+	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, Start: 123456}
 	for name, comm := range map[string]string{
 		"plain":         "node",
 		"empty":         "",
@@ -38,21 +35,21 @@ func TestParseStat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := base
 			want.Comm = comm
-			if got, err := ParseStat([]byte(statLine(want))); err != nil || got != want {
+			if got, err := parseStat([]byte(statLine(want))); err != nil || got != want {
 				t.Errorf("got %+v, %v; want %+v", got, err, want)
 			}
 		})
 	}
 	released := base
 	released.PGRP, released.Session = -1, -1
-	if got, err := ParseStat([]byte(statLine(released))); err != nil || got != released {
+	if got, err := parseStat([]byte(statLine(released))); err != nil || got != released {
 		t.Errorf("got %+v, %v; want %+v", got, err, released)
 	}
 }
 
 // What is no stat line is refused: a field that reads as 0 is a guess.
 func TestParseStatRefuses(t *testing.T) {
-	good := statLine(Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, StartTicks: 99})
+	good := statLine(Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, Start: 99})
 	swap := func(old, new string) string { return strings.Replace(good, old, new, 1) }
 	for name, line := range map[string]string{
 		"empty":            "",
@@ -74,7 +71,7 @@ func TestParseStatRefuses(t *testing.T) {
 		"too-long":         swap("node", strings.Repeat("n", maxStat)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if st, err := ParseStat([]byte(line)); err == nil {
+			if st, err := parseStat([]byte(line)); err == nil {
 				t.Errorf("accepted as %+v", st)
 			}
 		})
@@ -84,12 +81,12 @@ func TestParseStatRefuses(t *testing.T) {
 // The kernel's own lines are read: ours, and those of every process there is.
 func TestReadStat(t *testing.T) {
 	st, err := ReadStat(os.Getpid())
-	check(t, err)
-	if st.PID != os.Getpid() || st.PPID != os.Getppid() || st.Threads < 1 || st.StartTicks == 0 {
+	testenv.Must(t, err)
+	if st.PID != os.Getpid() || st.PPID != os.Getppid() || st.Threads < 1 || st.Start == 0 {
 		t.Errorf("got %+v", st)
 	}
 	entries, err := os.ReadDir("/proc")
-	check(t, err)
+	testenv.Must(t, err)
 	for _, e := range entries {
 		var pid int
 		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil {
@@ -101,56 +98,21 @@ func TestReadStat(t *testing.T) {
 	}
 }
 
-// A pid is no identity: a zombie, a dead one and a recycled pid are each told
-// apart from the process that was meant.
-func TestVerify(t *testing.T) {
-	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
-	in, out, err := os.Pipe()
-	check(t, err)
-	defer in.Close()
-	cmd.Stdout = out
-	check(t, cmd.Start())
-	p, err := Capture(cmd.Process.Pid)
-	check(t, err)
-	out.Close()
-	waitFor(t, func() bool {
-		st, err := ReadStat(p.PID)
-		return err == nil && st.State == 'Z'
-	})
-	if err := p.Verify(); !errors.Is(err, ErrGone) {
-		t.Errorf("zombie: %v", err)
-	}
-	cmd.Wait()
-	if err := p.Verify(); !errors.Is(err, ErrGone) {
-		t.Errorf("reaped: %v", err)
-	}
-	if _, err := Capture(p.PID); !errors.Is(err, ErrGone) {
-		t.Errorf("capture of a dead one: %v", err)
-	}
-	self, err := Capture(os.Getpid())
-	check(t, err)
-	check(t, self.Verify())
-	self.StartTicks++
-	if err := self.Verify(); !errors.Is(err, ErrReplaced) {
-		t.Errorf("recycled: %v", err)
-	}
-}
-
 // Accepted ⇒ the line that the Stat stands for parses to the same Stat; and
 // whatever a process calls itself, no other field changes.
 func FuzzParseStat(f *testing.F) {
-	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, StartTicks: 99}
+	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, Start: 99}
 	f.Add([]byte(statLine(base)))
 	f.Add([]byte("a) R 1 1 1 0 -1 0"))
 	if own, err := os.ReadFile("/proc/self/stat"); err == nil {
 		f.Add(own)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if st, err := ParseStat(data); err == nil {
+		if st, err := parseStat(data); err == nil {
 			if st.PID < 1 || st.PPID < 0 || st.PGRP < -1 || st.Session < -1 || st.Threads < 0 {
 				t.Fatalf("accepted %+v", st)
 			}
-			if again, err := ParseStat([]byte(statLine(st))); err != nil || again != st {
+			if again, err := parseStat([]byte(statLine(st))); err != nil || again != st {
 				t.Fatalf("%+v came back as %+v, %v", st, again, err)
 			}
 			if !bytes.Contains(data, []byte("("+st.Comm+")")) {
@@ -161,33 +123,8 @@ func FuzzParseStat(f *testing.F) {
 		if named.Comm = string(data); len(statLine(named)) > maxStat {
 			return
 		}
-		if st, err := ParseStat([]byte(statLine(named))); err != nil || st != named {
+		if st, err := parseStat([]byte(statLine(named))); err != nil || st != named {
 			t.Fatalf("a name made %+v of %+v, %v", st, named, err)
 		}
 	})
-}
-
-// The way up leads to an ancestor or ends at the border of the PID namespace; who
-// cannot be seen may be anybody's descendant.
-func TestIsRelated(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
-		return
-	}
-	child, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{})
-	testenv.Must(t, err)
-	defer func() { child.Kill(); child.Wait() }()
-	for name, c := range map[string]struct {
-		pid, ancestor int
-		want          bool
-	}{
-		"itself":       {child.Pid, child.Pid, true},
-		"parent":       {child.Pid, 1, true},
-		"none":         {1, child.Pid, false}, // our parent is in another namespace
-		"another":      {child.Pid, child.Pid + 1, false},
-		"nobody-there": {1 << 22, 1, true},
-	} {
-		if got := IsRelated(c.pid, c.ancestor); got != c.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
 }

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package sockets
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Both ways to ask; the second is what gVisor and old seccomp profiles force.
+// ways are both ways to ask; the second is what gVisor and old seccomp profiles force.
 var ways = map[string]struct {
 	list  func(port uint16) ([]Listener, error)
 	owner func(local, remote netip.AddrPort) (uint32, error)
@@ -26,15 +29,25 @@ var ways = map[string]struct {
 		},
 		Owner,
 	},
-	"proc-net-tcp": {
+	"sock-diag-refused": {
 		func(port uint16) ([]Listener, error) {
 			return listenersFrom(port, func(uint16) ([]socket, error) { return nil, unix.EPERM })
 		},
 		func(local, remote netip.AddrPort) (uint32, error) {
-			return ownerFrom(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.ENOSYS })
+			s, err := findConnection(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.ENOSYS })
+			return s.uid, err
 		},
 	},
+	"proc-net-tcp": {ListenersByProc, OwnerByProc},
 }
+
+// me is our uid in these tests, stranger somebody else's.
+var me = uint32(os.Geteuid())
+
+const stranger = testenv.Stranger
+
+// keep keeps a connection until the client hangs up.
+func keep(c *testenv.Client, _ int) { c.Request() }
 
 // A listener that is overlooked lets the agent answer in the gateway's place.
 func TestListeners(t *testing.T) {
@@ -53,11 +66,11 @@ func TestListeners(t *testing.T) {
 		"v6-stranger":      {"tcp6", "[::1]:0", stranger, "::1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, c.network, c.host, c.uid, nil)
+			s := testenv.Serve(t, c.network, c.host, c.uid, nil)
 			for way, ask := range ways {
-				ls, err := ask.list(s.port())
-				check(t, err)
-				want := netip.AddrPortFrom(netip.MustParseAddr(c.want), s.port())
+				ls, err := ask.list(s.Port())
+				testenv.Must(t, err)
+				want := netip.AddrPortFrom(netip.MustParseAddr(c.want), s.Port())
 				if len(ls) != 1 || ls[0].Addr != want || ls[0].UID != c.uid || ls[0].Inode == 0 {
 					t.Errorf("%s: got %+v, want one at %v of uid %d", way, ls, want, c.uid)
 				}
@@ -69,31 +82,32 @@ func TestListeners(t *testing.T) {
 // The agent may bind the other family's address beside a healthy gateway: both
 // must be seen, or the proof would be made with half of the truth.
 func TestListenersBeside(t *testing.T) {
-	ours := serve(t, "tcp4", "127.0.0.1:0", me, nil)
-	serve(t, "tcp6", "[::1]:"+itoa(int(ours.port())), stranger, nil)
-	serve(t, "tcp4", "127.0.0.2:"+itoa(int(ours.port())), stranger, nil)
+	ours := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	testenv.Serve(t, "tcp6", "[::1]:"+strconv.Itoa(int(ours.Port())), stranger, nil)
+	testenv.Serve(t, "tcp4", "127.0.0.2:"+strconv.Itoa(int(ours.Port())), stranger, nil)
 	for way, ask := range ways {
-		ls, err := ask.list(ours.port())
-		check(t, err)
-		if o, foreign := Judge(ls, me); o != Foreign || len(foreign) != 2 || len(ls) != 3 {
-			t.Errorf("%s: judged %d, foreign %+v", way, o, foreign)
+		ls, err := ask.list(ours.Port())
+		testenv.Must(t, err)
+		foreign := slices.DeleteFunc(slices.Clone(ls), func(l Listener) bool { return l.UID == me })
+		if len(foreign) != 2 || len(ls) != 3 {
+			t.Errorf("%s: got %+v, foreign %+v", way, ls, foreign)
 		}
 	}
 }
 
 // Connections, and listeners on other ports, are no listeners on this one.
 func TestListenersOnlyListening(t *testing.T) {
-	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
-	c, err := net.Dial("tcp4", s.addr.String())
-	check(t, err)
+	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, keep)
+	c, err := net.Dial("tcp4", s.Addr.String())
+	testenv.Must(t, err)
 	defer c.Close()
-	check(t, s.l.Close())
-	serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	testenv.Must(t, s.Listener.Close())
+	testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
 	for way, ask := range ways {
-		ls, err := ask.list(s.port())
-		check(t, err)
-		if o, _ := Judge(ls, me); len(ls) != 0 || o != Missing {
-			t.Errorf("%s: got %+v, judged %d", way, ls, o)
+		ls, err := ask.list(s.Port())
+		testenv.Must(t, err)
+		if len(ls) != 0 {
+			t.Errorf("%s: got %+v", way, ls)
 		}
 	}
 }
@@ -113,11 +127,11 @@ func TestOwner(t *testing.T) {
 		"dual-stranger":    {"tcp", "[::]:0", "127.0.0.1", stranger},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, c.network, c.host, c.uid, good)
-			server := netip.AddrPortFrom(netip.MustParseAddr(c.dial), s.port())
+			s := testenv.Serve(t, c.network, c.host, c.uid, keep)
+			server := netip.AddrPortFrom(netip.MustParseAddr(c.dial), s.Port())
 			conn, local := dial(t, server)
 			defer conn.Close()
-			waitFor(t, func() bool { return s.accepted() == 1 })
+			testenv.Eventually(t, "the connection", func() bool { return s.Accepted() == 1 })
 			for way, ask := range ways {
 				uid, err := ask.owner(server, local)
 				if err != nil || uid != c.uid {
@@ -131,11 +145,11 @@ func TestOwner(t *testing.T) {
 // A connection that waits in the backlog belongs to nobody yet: its uid reads
 // as root's in one kernel and as the listener's in the next.
 func TestOwnerUnaccepted(t *testing.T) {
-	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
-	conn, local := dial(t, s.addr)
+	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
+	conn, local := dial(t, s.Addr)
 	defer conn.Close()
 	for way, ask := range ways {
-		if uid, err := ask.owner(s.addr, local); !errors.Is(err, ErrUnproven) || !errors.Is(err, errUnheld) {
+		if uid, err := ask.owner(s.Addr, local); !errors.Is(err, ErrUnproven) || !errors.Is(err, ErrUnheld) {
 			t.Errorf("%s: uid %d, %v", way, uid, err)
 		}
 	}
@@ -143,14 +157,14 @@ func TestOwnerUnaccepted(t *testing.T) {
 
 // A connection that its server has closed is nobody's, whoever listens there.
 func TestOwnerClosed(t *testing.T) {
-	s := serve(t, "tcp4", "127.0.0.1:0", me, func(*client, int) {})
-	conn, local := dial(t, s.addr)
+	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, func(*testenv.Client, int) {})
+	conn, local := dial(t, s.Addr)
 	defer conn.Close()
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || err != nil {
 		t.Fatalf("read %d, %v; want the end", n, err)
 	}
 	for way, ask := range ways {
-		if uid, err := ask.owner(s.addr, local); !errors.Is(err, errUnheld) {
+		if uid, err := ask.owner(s.Addr, local); !errors.Is(err, ErrUnheld) {
 			t.Errorf("%s: uid %d, %v", way, uid, err)
 		}
 	}
@@ -165,7 +179,7 @@ func TestOwnerHalfClosed(t *testing.T) {
 	}{"by-us": {true, true}, "by-the-server": {false, false}} {
 		t.Run(name, func(t *testing.T) {
 			turn := make(chan bool)
-			s := serve(t, "tcp4", "127.0.0.1:0", me, func(k *client, _ int) {
+			s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, func(k *testenv.Client, _ int) {
 				if !c.ours {
 					k.Conn.(*net.TCPConn).CloseWrite()
 				}
@@ -173,17 +187,17 @@ func TestOwnerHalfClosed(t *testing.T) {
 				<-turn
 			})
 			defer close(turn)
-			conn, err := net.Dial("tcp4", s.addr.String())
-			check(t, err)
+			conn, err := net.Dial("tcp4", s.Addr.String())
+			testenv.Must(t, err)
 			defer conn.Close()
 			<-turn
 			if c.ours {
-				check(t, conn.(*net.TCPConn).CloseWrite())
+				testenv.Must(t, conn.(*net.TCPConn).CloseWrite())
 			}
 			local := netip.MustParseAddrPort(conn.LocalAddr().String())
 			for way, ask := range ways {
-				uid, err := ask.owner(s.addr, local)
-				if c.held && (err != nil || uid != me) || !c.held && !errors.Is(err, errUnheld) {
+				uid, err := ask.owner(s.Addr, local)
+				if c.held && (err != nil || uid != me) || !c.held && !errors.Is(err, ErrUnheld) {
 					t.Errorf("%s: uid %d, %v", way, uid, err)
 				}
 			}
@@ -209,39 +223,17 @@ func TestListenersFailure(t *testing.T) {
 		"too-many-files":  {unix.EMFILE, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
-			ls, err := listenersFrom(s.port(), func(uint16) ([]socket, error) { return nil, c.err })
+			s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
+			ls, err := listenersFrom(s.Port(), func(uint16) ([]socket, error) { return nil, c.err })
 			if c.fall && (err != nil || len(ls) != 1) {
 				t.Errorf("got %+v, %v; want the listener", ls, err)
 			}
 			if !c.fall && (!errors.Is(err, ErrUnproven) || ls != nil) {
 				t.Errorf("got %+v, %v; want unproven", ls, err)
 			}
-			_, err = ownerFrom(s.addr, s.addr, func(_, _ netip.AddrPort) ([]socket, error) { return nil, c.err })
-			if !errors.Is(err, ErrUnproven) || errors.Is(err, errUnheld) != c.fall {
+			_, err = findConnection(s.Addr, s.Addr, func(_, _ netip.AddrPort) ([]socket, error) { return nil, c.err })
+			if !errors.Is(err, ErrUnproven) || errors.Is(err, ErrUnheld) != c.fall {
 				t.Errorf("owner: %v", err)
-			}
-		})
-	}
-}
-
-func TestJudge(t *testing.T) {
-	ours, theirs := Listener{UID: 7, Inode: 1}, Listener{UID: 8, Inode: 2}
-	for name, c := range map[string]struct {
-		ls      []Listener
-		want    Ownership
-		foreign int
-	}{
-		"nobody":         {nil, Missing, 0},
-		"ours":           {[]Listener{ours, ours}, Ours, 0},
-		"theirs":         {[]Listener{theirs}, Foreign, 1},
-		"ours-first":     {[]Listener{ours, theirs}, Foreign, 1},
-		"theirs-first":   {[]Listener{theirs, theirs, ours}, Foreign, 2},
-		"root-is-nobody": {[]Listener{{UID: 0}}, Foreign, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if o, foreign := Judge(c.ls, 7); o != c.want || len(foreign) != c.foreign {
-				t.Errorf("got %d with %d foreign; want %d with %d", o, len(foreign), c.want, c.foreign)
 			}
 		})
 	}
@@ -249,25 +241,9 @@ func TestJudge(t *testing.T) {
 
 func dial(t *testing.T, to netip.AddrPort) (*sys.Conn, netip.AddrPort) {
 	t.Helper()
-	c, err := sys.DialTCP(to, time.Now().Add(bound))
-	check(t, err)
+	c, err := sys.DialTCP(to, time.Now().Add(20*time.Second))
+	testenv.Must(t, err)
 	local, err := c.LocalAddr()
-	check(t, err)
+	testenv.Must(t, err)
 	return c, local
-}
-
-// waitFor waits until ok.
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), bound)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("it never happened")
-		}
-	}
 }

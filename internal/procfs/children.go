@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package procfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strconv"
-	"strings"
-	"syscall"
 )
 
 // errNoList means that the kernel keeps no list of children (CONFIG_PROC_CHILDREN),
@@ -18,13 +17,11 @@ import (
 // thread's now.
 var errNoList = errors.New("no list of children")
 
-// maxThreads bounds the threads of one process, and maxProcesses a scan of all
-// processes. perName is the number of bytes that one child takes in the kernel's
-// list, because a pid has at most seven digits.
+// maxThreads bounds the threads of one process. perName is the number of bytes that
+// one child takes in the kernel's list, because a pid has at most seven digits.
 const (
-	maxThreads   = 1 << 16
-	maxProcesses = 1 << 22 // PID_MAX_LIMIT
-	perName      = 8
+	maxThreads = 1 << 16
+	perName    = 8
 )
 
 // Children lists the children of pid, zombies included. The kernel keeps a list for
@@ -47,19 +44,19 @@ func Children(pid, limit int) (pids []int, err error) {
 func listChildren(pid, limit int) (pids []int, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/task"
 	missing := false
-	err = eachName(dir, maxThreads, func(tid string) error {
-		text, err := childList(dir+"/"+tid+"/children", perName*limit)
-		if isGone(err) {
+	err = eachIn(dir, maxThreads, func(tid int) error {
+		text, err := readList(dir+"/"+strconv.Itoa(tid)+"/children", perName*limit)
+		if IsGone(err) {
 			missing = true
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		for word := range strings.FieldsSeq(text) {
-			child, err := strconv.Atoi(word)
-			if err != nil {
-				return fmt.Errorf("cannot parse the list of process %d's children: %w", pid, err)
+		for word := range bytes.FieldsSeq(text) {
+			var child int
+			if !parseCount(word, 1, &child) {
+				return fmt.Errorf("cannot parse the list of process %d's children", pid)
 			}
 			if pids = append(pids, child); len(pids) > limit {
 				return fmt.Errorf("process %d has more than %d children", pid, limit)
@@ -77,19 +74,14 @@ func listChildren(pid, limit int) (pids []int, err error) {
 // hides. Such a process belongs to another user, or it is ours and cannot be
 // traced.
 func scanChildren(pid, limit int) (pids []int, err error) {
-	err = eachName("/proc", maxProcesses, func(name string) error {
-		n, err := strconv.Atoi(name)
-		if err != nil {
-			return nil
-		}
-		st, err := ReadStat(n)
+	err = EachStat(func(child int, st Stat, err error) error {
 		switch {
-		case isGone(err), errors.Is(err, fs.ErrPermission):
+		case IsGone(err), errors.Is(err, fs.ErrPermission):
 			return nil
 		case err != nil:
 			return err
 		case st.PPID == pid:
-			pids = append(pids, n)
+			pids = append(pids, child)
 		}
 		if len(pids) > limit {
 			return fmt.Errorf("process %d has more than %d children", pid, limit)
@@ -99,47 +91,13 @@ func scanChildren(pid, limit int) (pids []int, err error) {
 	return pids, err
 }
 
-// childList returns a list of children. It reads a little more than max bytes, so
+// readList returns a list of children. It reads a little more than max bytes, so
 // that the caller sees a list that is too long.
-func childList(unsafePath string, max int) (string, error) {
+func readList(unsafePath string, max int) ([]byte, error) {
 	f, err := os.Open(unsafePath)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, int64(max+2*perName)))
-	return string(text), err
-}
-
-// isGone reports whether err is the kernel's answer about a process or thread that
-// has ended.
-func isGone(err error) bool {
-	return errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
-}
-
-// eachName calls f with the names in a directory, until f returns an error. It
-// reads some names at a time. More than limit names are an error.
-func eachName(dir string, limit int, f func(name string) error) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	for seen := 0; ; {
-		names, err := d.Readdirnames(perRead)
-		for _, name := range names {
-			if err := f(name); err != nil {
-				return err
-			}
-		}
-		if seen += len(names); seen > limit {
-			return fmt.Errorf("%s has more than %d entries", dir, limit)
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return io.ReadAll(io.LimitReader(f, int64(max+2*perName)))
 }

@@ -7,36 +7,35 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// child starts a process with the listener, or without one.
-func child(t *testing.T, l *net.TCPListener, script string) int {
-	t.Helper()
-	cmd := exec.Command("/bin/sh", "-c", script)
-	if l != nil {
-		f, err := l.File()
-		testenv.Must(t, err)
-		defer f.Close()
-		cmd.ExtraFiles = []*os.File{f}
+func TestJudge(t *testing.T) {
+	ours, theirs := sockets.Listener{UID: 7, Inode: 1}, sockets.Listener{UID: 8, Inode: 2}
+	for name, c := range map[string]struct {
+		ls      []sockets.Listener
+		want    Ownership
+		foreign int
+	}{
+		"nobody":         {nil, Missing, 0},
+		"ours":           {[]sockets.Listener{ours, ours}, Ours, 0},
+		"theirs":         {[]sockets.Listener{theirs}, Foreign, 1},
+		"ours-first":     {[]sockets.Listener{ours, theirs}, Foreign, 1},
+		"theirs-first":   {[]sockets.Listener{theirs, theirs, ours}, Foreign, 2},
+		"root-is-nobody": {[]sockets.Listener{{UID: 0}}, Foreign, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o, foreign := Judge(c.ls, 7); o != c.want || len(foreign) != c.foreign {
+				t.Errorf("got %d with %d foreign; want %d with %d", o, len(foreign), c.want, c.foreign)
+			}
+		})
 	}
-	testenv.Must(t, cmd.Start())
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	return cmd.Process.Pid
-}
-
-func listen(t *testing.T, addr string) *net.TCPListener {
-	t.Helper()
-	l, err := net.Listen("tcp4", addr)
-	testenv.Must(t, err)
-	t.Cleanup(func() { l.Close() })
-	return l.(*net.TCPListener)
 }
 
 // Where agent and gateway have one uid, only who has the socket open has it.
@@ -51,15 +50,15 @@ func TestJudgeHolders(t *testing.T) {
 		"not-at-all": {"exec sleep 100", false, Foreign},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := listen(t, "127.0.0.1:0")
+			l := testenv.Listen(t, "127.0.0.1:0")
 			port := netip.MustParseAddrPort(l.Addr().String()).Port()
 			var held *net.TCPListener
 			if c.with {
 				held = l
 			}
-			pid := child(t, held, c.script)
+			pid := testenv.Shell(t, held, c.script)
 			testenv.Eventually(t, "the verdict", func() bool {
-				ls, err := Listeners(port)
+				ls, err := sockets.Listeners(port)
 				testenv.Must(t, err)
 				o, foreign, err := JudgeHolders(ls, pid)
 				testenv.Must(t, err)
@@ -85,7 +84,7 @@ func TestJudgeHolders(t *testing.T) {
 // while that end is closed, and a stranger's only if it is there and held by no
 // process of the gateway.
 func TestHolderOwnerOf(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
+	l := testenv.Listen(t, "127.0.0.1:0")
 	client, err := net.Dial("tcp4", l.Addr().String())
 	testenv.Must(t, err)
 	defer client.Close()
@@ -95,7 +94,7 @@ func TestHolderOwnerOf(t *testing.T) {
 	if uid, err := (holder{pid: os.Getpid(), uid: 7}).ownerOf(local, remote); uid != 7 || err != nil {
 		t.Errorf("its own: %d, %v", uid, err)
 	}
-	other := child(t, nil, "exec sleep 100")
+	other := testenv.Shell(t, nil, "exec sleep 100")
 	testenv.Eventually(t, "a stranger's", func() bool { // once sh has closed what it was started with
 		uid, err := (holder{pid: other, uid: 7}).ownerOf(local, remote)
 		return uid == noUser && err == nil
@@ -103,37 +102,17 @@ func TestHolderOwnerOf(t *testing.T) {
 	testenv.Must(t, server.Close())
 	testenv.Eventually(t, "nobody's", func() bool {
 		_, err := (holder{pid: other, uid: 7}).ownerOf(local, remote)
-		return errors.Is(err, errUnheld)
+		return errors.Is(err, sockets.ErrUnheld)
 	})
-}
-
-// The process itself counts, not what is below it; what cannot be seen is an
-// error.
-func TestHolds(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
-	ls, err := Listeners(netip.MustParseAddrPort(l.Addr().String()).Port())
-	testenv.Must(t, err)
-	for name, c := range map[string]struct {
-		pid  int
-		want bool
-	}{"holder": {os.Getpid(), true}, "other": {child(t, nil, "exec sleep 100"), false}, "child": {child(t, l, "exec sleep 100"), true}} {
-		testenv.Eventually(t, name, func() bool {
-			has, err := Holds(c.pid, ls)
-			return err == nil && has == c.want
-		})
-	}
-	if has, err := Holds(1<<22, ls); has || err == nil {
-		t.Errorf("nobody: %v, %v", has, err)
-	}
 }
 
 // One beside the gateway's is named, and it alone.
 func TestJudgeHoldersBeside(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
+	l := testenv.Listen(t, "127.0.0.1:0")
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
-	other := listen(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port).String())
-	pid := child(t, l, "exec sleep 100")
-	ls, err := Listeners(port)
+	other := testenv.Listen(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port).String())
+	pid := testenv.Shell(t, l, "exec sleep 100")
+	ls, err := sockets.Listeners(port)
 	testenv.Must(t, err)
 	o, foreign, err := JudgeHolders(ls, pid)
 	if o != Foreign || err != nil || len(foreign) != 1 || foreign[0].Addr.String() != other.Addr().String() {
@@ -143,8 +122,8 @@ func TestJudgeHoldersBeside(t *testing.T) {
 
 // What cannot be seen is nobody's: neither the gateway's nor a stranger's.
 func TestJudgeHoldersUnproven(t *testing.T) {
-	ls := []Listener{{Inode: 1}}
-	if _, _, err := JudgeHolders(ls, 1<<22); !errors.Is(err, ErrUnproven) {
+	ls := []sockets.Listener{{Inode: 1}}
+	if _, _, err := JudgeHolders(ls, 1<<22); !errors.Is(err, sockets.ErrUnproven) {
 		t.Errorf("no such process: %v", err)
 	}
 	if !testenv.Inside(t, 0) {
@@ -152,14 +131,14 @@ func TestJudgeHoldersUnproven(t *testing.T) {
 	}
 	testenv.Must(t, errors.Join(unix.Setgroups(nil), unix.Setresuid(int(stranger), int(stranger), int(stranger))))
 	_, _, err := JudgeHolders(ls, 1) // root's
-	if !errors.Is(err, ErrUnproven) || !errors.Is(err, unix.EACCES) {
+	if !errors.Is(err, sockets.ErrUnproven) || !errors.Is(err, unix.EACCES) {
 		t.Errorf("descriptors that are not ours to see: %v", err)
 	}
 }
 
 // A connection belongs to whom its server's end is open for.
 func TestHolderOwner(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
+	l := testenv.Listen(t, "127.0.0.1:0")
 	conn, err := net.DialTimeout("tcp4", l.Addr().String(), 5*time.Second)
 	testenv.Must(t, err)
 	defer conn.Close()
@@ -170,24 +149,12 @@ func TestHolderOwner(t *testing.T) {
 	for name, c := range map[string]struct {
 		pid  int
 		want uint32
-	}{"ours": {os.Getpid(), 7}, "a-stranger's": {child(t, nil, "exec sleep 100"), noUser}} {
+	}{"ours": {os.Getpid(), 7}, "a-stranger's": {testenv.Shell(t, nil, "exec sleep 100"), noUser}} {
 		if uid, err := (holder{pid: c.pid, uid: 7}).ownerOf(at(server), at(conn)); err != nil || uid != c.want {
 			t.Errorf("%s: got %d, %v", name, uid, err)
 		}
 	}
-	if _, err := (holder{pid: os.Getpid(), uid: 7}).ownerOf(at(server), at(server)); !errors.Is(err, ErrUnproven) {
+	if _, err := (holder{pid: os.Getpid(), uid: 7}).ownerOf(at(server), at(server)); !errors.Is(err, sockets.ErrUnproven) {
 		t.Errorf("no such connection: %v", err)
-	}
-}
-
-func TestTree(t *testing.T) {
-	pid := child(t, nil, "sh -c 'sleep 100; true' & wait")
-	testenv.Eventually(t, "three generations", func() bool {
-		tree, err := Tree(pid)
-		testenv.Must(t, err)
-		return len(tree) == 3 && tree[0].PID == pid && tree[0].Verify() == nil
-	})
-	if tree, err := Tree(1 << 22); len(tree) != 0 || err != nil {
-		t.Errorf("nobody: %v, %v", tree, err)
 	}
 }

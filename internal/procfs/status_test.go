@@ -1,31 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package prockey
+package procfs
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"strings"
 	"testing"
-
-	"github.com/gateway-init/gateway-init/internal/testenv"
 )
-
-func TestScan(t *testing.T) {
-	var pids []int
-	testenv.Must(t, Scan(1<<16, func(pid int) error { pids = append(pids, pid); return nil }))
-	if !slices.Contains(pids, os.Getpid()) || !slices.Contains(pids, 1) {
-		t.Errorf("%v", pids)
-	}
-	if err := Scan(len(pids)/2, func(int) error { return nil }); !errors.Is(err, errBound) {
-		t.Errorf("beyond the bound: %v", err)
-	}
-	stop := errors.New("enough")
-	if err := Scan(1<<16, func(int) error { return stop }); err != stop {
-		t.Errorf("%v", err)
-	}
-}
 
 func TestParseStatus(t *testing.T) {
 	const rest = "PPid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nThreads:\t2\n"
@@ -47,10 +30,19 @@ func TestParseStatus(t *testing.T) {
 		"too-large":      {"State:\tS\nPPid:\t7\nUid:\t1\t1\t1\t4294967296\nGid:\t1\t1\t1\t1\nThreads:\t1\n", Status{}, false},
 		"negative":       {"State:\tS\nPPid:\t-7\nUid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\nThreads:\t1\n", Status{}, false},
 		"odd-namespaces": {"State:\tS\nNSpid:\t7\tx\n" + rest, Status{}, false},
+		"largest-uid":    {"State:\tS\n" + strings.Replace(rest, "Uid:\t1", "Uid:\t4294967294", 1), Status{Running, 7, [4]uint32{1<<32 - 2, 2, 3, 4}, want.GIDs, nil, 2}, true},
+		"parent-outside": {"State:\tS\n" + strings.Replace(rest, "PPid:\t7", "PPid:\t0", 1), Status{Running, 0, want.UIDs, want.GIDs, nil, 2}, true},
+		"no-parent":      {"State:\tS\n" + strings.Replace(rest, "PPid", "PPit", 1), Status{}, false},
+		"no-uid":         {"State:\tS\n" + strings.Replace(rest, "Uid", "Uit", 1), Status{}, false},
+		"uid-negative":   {"State:\tS\n" + strings.Replace(rest, "Uid:\t1", "Uid:\t-1", 1), Status{}, false},
+		"parent-no-pid":  {"State:\tS\n" + strings.Replace(rest, "PPid:\t7", "PPid:\t4294967295", 1), Status{}, false},
+		"parent-not-all": {"State:\tS\n" + strings.Replace(rest, "PPid:\t7", "PPid:\t7x", 1), Status{}, false},
+		"cut-in-uids":    {"State:\tS\n" + rest[:strings.Index(rest, "\t3\t")], Status{}, false},
+		"no-tab":         {"State\nState:\tS\n" + rest, want, true},
 		"no-threads":     {"State:\tS\nPPid:\t7\nUid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\n", Status{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ParseStatus([]byte(c.text))
+			got, err := parseStatus([]byte(c.text))
 			if fmt.Sprint(got) != fmt.Sprint(c.want) || (err == nil) != c.ok {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -62,10 +54,19 @@ func TestParseStatus(t *testing.T) {
 	if !(Status{State: Zombie, Threads: 1}).Ended() || (Status{State: Zombie, Threads: 2}).Ended() || (Status{State: Stopped}).Ended() {
 		t.Error("Ended is wrong")
 	}
+	if !(Status{State: Zombie, Threads: 2}).Headless() || (Status{State: Zombie, Threads: 1}).Headless() || (Status{State: Stopped, Threads: 2}).Headless() {
+		t.Error("Headless is wrong")
+	}
 	if s, err := ReadStatus(os.Getpid()); err != nil || s.PPID != os.Getppid() {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if _, err := ReadStatus(1 << 30); !errors.Is(err, ErrGone) {
+		t.Errorf("%v", err)
+	}
+	if uid, err := ReadUID(os.Getpid()); err != nil || int(uid) != os.Getuid() {
+		t.Errorf("uid %d, %v", uid, err)
+	}
+	if _, err := ReadUID(1 << 30); !IsGone(err) {
 		t.Errorf("%v", err)
 	}
 }
@@ -74,7 +75,7 @@ func TestParseStatus(t *testing.T) {
 func FuzzStatus(f *testing.F) {
 	f.Add([]byte("Name:\tnode\nState:\tS (sleeping)\nNSpid:\t9\t1\nPPid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nThreads:\t2\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := ParseStatus(text)
+		s, err := parseStatus(text)
 		if err != nil {
 			return
 		}
@@ -83,7 +84,7 @@ func FuzzStatus(f *testing.F) {
 		for i, n := range s.NSpid {
 			line = fmt.Appendf(line, "%s%d", map[bool]string{true: "NSpid:\t", false: "\t"}[i == 0], n)
 		}
-		if again, err := ParseStatus(line); err != nil || fmt.Sprint(again) != fmt.Sprint(s) {
+		if again, err := parseStatus(line); err != nil || fmt.Sprint(again) != fmt.Sprint(s) {
 			t.Fatalf("%+v became %+v, %v", s, again, err)
 		}
 	})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package sockets
 
 import (
 	"encoding/binary"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // message is one netlink message, padded.
@@ -105,7 +107,7 @@ func TestParseDiagBound(t *testing.T) {
 	one := message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket))
 	out := make([]socket, maxSocket-1)
 	out, _, err := parseDiag(one, out)
-	if check(t, err); len(out) != maxSocket {
+	if testenv.Must(t, err); len(out) != maxSocket {
 		t.Fatalf("%d sockets", len(out))
 	}
 	if _, _, err = parseDiag(one, out); err == nil {
@@ -117,12 +119,12 @@ func TestParseDiagBound(t *testing.T) {
 // time, one that holds ours back hides a stranger.
 func TestPortFilter(t *testing.T) {
 	for range 4 {
-		serve(t, "tcp4", "127.0.0.1:0", stranger, nil) // on either side of ours
+		testenv.Serve(t, "tcp4", "127.0.0.1:0", stranger, nil) // on either side of ours
 	}
 	for range 4 {
-		s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
+		s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
 		for family, want := range map[uint8]int{unix.AF_INET: 1, unix.AF_INET6: 0} {
-			found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, s.port()), netip.AddrPort{}, true))
+			found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, s.Port()), netip.AddrPort{}, true))
 			if err != nil || len(found) != want {
 				t.Errorf("family %d: %+v, %v; want %d", family, found, err, want)
 			}

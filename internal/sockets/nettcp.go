@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package sockets
 
 import (
 	"bufio"
@@ -16,33 +16,33 @@ import (
 	"strconv"
 )
 
-// errNetTCP is the error of ParseNetTCPLine.
+// errNetTCP is the error of parseNetTCPLine.
 var errNetTCP = errors.New("cannot parse net/tcp line")
 
-// ParseNetTCPLine parses one line of /proc/net/tcp or, with v6, of tcp6
+// parseNetTCPLine parses one line of /proc/net/tcp or, with v6, of tcp6
 // (proc_pid_net(5)), without its heading:
 //
 //	sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode ...
-func ParseNetTCPLine(line []byte, v6 bool) (local, remote netip.AddrPort, state uint8, uid uint32, inode uint64, err error) {
+func parseNetTCPLine(line []byte, v6 bool) (socket, error) {
 	f := bytes.Fields(line)
 	if len(f) < 10 {
-		return local, remote, 0, 0, 0, errNetTCP
+		return socket{}, errNetTCP
 	}
-	local, err1 := procAddr(f[1], v6)
-	remote, err2 := procAddr(f[2], v6)
-	st, err3 := strconv.ParseUint(string(f[3]), 16, 8)
-	id, err4 := strconv.ParseUint(string(f[7]), 10, 32)
+	local, err1 := parseAddr(f[1], v6)
+	remote, err2 := parseAddr(f[2], v6)
+	state, err3 := strconv.ParseUint(string(f[3]), 16, 8)
+	uid, err4 := strconv.ParseUint(string(f[7]), 10, 32)
 	inode, err5 := strconv.ParseUint(string(f[9]), 10, 64)
-	for _, e := range []error{err1, err2, err3, err4, err5} {
-		if e != nil {
-			return netip.AddrPort{}, netip.AddrPort{}, 0, 0, 0, errNetTCP
+	for _, err := range []error{err1, err2, err3, err4, err5} {
+		if err != nil {
+			return socket{}, errNetTCP
 		}
 	}
-	return local, remote, uint8(st), uint32(id), inode, nil
+	return socket{local, remote, uint8(state), uint32(uid), inode}, nil
 }
 
-// procAddr parses "0100007F:1F90": 32-bit words in host order, port in hex.
-func procAddr(b []byte, v6 bool) (netip.AddrPort, error) {
+// parseAddr parses "0100007F:1F90": 32-bit words in host order, port in hex.
+func parseAddr(b []byte, v6 bool) (netip.AddrPort, error) {
 	digits := 8
 	if v6 {
 		digits = 32
@@ -66,9 +66,9 @@ func procAddr(b []byte, v6 bool) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(p)), nil
 }
 
-// procSockets reads both tables line by line and returns the sockets for which want
+// readSockets reads both tables line by line and returns the sockets for which want
 // is true.
-func procSockets(want func(socket) bool) ([]socket, error) {
+func readSockets(want func(socket) bool) ([]socket, error) {
 	var out []socket
 	for _, v6 := range []bool{false, true} {
 		path := "/proc/self/net/tcp"
@@ -100,9 +100,8 @@ func scanSockets(r io.Reader, v6 bool, want func(socket) bool, out []socket) ([]
 		return nil, errors.Join(errNetTCP, lines.Err())
 	}
 	for lines.Scan() {
-		var s socket
-		var err error
-		if s.local, s.remote, s.state, s.uid, s.inode, err = ParseNetTCPLine(lines.Bytes(), v6); err != nil {
+		s, err := parseNetTCPLine(lines.Bytes(), v6)
+		if err != nil {
 			return nil, err
 		}
 		if want(s) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof
+package sockets
 
 import (
 	"encoding/binary"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package prockey
+package procfs
 
 import (
 	"errors"
@@ -17,19 +17,19 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-func TestReadSelf(t *testing.T) {
+func TestSnapshotSelf(t *testing.T) {
 	p, err := Open(os.Getpid())
 	testenv.Must(t, err)
 	defer p.Close()
-	k, err := p.Read()
+	k, err := p.Snapshot()
 	testenv.Must(t, err)
 	uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
 	if k.PID != os.Getpid() || k.PPID != os.Getppid() || k.Start == 0 || k.UIDs != [4]uint32{uid, uid, uid, uid} || k.GIDs != [4]uint32{gid, gid, gid, gid} ||
-		k.PIDNS == 0 || k.ExeIno == 0 || k.Ino == 0 || len(k.NSpid) == 0 || k.State != Running || k.Dead() || k.Headless() || k.Threads < 2 ||
+		k.PIDNS == 0 || k.ExeIno == 0 || k.Ino == 0 || len(k.NSpid) == 0 || k.State != Running || k.Ended() || k.Headless() || k.Threads < 2 ||
 		len(k.Argv) != len(os.Args) || k.Argv[0] != os.Args[0] {
 		t.Errorf("%+v", k)
 	}
-	testenv.Must(t, p.Prove(k))
+	testenv.Must(t, p.Verify(k))
 	net, err := p.Network()
 	testenv.Must(t, err)
 	net.Close()
@@ -44,10 +44,10 @@ func TestOddNames(t *testing.T) {
 			SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 		_, p := start(t, cmd)
 		comm := name[:min(len(name), 15)]
-		var k Key
+		var k Snapshot
 		testenv.Eventually(t, "its name", func() (ok bool) {
 			var err error
-			k, err = p.Read()
+			k, err = p.Snapshot()
 			return err == nil && k.Comm == comm
 		})
 		if k.Argv[0] != name || k.PPID != os.Getpid() || k.UIDs[0] != testenv.Stranger || k.GIDs[3] != testenv.Stranger {
@@ -60,26 +60,26 @@ func TestOddNames(t *testing.T) {
 // arguments nor a program.
 func TestDead(t *testing.T) {
 	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
-	alive, err := p.Read()
+	alive, err := p.Snapshot()
 	testenv.Must(t, err)
 	testenv.Must(t, cmd.Process.Kill())
 	testenv.Eventually(t, "a zombie", func() bool {
-		k, err := p.Read()
-		return err == nil && k.Dead() && len(k.Argv) == 0 && k.ExeIno == 0
+		k, err := p.Snapshot()
+		return err == nil && k.Ended() && len(k.Argv) == 0 && k.ExeIno == 0
 	})
-	if err := p.Prove(alive); !errors.Is(err, ErrChanged) { // it has no program any more
+	if err := p.Verify(alive); !errors.Is(err, ErrChanged) { // it has no program any more
 		t.Errorf("a zombie: %v", err)
 	}
-	zombie, err := p.Read()
+	zombie, err := p.Snapshot()
 	testenv.Must(t, err)
-	if err := p.Prove(zombie); !errors.Is(err, ErrGone) {
+	if err := p.Verify(zombie); !errors.Is(err, ErrGone) {
 		t.Errorf("as a zombie: %v", err)
 	}
 	cmd.Wait()
-	if err := p.Prove(alive); !errors.Is(err, ErrGone) {
+	if err := p.Verify(alive); !errors.Is(err, ErrGone) {
 		t.Errorf("reaped: %v", err)
 	}
-	if _, err := p.Read(); !errors.Is(err, ErrGone) {
+	if _, err := p.Snapshot(); !errors.Is(err, ErrGone) {
 		t.Errorf("reaped: %v", err)
 	}
 	if _, err := Open(cmd.Process.Pid); !errors.Is(err, ErrGone) {
@@ -90,21 +90,21 @@ func TestDead(t *testing.T) {
 	first.Env = []string{testenv.Headless}
 	_, p = start(t, first)
 	testenv.Eventually(t, "a first thread that has ended", func() bool {
-		k, err := p.Read()
-		return err == nil && k.Headless() && !k.Dead() && len(k.Argv) == 0
+		k, err := p.Snapshot()
+		return err == nil && k.Headless() && !k.Ended() && len(k.Argv) == 0
 	})
 }
 
 func TestStopped(t *testing.T) {
 	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
-	k, err := p.Read()
+	k, err := p.Snapshot()
 	testenv.Must(t, err)
 	testenv.Must(t, cmd.Process.Signal(syscall.SIGSTOP))
 	testenv.Eventually(t, "it is stopped", func() bool {
-		now, err := p.Read()
+		now, err := p.Snapshot()
 		return err == nil && now.State == Stopped
 	})
-	testenv.Must(t, p.Prove(k)) // the same, stopped or not
+	testenv.Must(t, p.Verify(k)) // the same, stopped or not
 }
 
 // What a process is must not change; what it calls itself may, but not all the
@@ -118,22 +118,22 @@ func TestChanged(t *testing.T) {
 	out, err := cmd.StdoutPipe()
 	testenv.Must(t, err)
 	_, p := start(t, cmd)
-	var before Key
+	var before Snapshot
 	testenv.Eventually(t, "its own program", func() bool {
-		before, err = p.Read()
+		before, err = p.Snapshot()
 		return err == nil && before.ExeIno != 0
 	})
 	_, err = in.Write([]byte{0})
 	testenv.Must(t, err)
 	_, err = out.Read(make([]byte, 16))
 	testenv.Must(t, err)
-	if err := p.Prove(before); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), "uids") {
+	if err := p.Verify(before); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), "uids") {
 		t.Errorf("another uid: %v", err)
 	}
 
 	_, p = play(t, "restless")
 	testenv.Eventually(t, "a process that is never the same", func() bool {
-		_, err := p.Read()
+		_, err := p.Snapshot()
 		return errors.Is(err, ErrChanged) && strings.Contains(err.Error(), "all the time")
 	})
 }
@@ -143,30 +143,30 @@ func TestIdentity(t *testing.T) {
 	p, err := Open(os.Getpid())
 	testenv.Must(t, err)
 	defer p.Close()
-	k, err := p.Read()
+	k, err := p.Snapshot()
 	testenv.Must(t, err)
-	for name, spoil := range map[string]func(*Key){
-		"directory": func(k *Key) { k.Ino++ }, "device": func(k *Key) { k.Dev++ }, "start time": func(k *Key) { k.Start++ },
-		"parent": func(k *Key) { k.PPID++ }, "session": func(k *Key) { k.Session++ }, "uids": func(k *Key) { k.UIDs[2]++ },
-		"gids": func(k *Key) { k.GIDs[1]++ }, "namespaces": func(k *Key) { k.NSpid = append([]int{7}, k.NSpid...) },
-		"PID namespace": func(k *Key) { k.PIDNS = 0 }, "program": func(k *Key) { k.ExeIno = 0 }, "pid": func(k *Key) { k.PID++ },
+	for name, spoil := range map[string]func(*Snapshot){
+		"directory": func(k *Snapshot) { k.Ino++ }, "device": func(k *Snapshot) { k.Dev++ }, "start time": func(k *Snapshot) { k.Start++ },
+		"parent": func(k *Snapshot) { k.PPID++ }, "session": func(k *Snapshot) { k.Session++ }, "uids": func(k *Snapshot) { k.UIDs[2]++ },
+		"gids": func(k *Snapshot) { k.GIDs[1]++ }, "namespaces": func(k *Snapshot) { k.NSpid = append([]int{7}, k.NSpid...) },
+		"PID namespace": func(k *Snapshot) { k.PIDNS = 0 }, "program": func(k *Snapshot) { k.ExeIno = 0 }, "pid": func(k *Snapshot) { k.PID++ },
 	} {
 		other := k
 		spoil(&other)
-		if err := p.Prove(other); !errors.Is(err, ErrChanged) {
+		if err := p.Verify(other); !errors.Is(err, ErrChanged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, change := range map[string]func(*Key){
-		"name": func(k *Key) { k.Comm = "x" }, "arguments": func(k *Key) { k.Argv = nil },
-		"state": func(k *Key) { k.State = Stopped }, "threads": func(k *Key) { k.Threads++ },
+	for name, change := range map[string]func(*Snapshot){
+		"name": func(k *Snapshot) { k.Comm = "x" }, "arguments": func(k *Snapshot) { k.Argv = nil },
+		"state": func(k *Snapshot) { k.State = Stopped }, "threads": func(k *Snapshot) { k.Threads++ },
 	} {
 		other := k
 		change(&other)
-		if err := p.Prove(other); err != nil {
+		if err := p.Verify(other); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := k.passing(other); !errors.Is(err, ErrChanged) {
+		if err := k.compareVolatile(other); !errors.Is(err, ErrChanged) {
 			t.Errorf("%s, read twice: %v", name, err)
 		}
 	}
@@ -181,14 +181,14 @@ func TestUnreadable(t *testing.T) {
 	testenv.Must(t, err)
 	defer p.Close()
 	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setresuid(testenv.Stranger, testenv.Stranger, testenv.Stranger)))
-	k, err := p.Read()
+	k, err := p.Snapshot()
 	if err != nil || k.ExeIno != 0 || k.PIDNS != 0 || len(k.Argv) == 0 || k.UIDs[0] != 0 {
 		t.Errorf("%+v, %v", k, err)
 	}
 	if _, err := p.Network(); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("its network: %v", err)
 	}
-	if _, err := p.File("environ", 1<<16); !errors.Is(err, os.ErrPermission) {
+	if _, err := p.Environ(1 << 16); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("its environment: %v", err)
 	}
 }
@@ -198,13 +198,13 @@ func TestBounds(t *testing.T) {
 	testenv.Root(t)
 	_, p := start(t, sleeper(0, "sleep", strings.Repeat("0", maxArgv)))
 	testenv.Eventually(t, "a refusal of 64 KiB of arguments", func() bool { // not before its exec is over
-		_, err := p.Read()
+		_, err := p.Snapshot()
 		return errors.Is(err, fsafe.ErrTooLarge)
 	})
-	if _, err := p.File("status", 10); err == nil {
+	if _, err := p.file("status", 10); err == nil {
 		t.Error("a file beyond its bound was taken")
 	}
-	if _, err := p.File("no-such-file", 10); !errors.Is(err, ErrGone) { // a process without it is one that has ended
+	if _, err := p.file("no-such-file", 10); !errors.Is(err, ErrGone) { // a process without it is one that has ended
 		t.Errorf("no such file: %v", err)
 	}
 }
@@ -216,7 +216,7 @@ func TestRecycled(t *testing.T) {
 		return
 	}
 	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
-	k, err := p.Read()
+	k, err := p.Snapshot()
 	testenv.Must(t, err)
 	testenv.Must(t, cmd.Process.Kill())
 	cmd.Wait()
@@ -225,77 +225,19 @@ func TestRecycled(t *testing.T) {
 	if again.Process.Pid != k.PID {
 		t.Fatalf("pid %d, not %d", again.Process.Pid, k.PID)
 	}
-	if err := p.Prove(k); !errors.Is(err, ErrGone) {
+	if err := p.Verify(k); !errors.Is(err, ErrGone) {
 		t.Errorf("held: %v", err)
 	}
-	if err := now.Prove(k); !errors.Is(err, ErrChanged) {
+	if err := now.Verify(k); !errors.Is(err, ErrChanged) {
 		t.Errorf("opened anew: %v", err)
 	}
-	for _, proc := range []*Proc{p, now} {
+	for _, proc := range []*Handle{p, now} {
 		if fd, err := proc.Pidfd(k); err == nil {
 			fd.Close()
 			t.Error("a pidfd of a stranger")
 		}
 	}
 	testenv.Must(t, again.Process.Signal(syscall.Signal(0)))
-}
-
-// The key is proved after the pidfd is there: here the process ends and its pid
-// goes to another one in between.
-func TestPidfdProves(t *testing.T) {
-	if !testenv.Inside(t, unix.CLONE_NEWPID) {
-		return
-	}
-	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
-	k, err := p.Read()
-	testenv.Must(t, err)
-	fd, err := p.pidfd(k, func(pid int) (int, error) {
-		testenv.Must(t, cmd.Process.Kill())
-		cmd.Wait()
-		testenv.Must(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", fmt.Append(nil, k.PID-1), 0))
-		start(t, exec.Command("/bin/sleep", "1000"))
-		return unix.PidfdOpen(pid, 0)
-	})
-	if err == nil || fd != nil {
-		t.Errorf("%v, %v", fd, err)
-	}
-}
-
-func TestSignal(t *testing.T) {
-	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
-	k, err := p.Read()
-	testenv.Must(t, err)
-	fd, err := p.Pidfd(k)
-	testenv.Must(t, err)
-	defer fd.Close()
-	testenv.Must(t, Signal(fd, unix.SIGTERM))
-	cmd.Wait()
-	if err := Signal(fd, unix.SIGTERM); !errors.Is(err, unix.ESRCH) {
-		t.Errorf("reaped: %v", err)
-	}
-	if _, err := p.Pidfd(k); !errors.Is(err, ErrGone) {
-		t.Errorf("a pidfd of one that is gone: %v", err)
-	}
-}
-
-// Without pidfds nobody is signalled.
-func TestNoPidfd(t *testing.T) {
-	for name, errno := range map[string]unix.Errno{"old kernel": unix.ENOSYS, "seccomp": unix.EPERM, "before PIDFD_NONBLOCK": unix.EINVAL} {
-		t.Run(name, func(t *testing.T) {
-			if !testenv.Inside(t, 0) {
-				return
-			}
-			p, err := Open(os.Getppid())
-			testenv.Must(t, err)
-			defer p.Close()
-			k, err := p.Read()
-			testenv.Must(t, err)
-			testenv.Refuse(t, errno, unix.SYS_PIDFD_OPEN)
-			if _, err := p.Pidfd(k); !errors.Is(err, ErrNoPidfd) {
-				t.Errorf("%v", err)
-			}
-		})
-	}
 }
 
 // What is mounted over /proc shows processes that do not exist.
@@ -306,11 +248,11 @@ func TestNoProc(t *testing.T) {
 	self, err := Open(os.Getpid())
 	testenv.Must(t, err)
 	defer self.Close()
-	k, err := self.Read()
+	k, err := self.Snapshot()
 	testenv.Must(t, err)
 	dir := fmt.Sprintf("/proc/%d", os.Getpid())
 	testenv.Must(t, unix.Mount("/proc/1", dir, "", unix.MS_BIND, ""))
-	if err := self.Prove(k); !errors.Is(err, ErrChanged) {
+	if err := self.Verify(k); !errors.Is(err, ErrChanged) {
 		t.Errorf("somebody else's directory over ours: %v", err)
 	}
 	testenv.Must(t, unix.Unmount(dir, unix.MNT_DETACH))
@@ -318,7 +260,7 @@ func TestNoProc(t *testing.T) {
 	if _, err := Open(1); !errors.Is(err, errProc) {
 		t.Errorf("open: %v", err)
 	}
-	if err := Scan(10, func(int) error { return nil }); !errors.Is(err, errProc) {
+	if err := Each(10, func(int) error { return nil }); !errors.Is(err, errProc) {
 		t.Errorf("scan: %v", err)
 	}
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proof
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/gateway-init/gateway-init/internal/sockets"
+)
+
+// Ownership says which processes listen on the gateway's port.
+type Ownership uint8
+
+// The answers.
+const (
+	Ours    Ownership = iota // the gateway alone
+	Missing                  // no process
+	Foreign                  // another process, perhaps beside the gateway
+)
+
+// Judge decides whether the listeners are those of uid. foreign lists the listeners
+// that are not.
+func Judge(ls []sockets.Listener, uid uint32) (o Ownership, foreign []sockets.Listener) {
+	for _, l := range ls {
+		if l.UID != uid {
+			foreign = append(foreign, l)
+		}
+	}
+	return decide(ls, foreign), foreign
+}
+
+// JudgeHolders is Judge where gateway and agent have the same uid. A listener is the
+// gateway's if the process pid or a descendant of it has the socket among its
+// descriptors. pid must be a child that is not reaped yet, or be verified again
+// afterwards. If one of these processes cannot be seen, the error is ErrUnproven,
+// and no listener counts as foreign.
+//
+// Not defended: the agent can pass its descriptor to the gateway only with the
+// gateway's help, but it can trace the gateway (docs/tcb.md).
+func JudgeHolders(ls []sockets.Listener, pid int) (o Ownership, foreign []sockets.Listener, err error) {
+	foreign, err = sockets.ListUnheld(ls, pid)
+	if err != nil {
+		return Missing, nil, err
+	}
+	return decide(ls, foreign), foreign, nil
+}
+
+func decide(ls, foreign []sockets.Listener) Ownership {
+	switch {
+	case len(ls) == 0:
+		return Missing
+	case len(foreign) > 0:
+		return Foreign
+	}
+	return Ours
+}
+
+// holder makes a worker's two lookups by descriptor instead of by uid.
+type holder struct {
+	pid int
+	uid uint32
+}
+
+// maxLooks is the number of searches in a row that must find no holder of a
+// connection.
+const maxLooks = 2
+
+// noUser is the uid of a socket that the gateway does not hold. No user has this
+// uid.
+const noUser = ^uint32(0)
+
+func (h holder) listeners(port uint16) ([]sockets.Listener, error) {
+	ls, err := sockets.Listeners(port)
+	if err != nil {
+		return nil, err
+	}
+	foreign, err := sockets.ListUnheld(ls, h.pid)
+	for i, l := range ls {
+		ls[i].UID = h.uid
+		if slices.Contains(foreign, l) {
+			ls[i].UID = noUser
+		}
+	}
+	return ls, err
+}
+
+// ownerOf returns the gateway's uid if the gateway holds the server's end, and
+// noUser if it does not. A connection without a known holder may have been accepted
+// or closed while the descriptors were read. So it counts as foreign only if it
+// still exists after that, and if two searches found no holder.
+func (h holder) ownerOf(local, remote netip.AddrPort) (uint32, error) {
+	inode, err := sockets.Inode(local, remote)
+	for range maxLooks {
+		held := false
+		if err == nil {
+			held, err = sockets.IsHeld(inode, h.pid)
+		}
+		if err != nil {
+			return 0, err
+		}
+		if held {
+			return h.uid, nil
+		}
+		inode, err = sockets.Inode(local, remote)
+	}
+	return noUser, err
+}
