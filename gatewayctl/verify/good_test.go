@@ -105,9 +105,3 @@ func TestProfileIsNotGuessed(t *testing.T) {
 		})
 	}
 }
-
-func TestOwnConfig(t *testing.T) {
-	if OwnConfig("openclaw") != own || OwnConfig("demo") != "" || OwnConfig("x") != "" {
-		t.Errorf("got %q", OwnConfig("openclaw"))
-	}
-}
