@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 )
 
 func cmdHelp() verb {
@@ -31,7 +33,22 @@ func helpText(name string) string {
 		return overview()
 	}
 	usage := strings.TrimSuffix("usage: gatewayctl "+v.name+" "+v.args, " ")
-	return fmt.Sprintf("%s\n\n%s.\n\n%s", usage, strings.ToUpper(v.summary[:1])+v.summary[1:], v.help)
+	return fmt.Sprintf("%s\n\n%s.\n\n%s", usage, strings.ToUpper(v.summary[:1])+v.summary[1:], fillHelp(v.help))
+}
+
+// fillHelp puts the names of the profiles, and what config seal takes from one, into
+// a help text. They are data (image/profiles).
+func fillHelp(help string) string {
+	known, err := verify.LoadProfiles()
+	if err != nil {
+		return help + "\n" + err.Error() + "\n"
+	}
+	names, own := known.Names(), known.OwnConfig("")
+	last := len(names) - 1
+	return strings.NewReplacer(
+		"PROFILES", strings.Join(names[:last], ", ")+" or "+names[last],
+		"OWN_FILE", own.File, "TOKEN_KEY", own.Token, "MODE_KEY", own.Mode, "MODE_VALUE", own.ModeValue,
+	).Replace(help)
 }
 
 func overview() string {

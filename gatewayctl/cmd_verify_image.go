@@ -29,7 +29,7 @@ then without rights (docs/image.md).
   --root DIR      the image as a directory (default: /, whose programs are run)
   --image NAME    an image of the engine (docker, or $ENGINE)
   --archive FILE  a file of docker save or podman save; - is stdin
-  --profile NAME  openclaw, hermes or demo (default: the configuration decides)
+  --profile NAME  PROFILES (default: the configuration decides)
   --token-stdin   also look for this token in every layer
   --expect-sha256 PROGRAM=HEX
                   gateway-init or gatewayctl must be this file, and is run; can be

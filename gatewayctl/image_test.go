@@ -99,13 +99,32 @@ func TestOwnDigest(t *testing.T) {
 	}
 }
 
+// The help has the names that image/profiles has.
+func TestHelpHasTheProfiles(t *testing.T) {
+	w := newWorld(t)
+	w.want(w.run("help", "verify-image"), exitOK, "\n  --profile NAME  openclaw, hermes", "")
+	known, err := verify.LoadProfiles()
+	must(t, err)
+	_, list, _ := strings.Cut(w.out.String(), "\n  --profile NAME  ")
+	list, _, _ = strings.Cut(list, " (default: the configuration decides)\n")
+	if strings.Count(list, " or ") != 1 || strings.Replace(list, " or ", ", ", 1) != strings.Join(known.Names(), ", ") {
+		t.Errorf("the profiles are %q", list)
+	}
+	w.want(w.run("help", "config", "seal"), exitOK, "\n  --file FILE  default: /etc/openclaw/openclaw.json\n", "")
+	for _, text := range []string{"\nconfiguration. It sets gateway.auth.token to \"\" and changes no other byte.", "\ngateway.auth.mode than \"token\", or a file"} {
+		if !strings.Contains(w.out.String(), text) {
+			t.Errorf("no %q in\n%s", text, w.out.String())
+		}
+	}
+}
+
 func TestConfigSeal(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
 	w := newFixture(t)
 	root := t.TempDir()
-	own := root + verify.OwnConfig("openclaw")
+	own := root + "/etc/openclaw/openclaw.json"
 	seal1 := []string{"config", "seal", "--root", root}
 	w.want(w.run(seal1...), exitFailed, "", "write the configuration and /etc/gateway-init into the image first")
 	must(t, os.MkdirAll(root+"/etc/openclaw", 0o755))

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package seal keeps the token out of a gateway's own configuration. OpenClaw's
-// configuration overrides its environment. A token in openclaw.json is the one
-// in force, and "mode": "none" lets every user in. So an image has the empty
-// placeholder there, which fails closed, and the hash of the file is pinned
-// beside our own configuration.
+// Package seal keeps the token out of a gateway's own configuration, which may
+// override its environment. A token there is the one in force, and another mode
+// may let every user in. So an image has the empty placeholder there, which fails
+// closed, and the hash of the file is pinned beside our own configuration.
 package seal
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/strictjson"
@@ -17,6 +17,17 @@ import (
 
 // MaxSize bounds a gateway's configuration, in bytes.
 const MaxSize = 1 << 20
+
+// Layout describes the own configuration of a gateway. A key such as
+// gateway.auth.token has the names of the objects around the value, and its own.
+type Layout struct {
+	File      string   // where an image has it
+	Token     string   // the key that must be the empty placeholder
+	Mode      string   // the key that decides which credential counts; "" if there is none
+	ModeValue string   // what Mode must have, where it is there
+	Password  string   // the key of another credential, which must be empty; "" if there is none
+	Backups   []string // a backup has the name of the file, one of these after it, and maybe more
+}
 
 // ContentError says why a configuration is refused, with the place and the
 // remedy.
@@ -46,103 +57,127 @@ func parse(data []byte) (*strictjson.Value, error) {
 	return root, nil
 }
 
-// auth returns gateway.auth, or nil if it, or the object around it, is absent.
-func auth(root *strictjson.Value) (gateway, auth *strictjson.Value, err error) {
-	at, key := root, ""
-	for _, name := range []string{"gateway", "auth"} {
-		key += "." + name
-		at = at.Get(name)
-		if at == nil {
-			return gateway, nil, nil
+// find returns the value of a key such as gateway.auth.token. If there is none, it
+// returns nil, the innermost object that is there, and the names that are missing
+// in it.
+func find(root *strictjson.Value, key string) (v, inner *strictjson.Value, missing []string, err error) {
+	names := strings.Split(key, ".")
+	inner = root
+	for i, name := range names {
+		v = inner.Get(name)
+		if v == nil {
+			return nil, inner, names[i:], nil
 		}
-		if at.Kind != strictjson.Object {
-			return nil, nil, refuse(at, "%s: is %v, not an object", key[1:], at.Kind)
+		if i == len(names)-1 {
+			break
 		}
-		if gateway == nil {
-			gateway = at
+		if v.Kind != strictjson.Object {
+			return nil, nil, nil, refuse(v, "%s: is %v, not an object", strings.Join(names[:i+1], "."), v.Kind)
 		}
+		inner = v
 	}
-	return gateway, at, nil
+	return v, inner, nil, nil
 }
 
-// checkAuth refuses settings that would make another credential, or none, count.
-func checkAuth(auth *strictjson.Value) error {
-	if mode := auth.Get("mode"); mode != nil && (mode.Kind != strictjson.String || mode.Str != "token") {
-		return refuse(mode, `gateway.auth.mode: is not "token": with any other mode gateway-init's token is not what decides: set it to "token"`)
+// get returns the value of a key, or nil if there is none, or no such key.
+func get(root *strictjson.Value, key string) (*strictjson.Value, error) {
+	if key == "" {
+		return nil, nil
 	}
-	if p := auth.Get("password"); p != nil && (p.Kind != strictjson.String || p.Str != "") {
-		return refuse(p, "gateway.auth.password: is set: take it out, a password in an image is everybody's")
+	v, _, _, err := find(root, key)
+	return v, err
+}
+
+func isText(v *strictjson.Value, text string) bool {
+	return v.Kind == strictjson.String && v.Str == text
+}
+
+// checkAccess refuses settings that would make another credential, or none, count.
+func (l Layout) checkAccess(root *strictjson.Value) error {
+	mode, err := get(root, l.Mode)
+	if err != nil {
+		return err
+	}
+	if mode != nil && !isText(mode, l.ModeValue) {
+		return refuse(mode, "%s: is not %q: with any other mode gateway-init's token is not what decides: set it to %q", l.Mode, l.ModeValue, l.ModeValue)
+	}
+	password, err := get(root, l.Password)
+	if err != nil {
+		return err
+	}
+	if password != nil && !isText(password, "") {
+		return refuse(password, "%s: is set: take it out, a password in an image is everybody's", l.Password)
 	}
 	return nil
 }
 
 // Check refuses data unless it has the empty placeholder and no other setting
 // that decides about access. The error is a *ContentError.
-func Check(data []byte) error {
+func (l Layout) Check(data []byte) error {
 	root, err := parse(data)
 	if err != nil {
 		return err
 	}
-	_, auth, err := auth(root)
+	token, err := get(root, l.Token)
 	switch {
 	case err != nil:
 		return err
-	case auth == nil || auth.Get("token") == nil:
-		return refuse(root, `gateway.auth.token: is missing: without "" there the gateway may start with a token of its own: run gatewayctl config seal`)
+	case token == nil:
+		return refuse(root, `%s: is missing: without "" there the gateway may start with a token of its own: run gatewayctl config seal`, l.Token)
+	case !isText(token, ""):
+		return refuse(token, `%s: is not "": it would beat gateway-init's token: run gatewayctl config seal`, l.Token)
 	}
-	if token := auth.Get("token"); token.Kind != strictjson.String || token.Str != "" {
-		return refuse(token, `gateway.auth.token: is not "": it would beat gateway-init's token: run gatewayctl config seal`)
-	}
-	return checkAuth(auth)
+	return l.checkAccess(root)
 }
 
 // Secret says which value in data is, or may be, a secret; "" if none is. A
 // reference to a secret elsewhere is an object, and is not a secret.
-func Secret(data []byte) string {
+func (l Layout) Secret(data []byte) string {
 	root, err := parse(data)
 	if err != nil {
 		return "it is not strict JSON, so nobody can say that it has no token"
 	}
-	_, auth, err := auth(root)
-	if err != nil || auth == nil {
-		return ""
-	}
-	for _, name := range []string{"token", "password"} {
-		if v := auth.Get(name); v != nil && v.Kind == strictjson.String && v.Str != "" {
-			return "gateway.auth." + name + " is set"
+	for _, key := range []string{l.Token, l.Password} {
+		if v, err := get(root, key); err == nil && v != nil && v.Kind == strictjson.String && v.Str != "" {
+			return key + " is set"
 		}
 	}
 	return ""
 }
 
-// Clear returns data with an empty gateway.auth.token. Every other byte is as it
-// was, so that a person's layout and a vendor's keys stay. The error is a
-// *ContentError.
-func Clear(data []byte) ([]byte, error) {
+// Clear returns data with an empty token. Every other byte is as it was, so that a
+// person's layout and a vendor's keys stay. The error is a *ContentError.
+func (l Layout) Clear(data []byte) ([]byte, error) {
 	root, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
-	gateway, auth, err := auth(root)
-	switch {
-	case err != nil:
-		return nil, err
-	case gateway == nil:
-		return insert(data, root, `"gateway": {"auth": {"token": ""}}`), nil
-	case auth == nil:
-		return insert(data, gateway, `"auth": {"token": ""}`), nil
-	}
-	if err := checkAuth(auth); err != nil {
+	token, inner, missing, err := find(root, l.Token)
+	if err != nil {
 		return nil, err
 	}
-	token := auth.Get("token")
+	if err := l.checkAccess(root); err != nil {
+		return nil, err
+	}
 	switch {
 	case token == nil:
-		return insert(data, auth, `"token": ""`), nil
-	case token.Kind == strictjson.String && token.Str == "":
+		return insert(data, inner, placeholder(missing)), nil
+	case isText(token, ""):
 		return data, nil
 	}
 	return splice(data, token.Start, token.End, `""`), nil
+}
+
+// placeholder returns the member for the missing names: objects in each other, and
+// the empty token in the innermost.
+func placeholder(missing []string) string {
+	text := `""`
+	for i, name := range slices.Backward(missing) {
+		if text = fmt.Sprintf("%q: %s", name, text); i > 0 {
+			text = "{" + text + "}"
+		}
+	}
+	return text
 }
 
 // insert puts a member first into an object, with the white space of the member

@@ -27,11 +27,11 @@ func TestClear(t *testing.T) {
 		"empty-password":   {`{"gateway":{"auth":{"password":"","token":"x"}}}`, `{"gateway":{"auth":{"password":"","token":""}}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Clear([]byte(c.in))
+			got, err := openclaw.Clear([]byte(c.in))
 			if err != nil || string(got) != c.want {
 				t.Fatalf("got %q, %v; want %q", got, err, c.want)
 			}
-			if err := Check(got); err != nil {
+			if err := openclaw.Check(got); err != nil {
 				t.Errorf("it is no placeholder: %v", err)
 			}
 		})
@@ -52,7 +52,7 @@ func TestClearRefuses(t *testing.T) {
 		"password-ref":   {`{"gateway":{"auth":{"password":{}}}}`, "gateway.auth.password: is set"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Clear([]byte(c.in))
+			got, err := openclaw.Clear([]byte(c.in))
 			if !errors.As(err, new(*ContentError)) || got != nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %q, %v; want %q", got, err, c.want)
 			}
@@ -75,12 +75,37 @@ func TestCheckAndSecret(t *testing.T) {
 		"not-the-object": {`"x"`, "is a string", "nobody can say"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := Check([]byte(c.in))
+			err := openclaw.Check([]byte(c.in))
 			if c.refusal == "" && err != nil || c.refusal != "" && (!errors.As(err, new(*ContentError)) || !strings.Contains(err.Error(), c.refusal)) {
 				t.Errorf("got %v, want %q", err, c.refusal)
 			}
-			if got := Secret([]byte(c.in)); c.secret == "" && got != "" || !strings.Contains(got, c.secret) {
+			if got := openclaw.Secret([]byte(c.in)); c.secret == "" && got != "" || !strings.Contains(got, c.secret) {
 				t.Errorf("secret: %q, want %q", got, c.secret)
+			}
+		})
+	}
+}
+
+// A gateway may have its token elsewhere, and neither a mode nor a password.
+func TestOtherLayout(t *testing.T) {
+	flat, deep := Layout{Token: "api_key"}, Layout{Token: "a.b.c.d", Mode: "a.kind", ModeValue: "key"}
+	for name, c := range map[string]struct {
+		layout         Layout
+		in, want, fail string
+	}{
+		"flat":          {flat, `{"x":1}`, `{"api_key": "","x":1}`, ""},
+		"flat-set":      {flat, `{"api_key":"k","mode":"none","":"s"}`, `{"api_key":"","mode":"none","":"s"}`, ""},
+		"deep":          {deep, `{"a":{"kind":"key"}}`, `{"a":{"b": {"c": {"d": ""}},"kind":"key"}}`, ""},
+		"deep-mode":     {deep, `{"a":{"kind":"none"}}`, "", `1:14: a.kind: is not "key"`},
+		"deep-no-place": {deep, `{"a":{"b":{"c":1}}}`, "", "1:16: a.b.c: is a number, not an object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.layout.Clear([]byte(c.in))
+			if string(got) != c.want || (c.fail == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fail) {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			if err == nil && (c.layout.Check(got) != nil || c.layout.Secret(got) != "") {
+				t.Errorf("it is no placeholder: %v, %q", c.layout.Check(got), c.layout.Secret(got))
 			}
 		})
 	}
@@ -93,14 +118,14 @@ func FuzzClear(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := Clear(data)
+		got, err := openclaw.Clear(data)
 		if err != nil {
 			return
 		}
-		if err := Check(got); err != nil {
+		if err := openclaw.Check(got); err != nil {
 			t.Fatalf("%q became %q: %v", data, got, err)
 		}
-		if again, err := Clear(got); err != nil || !bytes.Equal(again, got) {
+		if again, err := openclaw.Clear(got); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("a second run makes %q of %q: %v", again, got, err)
 		}
 		if before, after := without(t, data), without(t, got); !reflect.DeepEqual(before, after) {

@@ -19,7 +19,7 @@ import (
 
 // Done is the result of Seal.
 type Done struct {
-	Cleared bool     // gateway.auth.token was not "", or was missing
+	Cleared bool     // the token was not "", or was missing
 	SHA256  string   // of the file as it is now
 	Pinned  bool     // seal.json did not have this hash
 	Removed []string // backups that held a secret, and why
@@ -35,15 +35,15 @@ func trusted(t fsafe.Type, links uint64) fsafe.Want {
 // again, and pins its hash. Everything is done by descriptor; a second run finds
 // nothing to do. A refusal matches fsafe.ErrUnsafe or is a *ContentError, and
 // comes before anything is changed.
-func Seal(unsafeRoot, unsafeFile string) (Done, error) {
-	done, err := seal(unsafeRoot, unsafeFile)
+func (l Layout) Seal(unsafeRoot, unsafeFile string) (Done, error) {
+	done, err := l.seal(unsafeRoot, unsafeFile)
 	if err != nil {
 		return done, fmt.Errorf("cannot seal %s: %w", unsafeFile, err)
 	}
 	return done, nil
 }
 
-func seal(unsafeRoot, unsafeFile string) (done Done, err error) {
+func (l Layout) seal(unsafeRoot, unsafeFile string) (done Done, err error) {
 	if !path.IsAbs(unsafeFile) || path.Clean(unsafeFile) != unsafeFile {
 		return done, &fsafe.UnsafeError{UnsafePath: unsafeFile, Problem: "is not an absolute, clean path"}
 	}
@@ -62,11 +62,11 @@ func seal(unsafeRoot, unsafeFile string) (done Done, err error) {
 	}
 	defer dir.Close()
 	name := path.Base(unsafeFile)
-	file, err := readClear(dir, name)
+	file, err := l.readClear(dir, name)
 	if err != nil {
 		return done, err
 	}
-	backups, err := findBackups(dir, name)
+	backups, err := l.findBackups(dir, name)
 	if err != nil {
 		return done, err
 	}
@@ -85,7 +85,7 @@ func seal(unsafeRoot, unsafeFile string) (done Done, err error) {
 	// Pin the content that is there, not the content that was meant to be there.
 	data, _, err := fsafe.ReadAt(dir, name, trusted(fsafe.Regular, 1), MaxSize)
 	if err == nil {
-		err = Check(data)
+		err = l.Check(data)
 	}
 	if err != nil {
 		return done, fmt.Errorf("it is not what was written: %w", err)
@@ -117,12 +117,12 @@ type cleared struct {
 }
 
 // readClear reads name and clears its token in memory.
-func readClear(dir *os.File, name string) (c cleared, err error) {
+func (l Layout) readClear(dir *os.File, name string) (c cleared, err error) {
 	data, info, err := fsafe.ReadAt(dir, name, trusted(fsafe.Regular, 1), MaxSize)
 	if err != nil {
 		return c, err
 	}
-	clear, err := Clear(data)
+	clear, err := l.Clear(data)
 	return cleared{clear, info, !bytes.Equal(clear, data)}, err
 }
 
@@ -139,10 +139,11 @@ func replace(dir *os.File, name string, data []byte, perm, gid uint32) error {
 	return nil
 }
 
-// IsBackup reports whether name is one of the backups that OpenClaw writes
+// isBackup reports whether name is one of the backups that the gateway writes
 // beside the configuration base.
-func IsBackup(name, base string) bool {
-	return strings.HasPrefix(name, base+".bak") || strings.HasPrefix(name, base+".last-good")
+func (l Layout) isBackup(name, base string) bool {
+	after, ok := strings.CutPrefix(name, base)
+	return ok && slices.ContainsFunc(l.Backups, func(b string) bool { return strings.HasPrefix(after, b) })
 }
 
 // backup is a backup that holds a secret.
@@ -150,21 +151,21 @@ type backup struct{ name, why string }
 
 // findBackups returns the backups of base with a secret. The gateway, its doctor
 // and its editor write them with the previous content of the file.
-func findBackups(dir *os.File, base string) (found []backup, err error) {
+func (l Layout) findBackups(dir *os.File, base string) (found []backup, err error) {
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if !IsBackup(name, base) {
+		if !l.isBackup(name, base) {
 			continue
 		}
 		data, _, err := fsafe.ReadAt(dir, name, trusted(fsafe.Regular, 1), MaxSize)
 		if err != nil {
 			return nil, fmt.Errorf("a backup beside it: %w: remove it", err)
 		}
-		if why := Secret(data); why != "" {
+		if why := l.Secret(data); why != "" {
 			found = append(found, backup{name, why})
 		}
 	}

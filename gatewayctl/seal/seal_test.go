@@ -20,6 +20,12 @@ const (
 	content = "{\"gateway\": {\"auth\": {\"mode\": \"token\", \"token\": \"s3cret\"}}}\n"
 )
 
+// openclaw is what image/profiles/openclaw.verify.json says.
+var openclaw = Layout{
+	File: own, Token: "gateway.auth.token", Mode: "gateway.auth.mode", ModeValue: "token", Password: "gateway.auth.password",
+	Backups: []string{".bak", ".last-good"},
+}
+
 // root is an image's tree with a configuration that is to be sealed.
 func root(t *testing.T) string {
 	t.Helper()
@@ -54,7 +60,7 @@ func TestSeal(t *testing.T) {
 	write(t, dir+own+".bak.1", "{", 0o600)
 	write(t, dir+own+".last-good", `{"gateway":{"auth":{"token":""}}}`, 0o600)
 	write(t, dir+"/etc/openclaw/notes", content, 0o600)
-	done, err := Seal(dir, own)
+	done, err := openclaw.Seal(dir, own)
 	testenv.Must(t, err)
 	if !done.Cleared || !done.Pinned || len(done.Removed) != 2 || !strings.HasPrefix(done.Removed[0], "openclaw.json.bak (gateway.auth.token is set") ||
 		!strings.HasPrefix(done.Removed[1], "openclaw.json.bak.1 (it is not strict JSON") {
@@ -76,7 +82,7 @@ func TestSeal(t *testing.T) {
 	}
 
 	before := testenv.Dir(t, dir+own)
-	again, err := Seal(dir, own)
+	again, err := openclaw.Seal(dir, own)
 	if err != nil || again.Cleared || again.Pinned || len(again.Removed) != 0 || again.SHA256 != done.SHA256 {
 		t.Errorf("a second run: %+v, %v", again, err)
 	}
@@ -115,7 +121,7 @@ func TestSealRefuses(t *testing.T) {
 			dir := root(t)
 			c.change(t, dir)
 			before := tree(t, dir)
-			done, err := Seal(dir, own)
+			done, err := openclaw.Seal(dir, own)
 			if err == nil || !strings.HasPrefix(err.Error(), "cannot seal "+own+": ") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %+v, %v; want %q", done, err, c.want)
 			}
@@ -128,7 +134,7 @@ func TestSealRefuses(t *testing.T) {
 		})
 	}
 	t.Run("relative", func(t *testing.T) {
-		if _, err := Seal("/", "etc/x.json"); !errors.Is(err, fsafe.ErrUnsafe) {
+		if _, err := openclaw.Seal("/", "etc/x.json"); !errors.Is(err, fsafe.ErrUnsafe) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -138,12 +144,12 @@ func TestSealRefuses(t *testing.T) {
 func TestSealCannotWrite(t *testing.T) {
 	dir := root(t)
 	testenv.Must(t, os.Mkdir(dir+own+fsafe.NewSuffix, 0o755))
-	if _, err := Seal(dir, own); !errors.Is(err, fsafe.ErrUnsafe) || read(t, dir+own) != content {
+	if _, err := openclaw.Seal(dir, own); !errors.Is(err, fsafe.ErrUnsafe) || read(t, dir+own) != content {
 		t.Errorf("got %v", err)
 	}
 	testenv.Must(t, os.Remove(dir+own+fsafe.NewSuffix))
 	testenv.Must(t, os.Mkdir(dir+PinFile+fsafe.NewSuffix, 0o755))
-	if done, err := Seal(dir, own); !errors.Is(err, fsafe.ErrUnsafe) || !done.Cleared || done.Pinned {
+	if done, err := openclaw.Seal(dir, own); !errors.Is(err, fsafe.ErrUnsafe) || !done.Cleared || done.Pinned {
 		t.Errorf("got %+v, %v", done, err)
 	}
 }

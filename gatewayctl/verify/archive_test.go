@@ -42,7 +42,11 @@ func headers(t testing.TB, all ...*tar.Header) []byte {
 }
 
 func readAll(data []byte) (*image, *layerScan, error) {
-	s := newLayerScan(nil)
+	all, err := LoadProfiles()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := newLayerScan(nil, all)
 	im, err := readArchive(bytes.NewReader(data), s)
 	return im, s, err
 }
@@ -174,7 +178,7 @@ func TestLimits(t *testing.T) {
 		"bytes":   {entries: maxEntries, held: maxHeld, bytes: 10000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newLayerScan(nil)
+			s := newLayerScan(nil, known(t))
 			s.budget = &b
 			if _, err := readArchive(bytes.NewReader(data), s); !errors.Is(err, ErrLimit) {
 				t.Errorf("got %v", err)
@@ -191,8 +195,9 @@ func FuzzArchive(f *testing.F) {
 	f.Add(layered(f, low.tar(f)))
 	f.Add(zipped(f, layered(f, low.tar(f), top.tar(f))))
 	f.Add((&fixture{layers: []layerOf{low}}).oci(f))
+	all := known(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := newLayerScan(nil)
+		s := newLayerScan(nil, all)
 		s.budget = &budget{entries: 1000, held: 1 << 20, bytes: 1 << 22}
 		im, err := readArchive(bytes.NewReader(data), s)
 		if err != nil {
@@ -207,7 +212,7 @@ func FuzzArchive(f *testing.F) {
 			}
 		})
 		// All checks can be made of whatever there is.
-		for _, p := range Profiles() {
+		for _, p := range all.Names() {
 			if _, err := Run(context.Background(), Archive(bytes.NewReader(data)), Options{Profile: p}); err != nil {
 				t.Fatal(err)
 			}

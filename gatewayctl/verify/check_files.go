@@ -127,7 +127,7 @@ func checkProfile(s *inspection) checkResult {
 		return resultUnavailable("see config")
 	case p.tokenEnv != "" && s.config.Gateway.TokenEnv != p.tokenEnv:
 		return resultFailed("gateway.token_env is %s, %s reads %s", s.config.Gateway.TokenEnv, p.name, p.tokenEnv)
-	case !p.is(s.config):
+	case !p.fits(s.config):
 		return resultFailed("gateway.command is not that of %s", p.name)
 	}
 	return resultHeld("%s, token in %s", s.profile.name, s.config.Gateway.TokenEnv)
@@ -139,8 +139,8 @@ func checkProfile(s *inspection) checkResult {
 // no such way, and checkPrograms follows them).
 func checkParents(s *inspection) checkResult {
 	files := []string{initPath, ctlPath, config.DefaultFile}
-	if s.profile.own != "" {
-		files = append(files, s.profile.own, seal.PinFile)
+	if s.profile.own.File != "" {
+		files = append(files, s.profile.own.File, seal.PinFile)
 	}
 	for _, file := range files {
 		_, err := s.tree.follow(path.Dir(file), func(at string, n *node) error {

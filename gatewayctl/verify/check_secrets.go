@@ -12,16 +12,12 @@ import (
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// isToken, isRuntime and isDevice match names of files that no image may have.
+// isToken and isRuntime match names of files that no image may have.
 func isToken(base string) bool {
 	return base == tokenfile.Name || base == tokenfile.Name+fsafe.NewSuffix
 }
 
 func isRuntime(base string) bool { return base == "status.json" || base == "control" }
-
-func isDevice(base string) bool {
-	return slices.Contains([]string{"device-auth.json", "openclaw.sqlite", "paired.json"}, base)
-}
 
 // checkTokenFiles looks for the files of a runtime directory. A container that
 // was committed has the files that its gateway-init wrote, if the runtime
@@ -50,7 +46,11 @@ func checkConfigTokens(s *inspection) checkResult {
 			found = append(found, t.String()+" ("+t.secret+")")
 		}
 	}
-	return resultOfFindings(found, "build the layer again without", "no layer has an openclaw.json with a token")
+	var names []string
+	for _, file := range s.known.ownFiles() {
+		names = append(names, path.Base(file))
+	}
+	return resultOfFindings(found, "build the layer again without", "no layer has an %s with a token", strings.Join(names, " or "))
 }
 
 // checkDeviceState looks for paired devices, because a device that was paired at
@@ -65,7 +65,7 @@ func checkDeviceState(s *inspection) checkResult {
 	}
 	var found []string
 	for _, t := range s.traces {
-		if isDevice(path.Base(t.path)) && slices.ContainsFunc(homes, func(home string) bool {
+		if s.known.isDevice(path.Base(t.path)) && slices.ContainsFunc(homes, func(home string) bool {
 			return strings.HasPrefix(t.path, strings.TrimSuffix(home, "/")+"/")
 		}) {
 			found = append(found, t.String())
@@ -84,7 +84,7 @@ func checkTokenBytes(s *inspection) checkResult {
 // checkPlaceholder checks that root owns the gateway's own configuration and
 // that no token in it overrides gateway-init's.
 func checkPlaceholder(s *inspection) checkResult {
-	own := s.profile.own
+	own := s.profile.own.File
 	data, err := s.tree.regular(own)
 	if err != nil {
 		return resultFailed("%v", err)
@@ -98,10 +98,10 @@ func checkPlaceholder(s *inspection) checkResult {
 	case n.links != 1:
 		return resultFailed("%s has %d links: copy it, so that it has one name only", own, n.links)
 	}
-	if err := seal.Check(data); err != nil {
+	if err := s.profile.own.Check(data); err != nil {
 		return resultFailed("%s:%v", own, err)
 	}
-	return resultHeld("%s: gateway.auth.token is empty", own)
+	return resultHeld("%s: %s is empty", own, s.profile.own.Token)
 }
 
 // checkPin checks that the pinned files are as they were sealed.
@@ -117,8 +117,8 @@ func checkPin(s *inspection) checkResult {
 	if err != nil {
 		return resultFailed("%s:%v", seal.PinFile, err)
 	}
-	if !slices.ContainsFunc(pins, func(p seal.Pin) bool { return p.Path == s.profile.own }) {
-		return resultFailed("%s does not have %s: run gatewayctl config seal", seal.PinFile, s.profile.own)
+	if !slices.ContainsFunc(pins, func(p seal.Pin) bool { return p.Path == s.profile.own.File }) {
+		return resultFailed("%s does not have %s: run gatewayctl config seal", seal.PinFile, s.profile.own.File)
 	}
 	for _, p := range pins {
 		n := s.tree.at(p.Path)

@@ -50,8 +50,8 @@ func checks() []check {
 		{"config-tokens", nil, checkConfigTokens},
 		{"device-state", nil, checkDeviceState},
 		{"token-bytes", nil, checkTokenBytes},
-		{"placeholder", func(p profile) bool { return p.own != "" }, checkPlaceholder},
-		{"pin", func(p profile) bool { return p.own != "" }, checkPin},
+		{"placeholder", func(p profile) bool { return p.own.File != "" }, checkPlaceholder},
+		{"pin", func(p profile) bool { return p.own.File != "" }, checkPin},
 		{"probe-root", nil, checkProbeRoot},
 		{"probe-sandbox", nil, checkProbeSandbox},
 	}

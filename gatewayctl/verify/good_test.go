@@ -106,12 +106,6 @@ func TestProfileIsNotGuessed(t *testing.T) {
 	}
 }
 
-func TestOwnConfig(t *testing.T) {
-	if OwnConfig("openclaw") != own || OwnConfig("demo") != "" || OwnConfig("x") != "" {
-		t.Errorf("got %q", OwnConfig("openclaw"))
-	}
-}
-
 // checkNames returns the names of all checks.
 func checkNames() (names []string) {
 	for _, c := range checks() {

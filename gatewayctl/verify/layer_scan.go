@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"path"
-	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/seal"
 	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
@@ -33,7 +32,7 @@ const (
 // trace is a file or directory, in some layer, whose name a check looks at.
 type trace struct {
 	layer, path string
-	secret      string // of an openclaw.json: the secret in it, in words; "" if none
+	secret      string // of an own configuration: the secret in it, in words; "" if none
 }
 
 func (t trace) String() string {
@@ -47,6 +46,7 @@ func (t trace) String() string {
 // later one removes, because a user that has the image has its layers.
 type layerScan struct {
 	*budget
+	known  Profiles
 	tokens *tokenscan.Set  // nil if no token was given
 	keep   map[string]bool // paths whose content stays in memory
 	sums   map[string]bool // paths of a directory whose hash is wanted
@@ -54,39 +54,30 @@ type layerScan struct {
 	leaks  []string // places with bytes of the token
 }
 
-func newLayerScan(tokens *tokenscan.Set) *layerScan {
-	s := &layerScan{budget: newBudget(), tokens: tokens, keep: map[string]bool{}, sums: map[string]bool{initPath: true, ctlPath: true}}
+func newLayerScan(tokens *tokenscan.Set, known Profiles) *layerScan {
+	s := &layerScan{budget: newBudget(), known: known, tokens: tokens, keep: map[string]bool{}, sums: map[string]bool{initPath: true, ctlPath: true}}
 	for _, p := range []string{passwdPath, groupPath, config.DefaultFile, seal.PinFile} {
 		s.keep[p] = true
 	}
-	for _, p := range profiles() {
-		if p.own != "" {
-			s.keep[p.own] = true
-		}
+	for _, file := range known.ownFiles() {
+		s.keep[file] = true
 	}
 	return s
 }
 
-// ownConfig is the name of OpenClaw's configuration; backups have more after it.
-const ownConfig = "openclaw.json"
-
-func isOwnConfig(base string) bool {
-	return base == ownConfig || strings.HasPrefix(base, ownConfig+".")
-}
-
 // isWatched reports whether a check looks at files of this name in every layer.
-func isWatched(base string) bool {
-	return isRuntime(base) || isToken(base) || isDevice(base) || isOwnConfig(base)
+func (s *layerScan) isWatched(base string) bool {
+	return isRuntime(base) || isToken(base) || s.known.isDevice(base) || s.known.isOwnConfig(base)
 }
 
 // wants reports whether a file's content has to be read.
 func (s *layerScan) wants(unsafePath string) bool {
-	return s.tokens != nil || s.keep[unsafePath] || s.sums[unsafePath] || isOwnConfig(path.Base(unsafePath))
+	return s.tokens != nil || s.keep[unsafePath] || s.sums[unsafePath] || s.known.isOwnConfig(path.Base(unsafePath))
 }
 
 // name notes a name of a layer.
 func (s *layerScan) name(layer, unsafePath string) {
-	if isWatched(path.Base(unsafePath)) {
+	if s.isWatched(path.Base(unsafePath)) {
 		s.traces = append(s.traces, trace{layer: layer, path: unsafePath})
 	}
 	if s.tokens != nil && s.tokens.Find([]byte(unsafePath)) >= 0 {
@@ -114,7 +105,8 @@ func (s *layerScan) stream() *tokenscan.Stream {
 
 // content reads the regular file at a path to its end. It is called after name.
 func (s *layerScan) content(unsafePath string, n *node, r io.Reader) error {
-	own, small := isOwnConfig(path.Base(unsafePath)), n.size <= seal.MaxSize
+	base, small := path.Base(unsafePath), n.size <= seal.MaxSize
+	own := s.known.isOwnConfig(base)
 	var kept bytes.Buffer
 	var sum hash.Hash
 	writers := []io.Writer{io.Discard}
@@ -145,7 +137,7 @@ func (s *layerScan) content(unsafePath string, n *node, r io.Reader) error {
 		}
 	}
 	if own {
-		s.traces[len(s.traces)-1].secret = findSecret(kept.Bytes(), small)
+		s.traces[len(s.traces)-1].secret = s.findSecret(base, kept.Bytes(), small)
 	}
 	return nil
 }
@@ -168,11 +160,11 @@ func (s *layerScan) script(n *node, first head) error {
 	return s.hold(len(first))
 }
 
-func findSecret(data []byte, small bool) string {
+func (s *layerScan) findSecret(base string, data []byte, small bool) string {
 	if !small {
 		return fmt.Sprintf("it is larger than %d bytes, so nobody can say that it has no token", seal.MaxSize)
 	}
-	return seal.Secret(data)
+	return s.known.secret(base, data)
 }
 
 // regular returns the content of a file that must be in the image, or an error

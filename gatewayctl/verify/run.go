@@ -30,14 +30,18 @@ type Options struct {
 // Run reads the image and makes every check of its profile. It returns an error
 // if there is no such profile (*ProfileError), or if the image cannot be read.
 func Run(ctx context.Context, src Source, o Options) (Report, error) {
-	sift := newLayerScan(o.Token)
+	known, err := LoadProfiles()
+	if err != nil {
+		return Report{}, err
+	}
+	sift := newLayerScan(o.Token, known)
 	im, err := src.read(ctx, sift)
 	if err != nil {
 		return Report{}, err
 	}
-	s := &inspection{image: im, options: o, traces: sift.traces, leaks: sift.leaks}
+	s := &inspection{image: im, options: o, known: known, traces: sift.traces, leaks: sift.leaks}
 	s.config, s.configErr = im.configuration()
-	if s.profile, err = choose(o.Profile, s.config, s.configErr); err != nil {
+	if s.profile, err = known.choose(o.Profile, s.config, s.configErr); err != nil {
 		return Report{}, err
 	}
 	s.resolve()
@@ -66,6 +70,7 @@ func (s *inspection) report() Report {
 type inspection struct {
 	*image
 	options Options
+	known   Profiles
 	profile profile
 	traces  []trace
 	leaks   []string

@@ -64,7 +64,7 @@ func TestTokenBytes(t *testing.T) {
 	}
 	t.Run("behind-the-end-of-a-layer", func(t *testing.T) {
 		data := layered(t, append(layerOf{}.tar(t), token...))
-		s := newLayerScan(tokens)
+		s := newLayerScan(tokens, known(t))
 		_, err := readArchive(bytes.NewReader(data), s)
 		if testenv.Must(t, err); len(s.leaks) != 1 || s.leaks[0] != "0/layer.tar" {
 			t.Errorf("found in %v", s.leaks)
