@@ -163,11 +163,11 @@ func TestImageChecks(t *testing.T) {
 	same(t, "docs/image.md", column(page, 1), known)
 	_, page, _ = strings.Cut(read(t, "docs/image.md"), "## Profiles")
 	page, _, _ = strings.Cut(page, "## Checks")
-	known, err := verify.LoadProfiles()
+	profiles, err := verify.LoadProfiles()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range known.Names() {
+	for _, name := range profiles.Names() {
 		if !strings.Contains(page, "\n| "+name+" |") {
 			t.Errorf("docs/image.md does not have the profile %s", name)
 		}

@@ -101,7 +101,7 @@ func TestOwnDigest(t *testing.T) {
 
 // The help has the names that image/profiles has.
 func TestHelpHasTheProfiles(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.want(w.run("help", "verify-image"), exitOK, "\n  --profile NAME  openclaw, hermes", "")
 	known, err := verify.LoadProfiles()
 	must(t, err)
