@@ -236,7 +236,7 @@ func TestPackagesOfPID1(t *testing.T) {
 func TestManualHasTheUsage(t *testing.T) {
 	option := regexp.MustCompile(`--[a-z][a-z-]+`)
 	usage := func(file string) string {
-		_, text, _ := strings.Cut(read(t, file), "const Usage = `")
+		_, text, _ := strings.Cut(read(t, file), "const usage = `")
 		text, _, _ = strings.Cut(text, "\n`\n")
 		return text
 	}

@@ -64,13 +64,13 @@ func (d *fixture) await(c *child) {
 func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
 	d := newFixture(t)
-	d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = Starting, true, []string{silent}
+	d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{silent}
 	d.gateway = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
 	g := d.gateway
 	d.answered(answer{g, late})
 	d.await(g)
 	d.apply()
-	if d.phase != BackingOff || d.rec.Reason != reason.LaunchFailed || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
+	if d.phase != phaseBackingOff || d.rec.Reason != reason.LaunchFailed || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
 		t.Errorf("%v, %s %q, %d crashes", d.phase, d.rec.Reason, d.rec.Detail, d.rec.Crashes)
 	}
 	if d.rec.LastExit.Signal != int(syscall.SIGKILL) || strings.Contains(d.log.String(), "internal") {

@@ -37,7 +37,7 @@ func TestExitTexts(t *testing.T) {
 			d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
 			d.gatewayDone(d.gateway)
 			d.apply()
-			if d.phase != BackingOff || d.rec.Detail != "the gateway ended with "+c.detail || d.rec.LastExit.Text != c.text {
+			if d.phase != phaseBackingOff || d.rec.Detail != "the gateway ended with "+c.detail || d.rec.LastExit.Text != c.text {
 				t.Errorf("%v, detail %q, text %q", d.phase, d.rec.Detail, d.rec.LastExit.Text)
 			}
 			if held := d.rec.Backoff.DelayMS == time.Minute.Milliseconds(); held != strings.HasPrefix(name, "held") {
@@ -60,16 +60,16 @@ func TestLastExitKeepsItsFailureMark(t *testing.T) {
 	d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 	d.gatewayDone(d.gateway)
 	d.apply()
-	if d.phase != BackingOff || !d.rec.LastExit.Failure {
+	if d.phase != phaseBackingOff || !d.rec.LastExit.Failure {
 		t.Fatalf("%v, %+v", d.phase, d.rec.LastExit)
 	}
-	d.post(Retry)
+	d.post(eventRetry)
 	d.apply()
-	if d.phase != BackingOff || d.rec.Reason != "prepare-failed" || !d.rec.LastExit.Failure || d.rec.Crashes != 1 {
+	if d.phase != phaseBackingOff || d.rec.Reason != "prepare-failed" || !d.rec.LastExit.Failure || d.rec.Crashes != 1 {
 		t.Errorf("%v, %s, %+v, %d crashes", d.phase, d.rec.Reason, d.rec.LastExit, d.rec.Crashes)
 	}
 	for step, failure := range map[launch.Step]bool{launch.StepExec: true, launch.StepDied: false} {
-		d.phase = Starting
+		d.phase = phaseStarting
 		d.gateway = &child{proc: &launch.Proc{PID: 78}, exit: &sys.Exit{PID: 78}, err: &launch.Failure{Step: step}}
 		d.gatewayDone(d.gateway)
 		d.apply()

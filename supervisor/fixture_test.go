@@ -103,7 +103,7 @@ func (d *fixture) serving() *fixture {
 // running puts a gateway in it that was proven. It is no process: nothing
 // here may signal it.
 func (d *fixture) running() *fixture {
-	d.phase, d.proven = Running, time.Now()
+	d.phase, d.proven = phaseRunning, time.Now()
 	d.gateway = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
 	return d
 }

@@ -59,7 +59,7 @@ func (s *Supervisor) sweepAgain() {
 	}
 	if !alive && err == nil {
 		s.last = procfs.ID{}
-		s.post(Swept)
+		s.post(eventSwept)
 		return
 	}
 	if waited := time.Since(s.sweepStart); waited > sweepPatience && s.rec.Reason != reason.StopTimeout {
@@ -144,7 +144,7 @@ func (s *Supervisor) listenerDetail(uid uint32) string {
 // startFailed ends a start that failed before there was a process.
 func (s *Supervisor) startFailed(why reason.Reason, err error, plain bool) {
 	s.startErr = &startError{reason: why, err: err, plain: plain}
-	s.post(Failed)
+	s.post(eventFailed)
 }
 
 // gatewayUp handles the report that the re-exec child has executed the gateway.
@@ -153,7 +153,7 @@ func (s *Supervisor) gatewayUp(c *child) {
 		return
 	}
 	s.executed, s.lastLogged, s.dirty = true, "", true
-	s.post(Launched)
+	s.post(eventLaunched)
 }
 
 // gatewayDone handles the end of the gateway, or of its re-exec child.
@@ -165,9 +165,9 @@ func (s *Supervisor) gatewayDone(c *child) {
 	s.endHolders()
 	code := c.exit.Code()
 	served := !s.proven.IsZero()
-	next := Died
+	next := eventDied
 	if c.err == nil && !c.asked && s.authorized(c) {
-		c.asked, next = true, Restart
+		c.asked, next = true, eventRestart
 		s.joinStart()
 	}
 	last := &status.Exit{PID: c.pid(), Code: code, Text: s.g.ExitText(code), At: time.Now(), Requested: c.asked, Proven: served}
@@ -195,7 +195,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 		plain = true // killed, or out of pids, which is not the gateway's fault
 	}
 	s.startErr = &startError{reason: why, err: s.notExecuted(c.err), plain: plain, exited: true}
-	s.post(Failed)
+	s.post(eventFailed)
 }
 
 // authorized reports whether root ended c from outside. Such an exit is a requested
@@ -375,7 +375,7 @@ func (s *Supervisor) onStopped() {
 		}
 	}
 	s.stopped()
-	if s.phase == Terminated {
+	if s.phase == phaseTerminated {
 		s.pollShutdown()
 	}
 }
@@ -392,19 +392,4 @@ func listeners(ls []sockets.Listener) []status.Listener {
 		out = append(out, status.Listener{Addr: l.Addr.String(), UID: l.UID, Inode: l.Inode})
 	}
 	return out
-}
-
-// BootError says that the gateway can never be executed as configured.
-type BootError struct{ Err error }
-
-func (e *BootError) Error() string { return e.Err.Error() }
-func (e *BootError) Unwrap() error { return e.Err }
-
-// bootError returns the error of Run after a first launch that can never work
-// (hopeless), or nil.
-func (s *Supervisor) bootError() error {
-	if s.fatalLaunch != nil {
-		return &BootError{s.fatalLaunch}
-	}
-	return nil
 }

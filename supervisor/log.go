@@ -43,4 +43,6 @@ const (
 	evSignal            = "signal"
 	evShutdown          = "shutdown"
 	evTerminated        = "terminated"
+	evHardening         = "hardening"
+	evInternal          = "internal"
 )

@@ -253,7 +253,7 @@ func (s *Supervisor) beginProof() {
 // attempt tries once to prove a gateway that is starting, or makes the next proof
 // of a recover.
 func (s *Supervisor) attempt() {
-	if s.phase == Starting {
+	if s.phase == phaseStarting {
 		s.check(proof.Prove, s.attempted)
 	} else {
 		s.check(proof.Prove, s.recovered)
@@ -265,7 +265,7 @@ func (s *Supervisor) attempted(r result) {
 		s.probed(r)
 	}
 	if r.ok {
-		s.post(Proven)
+		s.post(eventProven)
 		return
 	}
 	s.startTrouble(r.reason, r.detail)
@@ -310,7 +310,7 @@ func (s *Supervisor) giveUp(why string) {
 	s.backoff.streak++
 	s.log.Warn().Str("event", evUnresponsive).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
 	s.joinStart()
-	s.post(Restart)
+	s.post(eventRestart)
 }
 
 // checkHealth makes the regular health check of a running gateway. It does not

@@ -36,7 +36,7 @@ func (s *Supervisor) publish() {
 func (s *Supervisor) fill() {
 	r := &s.rec
 	r.UpdatedAt = time.Now()
-	r.State, r.Goal, r.Since = s.phase.State(), s.phase.Goal(), s.since
+	r.State, r.Goal, r.Since = s.phase.state(), s.phase.goal(), s.since
 	if s.shuttingDown {
 		r.Goal = status.GoalExit
 	}
@@ -51,10 +51,10 @@ func (s *Supervisor) fill() {
 			r.Gateway.ProvenAt = &proven
 		}
 	}
-	if by := s.timers.due[readyTimer]; s.phase == Starting && !by.IsZero() {
+	if by := s.timers.due[readyTimer]; s.phase == phaseStarting && !by.IsZero() {
 		r.Gateway.ReadyBy = &by
 	}
-	if s.phase != BackingOff {
+	if s.phase != phaseBackingOff {
 		r.Backoff = nil
 	}
 	r.Queued = s.queue.Len()

@@ -76,7 +76,7 @@ func TestFill(t *testing.T) {
 		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
 		t.Errorf("running: %+v", d.rec)
 	}
-	d.phase, d.gateway, d.proven = BackingOff, nil, time.Time{}
+	d.phase, d.gateway, d.proven = phaseBackingOff, nil, time.Time{}
 	d.rec.Backoff = &status.Waiting{Streak: 3}
 	d.fill()
 	g = d.rec.Gateway
@@ -94,17 +94,17 @@ func TestFill(t *testing.T) {
 // could answer in its name.
 func TestFillRequest(t *testing.T) {
 	for name, c := range map[string]struct {
-		phase    Phase
+		phase    phase
 		launched bool
 		run      *proofRun
 		want     string
 	}{
-		"stopping": {Restarting, false, nil, "stopping"},
-		"halting":  {Stopping, false, nil, "stopping"},
-		"starting": {Starting, false, nil, "starting"},
-		"proving":  {Starting, true, nil, "proving"},
-		"probing":  {Running, true, &proofRun{}, "proving"},
-		"waiting":  {BackingOff, false, nil, "accepted"},
+		"stopping": {phaseRestarting, false, nil, "stopping"},
+		"halting":  {phaseStopping, false, nil, "stopping"},
+		"starting": {phaseStarting, false, nil, "starting"},
+		"proving":  {phaseStarting, true, nil, "proving"},
+		"probing":  {phaseRunning, true, &proofRun{}, "proving"},
+		"waiting":  {phaseBackingOff, false, nil, "accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t)
@@ -129,13 +129,13 @@ func TestFillRequest(t *testing.T) {
 // How long the old gateway has is known while it is being stopped, and only then.
 func TestFillUntil(t *testing.T) {
 	d := newFixture(t)
-	d.phase, d.task = Restarting, &task{job: &control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}}
+	d.phase, d.task = phaseRestarting, &task{job: &control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}}
 	d.timers.arm(graceTimer, time.Hour)
 	d.fill()
 	if until := d.rec.Request.Until; until == nil || time.Until(*until) < 59*time.Minute {
 		t.Errorf("until %v", until)
 	}
-	d.enter(Starting)
+	d.enter(phaseStarting)
 	d.fill()
 	if until := d.rec.Request.Until; until != nil {
 		t.Errorf("of a start: until %v", until)

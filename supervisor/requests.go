@@ -155,13 +155,13 @@ func (s *Supervisor) begin(j *control.Job) {
 		s.beginRestart()
 	case control.Stop:
 		s.task.stops = true
-		s.post(Stop)
+		s.post(eventStop)
 	}
 }
 
 // awaitStart posts e. The request is answered when the gateway is proven, or has
 // failed.
-func (s *Supervisor) awaitStart(e Event) {
+func (s *Supervisor) awaitStart(e event) {
 	s.task.awaits = true
 	s.post(e)
 }
@@ -169,7 +169,7 @@ func (s *Supervisor) awaitStart(e Event) {
 // beginStart leaves a running gateway alone, and reports whether it serves.
 func (s *Supervisor) beginStart() {
 	switch {
-	case s.phase == Running:
+	case s.phase == phaseRunning:
 		s.check(proof.Prove, func(r result) {
 			s.noteHealth(r)
 			if r.ok {
@@ -178,23 +178,23 @@ func (s *Supervisor) beginStart() {
 			}
 			s.finish(control.Reply{Outcome: control.Failed, Reason: r.reason, NewPID: s.gateway.pid()})
 		})
-	case s.phase == Starting && s.readyTimedOut: // requests that waited for it have been answered
+	case s.phase == phaseStarting && s.readyTimedOut: // requests that waited for it have been answered
 		s.finish(control.Reply{Outcome: control.Failed, Reason: s.rec.Reason, NewPID: s.gateway.pid()})
 	default:
-		s.awaitStart(Start)
+		s.awaitStart(eventStart)
 	}
 }
 
 func (s *Supervisor) beginProbe() {
 	switch {
-	case s.phase == Running:
+	case s.phase == phaseRunning:
 		s.check(proof.Prove, func(r result) {
 			s.noteHealth(r)
 			s.probed(r)
 		})
-	case s.phase == Starting && s.executed && s.proof == nil:
+	case s.phase == phaseStarting && s.executed && s.proof == nil:
 		s.attempt()
-	case s.phase == Starting && s.executed: // the attempt in progress answers
+	case s.phase == phaseStarting && s.executed: // the attempt in progress answers
 	default:
 		s.finish(control.Reply{Outcome: control.Failed, Reason: reason.NotRunning})
 	}
@@ -211,14 +211,14 @@ func (s *Supervisor) probed(r result) {
 
 func (s *Supervisor) beginRecover() {
 	switch {
-	case s.phase == Running:
+	case s.phase == phaseRunning:
 		s.check(proof.Prove, s.recovered)
-	case s.phase == Starting && s.readyTimedOut && s.rec.Health.State == status.NotServing:
-		s.awaitStart(Restart)
-	case s.phase == Starting && s.readyTimedOut: // alive, and not known to be down
+	case s.phase == phaseStarting && s.readyTimedOut && s.rec.Health.State == status.NotServing:
+		s.awaitStart(eventRestart)
+	case s.phase == phaseStarting && s.readyTimedOut: // alive, and not known to be down
 		s.finish(control.Reply{Outcome: control.Failed, Reason: s.rec.Reason, NewPID: s.gateway.pid()})
 	default:
-		s.awaitStart(Start)
+		s.awaitStart(eventStart)
 	}
 }
 
@@ -237,7 +237,7 @@ func (s *Supervisor) recovered(r result) {
 			s.timers.arm(attemptTimer, healthPauseFirst<<s.task.tries)
 			return
 		}
-		s.awaitStart(Restart)
+		s.awaitStart(eventRestart)
 	}
 }
 
@@ -266,14 +266,14 @@ func (s *Supervisor) beginRestart() {
 	if !s.gateway.alive() {
 		s.stopSidecars() // sidecars that outlived a crash do not have a new token
 	}
-	s.awaitStart(Restart)
+	s.awaitStart(eventRestart)
 }
 
 // foreignBeside describes a foreign listener beside a gateway that listens itself,
 // or returns "". Such a gateway must not be stopped, because it could not start
 // again, and an agent that holds the port would turn a restart into an outage.
 func (s *Supervisor) foreignBeside() string {
-	if s.phase != Running {
+	if s.phase != phaseRunning {
 		return ""
 	}
 	ls, _, foreign, err := s.judgeListeners()
@@ -311,7 +311,7 @@ func (s *Supervisor) failStart(why reason.Reason) {
 	switch {
 	case t == nil:
 	case t.looks():
-		s.awaitStart(Start) // the gateway ended while the task checked it
+		s.awaitStart(eventStart) // the gateway ended while the task checked it
 	case t.awaits, t.job.Action == control.Probe:
 		s.finish(control.Reply{Outcome: control.Failed, Reason: why, NewPID: s.gateway.pid()})
 	}
@@ -349,11 +349,11 @@ func (s *Supervisor) answer(j *control.Job, r control.Reply) {
 // stage returns the progress word that a waiting client sees.
 func (s *Supervisor) stage() string {
 	switch {
-	case s.phase == Restarting || s.phase == Stopping:
+	case s.phase == phaseRestarting || s.phase == phaseStopping:
 		return "stopping"
-	case s.phase == Starting && s.executed, s.proof != nil:
+	case s.phase == phaseStarting && s.executed, s.proof != nil:
 		return "proving"
-	case s.phase == Starting:
+	case s.phase == phaseStarting:
 		return "starting"
 	}
 	return "accepted"

@@ -145,7 +145,7 @@ func TestRestartRefused(t *testing.T) {
 	d.request(2, "restart rotate=1")
 	d.step()
 	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
-	if d.phase != Running || d.rotate || d.token.prepared != 1 || len(d.events) != 0 {
+	if d.phase != phaseRunning || d.rotate || d.token.prepared != 1 || len(d.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.phase, d.rotate, d.token.prepared)
 	}
 }
@@ -154,14 +154,14 @@ func TestRestartRefused(t *testing.T) {
 // it; what was asked after it keeps waiting.
 func TestStopSupersedes(t *testing.T) {
 	d := newFixture(t).serving()
-	d.phase = Starting
+	d.phase = phaseStarting
 	for n, words := range []string{"start", "recover", "stop", "start"} {
 		d.request(n+1, words)
 	}
 	d.task = &task{job: d.queue.Next(), awaits: true}
 	d.serve()
 	d.replies("failed superseded 0 0", "failed superseded 0 0", "accepted", "accepted")
-	if d.task == nil || !d.task.stops || len(d.events) != 1 || d.events[0] != Stop {
+	if d.task == nil || !d.task.stops || len(d.events) != 1 || d.events[0] != eventStop {
 		t.Errorf("task %+v, events %v", d.task, d.events)
 	}
 	d.events = nil
@@ -212,7 +212,7 @@ func TestRecovered(t *testing.T) {
 				}
 			}
 			d.replies(c.reply)
-			if len(d.events) != c.events || c.events == 1 && d.events[0] != Restart {
+			if len(d.events) != c.events || c.events == 1 && d.events[0] != eventRestart {
 				t.Errorf("events %v", d.events)
 			}
 		})
@@ -258,7 +258,7 @@ func TestHealthChecked(t *testing.T) {
 // before: a restart that is complete, of a gateway that does not serve yet.
 func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
 	d := newFixture(t).serving()
-	d.phase, d.done = Stopped, true // one round, and no wait for another event
+	d.phase, d.done = phaseStopped, true // one round, and no wait for another event
 	publish := d.c.Publish
 	d.c.Publish = func(r status.Record) error {
 		if got := d.written(1); got != "" {

@@ -52,7 +52,7 @@ func (s *Supervisor) beginShutdown() {
 		s.c.Sweeper.Signal(uid, syscall.SIGTERM)
 	}
 	s.drain = 0
-	s.post(Shutdown)
+	s.post(eventShutdown)
 	s.timers.arm(shutdownGraceTimer, s.g.StopGrace)
 	s.shutdownPause = shutdownPauseMin
 	s.timers.arm(shutdownTimer, s.shutdownPause)
@@ -64,7 +64,7 @@ func (s *Supervisor) pollShutdown() {
 	if s.done {
 		return
 	}
-	if s.phase == Terminated && !s.command.pending() && !s.othersAlive() {
+	if s.phase == phaseTerminated && !s.command.pending() && !s.othersAlive() {
 		s.completeShutdown()
 		return
 	}

@@ -70,7 +70,7 @@ func (s *Supervisor) sweptSidecars() {
 // sidecarsMayStart reports whether the gateway serves or drains. Sidecars may start
 // during a drain, because the gateway's remaining work may need them.
 func (s *Supervisor) sidecarsMayStart() bool {
-	return s.phase == Running || s.drain > 0 && !s.proven.IsZero()
+	return s.phase == phaseRunning || s.drain > 0 && !s.proven.IsZero()
 }
 
 // startDueSidecars starts and kills the sidecars that are due, and arms the timer for

@@ -147,19 +147,19 @@ func TestSidecarGrace(t *testing.T) {
 // swept again with each try.
 func TestSidecarsMayStart(t *testing.T) {
 	for name, c := range map[string]struct {
-		phase  Phase
+		phase  phase
 		drain  time.Duration
 		proven bool
 		want   bool
 	}{
-		"running":           {Running, 0, true, true},
-		"draining":          {Restarting, time.Minute, true, true},
-		"stopping":          {Restarting, 0, true, false},
-		"unproven-draining": {Restarting, time.Minute, false, false},
-		"starting":          {Starting, 0, false, false},
-		"backoff":           {BackingOff, 0, false, false},
-		"stopped":           {Stopped, 0, false, false},
-		"ending":            {ShuttingDown, 0, true, false},
+		"running":           {phaseRunning, 0, true, true},
+		"draining":          {phaseRestarting, time.Minute, true, true},
+		"stopping":          {phaseRestarting, 0, true, false},
+		"unproven-draining": {phaseRestarting, time.Minute, false, false},
+		"starting":          {phaseStarting, 0, false, false},
+		"backoff":           {phaseBackingOff, 0, false, false},
+		"stopped":           {phaseStopped, 0, false, false},
+		"ending":            {phaseShuttingDown, 0, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestDrainKeepsSidecars(t *testing.T) {
 		d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
 		s := d.beside("always")
 		d.drain = 5 * time.Minute
-		d.post(Restart)
+		d.post(eventRestart)
 		d.apply()
 		if s.child.asked || !s.wanted || time.Until(d.timers.due[graceTimer]) != 5*time.Minute {
 			t.Fatalf("asked %v, wanted %v, grace %v", s.child.asked, s.wanted, time.Until(d.timers.due[graceTimer]))
@@ -236,11 +236,11 @@ func TestDrainKeepsSidecars(t *testing.T) {
 	for name, c := range map[string]struct {
 		do    func(d *fixture)
 		grace time.Duration // what the gateway has left
-		phase Phase
+		phase phase
 	}{
-		"gateway-ends":   {func(d *fixture) { d.gateway.exit = &sys.Exit{}; d.post(Died); d.apply() }, 0, Starting},
-		"stop":           {func(d *fixture) { d.post(Stop); d.apply() }, 7 * time.Second, Stopping},
-		"container-ends": {func(d *fixture) { d.beginShutdown(); d.apply() }, 7 * time.Second, ShuttingDown},
+		"gateway-ends":   {func(d *fixture) { d.gateway.exit = &sys.Exit{}; d.post(eventDied); d.apply() }, 0, phaseStarting},
+		"stop":           {func(d *fixture) { d.post(eventStop); d.apply() }, 7 * time.Second, phaseStopping},
+		"container-ends": {func(d *fixture) { d.beginShutdown(); d.apply() }, 7 * time.Second, phaseShuttingDown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -266,8 +266,8 @@ func TestStopDoesNotProlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
 		d.timers.arm(graceTimer, 2*time.Second)
-		d.phase = Restarting
-		d.post(Stop)
+		d.phase = phaseRestarting
+		d.post(eventStop)
 		d.apply()
 		if got := time.Until(d.timers.due[graceTimer]); got != 2*time.Second {
 			t.Errorf("it has %v", got)
@@ -285,7 +285,7 @@ func TestStopDoesNotProlong(t *testing.T) {
 func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	d := newFixture(t).serving()
 	s := d.beside("always")
-	d.phase = BackingOff
+	d.phase = phaseBackingOff
 	d.request(1, "start")
 	d.serve()
 	if s.child.asked {

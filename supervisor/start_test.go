@@ -28,8 +28,8 @@ func taken(t *testing.T) (d *fixture, addr string) {
 // again is one more try, and what it logged.
 func (d *fixture) again() string {
 	d.log.Reset()
-	d.phase = BackingOff
-	d.post(Retry)
+	d.phase = phaseBackingOff
+	d.post(eventRetry)
 	d.apply()
 	return d.log.String()
 }
@@ -51,7 +51,7 @@ func TestSameFailureIsSaidOnce(t *testing.T) {
 	for range 3 {
 		said("again", d.again(), false)
 	}
-	if d.phase != BackingOff || d.rec.Reason != "listener-foreign" || !d.rec.Backoff.Until.After(at) || !d.timers.armed(retryTimer) {
+	if d.phase != phaseBackingOff || d.rec.Reason != "listener-foreign" || !d.rec.Backoff.Until.After(at) || !d.timers.armed(retryTimer) {
 		t.Errorf("%v, %s, %+v", d.phase, d.rec.Reason, d.rec.Backoff)
 	}
 	port := d.g.Port
@@ -94,11 +94,11 @@ func TestTokenNotHanded(t *testing.T) {
 		launch.StepExec:         "cannot execute the gateway /gateway: exec",
 	} {
 		d := newFixture(t)
-		d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = Starting, true, []string{"/gateway"}
+		d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{"/gateway"}
 		d.gateway = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
 		d.gatewayDone(d.gateway)
 		d.apply()
-		if d.phase != BackingOff || d.rec.Detail != want {
+		if d.phase != phaseBackingOff || d.rec.Detail != want {
 			t.Errorf("%v, %q", d.phase, d.rec.Detail)
 		}
 	}

@@ -86,10 +86,10 @@ type Supervisor struct {
 	c     Config
 	g     config.Gateway
 	log   zerolog.Logger
-	phase Phase
+	phase phase
 	since time.Time
 
-	events   []Event // posted, not yet applied
+	events   []event // posted, not yet applied
 	timers   *timers
 	children map[int]*child // by pid, until reaped
 	answers  chan answer
@@ -139,7 +139,7 @@ type Supervisor struct {
 // New returns a supervisor that has started nothing.
 func New(c Config) *Supervisor {
 	s := &Supervisor{
-		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), phase: Stopped, since: time.Now(),
+		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), phase: phaseStopped, since: time.Now(),
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
@@ -154,11 +154,11 @@ func New(c Config) *Supervisor {
 }
 
 // Run starts everything and returns the container's exit code when all of it
-// has ended. A *BootError means that the very first start showed an image that
-// can never work.
+// has ended. An error means that the very first start showed an image that can
+// never work.
 func (s *Supervisor) Run() (code int, err error) {
 	if s.c.Gateway != nil {
-		s.post(Start)
+		s.post(eventStart)
 	}
 	if s.c.Gateway == nil || s.c.Settings.CommandStart == "immediate" {
 		s.beginCommand()
@@ -166,7 +166,7 @@ func (s *Supervisor) Run() (code int, err error) {
 	s.reap() // children that ended before we subscribed to SIGCHLD
 	for !s.round() {
 	}
-	return s.code, s.bootError()
+	return s.code, s.fatalLaunch
 }
 
 // round runs one iteration of the loop and reports whether the supervisor is done.
@@ -230,7 +230,7 @@ func (s *Supervisor) nextInput() {
 
 // post queues an event. apply takes the events in order, so that an action that
 // posts never runs inside another.
-func (s *Supervisor) post(e Event) { s.events = append(s.events, e) }
+func (s *Supervisor) post(e event) { s.events = append(s.events, e) }
 
 func (s *Supervisor) apply() {
 	for len(s.events) > 0 {
@@ -250,21 +250,21 @@ func (s *Supervisor) apply() {
 }
 
 // enter changes the phase, and cancels the timers of the old one.
-func (s *Supervisor) enter(to Phase) {
+func (s *Supervisor) enter(to phase) {
 	s.log.Debug().Str("event", "phase").Stringer("from", s.phase).Stringer("to", to).Msg("")
-	stopping := to == Restarting || to == Stopping || to == ShuttingDown
-	if !stopping || s.phase != Restarting && s.phase != Stopping {
+	stopping := to == phaseRestarting || to == phaseStopping || to == phaseShuttingDown
+	if !stopping || s.phase != phaseRestarting && s.phase != phaseStopping {
 		// Between two ways of stopping, grace and sweep go on.
 		s.timers.cancel(graceTimer, sweepTimer)
 	}
 	s.timers.cancel(retryTimer, attemptTimer, healthTimer)
-	if to != Starting {
+	if to != phaseStarting {
 		s.timers.cancel(readyTimer, neverServedTimer)
 	}
 	s.phase, s.since, s.dirty = to, time.Now(), true
 }
 
-func (s *Supervisor) do(a Action) {
+func (s *Supervisor) do(a action) {
 	switch a {
 	case actSweep:
 		s.sweep()
@@ -291,9 +291,9 @@ func (s *Supervisor) do(a Action) {
 func (s *Supervisor) elapsed(k timerKind) {
 	switch k {
 	case graceTimer:
-		s.post(GraceOver)
+		s.post(eventGraceOver)
 	case retryTimer:
-		s.post(Retry)
+		s.post(eventRetry)
 	case sweepTimer:
 		s.sweepAgain()
 	case attemptTimer:
@@ -318,7 +318,7 @@ func (s *Supervisor) elapsed(k timerKind) {
 // fault logs a bug, or a refusal of the kernel that should never happen. PID 1 goes
 // on.
 func (s *Supervisor) fault(what string, err error) {
-	s.log.Error().Str("event", "internal").Err(err).Msg(what)
+	s.log.Error().Str("event", evInternal).Err(err).Msg(what)
 }
 
 // Signals holds the channels of the signals that the loop receives. boot subscribes

@@ -16,7 +16,7 @@ func TestTableIsTotal(t *testing.T) {
 	for p := range phases {
 		for e := range events {
 			c := table[p][e]
-			if c == (cell{}) && p != Starting {
+			if c == (cell{}) && p != phaseStarting {
 				t.Errorf("%v × %v is not filled", p, e)
 			}
 			if c.action == actImpossible && c.next != p {
@@ -27,12 +27,12 @@ func TestTableIsTotal(t *testing.T) {
 }
 
 func TestNextRefusesTheImpossible(t *testing.T) {
-	p, a, err := next(Running, Retry)
-	var te *TransitionError
-	if !errors.As(err, &te) || te.From != Running || te.On != Retry {
+	p, a, err := next(phaseRunning, eventRetry)
+	var te *transitionError
+	if !errors.As(err, &te) || te.From != phaseRunning || te.On != eventRetry {
 		t.Fatalf("got %v, want a TransitionError", err)
 	}
-	if p != Running || a != actIgnore {
+	if p != phaseRunning || a != actIgnore {
 		t.Errorf("an impossible event moved to %v with %v", p, a)
 	}
 	if !strings.Contains(err.Error(), "retry") {
@@ -44,16 +44,16 @@ func TestNextRefusesTheImpossible(t *testing.T) {
 // gateway is gone, from every phase.
 func TestShutdownEndsEveryPhase(t *testing.T) {
 	for p := range phases {
-		at, _, err := next(p, Shutdown)
+		at, _, err := next(p, eventShutdown)
 		if err != nil {
 			t.Fatalf("%v × exit: %v", p, err)
 		}
-		for _, e := range []Event{Start, Restart, Stop, Died, Swept} {
+		for _, e := range []event{eventStart, eventRestart, eventStop, eventDied, eventSwept} {
 			if at, _, err = next(at, e); err != nil {
 				t.Fatalf("%v × exit, then %v: %v", p, e, err)
 			}
 		}
-		if at != Terminated {
+		if at != phaseTerminated {
 			t.Errorf("%v × exit ends in %v", p, at)
 		}
 	}
@@ -63,8 +63,8 @@ func TestShutdownEndsEveryPhase(t *testing.T) {
 // Restart and Shutdown leave Stopped.
 func TestOnlyRequestsLeaveStopped(t *testing.T) {
 	for e := range events {
-		at, _, err := next(Stopped, e)
-		if err == nil && at != Stopped && e != Start && e != Restart && e != Shutdown {
+		at, _, err := next(phaseStopped, e)
+		if err == nil && at != phaseStopped && e != eventStart && e != eventRestart && e != eventShutdown {
 			t.Errorf("stopped × %v leads to %v", e, at)
 		}
 	}
@@ -75,7 +75,7 @@ func TestOnlyRequestsLeaveStopped(t *testing.T) {
 func TestLaunchOnlyAfterSweep(t *testing.T) {
 	for p := range phases {
 		for e := range events {
-			if c := table[p][e]; c.action == actLaunch && (e != Swept || c.next != Starting) {
+			if c := table[p][e]; c.action == actLaunch && (e != eventSwept || c.next != phaseStarting) {
 				t.Errorf("%v × %v launches", p, e)
 			}
 		}
@@ -100,7 +100,7 @@ var actionText = [actions]string{
 	actStop: "stop", actShortenGrace: "shorten-grace", actKill: "kill", actScheduleRetry: "schedule-retry", actOnStopped: "on-stopped",
 }
 
-func (a Action) String() string { return actionText[a] }
+func (a action) String() string { return actionText[a] }
 
 // render draws the table as a block of Markdown.
 func render() string {
@@ -136,7 +136,7 @@ func render() string {
 
 func TestWords(t *testing.T) {
 	for p := range phases {
-		if p.String() == "" || p.State() == "" || p.Goal() == "" {
+		if p.String() == "" || p.state() == "" || p.goal() == "" {
 			t.Errorf("phase %d has no words", p)
 		}
 	}

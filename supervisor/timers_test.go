@@ -104,16 +104,16 @@ func TestTimersTake(t *testing.T) {
 // one way of stopping to another.
 func TestEnterCancels(t *testing.T) {
 	for name, c := range map[string]struct {
-		from, to Phase
+		from, to phase
 		left     []timerKind
 	}{
-		"backoff-ends":      {BackingOff, Starting, []timerKind{readyTimer, neverServedTimer}},
-		"proven":            {Starting, Running, nil},
-		"restart":           {Running, Restarting, nil},
-		"stop-while-at-it":  {Restarting, Stopping, []timerKind{graceTimer, sweepTimer}},
-		"exit-while-at-it":  {Stopping, ShuttingDown, []timerKind{graceTimer, sweepTimer}},
-		"swept-to-starting": {Restarting, Starting, []timerKind{readyTimer, neverServedTimer}},
-		"stopped":           {Stopping, Stopped, nil},
+		"backoff-ends":      {phaseBackingOff, phaseStarting, []timerKind{readyTimer, neverServedTimer}},
+		"proven":            {phaseStarting, phaseRunning, nil},
+		"restart":           {phaseRunning, phaseRestarting, nil},
+		"stop-while-at-it":  {phaseRestarting, phaseStopping, []timerKind{graceTimer, sweepTimer}},
+		"exit-while-at-it":  {phaseStopping, phaseShuttingDown, []timerKind{graceTimer, sweepTimer}},
+		"swept-to-starting": {phaseRestarting, phaseStarting, []timerKind{readyTimer, neverServedTimer}},
+		"stopped":           {phaseStopping, phaseStopped, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -147,5 +147,5 @@ func (s *Supervisor) scored(err error) {
 	}
 	s.rec.Hardening = append(s.rec.Hardening, status.Hardening{Name: name, Detail: err.Error()})
 	s.dirty = true
-	s.log.Warn().Str("event", "hardening").Str("name", name).Str("detail", err.Error()).Msg("")
+	s.log.Warn().Str("event", evHardening).Str("name", name).Str("detail", err.Error()).Msg("")
 }

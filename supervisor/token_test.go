@@ -215,7 +215,7 @@ func TestHoldersEndWithGateway(t *testing.T) {
 		t.Errorf("the sidecar without the token: %v", err)
 	}
 	d.ends(holder, 9, nil)
-	if holder.rec.Restarts != 0 || !holder.wanted || !holder.due.IsZero() || d.phase == Running {
+	if holder.rec.Restarts != 0 || !holder.wanted || !holder.due.IsZero() || d.phase == phaseRunning {
 		t.Errorf("%+v", holder.rec)
 	}
 	check(t, stays.Process.Kill())
@@ -265,7 +265,7 @@ func TestHoldersEndBesideForeignListener(t *testing.T) {
 	}
 	d.c.Gateway.UID = testenv.Gateway // the listener is a stranger's now
 	d.check(proof.Health, func(result) {})
-	if !holder.child.asked || other.child.asked || d.exposed != seenForeign || d.phase != Running {
+	if !holder.child.asked || other.child.asked || d.exposed != seenForeign || d.phase != phaseRunning {
 		t.Errorf("holder asked %v, other %v, %q, %v", holder.child.asked, other.child.asked, d.exposed, d.phase)
 	}
 }

@@ -26,7 +26,7 @@ func TestFull(t *testing.T) {
 	testenv.Must(t, os.Remove(filler))
 	old, err := Mint(dir, fileName, policy)
 	testenv.Must(t, err)
-	for name, do := range map[string]func(*os.File, string, Policy) (*Secret, error){"prepare": Prepare, "rotate": rotate} {
+	for name, do := range map[string]func(*os.File, string, Policy) (*Secret, error){"prepare": prepareRotation, "rotate": rotate} {
 		if s, err := do(dir, fileName, policy); s != nil || !errors.Is(err, unix.ENOSPC) {
 			t.Errorf("%s: got %v %v, want %v", name, s, err, unix.ENOSPC)
 		}

@@ -87,12 +87,12 @@ func TestFileSystem(t *testing.T) {
 	proc := testenv.Dir(t, "/proc/self") // no memory file system, on any machine
 	for name, err := range map[string]error{
 		"mint":    second(Mint(proc, fileName, policy)),
-		"prepare": second(Prepare(proc, fileName, policy)),
+		"prepare": second(prepareRotation(proc, fileName, policy)),
 		"rotate":  second(rotate(proc, fileName, policy)),
 		"read":    second(Read(proc, "auxv", Policy{RequireTmpfs: true})), // root's, 0400, one link
 	} {
-		if !errors.Is(err, ErrNotTmpfs) || !errors.Is(err, ErrUnsafe) {
-			t.Errorf("%s: got %v, want %v", name, err, ErrNotTmpfs)
+		if !errors.Is(err, errNotTmpfs) || !errors.Is(err, ErrUnsafe) {
+			t.Errorf("%s: got %v, want %v", name, err, errNotTmpfs)
 		}
 	}
 	any := policy
@@ -123,8 +123,8 @@ func TestAsPID1(t *testing.T) {
 	privs.Drop(privs.Needed)
 	_, err := Mint(dir, fileName, own)
 	testenv.Must(t, err)
-	_, err = Prepare(dir, fileName, own)
-	testenv.Must(t, errors.Join(err, Abort(dir, fileName)))
+	_, err = prepareRotation(dir, fileName, own)
+	testenv.Must(t, errors.Join(err, abortRotation(dir, fileName)))
 	_, err = rotate(dir, fileName, own)
 	testenv.Must(t, err)
 	testenv.Must(t, remove(dir, fileName))

@@ -57,7 +57,7 @@ func (s *Store) Status() status.Token { return s.record }
 
 // Prepare writes the next token beside the one in force, which does not change.
 func (s *Store) Prepare() error {
-	secret, err := Prepare(s.dir, Name, s.policy)
+	secret, err := prepareRotation(s.dir, Name, s.policy)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Store) Prepare() error {
 
 // Commit puts the prepared token in force.
 func (s *Store) Commit() error {
-	if err := Commit(s.dir, Name, s.policy); err != nil {
+	if err := commitRotation(s.dir, Name, s.policy); err != nil {
 		return err
 	}
 	s.former, s.sum = s.sum, s.next
@@ -76,7 +76,7 @@ func (s *Store) Commit() error {
 }
 
 // Abort removes the prepared token, if there is one.
-func (s *Store) Abort() error { return Abort(s.dir, Name) }
+func (s *Store) Abort() error { return abortRotation(s.dir, Name) }
 
 // HasMinted reports whether value is a token that a process may still have from us,
 // which is the one in force or the one before. A nil Store has minted none.

@@ -37,10 +37,10 @@ import (
 
 // Errors that a caller may branch on. Each is wrapped with the path and the cause.
 var (
-	ErrExist      = errors.New("token file exists already")
+	errExist      = errors.New("token file exists already")
 	ErrMissing    = errors.New("token file is missing")
 	ErrUnsafe     = errors.New("token file is unsafe")
-	ErrNotTmpfs   = fmt.Errorf("%w: not on a memory file system", ErrUnsafe)
+	errNotTmpfs   = fmt.Errorf("%w: not on a memory file system", ErrUnsafe)
 	ErrUnreadable = errors.New("token file is not readable")
 	ErrEmpty      = errors.New("token file is empty")
 	ErrMalformed  = errors.New("token file is malformed")
@@ -56,9 +56,9 @@ type Policy struct {
 const mode = 0o400
 
 // Mint writes a fresh token as name in dir. It never replaces a file; an existing
-// name, of whatever type, is ErrExist. The caller wipes the Secret.
+// name, of whatever type, is errExist. The caller wipes the Secret.
 func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
-	s, err := Prepare(dir, name, p)
+	s, err := prepareRotation(dir, name, p)
 	if err != nil {
 		return nil, err
 	}
@@ -66,16 +66,16 @@ func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
 		s.Wipe()
 		err = errors.Join(err, fsafe.Remove(dir, name+fsafe.NewSuffix))
 		if errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("%w: %v", ErrExist, err)
+			return nil, fmt.Errorf("%w: %v", errExist, err)
 		}
 		return nil, fmt.Errorf("cannot install token: %w", err)
 	}
 	return s, nil
 }
 
-// Commit renames name.new over name. It first verifies that name is a token file
+// commitRotation renames name.new over name. It first verifies that name is a token file
 // as p demands, or does not exist.
-func Commit(dir *os.File, name string, p Policy) error {
+func commitRotation(dir *os.File, name string, p Policy) error {
 	_, err := fsafe.VerifyAt(dir, name, p.want())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrUnsafe, err)
@@ -86,8 +86,8 @@ func Commit(dir *os.File, name string, p Policy) error {
 	return fsafe.Rename(dir, name+fsafe.NewSuffix, name)
 }
 
-// Abort removes name.new, if it is there.
-func Abort(dir *os.File, name string) error { return remove(dir, name+fsafe.NewSuffix) }
+// abortRotation removes name.new, if it is there.
+func abortRotation(dir *os.File, name string) error { return remove(dir, name+fsafe.NewSuffix) }
 
 // Open opens the token file name in dir for reading, and verifies its type, owner,
 // mode, links and file system. Its offset is at the start. The caller owns the
@@ -153,16 +153,16 @@ func (p Policy) checkFS(f *os.File) error {
 		return err
 	}
 	if p.RequireTmpfs && magic != sys.TmpfsMagic && magic != sys.RamfsMagic {
-		return fmt.Errorf("%w (file system %#x): %s", ErrNotTmpfs, magic, f.Name())
+		return fmt.Errorf("%w (file system %#x): %s", errNotTmpfs, magic, f.Name())
 	}
 	return nil
 }
 
-// Prepare writes a complete, verified token as name.new, and does not change name.
+// prepareRotation writes a complete, verified token as name.new, and does not change name.
 // It is the first half of a rotation, and can fail (no space) while the old token
 // stays in force. Commit is the second half, and Abort undoes Prepare. The caller
 // wipes the Secret.
-func Prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
+func prepareRotation(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	if err := p.checkFS(dir); err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func Prepare(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	}
 	defer f.Close()
 	if _, err := fsafe.Verify(f, p.want()); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsafe, err), Abort(dir, name))
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsafe, err), abortRotation(dir, name))
 	}
 	return s, nil
 }

@@ -97,8 +97,8 @@ func TestMintNeverReplaces(t *testing.T) {
 			before, err := os.Lstat(path)
 			testenv.Must(t, err)
 			s, err := Mint(dir, fileName, policy)
-			if s != nil || !errors.Is(err, ErrExist) {
-				t.Fatalf("got %v %v, want %v", s, err, ErrExist)
+			if s != nil || !errors.Is(err, errExist) {
+				t.Fatalf("got %v %v, want %v", s, err, errExist)
 			}
 			after, err := os.Lstat(path)
 			if err != nil || !os.SameFile(before, after) {
@@ -118,9 +118,9 @@ func TestPrepareOverLeftover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, old := minted(t)
 			testenv.Must(t, plant(testenv.Path(dir, fileName+fsafe.NewSuffix)))
-			s, err := Prepare(dir, fileName, policy)
+			s, err := prepareRotation(dir, fileName, policy)
 			if regular := strings.HasSuffix(name, "file"); regular {
-				testenv.Must(t, errors.Join(err, Commit(dir, fileName, policy)))
+				testenv.Must(t, errors.Join(err, commitRotation(dir, fileName, policy)))
 				holds(t, dir, s)
 				return
 			}
@@ -137,16 +137,16 @@ func TestPrepareOverLeftover(t *testing.T) {
 // TestRotation: the old token stands until Commit, the new one from then on.
 func TestRotation(t *testing.T) {
 	dir, old := minted(t)
-	next, err := Prepare(dir, fileName, policy)
+	next, err := prepareRotation(dir, fileName, policy)
 	testenv.Must(t, err)
 	if got, err := Read(dir, fileName, policy); err != nil || !bytes.Equal(got.Bytes(), old.Bytes()) || bytes.Equal(next.Bytes(), old.Bytes()) {
 		t.Errorf("prepared: the old token does not stand: %v", err)
 	}
-	testenv.Must(t, Commit(dir, fileName, policy))
+	testenv.Must(t, commitRotation(dir, fileName, policy))
 	holds(t, dir, next)
 
-	_, err = Prepare(dir, fileName, policy)
-	testenv.Must(t, errors.Join(err, Abort(dir, fileName), Abort(dir, fileName))) // twice does no harm
+	_, err = prepareRotation(dir, fileName, policy)
+	testenv.Must(t, errors.Join(err, abortRotation(dir, fileName), abortRotation(dir, fileName))) // twice does no harm
 	holds(t, dir, next)
 
 	last, err := rotate(dir, fileName, policy)
@@ -155,7 +155,7 @@ func TestRotation(t *testing.T) {
 	if bytes.Equal(last.Bytes(), next.Bytes()) {
 		t.Error("rotated to the same token")
 	}
-	testenv.Must(t, errors.Join(remove(dir, fileName), remove(dir, fileName), Abort(dir, fileName)))
+	testenv.Must(t, errors.Join(remove(dir, fileName), remove(dir, fileName), abortRotation(dir, fileName)))
 	if all := names(t, dir); len(all) != 0 {
 		t.Errorf("removed, and there is %v", all)
 	}
@@ -171,12 +171,12 @@ func TestCommitLooksFirst(t *testing.T) {
 		for _, which := range []string{fileName, fileName + fsafe.NewSuffix} {
 			t.Run(fmt.Sprintf("%s-as-%s", name, which), func(t *testing.T) {
 				dir, _ := minted(t)
-				_, err := Prepare(dir, fileName, policy)
+				_, err := prepareRotation(dir, fileName, policy)
 				testenv.Must(t, err)
 				testenv.Must(t, os.Remove(testenv.Path(dir, which)))
 				testenv.Must(t, plant(testenv.Path(dir, which)))
 				before := names(t, dir)
-				if err := Commit(dir, fileName, policy); !errors.Is(err, ErrUnsafe) || !errors.Is(err, fsafe.ErrUnsafe) {
+				if err := commitRotation(dir, fileName, policy); !errors.Is(err, ErrUnsafe) || !errors.Is(err, fsafe.ErrUnsafe) {
 					t.Errorf("got %v, want %v", err, ErrUnsafe)
 				}
 				if after := names(t, dir); !slices.Equal(before, after) {
@@ -186,7 +186,7 @@ func TestCommitLooksFirst(t *testing.T) {
 		}
 	}
 	dir, old := minted(t)
-	if err := Commit(dir, fileName, policy); !errors.Is(err, fs.ErrNotExist) {
+	if err := commitRotation(dir, fileName, policy); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing prepared: %v", err)
 	}
 	holds(t, dir, old)
@@ -210,7 +210,7 @@ func TestAbortLeavesOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := testenv.Tmpfs(t)
 			testenv.Must(t, plant(testenv.Path(dir, fileName+fsafe.NewSuffix)))
-			err := Abort(dir, fileName)
+			err := abortRotation(dir, fileName)
 			_, gone := os.Lstat(testenv.Path(dir, fileName+fsafe.NewSuffix))
 			if regular := strings.Contains(name, "file") || name == "hard-link"; regular {
 				if err != nil || !errors.Is(gone, fs.ErrNotExist) {
@@ -227,13 +227,13 @@ func TestAbortLeavesOthers(t *testing.T) {
 
 // rotate makes a new token take the old one's place, in both steps.
 func rotate(dir *os.File, name string, p Policy) (*Secret, error) {
-	s, err := Prepare(dir, name, p)
+	s, err := prepareRotation(dir, name, p)
 	if err != nil {
 		return nil, err
 	}
-	if err := Commit(dir, name, p); err != nil {
+	if err := commitRotation(dir, name, p); err != nil {
 		s.Wipe()
-		return nil, errors.Join(err, Abort(dir, name))
+		return nil, errors.Join(err, abortRotation(dir, name))
 	}
 	return s, nil
 }

@@ -72,11 +72,11 @@ func reasonOf(err error) reason.Reason {
 	switch {
 	case errors.Is(err, ErrIdle):
 		return reason.NotRunning
-	case errors.Is(err, ErrHealth):
+	case errors.Is(err, errHealth):
 		return reason.HealthTimeout
-	case errors.Is(err, ErrUnmanagedBeside):
+	case errors.Is(err, errUnmanagedBeside):
 		return reason.ListenerForeign
-	case errors.Is(err, ErrChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
+	case errors.Is(err, errChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
 		return reason.IdentityChanged
 	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, procfs.ErrNoPidfd), errors.Is(err, os.ErrPermission):
 		return reason.NotPermitted
@@ -118,18 +118,18 @@ func (g *Gateway) Close() { g.proc.Close() }
 
 // Gateway calls Look, and calls it once more if the first call found none.
 func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
-	g, err := c.Look(ctx)
+	g, err := c.lookNow(ctx)
 	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
-		g, err = c.Look(ctx)
+		g, err = c.lookNow(ctx)
 	}
 	return g, err
 }
 
-// Look proves the supervisor's one gateway. The witness says which child has the
+// lookNow proves the supervisor's one gateway. The witness says which child has the
 // token, and this process proves that it is that child. If there is more than
 // one, the error is ErrAmbiguous; if there is none, it is ErrIdle. The caller
 // must Close the Gateway.
-func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
+func (c *Controller) lookNow(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := inspector.Question{Children: &inspector.Children{
 		Of: k.ID(), TokenEnv: c.TokenEnv}}
@@ -143,7 +143,7 @@ func (c *Controller) Look(ctx context.Context) (*Gateway, error) {
 	case len(found) > 1:
 		return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, found[0].PID, found[1].PID)
 	}
-	if err := c.Supervisor.Prove(); err != nil {
+	if err := c.Supervisor.prove(); err != nil {
 		return nil, err
 	}
 	return nil, ErrIdle
@@ -157,10 +157,10 @@ func (c *Controller) hold(p procfs.ID) (*Gateway, error) {
 		return nil, err
 	}
 	if k.PPID != c.Supervisor.Key.PID || k.UIDs != c.Supervisor.Key.UIDs {
-		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
+		err = fmt.Errorf("%w: pid %d", errChanged, p.PID)
 	}
 	if err == nil {
-		err = c.Supervisor.Prove() // otherwise another process may have the parent's pid
+		err = c.Supervisor.prove() // otherwise another process may have the parent's pid
 	}
 	if err != nil {
 		proc.Close()
@@ -206,7 +206,7 @@ func (c *Controller) otherNetwork(ctx context.Context, g *Gateway, q inspector.Q
 	defer there.Close()
 	a, err = there.Ask(ctx, q)
 	if err == nil && a.Elsewhere {
-		err = fmt.Errorf("%w: the gateway changes its network namespace", ErrChanged)
+		err = fmt.Errorf("%w: the gateway changes its network namespace", errChanged)
 	}
 	return a, err
 }
@@ -221,7 +221,7 @@ func (c *Controller) Verdict(a inspector.Answer) error {
 	case a.Ownership == proof.Foreign:
 		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:
-		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("%w: %s", ErrHealth, a.Verdict)
+		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("%w: %s", errHealth, a.Verdict)
 	default:
 		return nil
 	}

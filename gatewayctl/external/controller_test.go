@@ -141,7 +141,7 @@ func TestFind(t *testing.T) {
 	if s.Topology != Managed || s.Key.PID != one.Process.Pid || s.Key.UIDs[0] != testenv.Stranger {
 		t.Errorf("%+v", s)
 	}
-	testenv.Must(t, s.Prove())
+	testenv.Must(t, s.prove())
 	two := below(t, name, testenv.Gateway, program, "1000")
 	find(ErrAmbiguous)
 	// A list of children with a gap, in which only one of them is.
@@ -157,7 +157,7 @@ func TestFind(t *testing.T) {
 	ended(roots)
 	find(nil)
 	ended(one)
-	if err := s.Prove(); !errors.Is(err, ErrChanged) || !errors.Is(err, procfs.ErrGone) {
+	if err := s.prove(); !errors.Is(err, errChanged) || !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
 	find(ErrNone)
@@ -325,7 +325,7 @@ func TestGateway(t *testing.T) {
 	fails(reason.NotRunning, err)
 	c.since = 0
 	ended(second)
-	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, ErrChanged) {
+	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, errChanged) {
 		t.Errorf("another process: %v", err)
 	}
 	if _, err := c.hold(procfs.ID{PID: 1 << 30}); !errors.Is(err, procfs.ErrGone) {
@@ -375,8 +375,8 @@ func TestReplace(t *testing.T) {
 // Reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[reason.Reason]error{
-		reason.NotRunning: ErrIdle, reason.HealthTimeout: ErrHealth, reason.IdentityChanged: procfs.ErrChanged,
-		reason.NotPermitted: procfs.ErrNoPidfd, reason.ListenerForeign: ErrUnmanagedBeside,
+		reason.NotRunning: ErrIdle, reason.HealthTimeout: errHealth, reason.IdentityChanged: procfs.ErrChanged,
+		reason.NotPermitted: procfs.ErrNoPidfd, reason.ListenerForeign: errUnmanagedBeside,
 		reason.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {

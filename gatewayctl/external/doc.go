@@ -35,9 +35,9 @@ var (
 	ErrAmbiguous       = errors.New("ambiguous")
 	ErrUnproven        = errors.New("a gateway-init of root has left nothing that root owns")
 	ErrIdle            = errors.New("the supervisor has no gateway")
-	ErrChanged         = errors.New("another process now")
-	ErrHealth          = errors.New("does not serve")
-	ErrUnmanagedBeside = errors.New("somebody else listens beside the gateway, and would be in the way of its next start")
+	errChanged         = errors.New("another process now")
+	errHealth          = errors.New("does not serve")
+	errUnmanagedBeside = errors.New("somebody else listens beside the gateway, and would be in the way of its next start")
 )
 
 // Failure says at which stage a command failed, and why.

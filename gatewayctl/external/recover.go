@@ -100,7 +100,7 @@ func (c *Controller) checkPrepared(ctx context.Context, g *Gateway) error {
 	}
 	a, err := c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // does not ask the gateway
 	if err == nil && a.Ownership == proof.Foreign && a.Beside {
-		return fmt.Errorf("%w: %s", ErrUnmanagedBeside, a.Foreign[0].Addr)
+		return fmt.Errorf("%w: %s", errUnmanagedBeside, a.Foreign[0].Addr)
 	}
 	return nil // a failed look is no obstacle, for it may be why g is restarted
 }

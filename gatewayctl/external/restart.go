@@ -170,7 +170,7 @@ func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 		if _, err := g.proc.Snapshot(); errors.Is(err, procfs.ErrGone) {
 			return nil
 		}
-		if err := c.Supervisor.Prove(); err != nil {
+		if err := c.Supervisor.prove(); err != nil {
 			return err
 		}
 		select {
@@ -195,7 +195,7 @@ func (c *Controller) await(ctx context.Context, old procfs.Snapshot) (pid int, e
 	c.enter("waiting for the new gateway")
 	last := error(ErrIdle)
 	for pause := lookFirst; ; pause = min(2*pause, lookLast) {
-		g, err := c.Look(ctx)
+		g, err := c.lookNow(ctx)
 		if err == nil && g.Key.ID() != old.ID() {
 			c.enter(fmt.Sprintf("proving pid %d", g.Key.PID))
 			if pid, err = c.serves(ctx, g, proof.Prove); err == nil {
@@ -214,7 +214,7 @@ func (c *Controller) await(ctx context.Context, old procfs.Snapshot) (pid int, e
 		case err != nil:
 			last = err
 		}
-		if err := c.Supervisor.Prove(); err != nil {
+		if err := c.Supervisor.prove(); err != nil {
 			return 0, c.fail(err)
 		}
 		select {
@@ -232,7 +232,7 @@ func (c *Controller) serves(ctx context.Context, g *Gateway, mode proof.Mode) (i
 		err = c.Verdict(a)
 	}
 	if err == nil {
-		err = c.Supervisor.Prove()
+		err = c.Supervisor.prove()
 	}
 	if err == nil {
 		err = g.proc.Verify(g.Key)

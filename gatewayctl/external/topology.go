@@ -34,10 +34,10 @@ type Supervisor struct {
 // Close closes the descriptor of the process.
 func (s *Supervisor) Close() { s.proc.Close() }
 
-// Prove returns nil while the supervisor is the process that was found.
-func (s *Supervisor) Prove() error {
+// prove returns nil while the supervisor is the process that was found.
+func (s *Supervisor) prove() error {
 	if err := s.proc.Verify(s.Key); err != nil {
-		return fmt.Errorf("%w: the supervisor, pid %d: %w", ErrChanged, s.Key.PID, err)
+		return fmt.Errorf("%w: the supervisor, pid %d: %w", errChanged, s.Key.PID, err)
 	}
 	return nil
 }

@@ -179,7 +179,7 @@ func openProcess(p procfs.ID) (*procfs.Handle, procfs.Snapshot, error) {
 	}
 	k, err := proc.Snapshot()
 	if err == nil && k.ID() != p {
-		err = fmt.Errorf("%w: pid %d", ErrChanged, p.PID)
+		err = fmt.Errorf("%w: pid %d", errChanged, p.PID)
 	}
 	if err != nil {
 		proc.Close()

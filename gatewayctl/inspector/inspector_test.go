@@ -135,7 +135,7 @@ func TestWithoutList(t *testing.T) {
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), os.Chmod(d, 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
-	if a := Look(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
+	if a := answer(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
 		t.Errorf("%+v", a)
 	}
 }

@@ -28,8 +28,8 @@ const (
 	maxEnviron   = 8 << 20 // an exec passes on at most 6 MiB (execve(2)); a process can have the kernel show more
 )
 
-// Look answers q in this very process, for a caller that already is that user.
-func Look(ctx context.Context, q Question) (a Answer) {
+// answer answers q in this very process, for a caller that already is that user.
+func answer(ctx context.Context, q Question) (a Answer) {
 	var err error
 	switch {
 	case q.Children != nil:

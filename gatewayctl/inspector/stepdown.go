@@ -53,7 +53,7 @@ func Main(args []string, in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		if err := answers.Encode(Look(ctx, q)); err != nil {
+		if err := answers.Encode(answer(ctx, q)); err != nil {
 			return err
 		}
 	}

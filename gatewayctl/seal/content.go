@@ -145,9 +145,9 @@ func (l Layout) Secret(data []byte) string {
 	return ""
 }
 
-// Clear returns data with an empty token. Every other byte is as it was, so that a
+// clearToken returns data with an empty token. Every other byte is as it was, so that a
 // person's layout and a vendor's keys stay. The error is a *ContentError.
-func (l Layout) Clear(data []byte) ([]byte, error) {
+func (l Layout) clearToken(data []byte) ([]byte, error) {
 	root, err := parse(data)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func TestClear(t *testing.T) {
 		"empty-password":   {`{"gateway":{"auth":{"password":"","token":"x"}}}`, `{"gateway":{"auth":{"password":"","token":""}}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := openclaw.Clear([]byte(c.in))
+			got, err := openclaw.clearToken([]byte(c.in))
 			if err != nil || string(got) != c.want {
 				t.Fatalf("got %q, %v; want %q", got, err, c.want)
 			}
@@ -52,7 +52,7 @@ func TestClearRefuses(t *testing.T) {
 		"password-ref":   {`{"gateway":{"auth":{"password":{}}}}`, "gateway.auth.password: is set"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := openclaw.Clear([]byte(c.in))
+			got, err := openclaw.clearToken([]byte(c.in))
 			if !errors.As(err, new(*ContentError)) || got != nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %q, %v; want %q", got, err, c.want)
 			}
@@ -100,7 +100,7 @@ func TestOtherLayout(t *testing.T) {
 		"deep-no-place": {deep, `{"a":{"b":{"c":1}}}`, "", "1:16: a.b.c: is a number, not an object"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := c.layout.Clear([]byte(c.in))
+			got, err := c.layout.clearToken([]byte(c.in))
 			if string(got) != c.want || (c.fail == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fail) {
 				t.Fatalf("got %q, %v", got, err)
 			}
@@ -118,14 +118,14 @@ func FuzzClear(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := openclaw.Clear(data)
+		got, err := openclaw.clearToken(data)
 		if err != nil {
 			return
 		}
 		if err := openclaw.Check(got); err != nil {
 			t.Fatalf("%q became %q: %v", data, got, err)
 		}
-		if again, err := openclaw.Clear(got); err != nil || !bytes.Equal(again, got) {
+		if again, err := openclaw.clearToken(got); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("a second run makes %q of %q: %v", again, got, err)
 		}
 		if before, after := without(t, data), without(t, got); !reflect.DeepEqual(before, after) {

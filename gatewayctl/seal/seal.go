@@ -122,7 +122,7 @@ func (l Layout) readClear(dir *os.File, name string) (c cleared, err error) {
 	if err != nil {
 		return c, err
 	}
-	clear, err := l.Clear(data)
+	clear, err := l.clearToken(data)
 	return cleared{clear, info, !bytes.Equal(clear, data)}, err
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	TokenLen = 64 // hex digits
-	Window   = 16 // bytes of a form that are a leak
+	TokenLen  = 64 // hex digits
+	windowLen = 16 // bytes of a form that are a leak
 )
 
 // block is the number of bytes that decide whether a window can be here at all.
@@ -23,7 +23,7 @@ const block = 3
 // Set holds all windows of all forms of one token. It holds the secret, so it is
 // not for printing, and it ends with the process.
 type Set struct {
-	windows map[[Window]byte]struct{}
+	windows map[[windowLen]byte]struct{}
 	blocks  [1 << 16]bool // by hash; true if some form has these three bytes
 }
 
@@ -33,7 +33,7 @@ func New(token string) (*Set, error) {
 	if err != nil || len(token) != TokenLen { // the error would quote the token
 		return nil, errors.New("it is not a token of 64 hex digits")
 	}
-	s := &Set{windows: map[[Window]byte]struct{}{}}
+	s := &Set{windows: map[[windowLen]byte]struct{}{}}
 	s.add(strings.ToLower(token))
 	s.add(strings.ToUpper(token))
 	s.add(string(raw))
@@ -50,8 +50,8 @@ func New(token string) (*Set, error) {
 }
 
 func (s *Set) add(form string) {
-	for i := 0; i+Window <= len(form); i++ {
-		s.windows[[Window]byte([]byte(form[i:i+Window]))] = struct{}{}
+	for i := 0; i+windowLen <= len(form); i++ {
+		s.windows[[windowLen]byte([]byte(form[i:i+windowLen]))] = struct{}{}
 	}
 	for i := 0; i+block <= len(form); i++ {
 		s.blocks[hash(form[i], form[i+1], form[i+2])] = true
@@ -65,12 +65,12 @@ func hash(a, b, c byte) uint16 { return uint16(a)<<8 ^ uint16(b)<<4 ^ uint16(c) 
 // bytes, no window that holds them can be there, and Find skips that many bytes.
 // An image of a gigabyte then takes a second, not half a minute.
 func (s *Set) Find(data []byte) int {
-	for i := 0; i+Window <= len(data); {
-		if end := i + Window; !s.blocks[hash(data[end-3], data[end-2], data[end-1])] {
-			i += Window - block + 1
+	for i := 0; i+windowLen <= len(data); {
+		if end := i + windowLen; !s.blocks[hash(data[end-3], data[end-2], data[end-1])] {
+			i += windowLen - block + 1
 			continue
 		}
-		if _, ok := s.windows[[Window]byte(data[i:i+Window])]; ok {
+		if _, ok := s.windows[[windowLen]byte(data[i:i+windowLen])]; ok {
 			return i
 		}
 		i++
@@ -100,11 +100,11 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if s == nil || s.found || len(p) == 0 {
 		return len(p), nil
 	}
-	seam := append(s.tail, p[:min(len(p), Window-1)]...)
+	seam := append(s.tail, p[:min(len(p), windowLen-1)]...)
 	s.found = s.set.Find(seam) >= 0 || s.set.Find(p) >= 0
-	if len(p) >= Window-1 {
+	if len(p) >= windowLen-1 {
 		seam = p
 	}
-	s.tail = append([]byte(nil), seam[max(0, len(seam)-Window+1):]...)
+	s.tail = append([]byte(nil), seam[max(0, len(seam)-windowLen+1):]...)
 	return len(p), nil
 }

@@ -33,10 +33,10 @@ func TestFind(t *testing.T) {
 		at   int
 	}{
 		"whole":               {sample, 0},
-		"window-inside":       {"xx" + sample[7:7+Window] + "yy", 2},
-		"at-the-end":          {"x" + sample[TokenLen-Window:], 1},
-		"after-a-skip":        {strings.Repeat("z", 1000) + sample[7:7+Window], 1000},
-		"one-digit-too-few":   {sample[7 : 7+Window-1], -1},
+		"window-inside":       {"xx" + sample[7:7+windowLen] + "yy", 2},
+		"at-the-end":          {"x" + sample[TokenLen-windowLen:], 1},
+		"after-a-skip":        {strings.Repeat("z", 1000) + sample[7:7+windowLen], 1000},
+		"one-digit-too-few":   {sample[7 : 7+windowLen-1], -1},
 		"upper-case":          {strings.ToUpper(sample), 0},
 		"raw-bytes":           {"\x00" + string(raw), 1},
 		"base64-of-hex":       {encode([]byte(sample)), 0},
@@ -99,8 +99,8 @@ func FuzzFind(f *testing.F) {
 	s := set(f)
 	f.Fuzz(func(t *testing.T, data []byte, cut uint8) {
 		want := -1
-		for i := 0; i+Window <= len(data) && want < 0; i++ {
-			if _, ok := s.windows[[Window]byte(data[i:i+Window])]; ok {
+		for i := 0; i+windowLen <= len(data) && want < 0; i++ {
+			if _, ok := s.windows[[windowLen]byte(data[i:i+windowLen])]; ok {
 				want = i
 			}
 		}

@@ -118,7 +118,7 @@ func (a *archive) member(name string, content io.Reader) error {
 	case isJSON:
 		text, err := io.ReadAll(io.LimitReader(whole, maxJSON+1))
 		if err != nil || len(text) > maxJSON {
-			return fmt.Errorf("cannot read %s: it has more than %d bytes, or ends too early: %w", name, maxJSON, errors.Join(err, ErrLimit))
+			return fmt.Errorf("cannot read %s: it has more than %d bytes, or ends too early: %w", name, maxJSON, errors.Join(err, errLimit))
 		}
 		if err := a.scan.hold(len(text)); err != nil {
 			return err

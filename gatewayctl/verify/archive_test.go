@@ -180,7 +180,7 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newLayerScan(nil, known(t))
 			s.budget = &b
-			if _, err := readArchive(bytes.NewReader(data), s); !errors.Is(err, ErrLimit) {
+			if _, err := readArchive(bytes.NewReader(data), s); !errors.Is(err, errLimit) {
 				t.Errorf("got %v", err)
 			}
 		})

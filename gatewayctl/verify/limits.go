@@ -19,8 +19,8 @@ const (
 	maxJSON    = 4 << 20 // bytes of the image's config or manifest
 )
 
-// ErrLimit refuses an image that is larger than any real one.
-var ErrLimit = errors.New("the image is too large")
+// errLimit refuses an image that is larger than any real one.
+var errLimit = errors.New("the image is too large")
 
 // budget holds the remaining part of the limits.
 type budget struct {
@@ -33,7 +33,7 @@ func newBudget() *budget { return &budget{maxEntries, maxHeld, maxBytes} }
 // entry counts one name.
 func (b *budget) entry(path string) error {
 	if b.entries--; b.entries < 0 {
-		return fmt.Errorf("%w: more than %d entries", ErrLimit, maxEntries)
+		return fmt.Errorf("%w: more than %d entries", errLimit, maxEntries)
 	}
 	return b.hold(len(path))
 }
@@ -41,7 +41,7 @@ func (b *budget) entry(path string) error {
 // hold counts n bytes of memory.
 func (b *budget) hold(n int) error {
 	if b.held -= int64(n); b.held < 0 {
-		return fmt.Errorf("%w: more than %d bytes of names and texts", ErrLimit, maxHeld)
+		return fmt.Errorf("%w: more than %d bytes of names and texts", errLimit, maxHeld)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (b *budget) hold(n int) error {
 // because reading it yields that many bytes.
 func (b *budget) take(n int64) error {
 	if n < 0 || n > b.bytes {
-		return fmt.Errorf("%w: more than %d bytes", ErrLimit, int64(maxBytes))
+		return fmt.Errorf("%w: more than %d bytes", errLimit, int64(maxBytes))
 	}
 	b.bytes -= n
 	return nil

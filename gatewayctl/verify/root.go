@@ -82,7 +82,7 @@ type walker struct {
 func (w *walker) dir(d *os.File, at string, n *node) error {
 	w.im.entries++
 	if w.depth++; w.depth > maxDepth {
-		return fmt.Errorf("%w: %.200s is more than %d levels deep", ErrLimit, at, maxDepth)
+		return fmt.Errorf("%w: %.200s is more than %d levels deep", errLimit, at, maxDepth)
 	}
 	defer func() { w.depth-- }()
 	all, err := d.Readdirnames(-1)

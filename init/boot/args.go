@@ -9,8 +9,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 )
 
-// Usage is the help text of the command line.
-const Usage = `usage: gateway-init [--config FILE] [--no-gateway] [--] [COMMAND [ARG...]]
+// usage is the help text of the command line.
+const usage = `usage: gateway-init [--config FILE] [--no-gateway] [--] [COMMAND [ARG...]]
        gateway-init --check-config [FILE]
        gateway-init --version | --help
 

@@ -88,7 +88,7 @@ func TestParseArgsRefuses(t *testing.T) {
 // Every option of the usage is one, and the other way round.
 func TestUsage(t *testing.T) {
 	for _, option := range []string{"--config FILE", "--no-gateway", "--check-config [FILE]", "--version", "--help", config.DefaultFile} {
-		if !strings.Contains(Usage, option) {
+		if !strings.Contains(usage, option) {
 			t.Errorf("the usage does not name %s", option)
 		}
 	}

@@ -55,7 +55,7 @@ func Run(args, env []string, signals supervisor.Signals) int {
 	}
 	switch s.mode {
 	case helpMode:
-		return print(os.Stdout, Usage)
+		return print(os.Stdout, usage)
 	case versionMode:
 		return print(os.Stdout, "gateway-init "+version.String+"\n")
 	case checkMode:

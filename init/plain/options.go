@@ -14,20 +14,20 @@ import (
 	"github.com/gateway-init/gateway-init/init/plain/forward"
 )
 
-// Action is the action that a command line asks for.
-type Action uint8
+// action is the action that a command line asks for.
+type action uint8
 
 // Actions.
 const (
-	RunCommand Action = iota
-	ShowHelp
-	ShowVersion
-	ShowLicense
+	runCommand action = iota
+	showHelp
+	showVersion
+	showLicense
 )
 
 // Options holds the parsed command line and environment.
 type Options struct {
-	Action      Action
+	Action      action
 	Subreaper   bool
 	Group       bool
 	ParentDeath unix.Signal // 0: none
@@ -103,7 +103,7 @@ func Parse(args []string, getenv func(string) (string, bool)) (Options, error) {
 		if err != nil {
 			return o, err
 		}
-		if o.Action != RunCommand {
+		if o.Action != runCommand {
 			return o, nil
 		}
 	}
@@ -165,11 +165,11 @@ func (o *Options) long(word string, args []string) ([]string, error) {
 func (o *Options) set(letter byte, value string) error {
 	switch letter {
 	case 'h':
-		o.Action = ShowHelp
+		o.Action = showHelp
 	case 'V':
-		o.Action = ShowVersion
+		o.Action = showVersion
 	case 'l':
-		o.Action = ShowLicense
+		o.Action = showLicense
 	case 's':
 		o.Subreaper = true
 	case 'g':

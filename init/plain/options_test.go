@@ -67,7 +67,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %+v, %v", line, got, err)
 		}
 	}
-	for line, want := range map[string]Action{"-h": ShowHelp, "--help -x": ShowHelp, "-sh": ShowHelp, "--version": ShowVersion, "-V": ShowVersion, "-l": ShowLicense} {
+	for line, want := range map[string]action{"-h": showHelp, "--help -x": showHelp, "-sh": showHelp, "--version": showVersion, "-V": showVersion, "-l": showLicense} {
 		if got, err := parse(line); err != nil || got.Action != want {
 			t.Errorf("%s: %v, %v", line, got.Action, err)
 		}
@@ -129,7 +129,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		args := strings.Split(line, "\x00")
 		o, err := Parse(args, func(string) (string, bool) { return "", false })
-		if err != nil || o.Action != RunCommand {
+		if err != nil || o.Action != runCommand {
 			return
 		}
 		if n := len(args) - len(o.Command); n < 0 || len(o.Command) == 0 || !slices.Equal(args[n:], o.Command) {

@@ -50,12 +50,12 @@ type initProcess struct {
 // environment for the command.
 func Run(o Options, env []string) int {
 	switch o.Action {
-	case ShowHelp:
-		return show(Usage)
-	case ShowVersion:
+	case showHelp:
+		return show(usage)
+	case showVersion:
 		return show("gateway-init " + version.String + "\n")
-	case ShowLicense:
-		return show(License)
+	case showLicense:
+		return show(license)
 	}
 	runtime.LockOSThread() // parent-death signal, timer and masks belong to the thread
 	p := &initProcess{Options: o, reporter: reporter{o.Verbosity}}

@@ -2,8 +2,8 @@
 
 package plain
 
-// Usage is the help text of plain init mode.
-const Usage = `usage: gateway-init [OPTION...] [--] COMMAND [ARG...]
+// usage is the help text of plain init mode.
+const usage = `usage: gateway-init [OPTION...] [--] COMMAND [ARG...]
        gateway-init --version | -h | -l
 
 Where there is no /etc/gateway-init, gateway-init is an init and nothing more:
@@ -30,5 +30,5 @@ Environment: TINI_SUBREAPER (as -s), TINI_KILL_PROCESS_GROUP (as -g),
 TINI_VERBOSITY (0 to 4; default 1, warnings).
 `
 
-// License is the text that -l shows.
-const License = "gateway-init is licensed under the Apache License, Version 2.0:\nhttps://www.apache.org/licenses/LICENSE-2.0\n"
+// license is the text that -l shows.
+const license = "gateway-init is licensed under the Apache License, Version 2.0:\nhttps://www.apache.org/licenses/LICENSE-2.0\n"

@@ -42,8 +42,8 @@ const (
 	pause    = time.Millisecond
 )
 
-// ErrBusy is the error of Hold if the exclusive lock was held for too long.
-var ErrBusy = errors.New("another process holds the exclusive lock")
+// errBusy is the error of Hold if the exclusive lock was held for too long.
+var errBusy = errors.New("another process holds the exclusive lock")
 
 // Make creates the file in dir and returns it open. A file of an earlier run is
 // removed if it is a regular file with one link that the caller owns. Anything
@@ -90,7 +90,7 @@ func verify(f *os.File, owner uint32) error {
 }
 
 // Hold opens the file in dir, which must belong to owner, and takes the shared
-// lock. It tries again while PID 1 tests the lock, and fails with ErrBusy after
+// lock. It tries again while PID 1 tests the lock, and fails with errBusy after
 // two seconds. The caller owns the descriptor, and the lock lasts until it is
 // closed. It is close-on-exec, so no child has the lock.
 func Hold(dir *os.File, owner uint32) (_ *os.File, err error) {
@@ -117,7 +117,7 @@ func Hold(dir *os.File, owner uint32) (_ *os.File, err error) {
 			}
 			return f, nil
 		case time.Now().After(until):
-			return nil, fmt.Errorf("cannot take the client lock %s: %w", f.Name(), ErrBusy)
+			return nil, fmt.Errorf("cannot take the client lock %s: %w", f.Name(), errBusy)
 		}
 	}
 }

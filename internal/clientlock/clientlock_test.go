@@ -221,7 +221,7 @@ func TestHoldWaits(t *testing.T) {
 	if !locked {
 		t.Fatal("a new lock is held")
 	}
-	if own, err := Hold(dir, uint32(os.Geteuid())); own != nil || !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), Name) {
+	if own, err := Hold(dir, uint32(os.Geteuid())); own != nil || !errors.Is(err, errBusy) || !strings.Contains(err.Error(), Name) {
 		t.Errorf("beside an exclusive lock: %v, %v", own, err)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { sys.Unlock(f) })

@@ -69,7 +69,7 @@ type passEnv []string
 func (f *passEnv) read(d *decoder, n node) {
 	d.list(n, maxEnv, func(n node) {
 		var name string
-		if (&word{&name, &envName}).read(d, n); LoaderVariable(name) {
+		if (&word{&name, &envName}).read(d, n); isLoaderVariable(name) {
 			d.fail(n, "%.64s changes what a program loads or runs: write it in env, with its value", name)
 		}
 		*f = append(*f, name)
@@ -82,7 +82,7 @@ func (f *passEnv) manual() (kind, accepted string) {
 	return "list of strings", fmt.Sprintf("at most %d names: %s; no loader variable", maxEnv, envLetters)
 }
 
-// The variables that LoaderVariable knows, by prefix and by whole name.
+// The variables that isLoaderVariable knows, by prefix and by whole name.
 const (
 	loaderPrefixes = "LD_ DYLD_ PYTHON PERL5 GCONV_ MALLOC_ GLIBC_ NPM_CONFIG_ npm_config_"
 	loaderNames    = "BASH_ENV ENV IFS PS4 SHELLOPTS BASHOPTS" +
@@ -92,10 +92,10 @@ const (
 		" LOCPATH NLSPATH TMPDIR OPENSSL_CONF SSLKEYLOGFILE"
 )
 
-// LoaderVariable reports whether a variable changes what a program loads or how it
+// isLoaderVariable reports whether a variable changes what a program loads or how it
 // is interpreted. Any user who may add to the container's environment could run
 // code with it, so only a value in the root-owned file counts.
-func LoaderVariable(name string) bool {
+func isLoaderVariable(name string) bool {
 	return slices.Contains(strings.Fields(loaderNames), name) ||
 		slices.ContainsFunc(strings.Fields(loaderPrefixes), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

@@ -11,7 +11,7 @@ func TestLoaderVariable(t *testing.T) {
 		"PERL5OPT": true, "PERL5LIB": true, "RUBYOPT": true, "GODEBUG": true, "GOTRACEBACK": true,
 		"TZ": false, "HTTPS_PROXY": false, "ENVIRONMENT": false, "LANG": false, "OLD_LD_X": false, "": false,
 	} {
-		if got := LoaderVariable(name); got != want {
+		if got := isLoaderVariable(name); got != want {
 			t.Errorf("%q: got %v", name, got)
 		}
 	}

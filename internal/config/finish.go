@@ -80,7 +80,7 @@ func (d *decoder) tokenOnce(key, tokenEnv string, env, passEnv []string) {
 	if slices.Contains(passEnv, tokenEnv) {
 		d.fail(d.where(key+".pass_env"), "names the token's variable %.64s, which gateway-init sets itself: take it out of pass_env", tokenEnv)
 	}
-	if LoaderVariable(tokenEnv) {
+	if isLoaderVariable(tokenEnv) {
 		d.fail(d.where(key+".token_env"), "%.64s changes what a program loads or runs", tokenEnv)
 	}
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// Fallback is the directory that is used if the configured place is not on tmpfs.
-const Fallback = "/dev/.gateway-init"
+// fallbackDir is the directory that is used if the configured place is not on tmpfs.
+const fallbackDir = "/dev/.gateway-init"
 
 // Dir is the runtime directory, verified.
 type Dir struct {
@@ -69,7 +69,7 @@ var errNotTmpfs = errors.New("not on tmpfs")
 
 // Open opens or makes root's directory at unsafePath, or at Fallback.
 func Open(unsafePath string, requireTmpfs bool) (*Dir, error) {
-	return rules{}.first([]string{unsafePath, Fallback}, requireTmpfs)
+	return rules{}.first([]string{unsafePath, fallbackDir}, requireTmpfs)
 }
 
 // OpenOwn does the same as Open for a process without root. It takes uid's own

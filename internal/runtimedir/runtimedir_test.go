@@ -137,7 +137,7 @@ func TestFallback(t *testing.T) {
 		"neither":        {func() error { return mount("proc", "/dev", "") }, "/mnt/disk/proc/x", false, "run with --tmpfs /mnt/disk/proc/x:mode=0700,size=1m"},
 		"dev-loose":      {func() error { return mount("tmpfs", "/dev", "mode=0777") }, "/mnt/disk/proc/x", false, "not sticky"},
 		"dev-squatted": {func() error {
-			return errors.Join(mount("tmpfs", "/dev", "mode=1777"), os.Mkdir(Fallback, 0o700), os.Chown(Fallback, testenv.Stranger, 0))
+			return errors.Join(mount("tmpfs", "/dev", "mode=1777"), os.Mkdir(fallbackDir, 0o700), os.Chown(fallbackDir, testenv.Stranger, 0))
 		}, "/mnt/disk/proc/x", false, "is owned by uid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestFallback(t *testing.T) {
 			d, err := Open(c.path, true)
 			if c.want {
 				testenv.Must(t, err)
-				if d.Path != Fallback || d.Disk != "" {
+				if d.Path != fallbackDir || d.Disk != "" {
 					t.Errorf("got %+v", d)
 				}
 				return

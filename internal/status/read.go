@@ -14,20 +14,20 @@ import (
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
-// MaxSize bounds status.json in bytes, for writer and reader.
-const MaxSize = 64 << 10
+// maxSize bounds status.json in bytes, for writer and reader.
+const maxSize = 64 << 10
 
-// Refusals of Decode and Read. ErrSchema is not an ErrInvalid, because the file may
+// Refusals of Decode and Read. ErrSchema is not an errInvalid, because the file may
 // be right and only this program too old or too new for it.
 var (
-	ErrInvalid = errors.New("invalid status record")
+	errInvalid = errors.New("invalid status record")
 	ErrSchema  = errors.New("status record of another version")
 )
 
 // Read reads the record from dir, the open runtime directory, and demands a file
 // that only uid, the supervisor's user, can have written. dir stays the caller's.
 // Errors match fs.ErrNotExist, fsafe.ErrUnsafe, fsafe.ErrTooLarge, ErrSchema or
-// ErrInvalid.
+// errInvalid.
 func Read(dir *os.File, uid uint32) (Record, error) {
 	for range rereads {
 		r, err := readOnce(dir, uid)
@@ -61,7 +61,7 @@ func readOnce(dir *os.File, uid uint32) (Record, error) {
 	case info.Links > 1:
 		return Record{}, &fsafe.UnsafeError{UnsafePath: f.Name(), Problem: fmt.Sprintf("has %d links, not 1", info.Links)}
 	}
-	data, err := fsafe.ReadAll(f, MaxSize)
+	data, err := fsafe.ReadAll(f, maxSize)
 	if err != nil {
 		return Record{}, err
 	}
@@ -69,34 +69,34 @@ func readOnce(dir *os.File, uid uint32) (Record, error) {
 }
 
 // Encode returns r as one line of JSON with its newline. Decode accepts the result.
-// A record that breaks the rules is ErrInvalid.
+// A record that breaks the rules is errInvalid.
 func Encode(r Record) ([]byte, error) {
 	if err := r.validate(); err != nil {
 		return nil, err
 	}
 	data, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %v", errInvalid, err)
 	}
-	if len(data)+1 > MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrInvalid, len(data)+1, MaxSize)
+	if len(data)+1 > maxSize {
+		return nil, fmt.Errorf("%w: %d bytes, limit %d", errInvalid, len(data)+1, maxSize)
 	}
 	return append(data, '\n'), nil
 }
 
 // Decode parses a record. Unknown members are ignored, because within one schema
 // members are only ever added. Another schema is ErrSchema, whatever else the
-// text holds; a value outside its closed set is ErrInvalid.
+// text holds; a value outside its closed set is errInvalid.
 func Decode(data []byte) (Record, error) {
-	if len(data) > MaxSize {
-		return Record{}, fmt.Errorf("%w: %d bytes, limit %d", ErrInvalid, len(data), MaxSize)
+	if len(data) > maxSize {
+		return Record{}, fmt.Errorf("%w: %d bytes, limit %d", errInvalid, len(data), maxSize)
 	}
 	var head struct {
 		Schema  int    `json:"schema"`
 		Version string `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return Record{}, fmt.Errorf("%w: %v", ErrInvalid, err)
+		return Record{}, fmt.Errorf("%w: %v", errInvalid, err)
 	}
 	if head.Schema != Schema {
 		return Record{}, fmt.Errorf("%w: gateway-init %.32q writes schema %d, this program reads schema %d",
@@ -104,7 +104,7 @@ func Decode(data []byte) (Record, error) {
 	}
 	var r Record
 	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, fmt.Errorf("%w: %v", ErrInvalid, err)
+		return Record{}, fmt.Errorf("%w: %v", errInvalid, err)
 	}
 	if err := r.validate(); err != nil {
 		return Record{}, err
@@ -127,7 +127,7 @@ var (
 // them.
 func (r *Record) validate() error {
 	if r.Schema != Schema {
-		return fmt.Errorf("%w: schema %d", ErrInvalid, r.Schema)
+		return fmt.Errorf("%w: schema %d", errInvalid, r.Schema)
 	}
 	type word struct {
 		key, value string
@@ -164,16 +164,16 @@ func (r *Record) validate() error {
 	}
 	for _, w := range words {
 		if !slices.Contains(w.set, w.value) {
-			return fmt.Errorf("%w: %s is %.32q", ErrInvalid, w.key, w.value)
+			return fmt.Errorf("%w: %s is %.32q", errInvalid, w.key, w.value)
 		}
 	}
 	for _, n := range numbers {
 		if n.value < 0 {
-			return fmt.Errorf("%w: %s is %d", ErrInvalid, n.key, n.value)
+			return fmt.Errorf("%w: %s is %d", errInvalid, n.key, n.value)
 		}
 	}
 	if r.Init.PID < 1 {
-		return fmt.Errorf("%w: init.pid is %d", ErrInvalid, r.Init.PID)
+		return fmt.Errorf("%w: init.pid is %d", errInvalid, r.Init.PID)
 	}
 	return nil
 }

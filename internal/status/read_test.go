@@ -57,22 +57,22 @@ func TestDecode(t *testing.T) {
 		"unknown-member":     {swap(`{"schema":1`, `{"later":[1],"schema":1`), nil},
 		"other-schema":       {[]byte(`{"schema":2,"state":7}`), ErrSchema},
 		"no-schema":          {[]byte(`{}`), ErrSchema},
-		"empty":              {nil, ErrInvalid},
-		"not-json":           {[]byte("v1"), ErrInvalid},
-		"trailing":           {append(bytes.Clone(good), '{'), ErrInvalid},
-		"unknown-state":      {swap(`"state":"running"`, `"state":"fine"`), ErrInvalid},
-		"unknown-goal":       {swap(`"goal":"run"`, `"goal":""`), ErrInvalid},
-		"unknown-health":     {swap(`"state":"serving"`, `"state":"ok"`), ErrInvalid},
-		"unknown-proof":      {swap(`"ready":"held"`, `"ready":"yes"`), ErrInvalid},
-		"unknown-stage":      {swap(`"stage":"proving"`, `"stage":"x"`), ErrInvalid},
-		"unknown-child":      {swap(`"state":"backoff","pid":0`, `"state":"gone","pid":0`), ErrInvalid},
-		"unknown-separation": {swap(`"separation":"uid"`, `"separation":"gid"`), ErrInvalid},
-		"negative-pid":       {swap(`"pid":34`, `"pid":-1`), ErrInvalid},
-		"negative-child-pid": {swap(`"pid":20`, `"pid":-1`), ErrInvalid},
-		"no-init":            {swap(`"init":{"pid":1`, `"init":{"pid":0`), ErrInvalid},
-		"wrong-type":         {swap(`"restarts":2`, `"restarts":"2"`), ErrInvalid},
-		"port-too-large":     {swap(`"port":18789`, `"port":70000`), ErrInvalid},
-		"too-large":          {append(bytes.Repeat([]byte(" "), MaxSize), good...), ErrInvalid},
+		"empty":              {nil, errInvalid},
+		"not-json":           {[]byte("v1"), errInvalid},
+		"trailing":           {append(bytes.Clone(good), '{'), errInvalid},
+		"unknown-state":      {swap(`"state":"running"`, `"state":"fine"`), errInvalid},
+		"unknown-goal":       {swap(`"goal":"run"`, `"goal":""`), errInvalid},
+		"unknown-health":     {swap(`"state":"serving"`, `"state":"ok"`), errInvalid},
+		"unknown-proof":      {swap(`"ready":"held"`, `"ready":"yes"`), errInvalid},
+		"unknown-stage":      {swap(`"stage":"proving"`, `"stage":"x"`), errInvalid},
+		"unknown-child":      {swap(`"state":"backoff","pid":0`, `"state":"gone","pid":0`), errInvalid},
+		"unknown-separation": {swap(`"separation":"uid"`, `"separation":"gid"`), errInvalid},
+		"negative-pid":       {swap(`"pid":34`, `"pid":-1`), errInvalid},
+		"negative-child-pid": {swap(`"pid":20`, `"pid":-1`), errInvalid},
+		"no-init":            {swap(`"init":{"pid":1`, `"init":{"pid":0`), errInvalid},
+		"wrong-type":         {swap(`"restarts":2`, `"restarts":"2"`), errInvalid},
+		"port-too-large":     {swap(`"port":18789`, `"port":70000`), errInvalid},
+		"too-large":          {append(bytes.Repeat([]byte(" "), maxSize), good...), errInvalid},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -87,14 +87,14 @@ func TestEncodeRefuses(t *testing.T) {
 	tests := map[string]func(*Record){
 		"state":  func(r *Record) { r.State = "" },
 		"schema": func(r *Record) { r.Schema = 0 },
-		"size":   func(r *Record) { r.Detail = strings.Repeat("x", MaxSize) },
+		"size":   func(r *Record) { r.Detail = strings.Repeat("x", maxSize) },
 		"year":   func(r *Record) { r.Since = time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := sample()
 			spoil(&r)
-			if _, err := Encode(r); !errors.Is(err, ErrInvalid) {
+			if _, err := Encode(r); !errors.Is(err, errInvalid) {
 				t.Errorf("Encode = %v, want ErrInvalid", err)
 			}
 		})
@@ -123,8 +123,8 @@ func TestRead(t *testing.T) {
 		}, me, fsafe.ErrUnsafe},
 		"fifo":      {func(t *testing.T, file string) { must(t, syscall.Mkfifo(file, 0o600)) }, me, fsafe.ErrUnsafe},
 		"directory": {func(t *testing.T, file string) { must(t, os.Mkdir(file, 0o600)) }, me, fsafe.ErrUnsafe},
-		"too-large": {func(t *testing.T, file string) { write(t, file, make([]byte, MaxSize+1), 0o600) }, me, fsafe.ErrTooLarge},
-		"garbage":   {func(t *testing.T, file string) { write(t, file, []byte("x"), 0o600) }, me, ErrInvalid},
+		"too-large": {func(t *testing.T, file string) { write(t, file, make([]byte, maxSize+1), 0o600) }, me, fsafe.ErrTooLarge},
+		"garbage":   {func(t *testing.T, file string) { write(t, file, []byte("x"), 0o600) }, me, errInvalid},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

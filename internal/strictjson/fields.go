@@ -7,23 +7,23 @@ import (
 	"strconv"
 )
 
-// ErrField says that a place does not take a value, or that a key has no place.
-var ErrField = errors.New("a value or a key that its place does not take")
+// errField says that a place does not take a value, or that a key has no place.
+var errField = errors.New("a value or a key that its place does not take")
 
 // Take puts one value into its place, and reports whether it fits.
 type Take func(v *Value) bool
 
 // Fields puts each member of an object into the place of its key, as encoding/json
 // does by reflection. It is for texts that we write ourselves. A key without a
-// place, or a value that does not fit, is ErrField. A place whose key is missing is
+// place, or a value that does not fit, is errField. A place whose key is missing is
 // not changed.
 func (v *Value) Fields(places map[string]Take) error {
 	if v.Kind != Object {
-		return ErrField
+		return errField
 	}
 	for _, m := range v.Members {
 		if take := places[m.Key]; take == nil || !take(m.Value) {
-			return ErrField
+			return errField
 		}
 	}
 	return nil

@@ -70,7 +70,7 @@ func TestFields(t *testing.T) {
 			}
 			var got, want places
 			err = v.Fields(got.take())
-			if (err != nil) != c.bad || err != nil && !errors.Is(err, ErrField) {
+			if (err != nil) != c.bad || err != nil && !errors.Is(err, errField) {
 				t.Fatalf("got %+v, %v", got, err)
 			}
 			if c.bad {

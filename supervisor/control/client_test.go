@@ -149,7 +149,7 @@ func TestClientNonceIsFresh(t *testing.T) {
 	check(t, err)
 	b, err := f.client().Do(within(t), Request{Action: Probe, Nonce: a.Nonce}, nil)
 	check(t, err)
-	if a.Nonce == b.Nonce || !ValidNonce(a.Nonce) {
+	if a.Nonce == b.Nonce || !isNonce(a.Nonce) {
 		t.Errorf("nonces %q and %q", a.Nonce, b.Nonce)
 	}
 }
@@ -292,7 +292,7 @@ func full(t *testing.T, f *fake) *os.File {
 	t.Cleanup(func() { end.Close() })
 	check(t, end.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
 	for err == nil {
-		_, err = end.Write([]byte(strings.Repeat("x", MaxFrame)))
+		_, err = end.Write([]byte(strings.Repeat("x", maxFrame)))
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal(err)

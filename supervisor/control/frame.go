@@ -23,10 +23,10 @@ const (
 	Replies = "replies" // in Dir, root 0700; one file per nonce
 )
 
-// MaxFrame is the length of the longest frame, newline included. It is far below
+// maxFrame is the length of the longest frame, newline included. It is far below
 // PIPE_BUF (4096, pipe(7)), so that a frame written with one write(2) is never
 // mixed with another.
-const MaxFrame = 512
+const maxFrame = 512
 
 // NonceLen is the length of a nonce: 32 random bytes as lower-case hex.
 const NonceLen = 64
@@ -54,8 +54,8 @@ type Request struct {
 	Drain  int  // restart only: seconds of grace instead of stop.grace; 0 = not given
 }
 
-// Mergeable reports whether a waiting q may be answered by the run that answers r.
-func (r Request) Mergeable(q Request) bool {
+// isMergeable reports whether a waiting q may be answered by the run that answers r.
+func (r Request) isMergeable(q Request) bool {
 	return r.Action == q.Action && r.Rotate == q.Rotate && r.Drain == q.Drain
 }
 
@@ -88,7 +88,7 @@ func Encode(r Request) ([]byte, error) {
 // writer.
 func Decode(line []byte) (Request, error) {
 	var r Request
-	if len(line) >= MaxFrame {
+	if len(line) >= maxFrame {
 		return r, ErrMalformed
 	}
 	for _, c := range line {
@@ -97,7 +97,7 @@ func Decode(line []byte) (Request, error) {
 		}
 	}
 	fields := strings.Split(string(line), " ")
-	if fields[0] != "v1" || len(fields) < 2 || !ValidNonce(fields[1]) {
+	if fields[0] != "v1" || len(fields) < 2 || !isNonce(fields[1]) {
 		return r, ErrMalformed
 	}
 	r.Nonce = fields[1]
@@ -142,8 +142,8 @@ func (r *Request) set(action Action, kv string) error {
 	return nil
 }
 
-// ValidNonce reports whether s is 64 lower-case hex digits.
-func ValidNonce(s string) bool {
+// isNonce reports whether s is 64 lower-case hex digits.
+func isNonce(s string) bool {
 	if len(s) != NonceLen {
 		return false
 	}

@@ -88,7 +88,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"nul":                {"v1 " + n + " restart\x00", ErrMalformed, false},
 		"carriage-return":    {"v1 " + n + " restart\r", ErrMalformed, false},
 		"not-ascii":          {"v1 " + n + " réstart", ErrMalformed, false},
-		"too-long":           {"v1 " + n + " restart " + strings.Repeat("x", MaxFrame), ErrMalformed, false},
+		"too-long":           {"v1 " + n + " restart " + strings.Repeat("x", maxFrame), ErrMalformed, false},
 		"no-action":          {"v1 " + n, ErrMalformed, true},
 		"empty-action":       {"v1 " + n + " ", ErrMalformed, true},
 		"trailing-space":     {"v1 " + n + " restart ", ErrMalformed, true},
@@ -125,11 +125,11 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 	// The longest line: 511 bytes are looked at, the 512th is the newline's.
 	longest := "v1 " + n + " restart "
-	longest += strings.Repeat("x", MaxFrame-1-len(longest))
-	if _, err := Decode([]byte(longest)); !errors.Is(err, ErrMalformed) || len(longest) != MaxFrame-1 {
+	longest += strings.Repeat("x", maxFrame-1-len(longest))
+	if _, err := Decode([]byte(longest)); !errors.Is(err, ErrMalformed) || len(longest) != maxFrame-1 {
 		t.Errorf("%d bytes: %v", len(longest), err)
 	}
-	longest = strings.Replace(longest, " restart x", " restart x=", 1)[:MaxFrame-1]
+	longest = strings.Replace(longest, " restart x", " restart x=", 1)[:maxFrame-1]
 	if _, err := Decode([]byte(longest)); !errors.Is(err, ErrUnknownAction) {
 		t.Errorf("%d bytes with a key: %v", len(longest), err)
 	}
@@ -145,7 +145,7 @@ func TestMergeable(t *testing.T) {
 	for i, a := range kinds {
 		for k, b := range kinds {
 			a.Nonce, b.Nonce = nonceOf("a"), nonceOf("b")
-			if got := a.Mergeable(b); got != (i == k) {
+			if got := a.isMergeable(b); got != (i == k) {
 				t.Errorf("%+v with %+v: %v", a, b, got)
 			}
 		}
@@ -166,13 +166,13 @@ func FuzzFrame(f *testing.F) {
 			if err != ErrMalformed && err != ErrUnknownAction {
 				t.Fatalf("refused with %v", err)
 			}
-			if r != (Request{Nonce: r.Nonce}) || r.Nonce != "" && !ValidNonce(r.Nonce) {
+			if r != (Request{Nonce: r.Nonce}) || r.Nonce != "" && !isNonce(r.Nonce) {
 				t.Fatalf("refused, but carries %+v", r)
 			}
 			return
 		}
 		frame, err := Encode(r)
-		if err != nil || len(frame) > MaxFrame || frame[len(frame)-1] != '\n' || bytes.Count(frame, []byte("\n")) != 1 {
+		if err != nil || len(frame) > maxFrame || frame[len(frame)-1] != '\n' || bytes.Count(frame, []byte("\n")) != 1 {
 			t.Fatalf("%+v encodes as %q, %v", r, frame, err)
 		}
 		again, err := Decode(frame[:len(frame)-1])

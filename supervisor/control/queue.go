@@ -34,7 +34,7 @@ func (q *Queue) Add(r Request) bool {
 	if q.Len() >= MaxWaiting {
 		return false
 	}
-	if n := len(q.jobs); n > 0 && q.jobs[n-1].Mergeable(r) {
+	if n := len(q.jobs); n > 0 && q.jobs[n-1].isMergeable(r) {
 		q.jobs[n-1].Nonces = append(q.jobs[n-1].Nonces, r.Nonce)
 		return true
 	}

@@ -41,7 +41,7 @@ func TestServerReply(t *testing.T) {
 		if old == nil {
 			continue
 		}
-		got := make([]byte, MaxFrame)
+		got := make([]byte, maxFrame)
 		n, err := old.Read(got)
 		if err != nil || string(got[:n]) != "v1 "+nonceOf("a")+" accepted\n" {
 			t.Errorf("a reader in between reads %q, %v", got[:n], err)

@@ -53,7 +53,7 @@ func (r Reply) String() string { return "v1 " + r.Nonce + " " + r.Result() }
 func ParseReply(line string) (Reply, error) {
 	f := strings.Split(strings.TrimSuffix(line, "\n"), " ")
 	bad := fmt.Errorf("cannot parse reply of %d bytes", len(line))
-	if len(f) < 3 || f[0] != "v1" || !ValidNonce(f[1]) {
+	if len(f) < 3 || f[0] != "v1" || !isNonce(f[1]) {
 		return Reply{}, bad
 	}
 	r := Reply{Nonce: f[1]}

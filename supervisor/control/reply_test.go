@@ -95,7 +95,7 @@ func FuzzReply(f *testing.F) {
 		if r.String() != strings.TrimSuffix(line, "\n") {
 			t.Fatalf("%q came back as %q", line, r.String())
 		}
-		if (r.Outcome == Failed) != r.Reason.Valid() || !ValidNonce(r.Nonce) || r.OldPID < 0 || r.NewPID < 0 {
+		if (r.Outcome == Failed) != r.Reason.Valid() || !isNonce(r.Nonce) || r.OldPID < 0 || r.NewPID < 0 {
 			t.Fatalf("accepted %+v", r)
 		}
 	})

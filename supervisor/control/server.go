@@ -141,14 +141,14 @@ func (s *Server) open() error {
 // poller, not in a system call, so it holds no thread. When the supervisor is slow,
 // read stops reading. Then the pipe fills, and writers get EAGAIN.
 func readReply(f *os.File, out chan<- Incoming) {
-	var split Splitter
-	buf := make([]byte, MaxFrame)
+	var split splitter
+	buf := make([]byte, maxFrame)
 	for {
 		n, err := f.Read(buf)
 		if err != nil {
 			return // closed; a new FIFO has its own reader
 		}
-		split.Feed(buf[:n], func(line []byte) {
+		split.feed(buf[:n], func(line []byte) {
 			if line == nil {
 				out <- Incoming{Err: ErrMalformed}
 				return

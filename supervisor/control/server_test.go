@@ -85,7 +85,7 @@ func TestServerReads(t *testing.T) {
 	good := func(n string) string { return "v1 " + nonceOf(n) + " probe\n" }
 	f.send("\n\n" + good("1"))
 	f.send("v1 " + nonceOf("2"))
-	f.send(" stop\n" + "\x00\xff garbage\n" + strings.Repeat("x", 3*MaxFrame) + "\n" + "v1 " + nonceOf("3") + " reboot\n")
+	f.send(" stop\n" + "\x00\xff garbage\n" + strings.Repeat("x", 3*maxFrame) + "\n" + "v1 " + nonceOf("3") + " reboot\n")
 	f.send("half a line of somebody who died")
 	f.send("\n" + good("4"))
 	type want struct {

@@ -2,18 +2,18 @@
 
 package control
 
-// Splitter cuts a byte stream into frames. A line that is too long is dropped up to
+// splitter cuts a byte stream into frames. A line that is too long is dropped up to
 // its newline, so the next frame is found again after any input. The zero value is
-// ready. It holds at most MaxFrame bytes.
-type Splitter struct {
-	buf  [MaxFrame]byte
+// ready. It holds at most maxFrame bytes.
+type splitter struct {
+	buf  [maxFrame]byte
 	n    int
 	skip bool // inside a line that is too long
 }
 
-// Feed takes bytes and calls frame for each complete line, without its newline. The
+// feed takes bytes and calls frame for each complete line, without its newline. The
 // slice is valid only during the call. nil stands for a line that was too long.
-func (s *Splitter) Feed(data []byte, frame func(line []byte)) {
+func (s *splitter) feed(data []byte, frame func(line []byte)) {
 	for _, c := range data {
 		switch {
 		case c == '\n' && s.skip:
@@ -23,7 +23,7 @@ func (s *Splitter) Feed(data []byte, frame func(line []byte)) {
 			frame(s.buf[:s.n])
 			s.n = 0
 		case s.skip:
-		case s.n == MaxFrame-1: // no room left for the newline
+		case s.n == maxFrame-1: // no room left for the newline
 			s.skip = true
 		default:
 			s.buf[s.n] = c

@@ -10,9 +10,9 @@ import (
 )
 
 // lines feeds data in pieces of size bytes. "\x00too-long" stands for nil.
-func lines(s *Splitter, data string, size int) (out []string) {
+func lines(s *splitter, data string, size int) (out []string) {
 	for piece := range slices.Chunk([]byte(data), size) {
-		s.Feed(piece, func(line []byte) {
+		s.feed(piece, func(line []byte) {
 			if line == nil {
 				out = append(out, tooLong)
 				return
@@ -27,7 +27,7 @@ const tooLong = "\x00too-long"
 
 // Whatever was written before, in whatever pieces, the next frame is found.
 func TestSplitter(t *testing.T) {
-	full := strings.Repeat("x", MaxFrame-1)
+	full := strings.Repeat("x", maxFrame-1)
 	for name, c := range map[string]struct {
 		data string
 		want []string
@@ -40,15 +40,15 @@ func TestSplitter(t *testing.T) {
 		"not-text":          {"\x00\xff\n", []string{"\x00\xff"}},
 		"longest":           {full + "\nb\n", []string{full, "b"}},
 		"one-too-long":      {full + "x\nb\n", []string{tooLong, "b"}},
-		"very-long":         {strings.Repeat("x", 10*MaxFrame) + "\nb\n", []string{tooLong, "b"}},
-		"very-long-no-end":  {strings.Repeat("x", 10*MaxFrame), nil},
+		"very-long":         {strings.Repeat("x", 10*maxFrame) + "\nb\n", []string{tooLong, "b"}},
+		"very-long-no-end":  {strings.Repeat("x", 10*maxFrame), nil},
 		"two-too-long":      {full + "x\n" + full + "y\nb\n", []string{tooLong, tooLong, "b"}},
 		"empty-after-long":  {full + "x\n\nb\n", []string{tooLong, "", "b"}},
 		"longest-after-bad": {full + "xyz\n" + full + "\n", []string{tooLong, full}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, size := range []int{1, 7, MaxFrame - 1, MaxFrame, MaxFrame + 1, 1 << 16} {
-				if got := lines(new(Splitter), c.data, size); !slices.Equal(got, c.want) {
+			for _, size := range []int{1, 7, maxFrame - 1, maxFrame, maxFrame + 1, 1 << 16} {
+				if got := lines(new(splitter), c.data, size); !slices.Equal(got, c.want) {
 					t.Errorf("in pieces of %d: %.80q, want %.80q", size, got, c.want)
 				}
 			}
@@ -70,13 +70,13 @@ func FuzzSplitter(f *testing.F) {
 		var want []string
 		all := bytes.Split(data, []byte("\n"))
 		for _, line := range all[:len(all)-1] {
-			if len(line) >= MaxFrame {
+			if len(line) >= maxFrame {
 				line = []byte(tooLong)
 			}
 			want = append(want, string(line))
 		}
-		var s Splitter
-		got := append(lines(&s, string(data[:at]), MaxFrame), lines(&s, string(data[at:]), MaxFrame)...)
+		var s splitter
+		got := append(lines(&s, string(data[:at]), maxFrame), lines(&s, string(data[at:]), maxFrame)...)
 		if !slices.Equal(got, want) {
 			t.Fatalf("got %q, want %q", got, want)
 		}

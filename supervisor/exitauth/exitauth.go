@@ -27,11 +27,11 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 )
 
-// Name is the file's name.
-const Name = "exit-authorization"
+// fileName is the file's name.
+const fileName = "exit-authorization"
 
-// Program is the controller's name in argv[0], which a supervisor checks.
-const Program = "gatewayctl"
+// programName is the controller's name in argv[0], which a supervisor checks.
+const programName = "gatewayctl"
 
 // Dirs returns the root-owned directories in which the file may be, best first. The
 // supervisor's own directory is not among them, because it belongs to the
@@ -57,8 +57,8 @@ func (a Authorization) String() string {
 	return fmt.Sprintf("%s %d %d %d %d\n", magic, a.Gateway.PID, a.Gateway.Start, a.Controller.PID, a.Controller.Start)
 }
 
-// Parse accepts only text that String makes.
-func Parse(data []byte) (a Authorization, err error) {
+// parse accepts only text that String makes.
+func parse(data []byte) (a Authorization, err error) {
 	words := strings.Fields(string(data))
 	if len(words) != 5 {
 		return a, fmt.Errorf("%w: it is not four numbers", ErrRefused)
@@ -83,16 +83,16 @@ func Parse(data []byte) (a Authorization, err error) {
 
 // Publish writes a into dir, a root-owned directory, in one step.
 func Publish(dir *os.File, a Authorization) error {
-	if err := fsafe.Replace(dir, Name, []byte(a.String()), 0o444); err != nil {
-		return fmt.Errorf("cannot write %s: %w", Name, err)
+	if err := fsafe.Replace(dir, fileName, []byte(a.String()), 0o444); err != nil {
+		return fmt.Errorf("cannot write %s: %w", fileName, err)
 	}
 	return nil
 }
 
 // Withdraw removes the file that Publish wrote.
 func Withdraw(dir *os.File) error {
-	if err := fsafe.Remove(dir, Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove %s: %w", Name, err)
+	if err := fsafe.Remove(dir, fileName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", fileName, err)
 	}
 	return nil
 }
@@ -138,11 +138,11 @@ func readFile(unsafePath string) (a Authorization, err error) {
 	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: root, NotWritableByOthers: true}); err != nil {
 		return a, err
 	}
-	data, _, err := fsafe.ReadAt(dir, Name, fsafe.Want{Type: fsafe.Regular, UID: root, Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
+	data, _, err := fsafe.ReadAt(dir, fileName, fsafe.Want{Type: fsafe.Regular, UID: root, Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
 	if err != nil {
 		return a, err
 	}
-	return Parse(data)
+	return parse(data)
 }
 
 // openPlace opens a root-owned directory that has a file of the name. Any other
@@ -162,7 +162,7 @@ func openPlace(unsafePath string) (*os.File, error) {
 	}
 	_, err = fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)})
 	if err == nil {
-		_, err = fsafe.StatAt(dir, Name)
+		_, err = fsafe.StatAt(dir, fileName)
 	}
 	if err != nil {
 		dir.Close()
@@ -197,8 +197,8 @@ func verifyRootProcess(p procfs.ID) error {
 		return procfs.ErrGone
 	case k.UIDs != [4]uint32{}:
 		return errors.New("it is not root")
-	case len(k.Argv) == 0 || path.Base(k.Argv[0]) != Program:
-		return fmt.Errorf("it is not called %s", Program)
+	case len(k.Argv) == 0 || path.Base(k.Argv[0]) != programName:
+		return fmt.Errorf("it is not called %s", programName)
 	}
 	return nil
 }

@@ -89,12 +89,12 @@ func TestCheckController(t *testing.T) {
 	testenv.Must(t, err)
 	zombie := p
 	testenv.Eventually(t, "it has ended", func() bool { return errors.Is(zombie.Verify(), procfs.ErrGone) })
-	mine := started(t, Program, 0)
+	mine := started(t, programName, 0)
 	for what, c := range map[string]procfs.ID{
 		"zombie":          zombie,
 		"recycled":        {PID: mine.PID, Start: mine.Start + 1},
 		"another program": started(t, "sleep", 0),
-		"the agent's":     started(t, Program, testenv.Stranger),
+		"the agent's":     started(t, programName, testenv.Stranger),
 		"kernel thread":   {PID: 2, Start: 0},
 	} {
 		if c.PID == 2 {
@@ -118,7 +118,7 @@ func TestCheckController(t *testing.T) {
 // elsewhere.
 func TestCheckFile(t *testing.T) {
 	testenv.Root(t)
-	a := Authorization{gateway, started(t, Program, 0)}
+	a := Authorization{gateway, started(t, programName, 0)}
 	good, dir := place(t)
 	testenv.Must(t, Publish(dir, a))
 	for what, spoil := range map[string]func(name string) error{
@@ -137,7 +137,7 @@ func TestCheckFile(t *testing.T) {
 		if _, err := checkPlace([]string{name}, gateway); err != nil {
 			t.Fatalf("%s, before: %v", what, err)
 		}
-		testenv.Must(t, spoil(filepath.Join(name, Name)))
+		testenv.Must(t, spoil(filepath.Join(name, fileName)))
 		if _, err := checkPlace([]string{name}, gateway); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -153,7 +153,7 @@ func TestCheckWay(t *testing.T) {
 	name, _ := place(t)
 	below := filepath.Join(name, "below")
 	testenv.Must(t, errors.Join(os.Mkdir(below, 0o755), os.Chmod(below, 0o755)))
-	testenv.Must(t, Publish(testenv.Dir(t, below), Authorization{gateway, started(t, Program, 0)}))
+	testenv.Must(t, Publish(testenv.Dir(t, below), Authorization{gateway, started(t, programName, 0)}))
 	if _, err := checkPlace([]string{below}, gateway); err != nil {
 		t.Fatal(err)
 	}
@@ -172,13 +172,13 @@ func TestCheckPlace(t *testing.T) {
 		"a stranger's":     func(dir string) error { return os.Chown(dir, testenv.Stranger, 0) },
 		"closed":           func(dir string) error { return os.Chmod(dir, 0o700) },
 		"not to be found":  func(dir string) error { return os.Chmod(dir, 0o744) },
-		"open and empty":   func(dir string) error { return errors.Join(os.Remove(dir+"/"+Name), os.Chmod(dir, 0o777)) },
+		"open and empty":   func(dir string) error { return errors.Join(os.Remove(dir+"/"+fileName), os.Chmod(dir, 0o777)) },
 		"a file":           func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o644)) },
 		"a link":           func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Symlink("/run", dir)) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			testenv.Root(t)
-			a := Authorization{gateway, started(t, Program, 0)}
+			a := Authorization{gateway, started(t, programName, 0)}
 			good, dir := place(t)
 			testenv.Must(t, Publish(dir, a))
 			name, dir := place(t)
@@ -206,7 +206,7 @@ func unprivileged(t *testing.T) {
 func TestCheckSearched(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
-	controller := started(t, Program, 0)
+	controller := started(t, programName, 0)
 	testenv.Must(t, Publish(dir, Authorization{gateway, controller}))
 	testenv.Must(t, os.Chmod(name, 0o711))
 	unprivileged(t)
@@ -223,9 +223,9 @@ func rewrite(name, text string) error {
 func TestPublishFails(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
-	testenv.Must(t, os.Mkdir(filepath.Join(name, Name), 0o755))
+	testenv.Must(t, os.Mkdir(filepath.Join(name, fileName), 0o755))
 	for what, err := range map[string]error{"publish": Publish(dir, Authorization{}), "withdraw": Withdraw(dir)} {
-		if err == nil || !strings.Contains(err.Error(), Name) {
+		if err == nil || !strings.Contains(err.Error(), fileName) {
 			t.Errorf("%s over a directory: %v", what, err)
 		}
 	}
@@ -236,12 +236,12 @@ func FuzzParse(f *testing.F) {
 	for _, bad := range []string{"", "gateway-exit-1 1 2 3\n", "gateway-exit-1 1 2 3 4", "gateway-exit-1 01 2 3 4\n", "gateway-exit-1 -1 2 3 4\n",
 		"gateway-exit-1 1 2 3 4\n\n", "gateway-exit-2 1 2 3 4\n", "gateway-exit-1 99999999999 2 3 4\n", "gateway-exit-1 1 2 3 x\n"} {
 		f.Add([]byte(bad))
-		if _, err := Parse([]byte(bad)); !errors.Is(err, ErrRefused) {
+		if _, err := parse([]byte(bad)); !errors.Is(err, ErrRefused) {
 			f.Errorf("%q: %v", bad, err)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if a, err := Parse(data); err == nil && a.String() != string(data) {
+		if a, err := parse(data); err == nil && a.String() != string(data) {
 			t.Errorf("%q is %q", data, a)
 		}
 	})

@@ -30,8 +30,8 @@ func (s Spec) encode() ([]byte, error) {
 		}
 		size += 1 + len(kv)
 	}
-	if size > MaxEnv {
-		return nil, fmt.Errorf("cannot pass an environment of %d bytes: at most %d are possible: %w", size, MaxEnv, syscall.E2BIG)
+	if size > maxEnv {
+		return nil, fmt.Errorf("cannot pass an environment of %d bytes: at most %d are possible: %w", size, maxEnv, syscall.E2BIG)
 	}
 	out := make([]byte, 0, len(data)+size)
 	out = append(out, data...)
@@ -45,7 +45,7 @@ func (s Spec) encode() ([]byte, error) {
 // because that of encoding/json would make PID 1 90 KiB bigger.
 func ReadSpec(f *os.File) (Spec, error) {
 	var s Spec
-	all, err := fsafe.ReadAll(f, maxOrders+MaxEnv)
+	all, err := fsafe.ReadAll(f, maxOrders+maxEnv)
 	if err != nil {
 		return s, err
 	}

@@ -29,7 +29,7 @@ func TestOrdersArrive(t *testing.T) {
 			t.Errorf("the test leaves %s empty", value.Type().Field(i).Name)
 		}
 	}
-	large := Spec{Env: []string{"A=" + strings.Repeat("x", 120<<10), strings.Repeat("y", MaxEnv-(120<<10)-4)}}
+	large := Spec{Env: []string{"A=" + strings.Repeat("x", 120<<10), strings.Repeat("y", maxEnv-(120<<10)-4)}}
 	for name, want := range map[string]Spec{"all": all, "least": {}, "token": {Token: &Token{}}, "one-empty": {Env: []string{""}}, "large": large} {
 		t.Run(name, func(t *testing.T) {
 			data, err := want.encode()
@@ -61,7 +61,7 @@ func TestOrdersRefused(t *testing.T) {
 		says string
 	}{
 		"nul":       {[]string{"A=b", "KEY=sec\x00ret"}, syscall.EINVAL, `"KEY"`},
-		"too-large": {[]string{"A=b", strings.Repeat("x", MaxEnv-4)}, syscall.E2BIG, "at most 2097152"},
+		"too-large": {[]string{"A=b", strings.Repeat("x", maxEnv-4)}, syscall.E2BIG, "at most 2097152"},
 	} {
 		data, err := Spec{Argv: []string{"true"}, Env: c.env}.encode()
 		if data != nil || !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "sec") {

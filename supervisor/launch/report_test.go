@@ -114,7 +114,7 @@ func TestReadSpec(t *testing.T) {
 		"empty":     {"", true},
 		"no-json":   {"argv", true},
 		"cut":       {`{"argv":["a"]`, true},
-		"too-large": {`{"argv":["` + strings.Repeat("a", (maxOrders+MaxEnv)) + `"]}`, true},
+		"too-large": {`{"argv":["` + strings.Repeat("a", (maxOrders+maxEnv)) + `"]}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := t.TempDir() + "/spec"

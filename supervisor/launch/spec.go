@@ -32,12 +32,12 @@ const (
 )
 
 // Bounds of a Spec's encoding, in bytes. config.json is at most 64 KiB. An
-// environment of more than MaxEnv would not fit into the new process, because
+// environment of more than maxEnv would not fit into the new process, because
 // execve(2) takes a quarter of the stack's limit for arguments and environment,
 // which is 2 MiB.
 const (
 	maxOrders = 1 << 20
-	MaxEnv    = 2 << 20
+	maxEnv    = 2 << 20
 )
 
 // Spec holds the orders for the re-exec child. Env may hold keys that "pass_env" names, so
