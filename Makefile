@@ -21,9 +21,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 LDFLAGS := -s -w -buildid= -X github.com/gateway-init/gateway-init/internal/version.String=$(VERSION)
-# -E: init/plain/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
-# runtime's own, so that every one that comes is somebody's and is forwarded.
-INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E github.com/gateway-init/gateway-init/init/plain/entry.start
+# -E: init/plain/entry comes before Go's runtime.
+INIT_LDFLAGS := -E github.com/gateway-init/gateway-init/init/plain/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
