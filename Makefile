@@ -21,9 +21,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 LDFLAGS := -s -w -buildid= -X github.com/gateway-init/gateway-init/internal/version.String=$(VERSION)
-# -E: init/plain/entry comes before Go's runtime. asyncpreemptoff: no SIGURG of the
-# runtime's own, so that every one that comes is somebody's and is forwarded.
-INIT_LDFLAGS := -X runtime.godebugDefault=asyncpreemptoff=1 -E github.com/gateway-init/gateway-init/init/plain/entry.start
+# -E: init/plain/entry comes before Go's runtime.
+INIT_LDFLAGS := -E github.com/gateway-init/gateway-init/init/plain/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
@@ -37,7 +36,7 @@ GOTEST := go run ./tests/gotest
 export GOTEST_TALLY
 export GOTEST_EVENTS
 
-.PHONY: build build-all image demo openclaw openclaw-demo quick test test-all topologies test-openclaw long-openclaw long-rounds check unit race ns e2e fuzz bench reproducible clean help
+.PHONY: build build-all image demo openclaw openclaw-demo quick test test-all topologies test-openclaw long-openclaw long-rounds check unit race ns e2e gotip fuzz bench reproducible clean help
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -133,6 +132,10 @@ ns: image-context ## tests in PID namespaces of their own (root)
 
 e2e: image-context ## tests in containers
 	@tests/engine/run tests/engine/e2e
+
+gotip: unit ## what CI tries with Go's development version: unit tests, and an init without linker flags (root)
+	go build -o /dev/null ./init
+	@$(GOTEST) -part flags -- ./tests/ns/flags
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz

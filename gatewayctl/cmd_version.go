@@ -5,6 +5,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/version"
@@ -16,7 +17,9 @@ func cmdVersion() verb {
 		help: "Anyone may ask for this program's; the supervisor's is read by root only.\n",
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			return func(a *app, _ []string) int {
-				text := fmt.Sprintf("gatewayctl %s\n", version.String)
+				info, _ := debug.ReadBuildInfo()
+				own := chooseVersion(version.String, info)
+				text := fmt.Sprintf("gatewayctl %s\n", own)
 				dir, err := a.openRuntime()
 				if err != nil {
 					return a.write(text)
@@ -24,7 +27,7 @@ func cmdVersion() verb {
 				defer dir.Close()
 				if r, err := status.Read(dir, a.owner); err == nil {
 					text += fmt.Sprintf("gateway-init %s\n", clean(r.Version))
-					if r.Version != version.String {
+					if r.Version != own {
 						text += "they differ: rebuild the image so that both come from one release\n"
 					}
 				}
@@ -32,4 +35,14 @@ func cmdVersion() verb {
 			}
 		},
 	}
+}
+
+// chooseVersion returns the version that the linker set. If it set none, as in
+// go install MODULE/gatewayctl@v1.2.3, the version is the module's that Go recorded.
+// PID 1 does not do this: it would cost 8 KiB of its program.
+func chooseVersion(linked string, info *debug.BuildInfo) string {
+	if linked != version.None || info == nil || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return linked
+	}
+	return info.Main.Version
 }

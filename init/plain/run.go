@@ -77,7 +77,7 @@ func (p *initProcess) run(env []string) (int, error) {
 	state, noted := entry.Noted()
 	// Take comes before anything that takes time, because until then the runtime's
 	// handlers are there.
-	forward.Take(func(sig int) uint8 { return p.Rewrite[sig] }, func(sig int) bool { return leave(sig, noted) })
+	forward.Take(func(sig int) uint8 { return p.Rewrite[sig] }, leave)
 	if err := p.prepare(); err != nil {
 		return codeFailed, err
 	}
@@ -136,11 +136,8 @@ func (p *initProcess) prepare() error {
 	return nil
 }
 
-// leave reports whether a signal belongs to the kernel or, in a build without the
-// flags of make build, to the runtime, which preempts its threads with SIGURG.
-func leave(sig int, noted bool) bool {
-	return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) || sig == int(unix.SIGURG) && !noted
-}
+// leave reports whether a signal belongs to the kernel.
+func leave(sig int) bool { return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) }
 
 // exitCode returns the code that a shell would end with.
 func exitCode(err error) int {

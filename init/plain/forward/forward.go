@@ -7,8 +7,9 @@
 //
 // It takes the signals away from Go's runtime, so a program that uses it must not
 // need them. The program has no os/signal, no runtime profiles and no recovery from
-// a nil pointer, and needs asyncpreemptoff=1 if SIGURG is to be forwarded. A fault of
-// the program itself ends it by that signal, without a trace.
+// a nil pointer. The runtime cannot preempt a goroutine that runs a loop without a
+// call, because the handler drops the SIGURG that the runtime sends for that. A fault
+// of the program itself ends it by that signal, without a trace.
 package forward
 
 import (

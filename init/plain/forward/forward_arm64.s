@@ -78,13 +78,16 @@ bound:
 done:
 	RET
 own:
-	// From our own process it is Go's runtime: it was about to end us by this
-	// signal when the handler changed, and sends it once more: the end (128+n).
+	// From our own process it is Go's runtime. SIGURG would preempt a goroutine,
+	// which no code here needs. With any other signal the runtime was about to end
+	// us when the handler changed, and sends it once more: the end (128+n).
 	MOVD	$172, R8			// getpid()
 	SVC
 	MOVW	16(R1), R4			// si_pid
 	CMPW	R0, R4
 	BNE	forward
+	CMPW	$23, R9				// SIGURG
+	BEQ	done
 	ADD	$128, R9, R0
 	MOVD	$94, R8				// exit_group(128+sig)
 	SVC

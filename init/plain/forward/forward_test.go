@@ -41,6 +41,16 @@ func TestMain(m *testing.M) {
 		runtime.LockOSThread()
 		must(unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTERM))
 		os.Exit(0)
+	case "preempt": // as the runtime does when a goroutine runs for long
+		Take(same, keep)
+		runtime.LockOSThread()
+		must(unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGURG), unix.Kill(os.Getpid(), unix.SIGWINCH))
+		wait(unix.SIGWINCH)
+		fmt.Println("own", held>>(unix.SIGURG-1)&1)
+		must(unix.Kill(os.Getpid(), unix.SIGURG))
+		wait(unix.SIGURG)
+		fmt.Println("sent", held>>(unix.SIGURG-1)&1)
+		os.Exit(0)
 	case "hold":
 		// What comes before To is not lost, what is rewritten to 0 is, and after
 		// Hold it is held again. The target is a shell that counts.
@@ -104,7 +114,7 @@ func child(t *testing.T, mode string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), "FORWARD_TEST="+mode, "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), "FORWARD_TEST="+mode)
 	return cmd
 }
 
@@ -126,6 +136,15 @@ func TestEnd(t *testing.T) {
 		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 143 {
 			t.Errorf("%s: %v", mode, err)
 		}
+	}
+}
+
+// TestPreempt: a SIGURG of Go's runtime is dropped, and one that a process
+// sends with kill(2) is a signal like any other.
+func TestPreempt(t *testing.T) {
+	out, err := child(t, "preempt").CombinedOutput()
+	if want := "own 0\nsent 1\n"; err != nil || string(out) != want {
+		t.Errorf("%q, %v", out, err)
 	}
 }
 

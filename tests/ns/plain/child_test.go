@@ -127,7 +127,7 @@ func TestBrokenPipe(t *testing.T) {
 	testenv.Must(t, err)
 	r.Close()
 	defer w.Close()
-	run := start(t, how{env: []string{"PLAIN_TEST=listen", "GODEBUG=asyncpreemptoff=1"}, before: []string{"sh", "-c", `exec "$0" "$@" 2>&3`},
+	run := start(t, how{env: []string{"PLAIN_TEST=listen"}, before: []string{"sh", "-c", `exec "$0" "$@" 2>&3`},
 		files: []*os.File{w}}, "-vvv", self)
 	run.waitFor("ready")
 	run.signal(int(unix.SIGUSR1))

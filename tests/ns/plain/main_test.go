@@ -51,7 +51,11 @@ func binary(t *testing.T) string {
 	t.Helper()
 	path := func() string { return filepath.Join(shared, "gateway-init") }
 	if shared == "" {
-		data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin/gateway-init"))
+		dir := os.Getenv("GATEWAY_INIT_BIN")
+		if dir == "" {
+			dir = filepath.Join(harness.Root(t), "bin")
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "gateway-init"))
 		testenv.Must(t, err)
 		shared, err = os.MkdirTemp("", "plain")
 		testenv.Must(t, err)
@@ -244,5 +248,5 @@ func listener(t *testing.T) (env []string, program string) {
 	t.Helper()
 	program, err := os.Executable()
 	testenv.Must(t, err)
-	return []string{"PLAIN_TEST=listen", "GODEBUG=asyncpreemptoff=1"}, program
+	return []string{"PLAIN_TEST=listen"}, program
 }
