@@ -73,8 +73,8 @@ func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 	}
 	op := who.operator
 	if s.user != "" && s.user != op.Name && s.user != strconv.FormatUint(uint64(op.UID), 10) {
-		return nil, who, refuse(exitRefused, "docker exec -u USER CONTAINER runs a program as somebody else, without the token",
-			"not-permitted: a client gets the token, so it runs as %s, uid %d, and as nobody else", op.Name, op.UID)
+		return nil, who, refuse(exitRefused, "docker exec -u USER CONTAINER runs a program as another user, without the token",
+			"not-permitted: a client gets the token, so it runs as %s, uid %d, and as no other user", op.Name, op.UID)
 	}
 	argv := s.argv
 	if s.name != "" {
@@ -104,7 +104,7 @@ func clientRefusal(err error) error {
 	case errors.As(err, new(*refusal)):
 		return err
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return refuse(exitRefused, "the token goes only to programs that nobody but root and the operator can change", "unsafe-config: %w", err)
+		return refuse(exitRefused, "the token goes only to programs that only root and the operator can change", "unsafe-config: %w", err)
 	case errors.Is(err, client.ErrNotFound):
 		return refuse(exitNotFound, "", "%w", err)
 	case errors.Is(err, client.ErrNotExecutable):

@@ -140,7 +140,7 @@ func (a *app) unsupervised(ctx context.Context, v view) view {
 	defer s.Close()
 	// Keep the reason, because an agent that plays the gateway is
 	// listener-foreign too.
-	detail := fmt.Sprintf("unsupervised: pid %d of uid %d serves, and nobody here started it", s.Key.PID, s.Key.UIDs[0])
+	detail := fmt.Sprintf("unsupervised: pid %d of uid %d serves, and gateway-init did not start it", s.Key.PID, s.Key.UIDs[0])
 	if v.code == exitNoSupervisor {
 		v.detail += "; " + detail
 		return v

@@ -44,7 +44,7 @@ func errorExit(err error) (code int, hint string) {
 	case errors.Is(err, control.ErrNoSupervisor):
 		return exitNoSupervisor, hintNoSupervisor
 	case errors.Is(err, control.ErrUnsafe), errors.Is(err, fsafe.ErrUnsafe):
-		return exitFailed, "somebody with root changed it; PID 1 puts its own files back at its next status write, or restart the container"
+		return exitFailed, "a process with root changed it; PID 1 puts its own files back at its next status write, or restart the container"
 	case errors.Is(err, status.ErrSchema):
 		return exitFailed, "use the gatewayctl of the same version as gateway-init: rebuild the image with both"
 	case errors.Is(err, fs.ErrPermission):

@@ -62,7 +62,7 @@ func (a *app) lookAsController(ctx context.Context) view {
 func listenerOf(a inspector.Answer, port uint16) check {
 	switch a.Ownership {
 	case proof.Missing:
-		return checkFailed(checkListener, reason.ListenerMissing, "nobody listens on port %d", port)
+		return checkFailed(checkListener, reason.ListenerMissing, "no process listens on port %d", port)
 	case proof.Foreign:
 		return checkFailed(checkListener, reason.ListenerForeign, "%s", names(a.Foreign))
 	}

@@ -44,7 +44,7 @@ func TestRequests(t *testing.T) {
 		"probe-not-running": {[]string{"probe"}, control.Reply{Outcome: control.Failed, Reason: reason.NotRunning},
 			control.Request{Action: control.Probe}, 4, "", "gatewayctl: cannot probe: not-running: there is no gateway running\ngatewayctl: hint: gatewayctl start\n"},
 		"restart-foreign": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.ListenerForeign, OldPID: 12},
-			control.Request{Action: control.Restart}, 4, "", "listener-foreign: somebody else listens on the gateway's port (pid 12)\n"},
+			control.Request{Action: control.Restart}, 4, "", "listener-foreign: another process listens on the gateway's port (pid 12)\n"},
 		"restart-exited": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.Exited, OldPID: 12, NewPID: 34},
 			control.Request{Action: control.Restart}, 1, "", "(pid 12 → 34)\n"},
 		"restart-refused": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.UnsafeConfig, OldPID: 12, NewPID: 12},

@@ -100,7 +100,7 @@ func (a *app) checkControl(dir *os.File) check {
 		f.Close()
 		return checkHeld(checkControl, "the request FIFO is PID 1's and is read")
 	case errors.Is(err, unix.ENXIO):
-		return checkFailed(checkControl, "", "nobody reads the request FIFO")
+		return checkFailed(checkControl, "", "no process reads the request FIFO")
 	case errors.Is(err, fs.ErrNotExist):
 		return checkFailed(checkControl, reason.Internal, "the request FIFO is missing")
 	case errors.Is(err, fsafe.ErrUnsafe):
@@ -162,7 +162,7 @@ func (a *app) checkListener(r *status.Record) check {
 	case proof.Ours:
 		return checkHeld(checkListener, "%s", names(ls))
 	case proof.Missing:
-		return checkFailed(checkListener, reason.ListenerMissing, "nobody listens on port %d", g.Port)
+		return checkFailed(checkListener, reason.ListenerMissing, "no process listens on port %d", g.Port)
 	default:
 		return checkFailed(checkListener, reason.ListenerForeign, "%s", names(foreign))
 	}

@@ -102,7 +102,7 @@ func (s *Supervisor) listenerHeld(u *proofRun) bool {
 	}
 	switch o {
 	case proof.Missing:
-		u.r.fail(&u.r.signals.Listener, reason.ListenerMissing, "nobody listens on port "+formatInt(int(s.g.Port)), true)
+		u.r.fail(&u.r.signals.Listener, reason.ListenerMissing, "no process listens on port "+formatInt(int(s.g.Port)), true)
 		return false
 	case proof.Foreign:
 		s.killHolders("another process listens on the gateway's port")

@@ -13,7 +13,7 @@ func (s *Supervisor) checkFIFO() {
 	problem, err := s.c.Server.Check()
 	switch {
 	case err != nil:
-		s.fault("cannot make the request FIFO anew", err)
+		s.fault("cannot make a new request FIFO", err)
 	case problem != nil:
 		s.log.Warn().Str("event", evFIFO).Err(problem).Msg("")
 	}

@@ -217,7 +217,7 @@ func (c *Controller) Verdict(a inspector.Answer) error {
 	f := &Failure{Stage: c.stage}
 	switch {
 	case a.Ownership == proof.Missing:
-		f.Reason, f.Err = reason.ListenerMissing, fmt.Errorf("nobody listens on port %d", c.Port)
+		f.Reason, f.Err = reason.ListenerMissing, fmt.Errorf("no process listens on port %d", c.Port)
 	case a.Ownership == proof.Foreign:
 		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:

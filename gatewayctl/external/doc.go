@@ -37,7 +37,7 @@ var (
 	ErrIdle            = errors.New("the supervisor has no gateway")
 	errChanged         = errors.New("another process now")
 	errHealth          = errors.New("does not serve")
-	errUnmanagedBeside = errors.New("somebody else listens beside the gateway, and would be in the way of its next start")
+	errUnmanagedBeside = errors.New("another process listens beside the gateway, and would be in the way of its next start")
 )
 
 // Failure says at which stage a command failed, and why.

@@ -26,7 +26,7 @@ const (
 func (c *Controller) Recover(ctx context.Context) (old, started int, err error) {
 	err = c.lockedDo(ctx, func(g *Gateway) error {
 		old = g.Key.PID
-		lost, err := c.supervisorLost(ctx, g)
+		lost, err := c.mustReplace(ctx, g)
 		if lost {
 			old, started, err = c.replace(ctx, g)
 		}
@@ -35,9 +35,9 @@ func (c *Controller) Recover(ctx context.Context) (old, started int, err error) 
 	return old, started, err
 }
 
-// supervisorLost reports whether g definitely does not serve and has had its time to
+// mustReplace reports whether g definitely does not serve and has had its time to
 // start. Otherwise the error says why g does not serve, and is nil if it does.
-func (c *Controller) supervisorLost(ctx context.Context, g *Gateway) (bool, error) {
+func (c *Controller) mustReplace(ctx context.Context, g *Gateway) (bool, error) {
 	pause, why := recoverPause, error(nil)
 	for tries := 1; ; {
 		c.enter("proving the gateway")

@@ -40,20 +40,20 @@ func TestLost(t *testing.T) {
 	c.Ready.Timeout = time.Hour
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	if lost, err := c.supervisorLost(short, g); lost || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nobody listens") {
+	if lost, err := c.mustReplace(short, g); lost || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no process listens") {
 		t.Errorf("while it starts: %v, %v", lost, err)
 	}
 	c.Ready.Timeout = time.Millisecond
 	looks := 0
 	c.say = func(string) { looks++ }
-	if lost, err := c.supervisorLost(ctx, g); !lost || err != nil || looks != recoverTries {
+	if lost, err := c.mustReplace(ctx, g); !lost || err != nil || looks != recoverTries {
 		t.Errorf("down: %v, %v (%d looks)", lost, err, looks)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testenv.Must(t, err)
 	defer l.Close()
 	c.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
-	if lost, err := c.supervisorLost(ctx, g); lost || err == nil {
+	if lost, err := c.mustReplace(ctx, g); lost || err == nil {
 		t.Errorf("a stranger listens: %v, %v", lost, err)
 	}
 	if isDefinite(inspector.Answer{Ownership: proof.Foreign, Verdict: proof.Timeout}) {

@@ -23,7 +23,7 @@ const (
 
 // Errors of FindUnmanaged if there is no stranger.
 var (
-	ErrNoUnmanaged = errors.New("nobody listens there")
+	ErrNoUnmanaged = errors.New("no process listens there")
 	ErrOurs        = errors.New("gateway-init's own child has the port open")
 )
 

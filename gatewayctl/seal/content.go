@@ -135,7 +135,7 @@ func (l Layout) Check(data []byte) error {
 func (l Layout) Secret(data []byte) string {
 	root, err := parse(data)
 	if err != nil {
-		return "it is not strict JSON, so nobody can say that it has no token"
+		return "it is not strict JSON, so it may hold a token"
 	}
 	for _, key := range []string{l.Token, l.Password} {
 		if v, err := get(root, key); err == nil && v != nil && v.Kind == strictjson.String && v.Str != "" {

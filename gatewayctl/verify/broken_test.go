@@ -166,7 +166,7 @@ func inFiles() map[string]map[string]breakage {
 		},
 		"config-tokens": {
 			"backup":   {demo, put("/sandbox/openclaw.json.bak.1", file(0o600, secretConfig)), nil, "/sandbox/openclaw.json.bak.1"},
-			"not-json": {demo, put("/root/openclaw.json", file(0o600, "{token:'x'}")), nil, "nobody can say"},
+			"not-json": {demo, put("/root/openclaw.json", file(0o600, "{token:'x'}")), nil, "it may hold a token"},
 			"huge":     {demo, put("/root/openclaw.json", file(0o600, strings.Repeat(" ", seal.MaxSize+1))), nil, "larger than"},
 		},
 		"device-state": {

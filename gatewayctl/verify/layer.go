@@ -89,7 +89,7 @@ func (l *layer) entry(h *tar.Header, content io.Reader, s *layerScan) error {
 	if h.Typeflag == tar.TypeLink {
 		to, err := memberPath(h.Linkname)
 		if s.name(l.name, at); s.known.isOwnConfig(base) {
-			s.traces[len(s.traces)-1].secret = "it is a hard link, so nobody can say that it has no token"
+			s.traces[len(s.traces)-1].secret = "it is a hard link, so it may hold a token"
 		}
 		l.changes = append(l.changes, change{path: at, to: to})
 		return err

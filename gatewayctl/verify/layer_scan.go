@@ -162,7 +162,7 @@ func (s *layerScan) script(n *node, first head) error {
 
 func (s *layerScan) findSecret(base string, data []byte, small bool) string {
 	if !small {
-		return fmt.Sprintf("it is larger than %d bytes, so nobody can say that it has no token", seal.MaxSize)
+		return fmt.Sprintf("it is larger than %d bytes, so it may hold a token", seal.MaxSize)
 	}
 	return s.known.secret(base, data)
 }

@@ -52,7 +52,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		c.Sidecars = b.sidecars()
 		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
 			b.log.Warn().Str("event", evPresetToken).Str("name", b.cfg.Gateway.TokenEnv).
-				Msg("the container's environment sets the token's variable: not used, and handed to nobody")
+				Msg("the container's environment sets the token's variable: it is not used, and no process gets it")
 		}
 	}
 	c.Worker = b.worker()

@@ -18,7 +18,7 @@ var ErrUnproven = errors.New("unproven")
 
 // ErrUnheld is the kind of ErrUnproven that may pass. The tables could be read, but
 // no process holds the socket yet, or none does any more.
-var ErrUnheld = fmt.Errorf("%w: nobody holds the other end of the connection", ErrUnproven)
+var ErrUnheld = fmt.Errorf("%w: no process holds the other end of the connection", ErrUnproven)
 
 // Listener is a LISTEN socket.
 type Listener struct {
