@@ -127,6 +127,10 @@ func TestForkFails(t *testing.T) {
 			}
 			asPID1(t)
 			ch := program(t, "true")
+			// The runtime opens its two descriptors for polling with the first pipe that
+			// is waited for. That may be the one of a child that c.limit has started.
+			r, w, err := os.Pipe()
+			testenv.Must(t, errors.Join(err, r.SetReadDeadline(time.Now()), r.Close(), w.Close()))
 			c.limit(t)
 			before, err := os.ReadDir("/proc/self/fd")
 			testenv.Must(t, err)
@@ -137,7 +141,7 @@ func TestForkFails(t *testing.T) {
 				}
 			}
 			after, err := os.ReadDir("/proc/self/fd")
-			if err != nil || len(after) > len(before)+1 { // the poller may have come meanwhile
+			if err != nil || len(after) > len(before) {
 				t.Errorf("%d descriptors became %d, %v", len(before), len(after), err)
 			}
 			if pid, err := sys.Peek(); pid != 0 || err != nil {
