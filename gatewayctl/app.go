@@ -32,7 +32,7 @@ type app struct {
 	runtimeDir string   // --runtime-dir; "" means the default places
 	hardened   error    // the error of harden
 	args       []string // the verb and its arguments
-	external   bool     // we are root, and the supervisor is not (controller.go)
+	external   bool     // we are root, and the supervisor does not run as root (external.go)
 }
 
 // verb is one row of the command table.

@@ -69,9 +69,9 @@ func (a *app) tokenAsSupervisor() int {
 	return exitOK
 }
 
-// stepDownAndRun runs this program with other arguments as the supervisor's
-// user, which may end or stop the process. When ctx ends, the process is killed.
-// If CAP_KILL is missing for that, it is not waited for.
+// stepDownAndRun runs this program with other arguments as the supervisor's user.
+// That user may end or stop the process. When ctx ends, the process is killed.
+// Without CAP_KILL that is impossible, and the process is not waited for.
 func (a *app) stepDownAndRun(ctx context.Context, c *external.Controller, files client.Stdio, args []string) error {
 	k := c.Supervisor.Key
 	argv := append([]string{os.Args[0], asUserArg, decimal(k.UIDs[0]), decimal(k.GIDs[0])}, args...)
@@ -133,7 +133,7 @@ func asUser(args []string) ([]string, error) {
 	return args[3:], inspector.StepDown(id[0], id[1])
 }
 
-// runInspector runs this program as a witness and returns the exit code.
+// runInspector runs this program as an inspector and returns the exit code.
 func runInspector(args []string) int {
 	if err := inspector.Main(args, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n", err)

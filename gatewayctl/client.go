@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
-// clientSpec says which client to run, and how.
+// clientSpec describes the client to run.
 type clientSpec struct {
 	verb string   // for messages
 	name string   // a name of "clients" in the configuration; "" if argv is the command

@@ -23,17 +23,17 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// launched is what a world's clients were started with.
+// launched holds the arguments with which a client was started.
 type launched struct {
 	plan  *client.Plan
 	token string // "" if it has none
 	grant client.Grant
-	held  bool // the lock
+	held  bool // the lock was held
 	io    client.Stdio
 }
 
-// clients gives w a configuration with clients, and a launcher that only writes
-// down what it is asked for and answers code.
+// clients gives w a configuration with clients, and a launcher that only records
+// its arguments and returns code and err.
 func (w *fixture) clients(code int, err error) *[]launched {
 	w.t.Helper()
 	testenv.Root(w.t) // client.New looks with the operator's rights
@@ -76,12 +76,11 @@ func (w *fixture) lockHeld() bool {
 	return held
 }
 
-// TestExec: which program is asked for, with which arguments, and whose exit
-// code it is.
+// TestExec checks the program, its arguments and the exit code.
 func TestExec(t *testing.T) {
 	tests := map[string]struct {
 		args       string
-		argv       string // %q of the plan's
+		argv       string // the plan's, formatted with %q
 		configured bool
 		dir        string
 	}{
@@ -123,7 +122,7 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// TestExecTerminal: who gets one.
+// TestExecTerminal checks which clients get a terminal.
 func TestExecTerminal(t *testing.T) {
 	for name, c := range map[string]struct {
 		flag    string
@@ -160,7 +159,7 @@ func TestExecTerminal(t *testing.T) {
 	}
 }
 
-// TestExecRefusals: no client runs, and one line says why.
+// TestExecRefusals checks that no client runs, and that one line says why.
 func TestExecRefusals(t *testing.T) {
 	bad := func(err error) func(w *fixture) {
 		return func(w *fixture) { w.config = func() (*config.Config, error) { return nil, err } }
@@ -238,8 +237,8 @@ func TestExecRefusals(t *testing.T) {
 	}
 }
 
-// TestRevokeDevices: after the rotation and with its token; what speaks against
-// it is found before.
+// TestRevokeDevices checks that the client runs after the rotation and with the new
+// token. Reasons to refuse it are found before the rotation.
 func TestRevokeDevices(t *testing.T) {
 	const repeat = "gatewayctl: hint: gatewayctl exec --client revoke-devices\n"
 	rotated := "restarted: pid 12 → 34, proven, with a new token\n"

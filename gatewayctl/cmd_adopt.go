@@ -72,9 +72,9 @@ func (a *app) adopt(timeout time.Duration) int {
 	return a.write(fmt.Sprintf("adopted: pid %d → %d, proven\n", old, started))
 }
 
-// takeOver stops the unmanaged gateway. A controller also has ours started in
-// its place. Otherwise started is 0, and the caller sends a request to start
-// ours.
+// takeOver stops the unmanaged gateway. A controller also has a managed one started
+// in its place. Otherwise started is 0, and the caller sends a request to start
+// one.
 func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, started int, err error) {
 	if a.external {
 		c, err := a.controller(ctx, say)
@@ -97,9 +97,9 @@ func (a *app) takeOver(ctx context.Context, v view, say func(string)) (old, star
 	return s.Key.PID, 0, s.Stop(ctx)
 }
 
-// stillUnmanaged returns 0 and nil if k is still unmanaged according to now, a
-// look that came after k was found. PID 1 may have acted since the first look.
-// pid is our gateway if it serves by now.
+// stillUnmanaged returns 0 and nil if k is still unmanaged in the view now, which
+// is newer than k. PID 1 may have acted since the first look. pid is our gateway if
+// it serves by now.
 func stillUnmanaged(now view, k procfs.Snapshot) (pid int, err error) {
 	const stage = "looking again"
 	switch {

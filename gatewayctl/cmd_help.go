@@ -36,8 +36,8 @@ func helpText(name string) string {
 	return fmt.Sprintf("%s\n\n%s.\n\n%s", usage, strings.ToUpper(v.summary[:1])+v.summary[1:], fillHelp(v.help))
 }
 
-// fillHelp puts the names of the profiles, and what config seal takes from one, into
-// a help text. They are data (image/profiles).
+// fillHelp puts values of the profiles into a help text. Profiles are data
+// (image/profiles).
 func fillHelp(help string) string {
 	known, err := verify.LoadProfiles()
 	if err != nil {

@@ -108,8 +108,8 @@ func (a *app) token(prefix string) int {
 	return exitOK
 }
 
-// readToken identifies the file, then reads it. The file's owner is the
-// supervisor's user, and so are we. r is the record that names the file.
+// readToken identifies the file, then reads it. We run as the supervisor's user,
+// which owns the file. r is the record that names the file.
 func (a *app) readToken() (secret *tokenfile.Secret, r status.Record, err error) {
 	if a.hardened != nil {
 		return nil, r, &tokenError{tokenNotReadable, tokenfile.Name, fmt.Errorf("cannot keep this process from being dumped: %w", a.hardened)}

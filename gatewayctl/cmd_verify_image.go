@@ -124,7 +124,7 @@ func readNeedle(r io.Reader) (*tokenscan.Set, error) {
 	return tokenscan.New(string(bytes.TrimSpace(text)))
 }
 
-// imageSource opens the image that is to be read; done closes it.
+// imageSource opens the image to read; done closes it.
 func (a *app) imageSource(o *imageArgs) (source verify.Source, done func(), err error) {
 	done = func() {}
 	switch o.kind {

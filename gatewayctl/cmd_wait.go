@@ -35,9 +35,9 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 	}
 }
 
-// mayControl is the counterpart of awaitOwn for root. It looks once more for a
-// supervisor below a foreign PID 1 that has just started. If the supervisor is
-// there, we become its controller. It returns false if none is expected.
+// mayControl reports whether root can expect a supervisor below a foreign PID 1 that
+// has just started. It looks once more for it. If the supervisor is there, we become
+// its controller. awaitOwn is the counterpart for other users.
 func (a *app) mayControl() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false

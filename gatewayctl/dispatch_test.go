@@ -94,7 +94,7 @@ func TestOnlyRoot(t *testing.T) {
 	w.euid++
 	for _, v := range verbs() {
 		words := strings.Fields(v.name)
-		if v.name == "verify-image" { // of the image alone: it says itself what it cannot see
+		if v.name == "verify-image" { // it looks at the image alone, and says itself why it cannot
 			words = append(words, "--root", t.TempDir())
 			w.want(w.run(words...), exitUsage, "", "give --profile")
 			continue
@@ -124,7 +124,7 @@ func TestVersion(t *testing.T) {
 	w.want(w.run("version"), exitOK, "gateway-init 0.0.1?\nthey differ", "")
 }
 
-// full is a stdout that takes nothing.
+// full is a stdout on a full device.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }

@@ -19,11 +19,11 @@ import (
 const lookTimeout = 10 * time.Second
 
 // controls reports whether we are root beside a supervisor that does not run as
-// root. That is so if no supervisor of root has left files, and there is one
-// supervisor without root, or there are several processes that might be one. A
-// root supervisor that has not left files yet is waited for instead; without it
-// the command is refused. While the engine starts PID 1, PID 1 executes another
-// program during our look. Such a look says nothing, and we look again.
+// root. That is so if no root supervisor has left files, and there is one
+// supervisor without root, or there are several processes that might be one. A root
+// supervisor that has not left files yet is waited for instead; without it the
+// command is refused. During our look PID 1 may execute another program, because
+// the engine is still starting it. Such a look says nothing, and we look again.
 func (a *app) controls() bool {
 	if a.euid != 0 || a.runtimeDir != "" {
 		return false

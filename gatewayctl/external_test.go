@@ -19,8 +19,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// Each way to come to nothing has its exit code and, unless it was said already,
-// its line. That there is no supervisor is nothing that its own user can say.
+// TestExternalFailed checks the exit code of each failure, and its line if it was not
+// printed yet. The supervisor's own user cannot say that there is no supervisor.
 func TestExternalFailed(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
@@ -46,8 +46,8 @@ func TestExternalFailed(t *testing.T) {
 	}
 }
 
-// The last look before a stranger is ended: one that serves is ours, one that
-// cannot read the record ends nobody.
+// TestStillUnmanaged checks the last look before an unmanaged gateway is ended. If the
+// gateway serves by now, it is ours. If the record cannot be read, nothing is ended.
 func TestStillUnmanaged(t *testing.T) {
 	mine := func(procfs.Snapshot) bool { return true }
 	others := func(procfs.Snapshot) bool { return false }
@@ -69,9 +69,9 @@ func TestStillUnmanaged(t *testing.T) {
 	}
 }
 
-// Everything in the record is ours, and nobody else.
+// TestInRecord checks that the processes in the record are ours, and no others.
 func TestInRecord(t *testing.T) {
-	r := serving()
+	r := servingRecord()
 	const far = 1 << 29 // no pid
 	r.Init.PID, r.Gateway.PID = far, far+1
 	r.Sidecars = []status.Child{{PID: far + 2}}
@@ -87,7 +87,7 @@ func TestInRecord(t *testing.T) {
 	}
 }
 
-// A stop of what could not be proved does not say that there was nothing.
+// TestStoppedUnknown checks that an unproved gateway is not reported as absent.
 func TestStoppedUnknown(t *testing.T) {
 	stop := control.Request{Action: control.Stop}
 	for old, want := range map[int]string{external.Unknown: "stopped", 0: "stopped: there was no gateway to stop", 7: "stopped: pid 7"} {
@@ -97,8 +97,8 @@ func TestStoppedUnknown(t *testing.T) {
 	}
 }
 
-// A directory of the agent's where the supervisor's would be hides no managed
-// supervisor from root, and one of root's supervisor is no case for a controller.
+// TestControls checks that a directory of the agent hides no managed supervisor
+// from root, and that root is no controller of a root supervisor.
 func TestControls(t *testing.T) {
 	testenv.Root(t)
 	w := newFixture(t)
@@ -117,9 +117,9 @@ func TestControls(t *testing.T) {
 	}
 }
 
-// The engine's "run" returns while PID 1 is still the runtime's: it became
-// gateway-init while a restart looked at it, and root was told that a supervisor
-// without root was not to be proved.
+// TestControlsWhilePID1Starts is for an old bug. The engine's "run" returns while
+// PID 1 is still the runtime's. PID 1 became gateway-init while a restart looked at
+// it, and root was told that a supervisor without root could not be proved.
 func TestControlsWhilePID1Starts(t *testing.T) {
 	testenv.Root(t)
 	w := newFixture(t)
@@ -146,8 +146,8 @@ func TestControlsWhilePID1Starts(t *testing.T) {
 	}
 }
 
-// A drain that does not fit any more, because others were at work, is no mistake
-// in the arguments.
+// TestDrainTooLate checks that a drain that other commands have left no time for is
+// not an error in the arguments.
 func TestDrainTooLate(t *testing.T) {
 	w := newFixture(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -159,7 +159,7 @@ func TestDrainTooLate(t *testing.T) {
 	}
 }
 
-// Whoever cannot be killed (no CAP_KILL) is not waited for beyond the deadline.
+// TestAwaitEnd checks that the wait for an unkillable process ends at the deadline.
 func TestAwaitEnd(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -181,7 +181,7 @@ func TestAwaitEnd(t *testing.T) {
 	}
 	p := start("sleep")
 	defer p.Kill()
-	must(t, syscall.Setresuid(testenv.Gateway, testenv.Gateway, 0)) // root may be taken again for the end
+	must(t, syscall.Setresuid(testenv.Gateway, testenv.Gateway, 0)) // root can be regained at the end
 	if _, err := awaitEnd(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("cannot be killed: %v", err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// lookAsController returns a look without a record. All in it was found out now.
+// lookAsController returns a view without a record. It checks every fact now.
 func (a *app) lookAsController(ctx context.Context) view {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

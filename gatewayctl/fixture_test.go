@@ -36,8 +36,8 @@ func before(d time.Duration) time.Time { return noon.Add(-d) }
 
 func ptr[T any](v T) *T { return &v }
 
-// serving is the record of a gateway that serves.
-func serving() status.Record {
+// servingRecord returns the record of a gateway that serves.
+func servingRecord() status.Record {
 	me := uint32(os.Geteuid())
 	return status.Record{
 		Schema: status.Schema, Version: "dev", UpdatedAt: before(2 * time.Second), StartedAt: before(26 * time.Hour),
@@ -58,19 +58,19 @@ func serving() status.Record {
 	}
 }
 
-// fixture is a runtime directory and an app that looks at it, for any uid.
+// fixture is a runtime directory and an app that reads it, for any uid.
 type fixture struct {
 	*app
 	t        *testing.T
 	path     string
 	out, err bytes.Buffer
 	record   status.Record
-	lock     *os.File // PID 1's, of clients
+	lock     *os.File // PID 1's lock of clients
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &fixture{t: t, path: filepath.Join(t.TempDir(), "gateway-init"), record: serving()}
+	w := &fixture{t: t, path: filepath.Join(t.TempDir(), "gateway-init"), record: servingRecord()}
 	must(t, os.Mkdir(w.path, 0o711))
 	w.record.RuntimeDir = w.path
 	w.record.Token.Path = filepath.Join(w.path, tokenfile.Name)
@@ -100,7 +100,7 @@ func newFixture(t *testing.T) *fixture {
 	return w
 }
 
-// holdSelf is a pidfd of a process that lives as long as the test.
+// holdSelf returns a pidfd of this process, which lives as long as the test.
 func holdSelf() (*os.File, error) {
 	fd, err := sys.PidfdOpen(os.Getpid())
 	return os.NewFile(uintptr(fd), "pidfd"), err
@@ -120,7 +120,7 @@ func (w *fixture) publish() {
 	must(w.t, os.Rename(file+".t", file))
 }
 
-// token puts a token file in place and its identity into the record.
+// mint puts a token file in place and its identity into the record.
 func (w *fixture) mint(text string) {
 	w.t.Helper()
 	file := filepath.Join(w.path, tokenfile.Name)
@@ -159,7 +159,7 @@ func (w *fixture) serve(answer func(s *control.Server, r control.Request)) {
 	w.t.Cleanup(func() { close(done); <-ended; s.Close(); dir.Close() })
 }
 
-// up is a supervisor with a gateway that serves.
+// up starts a supervisor with a gateway that serves.
 func (w *fixture) up() {
 	w.serve(func(*control.Server, control.Request) {})
 	w.makeLock()
@@ -186,7 +186,7 @@ func (w *fixture) run(args ...string) int {
 	return w.dispatch(args)
 }
 
-// want checks exit code and output; "" for no output at all, else a part of it.
+// want checks the exit code and the output. "" means no output, other text a part of it.
 func (w *fixture) want(gotCode, code int, out, err string) {
 	w.t.Helper()
 	if gotCode != code {

@@ -16,7 +16,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestExecKilled: a client that was killed has no exit code of its own.
+// TestExecKilled checks that a killed client has no exit code of its own.
 func TestExecKilled(t *testing.T) {
 	const again = "gatewayctl: hint: gatewayctl wait waits until the gateway serves; then run it again\n"
 	const rotate = "gatewayctl: hint: the client may have sent the token to another listener: gatewayctl restart --rotate-token\n"
@@ -45,18 +45,18 @@ func TestExecKilled(t *testing.T) {
 	}
 }
 
-// TestMark: a client that ends may have sent the token to another process, unless
-// the gateway lives and has its port. The mark outlives the lock, so that PID 1
-// hears of it at the gateway's end, however much later that is.
+// TestMark checks when a client leaves a mark. At its end it may have sent the token to
+// another process, unless the gateway lives and has its port. The mark outlives the lock,
+// so that PID 1 finds it at the gateway's end, however much later that is.
 func TestMark(t *testing.T) {
 	ours := []sockets.Listener{listener("127.0.0.1:18789", 1001)}
 	foreign := append([]sockets.Listener{listener("[::1]:18789", 9002)}, ours...)
 	for name, c := range map[string]struct {
-		at    []sockets.Listener // when the client ends
-		looks []sockets.Listener // once while it runs
-		kill  bool               // the gateway, before the client ends
-		note  bool               // PID 1 takes note of that
-		lost  bool               // something of the client survives
+		at    []sockets.Listener // listeners at the client's end
+		looks []sockets.Listener // listeners at one check while it runs
+		kill  bool               // the gateway ends before the client
+		note  bool               // PID 1 notices that
+		lost  bool               // a process of the client survives
 		want  bool
 	}{
 		"serves":           {at: ours, looks: ours},

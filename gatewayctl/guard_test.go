@@ -19,7 +19,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// unproven are the states in which no client gets the token.
+// unproven returns the states in which no client gets the token.
 func unproven() map[string]struct {
 	change func(w *fixture)
 	reason string
@@ -87,7 +87,7 @@ func unproven() map[string]struct {
 	}
 }
 
-// pidfdOfOneThatEnded is readable.
+// pidfdOfOneThatEnded returns the pidfd of a process that has ended, which is readable.
 func pidfdOfOneThatEnded() (*os.File, error) {
 	cmd := exec.Command("true")
 	if err := cmd.Start(); err != nil {
@@ -97,8 +97,8 @@ func pidfdOfOneThatEnded() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), errors.Join(err, cmd.Wait())
 }
 
-// TestExecUnproven: no client with the token runs while the gateway is not
-// proven; without the token it does, and it has no part in the lock.
+// TestExecUnproven checks that no client with the token runs while the gateway is
+// not proven. Without the token a client runs, and it does not hold the lock.
 func TestExecUnproven(t *testing.T) {
 	for name, test := range unproven() {
 		t.Run(name, func(t *testing.T) {
@@ -135,8 +135,8 @@ func TestExecUnproven(t *testing.T) {
 	}
 }
 
-// TestExecNoToken: it needs no supervisor, and what refuses a program or a user
-// refuses it without the token, too.
+// TestExecNoToken checks that a client without the token needs no supervisor. A
+// refused program or user is refused without the token too.
 func TestExecNoToken(t *testing.T) {
 	for name, test := range map[string]struct {
 		args   string
@@ -173,8 +173,8 @@ func TestExecNoToken(t *testing.T) {
 	}
 }
 
-// TestCheckSeesRealListeners: the looks before the fork and after it are the
-// kernel's word.
+// TestCheckSeesRealListeners checks that the checks before and after the fork read
+// the kernel's list.
 func TestCheckSeesRealListeners(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	must(t, err)

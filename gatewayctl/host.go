@@ -40,7 +40,7 @@ type host struct {
 	users     func(*config.Config) (identities, error)
 	find      func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
 	strange   func(context.Context, external.Settings, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
-	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // run a client to its end
+	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
 
 	patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
 	tokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one

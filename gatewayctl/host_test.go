@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
-// TestNewHost asks the real kernel what the other tests put in its mouth.
+// TestNewHost asks the real kernel for the answers that other tests fake.
 func TestNewHost(t *testing.T) {
 	h := newHost(nil)
 	me, err := procfs.Identify(os.Getpid())
@@ -40,8 +40,8 @@ func TestNewHost(t *testing.T) {
 	}
 }
 
-// Below a foreign PID 1 an ordinary user's own supervisor may be about to come:
-// that is waited for a while, but not by a verb that needs none.
+// TestPatience checks that a user below a foreign PID 1 waits for its own
+// supervisor, except with a verb that needs none.
 func TestPatience(t *testing.T) {
 	w := newFixture(t)
 	w.euid, w.owner = 54321, 0
@@ -52,8 +52,8 @@ func TestPatience(t *testing.T) {
 	w.want(w.run("status"), exitRefused, "", "only root may, this is uid 54321")
 }
 
-// TestCandidates: the first directory with something of a supervisor counts; an
-// unsafe one is only an error if no other does.
+// TestCandidates checks that the first directory with a supervisor's files counts.
+// An unsafe directory is an error only if there is no such directory.
 func TestCandidates(t *testing.T) {
 	w := newFixture(t)
 	w.up()

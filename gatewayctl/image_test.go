@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 )
 
-// savedImage is a docker save of an image that is a demo's and lacks the rest.
+// savedImage returns a docker save of an image that has only the demo's configuration.
 func savedImage(t *testing.T) []byte {
 	t.Helper()
 	config, err := os.ReadFile("../image/demo/config.json")
@@ -57,7 +57,7 @@ func TestVerifyImage(t *testing.T) {
 	}
 }
 
-// A name in an image may be anybody's: it does not reach the terminal as it is.
+// TestVerifyImageIsClean checks that a name in an image is made safe for the terminal.
 func TestVerifyImageIsClean(t *testing.T) {
 	w := newFixture(t)
 	r := verify.Report{OK: true, Checks: []verify.Check{{Name: "tree", Result: verify.Held, Detail: "/\x1b[31mred\nok  all"}}}
@@ -81,7 +81,7 @@ func TestVerifyImageCannotRead(t *testing.T) {
 	}
 }
 
-// Inside the image this very program has to be the image's gatewayctl.
+// TestOwnDigest checks that inside the image this program must be the image's gatewayctl.
 func TestOwnDigest(t *testing.T) {
 	w := newFixture(t)
 	o := imageArgs{Options: verify.Options{Sums: map[string]string{}}}
@@ -99,7 +99,7 @@ func TestOwnDigest(t *testing.T) {
 	}
 }
 
-// The help has the names that image/profiles has.
+// TestHelpHasTheProfiles checks that the help has the names in image/profiles.
 func TestHelpHasTheProfiles(t *testing.T) {
 	w := newFixture(t)
 	w.want(w.run("help", "verify-image"), exitOK, "\n  --profile NAME  openclaw, hermes", "")

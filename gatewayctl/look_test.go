@@ -26,12 +26,12 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestLook: record and kernel agree, or the verdict says what does not.
+// TestLook checks that record and kernel agree, or that the verdict names the difference.
 func TestLook(t *testing.T) {
 	gone := fmt.Errorf("pid: %w", procfs.ErrGone)
 	tests := map[string]struct {
 		change func(w *fixture)
-		check  string // the one that does not hold
+		check  string // the check that fails
 		result string
 		code   int
 		reason reason.Reason
@@ -196,9 +196,9 @@ func (w *fixture) put(text string, mode os.FileMode) {
 	must(w.t, os.Chmod(file, mode))
 }
 
-// TestJSON: the output is a contract; docs/status.md names every member.
+// TestJSON checks the output, which is a contract; docs/status.md names every member.
 func TestJSON(t *testing.T) {
-	r := serving()
+	r := servingRecord()
 	r.Token.UID, r.Token.GID = 1001, 1001
 	v := view{record: &r, checks: allHeld(), verdict: judge(&r, allHeld())}
 	text, err := renderJSON(v)
@@ -247,7 +247,7 @@ func TestWait(t *testing.T) {
 		w := newFixture(t)
 		w.want(w.run("wait"), exitNoSupervisor, "", "no-supervisor")
 	})
-	t.Run("managed-one-comes-up", func(t *testing.T) { // root waits for it, too
+	t.Run("managed-one-comes-up", func(t *testing.T) { // root waits for it too
 		testenv.Root(t)
 		w := newFixture(t)
 		w.config = func() (*config.Config, error) { return &config.Config{}, nil }
@@ -268,7 +268,7 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestWatch: one output per change, the exit code of the last.
+// TestWatch checks for one output per change, and for the exit code of the last.
 func TestWatch(t *testing.T) {
 	for _, mode := range []string{"plain", "json", "terminal"} {
 		t.Run(mode, func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestWatch(t *testing.T) {
 			if mode != "plain" {
 				return
 			}
-			var labels []string // of the second output: only what is another than before
+			var labels []string // of the second output, which has only the rows that changed
 			for line := range strings.Lines(all.String()) {
 				fields := strings.Fields(line)
 				if _, err := time.Parse(time.RFC3339, fields[0]); err != nil {

@@ -4,14 +4,13 @@
 // requests to PID 1 over the root-owned FIFO and waits for the answers. It shows
 // the status that PID 1 published only after a check against the kernel.
 //
-// It takes no decision from its environment. A user that can choose the
-// environment of a docker exec changes how output looks (TERM, NO_COLOR), and
-// which values the configuration passes on to a client. gatewayctl loads no
-// library, and starts no program but the client that it was asked for. For
-// verify-image it also starts programs of the image that it looks at (without
-// rights, with an empty environment, and none whose hash is not known) and,
-// where an image is named, on the host, the engine (with its caller's
-// environment). The manual is man/gatewayctl.1.md.
+// It takes no decision from its environment. A user that can choose the environment
+// of a docker exec changes how output looks (TERM, NO_COLOR), and which values the
+// configuration passes on to a client. gatewayctl loads no library. It starts no
+// program but the client that it was asked for, except for verify-image. That verb
+// also starts programs of the image, without rights, with an empty environment, and
+// only if their hash is known. For an image by name it starts the engine on the
+// host, with its caller's environment. The manual is man/gatewayctl.1.md.
 package main
 
 import (

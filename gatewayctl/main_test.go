@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// gatewayctl runs the program itself, in an environment of its own.
+// gatewayctl runs the program itself, in its own environment.
 func gatewayctl(t *testing.T, env []string, stdout *os.File, args ...string) (code int, out, err string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
@@ -27,7 +27,7 @@ func gatewayctl(t *testing.T, env []string, stdout *os.File, args ...string) (co
 	return cmd.ProcessState.ExitCode(), o.String(), e.String()
 }
 
-// TestClosedPipe: the reader of our output is gone; that is one line and a code.
+// TestClosedPipe checks that a closed stdout gives one line and an exit code.
 func TestClosedPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	must(t, err)
@@ -51,7 +51,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Scenario G04 in small: whatever the environment says, nothing changes.
+// TestEnvironmentHasNoEffect is scenario G04 in small.
 func TestEnvironmentHasNoEffect(t *testing.T) {
 	hostile := []string{"LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "NODE_OPTIONS=--require /evil", "PATH=/evil",
 		"GODEBUG=netdns=cgo,execerrdot=0", "TZ=/evil", "HOME=/evil", "LANG=xx", "XDG_RUNTIME_DIR=/evil", "TMPDIR=/evil"}

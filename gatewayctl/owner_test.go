@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// asReader names the variable that makes this test binary a gatewayctl token
-// with the rights of the README's flags; giving up the others cannot be undone.
+// asReader names the variable that makes this test binary a gatewayctl token with
+// the rights of the README's flags. The process cannot regain the other rights.
 const asReader = "GATEWAYCTL_TEST_READER"
 
 // asMain makes this test binary gatewayctl itself.
@@ -33,13 +33,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runReader prints the token, then what became of the process.
+// runReader prints the token, then the state of the process.
 func runReader(dir string) int {
 	const readme = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP
 	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: newHost(nil)}
 	a.hardened = errors.Join(harden(), sys.SetCaps(readme))
 	a.runtimeDir = dir
-	a.process = func(procfs.ID) error { return nil } // no PID 1 of ours here
+	a.process = func(procfs.ID) error { return nil } // this test has no PID 1
 	if code := a.dispatch([]string{"token"}); code != exitOK {
 		return code
 	}
@@ -49,8 +49,8 @@ func runReader(dir string) int {
 	return exitOK
 }
 
-// TestTokenAsRoot: root without CAP_DAC_OVERRIDE, as the README's flags have it,
-// reads its own file and no other one. It stays undumpable meanwhile.
+// TestTokenAsRoot checks that root without CAP_DAC_OVERRIDE, as with the README's
+// flags, reads its own file and no other, and stays undumpable.
 func TestTokenAsRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")

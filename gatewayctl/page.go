@@ -103,7 +103,7 @@ func (p *page) String() string {
 	return b.String()
 }
 
-// write breaks the text between words. A longer word than a line holds stays whole.
+// write breaks the text between words. A word longer than a line stays whole.
 func (r row) write(b *strings.Builder) {
 	if r.text == "" {
 		b.WriteString(r.label + "\n")

@@ -18,7 +18,7 @@ import (
 // format says how status is printed.
 type format struct {
 	json    bool
-	verbose bool // the evidence, too
+	verbose bool // also prints the evidence
 	color   bool
 }
 
@@ -92,8 +92,8 @@ func headline(v view) (word, color, text string) {
 	return strings.ToUpper(r.State), colorYellow, why
 }
 
-// startsNormally reports whether the gateway has time left to become ready, and
-// nothing went wrong that waiting cannot repair.
+// startsNormally reports whether the gateway has time left to become ready, and has
+// no fault that waiting cannot repair.
 func startsNormally(r *status.Record) bool {
 	if r.State != status.Starting || r.Goal != status.GoalRun {
 		return false
@@ -107,7 +107,7 @@ func startsNormally(r *status.Record) bool {
 	return false
 }
 
-// pending says of each sidecar that should be running or done that it is not.
+// pending returns a text for each sidecar that should be running or done and is not.
 func pending(r *status.Record) (texts []string) {
 	if r == nil {
 		return nil

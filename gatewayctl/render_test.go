@@ -21,7 +21,7 @@ func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
 	return i
 }
 
-// allHeld is what verify says of a healthy gateway.
+// allHeld returns the checks of a healthy gateway.
 func allHeld() checks {
 	return checks{
 		checkHeld(checkSupervisor, "pid 1 is the process that wrote the record"),
@@ -137,7 +137,7 @@ func TestRender(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := serving()
+			r := servingRecord()
 			test.change(&r)
 			v := view{record: &r, checks: test.checks, verdict: judge(&r, test.checks)}
 			text := render(v, noon, format{})
@@ -167,7 +167,7 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// TestRenderFromOutside: a look without a record has the same first lines.
+// TestRenderFromOutside checks that a view without a record has the same first lines.
 func TestRenderFromOutside(t *testing.T) {
 	v := view{topology: external.Managed, pid: 24, port: 18789, checks: allHeld()[:3],
 		verdict: verdict{serving: true, hint: "nothing to do"}}
@@ -175,7 +175,7 @@ func TestRenderFromOutside(t *testing.T) {
 	golden(t, "outside-v.txt", render(v, noon, format{verbose: true}))
 }
 
-// TestRowBreaksBetweenWords: a word that is longer than the page stays whole.
+// TestRowBreaksBetweenWords checks that a word longer than the page stays whole.
 func TestRowBreaksBetweenWords(t *testing.T) {
 	long := strings.Repeat("x", 2*pageWidth)
 	p := page{}

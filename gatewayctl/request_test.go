@@ -111,7 +111,7 @@ func TestRequestWithoutSupervisor(t *testing.T) {
 	})
 }
 
-// Scenario L16 in small: the supervisor comes while we wait.
+// TestRequestWaitsForBoot is scenario L16 in small.
 func TestRequestWaitsForBoot(t *testing.T) {
 	w := newFixture(t)
 	asked := 0
@@ -133,7 +133,7 @@ func TestRequestDeadline(t *testing.T) {
 	w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "cannot restart: deadline passed after 50ms\ngatewayctl: hint: the request stays queued")
 }
 
-// TestRequestStages: on a terminal each stage is shown, and gone at the end.
+// TestRequestStages checks that a terminal shows each stage, and none at the end.
 func TestRequestStages(t *testing.T) {
 	w := newFixture(t)
 	w.errTTY = true
@@ -172,8 +172,8 @@ func TestRequestStages(t *testing.T) {
 	}
 }
 
-// TestRequestDrain: for minutes nothing seems to happen. On a terminal the line
-// is rewritten, in a log there is one now and then.
+// TestRequestDrain checks that progress is visible during a long drain. On a
+// terminal the line is rewritten; a log gets a line now and then.
 func TestRequestDrain(t *testing.T) {
 	for name, tty := range map[string]bool{"terminal": true, "log": false} {
 		t.Run(name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestRequestDrain(t *testing.T) {
 	}
 }
 
-// TestDrainLines: a line each ten seconds, not forty a second.
+// TestDrainLines checks for one line in ten seconds.
 func TestDrainLines(t *testing.T) {
 	var out strings.Builder
 	now := noon
@@ -225,8 +225,8 @@ func TestDrainLines(t *testing.T) {
 	}
 }
 
-// TestRequestDetail: what PID 1 found is said at once; what its record says of
-// something else, or from before, is not taken for it.
+// TestRequestDetail checks that PID 1's explanation is printed at once, and that a
+// record of another or an earlier request is not taken for it.
 func TestRequestDetail(t *testing.T) {
 	const general = "the gateway ended before it was proven"
 	for name, c := range map[string]struct {

@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// A script that demands separation hears of its absence by the exit code, and
-// of a gateway that does not serve first.
+// TestRequireSeparation checks that the exit code reports missing separation, but
+// first a gateway that does not serve.
 func TestRequireSeparation(t *testing.T) {
 	for name, c := range map[string]struct {
 		separation string
@@ -46,7 +46,7 @@ func TestRequireSeparation(t *testing.T) {
 	}
 }
 
-// Without root there is no operator who could be handed the token.
+// TestNoClientsWithoutRoot checks that no operator gets the token without root.
 func TestNoClientsWithoutRoot(t *testing.T) {
 	for _, verb := range [][]string{{"exec", "true"}, {"tui"}} {
 		w := newFixture(t)
@@ -57,7 +57,7 @@ func TestNoClientsWithoutRoot(t *testing.T) {
 	}
 }
 
-// Only PID 1's user may do anything, and a message says who that is.
+// TestOwnerIsPID1 checks that only PID 1's user has rights, and that a message names it.
 func TestOwnerIsPID1(t *testing.T) {
 	w := newFixture(t)
 	w.euid, w.owner = 0, 1000
@@ -66,7 +66,7 @@ func TestOwnerIsPID1(t *testing.T) {
 	w.want(w.run("restart"), exitRefused, "", "only root may")
 }
 
-// ownerOf takes a uid for the owner only if the process has no other.
+// TestOwnerOf checks that a uid counts only if the process has no other.
 func TestOwnerOf(t *testing.T) {
 	if got := ownerOf(os.Getpid()); got != uint32(os.Geteuid()) {
 		t.Errorf("our own is %d", got)
@@ -86,7 +86,7 @@ func TestOwnerOf(t *testing.T) {
 	}
 }
 
-// Without root PID 1 has its files in its user's own place.
+// TestRuntimeDirsWithoutRoot checks the user's own places of a PID 1 without root.
 func TestRuntimeDirsWithoutRoot(t *testing.T) {
 	h := newHost(nil)
 	h.withoutRoot(1000, []string{"XDG_RUNTIME_DIR=/run/user/1000"})
@@ -98,12 +98,12 @@ func TestRuntimeDirsWithoutRoot(t *testing.T) {
 	}
 }
 
-// Below a PID 1 that is another user's, who has a supervisor of its own is its
-// owner; what somebody else put in its place makes nobody one.
+// TestOwnerBelowForeignPID1 checks that a user with a supervisor of its own is its owner,
+// below another user's PID 1. Files that another user put there do not count.
 func TestOwnerBelowForeignPID1(t *testing.T) {
 	const me = testenv.Gateway
 	for name, c := range map[string]struct {
-		uid  int // who owns the directory; 0: there is none
+		uid  int // the directory's owner; 0 for no directory
 		file string
 		want uint32
 	}{
@@ -133,8 +133,8 @@ func TestOwnerBelowForeignPID1(t *testing.T) {
 	}
 }
 
-// Where a supervisor without root has its files depends on its environment, which
-// a message says.
+// TestMissingWithoutRoot checks that a message names the environment, on which the
+// supervisor's files depend.
 func TestMissingWithoutRoot(t *testing.T) {
 	w := newFixture(t)
 	w.owner = 1000

@@ -26,8 +26,8 @@ func TestToken(t *testing.T) {
 	w.want(w.run("token", "--url", "http://localhost:18789"), exitOK, "http://localhost:18789/#token="+hexToken+"\n", "")
 }
 
-// Scenario T05 in small: each failure has its word and its path, and nothing
-// is on stdout.
+// TestTokenRefusals is scenario T05 in small. Each failure has its word and its
+// path, and stdout stays empty.
 func TestTokenRefusals(t *testing.T) {
 	tests := map[string]struct {
 		change func(w *fixture)
@@ -48,7 +48,7 @@ func TestTokenRefusals(t *testing.T) {
 		}, 1, "changed"},
 		"two-names": {func(w *fixture) { must(w.t, os.Link(w.record.Token.Path, w.record.Token.Path+".2")) }, 1, "changed"},
 		"open-mode": {func(w *fixture) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, 1, "changed"},
-		"of-another-user": {func(w *fixture) { // the file is that user's, too
+		"of-another-user": {func(w *fixture) { // the file belongs to that user too
 			w.record.Token.UID = w.owner + 1
 			if w.euid == 0 {
 				must(w.t, os.Chown(w.record.Token.Path, int(w.owner+1), -1))
@@ -85,7 +85,7 @@ func TestTokenRefusals(t *testing.T) {
 	}
 }
 
-// rewrite changes the content in place, as root could, and in a container without root the one user there.
+// rewrite changes the content in place, as a user of PID 1's uid could.
 func (w *fixture) rewrite(text string) {
 	w.t.Helper()
 	must(w.t, os.Chmod(w.record.Token.Path, 0o600))
@@ -93,7 +93,7 @@ func (w *fixture) rewrite(text string) {
 	must(w.t, os.Chmod(w.record.Token.Path, 0o400))
 }
 
-// TestTokenSurvivesRotation: the record comes an instant after the file.
+// TestTokenSurvivesRotation checks a record that is written an instant after the file.
 func TestTokenSurvivesRotation(t *testing.T) {
 	w := newFixture(t)
 	w.up()
@@ -134,7 +134,7 @@ func TestURLPrefix(t *testing.T) {
 	}
 }
 
-// FuzzURLPrefix: what is accepted has exactly one fragment, which is the token's.
+// FuzzURLPrefix checks that an accepted prefix gives a URL with one fragment, the token.
 func FuzzURLPrefix(f *testing.F) {
 	f.Add("http://localhost:18789/x")
 	f.Add("https://[::1]:1/?q")

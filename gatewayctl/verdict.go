@@ -17,8 +17,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
-// wordNoSupervisor is the one reason of a verdict that is not in the closed set:
-// without a supervisor there is nobody to reply.
+// wordNoSupervisor is the one reason of a verdict that is not in the closed set,
+// because no supervisor can reply with it.
 const wordNoSupervisor reason.Reason = "no-supervisor"
 
 // verdict is the result on which status, health and wait decide.
@@ -30,7 +30,7 @@ type verdict struct {
 	hint    string
 }
 
-// view is one look at the supervisor. Record is nil if there is none to read.
+// view is one look at the supervisor. record is nil if there is none to read.
 type view struct {
 	record   *status.Record
 	checks   checks

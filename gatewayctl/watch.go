@@ -78,7 +78,7 @@ func (a *app) watchUntil(ctx context.Context, f format) int {
 }
 
 // changes returns the rows that are not in old, one line each, after the time. A row
-// that is gone is no change: the row that took its place is.
+// that is gone is no change, but the row that took its place is.
 func changes(old, rows []row, now time.Time) string {
 	var b strings.Builder
 	had := map[row]bool{}

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2054,SC2154 # flags and name are shared with the sourcing script
-# image/demo-lib.sh: what the two demos share. Sourced, with $name set to the
-# container's name.
+# image/demo-lib.sh has the functions of both demos, which source it. $name must be
+# the container's name.
 
 engine=${ENGINE:-docker}
 flags=(--read-only --tmpfs /run/gateway-init:mode=0700,size=1m --tmpfs /tmp --pids-limit 512
@@ -29,7 +29,7 @@ trap 'exit 143' TERM HUP
 in_container() { "$engine" exec "$name" "$@"; }
 as_agent() { "$engine" exec -u sandbox "$name" "$@"; }
 
-# denied WHAT CMD...: CMD must fail because the kernel says so.
+# denied WHAT CMD... checks that CMD fails with an error of the kernel.
 denied() {
 	local what=$1 said
 	shift
@@ -44,7 +44,7 @@ find_gateway() {
 	[[ $gateway_pid =~ ^[0-9]+$ ]] || fail "gatewayctl health names no pid"
 }
 
-# stopped_cleanly: the end of both.
+# stopped_cleanly is the last step of both demos.
 stopped_cleanly() {
 	step "stop: everything ends within the engine's grace"
 	"$engine" stop "$name" >/dev/null || fail "cannot stop"
@@ -53,8 +53,8 @@ stopped_cleanly() {
 	ok "exit code 0"
 }
 
-# progress CMD...: CMD in the container, on the terminal if there is one, so that
-# it shows how far it is.
+# progress CMD... runs CMD in the container, on the terminal if there is one, so that
+# CMD shows its progress.
 progress() {
 	if [[ -t 1 ]]; then "$engine" exec -t "$name" "$@"; else in_container "$@"; fi
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What make demo runs: a container with the README's command, a restart of its
-# gateway, and an agent that tries to get the token. It ends with 0 only if all
-# of it went as the README says. The images must be there (make image).
+# make demo runs this script. It starts a container with the README's command,
+# restarts its gateway, and lets an agent try to get the token. It ends with 0 only
+# if all of it went as the README says. The images must be there (make image).
 set -uo pipefail
 
 name=gateway-init-demo-$$
@@ -36,7 +36,7 @@ denied "kill the gateway" as_agent demotools sigsend "$gateway_pid" KILL
 denied "write a request to PID 1" as_agent demotools write /run/gateway-init/control/request </dev/null
 denied "run gatewayctl" as_agent gatewayctl restart
 denied "get the token as a client" as_agent gatewayctl exec demotools env
-# ask_tool PATH: the gateway's own file tool, which does what the agent asks.
+# ask_tool PATH calls the gateway's own file tool, which obeys the agent.
 ask_tool() { as_agent demotools http POST http://127.0.0.1:18789/agent/tool "{\"tool\":\"read\",\"path\":\"$1\"}"; }
 for path in /run/gateway-init/gateway-token /proc/self/environ; do
 	line=$(ask_tool "$path") || fail "ask the gateway's file tool for $path: nothing"

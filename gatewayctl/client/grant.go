@@ -27,8 +27,8 @@ func (e *KilledError) Unwrap() error { return e.Cause }
 type Grant struct {
 	// Token is in the client's environment. Run wipes it.
 	Token *tokenfile.Secret
-	// Gateway is a pidfd, and stays the caller's. When its process ends, Run kills the
-	// client.
+	// Gateway is a pidfd that the caller closes. When its process ends, Run kills
+	// the client.
 	Gateway *os.File
 	// Gone is called when the client and all it started have ended. It is not
 	// called if something survives SIGKILL.

@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// gatewayOf is a process that stands for the gateway.
+// gatewayOf starts a process that stands for the gateway.
 func gatewayOf(t *testing.T) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("sleep", "1000")
@@ -23,7 +23,7 @@ func gatewayOf(t *testing.T) *exec.Cmd {
 	return cmd
 }
 
-// lockFile is a file whose lock PID 1 would test.
+// lockFile makes a file whose lock PID 1 would test.
 func lockFile(t *testing.T) (path string, isFree func() bool) {
 	t.Helper()
 	path = "/mnt/token/lock"
@@ -38,17 +38,16 @@ func lockFile(t *testing.T) (path string, isFree func() bool) {
 	}
 }
 
-// family is a client that ignores all it may ignore, with a child in its group
-// and a descendant in a session of its own that has lost its parent. It prints
-// four pids.
+// family is a client that ignores all signals that it can. It has a child in its
+// group, and an orphaned descendant in another session. It prints four pids.
 const family = `trap '' HUP TERM INT QUIT
 (setsid sh -c 'trap "" HUP TERM; echo $$; sleep 1000 & echo $!; wait' &)
 sleep 1000 & echo $!
 echo $$
 while :; do sleep 1000; done`
 
-// TestGatewayEnds: the client and all it started are killed within a second,
-// although the grace of a polite end is five, and the lock is free after it.
+// TestGatewayEnds checks that the client and all it started are killed within a
+// second, although the grace is five seconds, and that the lock is free after it.
 func TestGatewayEnds(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -73,7 +72,7 @@ func TestGatewayEnds(t *testing.T) {
 				code = s.code
 			}
 			for _, pid := range pids {
-				if gone(pid) {
+				if hasEnded(pid) {
 					t.Fatalf("%d is not there", pid)
 				}
 			}
@@ -82,7 +81,7 @@ func TestGatewayEnds(t *testing.T) {
 			}
 			begin := time.Now()
 			testenv.Must(t, gateway.Process.Kill())
-			// The gateway is a zombie: nobody has reaped it.
+			// The gateway is a zombie, because no process has reaped it.
 			for _, pid := range pids {
 				endsSoon(t, "a process of the client", pid)
 			}
@@ -99,7 +98,7 @@ func TestGatewayEnds(t *testing.T) {
 	}
 }
 
-// pidsIn is four pids, a line each, when "end" stands behind them.
+// pidsIn returns four pids, one a line, once "end" stands behind them.
 func pidsIn(t *testing.T, path string) (pids []int) {
 	t.Helper()
 	var lines []string
@@ -119,15 +118,15 @@ func pidsIn(t *testing.T, path string) (pids []int) {
 	return pids
 }
 
-// TestGatewayEndedBefore: a gateway that ends between the look and the fork is
-// seen as well.
+// TestGatewayEndedBefore checks that a gateway that ends between the check and the
+// fork is noticed too.
 func TestGatewayEndedBefore(t *testing.T) {
 	if !mountHome(t) {
 		return
 	}
 	gateway := gatewayOf(t)
 	testenv.Must(t, gateway.Process.Kill()) // a zombie from here on, which has a pidfd
-	testenv.Eventually(t, "the gateway to end", func() bool { return gone(gateway.Process.Pid) })
+	testenv.Eventually(t, "the gateway to end", func() bool { return hasEnded(gateway.Process.Pid) })
 	o := shell(`sleep 1000`)
 	o.Gateway = gateway.Process.Pid
 	if code, _, stderr := output(t, o); code != killedIt || stderr != "error: killed the client: "+ErrGatewayEnded.Error()+"\n" {
@@ -135,7 +134,7 @@ func TestGatewayEndedBefore(t *testing.T) {
 	}
 }
 
-// TestAgainFails: a look while the client runs ends it as the gateway's end does.
+// TestAgainFails checks that a failed check ends the client as the gateway's end does.
 func TestAgainFails(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -158,8 +157,8 @@ func TestAgainFails(t *testing.T) {
 	}
 }
 
-// TestClientEndsBeforeTheGateway: the code is the client's own, and the gateway's
-// life is nothing to wait for.
+// TestClientEndsBeforeTheGateway checks that the exit code is the client's, and
+// that Run does not wait for the gateway.
 func TestClientEndsBeforeTheGateway(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -172,7 +171,7 @@ func TestClientEndsBeforeTheGateway(t *testing.T) {
 	}
 }
 
-// TestLockAndOutput: a slow reader of the last output holds no lock.
+// TestLockAndOutput checks that a slow reader of the last output holds no lock.
 func TestLockAndOutput(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -181,14 +180,14 @@ func TestLockAndOutput(t *testing.T) {
 	o := shell(`head -c 60000 /dev/zero; read x; head -c 60000 /dev/zero; exit 5`)
 	o.Gateway, o.Lock = gatewayOf(t).Process.Pid, lock
 	s := start(t, o)
-	testenv.Eventually(t, "the client", func() bool { return below(s.Process.Pid, "sh") })
+	testenv.Eventually(t, "the client", func() bool { return hasDescendant(s.Process.Pid, "sh") })
 	if isFree() {
 		t.Error("the lock is free while the client lives")
 	}
 	fmt.Fprintln(s.in)
-	// Its output does not fit into our pipe, and nobody reads that yet.
+	// Its output does not fit into our pipe, and nothing reads that yet.
 	testenv.Eventually(t, "the lock to be free", isFree)
-	if s.ProcessState != nil || gone(s.Process.Pid) {
+	if s.ProcessState != nil || hasEnded(s.Process.Pid) {
 		t.Error("the relay has ended with output left")
 	}
 	go func() {
@@ -204,7 +203,7 @@ func TestLockAndOutput(t *testing.T) {
 	}
 }
 
-// TestNothingInherited: neither the lock nor the pidfd is open in the client.
+// TestNothingInherited checks that neither the lock nor the pidfd is open in the client.
 func TestNothingInherited(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -213,12 +212,12 @@ func TestNothingInherited(t *testing.T) {
 	o.Lock, _ = lockFile(t)
 	o.Gateway = gatewayOf(t).Process.Pid
 	got := must(t, o)
-	if strings.Contains(got, "pidfd") || strings.Contains(got, o.Lock) || strings.Count(got, " -> ") != 4 { // the last is its own: the directory
+	if strings.Contains(got, "pidfd") || strings.Contains(got, o.Lock) || strings.Count(got, " -> ") != 4 { // the last one is the directory that ls reads
 		t.Errorf("the client has %s", got)
 	}
 }
 
-// TestCheckFails: nothing is started, and the token is wiped all the same.
+// TestCheckFails checks that nothing is started, and that the token is wiped.
 func TestCheckFails(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -233,8 +232,8 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
-// TestNoToken: the variable is not there, neither from the caller's environment
-// nor from the configuration.
+// TestNoToken checks that neither the caller's environment nor the configuration
+// can set the variable.
 func TestNoToken(t *testing.T) {
 	if !mountHome(t) {
 		return

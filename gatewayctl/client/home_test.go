@@ -18,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
-// places of a test: the agent's to play with.
+// mountPlaces mounts places for temporary homes. The agent can write to them.
 func mountPlaces(t *testing.T) []string {
 	t.Helper()
 	for path, options := range map[string]string{"/mnt/tmpfs": "mode=1777", "/mnt/open": "mode=0777", "/mnt/foreign": "mode=1777,uid=54321"} {
@@ -28,8 +28,8 @@ func mountPlaces(t *testing.T) []string {
 	return []string{"/mnt/missing", "/etc", "/proc", "/mnt/open", "/mnt/foreign", "/mnt/tmpfs"}
 }
 
-// TestOpenHome: the user's own home only if it is that; else one that nobody
-// else could have prepared.
+// TestOpenHome checks that the user's own home is used only if it is safe.
+// Otherwise the home is one that no other user could have prepared.
 func TestOpenHome(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -106,7 +106,7 @@ func ownedBy(t *testing.T, path string, uid uint32, mode fs.FileMode) {
 	}
 }
 
-// TestNoHome: one line with what to add.
+// TestNoHome checks for one line that says what to add.
 func TestNoHome(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -124,8 +124,7 @@ func TestNoHome(t *testing.T) {
 	}
 }
 
-// TestTmpDir: one that is there is taken if it is the user's own, and nothing
-// else is.
+// TestTmpDir checks that an existing TMPDIR is used only if it is the user's own.
 func TestTmpDir(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -154,7 +153,7 @@ func TestTmpDir(t *testing.T) {
 	}
 }
 
-// TestRemove: all of it, and nothing that a link leads to.
+// TestRemove checks that everything is removed, and nothing behind a link.
 func TestRemove(t *testing.T) {
 	if !mountHome(t) {
 		return

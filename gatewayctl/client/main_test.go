@@ -21,11 +21,11 @@ import (
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// asDriver makes this test binary a gatewayctl that runs one client: Run changes
-// its process for good. Its value is an order.
+// asDriver makes this test binary a gatewayctl that runs one client, because Run
+// permanently changes its process. Its value is an order.
 const asDriver = "CLIENT_TEST_ORDER"
 
-// order is what a driver does.
+// order tells a driver what to do.
 type order struct {
 	Argv            []string
 	Configured, TTY bool
@@ -33,16 +33,16 @@ type order struct {
 	Env, PassEnv    []string
 	Caller          []string
 	Grace           time.Duration
-	Caps            *uint64 // has only these
+	Caps            *uint64 // the only capabilities
 	Mute            bool
 	NoToken         bool
-	Gateway         int    // a pid; 0: none
+	Gateway         int    // a pid; 0 for none
 	Lock            string // a file that is locked while the client lives
 	CheckFails      string // the error of Check
-	Unless          string // a file: once it is there, Again fails
+	Unless          string // Again fails once this file exists
 }
 
-// A driver's exit codes: Run has an error, and that error is a KilledError.
+// A driver's exit codes if Run has an error, and if that error is a KilledError.
 const (
 	failedToRun = 99
 	killedIt    = 98
@@ -99,7 +99,7 @@ func (o order) run() (int, error) {
 	return code, err
 }
 
-// grant opens what the order names.
+// grant opens the files that the order names.
 func (o order) grant() (g Grant, err error) {
 	if !o.NoToken {
 		dir, err := os.Open("/mnt/token")
@@ -151,8 +151,8 @@ func (o order) spec() Spec {
 
 const op, agent = testenv.Stranger, testenv.Gateway
 
-// mountHome gives the test its own view of the file system: a tmpfs at /mnt, with
-// a home of the operator's and a place for drivers' tokens.
+// mountHome gives the test its own view of the file system. A tmpfs at /mnt has the
+// operator's home and a place for the tokens of drivers.
 func mountHome(t *testing.T) bool {
 	t.Helper()
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
@@ -169,19 +169,19 @@ func mountHome(t *testing.T) bool {
 	return true
 }
 
-// shell is an order for a script of the operator's, in its own home.
+// shell returns an order for a script that the operator runs in its own home.
 func shell(script string, args ...string) order {
 	return order{Argv: append([]string{"sh", "-c", script, "sh"}, args...), Home: "/mnt/home"}
 }
 
-// driver is a process that carries out o.
+// driver starts a process that carries out o.
 func driver(t *testing.T, o order) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(o)
 	testenv.Must(t, err)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{asDriver + "=" + string(text)}
-	stray, err := os.Open("/dev/null") // of a caller who closes nothing
+	stray, err := os.Open("/dev/null") // a descriptor that the caller left open
 	testenv.Must(t, err)
 	t.Cleanup(func() { stray.Close() })
 	cmd.ExtraFiles = []*os.File{stray}
@@ -200,7 +200,7 @@ func output(t *testing.T, o order) (code int, stdout, stderr string) {
 	return cmd.ProcessState.ExitCode(), out.String(), err.String()
 }
 
-// must is output that ends with 0 and says nothing on stderr.
+// must runs o, which must end with 0 and write nothing on stderr. It returns the output.
 func must(t *testing.T, o order) string {
 	t.Helper()
 	code, out, stderr := output(t, o)

@@ -16,14 +16,14 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// file puts one into a test's /mnt.
+// file puts a file into a test's /mnt.
 func file(t *testing.T, path, text string, mode fs.FileMode, uid int) {
 	t.Helper()
 	testenv.Must(t, errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chown(path, uid, uid), os.Chmod(path, mode)))
 }
 
-// TestNew: what the agent could change never gets the token, whatever makes it
-// a part of the client.
+// TestNew checks that a program that the agent could change never gets the token,
+// however it becomes part of the client.
 func TestNew(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -101,8 +101,8 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestSearchPath: a directory of PATH that the agent can write is one where the
-// next program of that name is the agent's.
+// TestSearchPath checks that PATH has no directory that the agent can write. The
+// agent could put the next program of that name there.
 func TestSearchPath(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -133,7 +133,7 @@ func TestSearchPath(t *testing.T) {
 	}
 }
 
-// TestExecErrors: errors of the exec itself, when the file changed meanwhile.
+// TestExecErrors checks errors of the exec itself, after the file has changed.
 func TestExecErrors(t *testing.T) {
 	for err, want := range map[error]error{unix.ENOENT: ErrNotFound, unix.ENOTDIR: ErrNotFound, unix.EACCES: ErrNotExecutable,
 		unix.ENOEXEC: ErrNotExecutable, unix.ELOOP: ErrNotExecutable} {

@@ -169,9 +169,8 @@ func (r *relay) hangup() {
 }
 
 // drain waits for the last output of the client. The reader of our output may
-// take as long as it likes. Only a wait that would never end has a bound: a
-// process that we could not kill holds the other end, or a signal told us to
-// stop.
+// take as long as it likes. The wait has a bound only if a process that we could
+// not kill holds the other end, or if a signal told us to stop.
 func (r *relay) drain(survivors bool, hurry <-chan os.Signal) {
 	if survivors {
 		for _, s := range r.out {

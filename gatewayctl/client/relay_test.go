@@ -29,7 +29,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// started is a driver that runs, with pipes to it.
+// started is a running driver with pipes to it.
 type started struct {
 	*exec.Cmd
 	t   *testing.T
@@ -53,7 +53,7 @@ func start(t *testing.T, o order) *started {
 	return s
 }
 
-// line is the next line of output.
+// line returns the next line of output.
 func (s *started) line() string {
 	s.t.Helper()
 	line, err := s.out.ReadString('\n')
@@ -63,7 +63,7 @@ func (s *started) line() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// pid is the next line of output, a number.
+// pid returns the next line of output, which is a number.
 func (s *started) pid() int {
 	s.t.Helper()
 	pid, err := strconv.Atoi(s.line())
@@ -71,7 +71,7 @@ func (s *started) pid() int {
 	return pid
 }
 
-// code waits for the end.
+// code waits for the end and returns the exit code.
 func (s *started) code() int {
 	s.t.Helper()
 	done := make(chan struct{})
@@ -84,18 +84,18 @@ func (s *started) code() int {
 	return s.ProcessState.ExitCode()
 }
 
-// gone tells whether a process has ended.
-func gone(pid int) bool {
+// hasEnded reports whether a process has ended.
+func hasEnded(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return err != nil || strings.Contains(string(status), "\nState:\tZ")
 }
 
 func endsSoon(t *testing.T, what string, pid int) {
 	t.Helper()
-	testenv.Eventually(t, what+" to end", func() bool { return gone(pid) })
+	testenv.Eventually(t, what+" to end", func() bool { return hasEnded(pid) })
 }
 
-// TestInput: what is written arrives, and its end is the client's end of file.
+// TestInput checks that input arrives, and that its end is the client's end of file.
 func TestInput(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -111,13 +111,13 @@ func TestInput(t *testing.T) {
 	if got := s.line(); got != "end" || s.code() != 0 {
 		t.Errorf("got %q, code %d", got, s.ProcessState.ExitCode())
 	}
-	// Input that nobody reads keeps nobody.
+	// Input that the client does not read keeps no process.
 	s = start(t, shell("exec <&-; echo closed; exit 3"))
 	go io.Copy(s.in, strings.NewReader(strings.Repeat("x", 1<<20)))
 	if s.line() != "closed" || s.code() != 3 {
 		t.Errorf("code %d", s.ProcessState.ExitCode())
 	}
-	// Without a stdin of ours it has an end of file at once.
+	// A client without our stdin reads an end of file at once.
 	mute := shell("cat; echo end")
 	mute.Mute = true
 	if s = start(t, mute); s.line() != "end" || s.code() != 0 {
@@ -125,8 +125,8 @@ func TestInput(t *testing.T) {
 	}
 }
 
-// TestOutputIsWhole: a reader that is slow gets all of it, also what was written
-// right before the end.
+// TestOutputIsWhole checks that a slow reader gets all output, also the output that
+// was written right before the end.
 func TestOutputIsWhole(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -140,7 +140,7 @@ func TestOutputIsWhole(t *testing.T) {
 			break
 		}
 		if total%(256<<10) < n {
-			time.Sleep(time.Millisecond) // a slow reader is the point
+			time.Sleep(time.Millisecond) // the test needs a slow reader
 		}
 	}
 	if code := s.code(); total != size || code != 5 || s.err.String() != "last\n" {
@@ -148,7 +148,7 @@ func TestOutputIsWhole(t *testing.T) {
 	}
 }
 
-// TestReaderGone: the client is told as if it had written there itself.
+// TestReaderGone checks that the client gets the same error as if it wrote there itself.
 func TestReaderGone(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -163,7 +163,7 @@ func TestReaderGone(t *testing.T) {
 	}
 }
 
-// TestSignals: each reaches the client and what it runs in the foreground.
+// TestSignals checks that each signal reaches the client and its foreground job.
 func TestSignals(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -178,7 +178,7 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%v: %q, code %d", sig, got, s.ProcessState.ExitCode())
 		}
 		s = start(t, shell(`sleep 1000; echo over; exit $?`))
-		testenv.Eventually(t, "a sleep", func() bool { return below(s.Process.Pid, "sleep") })
+		testenv.Eventually(t, "a sleep", func() bool { return hasDescendant(s.Process.Pid, "sleep") })
 		testenv.Must(t, s.Process.Signal(sig))
 		if code := s.code(); code != 128+int(sig) {
 			t.Errorf("%v: code %d", sig, code)
@@ -186,8 +186,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestStopKey: SIGTSTP does not stop the relay, which would then hear of nothing.
-// (The kernel ignores it for a session leader anyway: this driver is none.)
+// TestStopKey checks that SIGTSTP does not stop the relay, which would then receive
+// nothing. (The kernel ignores SIGTSTP for a session leader, which this driver is not.)
 func TestStopKey(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -201,16 +201,16 @@ func TestStopKey(t *testing.T) {
 	}
 }
 
-// below tells whether a process of that name is a descendant of pid. (A dash
-// that gets a signal while it forks loses it.)
-func below(pid int, name string) bool {
+// hasDescendant reports whether a process of that name is a descendant of pid. (A
+// dash that gets a signal while it forks loses it.)
+func hasDescendant(pid int, name string) bool {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, list := range lists {
 		data, _ := os.ReadFile(list)
 		for _, child := range strings.Fields(string(data)) {
 			comm, _ := os.ReadFile("/proc/" + child + "/comm")
 			number, _ := strconv.Atoi(child)
-			if string(comm) == name+"\n" || below(number, name) {
+			if string(comm) == name+"\n" || hasDescendant(number, name) {
 				return true
 			}
 		}
@@ -218,8 +218,8 @@ func below(pid int, name string) bool {
 	return false
 }
 
-// TestStubborn: who does not end when asked is ended; who is stopped is woken
-// to hear of it.
+// TestStubborn checks that a client that ignores the request to end is killed, and
+// that a stopped client continues, so that it gets the signal.
 func TestStubborn(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -231,7 +231,7 @@ func TestStubborn(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		testenv.Must(t, s.Process.Signal(sig))
 	}
-	if code := s.code(); code != 137 || !gone(pid) {
+	if code := s.code(); code != 137 || !hasEnded(pid) {
 		t.Errorf("code %d", code)
 	}
 	s = start(t, shell(`echo $$; kill -STOP $$`))
@@ -245,8 +245,8 @@ func TestStubborn(t *testing.T) {
 	}
 }
 
-// TestLeftovers: nothing of a client outlives it, sessions of their own
-// included, and none of them keeps us.
+// TestLeftovers checks that no process of a client outlives it, not even in another
+// session, and that none keeps the relay alive.
 func TestLeftovers(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -254,7 +254,7 @@ func TestLeftovers(t *testing.T) {
 	s := start(t, shell(`setsid sh -c 'trap "" HUP TERM; echo $$; setsid sleep 1000 & echo $!; wait' & sleep 1000 & echo $!; read x; exit 6`))
 	pids := []int{s.pid(), s.pid(), s.pid()}
 	for _, pid := range pids {
-		if gone(pid) {
+		if hasEnded(pid) {
 			t.Fatalf("%d is not there", pid)
 		}
 	}
@@ -263,14 +263,14 @@ func TestLeftovers(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 	for _, pid := range pids {
-		if !gone(pid) {
+		if !hasEnded(pid) {
 			t.Errorf("%d lives", pid)
 		}
 	}
 }
 
-// TestParentDeath: a relay that is killed takes the client with it, also one
-// whose forking thread is not the first.
+// TestParentDeath checks that the client dies with a killed relay, also if the
+// forking thread is not the first.
 func TestParentDeath(t *testing.T) {
 	if !mountHome(t) {
 		return

@@ -96,9 +96,8 @@ func (p *Plan) start(h *home, g Grant, files [3]*os.File) (*os.Process, error) {
 	return process, nil
 }
 
-// setInherited sets the attributes that a child takes over from us by fork(2) and
-// execve(2). It returns a function that undoes the part that is not meant for
-// us.
+// setInherited sets the attributes that fork(2) and execve(2) pass on to a child.
+// It returns a function that undoes those that are not meant for this process.
 func setInherited() (restore func() error, err error) {
 	syscall.Umask(0o077)
 	sys.CloseOnExecFrom(3)

@@ -15,12 +15,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestEnvironment: built, not inherited, with one entry for the token.
+// TestEnvironment checks that the environment is not inherited, and has one token.
 func TestEnvironment(t *testing.T) {
 	if !mountHome(t) {
 		return
 	}
-	base := []string{"PATH=" + searched(t), "HOME=/mnt/home", "USER=op", "LOGNAME=op", "SHELL=/bin/sh", "LANG=C.UTF-8",
+	base := []string{"PATH=" + searchPathHere(t), "HOME=/mnt/home", "USER=op", "LOGNAME=op", "SHELL=/bin/sh", "LANG=C.UTF-8",
 		"TMPDIR=/mnt/home/.gatewayctl-tmp"}
 	caller := []string{"LD_PRELOAD=/evil.so", "NODE_OPTIONS=-r /evil", "PATH=/evil", "HOME=/evil", "TZ=UTC", "TOKEN=preset", "TERM=xterm",
 		"COLORTERM=truecolor", "FOO=1", "DOCKER_HOST=x", "TMPDIR=/tmp"}
@@ -53,8 +53,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// searched is what of the default PATH this machine has.
-func searched(t *testing.T) string {
+// searchPathHere returns the directories of the default PATH that this machine has.
+func searchPathHere(t *testing.T) string {
 	t.Helper()
 	path, left := searchPath(op)
 	if len(left) > 0 {
@@ -68,8 +68,8 @@ func sameSet(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// TestLook: TERM and COLORTERM are the caller's only on a terminal, and only if
-// they are names.
+// TestLook checks that TERM and COLORTERM come from the caller only on a terminal,
+// and only if they are names.
 func TestLook(t *testing.T) {
 	for name, c := range map[string]struct {
 		tty        bool
@@ -97,7 +97,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestProcess: what the client has of us, by the kernel's word.
+// TestProcess asks the kernel which properties of this process the client has.
 func TestProcess(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -114,7 +114,7 @@ func TestProcess(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct{ script, want string }{
-		"descriptors": {`exec ls /proc/self/fd`, "0\n1\n2\n3\n"}, // 3 is its own: the directory
+		"descriptors": {`exec ls /proc/self/fd`, "0\n1\n2\n3\n"}, // 3 is the directory that ls reads
 		"pipes":       {`for i in 0 1 2; do readlink /proc/$$/fd/$i; done | sed 's/:.*//' | uniq`, "pipe\n"},
 		"blocking":    {`for i in 0 1 2; do grep flags /proc/$$/fdinfo/$i; done`, "flags:\t00\nflags:\t01\nflags:\t01\n"},
 		"core":        {`grep core /proc/self/limits | tr -s ' '`, "Max core file size 1 1 bytes \n"},
@@ -137,8 +137,8 @@ func TestProcess(t *testing.T) {
 
 func ids(id int) string { return strings.TrimSpace(strings.Repeat(fmt.Sprint(id)+" ", 4)) }
 
-// TestConfine: without the rights that it takes, nothing is started; what could
-// not be given up is said.
+// TestConfine checks that nothing is started without the rights that this needs,
+// and that a note lists the rights that could not be given up.
 func TestConfine(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -164,7 +164,7 @@ func TestConfine(t *testing.T) {
 	}
 }
 
-// TestDriverKeepsOnlyKill: what stays in the relay while a client runs.
+// TestDriverKeepsOnlyKill checks the rights of the relay while a client runs.
 func TestDriverKeepsOnlyKill(t *testing.T) {
 	if !mountHome(t) {
 		return

@@ -22,7 +22,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// person sits at a terminal where a driver runs.
+// person is a user at a terminal where a driver runs.
 type person struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -97,7 +97,7 @@ func (p *person) types(keys string) {
 	testenv.Must(p.t, err)
 }
 
-// pid is the first line that is a number.
+// pid returns the first line that is a number.
 func (p *person) pid(t *testing.T) (pid int) {
 	t.Helper()
 	testenv.Eventually(t, "a pid", func() bool {
@@ -110,7 +110,7 @@ func (p *person) pid(t *testing.T) (pid int) {
 	return pid
 }
 
-// ends waits for the driver's end; the terminal must be as it was.
+// ends waits for the driver's end. The terminal must be as it was before.
 func (p *person) ends(code int) {
 	p.t.Helper()
 	done := make(chan struct{})
@@ -128,8 +128,8 @@ func (p *person) ends(code int) {
 	}
 }
 
-// TestTerminal: the client has a terminal of its own, of the caller's size, and
-// no descriptor of the caller's.
+// TestTerminal checks that the client has its own terminal, of the caller's size,
+// and no descriptor of the caller.
 func TestTerminal(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -159,7 +159,7 @@ func TestTerminal(t *testing.T) {
 	p.ends(9)
 }
 
-// TestKeys: what is typed is the inner terminal's affair.
+// TestKeys checks that only the inner terminal interprets keys.
 func TestKeys(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -191,7 +191,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestTerminalIsRestored: however it ends.
+// TestTerminalIsRestored checks every way in which a client can end.
 func TestTerminalIsRestored(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -228,8 +228,8 @@ func TestTerminalIsRestored(t *testing.T) {
 	}
 }
 
-// TestTerminalVanishes: an engine whose client has died closes the terminal and
-// tells nobody; the client must not live on with the token.
+// TestTerminalVanishes checks that no client with the token outlives its terminal.
+// An engine whose client has died only closes the terminal.
 func TestTerminalVanishes(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -252,7 +252,7 @@ func TestTerminalVanishes(t *testing.T) {
 	}
 }
 
-// TestHangingGrandchild: somebody who keeps the terminal open keeps nobody.
+// TestHangingGrandchild checks that a process with the terminal open delays nothing.
 func TestHangingGrandchild(t *testing.T) {
 	if !mountHome(t) {
 		return
@@ -261,12 +261,12 @@ func TestHangingGrandchild(t *testing.T) {
 	pid := p.pid(t)
 	p.ends(4)
 	p.sees("last")
-	if !gone(pid) {
+	if !hasEnded(pid) {
 		t.Error("it lives")
 	}
 }
 
-// TestLastWords: what a client writes right before its end is shown.
+// TestLastWords checks that output right before the client's end is shown.
 func TestLastWords(t *testing.T) {
 	if !mountHome(t) {
 		return

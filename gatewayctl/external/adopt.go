@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// Stop ends the stranger by pidfd, and then those of its children that still
-// have the port open. A process that has taken the port since is not ended,
+// Stop ends the unmanaged gateway by pidfd, and then those of its children that
+// still have the port open. A process that has taken the port since is not ended,
 // because it may be our own gateway.
 func (s *Unmanaged) Stop(ctx context.Context) error {
 	if err := s.c.stop(ctx, s.proc, s.Key); err != nil {
@@ -56,8 +56,8 @@ func Below(k procfs.Snapshot, gateway int) bool {
 	return procfs.IsRelated(k.PID, gateway)
 }
 
-// Adopt replaces a stranger by a gateway of a supervisor without root. start
-// asks the supervisor to start its own gateway, and the result is proved. If our
+// Adopt replaces an unmanaged gateway with one that a supervisor without root
+// starts. start asks the supervisor to start it, and the result is proved. If our
 // gateway serves by now, old equals started.
 func (c *Controller) Adopt(ctx context.Context, start func(context.Context) error) (old, started int, err error) {
 	done, err := c.begin(ctx)
@@ -80,7 +80,7 @@ func (c *Controller) Adopt(ctx context.Context, start func(context.Context) erro
 	}
 	ours := func(k procfs.Snapshot) bool { return c.Supervisor.Owns(k) || Below(k, gateway) }
 	s, err := FindUnmanaged(ctx, c.Settings, ours, c.say)
-	if why != nil && (errors.Is(err, ErrOurs) || errors.Is(err, ErrNoUnmanaged)) { // ours must not be ended; report why it does not serve
+	if why != nil && (errors.Is(err, ErrOurs) || errors.Is(err, ErrNoUnmanaged)) { // our gateway must not be ended, so report why it does not serve
 		err = c.fail(why)
 	}
 	if err != nil {

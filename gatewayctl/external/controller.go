@@ -15,13 +15,13 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// Controller carries out one command for root. The context's deadline applies to
-// all stages together.
+// Controller carries out one command for root. The deadline of the context applies
+// to all stages together.
 type Controller struct {
 	Settings
 	Supervisor *Supervisor
-	Notes      []string // remarks on parts of the result that could not be had
-	Renewed    bool     // the gateway has another token than the one before
+	Notes      []string // remarks on missing parts of the result
+	Renewed    bool     // the gateway has another token than the previous one
 
 	say       func(stage string)
 	stage     string
@@ -29,10 +29,10 @@ type Controller struct {
 	place     *os.File // root's directory; if nil, why is the reason
 	why       error
 	token     string // digest of the token of the gateway that was judged last
-	since     uint64 // in clock ticks; a process started before is not a gateway, but left by one
+	since     uint64 // in clock ticks; an older process is not a gateway, but left behind by one
 }
 
-// New finds the supervisor, and starts a witness of its user. It calls say at
+// New finds the supervisor and starts an inspector as its user. It calls say at
 // each stage. The caller must Close the Controller.
 func New(ctx context.Context, s Settings, say func(stage string)) (*Controller, error) {
 	c := &Controller{Settings: s, say: say}
@@ -49,7 +49,7 @@ func New(ctx context.Context, s Settings, say func(stage string)) (*Controller, 
 	return c, nil
 }
 
-// Close closes the witness and the supervisor.
+// Close closes the inspector and the supervisor.
 func (c *Controller) Close() {
 	c.inspector.Close()
 	c.Supervisor.Close()
@@ -84,7 +84,7 @@ func reasonOf(err error) reason.Reason {
 	return reason.Unproven
 }
 
-// tries is how many witnesses get a question, because the agent may end them.
+// tries is how many inspectors get a question, because the agent may end them.
 const tries = 3
 
 func (c *Controller) ask(ctx context.Context, q inspector.Question) (a inspector.Answer, err error) {
@@ -116,7 +116,7 @@ type Gateway struct {
 // Close closes the descriptor of the process.
 func (g *Gateway) Close() { g.proc.Close() }
 
-// Gateway calls Look, and calls it once more if the first call found none.
+// Gateway calls lookNow, and calls it once more if the first call found none.
 func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 	g, err := c.lookNow(ctx)
 	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
@@ -125,10 +125,10 @@ func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 	return g, err
 }
 
-// lookNow proves the supervisor's one gateway. The witness says which child has the
-// token, and this process proves that it is that child. If there is more than
-// one, the error is ErrAmbiguous; if there is none, it is ErrIdle. The caller
-// must Close the Gateway.
+// lookNow proves the supervisor's one gateway. The inspector says which child has
+// the token, and this process proves that it is that child. If there is more than
+// one, the error is ErrAmbiguous; if there is none, it is ErrIdle. The caller must
+// Close the Gateway.
 func (c *Controller) lookNow(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := inspector.Question{Children: &inspector.Children{
@@ -169,8 +169,8 @@ func (c *Controller) hold(p procfs.ID) (*Gateway, error) {
 	return &Gateway{k, proc}, nil
 }
 
-// Judge asks the witness, as PID 1 would ask, about the listener's owner and the
-// gateway's answer, both in the gateway's network namespace.
+// Judge asks the inspector what PID 1 would check: which process owns the listener,
+// and how the gateway answers, both in the gateway's network namespace.
 func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (inspector.Answer, error) {
 	job := proof.Job{Mode: mode, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
 	if mode == proof.Prove {

@@ -26,7 +26,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestMain is the inspector where a test starts one.
+// TestMain runs an inspector if a test has started this binary as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == inspector.Arg {
 		if err := inspector.Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
@@ -46,8 +46,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// roleEnv makes this program a PID 1 that looks for a supervisor: as root, or as
-// somebody else.
+// roleEnv makes this program a PID 1 that looks for a supervisor, as root or as
+// another user.
 const roleEnv = "CONTROLLER_PID1"
 
 func findAsPID1(role string) string {
@@ -71,8 +71,8 @@ func findAsPID1(role string) string {
 	return fmt.Sprint(s.Topology, " ", s.Key.PID, " ", s.Key.UIDs[0])
 }
 
-// PID 1 with the installed program is a supervisor if it is not root; one of
-// root's that has published nothing is always refused.
+// TestPID1 checks that PID 1 with the installed program is a supervisor if it is
+// not root. A root PID 1 that has published nothing is always refused.
 func TestPID1(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -89,8 +89,8 @@ func TestPID1(t *testing.T) {
 
 func quiet(string) {}
 
-// installAs puts a program where the installed one is, in a mount namespace of
-// our own: what a supervisor executes, as far as Find can see.
+// installAs puts a program where the installed one is, in our own mount namespace.
+// Find takes that file for the supervisor's program.
 func installAs(t *testing.T, other string) string {
 	t.Helper()
 	const dir = "/usr/local/sbin"
@@ -101,8 +101,8 @@ func installAs(t *testing.T, other string) string {
 	return dir + "/" + program
 }
 
-// below starts a child of this process.
-func below(t *testing.T, program string, uid uint32, argv ...string) *exec.Cmd {
+// startChild starts a child of this process.
+func startChild(t *testing.T, program string, uid uint32, argv ...string) *exec.Cmd {
 	t.Helper()
 	cmd := &exec.Cmd{Path: program, Args: argv, SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}}
 	testenv.Must(t, cmd.Start())
@@ -110,12 +110,12 @@ func below(t *testing.T, program string, uid uint32, argv ...string) *exec.Cmd {
 	return cmd
 }
 
-func ended(cmd *exec.Cmd) {
+func endProcess(cmd *exec.Cmd) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 }
 
-// This test is the foreign PID 1 of its own PID namespace.
+// TestFind is the foreign PID 1 of its own PID namespace.
 func TestFind(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -132,9 +132,9 @@ func TestFind(t *testing.T) {
 		}
 	}
 	name := installAs(t, "/bin/sleep")
-	below(t, "/bin/sleep", testenv.Stranger, program, "1000") // the name alone: another file, as root sees
+	startChild(t, "/bin/sleep", testenv.Stranger, program, "1000") // the name alone does not count, because root sees another file
 	find(ErrNone)
-	one := below(t, name, testenv.Stranger, "anything", "1000")
+	one := startChild(t, name, testenv.Stranger, "anything", "1000")
 	s, err := Find(ctx)
 	testenv.Must(t, err)
 	defer s.Close()
@@ -142,21 +142,21 @@ func TestFind(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	testenv.Must(t, s.prove())
-	two := below(t, name, testenv.Gateway, program, "1000")
+	two := startChild(t, name, testenv.Gateway, program, "1000")
 	find(ErrAmbiguous)
-	// A list of children with a gap, in which only one of them is.
+	// The list of children has a gap and holds only one of the two.
 	gap := t.TempDir()
 	testenv.Must(t, errors.Join(os.MkdirAll(gap+"/1", 0o755), os.Mkdir(gap+"/2", 0o755),
 		os.WriteFile(gap+"/1/children", []byte(fmt.Sprint(two.Process.Pid)), 0o644), unix.Mount(gap, "/proc/1/task", "", unix.MS_BIND, "")))
 	find(ErrAmbiguous)
 	testenv.Must(t, unix.Unmount("/proc/1/task", 0))
-	ended(two)
+	endProcess(two)
 	find(nil)
-	roots := below(t, name, 0, program, "1000")
+	roots := startChild(t, name, 0, program, "1000")
 	find(ErrUnproven)
-	ended(roots)
+	endProcess(roots)
 	find(nil)
-	ended(one)
+	endProcess(one)
 	if err := s.prove(); !errors.Is(err, errChanged) || !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("gone: %v", err)
 	}
@@ -168,7 +168,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Where the program's file is hidden its name counts, in argv and in comm.
+// TestShaped checks that the name in argv and comm counts if the file is hidden.
 func TestShaped(t *testing.T) {
 	named := procfs.Snapshot{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
 	other, noArgv, noComm, seen := named, named, named, named
@@ -187,7 +187,7 @@ func TestShaped(t *testing.T) {
 	}
 }
 
-// Only a directory of root's is one; where there is none the queue is still one.
+// TestPlaceAndQueue checks that root owns the directory, or the queue works without.
 func TestPlaceAndQueue(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -232,7 +232,7 @@ func TestPlaceAndQueue(t *testing.T) {
 	if _, err := newQueue(testenv.Within(t, time.Second), dir); err == nil {
 		t.Error("a lock that others can write was taken")
 	}
-	// Nothing is root's: an exit cannot be authorized, and that is said.
+	// Root owns no directory, so an exit cannot be authorized, and a note says so.
 	c := &Controller{say: quiet}
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755,uid=4242"))
 	testenv.Must(t, unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755,uid=4242"))
@@ -244,11 +244,11 @@ func TestPlaceAndQueue(t *testing.T) {
 	}
 }
 
-// pair is a controller of a supervisor that is this process, and a gateway below
-// it that does what script says.
+// pair returns a controller whose supervisor is this process, and starts a gateway
+// below it that runs script.
 func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.Cmd) {
 	t.Helper()
-	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // the machine's own is nobody's to write
+	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // no test may write to the machine's own /run
 	proc, err := procfs.Open(os.Getpid())
 	testenv.Must(t, err)
 	k, err := proc.Snapshot()
@@ -270,10 +270,10 @@ func gateway(t *testing.T, script string) *exec.Cmd {
 	out, err := cmd.StdoutPipe()
 	testenv.Must(t, err)
 	testenv.Must(t, cmd.Start())
-	t.Cleanup(func() { ended(cmd) })
+	t.Cleanup(func() { endProcess(cmd) })
 	_, err = io.ReadFull(out, make([]byte, 1))
 	testenv.Must(t, err)
-	testenv.Eventually(t, "its last program", func() bool { // until then it changes before our eyes
+	testenv.Eventually(t, "its last program", func() bool { // until then its snapshot changes
 		argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
 		return err == nil && string(argv) == "sleep\x001000\x00"
 	})
@@ -282,7 +282,7 @@ func gateway(t *testing.T, script string) *exec.Cmd {
 
 const sleeps = "echo; exec sleep 1000"
 
-// Each thing that can be wrong with a gateway has its word, and none is a
+// TestGateway checks that each fault of a gateway has its word, and that none is a
 // success.
 func TestGateway(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
@@ -320,26 +320,26 @@ func TestGateway(t *testing.T) {
 	_, _, err = c.Recover(ctx)
 	fails(reason.NotRunning, err)
 	c.TokenEnv = "TOKEN"
-	c.since = sys.BootTicks() + 1 // both are from before
+	c.since = sys.BootTicks() + 1 // both started before that
 	_, err = c.Prove(ctx)
 	fails(reason.NotRunning, err)
 	c.since = 0
-	ended(second)
+	endProcess(second)
 	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, errChanged) {
 		t.Errorf("another process: %v", err)
 	}
 	if _, err := c.hold(procfs.ID{PID: 1 << 30}); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("nobody: %v", err)
 	}
-	// An inspector that was ended is replaced.
+	// An inspector that has ended is replaced.
 	c.inspector.Close()
 	g, err = c.Gateway(ctx)
 	testenv.Must(t, err)
 	g.Close()
 }
 
-// The stop is by the configured signal, then by SIGKILL; the new gateway is
-// waited for until the deadline, and the last failure and stage are said.
+// TestReplace checks the stop by the configured signal, then by SIGKILL, and the wait
+// for the new gateway until the deadline. The error has the last failure and stage.
 func TestReplace(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -355,7 +355,7 @@ func TestReplace(t *testing.T) {
 			ctx := testenv.Within(t, 20*time.Second)
 			ctl, cmd := pair(t, ctx, c.script)
 			reaped := make(chan syscall.WaitStatus, 1)
-			go func() { // the supervisor's part
+			go func() { // as the supervisor would
 				cmd.Wait()
 				reaped <- cmd.ProcessState.Sys().(syscall.WaitStatus)
 			}()
@@ -372,7 +372,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// Reasons are words of the closed set.
+// TestReasonOf checks that reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[reason.Reason]error{
 		reason.NotRunning: ErrIdle, reason.HealthTimeout: errHealth, reason.IdentityChanged: procfs.ErrChanged,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controller lets root operate a supervisor that does not run as root
+// Package external lets root operate a supervisor that does not run as root
 // (docs/design.md, section 11). It finds that supervisor and its gateway by the
 // facts that the kernel reports, and restarts the gateway by pidfd. It believes
-// nothing that the shared user wrote, neither the status record nor an answer
-// over the FIFO.
+// nothing that the shared user wrote, neither the status record nor an answer over
+// the FIFO.
 //
-// It prevents three mistakes: a stranger's pid, a recycled pid and a false
-// success. It cannot prove where a process came from, because an agent of the
+// It prevents three mistakes: the pid of a foreign process, a recycled pid and a
+// false success. It cannot prove where a process came from, because an agent of the
 // same user can trace, end or imitate the supervisor (docs/tcb.md).
 package external
 

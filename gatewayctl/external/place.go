@@ -27,8 +27,8 @@ var errClosed = errors.New("closed to the supervisor")
 const lockEvery = 10 * time.Millisecond
 
 // openPlace opens root's directory for the authorization and the lock, and makes it
-// if root can. If ownership is remapped (some VMs), root can own no directory.
-// Then place returns nil and the reason.
+// if root can. If ownership is remapped (some VMs), root can own no directory. Then
+// openPlace returns nil and the reason.
 func openPlace(dirs []string) (*os.File, error) {
 	var why error
 	for _, name := range dirs {

@@ -102,5 +102,5 @@ func (c *Controller) checkPrepared(ctx context.Context, g *Gateway) error {
 	if err == nil && a.Ownership == proof.Foreign && a.Beside {
 		return fmt.Errorf("%w: %s", errUnmanagedBeside, a.Foreign[0].Addr)
 	}
-	return nil // a failed look is no obstacle, for it may be why g is restarted
+	return nil // a failed look is no obstacle, because g may be restarted for that reason
 }

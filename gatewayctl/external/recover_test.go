@@ -26,8 +26,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// recover waits for a gateway that is starting, looks several times at one that
-// is down, and replaces none that nobody can judge.
+// TestLost checks that recover waits for a gateway that is starting, looks several
+// times at one that is down, and replaces none in doubt.
 func TestLost(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -61,13 +61,13 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// The end is waited for, of a zombie as well; until then it is noted when the
-// process was seen alive.
+// TestGone checks that gone waits for the end, also of a zombie. Until then it
+// notes when the process was last alive.
 func TestGone(t *testing.T) {
 	c := &Controller{}
 	cmd := exec.Command("/bin/sleep", "1000")
 	testenv.Must(t, cmd.Start())
-	defer ended(cmd)
+	defer endProcess(cmd)
 	n, err := sys.PidfdOpen(cmd.Process.Pid)
 	testenv.Must(t, err)
 	fd := os.NewFile(uintptr(n), "pidfd")
@@ -87,21 +87,21 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// A gateway in a network namespace of its own is judged in there.
+// TestJudgeElsewhere judges a gateway in its own network namespace.
 func TestJudgeElsewhere(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
 	c, _ := pair(t, ctx, sleeps)
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a stranger's, in ours
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a foreign listener, in our namespace
 	testenv.Must(t, err)
 	defer l.Close()
 	c.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
 	cmd := exec.Command("/bin/sleep", "1000")
 	cmd.Env, cmd.SysProcAttr = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNET}
 	testenv.Must(t, cmd.Start())
-	defer ended(cmd)
+	defer endProcess(cmd)
 	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	g, err := c.hold(p)
@@ -112,7 +112,7 @@ func TestJudgeElsewhere(t *testing.T) {
 	}
 }
 
-// What makes the next start impossible is found before the gateway is ended.
+// TestPrepared checks that obstacles to the next start are found before the gateway ends.
 func TestPrepared(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -123,11 +123,11 @@ func TestPrepared(t *testing.T) {
 	testenv.Must(t, err)
 	f, err := l.(*net.TCPListener).File()
 	testenv.Must(t, err)
-	testenv.Must(t, l.Close()) // the gateway alone has it
+	testenv.Must(t, l.Close()) // only the gateway has it open now
 	cmd := exec.Command("/bin/sleep", "1000")
 	cmd.Env, cmd.SysProcAttr, cmd.ExtraFiles = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true}, []*os.File{f}
 	testenv.Must(t, cmd.Start())
-	defer ended(cmd)
+	defer endProcess(cmd)
 	testenv.Must(t, f.Close())
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
 	c.Port = port

@@ -42,7 +42,7 @@ func (c *Controller) Restart(ctx context.Context) (old, started int, err error) 
 	return old, started, err
 }
 
-// lockedDo waits for our turn, proves the gateway and calls f with it.
+// lockedDo takes its turn, proves the gateway and calls f with it.
 func (c *Controller) lockedDo(ctx context.Context, f func(*Gateway) error) error {
 	done, err := c.begin(ctx)
 	if err != nil {
@@ -61,8 +61,8 @@ func (c *Controller) lockedDo(ctx context.Context, f func(*Gateway) error) error
 	return nil
 }
 
-// begin waits for our turn, which ends with done. It looks at nothing before,
-// because a proof from the time when another controller was at work is outdated.
+// begin waits for our turn, which ends with done. It looks at nothing before that,
+// because another controller's work makes an earlier proof outdated.
 func (c *Controller) begin(ctx context.Context) (done func(), err error) {
 	c.enter("waiting for other controllers")
 	dir, why := openPlace(exitauth.Dirs())
@@ -160,11 +160,11 @@ func (c *Controller) gone(ctx context.Context, fd *os.File) error {
 	}
 }
 
-// reaped waits until the supervisor has reaped g. The supervisor ends the
-// processes that the gateway left behind before it starts another gateway, at
-// once or after its backoff. Until then a leftover process may have the port,
-// the token and the right answer, and be a child of the supervisor that leads a
-// session. It differs from the next gateway in that it was there before the end.
+// reaped waits until the supervisor has reaped g. The supervisor ends the processes
+// that the gateway left behind before it starts another gateway, at once or after
+// its backoff. Until then a leftover process may have the port, the token and the
+// right answer. It may also be a child of the supervisor that leads a session. It
+// differs from the next gateway only because it started before the end.
 func (c *Controller) reaped(ctx context.Context, g *Gateway) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, lookLast) {
 		if _, err := g.proc.Snapshot(); errors.Is(err, procfs.ErrGone) {

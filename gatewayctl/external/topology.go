@@ -18,7 +18,7 @@ import (
 const (
 	maxProcesses = 1 << 16
 	maxChildren  = 1 << 15
-	scans        = 2 // how many looks must find none before there is none
+	scans        = 2 // how many looks must find no supervisor before the error is ErrNone
 )
 
 const program = "gateway-init"
@@ -129,7 +129,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 	return found, err
 }
 
-// candidate returns the supervisor if pid is one, below PID 1, else nil.
+// candidate returns the supervisor if pid is one below PID 1, and otherwise nil.
 func candidate(pid int) (*Supervisor, error) {
 	proc, err := procfs.Open(pid)
 	if err != nil {
@@ -148,8 +148,8 @@ func candidate(pid int) (*Supervisor, error) {
 }
 
 // ignoreGone returns nil if err means that a process ended, or became another
-// program, while it was looked at, because a later look finds it or does not. A
-// process with more arguments than are read is not ours.
+// program, during the look. A later look finds out what it is. A process with more
+// arguments than are read is not ours.
 func ignoreGone(err error) error {
 	if procfs.IsGone(err) || errors.Is(err, procfs.ErrChanged) || errors.Is(err, fsafe.ErrTooLarge) {
 		return nil

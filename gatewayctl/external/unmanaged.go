@@ -15,13 +15,13 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// Bounds of a look for a stranger.
+// Bounds of a search for an unmanaged gateway.
 const (
 	maxUsers   = 8  // groups that processes of one uid may have
 	maxHolders = 64 // processes that have the port open
 )
 
-// Errors of FindUnmanaged if there is no stranger.
+// Errors of FindUnmanaged if there is no unmanaged gateway.
 var (
 	ErrNoUnmanaged = errors.New("no process listens there")
 	ErrOurs        = errors.New("gateway-init's own child has the port open")
@@ -32,15 +32,15 @@ var (
 type Unmanaged struct {
 	Key   procfs.Snapshot
 	proc  *procfs.Handle
-	below []procfs.ID // those of its children that have the port open, too
+	below []procfs.ID // those of its children that have the port open too
 	c     *Controller // a controller of its user, without a supervisor
 }
 
-// FindUnmanaged proves which process serves on the port. All listeners must
-// belong to one user, one process (or its children) must have them open, and it
-// must answer as a gateway does. ours reports whether a process must not be
-// ended; if such a process has the port open, the error is ErrOurs. If the port
-// is free, the error is ErrNoUnmanaged. The caller must Close the Stranger.
+// FindUnmanaged proves which process serves on the port. All listeners must belong
+// to one user, one process (or its children) must have them open, and it must
+// answer as a gateway does. ours reports whether a process must not be ended; if
+// such a process has the port open, the error is ErrOurs. If the port is free, the
+// error is ErrNoUnmanaged. The caller must Close the Unmanaged.
 func FindUnmanaged(ctx context.Context, s Settings, ours func(procfs.Snapshot) bool, say func(stage string)) (*Unmanaged, error) {
 	c := &Controller{Settings: s, say: say}
 	c.enter("looking who listens on the gateway's port")
@@ -96,8 +96,8 @@ func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
 	return gids, err
 }
 
-// unmanagedBeside returns the process of that user and group that serves on the port,
-// or nil if none of them has the port open.
+// unmanagedBeside returns the process of that user and group that serves on the
+// port, or nil if none of their processes has the port open.
 func (c *Controller) unmanagedBeside(ctx context.Context, uid, gid uint32, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
 	eyes, err := inspector.Start(ctx, uid, gid, nil)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *Controller) unmanagedBeside(ctx context.Context, uid, gid uint32, ours 
 	return s, nil
 }
 
-// holders returns the processes of the witness' user that have the port open.
+// holders returns the processes of the inspector's user that have the port open.
 func (c *Controller) holders(ctx context.Context) ([]procfs.ID, error) {
 	a, err := c.inspector.Ask(ctx, inspector.Question{Holders: &inspector.Holders{Port: c.Port}})
 	if err == nil && len(a.Processes) > maxHolders {
@@ -126,9 +126,9 @@ func (c *Controller) holders(ctx context.Context) ([]procfs.ID, error) {
 	return a.Processes, err
 }
 
-// holding returns the process above all others that have the port open, with
-// those below it, or nil if no process has it open. It returns ErrOurs if one of
-// them is ours.
+// holding returns the topmost process that has the port open, with the holders
+// below it, or nil if no process has it open. It returns ErrOurs if one of them is
+// ours.
 func (c *Controller) holding(ctx context.Context, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
 	all, err := c.holders(ctx)
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *Controller) holding(ctx context.Context, ours func(procfs.Snapshot) boo
 	return s, nil
 }
 
-// openProcess opens p, if it is still that process. The caller must Close the Proc.
+// openProcess opens p, if it is still that process. The caller must Close the Handle.
 func openProcess(p procfs.ID) (*procfs.Handle, procfs.Snapshot, error) {
 	proc, err := procfs.Open(p.PID)
 	if err != nil {
@@ -200,7 +200,7 @@ func (c *Controller) healthy(ctx context.Context, g *Gateway) error {
 	return c.Verdict(a)
 }
 
-// Close closes the descriptor of the process, and the witness.
+// Close closes the descriptor of the process, and the inspector.
 func (s *Unmanaged) Close() {
 	s.proc.Close()
 	s.c.inspector.Close()

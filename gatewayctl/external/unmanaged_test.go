@@ -25,8 +25,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// serveEnv makes this program one that answers 200 on an address, which others
-// may have at the same time; with "below" it hands its socket to a child first.
+// serveEnv makes this program answer 200 on an address that it shares with other
+// processes. With "below" it first hands its socket to a child.
 const serveEnv = "CONTROLLER_SERVE"
 
 func serve(addr string) error {
@@ -54,8 +54,8 @@ func serve(addr string) error {
 	return http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 }
 
-// serving starts such a program as somebody else.
-func serving(t *testing.T, addr string) *exec.Cmd {
+// startServer starts such a program as another user.
+func startServer(t *testing.T, addr string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{serveEnv + "=" + addr}
@@ -75,21 +75,21 @@ func freeAddr(t *testing.T) (addr string, s Settings) {
 		StopSignal: syscall.SIGTERM, StopGrace: 5 * time.Second}
 }
 
-func nobody(procfs.Snapshot) bool { return false }
+func ownsNone(procfs.Snapshot) bool { return false }
 
-// found is the stranger, once there is one.
-func found(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
+// awaitUnmanaged waits for the unmanaged gateway and returns it.
+func awaitUnmanaged(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
 	t.Helper()
 	testenv.Eventually(t, "a stranger that serves", func() (ok bool) {
 		var err error
-		x, err = FindUnmanaged(ctx, s, nobody, quiet)
+		x, err = FindUnmanaged(ctx, s, ownsNone, quiet)
 		return err == nil
 	})
 	t.Cleanup(x.Close)
 	return x
 }
 
-func listening(t *testing.T, port uint16, n int) {
+func awaitListeners(t *testing.T, port uint16, n int) {
 	t.Helper()
 	testenv.Eventually(t, fmt.Sprintf("%d listeners", n), func() bool {
 		ls, err := sockets.Listeners(port)
@@ -98,17 +98,17 @@ func listening(t *testing.T, port uint16, n int) {
 	})
 }
 
-// Who serves is proved and ended, with those below it that have the port open.
-// One that the supervisor has started never is.
+// TestUnmanagedGatewayIsProvedAndEnded checks that the serving process ends, with
+// those below it that have the port open. A child of the supervisor is never ended.
 func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 30*time.Second)
 	addr, s := freeAddr(t)
-	if _, err := FindUnmanaged(ctx, s, nobody, quiet); !errors.Is(err, ErrNoUnmanaged) {
+	if _, err := FindUnmanaged(ctx, s, ownsNone, quiet); !errors.Is(err, ErrNoUnmanaged) {
 		t.Errorf("a free port: %v", err)
 	}
-	cmd := serving(t, "below "+addr)
-	x := found(t, ctx, s)
+	cmd := startServer(t, "below "+addr)
+	x := awaitUnmanaged(t, ctx, s)
 	if x.Key.PID != cmd.Process.Pid || len(x.below) != 1 {
 		t.Errorf("%+v with %v below", x.Key, x.below)
 	}
@@ -119,27 +119,27 @@ func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 	}
 	go cmd.Wait()
 	testenv.Must(t, x.Stop(ctx))
-	listening(t, s.Port, 0)
+	awaitListeners(t, s.Port, 0)
 }
 
-// Who takes the port later is not ended, nor is anybody in the place of a
-// stranger that has gone.
+// TestLaterListenerIsNotEnded checks that a process that takes the port later is not
+// ended. After the unmanaged gateway has gone, no process is ended in its place.
 func TestLaterListenerIsNotEnded(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 30*time.Second)
 	addr, s := freeAddr(t)
-	first := serving(t, addr)
-	x := found(t, ctx, s)
-	second := serving(t, addr)
-	listening(t, s.Port, 2)
-	if _, err := FindUnmanaged(ctx, s, nobody, quiet); !errors.Is(err, ErrAmbiguous) {
+	first := startServer(t, addr)
+	x := awaitUnmanaged(t, ctx, s)
+	second := startServer(t, addr)
+	awaitListeners(t, s.Port, 2)
+	if _, err := FindUnmanaged(ctx, s, ownsNone, quiet); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("two of them: %v", err)
 	}
 	later, err := procfs.Identify(second.Process.Pid)
 	testenv.Must(t, err)
 	go first.Wait()
 	testenv.Must(t, x.Stop(ctx))
-	listening(t, s.Port, 1)
+	awaitListeners(t, s.Port, 1)
 	if err := later.Verify(); err != nil {
 		t.Errorf("the later one: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 	}
 }
 
-// What the supervisor has started has the shape of its children.
+// TestOwns checks that the supervisor owns only processes of its children's shape.
 func TestOwns(t *testing.T) {
 	s := &Supervisor{Key: procfs.Snapshot{PID: 7, Status: procfs.Status{PPID: 1}, Session: 7}}
 	for what, c := range map[string]struct {
@@ -172,7 +172,7 @@ func TestOwns(t *testing.T) {
 	}
 }
 
-// A descendant of the gateway is its own, and who cannot be seen is not ended.
+// TestBelow checks that descendants of the gateway and hidden processes are not ended.
 func TestBelow(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", "sleep 100; true")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -201,7 +201,7 @@ func TestBelow(t *testing.T) {
 	}
 }
 
-// More holders than can be gone through prove nothing.
+// TestTooManyHolders checks that too many holders prove nothing.
 func TestTooManyHolders(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 30*time.Second)
@@ -215,13 +215,13 @@ func TestTooManyHolders(t *testing.T) {
 		cmd.ExtraFiles = []*os.File{f}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}
 		testenv.Must(t, cmd.Start())
-		t.Cleanup(func() { ended(cmd) })
+		t.Cleanup(func() { endProcess(cmd) })
 	}
 	eyes, err := inspector.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
 	testenv.Must(t, err)
 	defer eyes.Close()
 	c := &Controller{Settings: Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: eyes, say: quiet}
-	testenv.Must(t, l.Close()) // the sleepers have it
+	testenv.Must(t, l.Close()) // only the sleepers have it open now
 	if _, err := c.holders(ctx); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("%v", err)
 	}

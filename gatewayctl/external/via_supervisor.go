@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// Unknown is the old pid that Through returns if the stopped gateway could not
-// be proved.
+// Unknown is the old pid that ViaSupervisor returns if the stopped gateway could
+// not be proved.
 const Unknown = -1
 
 // ViaSupervisor makes the supervisor carry out an action that only it can do. ask
@@ -37,12 +37,12 @@ func (c *Controller) ViaSupervisor(ctx context.Context, action control.Action, r
 	}
 	defer done()
 	c.enter("proving the gateway")
-	before := procfs.Snapshot{} // of no process
+	before := procfs.Snapshot{} // stands for no process
 	switch g, err := c.Gateway(ctx); {
 	case err == nil:
 		before = g.Key
 		if rotate {
-			_, _ = c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // for its token
+			_, _ = c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // sets c.token
 		}
 		g.Close()
 	case !errors.Is(err, ErrIdle):

@@ -15,8 +15,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// What the supervisor's user answers is not believed: nothing is claimed that is
-// not so, and a refusal is handed on.
+// TestThrough checks that the answer of the supervisor's user is not believed. No
+// false success is reported, and a refusal is passed on.
 func TestThrough(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -40,7 +40,7 @@ func TestThrough(t *testing.T) {
 	if _, _, err := c.ViaSupervisor(ctx, control.Start, false, func(context.Context) error { return refused }); !errors.Is(err, refused) || !errors.As(err, &f) || f.Stage != "asking the supervisor" {
 		t.Errorf("a refusal: %v", err)
 	}
-	old, started, err := c.ViaSupervisor(ctx, control.Stop, false, func(context.Context) error { ended(cmd); return nil })
+	old, started, err := c.ViaSupervisor(ctx, control.Stop, false, func(context.Context) error { endProcess(cmd); return nil })
 	if old != cmd.Process.Pid || started != 0 || err != nil {
 		t.Errorf("a stop: %d, %d, %v", old, started, err)
 	}
@@ -49,8 +49,8 @@ func TestThrough(t *testing.T) {
 	}
 }
 
-// A rotation is one if the new gateway was started with another token; where
-// there is none to compare with, nothing is claimed.
+// TestRotated checks that a rotation counts only if the new gateway was started
+// with another token. Without an old token to compare with, nothing is claimed.
 func TestRotated(t *testing.T) {
 	for name, tokens := range map[string][2]string{"same": {"a", "a"}, "none": {"a", ""}, "never": {"", ""}} {
 		if err := (&Controller{token: tokens[1]}).rotated(tokens[0]); err == nil {

@@ -26,7 +26,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestMain is the inspector where a test starts one: it is the same program.
+// TestMain runs an inspector if a test has started this binary as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Arg {
 		if err := Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
@@ -48,8 +48,8 @@ func startInspector(t *testing.T, ctx context.Context, uid uint32, network *os.F
 	return w
 }
 
-// started is a child of this test, of the stranger's.
-func started(t *testing.T, env []string, argv ...string) procfs.ID {
+// startChild starts a child of this test as another user.
+func startChild(t *testing.T, env []string, argv ...string) procfs.ID {
 	t.Helper()
 	cmd := &exec.Cmd{Path: "/bin/sleep", Args: argv, Env: env,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: argv[0] != "of another session", Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
@@ -60,16 +60,16 @@ func started(t *testing.T, env []string, argv ...string) procfs.ID {
 	return p
 }
 
-// Only a child with the token's variable that is no sidecar is a gateway. The
-// inspector sees what only its user may see.
+// TestChildren checks that a gateway is a child with the token's variable that is
+// no sidecar. The inspector sees only the processes of its user.
 func TestChildren(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
-	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
-	started(t, []string{"TOKEN=x", config.SidecarEnv + "=relay"}, "sidecar", "1000")
-	started(t, []string{"TOKENS=x", "TOKEN"}, "other", "1000")
-	started(t, []string{}, "none", "1000")
-	started(t, []string{"TOKEN=x"}, "of another session", "1000") // an orphan of a former gateway's
+	gateway := startChild(t, []string{"TOKEN=x"}, "gateway", "1000")
+	startChild(t, []string{"TOKEN=x", config.SidecarEnv + "=relay"}, "sidecar", "1000")
+	startChild(t, []string{"TOKENS=x", "TOKEN"}, "other", "1000")
+	startChild(t, []string{}, "none", "1000")
+	startChild(t, []string{"TOKEN=x"}, "of another session", "1000") // an orphan that a former gateway left behind
 	self, err := procfs.Identify(os.Getpid())
 	testenv.Must(t, err)
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
@@ -93,8 +93,8 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// Where there is no gateway to be seen, but one of which nothing can be seen, it
-// is not said that there is none.
+// TestHeadless checks that a child that shows nothing any more may be the gateway,
+// so the answer is not that there is none.
 func TestHeadless(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
@@ -118,18 +118,18 @@ func TestHeadless(t *testing.T) {
 	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("alone: %+v, %v", a, err)
 	}
-	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	gateway := startChild(t, []string{"TOKEN=x"}, "gateway", "1000")
 	if a, err := w.Ask(ctx, q); err != nil || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
 		t.Errorf("beside the gateway: %+v, %v", a, err)
 	}
 }
 
-// A kernel without a list of children: all processes are looked at.
+// TestWithoutList looks at all processes, as on a kernel without a list of children.
 func TestWithoutList(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
 	}
-	gateway := started(t, []string{"TOKEN=x"}, "gateway", "1000")
+	gateway := startChild(t, []string{"TOKEN=x"}, "gateway", "1000")
 	self, err := procfs.Identify(os.Getpid())
 	testenv.Must(t, err)
 	d := t.TempDir()
@@ -140,7 +140,7 @@ func TestWithoutList(t *testing.T) {
 	}
 }
 
-// serve listens in a process of the stranger's and answers nothing.
+// serve listens in a process of another user and answers nothing.
 func serve(t *testing.T) (p procfs.ID, port uint16) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -163,12 +163,12 @@ func judgeOf(p procfs.ID, port uint16) Question {
 		Check: config.Probe{Path: "/", Status: []int{200}}}}}
 }
 
-// Who has the port open is found, and who has not is no owner of it.
+// TestJudgeAndHolders checks that only a process that has the port open is its owner.
 func TestJudgeAndHolders(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
 	p, port := serve(t)
-	other := started(t, nil, "sleep", "1000")
+	other := startChild(t, nil, "sleep", "1000")
 	w := startInspector(t, ctx, testenv.Stranger, nil)
 	if a, err := w.Ask(ctx, judgeOf(p, port)); err != nil || a.Ownership != proof.Ours || a.Verdict == proof.OK || a.Elsewhere {
 		t.Errorf("its own: %+v, %v", a, err)
@@ -193,7 +193,7 @@ func TestJudgeAndHolders(t *testing.T) {
 	}
 }
 
-// A gateway in a network namespace of its own is asked in there.
+// TestElsewhere checks that a gateway in its own network namespace is asked in there.
 func TestElsewhere(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
@@ -220,7 +220,7 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// An inspector that is ended or stopped is lost, by name and in time.
+// TestLost checks that an inspector that ended or was stopped gives ErrLost in time.
 func TestLost(t *testing.T) {
 	q := Question{Holders: &Holders{Port: 1}}
 	ctx := testenv.Within(t, 20*time.Second)
@@ -243,7 +243,7 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// It is that user, wholly, and cannot be traced by it.
+// TestStepDown checks the rights of the inspector. Its user cannot trace it.
 func TestStepDown(t *testing.T) {
 	w := startInspector(t, testenv.Within(t, 20*time.Second), testenv.Stranger, nil)
 	_, err := w.Ask(testenv.Within(t, 20*time.Second), Question{Holders: &Holders{Port: 1}})
@@ -258,7 +258,7 @@ func TestStepDown(t *testing.T) {
 		return
 	}
 	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger))
-	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger)) // already
+	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger)) // already done
 	if err := StepDown(testenv.Gateway, testenv.Gateway); err == nil || !strings.Contains(err.Error(), "cannot become uid") {
 		t.Errorf("without root: %v", err)
 	}

@@ -28,7 +28,7 @@ const (
 	maxEnviron   = 8 << 20 // an exec passes on at most 6 MiB (execve(2)); a process can have the kernel show more
 )
 
-// answer answers q in this very process, for a caller that already is that user.
+// answer answers q in this process, which already runs as the inspected user.
 func answer(ctx context.Context, q Question) (a Answer) {
 	var err error
 	switch {
@@ -205,7 +205,7 @@ func sameNetwork(pid int) (bool, error) {
 	return err == nil && os.SameFile(theirs, ours), err
 }
 
-// answerHolders goes through all processes, because an unmanaged gateway may be the
+// answerHolders looks at all processes, because an unmanaged gateway may be the
 // child of any process.
 func answerHolders(ctx context.Context, q Holders) (found []procfs.ID, err error) {
 	ls, err := sockets.Listeners(q.Port)

@@ -20,7 +20,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// Inspector is a witness that was started.
+// Inspector is a running inspector.
 type Inspector struct {
 	process   *os.Process
 	questions *os.File
@@ -29,7 +29,7 @@ type Inspector struct {
 	stderr    chan string // the text that it wrote to stderr, once it has ended
 }
 
-// ErrLost means that the witness ended or did not answer in time. Any process
+// ErrLost means that the inspector ended or did not answer in time. Any process
 // with its uid can cause that.
 var ErrLost = errors.New("the witness is lost")
 
@@ -42,10 +42,9 @@ const (
 	maxStderr = 1 << 10
 )
 
-// Start starts a witness of uid and gid that lives until the context's deadline
-// at most. It runs in the network namespace network, or in ours if network is
-// nil; to enter another one takes CAP_SYS_ADMIN. The caller must Close the
-// Witness.
+// Start starts an inspector of uid and gid that lives until the context's deadline
+// at most. It runs in the network namespace network, or in ours if network is nil;
+// to enter another one takes CAP_SYS_ADMIN. The caller must Close the Inspector.
 func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Inspector, error) {
 	if permitted, err := sys.Permitted(); err == nil && (uid != uint32(os.Getuid()) || gid != uint32(os.Getgid())) &&
 		permitted&stepDownTimeout != stepDownTimeout {
@@ -91,9 +90,9 @@ func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Inspector, 
 
 func decimal(id uint32) string { return strconv.FormatUint(uint64(id), 10) }
 
-// startIn starts our program again. The new process ends with its input, or at
-// the end of its lifetime. A parent-death signal would be gone with the change
-// of uid (prctl(2)).
+// startIn starts our program again. The new process ends with its input, or at the
+// end of its lifetime. The change of uid would clear a parent-death signal
+// (prctl(2)).
 func startIn(network *os.File, argv []string, files []*os.File) (p *os.Process, err error) {
 	start := func() {
 		p, err = os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{Dir: "/", Env: []string{}, Files: files})
@@ -124,7 +123,7 @@ func inNetwork(network *os.File, f func()) error {
 	return <-entered
 }
 
-// Ask asks one question. If the witness could not find out the answer, Ask
+// Ask asks one question. If the inspector could not find out the answer, Ask
 // returns an error.
 func (w *Inspector) Ask(ctx context.Context, q Question) (a Answer, err error) {
 	stop := context.AfterFunc(ctx, func() { w.answers.SetReadDeadline(time.Now()) })
@@ -154,9 +153,9 @@ func (w *Inspector) line() (line []byte, err error) {
 	}
 }
 
-// lost returns why no answer came. The reason is the deadline of this question
-// or of an earlier one (the witness may live, and answers that one some time),
-// or the text that the witness wrote at its end.
+// lost returns why no answer came. The reason is the deadline of this question or
+// of an earlier one (a living inspector answers that one at some time), or the text
+// that the inspector wrote at its end.
 func (w *Inspector) lost(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -174,7 +173,7 @@ func (w *Inspector) lost(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
-// Close kills the witness and closes its pipes.
+// Close kills the inspector and closes its pipes.
 func (w *Inspector) Close() {
 	_ = w.process.Kill() // it may have ended
 	w.closePipes()

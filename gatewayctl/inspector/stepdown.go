@@ -16,13 +16,13 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// Arg is the first argument of the caller's program when it is to be a witness.
-// The uid, the gid and the lifetime follow.
+// Arg is the first argument that makes the caller's program an inspector. The uid,
+// the gid and the lifetime follow.
 const Arg = "as-witness"
 
-// Main runs the program as a witness. It steps down, and answers each line of
-// its input with a line until the input ends. A user that calls it by hand
-// becomes that uid, which only root can.
+// Main runs the program as an inspector. It steps down, and answers each line of
+// its input with a line until the input ends. A user that calls it by hand becomes
+// that uid, which only root can do.
 func Main(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 3 {
 		return errors.New("usage: " + Arg + " UID GID LIFETIME")

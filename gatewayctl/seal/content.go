@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package seal keeps the token out of a gateway's own configuration, which may
-// override its environment. A token there is the one in force, and another mode
-// may let every user in. So an image has the empty placeholder there, which fails
-// closed, and the hash of the file is pinned beside our own configuration.
+// override its environment. A token there would be the one in force, and another
+// mode may let every user in. So an image has the empty placeholder there, which
+// fails closed, and the hash of the file is pinned beside our own configuration.
 package seal
 
 import (
@@ -24,7 +24,7 @@ type Layout struct {
 	File      string   // where an image has it
 	Token     string   // the key that must be the empty placeholder
 	Mode      string   // the key that decides which credential counts; "" if there is none
-	ModeValue string   // what Mode must have, where it is there
+	ModeValue string   // the value that Mode must have if it is there
 	Password  string   // the key of another credential, which must be empty; "" if there is none
 	Backups   []string // a backup has the name of the file, one of these after it, and maybe more
 }
@@ -42,9 +42,8 @@ func refuse(v *strictjson.Value, format string, args ...any) error {
 	return &ContentError{v.Line, v.Col, fmt.Sprintf(format, args...)}
 }
 
-// parse also refuses a text that two readers could read differently. The
-// vendor's parser takes JSON5, and a guard must not see another file than that
-// parser does.
+// parse also refuses a text that two readers could read differently. The vendor's
+// parser takes JSON5, and a guard must see the same file as that parser.
 func parse(data []byte) (*strictjson.Value, error) {
 	root, err := strictjson.Parse(data)
 	var se *strictjson.SyntaxError
@@ -168,8 +167,8 @@ func (l Layout) clearToken(data []byte) ([]byte, error) {
 	return splice(data, token.Start, token.End, `""`), nil
 }
 
-// placeholder returns the member for the missing names: objects in each other, and
-// the empty token in the innermost.
+// placeholder returns the member for the missing names: nested objects, and the
+// empty token in the innermost.
 func placeholder(missing []string) string {
 	text := `""`
 	for i, name := range slices.Backward(missing) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Every byte but the token's stays as it was.
+// TestClear checks that only the bytes of the token change.
 func TestClear(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"already":          {`{"gateway":{"auth":{"token":""}}}`, `{"gateway":{"auth":{"token":""}}}`},
@@ -86,7 +86,7 @@ func TestCheckAndSecret(t *testing.T) {
 	}
 }
 
-// A gateway may have its token elsewhere, and neither a mode nor a password.
+// TestOtherLayout checks a layout with the token elsewhere, without a mode or a password.
 func TestOtherLayout(t *testing.T) {
 	flat, deep := Layout{Token: "api_key"}, Layout{Token: "a.b.c.d", Mode: "a.kind", ModeValue: "key"}
 	for name, c := range map[string]struct {
@@ -111,8 +111,8 @@ func TestOtherLayout(t *testing.T) {
 	}
 }
 
-// FuzzClear: what is accepted is a placeholder afterwards, is left alone by a
-// second run, and means the same as before in all other members.
+// FuzzClear checks that accepted data has the placeholder afterwards, that a second
+// run changes nothing, and that all other members keep their meaning.
 func FuzzClear(f *testing.F) {
 	for _, s := range []string{`{"gateway":{"auth":{"token":"x"}}}`, "{\n \"a\":1}", `{"gateway":{"auth":{}},"b":[]}`, `{"gateway":{"x":{}}}`} {
 		f.Add([]byte(s))
@@ -128,14 +128,14 @@ func FuzzClear(f *testing.F) {
 		if again, err := openclaw.clearToken(got); err != nil || !bytes.Equal(again, got) {
 			t.Fatalf("a second run makes %q of %q: %v", again, got, err)
 		}
-		if before, after := without(t, data), without(t, got); !reflect.DeepEqual(before, after) {
+		if before, after := withoutToken(t, data), withoutToken(t, got); !reflect.DeepEqual(before, after) {
 			t.Fatalf("%v became %v", before, after)
 		}
 	})
 }
 
-// without is the meaning of data but for the token, and for what holds nothing else.
-func without(t *testing.T, data []byte) map[string]any {
+// withoutToken returns the members of data, without the token and its empty parents.
+func withoutToken(t *testing.T, data []byte) map[string]any {
 	t.Helper()
 	var all map[string]any
 	if err := json.Unmarshal(data, &all); err != nil {

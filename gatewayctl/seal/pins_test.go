@@ -44,7 +44,7 @@ func TestTooManyPins(t *testing.T) {
 	}
 }
 
-// FuzzPins: what is read is written as what reads the same.
+// FuzzPins checks that accepted pins are written as text that reads the same.
 func FuzzPins(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"files":[{"path":"/b","sha256":"` + sum + `"},{"path":"/a\u0000","sha256":"` + sum + `"}]}`))
 	f.Add([]byte(`{"schema":1,"files":[]}`))

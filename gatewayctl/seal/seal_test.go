@@ -20,13 +20,13 @@ const (
 	content = "{\"gateway\": {\"auth\": {\"mode\": \"token\", \"token\": \"s3cret\"}}}\n"
 )
 
-// openclaw is what image/profiles/openclaw.verify.json says.
+// openclaw is the layout in image/profiles/openclaw.verify.json.
 var openclaw = Layout{
 	File: own, Token: "gateway.auth.token", Mode: "gateway.auth.mode", ModeValue: "token", Password: "gateway.auth.password",
 	Backups: []string{".bak", ".last-good"},
 }
 
-// root is an image's tree with a configuration that is to be sealed.
+// root makes an image's tree with a configuration to seal.
 func root(t *testing.T) string {
 	t.Helper()
 	testenv.Root(t)
@@ -93,7 +93,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// What is refused is refused before anything is changed.
+// TestSealRefuses checks that a refusal comes before any change.
 func TestSealRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(t *testing.T, dir string)
@@ -140,7 +140,7 @@ func TestSealRefuses(t *testing.T) {
 	})
 }
 
-// A write that fails is an error, and leaves the old file.
+// TestSealCannotWrite checks that a failed write is an error and leaves the old file.
 func TestSealCannotWrite(t *testing.T) {
 	dir := root(t)
 	testenv.Must(t, os.Mkdir(dir+own+fsafe.NewSuffix, 0o755))
@@ -154,7 +154,7 @@ func TestSealCannotWrite(t *testing.T) {
 	}
 }
 
-// tree is names, modes and contents below dir.
+// tree returns names, modes and contents below dir.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package needle finds a gateway token in bytes, in the forms that a leak takes:
-// as it is, in upper case, as raw bytes, and inside base64 of any alignment. A
-// part of Window bytes counts, because it is 64 bits of the secret or more.
+// Package tokenscan finds a gateway token in bytes, in the forms that a leak takes:
+// in lower or upper case, as raw bytes, and inside base64 of any alignment. A part
+// of windowLen bytes is a leak, because it holds 64 bits of the secret or more.
 package tokenscan
 
 import (
@@ -17,7 +17,7 @@ const (
 	windowLen = 16 // bytes of a form that are a leak
 )
 
-// block is the number of bytes that decide whether a window can be here at all.
+// block is the number of bytes that decide whether a window can be at a place.
 const block = 3
 
 // Set holds all windows of all forms of one token. It holds the secret, so it is
@@ -60,10 +60,10 @@ func (s *Set) add(form string) {
 
 func hash(a, b, c byte) uint16 { return uint16(a)<<8 ^ uint16(b)<<4 ^ uint16(c) }
 
-// Find returns the offset of the first window in data, or -1. It looks at the
-// last three bytes of the place where a window could be. If no form has these
-// bytes, no window that holds them can be there, and Find skips that many bytes.
-// An image of a gigabyte then takes a second, not half a minute.
+// Find returns the offset of the first window in data, or -1. It looks at the last
+// three bytes of the place where a window could be. If no form has these bytes,
+// Find skips all windows that would hold them. An image of a gigabyte then takes a
+// second, not half a minute.
 func (s *Set) Find(data []byte) int {
 	for i := 0; i+windowLen <= len(data); {
 		if end := i + windowLen; !s.blocks[hash(data[end-3], data[end-2], data[end-1])] {

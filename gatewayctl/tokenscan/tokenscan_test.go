@@ -71,7 +71,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Where no token was given nothing has to be asked.
+// TestNilStream checks that a search without a token finds nothing.
 func TestNilStream(t *testing.T) {
 	var s *Stream
 	if n, err := s.Write([]byte(sample)); n != len(sample) || err != nil || s.Found() {
@@ -91,7 +91,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// FuzzFind: skipping changes nothing, and no cut between two writes hides a part.
+// FuzzFind checks that neither skipping nor a cut between two writes hides a window.
 func FuzzFind(f *testing.F) {
 	f.Add([]byte("x"+sample[3:30]), uint8(5))
 	f.Add([]byte(base64.StdEncoding.EncodeToString([]byte("x"+sample))), uint8(17))

@@ -28,14 +28,14 @@ type image struct {
 // archive is a docker save while it is read. Both layouts are the same except
 // for the files that lead to the parts. In the older one manifest.json names
 // ID/layer.tar. In OCI's, index.json names blobs by digest, in any order, and
-// does not say what kind a blob is. So the first bytes of a member decide its
+// does not say the kind of a blob. So the first bytes of a member decide its
 // kind.
 type archive struct {
 	scan   *layerScan
 	texts  map[string][]byte // JSON
 	layers map[string]*layer
 	other  map[string]string // the kind of each member that was not read
-	links  map[string]string // the older layout has equal layers once
+	links  map[string]string // the older layout stores equal layers once
 }
 
 type archiveSource struct{ r io.Reader }

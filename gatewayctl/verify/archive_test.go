@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// layered is an archive with these layers, lowest first, as tars.
-func layered(t testing.TB, layers ...[]byte) []byte {
+// makeArchive returns an archive with these layers, lowest first, as tars.
+func makeArchive(t testing.TB, layers ...[]byte) []byte {
 	t.Helper()
 	var members []member
 	var order []string
@@ -30,7 +30,7 @@ func layered(t testing.TB, layers ...[]byte) []byte {
 		member{name: "manifest.json", data: toJSON(t, []map[string]any{{"Config": "config.json", "Layers": order}})}))
 }
 
-// headers is a tar of entries without content.
+// headers returns a tar of entries without content.
 func headers(t testing.TB, all ...*tar.Header) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -57,7 +57,7 @@ func (t *tree) String() string {
 	return b.String()
 }
 
-// Layers mean what the specification says, wherever in a layer a whiteout stands.
+// TestLayers checks layers against the specification, wherever in a layer a whiteout is.
 func TestLayers(t *testing.T) {
 	low := layerOf{"/a": dir(0o755, 1), "/a/x": file(0o644, "x"), "/a/y": file(0o600, "y"), "/b": file(0o644, "b"), "/c": entry{hard: "/b"}}
 	for name, c := range map[string]struct {
@@ -76,7 +76,7 @@ func TestLayers(t *testing.T) {
 		"no-parent":        {layerOf{"/n/m": file(0o644, ""), "/.wh.a": file(0, "")}, "/b f 0644 0 2\n/c f 0644 0 2\n/n d 0755 0 0\n/n/m f 0644 0 1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			im, _, err := readAll(layered(t, low.tar(t), c.top.tar(t)))
+			im, _, err := readAll(makeArchive(t, low.tar(t), c.top.tar(t)))
 			testenv.Must(t, err)
 			got := strings.NewReplacer("a regular file", "f", "a directory", "d").Replace(im.tree.String())
 			if got = strings.TrimPrefix(got, "/ d 0755 0 0\n"); got != c.want {
@@ -86,7 +86,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// A layer that is listed twice, or is a link in the archive, is one layer.
+// TestEqualLayers checks that a layer that is listed twice, or is a link, is one layer.
 func TestEqualLayers(t *testing.T) {
 	l := layerOf{"/a": dir(0o755, 0), "/a/x": file(0o644, "x"), "/a/y": entry{hard: "/a/x"}}.tar(t)
 	data := pack(t, []member{
@@ -103,7 +103,7 @@ func TestEqualLayers(t *testing.T) {
 
 func TestArchiveRefuses(t *testing.T) {
 	empty := layerOf{}.tar(t)
-	one := func(h *tar.Header) []byte { return layered(t, headers(t, h)) }
+	one := func(h *tar.Header) []byte { return makeArchive(t, headers(t, h)) }
 	text := func(members ...member) []byte { return pack(t, members) }
 	manifest := func(text string) []byte { return pack(t, []member{{name: "manifest.json", data: []byte(text)}}) }
 	index := func(text string) []byte { return pack(t, []member{{name: "index.json", data: []byte(text)}}) }
@@ -116,7 +116,7 @@ func TestArchiveRefuses(t *testing.T) {
 		"no-tar":            {[]byte(strings.Repeat("x", 2000)), "cannot read archive: archive/tar"},
 		"cut":               {good[:len(good)/2], "unexpected EOF"},
 		"broken-gzip":       {[]byte("\x1f\x8bxxxxxxxxxxxxxxxxxxx"), "gzip"},
-		"cut-gzip":          {zipped(t, good)[:1000], "unexpected EOF"},
+		"cut-gzip":          {compress(t, good)[:1000], "unexpected EOF"},
 		"member-up":         {text(member{name: "../x", data: []byte("x")}), "leads out of the tree"},
 		"no-manifest":       {text(member{name: "x", data: []byte("x")}), "docker save or podman save"},
 		"manifest-no-json":  {manifest("{"), "manifest.json: unexpected end"},
@@ -143,14 +143,14 @@ func TestArchiveRefuses(t *testing.T) {
 		"owner":             {one(&tar.Header{Name: "x", Uid: 1 << 32, Format: tar.FormatPAX}), "its owner is out of range"},
 		"link-to-nothing":   {one(&tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "y"}), "/x is a hard link to /y, which is no file there"},
 		"link-up":           {one(&tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "../y"}), "leads out of the tree"},
-		"link-to-a-folder":  {layered(t, headers(t, &tar.Header{Name: "d/", Typeflag: tar.TypeDir}, &tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "d"})), "no file there"},
-		"below-a-link":      {layered(t, layerOf{"/bin": symlink("usr/bin")}.tar(t), layerOf{"/bin/x": file(0o755, "")}.tar(t)), "/bin/x is below something that is no directory"},
-		"below-a-file":      {layered(t, layerOf{"/bin": file(0o755, "")}.tar(t), layerOf{"/bin/x/y": file(0o755, "")}.tar(t)), "is below something"},
+		"link-to-a-folder":  {makeArchive(t, headers(t, &tar.Header{Name: "d/", Typeflag: tar.TypeDir}, &tar.Header{Name: "x", Typeflag: tar.TypeLink, Linkname: "d"})), "no file there"},
+		"below-a-link":      {makeArchive(t, layerOf{"/bin": symlink("usr/bin")}.tar(t), layerOf{"/bin/x": file(0o755, "")}.tar(t)), "/bin/x is below something that is no directory"},
+		"below-a-file":      {makeArchive(t, layerOf{"/bin": file(0o755, "")}.tar(t), layerOf{"/bin/x/y": file(0o755, "")}.tar(t)), "is below something"},
 		"root-is-a-file":    {one(&tar.Header{Name: "./"[:1], Typeflag: tar.TypeReg}), "is below something"},
-		"broken-layer":      {layered(t, append(headers(t, &tar.Header{Name: "x"}), []byte(strings.Repeat("y", 600))...)), "cannot read layer 0/layer.tar: archive/tar"},
-		"cut-layer":         {layered(t, headers(t, &tar.Header{Name: "x", Size: 100})), "unexpected EOF"},
+		"broken-layer":      {makeArchive(t, append(headers(t, &tar.Header{Name: "x"}), []byte(strings.Repeat("y", 600))...)), "cannot read layer 0/layer.tar: archive/tar"},
+		"cut-layer":         {makeArchive(t, headers(t, &tar.Header{Name: "x", Size: 100})), "unexpected EOF"},
 		"endless-sparse":    {one(&tar.Header{Name: "x", Typeflag: tar.TypeReg, Size: maxBytes + 1, Format: tar.FormatPAX}), "the image is too large"},
-		"empty-layer-alone": {layered(t, empty), ""},
+		"empty-layer-alone": {makeArchive(t, empty), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := readAll(c.data)
@@ -164,7 +164,7 @@ func TestArchiveRefuses(t *testing.T) {
 	}
 }
 
-// What is left of the limits is counted, in names, in memory and in bytes.
+// TestLimits checks that names, memory and bytes count against the limits.
 func TestLimits(t *testing.T) {
 	data := demo(t).legacy(t)
 	_, all, err := readAll(data)
@@ -187,13 +187,13 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// FuzzArchive: whatever the bytes are, reading ends without a panic, and what is
-// accepted has clean, absolute names below directories only.
+// FuzzArchive checks that reading ends without a panic, and that accepted archives
+// have clean, absolute names below directories only.
 func FuzzArchive(f *testing.F) {
-	// Small ones: the fuzzer spends its time on making large ones smaller.
+	// The seeds are small, because the fuzzer would spend its time on shrinking them.
 	low, top := layerOf{"/a/x": file(0o644, "x"), "/l": symlink("a"), "/h": entry{hard: "/a/x"}}, layerOf{"/.wh.a": file(0, ""), "/b/" + opaque: file(0, "")}
-	f.Add(layered(f, low.tar(f)))
-	f.Add(zipped(f, layered(f, low.tar(f), top.tar(f))))
+	f.Add(makeArchive(f, low.tar(f)))
+	f.Add(compress(f, makeArchive(f, low.tar(f), top.tar(f))))
 	f.Add((&fixture{layers: []layerOf{low}}).oci(f))
 	all := known(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -211,7 +211,7 @@ func FuzzArchive(f *testing.F) {
 				t.Fatalf("%q: %+v", at, n)
 			}
 		})
-		// All checks can be made of whatever there is.
+		// All checks can be made of any accepted archive.
 		for _, p := range all.Names() {
 			if _, err := Run(context.Background(), Archive(bytes.NewReader(data)), Options{Profile: p}); err != nil {
 				t.Fatal(err)

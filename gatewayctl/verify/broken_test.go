@@ -15,17 +15,17 @@ import (
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
-// breakage is a change to a good image, and the checks that fail then, all of them.
+// breakage is a change to a good image, and all checks that fail then.
 type breakage struct {
 	make   func(testing.TB) *fixture
 	change func(f *fixture)
-	want   []string // nil: the check that the group is about
+	want   []string // nil for the check that names the group
 	detail string   // in the detail of the first of want
 }
 
 const secretConfig = `{"gateway":{"auth":{"token":"s3cret"}}}`
 
-// inFiles are changes to what every source has.
+// inFiles returns changes to files, which every source has.
 func inFiles() map[string]map[string]breakage {
 	return map[string]map[string]breakage{
 		"init": {
@@ -202,8 +202,8 @@ func inFiles() map[string]map[string]breakage {
 	}
 }
 
-// inImages are changes to what only an image has, its config and lower layers, or
-// after which nothing could be run.
+// inImages returns changes to the config or the lower layers, which only an image
+// has, and changes after which no program could be run.
 func inImages() map[string]map[string]breakage {
 	set := func(key string, value any) func(*fixture) {
 		return func(f *fixture) { f.config[key] = value }
@@ -286,8 +286,8 @@ func inImages() map[string]map[string]breakage {
 	}
 }
 
-// inTrials are changes that only running the programs shows.
-func inTrials() map[string]map[string]breakage {
+// inProgramRuns returns changes that only a run of the programs shows.
+func inProgramRuns() map[string]map[string]breakage {
 	return map[string]map[string]breakage{
 		"release": {
 			"another": {demo, put("/etc/order-for-gatewayctl", file(0o644, "2.0")), nil, "gateway-init is 1.0, gatewayctl is 2.0"},
@@ -295,7 +295,7 @@ func inTrials() map[string]map[string]breakage {
 		},
 		"probe-root": {"broken": {demo, put("/etc/order-for-gatewayctl", file(0o644, "")), nil, "gatewayctl version: exit code 1: broken"}},
 		"probe-sandbox": {
-			// The mode and what it is for: two looks at the same thing.
+			// The mode, and the refusal that depends on it, have a check each.
 			"for-everybody": {demo, mode(ctlPath, 0o755), []string{"ctl", "probe-sandbox"}, "mode 0755"},
 			"owner":         {demo, owner(ctlPath, 9002), []string{"ctl", "probe-sandbox"}, "owned by 9002"},
 		},
@@ -303,7 +303,7 @@ func inTrials() map[string]map[string]breakage {
 	}
 }
 
-// TestEachCheckFails: a change makes exactly the checks fail that are about it.
+// TestEachCheckFails checks that a change makes exactly its checks fail.
 func TestEachCheckFails(t *testing.T) {
 	// These have tests of their own, or fail no image.
 	covered := map[string]bool{"tree": true, "token-bytes": true, "environ-readable": true, "environment-open-in-children": true}
@@ -343,7 +343,7 @@ func TestEachCheckFails(t *testing.T) {
 	})
 	t.Run("directory", func(t *testing.T) {
 		groups(t, inFiles(), directory)
-		groups(t, inTrials(), func(t *testing.T) func(*fixture) Source {
+		groups(t, inProgramRuns(), func(t *testing.T) func(*fixture) Source {
 			return func(f *fixture) Source {
 				f.runs = true
 				return Root(f.write(t))

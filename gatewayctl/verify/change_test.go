@@ -43,7 +43,7 @@ func all(changes ...func(*fixture)) func(*fixture) {
 	}
 }
 
-// addedAndRemoved has a file in one layer, and a whiteout of it in the next.
+// addedAndRemoved puts a file into one layer, and its whiteout into the next.
 func addedAndRemoved(path, data string) func(*fixture) {
 	return func(f *fixture) {
 		dir, base := path[:strings.LastIndex(path, "/")+1], path[strings.LastIndex(path, "/")+1:]

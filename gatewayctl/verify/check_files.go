@@ -161,8 +161,8 @@ func checkParents(s *inspection) checkResult {
 	return resultHeld("only root can change what leads to %d files", len(files))
 }
 
-// trusted returns the file that a path leads to, if only root can change it and
-// the way to it. gateway-init applies this rule at boot (internal/trust).
+// trusted returns the file that a path leads to, if only root can change it and the
+// way to it. gateway-init applies this rule at boot (internal/pathcheck).
 func (s *inspection) trusted(unsafePath string) (*node, error) {
 	n, err := s.way(unsafePath)
 	if err == nil && n.kind != fsafe.Regular {

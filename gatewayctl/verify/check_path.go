@@ -12,15 +12,14 @@ import (
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
-// checkPath checks the PATH of the image, in which docker exec looks gatewayctl
-// up as root. If another user can fill a folder before the right one, that
-// user's file runs as root. gateway-init applies the same rule at boot
-// (internal/trust).
+// checkPath checks the PATH of the image, in which docker exec looks gatewayctl up
+// as root. If another user can fill a folder before the right one, that user's file
+// runs as root. gateway-init applies the same rule at boot (internal/pathcheck).
 func checkPath(s *inspection) checkResult {
 	if s.noConfig() {
 		return resultOnlyImage()
 	}
-	search := environ.DefaultPath // the engine's own
+	search := environ.DefaultPath // the engine's default
 	for _, kv := range s.image.config.Config.Env {
 		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
 			search = value

@@ -12,7 +12,7 @@ import (
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// isToken and isRuntime match names of files that no image may have.
+// isToken and isRuntime report whether base names a file that no image may have.
 func isToken(base string) bool {
 	return base == tokenfile.Name || base == tokenfile.Name+fsafe.NewSuffix
 }

@@ -15,25 +15,25 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// ProgramRunArg as first argument makes gatewayctl a trial, which gives up its rights
-// and becomes a program of an image. main passes the rest to Trial.
+// ProgramRunArg as first argument makes gatewayctl give up its rights and become a
+// program of an image. main passes the other arguments to ProgramRun.
 const ProgramRunArg = "verify-image-trial"
 
-// Places where a trial runs.
+// Places where a program runs.
 const (
-	inNamespaces = "namespaces" // its own, of all kinds; the program is descriptor 3
+	inNamespaces = "namespaces" // new ones, of all kinds; the program is descriptor 3
 	inImage      = "image"      // the image that this program is in
 )
 
-// programFD is the descriptor by which a trial in namespaces gets its program.
+// programFD is the descriptor of the program that runs in namespaces.
 const programFD = 3
 
-// runFailed marks the line of a trial that did not become its program.
+// runFailed marks the line of a process that did not become its program.
 const runFailed = ProgramRunArg + ": "
 
-// ProgramRun runs in the process of the trial. args are where, uid, gid, and the
-// program with its arguments. It returns only if the program could not be
-// executed, with the exit code that docker run has for it.
+// ProgramRun runs in the process that becomes the program. args are where, uid,
+// gid, and the program with its arguments. It returns only if the program could not
+// be executed, with the exit code that docker run has for it.
 func ProgramRun(args []string) int {
 	code, err := engineFailed, errors.New("it is called by verify-image alone")
 	if len(args) > 3 {
@@ -93,10 +93,9 @@ func confine(where, uidText, gidText string) error {
 	return limit(where)
 }
 
-// limit bounds the program, which only prints a line. In the image its uid may
-// have processes elsewhere on the host, which count against RLIMIT_NPROC.
-// privs.Drop has lowered RLIMIT_CORE to 1, which stops a core_pattern program,
-// too.
+// limit bounds the program, which only prints a line. In the image its uid may have
+// processes elsewhere on the host, which count against RLIMIT_NPROC. privs.Drop has
+// lowered RLIMIT_CORE to 1, which also stops a core_pattern program.
 func limit(where string) error {
 	limits := map[int]uint64{
 		unix.RLIMIT_CPU: 5, unix.RLIMIT_AS: 4 << 30, unix.RLIMIT_NOFILE: 64, unix.RLIMIT_FSIZE: 0,

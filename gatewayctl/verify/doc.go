@@ -9,7 +9,6 @@
 // An archive is read once, as a stream. Names and a few small files stay in
 // memory, contents do not. Both are bounded (limits).
 //
-// Not defended: the author of the image is assumed to mean well. The checks find
-// mistakes, and things that a foreign build step left behind. They do not search
-// for hidden things.
+// The checks do not defend against the author of the image. They find mistakes, and
+// things that a foreign build step left behind. They do not search for hidden things.
 package verify

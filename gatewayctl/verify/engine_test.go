@@ -18,14 +18,14 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// sums are the hashes of the two programs of an archive, which are empty there.
+// sums sets the hashes of the two programs of an archive, which are empty there.
 func (f *fixture) sums() {
 	empty := fmt.Sprintf("%x", sha256.Sum256(nil))
 	f.options.Sums = map[string]string{"gateway-init": empty, "gatewayctl": empty}
 }
 
-// fakeEngine is a command docker with the fixture as image "demo". What it does
-// beyond that, and what its containers say, is shell.
+// fakeEngine makes a command docker that has the fixture as image "demo". script
+// runs first in each call.
 func fakeEngine(t *testing.T, f *fixture, script string) Engine {
 	t.Helper()
 	bin := t.TempDir()
@@ -95,8 +95,8 @@ func TestEngine(t *testing.T) {
 	}
 }
 
-// Without its hash no program of an image is run, and what is said then is how
-// to have it run.
+// TestEngineRunsNothingUnknown checks that no program of an image runs without its
+// hash, and that the detail says how to have it run.
 func TestEngineRunsNothingUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		sums    map[string]string
@@ -130,8 +130,8 @@ func TestEngineRunsNothingUnknown(t *testing.T) {
 	}
 }
 
-// A container that does not end is removed: the interrupt ends docker run, which
-// leaves its container.
+// TestEngineInterrupted checks that a container that does not end is removed. The
+// interrupt ends docker run, which leaves its container.
 func TestEngineInterrupted(t *testing.T) {
 	f := demo(t)
 	f.sums()
@@ -178,7 +178,7 @@ func TestEngineFails(t *testing.T) {
 	}
 }
 
-// What a container says decides; a container that could not be run decides nothing.
+// TestEngineProgramRuns checks that only a container that could be run decides.
 func TestEngineProgramRuns(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string
@@ -236,8 +236,8 @@ func TestNewEngine(t *testing.T) {
 	}
 }
 
-// A program that does not end is ended with the run, and one that says more than
-// anybody reads is not waited for.
+// TestProgram checks that a program that does not end is ended with the run, and
+// that a program whose output is too long is not waited for.
 func TestProgram(t *testing.T) {
 	sh := func(script string) program {
 		return program{path: "/bin/sh", args: []string{"sh", "-c", script}, env: []string{"A=b"}}

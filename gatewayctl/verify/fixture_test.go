@@ -28,9 +28,9 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestMain: a copy of this test binary (static: CGO_ENABLED=0) in a tree is
-// gateway-init or gatewayctl there. What is written behind the program says what
-// it does: another version, broken (none), or a deed.
+// TestMain lets a copy of this test binary (static: CGO_ENABLED=0) be gateway-init
+// or gatewayctl in a tree. The text behind the program is its order: another
+// version, nothing (a broken program), or an attack of hostile_test.go.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == ProgramRunArg {
 		os.Exit(ProgramRun(os.Args[2:]))
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 
 const trailerMark = "\ntrailer of a test: "
 
-// trailer is what is written behind this program.
+// trailer returns the text behind this program.
 func trailer() (string, error) {
 	f, err := os.Open("/proc/self/exe")
 	if err != nil {
@@ -100,7 +100,7 @@ func replace(e entry, old, new string) entry {
 	return e.text(strings.Replace(e.data, old, new, 1))
 }
 
-// layerOf is what one layer has, by path.
+// layerOf holds the entries of one layer, by path.
 type layerOf map[string]entry
 
 // fixture is an image that can be made as a directory and as an archive.
@@ -114,13 +114,13 @@ type fixture struct {
 
 func (f *fixture) base() layerOf { return f.layers[0] }
 
-// top is a layer on top of the others.
+// top adds a layer on top of the others.
 func (f *fixture) top() layerOf {
 	f.layers = append(f.layers, layerOf{})
 	return f.layers[len(f.layers)-1]
 }
 
-// common is what every image has.
+// common returns an image with the entries that every image has.
 func common(configJSON string, people [3]string) *fixture {
 	var passwd, group strings.Builder
 	passwd.WriteString("root:x:0:0:root:/root:/bin/sh\n")
@@ -169,8 +169,8 @@ const (
 	ownText  = `{"gateway":{"mode":"local","auth":{"mode":"token","token":""}}}`
 )
 
-// openclaw is an image like the one with OpenClaw: an execute-only interpreter, a
-// script, its configuration sealed.
+// openclaw returns an image like the one with OpenClaw. It has an execute-only
+// interpreter, a script, and a sealed configuration.
 func openclaw(testing.TB) *fixture {
 	f := common(fmt.Sprintf(`{"gateway":{"command":[%q,%q,"gateway","run"],"token_env":"OPENCLAW_GATEWAY_TOKEN","env":{"NODE_OPTIONS":"--disable-sigusr1"},"listen":{"port":18789}}}`,
 		node24, package_+"/openclaw.mjs"), usual)
@@ -189,7 +189,7 @@ func (f *fixture) pin() {
 	f.base()[seal.PinFile] = file(0o644, fmt.Sprintf(`{"schema":1,"files":[{"path":%q,"sha256":"%x"}]}`, own, sum))
 }
 
-// hermes is a stand-in: nobody here has the program.
+// hermes returns a stand-in, because these tests do not have the program.
 func hermes(testing.TB) *fixture {
 	f := common(`{"gateway":{"command":["/opt/hermes/bin/hermes","gateway"],"user":"hermes","token_env":"API_SERVER_KEY","listen":{"port":8642}},
 		"sandbox":{"user":"agent"},"operator":{"user":"human"},"sidecars":[{"name":"tools","command":["/sandbox/tools"],"user":"agent"}]}`,
@@ -201,8 +201,8 @@ func hermes(testing.TB) *fixture {
 	return f
 }
 
-// inOrder are the paths of a layer, directories before what is in them, and other
-// names of a file after it.
+// inOrder returns the paths of a layer. A directory comes before its entries, and
+// hard links come last.
 func (l layerOf) inOrder() []string {
 	return slices.SortedFunc(maps.Keys(l), func(a, b string) int {
 		if x, y := l[a].hard != "", l[b].hard != ""; x != y {
@@ -215,8 +215,8 @@ func (l layerOf) inOrder() []string {
 	})
 }
 
-// program makes one of the two programs, and says its hash to the options unless
-// the test has said another. Another entry of the layer may say what it does.
+// program makes one of the two programs, and sets its hash in the options unless
+// the test has set one. The entry /etc/order-for-NAME of the layer is its order.
 func (f *fixture) program(t testing.TB, l layerOf, path, at string) {
 	t.Helper()
 	order := "1.0"
@@ -236,7 +236,7 @@ func (f *fixture) program(t testing.TB, l layerOf, path, at string) {
 	}
 }
 
-// write makes the last state of the image as a directory. Whiteouts are of layers.
+// write makes the final state of the image as a directory, which has no whiteouts.
 func (f *fixture) write(t testing.TB) string {
 	t.Helper()
 	testenv.Root(t)
@@ -277,7 +277,7 @@ func (f *fixture) write(t testing.TB) string {
 	return root
 }
 
-// capability is CAP_NET_RAW, permitted (linux/capability.h, VFS_CAP_REVISION_2).
+// capability returns CAP_NET_RAW, permitted (linux/capability.h, VFS_CAP_REVISION_2).
 func capability() []byte {
 	return append([]byte{0, 0, 0, 2, 0, 1 << 5}, make([]byte, 14)...)
 }
@@ -294,7 +294,7 @@ func copyFile(t testing.TB, from, to string) {
 	testenv.Must(t, out.Close())
 }
 
-// tar is one layer.
+// tar returns one layer as a tar.
 func (l layerOf) tar(t testing.TB) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -361,7 +361,7 @@ func toJSON(t testing.TB, v any) []byte {
 	return data
 }
 
-func zipped(t testing.TB, data []byte) []byte {
+func compress(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -371,7 +371,7 @@ func zipped(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// imageConfig is the document that the engine keeps.
+// imageConfig returns the document that the engine keeps.
 func (f *fixture) imageConfig(t testing.TB) []byte {
 	var history []map[string]string
 	for _, h := range f.history {
@@ -380,7 +380,7 @@ func (f *fixture) imageConfig(t testing.TB) []byte {
 	return toJSON(t, map[string]any{"config": f.config, "history": history, "rootfs": map[string]any{"diff_ids": make([]string, len(f.layers))}})
 }
 
-// legacy is the archive as docker wrote it up to version 24.
+// legacy returns the archive as docker wrote it up to version 24.
 func (f *fixture) legacy(t testing.TB) []byte {
 	members := []member{}
 	var order []string
@@ -395,7 +395,7 @@ func (f *fixture) legacy(t testing.TB) []byte {
 		member{name: "manifest.json", data: toJSON(t, []map[string]any{{"Config": "config.json", "Layers": order}})}))
 }
 
-// oci is the archive in OCI's layout, its layers compressed.
+// oci returns the archive in OCI's layout, with compressed layers.
 func (f *fixture) oci(t testing.TB) []byte {
 	members := []member{{name: "oci-layout", data: []byte(`{"imageLayoutVersion":"1.0.0"}`)}}
 	blob := func(data []byte) map[string]string {
@@ -405,7 +405,7 @@ func (f *fixture) oci(t testing.TB) []byte {
 	}
 	var layers []map[string]string
 	for _, l := range f.layers {
-		layers = append(layers, blob(zipped(t, l.tar(t))))
+		layers = append(layers, blob(compress(t, l.tar(t))))
 	}
 	manifest := blob(toJSON(t, map[string]any{"config": blob(f.imageConfig(t)), "layers": layers}))
 	attested := map[string]any{"digest": "sha256:" + strings.Repeat("0", 64), "annotations": map[string]string{"vnd.docker.reference.type": "attestation-manifest"}}
@@ -415,7 +415,7 @@ func (f *fixture) oci(t testing.TB) []byte {
 	return pack(t, members)
 }
 
-// result is the names of the checks that failed, and all by name.
+// result returns the names of the checks that failed, and all checks by name.
 func result(t testing.TB, src Source, o Options) (bad []string, all map[string]Check, r Report) {
 	t.Helper()
 	r, err := Run(context.Background(), src, o)

@@ -10,8 +10,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 )
 
-// What the gateway's user can read is named in each image that cannot close it,
-// and the report stays good.
+// TestEnvironReadable checks that each image that cannot close the environment
+// names the readable program, and that the report stays good.
 func TestEnvironReadable(t *testing.T) {
 	const program = "/usr/local/bin/demogateway"
 	sh := put("/usr/bin/sh", file(0o755, "sh"))
@@ -62,8 +62,8 @@ func TestEnvironReadable(t *testing.T) {
 	}
 }
 
-// An image for containers without root wants the opposite of execute-only, and
-// the check that wants execute-only says nothing against it.
+// TestNonRootGateway checks that an image for containers without root must not be
+// execute-only, and that the check for execute-only does not fail then.
 func TestNonRootGateway(t *testing.T) {
 	f := openclaw(t)
 	all(nonRoot, mode(node24, 0o755))(f)
@@ -76,8 +76,8 @@ func TestNonRootGateway(t *testing.T) {
 	}
 }
 
-// The folders of PATH behind the one with gatewayctl are not root's affair, and
-// one that is missing is only if another user can make it.
+// TestGoodPath checks that the folders of PATH behind the one with gatewayctl do
+// not count, nor does a missing folder that only root can make.
 func TestGoodPath(t *testing.T) {
 	for name, c := range map[string]struct {
 		path   string

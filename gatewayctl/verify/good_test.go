@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// What a source does not have, and nobody asked for, stands in nobody's way.
+// Checks that a source cannot have, or that the caller did not ask for, fail no image.
 var (
 	notInRoot    = []string{"entrypoint", "image-user", "health", "stop-signal", "environment", "path", "history", "token-bytes", "gateway-not-readable"}
 	notInArchive = []string{"release", "token-bytes", "probe-root", "gateway-not-readable"}
@@ -54,15 +54,15 @@ func TestGoodImages(t *testing.T) {
 			}
 			good("legacy", Archive(bytes.NewReader(f.legacy(t))), notInArchive)
 			good("oci", Archive(bytes.NewReader(f.oci(t))), notInArchive)
-			good("compressed", Archive(bytes.NewReader(zipped(t, f.legacy(t)))), notInArchive)
+			good("compressed", Archive(bytes.NewReader(compress(t, f.legacy(t)))), notInArchive)
 			f.runs = true
 			good("directory", Root(f.write(t)), notInRoot)
 		})
 	}
 }
 
-// The configuration that is shipped for Hermes is one of its profile, with the
-// relay's user beside the usual ones.
+// TestShippedHermes checks that the configuration for Hermes fits its profile, with
+// the relay's user beside the usual ones.
 func TestShippedHermes(t *testing.T) {
 	text, err := os.ReadFile("../../image/profiles/hermes.json")
 	testenv.Must(t, err)
@@ -79,7 +79,7 @@ func TestShippedHermes(t *testing.T) {
 	}
 }
 
-// Which gateway it is, is not guessed.
+// TestProfileIsNotGuessed checks that an ambiguous image needs --profile.
 func TestProfileIsNotGuessed(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(f *fixture)

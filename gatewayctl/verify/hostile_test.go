@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// mark tries to leave the tree and to write where it should not, as a hostile
-// program of an image would. argument is a folder of the host that every user
-// may write, and one that is root's.
+// mark tries to leave the tree and to write outside it, as a hostile program of an
+// image would. argument names a folder of the host that every user may write, and
+// one of root.
 func mark(argument string) {
 	open, closed, _ := strings.Cut(argument, " ")
 	if os.Geteuid() == 0 && syscall.Mkdir("/x", 0o755) == nil { // out of a chroot
@@ -31,8 +31,8 @@ func mark(argument string) {
 	}
 }
 
-// hang leaves a process in a session of its own, which holds the output open,
-// and does not end. Both have the argument in their command line.
+// hang does not end. It leaves a process in another session that holds the output
+// open. Both have the argument in their command line.
 func hang(argument string) {
 	if len(os.Args) < 4 {
 		cmd := exec.Command("/proc/self/exe", "x", "x", argument)
@@ -45,7 +45,7 @@ func hang(argument string) {
 	}
 }
 
-// tell says what this process has, in one line.
+// tell returns one line with the rights and resources of this process.
 func tell() string {
 	status, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {

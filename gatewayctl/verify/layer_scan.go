@@ -42,8 +42,8 @@ func (t trace) String() string {
 	return t.path + " in " + t.layer
 }
 
-// layerScan looks at every layer while it streams by, also at a layer whose files a
-// later one removes, because a user that has the image has its layers.
+// layerScan looks at every layer while it is read, also if a later layer removes
+// its files, because a user that has the image has its layers.
 type layerScan struct {
 	*budget
 	known  Profiles

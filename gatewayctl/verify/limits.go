@@ -14,7 +14,7 @@ const (
 	maxEntries = 1 << 20
 	maxHeld    = 256 << 20 // bytes that stay in memory: names, JSON, small files
 	maxBytes   = 64 << 30  // to be read, unpacked; a byte of a file in a layer counts twice
-	maxDepth   = 256       // directories in each other
+	maxDepth   = 256       // nested directories
 	maxPath    = 4096
 	maxJSON    = 4 << 20 // bytes of the image's config or manifest
 )

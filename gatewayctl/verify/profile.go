@@ -27,8 +27,8 @@ type profile struct {
 	device []string    // names of files with paired devices
 }
 
-// recognition says what a configuration of the profile's gateway has. What is "" is
-// not asked for.
+// recognition holds values that a configuration of the profile's gateway has. ""
+// matches any value.
 type recognition struct{ program, argument, tokenEnv string }
 
 // fits reports whether the configuration is one of the profile's gateway.

@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
-// profileSuffix is what the name of a profile's file has after the profile's name.
+// profileSuffix follows the profile's name in the name of its file.
 const profileSuffix = ".verify.json"
 
 // keyBytes are the bytes of a key.
@@ -50,7 +50,7 @@ func loadProfiles(files fs.FS) (all Profiles, err error) {
 	return all, nil
 }
 
-// parseProfile reads one file; image/profiles says what it has.
+// parseProfile reads one file; image/profiles describes its members.
 func parseProfile(data []byte) (p profile, err error) {
 	root, err := strictjson.Parse(data)
 	if err != nil {
@@ -121,7 +121,7 @@ func refuse(v *strictjson.Value, format string, args ...any) error {
 	return fmt.Errorf("%d:%d: %s", v.Line, v.Col, fmt.Sprintf(format, args...))
 }
 
-// check refuses a profile that would check nothing, or another thing than meant.
+// check refuses a profile that would check nothing, or something else than meant.
 func (p profile) check(root *strictjson.Value) error {
 	own := root.Get("own_config")
 	switch {

@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// known are the shipped profiles.
+// known returns the shipped profiles.
 func known(t testing.TB) Profiles {
 	t.Helper()
 	all, err := LoadProfiles()
@@ -23,7 +23,7 @@ func known(t testing.TB) Profiles {
 	return all
 }
 
-// The shipped files are read whole: each member is where the checks look for it.
+// TestShippedProfiles checks that each member of the files is read.
 func TestShippedProfiles(t *testing.T) {
 	for _, want := range []profile{
 		{
@@ -46,7 +46,7 @@ func TestShippedProfiles(t *testing.T) {
 	}
 }
 
-// A configuration that is shipped fits the profile of its name, and no other.
+// TestShippedConfigurations checks that each fits the profile of its name, and no other.
 func TestShippedConfigurations(t *testing.T) {
 	for file, name := range map[string]string{"profiles/openclaw.json": "openclaw", "profiles/hermes.json": "hermes", "demo/config.json": "demo"} {
 		data, err := os.ReadFile("../../image/" + file)
@@ -59,7 +59,7 @@ func TestShippedConfigurations(t *testing.T) {
 	}
 }
 
-// The demo's program is its own first word, and not one that another starts.
+// TestRecognition checks that the demo's program is recognized only as the first word.
 func TestRecognition(t *testing.T) {
 	for name, c := range map[string]struct {
 		command  []string

@@ -17,8 +17,8 @@ import (
 type outcome struct {
 	exitResult
 	refused bool         // EACCES: that user may not execute it
-	err     error        // it could not be run
-	not     *checkResult // nothing was tried
+	err     error        // the program could not be run
+	not     *checkResult // set if nothing was tried
 }
 
 func outcomeNotRun(v checkResult) outcome { return outcome{not: &v} }
@@ -65,8 +65,8 @@ func checkRelease(s *inspection) checkResult {
 }
 
 // checkProbeRoot checks that gatewayctl runs and that root can execute it. A
-// program that was run from a copy says nothing of its mode, so the mode is
-// checked, too.
+// program that was run from a copy says nothing about its mode, so the mode is
+// checked too.
 func checkProbeRoot(s *inspection) checkResult {
 	switch o := s.trials.ctl; {
 	case o.not != nil:
@@ -83,8 +83,8 @@ func checkProbeRoot(s *inspection) checkResult {
 }
 
 // checkProbeSandbox checks that the sandbox user cannot execute gatewayctl. The
-// same user must be able to execute gateway-init. That shows that gatewayctl's
-// mode refuses, not a directory on the way or the trial itself.
+// same user must be able to execute gateway-init. That shows that gatewayctl's mode
+// refuses, not a directory on the way or the confinement.
 func checkProbeSandbox(s *inspection) checkResult {
 	switch {
 	case s.options.NonRoot:

@@ -61,20 +61,20 @@ func resultNote(format string, args ...any) checkResult {
 	return checkResult{result: Note, detail: fmt.Sprintf(format, args...)}
 }
 
-// resultUnavailable returns the verdict for a check that could be made and was not,
+// resultUnavailable returns the result of a check that could be made and was not,
 // which is not a success.
 func resultUnavailable(format string, args ...any) checkResult {
 	return checkResult{result: NotAvailable, detail: fmt.Sprintf(format, args...)}
 }
 
-// resultNotApplicable returns the verdict for a check of something that the source does not
-// have at all.
+// resultNotApplicable returns the result of a check of something that the source
+// does not have at all.
 func resultNotApplicable(format string, args ...any) checkResult {
 	return checkResult{result: NotAvailable, detail: fmt.Sprintf(format, args...), excused: true}
 }
 
-// resultOfFindings returns a held verdict if there are no findings, and otherwise a failed
-// one that names the first few.
+// resultOfFindings returns a held result if there are no findings, and otherwise a
+// failed one that names the first few.
 func resultOfFindings(findings []string, problem, good string, args ...any) checkResult {
 	if len(findings) > 0 {
 		return resultFailed("%s: %s", problem, joinFew(findings))

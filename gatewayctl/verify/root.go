@@ -102,8 +102,8 @@ func (w *walker) dir(d *os.File, at string, n *node) error {
 	return nil
 }
 
-// missed notes a path that could not be looked at. A file that is gone again is
-// no part of an image.
+// missed notes a path that could not be looked at. A file that is gone again is not
+// part of an image.
 func (w *walker) missed(at string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		if e := (*fs.PathError)(nil); errors.As(err, &e) {

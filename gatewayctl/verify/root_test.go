@@ -18,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// What cannot be looked at is said, and is no success.
+// TestUnread checks that an unreadable path is reported, and is no success.
 func TestUnread(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -33,7 +33,7 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// Somebody without root sees what he may see.
+// TestNotRoot checks the report of a user without root.
 func TestNotRoot(t *testing.T) {
 	f := openclaw(t)
 	f.runs = true
@@ -41,7 +41,7 @@ func TestNotRoot(t *testing.T) {
 	for dir := filepath.Dir(root); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
 		testenv.Must(t, os.Chmod(dir, 0o755))
 	}
-	// One thread is somebody else for a moment: what the check does stays on it.
+	// One thread is another user for a moment, and the check stays on that thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	become := func(uid uintptr) {
@@ -65,7 +65,7 @@ func TestNotRoot(t *testing.T) {
 	}
 }
 
-// A mounted tmpfs is the container's, another file system may be the image's.
+// TestMounts checks that a mounted tmpfs is left out and another file system is not.
 func TestMounts(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -106,7 +106,7 @@ func TestRootRefuses(t *testing.T) {
 	}
 }
 
-// A tree that leads deeper and deeper ends the walk, not the process.
+// TestTooDeep checks that endless depth ends the walk, not the process.
 func TestTooDeep(t *testing.T) {
 	root := t.TempDir()
 	d := testenv.Dir(t, root)
@@ -121,8 +121,8 @@ func TestTooDeep(t *testing.T) {
 	}
 }
 
-// What a distribution with a merged /usr has is no fault, nor is a link to a
-// program that is root's all the way.
+// TestAccepted checks that the links of a merged /usr are accepted, and links to
+// programs that only root can change.
 func TestAccepted(t *testing.T) {
 	for name, change := range map[string]func(*fixture){
 		"merged-usr":      all(swap(config.DefaultFile, "/usr/local/bin/demogateway", "/bin/demogateway"), put("/usr/bin/demogateway", file(0o755, "x"))),
@@ -175,7 +175,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A name that means another file than a moment ago is not read as the first one.
+// TestReplacedMeanwhile checks that a name that now means another file is refused.
 func TestReplacedMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	testenv.Must(t, os.WriteFile(dir+"/a", nil, 0o600))

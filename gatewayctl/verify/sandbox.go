@@ -75,7 +75,7 @@ func (r rootSource) sealed(ctx context.Context, s *inspection, unsafePath string
 	return p.try(ctx, programTimeout)
 }
 
-// resultWithoutHash returns the verdict that says why a program of an image is not
+// resultWithoutHash returns the result that says why a program of an image is not
 // run.
 func resultWithoutHash(name string) checkResult {
 	return resultNotApplicable("no program of an image is run unless its hash is known: --expect-sha256 %s=HEX runs it", name)
@@ -144,7 +144,7 @@ func tryInside(ctx context.Context, s *inspection) (t programRuns) {
 	return t
 }
 
-// runProgramOf returns this program as a trial of another one.
+// runProgramOf returns this program as the one that becomes target.
 func runProgramOf(where string, uid, gid uint32, target string, args []string) program {
 	id := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	return program{
@@ -153,7 +153,7 @@ func runProgramOf(where string, uid, gid uint32, target string, args []string) p
 	}
 }
 
-// try runs a trial. A line of the trial itself begins with the mark, a line of its
+// try runs p. A line of ProgramRun itself begins with the mark, and a line of its
 // program does not. A program that prints the mark only makes its own check fail.
 func (p program) try(ctx context.Context, limit time.Duration) (o outcome) {
 	within, cancel := context.WithTimeout(ctx, limit)

@@ -29,9 +29,9 @@ func reachable(t *testing.T, mode uint32) string {
 	return dir
 }
 
-// A tree's programs were run as root, in a chroot that is easily left, whatever
-// the checks before had said. Now nothing runs whose hash was not given. The
-// control is the same tree with the hashes: the program does what it can.
+// TestUnknownProgramsAreNotRun is for an old bug. A tree's programs were run as root, in
+// a chroot that is easily left, whatever the checks before had found. Now a program runs
+// only if its hash was given. The control is the same tree with the hashes.
 func TestUnknownProgramsAreNotRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		hashes  func(*fixture)
@@ -83,8 +83,8 @@ func TestUnknownProgramsAreNotRun(t *testing.T) {
 	}
 }
 
-// told is what a program says of itself, by name.
-func told(t *testing.T, o outcome) map[string]string {
+// parseReport returns the values that a program printed, by name.
+func parseReport(t *testing.T, o outcome) map[string]string {
 	t.Helper()
 	if o.not != nil || o.err != nil || o.code != 0 {
 		t.Fatalf("not run: %+v", o)
@@ -97,7 +97,7 @@ func told(t *testing.T, o outcome) map[string]string {
 	return all
 }
 
-func wantTold(t *testing.T, got, want map[string]string) {
+func wantValues(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for name, value := range want {
 		if got[name] != value {
@@ -108,14 +108,14 @@ func wantTold(t *testing.T, got, want map[string]string) {
 
 const noCaps = "0000000000000000"
 
-// TestSandbox: what a program of a tree has while it runs.
+// TestSandbox checks the rights and resources of a program of a tree while it runs.
 func TestSandbox(t *testing.T) {
 	f := demo(t)
 	f.runs = true
 	f.base()["/etc/order-for-gateway-init"] = file(0o644, "tell")
 	root := f.write(t)
-	got := told(t, rootSource{root}.sealed(context.Background(), &inspection{options: f.options}, initPath))
-	pipes := 0 // stdout and stderr; what else it has is of Go's runtime
+	got := parseReport(t, rootSource{root}.sealed(context.Background(), &inspection{options: f.options}, initPath))
+	pipes := 0 // stdout and stderr; the other descriptors belong to Go's runtime
 	for word := range got {
 		if strings.HasPrefix(word, "fd:pipe:") {
 			pipes++
@@ -127,7 +127,7 @@ func TestSandbox(t *testing.T) {
 	if pipes != 2 {
 		t.Errorf("it has %d pipes: %v", pipes, got)
 	}
-	wantTold(t, got, map[string]string{
+	wantValues(t, got, map[string]string{
 		"Uid": "65534,65534,65534,65534", "Gid": "65534,65534,65534,65534", "Groups": "", "CapInh": noCaps, "CapPrm": noCaps, "CapEff": noCaps,
 		"CapBnd": noCaps, "CapAmb": noCaps, "NoNewPrivs": "1", "as": "4294967296/4294967296", "cpu": "5/5", "fsize": "0/0", "nofile": "64/64",
 		"nproc": "64/64", "core": "1/1", "env": "0", "pid": "1",
@@ -141,8 +141,8 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// living are the processes with a word in their command line.
-func living(t *testing.T, word string) (pids []string) {
+// findProcesses returns the processes with a word in their command line.
+func findProcesses(t *testing.T, word string) (pids []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	testenv.Must(t, err)
@@ -154,8 +154,8 @@ func living(t *testing.T, word string) (pids []string) {
 	return pids
 }
 
-// A program that does not end is killed with all below it, also with what took a
-// session of its own and holds the output open.
+// TestSandboxEnds checks that a program that does not end is killed with all its
+// descendants, also with one in another session that holds the output open.
 func TestSandboxEnds(t *testing.T) {
 	word := fmt.Sprintf("hang-of-%d", os.Getpid())
 	f := demo(t)
@@ -165,12 +165,12 @@ func TestSandboxEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan outcome, 1)
 	go func() { done <- rootSource{root}.sealed(ctx, &inspection{options: f.options}, initPath) }()
-	testenv.Eventually(t, "its child lives", func() bool { return len(living(t, word)) > 0 })
+	testenv.Eventually(t, "its child lives", func() bool { return len(findProcesses(t, word)) > 0 })
 	cancel()
 	if o := <-done; o.err != context.Canceled {
 		t.Errorf("got %+v", o)
 	}
-	testenv.Eventually(t, "none of it lives", func() bool { return len(living(t, word)) == 0 })
+	testenv.Eventually(t, "none of it lives", func() bool { return len(findProcesses(t, word)) == 0 })
 
 	o := program{path: "/bin/sh", args: []string{"sh", "-c", "sleep 1000"}, attr: runProgramOf("", 0, 0, "", nil).attr}.try(context.Background(), 50*time.Millisecond)
 	if o.err == nil || !strings.Contains(o.err.Error(), "did not end within 50ms and was killed") {
@@ -178,7 +178,7 @@ func TestSandboxEnds(t *testing.T) {
 	}
 }
 
-// What cannot be a sandbox is none, and says why.
+// TestSandboxRefuses checks that a file that cannot be run is refused with a reason.
 func TestSandboxRefuses(t *testing.T) {
 	root := t.TempDir()
 	dir := root + filepath.Dir(initPath)
@@ -217,8 +217,8 @@ func TestSandboxRefuses(t *testing.T) {
 	}
 }
 
-// refusing checks an image after a refusal, of which the trials must tell.
-func refusing(t *testing.T, says string, refuse func()) {
+// checkRefused checks an image after refuse, which must prevent the program runs.
+func checkRefused(t *testing.T, says string, refuse func()) {
 	t.Helper()
 	f := demo(t)
 	f.runs = true
@@ -235,30 +235,30 @@ func refusing(t *testing.T, says string, refuse func()) {
 	}
 }
 
-// Without the right to give up its rights a program is not run, which is no success.
+// TestCannotConfine checks that a program is not run if its rights cannot be given up.
 func TestCannotConfine(t *testing.T) {
 	if testenv.Inside(t, 0) {
-		refusing(t, "cannot run it without rights: setgroups: operation not permitted", func() { testenv.Refuse(t, unix.EPERM, unix.SYS_SETGROUPS) })
+		checkRefused(t, "cannot run it without rights: setgroups: operation not permitted", func() { testenv.Refuse(t, unix.EPERM, unix.SYS_SETGROUPS) })
 	}
 }
 
 func TestCannotDrop(t *testing.T) {
 	if testenv.Inside(t, 0) {
-		refusing(t, "cannot run it without rights: capabilities: ", func() { testenv.Refuse(t, unix.EPERM, unix.SYS_CAPSET) })
+		checkRefused(t, "cannot run it without rights: capabilities: ", func() { testenv.Refuse(t, unix.EPERM, unix.SYS_CAPSET) })
 	}
 }
 
-// In a chroot the kernel makes no user namespace.
+// TestCannotMakeNamespaces runs in a chroot, where the kernel makes no user namespace.
 func TestCannotMakeNamespaces(t *testing.T) {
 	if testenv.Inside(t, unix.CLONE_NEWNS) {
-		refusing(t, "operation not permitted", func() {
+		checkRefused(t, "operation not permitted", func() {
 			testenv.Must(t, unix.Mount("/", "/mnt", "", unix.MS_BIND|unix.MS_REC, ""))
 			testenv.Must(t, unix.Chroot("/mnt"))
 		})
 	}
 }
 
-// TestInsideTheImage: the tree is "/", and this program its gatewayctl.
+// TestInsideTheImage checks the tree "/", whose gatewayctl is this program.
 func TestInsideTheImage(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -266,7 +266,7 @@ func TestInsideTheImage(t *testing.T) {
 	f := demo(t)
 	f.runs = true
 	f.base()["/etc/order-for-gateway-init"] = file(0o644, "tell")
-	mode(initPath, 0o755)(f) // its trailer is read by its own user
+	mode(initPath, 0o755)(f) // its own user reads its trailer
 	f.base()["/proc"], f.base()["/dev"] = dir(0o755, 0), dir(0o755, 0)
 	f.base()["/dev/null"] = entry{kind: character, mode: 0o666}
 	root := f.write(t)
@@ -286,7 +286,7 @@ func TestInsideTheImage(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", name, got, want)
 		}
 	}
-	wantTold(t, told(t, runProgramOf(inImage, 9002, 9002, initPath, nil).try(context.Background(), programTimeout)), map[string]string{
+	wantValues(t, parseReport(t, runProgramOf(inImage, 9002, 9002, initPath, nil).try(context.Background(), programTimeout)), map[string]string{
 		"Uid": "9002,9002,9002,9002", "Groups": "", "CapPrm": noCaps, "CapEff": noCaps, "CapInh": noCaps, "CapBnd": noCaps, "NoNewPrivs": "1", "fsize": "0/0", "env": "0",
 	})
 	for name, c := range map[string]struct {
@@ -320,7 +320,7 @@ func TestInsideTheImage(t *testing.T) {
 	}
 }
 
-// The modes decide as the kernel does for a user without capabilities.
+// TestLets checks modes as the kernel does for a user without capabilities.
 func TestLets(t *testing.T) {
 	u := users.User{UID: 9002, GID: 9002, Groups: []uint32{9002, 44}}
 	for name, c := range map[string]struct {

@@ -15,11 +15,11 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// secret is made when it is needed: this program is in the trees that are searched.
+// secret computes a token when needed, because the searched trees hold this program.
 func secret() string { return fmt.Sprintf("%x", sha256.Sum256([]byte("a token"))) }
 
-// TestTokenBytes: the token is found in any layer, in whatever part of it and in
-// whatever form, and the report names the place and not the token.
+// TestTokenBytes checks that the token is found in any layer, part and form, and
+// that the report names the place and not the token.
 func TestTokenBytes(t *testing.T) {
 	token := secret()
 	tokens, err := tokenscan.New(token)
@@ -63,7 +63,7 @@ func TestTokenBytes(t *testing.T) {
 		})
 	}
 	t.Run("behind-the-end-of-a-layer", func(t *testing.T) {
-		data := layered(t, append(layerOf{}.tar(t), token...))
+		data := makeArchive(t, append(layerOf{}.tar(t), token...))
 		s := newLayerScan(tokens, known(t))
 		_, err := readArchive(bytes.NewReader(data), s)
 		if testenv.Must(t, err); len(s.leaks) != 1 || s.leaks[0] != "0/layer.tar" {
@@ -85,7 +85,7 @@ func TestHasSecret(t *testing.T) {
 		"TOKEN=" + digits[1:]:             false,
 		digits:                            false,
 		"":                                false,
-		"token_sha256=" + digits + " x":   true, // rather once too often
+		"token_sha256=" + digits + " x":   true, // a false alarm is better
 	} {
 		if hasSecret(text) != want {
 			t.Errorf("%.30q: %v", text, !want)
@@ -93,7 +93,7 @@ func TestHasSecret(t *testing.T) {
 	}
 }
 
-// Half a look is no result.
+// TestCanceled checks that an interrupted look is no result.
 func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -87,9 +87,9 @@ func (e *missingError) Is(t error) bool { return t == fs.ErrNotExist }
 // maxSteps bounds components and links, as the kernel bounds links.
 const maxSteps = 256
 
-// follow returns the node that the kernel would find at path, and calls visit
-// for everything on the way, the root and the file itself included. As in
-// internal/trust, ".." is relative to the place where a link led, not where it
+// follow returns the node that the kernel would find at path, and calls visit for
+// everything on the way, the root and the file itself included. As in
+// internal/pathcheck, ".." is relative to the place where a link led, not where it
 // was written.
 func (t *tree) follow(unsafePath string, visit func(path string, n *node) error) (*node, error) {
 	at, rest := "/", append([]string{"."}, findNames(unsafePath)...)

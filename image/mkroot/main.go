@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command mkroot writes a root file system as a tar from a manifest, with the
-// owners and modes that the manifest says and nothing of the machine it runs
-// on, so that one input gives one output. ADD of a tar keeps owners and modes
-// with every builder; COPY --chmod needs BuildKit, and RUN needs a shell.
+// Command mkroot writes a root file system as a tar from a manifest. Owners and
+// modes come from the manifest, and nothing comes from the machine, so that one
+// input gives one output. ADD of a tar keeps owners and modes with every builder;
+// COPY --chmod needs BuildKit, and RUN needs a shell.
 //
 //	mkroot MANIFEST BINDIR OUT.tar
 //
