@@ -210,7 +210,7 @@ func brokenStories() map[string]story {
 				reason(status.Stopping, "shutting-down")(t, c)
 			},
 			steps: []step{
-				{"health", 4, "shutting-down", ""}, {"status", 4, "shutting-down", ""}, {"wait --timeout 1s", 6, "shutting-down", ""},
+				{"health", 4, "shutting-down", ""}, {"status", 4, "STOPPING      the container ends", ""}, {"wait --timeout 1s", 6, "shutting-down", ""},
 				{"probe", 1, "shutting-down", ""}, {"start", 1, "shutting-down", ""}, {"stop", 1, "shutting-down", ""},
 				{"restart", 1, "shutting-down", ""}, {"recover", 1, "shutting-down", status.Stopping},
 			},
