@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tests holds tests/scenarios.md against the tests that there are.
+// Package tests compares tests/scenarios.md with the tests.
 package tests
 
 import (
@@ -73,8 +73,9 @@ func set(words []string) []string {
 // code returns the words of a column between backquotes.
 func code(column string) []string { return strings.Fields(strings.ReplaceAll(column, "`", "")) }
 
-// A scenario is covered when its test is there and says so, and a test that nobody
-// lists is not found by who looks for it.
+// TestScenariosTableIsCurrent checks that each scenario has its tests, and that
+// each test of a scenario is listed. A reader of the table would not find an
+// unlisted test.
 func TestScenariosTableIsCurrent(t *testing.T) {
 	data, err := os.ReadFile("scenarios.md")
 	if err != nil {
@@ -144,7 +145,8 @@ func checkNamed(t *testing.T, tree []test, id, name string, dirs []string) {
 	}
 }
 
-// The name of a test says the behavior, and its doc comment the id.
+// TestNamesSayTheBehavior checks that no test is named after an id. The doc comment
+// has the id.
 func TestNamesSayTheBehavior(t *testing.T) {
 	for _, f := range inTree(t) {
 		if idName.MatchString(f.name) {
@@ -153,8 +155,8 @@ func TestNamesSayTheBehavior(t *testing.T) {
 	}
 }
 
-// A test that a page or a pattern of the Makefile names is there: a pattern
-// without a test passes.
+// TestNamedTestsExist checks that each test named by a page or a pattern of the
+// Makefile exists. A pattern without a test passes.
 func TestNamedTestsExist(t *testing.T) {
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
@@ -174,7 +176,8 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// The line of the topologies names the scenarios that have a test there.
+// TestTopologiesAreCurrent checks that the line of the topologies names the
+// scenarios that have a test there.
 func TestTopologiesAreCurrent(t *testing.T) {
 	data, err := os.ReadFile("scenarios.md")
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// becomeArg is the first argument of this program where it is to become PID 1.
+// becomeArg is the first argument of this program when it becomes PID 1.
 const becomeArg = "-become-pid-1"
 
-// Where a box has what this program gathered, and the gateway's home.
+// Paths in a box of the gathered files, and of the gateway's home.
 const (
 	boxDir  = "/run/bench"
 	boxHome = "/run/home"
@@ -29,8 +29,8 @@ const (
 // namespaces of a box, beside its PIDs.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
 
-// etc makes what boxes have as /etc: the demo image's users, what bash's
-// programs need, and the configuration. The host's has no /etc/gateway-init.
+// etc makes /etc of the boxes: the demo image's users, the files that bash's
+// programs need, and the configuration. The host's /etc has no gateway-init.
 func (b *bench) etc() error {
 	files := map[string]string{
 		"passwd": filepath.Join(b.root, "image/demo/passwd"), "group": filepath.Join(b.root, "image/demo/group"),
@@ -44,7 +44,7 @@ func (b *bench) etc() error {
 	for name, from := range files {
 		data, err := os.ReadFile(from)
 		if errors.Is(err, os.ErrNotExist) && name != "passwd" && name != "group" {
-			continue // openssl is not there: the entrypoint takes python
+			continue // without openssl the entrypoint uses python
 		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(b.file("etc"), name), data, 0o644)
@@ -61,8 +61,8 @@ func (b *bench) etc() error {
 		os.WriteFile(b.file("etc/gateway-init/config.json"), config, 0o644))
 }
 
-// config is the demo image's, with a gateway that says when it was executed and
-// no health check in the minute of idleness.
+// config is the demo image's configuration. The gateway writes a record when it is
+// executed, and no health check comes in the minute of idleness.
 func (b *bench) config() ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(b.root, "image/demo/config.json"))
 	if err != nil {
@@ -72,7 +72,7 @@ func (b *bench) config() ([]byte, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return nil, err
 	}
-	delete(c, "prepare") // nobody's /tmp
+	delete(c, "prepare") // it would change the host's /tmp
 	delete(c, "clients")
 	gateway, ok := c["gateway"].(map[string]any)
 	health, found := gateway["health"].(map[string]any)
@@ -89,8 +89,8 @@ func gatewayCommand() []string {
 	return []string{boxDir + "/probe", "x", boxDir + "/demogateway"}
 }
 
-// startInBox starts argv as PID 1 of a box. Its first record is from just
-// before the execve of argv: what was done before is no part of any measurement.
+// startInBox starts argv as PID 1 of a box. Its first record is from just before
+// the execve of argv, so no measurement includes the preparation.
 func (b *bench) startInBox(argv []string) (*instance, error) {
 	i, err := start(append([]string{"/proc/self/exe", becomeArg, b.dir}, argv...), namespaces)
 	if err != nil {
@@ -103,13 +103,14 @@ func (b *bench) startInBox(argv []string) (*instance, error) {
 	return i, nil
 }
 
-// become is a box's first process: it mounts, and executes what is to be measured.
+// become is the first process of a box. It mounts, and executes the measured
+// program.
 func become(args []string) error {
 	dir, argv := args[0], args[1:]
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("cannot make mounts private: %w", err)
 	}
-	// Everything that is bound must be found before it is covered.
+	// The sources of all bind mounts must be found before a mount covers them.
 	bound, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("cannot clone the mount of %s: %w", dir, err)

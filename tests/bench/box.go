@@ -26,17 +26,17 @@ const (
 type box struct {
 	*instance
 	fifo    *os.File
-	replies *os.File // inotify: what is moved into the directory of replies
+	replies *os.File // inotify on the directory of replies
 	inside  chan func()
 }
 
-// startBox starts one. With probe's arguments the container's command is a probe,
-// which runs as another user and has done what they say when startBox returns.
+// startBox starts a box. With probe's arguments the container's command is a probe,
+// which runs as another user. It has carried them out when startBox returns.
 func (b *bench) startBox(probe ...string) (x *box, err error) {
-	argv, records := []string{boxDir + "/gateway-init"}, 1 // the gateway's
+	argv, records := []string{boxDir + "/gateway-init"}, 1 // the gateway's record
 	if len(probe) > 0 {
 		argv = append(append(argv, boxDir+"/probe"), probe...)
-		records += 2 // the command has started; it has done it
+		records += 2 // the command has started; it has finished
 	}
 	i, err := b.startInBox(argv)
 	if err != nil {
@@ -71,12 +71,12 @@ func (b *bench) startBox(probe ...string) (x *box, err error) {
 	return x, x.enter()
 }
 
-// path is ours for a file of the runtime directory.
+// path returns our path of a file of the runtime directory.
 func (x *box) path(name string) string {
 	return fmt.Sprintf("/proc/%d/root%s/%s", x.pid, runtimeDir, name)
 }
 
-// waitServing waits until PID 1's record says that the gateway is proven.
+// waitServing waits until PID 1's record has a proven gateway.
 func (x *box) waitServing() error {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if data, err := os.ReadFile(x.path(status.Name)); err == nil {
@@ -89,15 +89,15 @@ func (x *box) waitServing() error {
 	return errors.New("the gateway is not proven")
 }
 
-// enter starts a thread in the box's namespaces; it ends with the box.
+// enter starts a thread in the box's namespaces. It exits with the box.
 func (x *box) enter() error {
 	entered := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with us
+		runtime.LockOSThread() // never unlocked: the thread exits with the goroutine
 		fd, err := unix.PidfdOpen(x.pid, 0)
 		if err == nil {
 			defer unix.Close(fd)
-			err = errors.Join(unix.Unshare(unix.CLONE_FS), // the other threads share our root
+			err = errors.Join(unix.Unshare(unix.CLONE_FS), // the other threads share our root directory
 				unix.Setns(fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWIPC))
 		}
 		entered <- err
@@ -118,8 +118,8 @@ func (x *box) do(f func()) {
 	<-done
 }
 
-// gatewayctl runs it in the box, as docker exec does, and returns how long it
-// took from before the fork to its end.
+// gatewayctl runs a verb in the box, as docker exec does. It returns the time from
+// before the fork to the exit.
 func (x *box) gatewayctl(verb string) (took int64, err error) {
 	x.do(func() {
 		null, openErr := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -145,10 +145,10 @@ func (x *box) gatewayctl(verb string) (took int64, err error) {
 	return took, err
 }
 
-// end ends the box and all that is in it.
+// end ends the box and all its processes.
 func (x *box) end() { x.leave().end() }
 
-// leave gives up what we have of the box but its PID 1.
+// leave releases our resources of the box except its PID 1.
 func (x *box) leave() *instance {
 	close(x.inside)
 	for _, f := range []*os.File{x.fifo, x.replies} {

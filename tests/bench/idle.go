@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// after marks the instance that has had its 1,000 orphans.
+// after marks the instance that has reaped 1,000 orphans.
 const after = " after"
 
-// idle lets every init sleep through the same minute, and then looks at its
-// memory; the gateway mode's PID 1 is among them. Each is there twice: one that
-// has done nothing yet, and one after 1,000 orphans.
+// idle lets every init sleep through the same minute, and then reads its memory.
+// PID 1 of gateway mode is among them. Each has two instances: one that has done
+// nothing yet, and one after 1,000 orphans.
 func (b *bench) idle() (*table, error) {
 	var names []string
 	running := map[string]*instance{}
@@ -77,12 +77,12 @@ func (b *bench) idle() (*table, error) {
 	return t, nil
 }
 
-// pair is the two instances of an init, with the probe's arguments.
+// pair returns the two instances of an init, with the probe's arguments.
 func pair(name string) map[string][]string {
 	return map[string][]string{name: nil, name + after: {"o", "o"}}
 }
 
-// wakeups is how often each was switched to in the minute.
+// wakeups returns how many context switches each instance had in the minute.
 func (b *bench) wakeups(running map[string]*instance) (map[string]int64, error) {
 	count := func(sign int64, all map[string]int64) error {
 		for name, i := range running {
@@ -95,7 +95,7 @@ func (b *bench) wakeups(running map[string]*instance) (map[string]int64, error) 
 		return nil
 	}
 	all := map[string]int64{}
-	if err := b.sleep(2 * time.Second); err != nil { // what starts late is no wakeup
+	if err := b.sleep(2 * time.Second); err != nil { // a late start is no wakeup
 		return nil, err
 	}
 	if err := count(-1, all); err != nil {

@@ -16,25 +16,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds the wait for anything that is measured.
+// patience bounds the wait for any measured event.
 const patience = 30 * time.Second
 
-// now is the clock of all measurements; it is the same in every namespace.
+// now reads the clock of all measurements, which is the same in every namespace.
 func now() int64 {
 	var t unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail for this clock
 	return t.Nano()
 }
 
-// instance is a PID 1 that runs.
+// instance is a running PID 1.
 type instance struct {
 	pid   int
 	out   *os.File // its stdout: records
 	began int64    // just before the clone
 }
 
-// start starts argv as PID 1 of a new PID namespace. It dies with us: the caller
-// is locked to a thread that stays.
+// start starts argv as PID 1 of a new PID namespace. It dies with us, because the
+// caller is locked to a thread that stays.
 func start(argv []string, flags uintptr) (*instance, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -64,7 +64,7 @@ func start(argv []string, flags uintptr) (*instance, error) {
 	return i, nil
 }
 
-// record reads the next record: when the child wrote it.
+// record reads the next record: the time when the child wrote it.
 func (i *instance) record() (int64, error) {
 	var b [16]byte
 	if err := i.out.SetReadDeadline(time.Now().Add(patience)); err != nil {
@@ -76,7 +76,8 @@ func (i *instance) record() (int64, error) {
 	return int64(binary.NativeEndian.Uint64(b[:8]))*1e9 + int64(binary.NativeEndian.Uint64(b[8:])), nil
 }
 
-// end kills PID 1, and with it all of the namespace, and waits until it is gone.
+// end kills PID 1 and waits for its exit. The kernel kills all others of the
+// namespace.
 func (i *instance) end() {
 	unix.Kill(i.pid, unix.SIGKILL)
 	for {
@@ -98,7 +99,7 @@ func (i *instance) tasks(f func(dir string) error) error {
 	return err
 }
 
-// cpu is the time on a CPU of all threads, to the nanosecond (schedstat).
+// cpu returns the time on a CPU of all threads, to the nanosecond (schedstat).
 func (i *instance) cpu() (total int64, err error) {
 	err = i.tasks(func(dir string) error {
 		data, err := os.ReadFile(dir + "/schedstat")
@@ -112,7 +113,7 @@ func (i *instance) cpu() (total int64, err error) {
 	return total, err
 }
 
-// switches are context switches of all threads, of both kinds.
+// switches returns the context switches of all threads, of both kinds.
 func (i *instance) switches() (total int64, err error) {
 	err = i.tasks(func(dir string) error {
 		return sumLines(dir+"/status", func(key string, value int64) {

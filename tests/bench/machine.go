@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine says where the figures come from.
+// machine describes the machine of the figures.
 func (b *bench) machine() string {
 	var u unix.Utsname
 	unix.Uname(&u) // cannot fail
@@ -28,7 +28,7 @@ func (b *bench) machine() string {
 		time.Now().Format("2 January 2006"), model(), runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), debian(), strings.Join(versions, ", "))
 }
 
-// model is the CPU's name; arm64's /proc/cpuinfo has none.
+// model returns the CPU's name. arm64's /proc/cpuinfo has none.
 func model() string {
 	data, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(data)) {

@@ -5,10 +5,10 @@
 //	make bench
 //	go run ./tests/bench -write docs/benchmarks.md
 //
-// It needs root, and what make image-context builds. Peers are Debian's
-// packages, installed if they are missing; what cannot be had is left out. The
-// child that everything starts is tests/bench/probe, whose first instruction
-// reads the clock. Nothing here fails because something was slow.
+// It needs root, and the files of make image-context. Peers are Debian's packages,
+// which are installed if they are missing. A peer that is not available is left
+// out. All start the same child, tests/bench/probe, whose first instruction reads
+// the clock. The benchmark never fails because a program was slow.
 package main
 
 import (
@@ -27,10 +27,10 @@ import (
 	"time"
 )
 
-// verbose shows what the measured programs write to stderr; set once, by a flag.
+// verbose shows the stderr of the measured programs. A flag sets it once.
 var verbose bool
 
-// counts is how often.
+// counts are the numbers of repetitions.
 type counts struct {
 	starts, boots, signals, storms, orphans, restarts, looks, processes int
 	idle                                                                time.Duration
@@ -40,10 +40,10 @@ type counts struct {
 type bench struct {
 	context.Context
 	counts   counts
-	dir      string          // binaries and what namespaces mount; everybody can enter
+	dir      string          // binaries and mounted files; every user can enter
 	root     string          // of the repository
-	starters []*peer         // all that could be had
-	missing  map[string]bool // programs that could not
+	starters []*peer         // all that are available
+	missing  map[string]bool // programs that are not available
 }
 
 func main() {
@@ -80,7 +80,7 @@ func run() int {
 	return 0
 }
 
-// all measures everything and shows it.
+// all measures everything and prints it.
 func (b *bench) all(write, only string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("namespaces need root")
@@ -130,11 +130,11 @@ func (b *bench) all(write, only string) error {
 	return os.WriteFile(write, []byte(text), 0o644)
 }
 
-// file is the path of one of our files, in every namespace.
+// file returns the path of one of our files, in every namespace.
 func (b *bench) file(name string) string { return filepath.Join(b.dir, name) }
 
-// prepare builds the probe and gathers the binaries where every user can
-// execute them; a checkout may be in a directory that is closed.
+// prepare builds the probe and copies the binaries to a directory where every user
+// can execute them. A checkout may be in a closed directory.
 func (b *bench) prepare() (err error) {
 	top, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if b.root = strings.TrimSpace(string(top)); err != nil || b.root == "" {
@@ -168,12 +168,13 @@ func (b *bench) prepare() (err error) {
 	return b.etc()
 }
 
-// inits are the peers that stay as PID 1, and the child without any.
+// inits returns the peers that stay as PID 1, and the child without any.
 func (b *bench) inits() []*peer {
 	return slices.DeleteFunc(slices.Clone(b.starters), func(p *peer) bool { return !p.inits && p.program != "" })
 }
 
-// turns runs f n times for each peer, in turns, each round with another first.
+// turns runs f n times for each peer, in turns. Each round begins with another
+// peer.
 func (b *bench) turns(peers []*peer, n int, f func(*peer) error) error {
 	for round := range n {
 		for at := range peers {
@@ -189,7 +190,7 @@ func (b *bench) turns(peers []*peer, n int, f func(*peer) error) error {
 	return nil
 }
 
-// sleep sleeps, unless we are told to end.
+// sleep sleeps, and returns early if we are told to exit.
 func (b *bench) sleep(d time.Duration) error {
 	select {
 	case <-b.Done():

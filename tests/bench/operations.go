@@ -18,8 +18,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// restart asks PID 1 for a restart and returns how long it took until the new
-// gateway was executed, and until the final reply was there.
+// restart asks PID 1 for a restart. It returns the time until the new gateway was
+// executed, and the time until the final reply.
 func (x *box) restart() (executed, replied int64, err error) {
 	var random [control.NonceLen / 2]byte
 	rand.Read(random[:]) // never fails
@@ -66,8 +66,9 @@ func (x *box) restart() (executed, replied int64, err error) {
 	}
 }
 
-// ownTime is what the gateway itself takes of a restart: from its SIGTERM to its
-// end, and from its exec until it listens. It runs beside the box's, alone.
+// ownTime returns the gateway's own part of a restart: from its SIGTERM to its
+// exit, and from its exec until it listens. It runs beside the box's gateway,
+// alone.
 func (x *box) ownTime() (took int64, err error) {
 	const port = 18790
 	x.do(func() {
@@ -99,7 +100,7 @@ func (x *box) ownTime() (took int64, err error) {
 	return took, err
 }
 
-// connect is one attempt, from the calling thread's network namespace.
+// connect makes one attempt, from the calling thread's network namespace.
 func connect(port int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -109,7 +110,7 @@ func connect(port int) error {
 	return unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
 }
 
-// What is done to a running gateway: the rows of the table.
+// Operations on a running gateway: the rows of the table.
 const (
 	untilExec  = "restart, until the new gateway's exec"
 	untilReply = "restart, until the reply"
@@ -119,11 +120,11 @@ const (
 	healthRow  = "gatewayctl health"
 )
 
-// operations measures what is done to a running gateway, in a container that is
-// empty and in one with many processes.
+// operations measures operations on a running gateway, in an empty container and in
+// one with many processes.
 func (b *bench) operations() (*table, error) {
 	took := map[bool]map[string]sample{false: {}, true: {}}
-	const rounds = 2 // of each kind, in turns; one box at a time: they share the kernel's list of processes
+	const rounds = 2 // of each kind, in turns; one box at a time, because boxes share the kernel's list of processes
 	for round := range 2 * rounds {
 		if err := b.measureBox(round%2 == 1, rounds, took[round%2 == 1]); err != nil {
 			return nil, err

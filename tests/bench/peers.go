@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// path is where everything is looked for, in all namespaces.
+// path is the search path in all namespaces.
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// peer is an init, or what stands in for one.
+// peer is an init, or a program that takes its place.
 type peer struct {
 	name    string
-	program string // what PID 1 is; "" for no init at all
+	program string // the program of PID 1; "" for no init at all
 	before  []string
-	scan    bool // s6-svscan: it runs what is in a directory
-	inits   bool // it stays, as the child's init; gosu only executes
+	scan    bool // s6-svscan, which runs the services of a directory
+	inits   bool // it stays as the child's init; gosu only executes
 	mute    bool // forwards no signals
 }
 
@@ -53,7 +53,7 @@ var packages = map[string]string{
 	tini: "tini", "dumb-init": "dumb-init", "catatonit": "catatonit", "s6-svscan": "s6", "gosu": "gosu",
 }
 
-// needs are the programs that a peer consists of.
+// needs returns the programs of a peer.
 func (p *peer) needs() []string {
 	if p.program == "" {
 		return nil
@@ -64,7 +64,8 @@ func (p *peer) needs() []string {
 	return []string{p.program}
 }
 
-// install installs the packages that are missing, and says what cannot be had.
+// install installs the missing packages, and returns the programs that are not
+// available.
 func install() (missing map[string]bool) {
 	missing = map[string]bool{}
 	var wanted []string
@@ -78,10 +79,10 @@ func install() (missing map[string]bool) {
 		return missing
 	}
 	fmt.Fprintf(os.Stderr, "bench: apt-get install %s\n", strings.Join(wanted, " "))
-	for _, name := range wanted { // each alone: one that is not there must not take the others along
+	for _, name := range wanted { // each alone, so that a missing one does not fail the others
 		cmd := exec.Command("timeout", "90", "apt-get", "install", "-y", "-qq", "--no-install-recommends", name)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		cmd.Run() // whether it helped is looked at below
+		cmd.Run() // the result is checked below
 	}
 	for program := range missing {
 		if _, err := exec.LookPath(program); err == nil {
@@ -106,8 +107,8 @@ func (b *bench) argv(p *peer, args ...string) ([]string, error) {
 	return append(append([]string{b.where(p.program)}, p.before...), child...), nil
 }
 
-// service makes a scan directory with one service; without arguments its run is
-// the probe itself, so that no shell is measured.
+// service makes a scan directory with one service. Without arguments its run is the
+// probe itself, so that no shell is measured.
 func (b *bench) service(child []string) (string, error) {
 	dir := b.file("scan" + strings.Join(child[1:], ""))
 	run := filepath.Join(dir, "probe", "run")
@@ -123,19 +124,20 @@ func (b *bench) service(child []string) (string, error) {
 	return dir, os.WriteFile(run, []byte("#!/bin/sh\nexec "+strings.Join(child, " ")+"\n"), 0o755)
 }
 
-// where a program is: ours beside the probe, others on the PATH.
+// where returns the path of a program. Ours is beside the probe, others are on the
+// PATH.
 func (b *bench) where(program string) string {
 	if program == ours {
 		return b.file(ours)
 	}
 	found, err := exec.LookPath(program)
 	if err != nil {
-		return program // starting it will say so
+		return program // its start will fail
 	}
 	return found
 }
 
-// version is what dpkg says.
+// version returns the version that dpkg reports.
 func version(program string) string {
 	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", packages[program]).Output()
 	if err != nil {
@@ -144,7 +146,7 @@ func version(program string) string {
 	return string(bytes.TrimSpace(out))
 }
 
-// sizes is the table of binaries.
+// sizes returns the table of binaries.
 func (b *bench) sizes() (*table, error) {
 	t := &table{title: "Binary size", about: "The file of PID 1 alone; a dynamic one needs the C library beside it.",
 		head: []string{"init", "KiB", "linked"}}
@@ -169,5 +171,5 @@ func (b *bench) sizes() (*table, error) {
 	return t, nil
 }
 
-// settle lets an init that has just started come to rest.
+// settle waits until an init that has just started is idle.
 func settle() { time.Sleep(50 * time.Millisecond) }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilFirst measures n times each, in turns, from when launch began an instance
-// to the first instruction of the probe in it.
+// untilFirst measures n times for each, in turns, the time from the start of an
+// instance by launch to the first instruction of its probe.
 func (b *bench) untilFirst(of []*peer, n int, launch func(*peer) (*instance, error)) (map[string]sample, error) {
 	took := map[string]sample{}
 	err := b.turns(of, n, func(p *peer) error {
@@ -58,7 +58,8 @@ func (b *bench) starts() (*table, error) {
 	return t, nil
 }
 
-// signals measures from just before kill(2) to PID 1 until the child has it.
+// signals measures from just before kill(2) to PID 1 until the child has the
+// signal.
 func (b *bench) signals() (*table, error) {
 	took := map[string]sample{}
 	running := map[string]*instance{}
@@ -78,7 +79,7 @@ func (b *bench) signals() (*table, error) {
 	settle()
 	err := b.turns(heard, b.counts.signals, func(p *peer) error {
 		i := running[p.name]
-		time.Sleep(100 * time.Microsecond) // both are asleep again
+		time.Sleep(100 * time.Microsecond) // both sleep again
 		sent := now()
 		if err := unix.Kill(i.pid, unix.SIGUSR1); err != nil {
 			return err
@@ -107,7 +108,7 @@ func (b *bench) signals() (*table, error) {
 	return t, nil
 }
 
-// run starts the probe with args under a peer and waits until it is there.
+// run starts the probe with args under a peer and waits until it runs.
 func (b *bench) run(p *peer, args ...string) (*instance, error) {
 	argv, err := b.argv(p, args...)
 	if err != nil {
@@ -130,8 +131,8 @@ func endAll(running map[string]*instance) {
 	}
 }
 
-// storm measures how long orphans take from the first fork to the last reaping,
-// and what of it PID 1 was on a CPU.
+// storm measures how long orphans take from the first fork to the last reaping, and
+// how much of that PID 1 was on a CPU.
 func (b *bench) storm() (*table, error) {
 	reapers := slices.DeleteFunc(b.inits(), func(p *peer) bool { return p.program == "" })
 	wall, cpu := map[string]sample{}, map[string]sample{}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// sample is what one thing took, in nanoseconds, run by run.
+// sample is the time of each run, in nanoseconds.
 type sample []int64
 
-// quantile is the value below which the share q of the sample lies, nearest
-// rank: always one that was measured.
+// quantile returns the value below which the share q of the sample lies, by nearest
+// rank. It is always a measured value.
 func (s sample) quantile(q float64) int64 {
 	if len(s) == 0 {
 		return 0
@@ -23,7 +23,7 @@ func (s sample) quantile(q float64) int64 {
 
 func (s sample) median() int64 { return s.quantile(0.5) }
 
-// spread is the range from the 10th to the 90th percentile.
+// spread returns the range from the 10th to the 90th percentile.
 func (s sample) spread(unit time.Duration) string {
 	if len(s) == 0 {
 		return none
@@ -31,7 +31,7 @@ func (s sample) spread(unit time.Duration) string {
 	return in(s.quantile(0.1), unit) + " to " + in(s.quantile(0.9), unit)
 }
 
-// at is a quantile as a table shows it, mid the median.
+// at returns a quantile as a table shows it. mid returns the median.
 func (s sample) at(q float64, unit time.Duration) string {
 	if len(s) == 0 {
 		return none
@@ -41,10 +41,10 @@ func (s sample) at(q float64, unit time.Duration) string {
 
 func (s sample) mid(unit time.Duration) string { return s.at(0.5, unit) }
 
-// none stands where a peer has no equivalent or could not be had.
+// none stands for a peer without an equivalent, or that is not available.
 const none = "-"
 
-// in is a number of nanoseconds in a unit, with three digits that count.
+// in converts nanoseconds to a unit, with three significant digits.
 func in(ns int64, unit time.Duration) string { return digits(float64(ns) / float64(unit)) }
 
 func digits(v float64) string {
@@ -59,7 +59,7 @@ func digits(v float64) string {
 	}
 }
 
-// ratio is a/b; none without either.
+// ratio returns a/b, or none if either is missing.
 func ratio(a, b int64) string {
 	if a <= 0 || b <= 0 {
 		return none
@@ -67,7 +67,7 @@ func ratio(a, b int64) string {
 	return digits(float64(a) / float64(b))
 }
 
-// atMost is the verdict on a goal: whether it is met, for the table's last column.
+// atMost returns whether a goal is met, for the table's last column.
 func atMost(goal string, value, limit float64) string {
 	if value <= limit {
 		return goal + ": met"

@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// table is one measurement: it is the same text in a terminal and in Markdown.
+// table is one measurement, with the same text in a terminal and in Markdown.
 type table struct {
 	title string
-	about string // what was done, in one paragraph
+	about string // what was measured, in one paragraph
 	head  []string
 	rows  [][]string
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String aligns the columns: the first to the left, others to the right, the
-// last (verdicts) to the left again.
+// String aligns the first column and the last, which has the verdicts, to the left.
+// It aligns the others to the right.
 func (t *table) String() string {
 	widths := make([]int, len(t.head))
 	for _, row := range append([][]string{t.head}, t.rows...) {
@@ -57,7 +57,7 @@ func (t *table) String() string {
 	return b.String()
 }
 
-// Markers in docs/benchmarks.md: what is between them is ours.
+// Markers in docs/benchmarks.md. make bench writes the text between them.
 const (
 	opening = "<!-- make bench -->\n"
 	closing = "<!-- end of make bench -->\n"

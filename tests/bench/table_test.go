@@ -54,7 +54,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestMarkers: the document that make bench writes has its place.
+// TestMarkers checks that the document that make bench writes has its markers.
 func TestMarkers(t *testing.T) {
 	data, err := os.ReadFile("../../docs/benchmarks.md")
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// failure is a failed test, or a package that failed without one, and the first
-// things that it said. Its whole output, with the log of its container, comes
-// far above the table, and who keeps only the end of a long run needs the reason.
+// failure is a failed test, or a package that failed without one, and its first
+// messages. Its whole output, with the log of its container, comes far above the
+// table. A reader of only the end of a long run needs the reason there.
 type failure struct {
 	Name string   `json:"name"`
 	Said []string `json:"said"`
@@ -23,11 +23,11 @@ const (
 	saidLength   = 400 // bytes of each line
 )
 
-// said is how t.Error begins a message, how Go reports a panic, a race or a
-// deadline, and how the compiler says what it cannot build.
+// said matches the beginning of a message of t.Error, and of Go's report of a
+// panic, a race, a deadline or a build error.
 var said = regexp.MustCompile(`^\s*[\w./-]+\.go:\d+(:\d+)?: |^panic: |^fatal error: |^WARNING: DATA RACE`)
 
-// firstSaid picks from the output of a failure.
+// firstSaid returns the first messages of the output of a failure.
 func firstSaid(output []string) []string {
 	var picked []string
 	messages, left := 0, 0
@@ -47,8 +47,8 @@ func firstSaid(output []string) []string {
 	return picked
 }
 
-// printFailures is the part of the table that is there only after a failure. A
-// parent that failed for its subtest alone has nothing of its own to say.
+// printFailures prints the part of the table that exists only after a failure. A
+// parent that failed for its subtest alone has no message of its own.
 func printFailures(stdout io.Writer, part string, all []failure) {
 	for _, f := range all {
 		fmt.Fprintf(stdout, "\nfailed: %s (%s)\n", f.Name, part)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command gotest runs go test, prints what failed and one line of figures, and
-// with CI=true takes a skipped test for a failed one: a test that did not run
-// has proven nothing.
+// Command gotest runs go test, and prints the failures and one line of figures.
+// With CI=true a skipped test counts as failed, because a test that did not run has
+// proven nothing.
 //
 //	gotest -part NAME -- ARGS...         run go test ARGS
 //	gotest -part NAME -command CMD...    run CMD, whose time counts as a part
 //	gotest -sum FILE                     print the figures of all parts in FILE
 //
-// GOTEST_TALLY names the file that collects the figures of each part;
-// GOTEST_EVENTS, if set, a directory that gets what go test -json wrote.
+// GOTEST_TALLY names the file that collects the figures of each part.
+// GOTEST_EVENTS, if set, names a directory for the output of go test -json.
 package main
 
 import (

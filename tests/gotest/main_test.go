@@ -84,7 +84,7 @@ func TestTotal(t *testing.T) {
 	}
 }
 
-// What is picked is short, whatever a test printed.
+// TestFirstSaid checks that the selection is short, whatever a test printed.
 func TestFirstSaid(t *testing.T) {
 	message := []string{"  a_test.go:1: " + strings.Repeat("x", 2*saidLength) + "\n"}
 	for range 2 * saidLines {
@@ -107,7 +107,8 @@ func TestFirstSaid(t *testing.T) {
 	}
 }
 
-// A command's exit code is the part's, and its time is in the tally.
+// TestCommand checks that a command's exit code is the part's, and that the tally
+// has its time.
 func TestCommand(t *testing.T) {
 	tally := filepath.Join(t.TempDir(), "tally")
 	t.Setenv("GOTEST_TALLY", tally)

@@ -19,9 +19,8 @@ type event struct {
 	Elapsed float64
 }
 
-// read counts tests (leaves and their parents alike, as go test does) and
-// prints the output of those that failed or were skipped, and of packages that
-// failed without a test.
+// read counts tests, leaves and their parents alike, as go test does. It prints the
+// output of failed and skipped tests, and of packages that failed without a test.
 func read(in io.Reader, stdout io.Writer) (part, error) {
 	var r part
 	output := map[string][]string{}
@@ -69,7 +68,7 @@ func lastLine(lines []string) string {
 	return lines[len(lines)-1]
 }
 
-// took keeps how long a package or a test (not a part of one) took.
+// took records how long a package or a test took, subtests excluded.
 func (r *part) took(e event) {
 	if e.Action != "pass" && e.Action != "fail" {
 		return
@@ -83,7 +82,7 @@ func (r *part) took(e event) {
 	}
 }
 
-// fail keeps why a test or a package failed.
+// fail records why a test or a package failed.
 func (r *part) fail(e event, output []string) {
 	if lines := firstSaid(output); len(lines) > 0 {
 		name := strings.TrimSpace(strings.TrimPrefix(e.Package, "github.com/gateway-init/gateway-init/") + " " + e.Test)

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// part is what one part of a run did: a line of the tally.
+// part is the result of one part of a run, and a line of the tally.
 type part struct {
 	Part       string    `json:"part"`
 	Passed     int       `json:"passed"`
@@ -31,10 +31,10 @@ type timing struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// shown is how many packages and tests the table names.
+// shown is the number of packages and tests in the table.
 const shown = 10
 
-// slowest are the slowest of all.
+// slowest returns the slowest of all.
 func slowest(all []timing) []timing {
 	slices.SortStableFunc(all, func(a, b timing) int {
 		switch {
@@ -70,7 +70,7 @@ func note(path string, r part) error {
 	return errors.Join(err, f.Close())
 }
 
-// total prints the table, why tests failed and, last, the sum.
+// total prints the table, the reasons of failures and, last, the sum.
 func total(path string, stdout, stderr io.Writer) int {
 	data, err := os.ReadFile(path)
 	if err != nil {

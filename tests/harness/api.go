@@ -14,17 +14,16 @@ import (
 	"sync"
 )
 
-// api speaks to the daemon as its command line does, without starting that
-// program, which takes 70 ms of processor time for each call. Containers are run,
-// stopped and killed by the command line, as users do; this is for looks and for
-// exec.
+// api calls the daemon as its command line does, without starting that program,
+// which takes 70 ms of processor time for each call. The command line runs, stops
+// and kills containers, as users do. The API serves queries and exec.
 type api struct {
 	socket string
 	http   *http.Client
 }
 
-// dialAPI is the daemon's API, or nil where the command line must do: another
-// engine, or a daemon that is not at a Unix socket.
+// dialAPI returns the daemon's API. It returns nil if only the command line will
+// do: for another engine, or a daemon that is not at a Unix socket.
 var dialAPI = sync.OnceValue(func() *api {
 	host := os.Getenv("DOCKER_HOST")
 	if host == "" {
@@ -45,7 +44,8 @@ func (a *api) dial(ctx context.Context) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", a.socket)
 }
 
-// do is one request. An answer that is no success is the daemon's message.
+// do makes one request. If the answer is no success, the error is the daemon's
+// message.
 func (a *api) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
@@ -73,7 +73,7 @@ func (a *api) do(ctx context.Context, method, path string, in any) (*http.Respon
 	return resp, nil
 }
 
-// refused is what the daemon says when it does not do what it is asked.
+// refused is the daemon's message about a refused request.
 type refused struct{ message string }
 
 func (r refused) Error() string { return "Error response from daemon: " + r.message }
@@ -87,7 +87,7 @@ func refusal(resp *http.Response) error {
 	return refused{said.Message}
 }
 
-// get decodes what the daemon says of path into v.
+// get decodes the daemon's answer for path into v.
 func (a *api) get(ctx context.Context, path string, v any) error {
 	resp, err := a.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *api) get(ctx context.Context, path string, v any) error {
 	return json.NewDecoder(resp.Body).Decode(v)
 }
 
-// call is a request whose answer says nothing.
+// call makes a request whose answer has no content.
 func (a *api) call(ctx context.Context, method, path string) error {
 	resp, err := a.do(ctx, method, path, nil)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *api) call(ctx context.Context, method, path string) error {
 	return resp.Body.Close()
 }
 
-// logs is all that a container without a terminal wrote, stdout before stderr.
+// logs returns the output of a container without a terminal, stdout before stderr.
 func (a *api) logs(ctx context.Context, name string) (string, error) {
 	resp, err := a.do(ctx, http.MethodGet, "/containers/"+name+"/logs?stdout=1&stderr=1", nil)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// What the harness does by the daemon's API is what the command line does, to the
-// exit code and each byte.
+// TestExecIsTheCommandLines checks that an exec by the daemon's API equals one by
+// the command line, to the exit code and each byte.
 func TestExecIsTheCommandLines(t *testing.T) {
 	if dialAPI() == nil {
 		t.Fatal("this engine has no API that the harness speaks: there is nothing to compare")
@@ -42,11 +42,12 @@ func TestExecIsTheCommandLines(t *testing.T) {
 			c := c.For(t)
 			got := c.ExecFlags(try.flags, try.user, try.stdin, try.command...)
 			want := Engine(t, try.stdin, append(append(ExecArgs(t, try.user, try.flags...), c.Name), try.command...)...)
-			// Lines of figures may differ from call to call.
+			// Numbers may differ from call to call.
 			if name == "fine" {
 				got.Stdout, want.Stdout = got.Stdout[:8], want.Stdout[:8]
 			}
-			// The command line adds what it says itself, which differs between versions.
+			// The command line adds messages of its own, which differ between
+			// versions.
 			if got.Code != want.Code || got.Stdout != want.Stdout || !strings.HasPrefix(want.Stderr, got.Stderr) && got.Code < 125 && got.Stderr != want.Stderr {
 				t.Errorf("got %v\nthe command line: %v", got, want)
 			}

@@ -27,8 +27,8 @@ type execConfig struct {
 	detach                                  bool
 }
 
-// execFlags reads flags of docker exec. Those that it does not know are the
-// command line's to read.
+// execFlags parses flags of docker exec. If it does not know a flag, the command
+// line has to run the command.
 func execFlags(flags, command []string) (execConfig, bool) {
 	c := execConfig{AttachStdout: true, AttachStderr: true, Cmd: command}
 	for i := 0; i < len(flags); i++ {
@@ -65,10 +65,11 @@ func execFlags(flags, command []string) (execConfig, bool) {
 	return c, true
 }
 
-// codeNotStarted is for a command that the engine does not start (docker-exec(1)).
+// codeNotStarted is the exit code if the engine does not start a command
+// (docker-exec(1)).
 const codeNotStarted = 126
 
-// exec is docker exec, with its exit codes.
+// exec does docker exec, with its exit codes.
 func (a *api) exec(ctx context.Context, name string, c execConfig, stdin []byte) (Result, error) {
 	var made struct{ ID string }
 	resp, err := a.do(ctx, http.MethodPost, "/containers/"+name+"/exec", c)
@@ -94,7 +95,7 @@ func (a *api) exec(ctx context.Context, name string, c execConfig, stdin []byte)
 	return Result{code, stdout.String(), stderr.String()}, err
 }
 
-// startExec runs until the command has closed its streams.
+// startExec runs a command until it has closed its streams.
 func (a *api) startExec(ctx context.Context, id string, c execConfig, stdin []byte, stdout, stderr io.Writer) error {
 	path := "/exec/" + id + "/start"
 	if c.detach {
@@ -124,16 +125,17 @@ func (a *api) startExec(ctx context.Context, id string, c execConfig, stdin []by
 		return refusal(resp)
 	}
 	if c.AttachStdin {
-		// Beside the reading: a command may write before it has read all.
+		// This runs beside the reading. A command may write before it has read
+		// everything.
 		go func() {
-			conn.Write(stdin) // it may end before it has read all of it
+			conn.Write(stdin) // it may exit before it has read everything
 			conn.(*net.UnixConn).CloseWrite()
 		}()
 	}
 	return demultiplex(in, stdout, stderr)
 }
 
-// execCode is the exit code, once the daemon has it.
+// execCode returns the exit code, once the daemon has it.
 func (a *api) execCode(ctx context.Context, id string) (int, error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -152,8 +154,8 @@ func (a *api) execCode(ctx context.Context, id string) (int, error) {
 	}
 }
 
-// demultiplex copies a stream of the daemon's: a frame is the number of the
-// stream, three zeros, the length in four bytes, and so many bytes.
+// demultiplex copies a stream of the daemon. A frame is the number of the stream,
+// three zeros, the length in four bytes, and the bytes.
 func demultiplex(in io.Reader, stdout, stderr io.Writer) error {
 	var head [8]byte
 	for {

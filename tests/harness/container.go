@@ -18,8 +18,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Container is one container of a test. Its methods fail the test when the
-// engine does; what the program inside says is the test's to judge.
+// Container is one container of a test. Its methods fail the test if the engine
+// fails. The test judges the result of the program inside.
 type Container struct {
 	Name string
 	ID   string
@@ -31,8 +31,8 @@ type Container struct {
 	configDir string
 }
 
-// Start runs a container and removes it at the end of the test. It waits for
-// the engine, not for the gateway: see WaitServing.
+// Start runs a container and removes it at the end of the test. It waits for the
+// engine, not for the gateway (see WaitServing).
 func Start(t testing.TB, o Options) *Container {
 	t.Helper()
 	c, r := TryStart(t, o)
@@ -62,8 +62,8 @@ func TryStart(t testing.TB, o Options) (*Container, Result) {
 	return c, r
 }
 
-// For is the same container as another test sees it: failures and the log go
-// there. The first test removes it.
+// For returns the same container for another test, which gets its failures and its
+// log. The first test removes it.
 func (c *Container) For(t testing.TB) *Container {
 	d := *c
 	d.t = t
@@ -71,7 +71,7 @@ func (c *Container) For(t testing.TB) *Container {
 	return &d
 }
 
-// remove ends the container.
+// remove removes the container.
 func (c *Container) remove() {
 	c.explain()
 	if a := dialAPI(); a != nil {
@@ -85,7 +85,7 @@ func (c *Container) remove() {
 	Engine(c.t, nil, "rm", "-f", "-v", c.Name)
 }
 
-// explain shows the log of a container whose test failed, what status says, and
+// explain shows the log of a container whose test failed, the output of status, and
 // PID 1's record with the last request.
 func (c *Container) explain() {
 	if !c.t.Failed() {
@@ -103,10 +103,10 @@ func (c *Container) explain() {
 	}
 }
 
-// EngineGrace is docker stop's: what takes as long is killed by the engine.
+// EngineGrace is the grace of docker stop. After it the engine kills.
 const EngineGrace = 10 * time.Second
 
-// Stop is docker stop, and returns how long it took. The test fails if the engine
+// Stop does docker stop, and returns how long it took. The test fails if the engine
 // had to kill PID 1, after EngineGrace (testenv.AtMost).
 func (c *Container) Stop() time.Duration {
 	c.t.Helper()
@@ -119,28 +119,28 @@ func (c *Container) Stop() time.Duration {
 	return took
 }
 
-// StartAgain is docker start of a stopped container.
+// StartAgain does docker start of a stopped container.
 func (c *Container) StartAgain() { c.t.Helper(); c.must("start", c.Name) }
 
-// Restart is docker restart.
+// Restart does docker restart.
 func (c *Container) Restart() { c.t.Helper(); c.must("restart", c.Name) }
 
 // Kill sends a signal ("TERM", "9") to PID 1 by the engine.
 func (c *Container) Kill(signal string) { c.t.Helper(); c.must("kill", "-s", signal, c.Name) }
 
-// Pause and Unpause freeze every process and let them go on.
+// Pause freezes every process.
 func (c *Container) Pause() { c.t.Helper(); c.must("pause", c.Name) }
 
-// Unpause is the way back from Pause.
+// Unpause continues every process after Pause.
 func (c *Container) Unpause() { c.t.Helper(); c.must("unpause", c.Name) }
 
-// Running tells whether PID 1 lives.
+// Running reports whether PID 1 is alive.
 func (c *Container) Running() bool {
 	var state containerState
 	return c.life.pid() != 0 || c.inspect(&state) == nil && state.State.Running
 }
 
-// WaitExit waits until the container has ended and returns its exit code.
+// WaitExit waits until the container has exited and returns its exit code.
 func (c *Container) WaitExit(deadline time.Duration) int {
 	c.t.Helper()
 	code := -1
@@ -158,7 +158,7 @@ func (c *Container) WaitExit(deadline time.Duration) int {
 	return code
 }
 
-// containerState is what the engine says of a container's first process.
+// containerState is the engine's description of a container's first process.
 type containerState struct {
 	State struct {
 		Running       bool
@@ -188,10 +188,10 @@ func (c *Container) inspect(v any) error {
 	return a.get(ctx, "/containers/"+c.Name+"/json", v)
 }
 
-// StateDir is the gateway's home on the host, "" with NoState.
+// StateDir returns the gateway's home on the host, "" with NoState.
 func (c *Container) StateDir() string { return c.stateDir }
 
-// ConfigFile is the mounted configuration on the host, "" without one.
+// ConfigFile returns the mounted configuration on the host, "" without one.
 func (c *Container) ConfigFile() string {
 	if c.configDir == "" {
 		return ""
@@ -199,8 +199,8 @@ func (c *Container) ConfigFile() string {
 	return filepath.Join(c.configDir, "config.json")
 }
 
-// SetMisbehave replaces misbehave.json; it counts from the gateway's next
-// start. nil removes it.
+// SetMisbehave replaces misbehave.json, for the gateway's next start. nil removes
+// it.
 func (c *Container) SetMisbehave(m map[string]any) {
 	c.t.Helper()
 	if m == nil {
@@ -213,8 +213,8 @@ func (c *Container) SetMisbehave(m map[string]any) {
 	writeFile(c.t, filepath.Join(c.stateDir, "misbehave.json"), data, int(UID(c.t, GatewayUID)), 0o644)
 }
 
-// Misbehave changes the running gateway. One that is to be deaf at once is so when
-// this returns, or has been replaced for it.
+// Misbehave changes the running gateway. With deaf_after 0s, it returns when the
+// gateway has stopped listening, or has been replaced for that.
 func (c *Container) Misbehave(m map[string]any) {
 	c.t.Helper()
 	before, _ := os.Stat(c.recordPath())

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// engineTimeout bounds one call of the engine's command; a request to PID 1 has
-// 120 s of its own, and a drain some minutes.
+// engineTimeout bounds one call of the engine's command. A request to PID 1 has its
+// own bound of 120 s, and a drain takes some minutes.
 const engineTimeout = 6 * time.Minute
 
-// Result is how a command ended. Stdout and Stderr are as written.
+// Result is the result of a command. Stdout and Stderr are unchanged.
 type Result struct {
 	Code           int
 	Stdout, Stderr string
@@ -29,13 +29,14 @@ func (r Result) String() string {
 	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.Code, r.Stdout, r.Stderr)
 }
 
-// Unwrapped is r without the line breaks that gatewayctl status puts between words.
+// Unwrapped returns r without the line breaks that gatewayctl status puts between
+// words.
 func (r Result) Unwrapped() Result {
 	r.Stdout = strings.ReplaceAll(r.Stdout, "\n"+strings.Repeat(" ", 14), " ")
 	return r
 }
 
-// images are those that are known to be there.
+// images are the images that exist for certain.
 var images sync.Map
 
 func needImage(t testing.TB, image string) {
@@ -50,11 +51,11 @@ func needImage(t testing.TB, image string) {
 }
 
 // Engine runs the engine's command with stdin. It fails the test only if the
-// command cannot be run or does not end.
+// command cannot be run or does not exit.
 func Engine(t testing.TB, stdin []byte, args ...string) Result {
 	t.Helper()
-	starting(t, args) // may wait, which is not the engine's time
-	// Not the test's context: that has ended when cleanups run.
+	starting(t, args) // may wait, which is outside the timeout
+	// The test's context has ended when cleanups run.
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, engine(), args...)
@@ -67,12 +68,12 @@ func Engine(t testing.TB, stdin []byte, args ...string) Result {
 	return Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// ContainersVariable is the environment variable with a file that gets a line for
-// each container that is started (tests/gotest).
+// ContainersVariable is the environment variable that names a file. The file gets a
+// line for each started container (tests/gotest).
 const ContainersVariable = "GOTEST_CONTAINERS"
 
-// starting waits for a slot where the engine's command is to run a container, and
-// counts it.
+// starting waits for a slot if the engine's command runs a container, and counts
+// the container.
 func starting(t testing.TB, args []string) {
 	t.Helper()
 	if len(args) == 0 || args[0] != "run" {
@@ -95,7 +96,7 @@ func starting(t testing.TB, args []string) {
 	}
 }
 
-// must is Engine for what has no reason to fail.
+// must is Engine for commands that must succeed.
 func (c *Container) must(args ...string) string {
 	c.t.Helper()
 	r := Engine(c.t, nil, args...)
@@ -131,7 +132,7 @@ func (c *Container) ExecFlags(flags []string, user string, stdin []byte, args ..
 	if a == nil || !known {
 		return Engine(c.t, stdin, append(command, args...)...)
 	}
-	// Not the test's context: that has ended when cleanups run.
+	// The test's context has ended when cleanups run.
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()
 	r, err := a.exec(ctx, c.Name, config, stdin)
@@ -149,7 +150,7 @@ func (c *Container) ExecDetached(user string, args ...string) {
 	}
 }
 
-// Tools runs demotools as user; it must succeed. The result is its stdout.
+// Tools runs demotools as user. It must succeed. Tools returns its stdout.
 func (c *Container) Tools(user string, args ...string) string {
 	c.t.Helper()
 	r := c.Exec(user, append([]string{"demotools"}, args...)...)
@@ -165,7 +166,7 @@ func (c *Container) Ctl(args ...string) Result {
 	return c.Exec("", append([]string{"gatewayctl"}, args...)...)
 }
 
-// MustCtl is Ctl that must end with 0. The result is its stdout.
+// MustCtl is Ctl for a command that must exit with 0. It returns its stdout.
 func (c *Container) MustCtl(args ...string) string {
 	c.t.Helper()
 	r := c.Ctl(args...)

@@ -16,16 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keptCaps are the capabilities that ReadmeFlags leave a container's root.
+// keptCaps are the capabilities that ReadmeFlags leave to a container's root.
 var keptCaps = []uintptr{unix.CAP_CHOWN, unix.CAP_KILL, unix.CAP_SETGID, unix.CAP_SETUID, unix.CAP_SETPCAP}
 
-// ownRights are flags of docker run that may give a container's root other rights,
-// limits or another environment than what is entered has.
+// ownRights are flags of docker run that may change the rights, limits or
+// environment of a container's root, so that enter would differ from docker exec.
 var ownRights = []string{"--user", "-u", "--cap-add", "--cap-drop", "--privileged", "--security-opt", "--userns",
 	"--runtime", "--group-add", "-e", "--env", "--env-file", "--memory", "--pids-limit", "--cpus", "--ulimit"}
 
-// plainRoot tells whether docker exec is root with keptCaps, and with the demo
-// image's environment, in a container with these options, so that enter is the same.
+// plainRoot reports whether docker exec is root with keptCaps, and with the demo
+// image's environment, in a container with these options. Then enter is the same.
 func plainRoot(o Options) bool {
 	return o.Image == DemoImage && o.Flags == nil && len(o.Env) == 0 && engine() == "docker" &&
 		!slices.ContainsFunc(o.Extra, func(flag string) bool {
@@ -34,16 +34,17 @@ func plainRoot(o Options) bool {
 		})
 }
 
-// enterable tells whether a command is for enter: gatewayctl as root, where the
-// container is root's. An exec by the engine costs more than what gatewayctl does.
-// What the agent does is the engine's: it has the seccomp filter and the cgroup.
+// enterable reports whether enter can run a command: gatewayctl as root, in a
+// container that runs as root. The engine's exec takes more time than gatewayctl.
+// The engine runs the agent's commands, which get the seccomp filter and the
+// cgroup.
 func (c *Container) enterable(flags []string, user string, args []string) bool {
 	return c.plainRoot && user == "" && args[0] == "gatewayctl" && slices.Equal(flags, []string{"-i"}) &&
 		!NonRoot(c.t) && !Managed()
 }
 
-// entered is enter for a container that runs. To the engine is left what to say of
-// one that does not.
+// entered calls enter if the container runs. Otherwise the engine has to report the
+// error.
 func (c *Container) entered(stdin []byte, args []string) (r Result, ok bool) {
 	c.t.Helper()
 	pid, err := c.hostPID()
@@ -59,10 +60,10 @@ func (c *Container) entered(stdin []byte, args []string) (r Result, ok bool) {
 	return r, err == nil
 }
 
-// enter runs a program of /usr/local/bin in the namespaces of process pid as docker
-// exec does for root in a container with ReadmeFlags: with its capabilities, without
-// new privileges, in a session of its own. It has no seccomp filter, and is in the
-// cgroup of the test.
+// enter runs a program of /usr/local/bin in the namespaces of process pid, as
+// docker exec does for root in a container with ReadmeFlags. It has the same
+// capabilities, no new privileges, and its own session. It has no seccomp filter,
+// and is in the cgroup of the test.
 func enter(ctx context.Context, pid int, stdin []byte, args []string) (r Result, err error) {
 	OwnThread(func() {
 		if err = errors.Join(JoinNamespaces(pid), dropRights()); err == nil {
@@ -72,9 +73,9 @@ func enter(ctx context.Context, pid int, stdin []byte, args []string) (r Result,
 	return r, err
 }
 
-// OwnThread runs f on a thread that ends with it, so that f may change what a thread
-// has of its own. It is never the first thread: that one does not end, and is what
-// /proc/self means.
+// OwnThread runs f on a thread that exits with f, so that f may change the thread's
+// attributes. It is never the first thread, which does not exit, and to which
+// /proc/self refers.
 func OwnThread(f func()) {
 	ended := make(chan struct{})
 	go func() {
@@ -90,29 +91,29 @@ func OwnThread(f func()) {
 	<-ended
 }
 
-// JoinNamespaces moves the calling thread, which must be OwnThread's, to the
-// namespaces of process pid (setns(2), Linux 5.8). A PID namespace counts for its
-// children.
+// JoinNamespaces moves the calling thread, which must come from OwnThread, to the
+// namespaces of process pid (setns(2), Linux 5.8). A PID namespace takes effect for
+// its children.
 func JoinNamespaces(pid int) error {
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return os.NewSyscallError("pidfd_open", err)
 	}
 	defer unix.Close(process)
-	if err := unix.Unshare(unix.CLONE_FS); err != nil { // the other threads share our root
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // the other threads share our root directory
 		return os.NewSyscallError("unshare", err)
 	}
 	return os.NewSyscallError("setns", unix.Setns(process, unix.CLONE_NEWNS|unix.CLONE_NEWPID|
 		unix.CLONE_NEWNET|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWCGROUP))
 }
 
-// dropRights leaves what this thread executes keptCaps.
+// dropRights limits the programs that this thread executes to keptCaps.
 func dropRights() error {
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
 		if slices.Contains(keptCaps, c) {
 			continue
 		}
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) { // this kernel has not so many
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) { // this kernel has fewer capabilities
 			return os.NewSyscallError("prctl", err)
 		}
 	}
@@ -133,7 +134,7 @@ func runEntered(ctx context.Context, stdin []byte, args []string) (Result, error
 		return Result{}, errors.Join(err, ctx.Err())
 	}
 	code := cmd.ProcessState.ExitCode()
-	if end := cmd.ProcessState.Sys().(syscall.WaitStatus); end.Signaled() { // as the engine says it
+	if end := cmd.ProcessState.Sys().(syscall.WaitStatus); end.Signaled() { // as the engine reports it
 		code = 128 + int(end.Signal())
 	}
 	return Result{code, stdout.String(), stderr.String()}, nil

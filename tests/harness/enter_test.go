@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A look without the engine sees what one by docker exec sees: it has the same
-// user, rights and namespaces, and the same answer.
+// TestEnterIsExec checks that enter equals docker exec: the user, the rights, the
+// namespaces and the answer.
 func TestEnterIsExec(t *testing.T) {
 	c := Start(t, Options{})
 	c.WaitServing(20 * time.Second)
@@ -67,7 +67,7 @@ func TestEnterIsExec(t *testing.T) {
 	}
 }
 
-// Flags that change what docker exec is are not for entering.
+// TestPlainRoot checks that enter is not used with flags that change docker exec.
 func TestPlainRoot(t *testing.T) {
 	for name, try := range map[string]struct {
 		o    Options

@@ -33,7 +33,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// The command of the README and the pages, the tests' and the demo's are one.
+// TestFlagsAreTheReadmes checks that README, pages, tests and demo have one
+// command.
 func TestFlagsAreTheReadmes(t *testing.T) {
 	want := strings.Join(ReadmeFlags(), " ")
 	for _, name := range []string{"README.md", "docs/tutorial.md", "docs/install.md", "docs/hardening.md", "docs/openclaw.md", "image/demo-lib.sh"} {

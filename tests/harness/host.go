@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HostPID is the host's number of PID 1.
+// HostPID returns the host's pid of PID 1.
 func (c *Container) HostPID() int {
 	c.t.Helper()
 	pid, err := c.hostPID()
@@ -30,7 +30,7 @@ func (c *Container) HostPID() int {
 	return pid
 }
 
-// HostPIDOf is the host's number of the container's process pid.
+// HostPIDOf returns the host's pid of the container's process pid.
 func (c *Container) HostPIDOf(pid int) int {
 	c.t.Helper()
 	for _, p := range c.Processes() {
@@ -42,7 +42,7 @@ func (c *Container) HostPIDOf(pid int) int {
 	return 0
 }
 
-// GatewayHostPID is the host's number of the gateway that status names.
+// GatewayHostPID returns the host's pid of the gateway in the status.
 func (c *Container) GatewayHostPID() int {
 	c.t.Helper()
 	return c.HostPIDOf(c.Status().Gateway.PID)
@@ -57,8 +57,8 @@ type Process struct {
 	Comm         string // as in /proc/PID/status, escaped
 }
 
-// Processes are all in the container's PID namespace, zombies and exec'd ones
-// included. One that ends meanwhile is left out.
+// Processes returns all processes in the container's PID namespace, including
+// zombies and docker exec. A process that exits meanwhile is left out.
 func (c *Container) Processes() []Process {
 	c.t.Helper()
 	want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", c.HostPID()))
@@ -79,12 +79,13 @@ func (c *Container) Processes() []Process {
 	return all
 }
 
-// processAt reads one. A zombie has no namespace link any more: it is known by
-// its parent, so it counts if its NSpid has another entry than the host's.
+// processAt reads one process. A zombie has no namespace link any more. It is
+// identified by its parent, so it counts if its NSpid has more entries than the
+// host's pid.
 func processAt(dir, namespace string) (Process, bool) {
 	link, errLink := os.Readlink(dir + "/ns/pid")
 	if errLink == nil && link != namespace {
-		return Process{}, false // as nearly all of the host's: no need to read more
+		return Process{}, false // like nearly all of the host's processes, so the rest need not be read
 	}
 	fields, err := StatusFields(dir + "/status")
 	if err != nil {
@@ -106,7 +107,7 @@ func processAt(dir, namespace string) (Process, bool) {
 	return p, true
 }
 
-// StatusFields is /proc/PID/status (or of a task) by name.
+// StatusFields returns the fields of /proc/PID/status (or of a task) by name.
 func StatusFields(path string) (map[string]string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -121,13 +122,13 @@ func StatusFields(path string) (map[string]string, error) {
 	return fields, nil
 }
 
-// HostPath is the host's path of a file of the container.
+// HostPath returns the host's path of a file of the container.
 func (c *Container) HostPath(path string) string {
 	c.t.Helper()
 	return fmt.Sprintf("/proc/%d/root%s", c.HostPID(), path)
 }
 
-// FileText is a file of the container, "" while there is none.
+// FileText returns the content of a file of the container, "" if it does not exist.
 func (c *Container) FileText(path string) string {
 	c.t.Helper()
 	data, err := os.ReadFile(c.HostPath(path))
@@ -137,8 +138,8 @@ func (c *Container) FileText(path string) string {
 	return string(data)
 }
 
-// Token is the token in force, read by the host's root without any program of
-// ours: from the first runtime directory that has one.
+// Token returns the token in force. Root of the host reads it without any of our
+// programs, from the first runtime directory that has one.
 func (c *Container) Token() string {
 	c.t.Helper()
 	var errs []error
@@ -153,15 +154,15 @@ func (c *Container) Token() string {
 	return ""
 }
 
-// Response is an answer of the gateway; Err says why there is none.
+// Response is an answer of the gateway. If there is none, Err is the reason.
 type Response struct {
 	Code int
 	Body string
 	Err  error
 }
 
-// HTTP asks the gateway, from the test's process on the container's loopback.
-// An empty token sends none.
+// HTTP sends a request to the gateway, from the test's process on the container's
+// loopback. An empty token is not sent.
 func (c *Container) HTTP(method, path, token, body string) Response {
 	c.t.Helper()
 	return c.HTTPOn(Port, method, path, token, body)
@@ -198,8 +199,8 @@ func (c *Container) HTTPOn(port int, method, path, token, body string) Response 
 	return Response{resp.StatusCode, string(data), err}
 }
 
-// dialIn connects in the network namespace of a process. The thread that
-// entered it is never given back: it ends with its goroutine.
+// dialIn connects in the network namespace of a process. The thread that enters it
+// is not reused. It exits with its goroutine.
 func dialIn(ctx context.Context, pid int, network, addr string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
@@ -224,6 +225,6 @@ func dialHere(ctx context.Context, pid int, network, addr string) (net.Conn, err
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("cannot enter network namespace: %w", os.NewSyscallError("setns", err))
 	}
-	// One numeric address is dialled in this goroutine, so on this thread.
+	// A numeric address is dialed in this goroutine, so on this thread.
 	return new(net.Dialer).DialContext(ctx, network, addr)
 }

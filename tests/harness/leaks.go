@@ -19,10 +19,10 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
 )
 
-// NoToken fails the test if one of the tokens, or a part of it, is anywhere but
-// where it belongs: in what the agent can read, in the log, the status, the
-// engine's description, or any file of the container's layers. The container
-// must have demotools.
+// NoToken fails the test if one of the tokens, or a part of it, is anywhere but in
+// its place: in files that the agent can read, in the log, the status, the engine's
+// description, or any file of the container's layers. The container must have
+// demotools.
 func (c *Container) NoToken(when string, tokens ...string) {
 	c.t.Helper()
 	var inspected json.RawMessage
@@ -60,7 +60,7 @@ func (c *Container) NoToken(when string, tokens ...string) {
 	}
 }
 
-// TokenSet is what a leak of the token looks like.
+// TokenSet returns the texts that would be a leak of the token.
 func TokenSet(t testing.TB, token string) *tokenscan.Set {
 	t.Helper()
 	set, err := tokenscan.New(token)
@@ -70,9 +70,9 @@ func TokenSet(t testing.TB, token string) *tokenscan.Set {
 	return set
 }
 
-// exported tells of every file of the container's file system, as the engine
-// exports it (layers and what was written since; no tmpfs), whether it has a
-// part of a token.
+// exported iterates over the files of the container's file system, as the engine
+// exports it (layers and later writes, no tmpfs). For each it yields whether the
+// file has a part of a token.
 func (c *Container) exported(sets []*tokenscan.Set) func(yield func(string, bool) bool) {
 	return func(yield func(string, bool) bool) {
 		cmd := exec.Command(engine(), "export", c.Name)
@@ -110,8 +110,8 @@ func (c *Container) exported(sets []*tokenscan.Set) func(yield func(string, bool
 	}
 }
 
-// NoTokenBelow fails the test if a file below a directory of the host has a
-// part of one of the tokens. It returns how many it looked at.
+// NoTokenBelow fails the test if a file below a directory of the host has a part of
+// one of the tokens. It returns how many files it read.
 func NoTokenBelow(t testing.TB, when, dir string, tokens ...string) (files int) {
 	t.Helper()
 	var sets []*tokenscan.Set
@@ -119,7 +119,7 @@ func NoTokenBelow(t testing.TB, when, dir string, tokens ...string) (files int) 
 		sets = append(sets, TokenSet(t, token))
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) { // it ended meanwhile
+		if errors.Is(err, fs.ErrNotExist) { // it has ended
 			return nil
 		}
 		if err != nil || !d.Type().IsRegular() {

@@ -11,15 +11,15 @@ import (
 	"sync"
 )
 
-// life is the first process of a container, so that the engine is asked once for
-// each, not for each look.
+// life caches the first process of a container, so that the engine is asked once
+// for each process and not for each look.
 type life struct {
 	mu    sync.Mutex
 	host  int    // 0 if not known
-	began string // its start time, which no other process of that number has
+	began string // its start time, which tells it from a later process with its pid
 }
 
-// pid is the host's number, 0 if the process has ended or is not known.
+// pid returns the host's pid, 0 if the process has exited or is not known.
 func (l *life) pid() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Logs is all that the container wrote, stdout before stderr. What its processes
-// wrote before this call is in it.
+// Logs returns the container's output, stdout before stderr. It includes everything
+// that its processes wrote before this call.
 func (c *Container) Logs() string {
 	c.t.Helper()
 	marks := c.markLog()
@@ -38,12 +38,12 @@ func (c *Container) Logs() string {
 	}
 }
 
-// logMark is a line of ours. Wherever it is, the log without it is what it was.
+// logMark is a line that we add, wherever it is. Without it the log is unchanged.
 var logMark = regexp.MustCompile("\x1elog mark [0-9A-Z]+\n")
 
-// markLog writes a line to each stream of the log: the engine copies them while
-// the container goes on, and what came before the line has been copied when the
-// line has. A stream that is full, closed or no pipe gets none.
+// markLog writes a line to each stream of the log. The engine copies a stream in
+// order while the container runs. Once it has copied the line, it has copied
+// everything before it. A stream that is full, closed or no pipe gets no line.
 func (c *Container) markLog() (marks []string) {
 	pid, err := c.hostPID()
 	if err != nil {
@@ -76,7 +76,7 @@ func writeNow(path, text string) bool {
 	return err == nil && n == len(text)
 }
 
-// readLog is what the engine has so far.
+// readLog returns the log that the engine has so far.
 func (c *Container) readLog() string {
 	c.t.Helper()
 	a := dialAPI()

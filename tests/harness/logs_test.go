@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What was written before a look at the log is in it, and nothing of ours.
+// TestLogsAreWhole checks that a log has all earlier output, and none of our marks.
 func TestLogsAreWhole(t *testing.T) {
 	c := Start(t, Options{Args: []string{"--no-gateway"}, Command: []string{"demotools", "sleep", "600"}})
 	for range 20 {

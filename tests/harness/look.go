@@ -21,8 +21,8 @@ type fixture struct {
 
 var fixtures sync.Map // by name
 
-// fixtureHolder is the test that a shared container belongs to. It is removed
-// with this process (owner.go), so its cleanups are not needed.
+// fixtureHolder is the test that a shared container belongs to. owner.go removes
+// the container with this process, so it needs no cleanups.
 type fixtureHolder struct {
 	testing.TB
 	name string
@@ -39,8 +39,8 @@ func (h fixtureHolder) TempDir() string {
 	return dir
 }
 
-// Share is a container that the tests of a package which name the same fixture
-// share: the first of them starts it. options gets the test that its files belong to.
+// Share returns the container of a fixture. The first test of the package that
+// names the fixture starts it. options gets the test that its files belong to.
 func Share(t testing.TB, name string, options func(testing.TB) Options) *Container {
 	t.Helper()
 	Slot(t)
@@ -56,9 +56,9 @@ func Share(t testing.TB, name string, options func(testing.TB) Options) *Contain
 	return f.c.For(t)
 }
 
-// Look is Share for a test that only looks: at status, proofs, privileges, files,
-// and at what is refused. The container serves. A test that left it changed
-// fails: it needs a container of its own, by Start.
+// Look is Share for a test that only looks at status, proofs, privileges, files and
+// refusals. The container serves. A test that changed it fails, and has to use
+// Start for a container of its own.
 func Look(t testing.TB, name string, o Options) *Container {
 	t.Helper()
 	c := Share(t, name, func(testing.TB) Options { return o })
@@ -72,7 +72,7 @@ func Look(t testing.TB, name string, o Options) *Container {
 	return c
 }
 
-// lookedAt is what no test may change.
+// lookedAt returns the state that no test may change.
 func (c *Container) lookedAt() string {
 	c.t.Helper()
 	data, err := os.ReadFile(c.recordPath())
@@ -96,8 +96,8 @@ type Call struct {
 	Stdin string   `json:"stdin"`
 }
 
-// Batch runs programs as user, one after the other, by one call of the engine:
-// that alone takes longer than most of them. The container must have demotools.
+// Batch runs programs as user, one after the other, in one call of the engine,
+// which takes longer than most of them. The container must have demotools.
 func (c *Container) Batch(user string, calls ...Call) []Result {
 	c.t.Helper()
 	in, err := json.Marshal(calls)

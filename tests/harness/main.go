@@ -14,20 +14,21 @@ import (
 	"testing"
 )
 
-// MainOptions say how the tests of a package run.
+// MainOptions are the options of the tests of a package.
 type MainOptions struct {
-	// SideBySide is how many tests run side by side, unless -parallel says another
-	// number; 0 leaves it as it is. It may be more than there are processors: tests
-	// wait nearly all the time.
+	// SideBySide is how many tests run in parallel, unless -parallel gives a
+	// number. 0 leaves the default. It may exceed the number of processors, because
+	// tests wait nearly all the time.
 	SideBySide int
 	// Topologies names the tests whose outcome the topology can change. They run in
-	// each of them, and the others as root only: see the package's documentation.
+	// each of them, and the others as root only. The package documentation has the
+	// rule.
 	Topologies []string
 }
 
 // Main is m.Run with these options. It fails, in one line, if GATEWAY_TOPOLOGY
-// names no topology and if a name in Topologies is no test: a pattern without a
-// test would pass.
+// names no topology or if a name in Topologies is no test, because a pattern
+// without a test would pass.
 func Main(m *testing.M, o MainOptions) int {
 	flag.Parse()
 	set, err := flags(o, os.Getenv(TopologyVariable), os.DirFS("."))
@@ -35,7 +36,7 @@ func Main(m *testing.M, o MainOptions) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	flag.Visit(func(f *flag.Flag) { delete(set, f.Name) }) // what was given stays
+	flag.Visit(func(f *flag.Flag) { delete(set, f.Name) }) // given flags stay
 	for name, value := range set {
 		if err := flag.Set(name, value); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -45,7 +46,7 @@ func Main(m *testing.M, o MainOptions) int {
 	return m.Run()
 }
 
-// flags are the testing flags that o sets in a topology. sources has the files
+// flags returns the testing flags that o sets in a topology. sources has the files
 // of the package.
 func flags(o MainOptions, topology string, sources fs.FS) (map[string]string, error) {
 	if !known(topology) {
@@ -72,7 +73,7 @@ func flags(o MainOptions, topology string, sources fs.FS) (map[string]string, er
 	return set, nil
 }
 
-// pattern is the -run pattern of exactly these tests, with all their subtests.
+// pattern returns the -run pattern of exactly these tests, with all their subtests.
 func pattern(names []string) string { return "^(" + strings.Join(names, "|") + ")$" }
 
 var testFunc = regexp.MustCompile(`(?m)^func (Test\w*)\(t \*testing\.T\)`)

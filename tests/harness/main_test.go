@@ -55,7 +55,8 @@ func TestMainFlags(t *testing.T) {
 	}
 }
 
-// The pattern takes the named tests and no test whose name begins or ends so.
+// TestPattern checks that the pattern excludes tests whose names only begin or end
+// so.
 func TestPattern(t *testing.T) {
 	re := regexp.MustCompile(pattern([]string{"TestRestart", "TestStop"}))
 	names := []string{"TestRestart", "TestRestartTwice", "MyTestStop", "TestStop", "TestStart"}

@@ -19,8 +19,8 @@ const (
 	InitImage = "gateway-init:dev"
 )
 
-// OpenClawImage is what make openclaw builds; tests of it skip without it,
-// where that is allowed.
+// OpenClawImage is the image of make openclaw. Without it its tests skip, if that
+// is allowed.
 const OpenClawImage = "gateway-openclaw:dev"
 
 // UIDs of the images.
@@ -30,11 +30,11 @@ const (
 	OperatorUID = 9003
 )
 
-// Port is the demo gateway's.
+// Port is the demo gateway's port.
 const Port = 18789
 
-// ReadmeFlags are the flags of the README's docker run command; a test holds
-// the two against each other.
+// ReadmeFlags returns the flags of the README's docker run command. A test compares
+// the two.
 func ReadmeFlags() []string {
 	return []string{
 		"--read-only", "--tmpfs", "/run/gateway-init:mode=0700,size=1m", "--tmpfs", "/tmp", "--pids-limit", "512",
@@ -43,31 +43,31 @@ func ReadmeFlags() []string {
 	}
 }
 
-// Options is how a container is started. The zero value is the README's
-// command with the demo image and a good gateway.
+// Options are the options of a container. The zero value is the README's command
+// with the demo image and a good gateway.
 type Options struct {
 	Image string   // default DemoImage
 	Flags []string // replace ReadmeFlags if not nil; []string{} is plain docker run
-	Extra []string // further flags of docker run
+	Extra []string // more flags of docker run
 	Args  []string // options of gateway-init
 	// Command is the container's command, run as the sandbox user.
 	Command []string
 	// Config is merged over the image's configuration (image/demo/config.json,
-	// image/profiles/openclaw.json): objects member by member, nil deletes a
-	// member, anything else replaces. RawConfig is written as it
-	// is instead. Either is mounted as /etc/gateway-init, root-owned.
+	// image/profiles/openclaw.json). Objects are merged member by member, nil
+	// deletes a member, and any other value replaces it. RawConfig is written
+	// unchanged instead. Either is mounted as /etc/gateway-init and owned by root.
 	Config    map[string]any
 	RawConfig []byte
 	Env       map[string]string
-	// Misbehave is the demo gateway's misbehave.json at the start; see
-	// Container.SetMisbehave for later.
+	// Misbehave is the demo gateway's misbehave.json at the start. Later, use
+	// Container.SetMisbehave.
 	Misbehave map[string]any
-	// NoState leaves the gateway's home as it is in the image, not writable
-	// with --read-only, instead of a directory of the host.
+	// NoState leaves the gateway's home as it is in the image, read-only with
+	// --read-only, instead of mounting a directory of the host.
 	NoState bool
 }
 
-// engine is the engine's command.
+// engine returns the name of the engine's command.
 func engine() string {
 	if e := os.Getenv("ENGINE"); e != "" {
 		return e
@@ -75,7 +75,7 @@ func engine() string {
 	return "docker"
 }
 
-// Root is the repository.
+// Root returns the path of the repository.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -89,13 +89,13 @@ func Root(t testing.TB) string {
 	return ""
 }
 
-// DemoConfig is image/demo/config.json with over merged into it.
+// DemoConfig returns image/demo/config.json with over merged into it.
 func DemoConfig(t testing.TB, over map[string]any) []byte {
 	t.Helper()
 	return MergedJSON(t, "image/demo/config.json", over)
 }
 
-// MergedJSON is a JSON file of the repository with over merged into it.
+// MergedJSON returns a JSON file of the repository with over merged into it.
 func MergedJSON(t testing.TB, name string, over map[string]any) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(Root(t), name))
@@ -129,7 +129,7 @@ func merge(base, over map[string]any) map[string]any {
 	return base
 }
 
-// runArgs is the command line of docker run up to the image's arguments.
+// runArgs returns the command line of docker run up to the image's arguments.
 func (c *Container) runArgs(o Options) []string {
 	flags := o.Flags
 	if flags == nil {
@@ -170,10 +170,10 @@ func (c *Container) writeConfig(o Options) string {
 	return c.configDir
 }
 
-// HostDir makes a directory of the host to be mounted.
+// HostDir makes a directory of the host for a mount.
 func HostDir(t testing.TB, name string, uid int, mode os.FileMode) string {
 	t.Helper()
-	owning(t) // so that it is removed after a panic, too
+	owning(t) // so that it is removed even after a panic
 	dir := filepath.Join(t.TempDir(), name)
 	err := os.Mkdir(dir, mode)
 	if err := errors.Join(err, os.Chmod(dir, mode), os.Chown(dir, uid, uid)); err != nil {
@@ -182,8 +182,8 @@ func HostDir(t testing.TB, name string, uid int, mode os.FileMode) string {
 	return dir
 }
 
-// writeFile replaces a file whole, so that a gateway that starts meanwhile
-// reads the old or the new one.
+// writeFile replaces a file in one step, so that a starting gateway reads the old
+// or the new one.
 func writeFile(t testing.TB, path string, data []byte, uid int, mode os.FileMode) {
 	t.Helper()
 	err := os.WriteFile(path+".new", data, mode)

@@ -17,23 +17,23 @@ import (
 // namePrefix begins the name of everything that a test makes in an engine.
 const namePrefix = "gateway-init-test-"
 
-// owner is this process to those who find what it made.
+// owner identifies this process in the names of its containers and files.
 type owner struct {
 	prefix string // of its containers, images and volumes
 	dir    string // of its files on the host
 	alive  *os.File
 }
 
-// reap runs in a process of its own, with this process at the other end of its
-// stdin: it learns of its end however that comes, by a panic or a signal too, and
-// removes what is left.
+// reap runs in another process, whose stdin is a pipe from this process. So it gets
+// an EOF when this process exits, even by a panic or a signal. Then it removes the
+// rest.
 const reap = `cat >/dev/null
 for id in $($1 ps -aq --filter name="$2"); do $1 rm -f -v "$id"; done
 for name in $($1 images --format '{{.Repository}}:{{.Tag}}' --filter reference="$2*"); do $1 rmi "$name"; done
 for id in $($1 volume ls -q --filter name="$2"); do $1 volume rm -f "$id"; done
 rm -rf "$3" /dev/shm/"$2"*`
 
-// owned is made with the first thing that has to be removed.
+// owned is made before the first object that has to be removed.
 var owned = sync.OnceValues(func() (*owner, error) {
 	o := &owner{prefix: namePrefix + strings.ToLower(rand.Text()[:8])}
 	var err error
@@ -48,12 +48,12 @@ var owned = sync.OnceValues(func() (*owner, error) {
 	o.alive = alive
 	reaper := exec.Command("sh", "-c", reap, "reap", engine(), o.prefix, o.dir)
 	reaper.Stdin = end
-	// Not in this session, which a terminal may end.
+	// A terminal may end this session, so the reaper has its own.
 	reaper.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := reaper.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start the process that removes what tests leave: %w", err)
 	}
-	// What testing.T makes is removed with the rest.
+	// Directories of testing.T are removed with the rest.
 	return o, os.Setenv("TMPDIR", o.dir)
 })
 

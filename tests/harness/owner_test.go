@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// leaverVariable makes TestLeaver leave things behind and end in that way.
+// leaverVariable makes TestLeaver leave objects behind and exit in that way.
 const leaverVariable = "GATEWAY_TEST_LEAVER"
 
-// TestLeaver is the process of TestRemovedAfterAPanic: by itself it does nothing.
+// TestLeaver is the process of TestRemovedAfterAPanic. By itself it does nothing.
 func TestLeaver(t *testing.T) {
 	end := os.Getenv(leaverVariable)
 	if end == "" {
@@ -43,7 +43,8 @@ func TestLeaver(t *testing.T) {
 	}
 }
 
-// However a test ends, nothing that it made stays.
+// TestRemovedAfterAPanic checks that all objects of a test are removed, however it
+// ends.
 func TestRemovedAfterAPanic(t *testing.T) {
 	for _, end := range []string{"panic", "exit", "kill"} {
 		t.Run(end, func(t *testing.T) {
@@ -77,10 +78,11 @@ func TestRemovedAfterAPanic(t *testing.T) {
 	}
 }
 
-// Slots are for tests, whatever they are made of, and the last is waited for.
+// TestSlots checks that a test takes one slot for all its containers, and waits for
+// the last slot.
 func TestSlots(t *testing.T) {
 	t.Setenv(SlotsVariable, "1")
-	Slot(t) // another package may have it
+	Slot(t) // another package may hold it
 	t.Run("below", func(t *testing.T) {
 		Slot(t)
 		t.Run("deeper", func(t *testing.T) { Slot(t) })
@@ -114,7 +116,8 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// A slot's directory that another user could have made is refused.
+// TestSlotsDirRefused checks that a directory that another user could have made is
+// refused.
 func TestSlotsDirRefused(t *testing.T) {
 	for name, plant := range map[string]func(dir string) error{
 		"open":    func(dir string) error { return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o755)) },
@@ -133,14 +136,14 @@ func TestSlotsDirRefused(t *testing.T) {
 		})
 	}
 	parent := t.TempDir()
-	for range 2 { // made, then taken
+	for range 2 { // first made, then reused
 		if _, err := slotsDir(parent); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// looker is a test whose end can be looked at.
+// looker is a test whose result can be read.
 type looker struct {
 	recorder
 	undo []func()
@@ -155,7 +158,8 @@ func (l *looker) end() []string {
 	return l.errors
 }
 
-// A test that changes what others look at fails, and one that looks does not.
+// TestLook checks that a test fails if it changes a shared container, and only
+// then.
 func TestLook(t *testing.T) {
 	first := Look(t, "look", Options{})
 	l := &looker{recorder: recorder{TB: t}}

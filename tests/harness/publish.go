@@ -14,17 +14,18 @@ import (
 	"time"
 )
 
-// EngineVariable is the environment variable that has the pid of a private daemon
-// (tests/engine/run). Ports are published in its network namespace, and on the
-// host without it.
+// EngineVariable is the environment variable with the pid of a private daemon
+// (tests/engine/run). Ports are published in its network namespace. Without the
+// variable they are published on the host.
 const EngineVariable = "ENGINE_PID"
 
-// Publish are the flags that publish a port of the container. The engine chooses
-// the host's, so containers side by side do not meet; see Published.
+// Publish returns the flags that publish a port of the container. The engine
+// chooses the host's port, so parallel containers do not collide. Published returns
+// it.
 func Publish(port int) []string { return []string{"-p", fmt.Sprintf("127.0.0.1::%d", port)} }
 
-// Published is where a port of the container is published: an address of the
-// daemon's network namespace.
+// Published returns where a port of the container is published, as an address in
+// the daemon's network namespace.
 func (c *Container) Published(port int) string {
 	c.t.Helper()
 	out := c.must("port", c.Name, fmt.Sprintf("%d/tcp", port))
@@ -38,8 +39,7 @@ func (c *Container) Published(port int) string {
 	return ""
 }
 
-// DialPublished connects to a published address, from where a user of the engine
-// would.
+// DialPublished connects to a published address, as a user of the engine would.
 func DialPublished(ctx context.Context, network, address string) (net.Conn, error) {
 	if text := os.Getenv(EngineVariable); text != "" {
 		pid, err := strconv.Atoi(text)
@@ -51,7 +51,7 @@ func DialPublished(ctx context.Context, network, address string) (net.Conn, erro
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// GetPublished is a GET request to a published port.
+// GetPublished sends a GET request to a published port.
 func (c *Container) GetPublished(port int, path string) Response {
 	c.t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: DialPublished}}

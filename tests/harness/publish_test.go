@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A published port of a container is reached from where the engine publishes
-// it. A gateway that listens on the container's loopback alone is not there.
+// TestPublish checks that a published port is reachable where the engine publishes
+// it. A gateway that listens on the container's loopback alone is not reachable.
 func TestPublish(t *testing.T) {
 	const inside = 8080
 	c := Start(t, Options{Extra: append(Publish(inside), Publish(Port)...),

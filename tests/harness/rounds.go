@@ -8,8 +8,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Rounds is how often a test repeats what it repeats: short in make test, long in
-// make long-rounds (testenv.LongVariable).
+// Rounds returns how often a test repeats a part: short in make test, long in make
+// long-rounds (testenv.LongVariable).
 func Rounds(t testing.TB, short, long int) int {
 	t.Helper()
 	if testenv.Long(t) {

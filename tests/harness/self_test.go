@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
-// One good container: what the harness says about it is true.
+// TestContainer checks the harness's statements about one good container.
 func TestContainer(t *testing.T) {
 	c := Start(t, Options{})
 	record := c.WaitServing(20 * time.Second)
@@ -60,7 +60,7 @@ func TestContainer(t *testing.T) {
 	}
 }
 
-// The scanner finds what it is there to find.
+// TestScanToken checks that the scanner finds each kind of leak.
 func TestScanToken(t *testing.T) {
 	c := Start(t, Options{})
 	c.WaitServing(20 * time.Second)
@@ -81,7 +81,7 @@ func TestScanToken(t *testing.T) {
 		}
 		return nil
 	})
-	// Forms of it in files of the agent.
+	// These are forms of the token in files of the agent.
 	for name, leak := range map[string]string{
 		"whole": token, "part": "x" + token[20:36] + "y", "upper-case": strings.ToUpper(token[:20]),
 	} {
@@ -102,7 +102,7 @@ func TestScanToken(t *testing.T) {
 	})
 }
 
-// recorder is a test that notes its errors and does not fail.
+// recorder is a test that records its errors and does not fail.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -112,7 +112,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
-// What looks for a leak everywhere finds one in each place.
+// TestNoTokenFinds checks that NoToken finds a leak in each place.
 func TestNoTokenFinds(t *testing.T) {
 	c := Start(t, Options{Flags: []string{}, Env: map[string]string{"DECOY": strings.Repeat("cd", 32)}})
 	c.WaitServing(20 * time.Second)
@@ -141,9 +141,9 @@ func TestNoTokenFinds(t *testing.T) {
 	found("/leak", func(_ *Container, t testing.TB) { NoTokenBelow(t, "", dir, other, token) })
 }
 
-// Each misbehavior does what it says, seen without any help of ours.
+// TestMisbehavior checks the effect of each misbehavior without our programs.
 func TestMisbehavior(t *testing.T) {
-	// No probe of PID 1 may come between the misbehavior and the look at it.
+	// No probe of PID 1 may come between the misbehavior and the check.
 	slow := map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}
 	answers := func(c *Container) Response { return c.HTTP("GET", "/health", "", "") }
 	for name, m := range map[string]struct {
@@ -230,7 +230,7 @@ func TestMisbehavior(t *testing.T) {
 	}
 }
 
-// What the file asks for at the start.
+// TestMisbehaviorAtStart checks the requests of the file at the start.
 func TestMisbehaviorAtStart(t *testing.T) {
 	c := Start(t, Options{Misbehave: map[string]any{"start_exit": 9}})
 	r := c.WaitState(status.Backoff, 20*time.Second)
@@ -249,7 +249,7 @@ func TestMisbehaviorAtStart(t *testing.T) {
 	}
 }
 
-// What a launch gives to the gateway, as tests compare it.
+// TestSnapshot checks the properties of a launch that tests compare.
 func TestSnapshot(t *testing.T) {
 	c := Start(t, Options{})
 	c.WaitServing(20 * time.Second)
@@ -281,7 +281,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// The tools that attack at the pids limit, and leave nothing.
+// TestForkTools checks the tools that attack at the pids limit, and that they leave
+// no process.
 func TestForkTools(t *testing.T) {
 	c := Start(t, Options{Extra: []string{"--pids-limit", "128"}})
 	c.WaitServing(20 * time.Second)

@@ -18,20 +18,20 @@ import (
 )
 
 // SlotsVariable is the environment variable with the number of tests that have
-// containers at a time, in all packages together. Packages run side by side, and
-// more tests than this make each other slow, not the whole faster.
+// containers at a time, in all packages together. Packages run in parallel, and
+// more tests slow each other down without a gain.
 const SlotsVariable = "GATEWAY_TEST_SLOTS"
 
-// slotHolders are the tests of this process that have a slot, nil while they wait
-// for it.
+// slotHolders are the tests of this process that have a slot. An entry is nil while
+// its test waits for the slot.
 var slotHolders = struct {
 	sync.Mutex
 	names map[string]*os.File
 }{names: map[string]*os.File{}}
 
-// Slot waits until one of the slots is free and holds it to the end of the test.
-// A test has one for all its containers and those of its subtests: who has one
-// never waits, so that no two wait for each other.
+// Slot waits until a slot is free and holds it to the end of the test. A test has
+// one slot for all its containers and those of its subtests. A test that has one
+// never waits, so no two tests wait for each other.
 func Slot(t testing.TB) {
 	t.Helper()
 	name := t.Name()
@@ -59,7 +59,7 @@ func Slot(t testing.TB) {
 	})
 }
 
-// slots is how many there are.
+// slots returns the number of slots.
 func slots() (int, error) {
 	text := os.Getenv(SlotsVariable)
 	if text == "" {
@@ -72,8 +72,8 @@ func slots() (int, error) {
 	return n, nil
 }
 
-// slotsDir makes the directory of the slots in parent, or takes the one that is
-// there: another user's would let that user choose which files root makes.
+// slotsDir makes the directory of the slots in parent, or takes the present one. It
+// refuses another user's, because that user could choose which files root makes.
 func slotsDir(parent string) (string, error) {
 	dir := filepath.Join(parent, fmt.Sprintf("gateway-init-slots-%d", os.Getuid()))
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -89,14 +89,14 @@ func slotsDir(parent string) (string, error) {
 	return dir, nil
 }
 
-// waitSlot locks one of the files that are the slots. The kernel frees it when
-// its holder ends.
+// waitSlot locks one of the files that are the slots. The kernel unlocks it when
+// its holder exits.
 func waitSlot() (*os.File, error) {
 	n, err := slots()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := slotsDir("/tmp") // not TMPDIR: every process has the same
+	dir, err := slotsDir("/tmp") // not TMPDIR, because all processes need the same
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// View is gatewayctl status --json (docs/status.md).
+// View is the output of gatewayctl status --json (docs/status.md).
 type View struct {
 	Schema   int                      `json:"schema"`
 	Serving  bool                     `json:"serving"`
@@ -26,23 +26,23 @@ type View struct {
 	Record   *status.Record           `json:"record"`
 }
 
-// VerifiedCheck is one thing that gatewayctl held against the kernel.
+// VerifiedCheck is one fact that gatewayctl checked against the kernel.
 type VerifiedCheck struct {
 	Result string `json:"result"`
 	Detail string `json:"detail"`
 }
 
-// pollEvery is between two looks at a condition. What takes long is looked at
-// less often, a tenth of the time too late, and so is what takes long to look at:
-// looks cost the processor time that the others wait for, and on a machine that
-// is busy with looks everything waits.
+// pollEvery is the least time between two checks of a condition. The pause grows to
+// a tenth of the wait so far, or to twice the time of the last check, up to
+// pollLast. Checks take processor time from the awaited processes, so frequent
+// checks would slow down a busy machine.
 const (
 	pollEvery = 50 * time.Millisecond
 	pollLast  = time.Second
 )
 
-// Eventually waits until f has no error. When the deadline passes, the last
-// error fails the test. A deadline of 0 is one look; no other is shorter than a
+// Eventually waits until f has no error. When the deadline passes, the last error
+// fails the test. A deadline of 0 means one check. Any other deadline is at least a
 // minute.
 func Eventually(t testing.TB, deadline time.Duration, what string, f func() error) {
 	t.Helper()
@@ -64,7 +64,7 @@ func Eventually(t testing.TB, deadline time.Duration, what string, f func() erro
 	}
 }
 
-// Never checks for the whole time that f has no error.
+// Never checks for the whole window that f has no error.
 func Never(t testing.TB, window time.Duration, what string, f func() error) {
 	t.Helper()
 	tick := time.NewTicker(pollEvery)
@@ -76,7 +76,7 @@ func Never(t testing.TB, window time.Duration, what string, f func() error) {
 	}
 }
 
-// TryView is one call of gatewayctl status --json.
+// TryView returns the result of one gatewayctl status --json.
 func (c *Container) TryView() (View, error) {
 	c.t.Helper()
 	r := c.Ctl("status", "--json")
@@ -90,7 +90,7 @@ func (c *Container) TryView() (View, error) {
 	return v, nil
 }
 
-// tryRecord is TryView that must hold a record.
+// tryRecord is TryView, with an error if there is no record.
 func (c *Container) tryRecord() (View, error) {
 	c.t.Helper()
 	v, err := c.TryView()
@@ -100,7 +100,7 @@ func (c *Container) tryRecord() (View, error) {
 	return v, err
 }
 
-// View is TryView that must succeed and hold a record.
+// View is TryView for a call that must succeed and have a record.
 func (c *Container) View() View {
 	c.t.Helper()
 	v, err := c.tryRecord()
@@ -110,20 +110,21 @@ func (c *Container) View() View {
 	return v
 }
 
-// Status is PID 1's record.
+// Status returns PID 1's record.
 func (c *Container) Status() status.Record {
 	c.t.Helper()
 	return *c.View().Record
 }
 
-// WaitStatus waits until what gatewayctl says satisfies f, and returns the record.
+// WaitStatus waits until the view satisfies f, and returns the record.
 func (c *Container) WaitStatus(deadline time.Duration, what string, f func(View) error) status.Record {
 	c.t.Helper()
 	return c.wait(deadline, what, func() error { return nil }, f)
 }
 
-// waitPure is WaitStatus for an f without effects. That it is too early, PID 1's
-// record tells without gatewayctl, for a second: the kernel may say something else.
+// waitPure is WaitStatus for an f without effects. For a second after a look it
+// reads PID 1's record without gatewayctl, to skip looks that come too early.
+// gatewayctl also checks the kernel, which may differ from the record.
 func (c *Container) waitPure(deadline time.Duration, what string, f func(View) error) status.Record {
 	c.t.Helper()
 	last := time.Now()
@@ -138,7 +139,7 @@ func (c *Container) waitPure(deadline time.Duration, what string, f func(View) e
 	}, f)
 }
 
-// wait looks when early has no error.
+// wait calls gatewayctl once early has no error.
 func (c *Container) wait(deadline time.Duration, what string, early func() error, f func(View) error) status.Record {
 	c.t.Helper()
 	var r status.Record
@@ -156,7 +157,7 @@ func (c *Container) wait(deadline time.Duration, what string, early func() error
 	return r
 }
 
-// tooEarly is f's error about what PID 1's record alone says.
+// tooEarly returns f's error for PID 1's record alone.
 func (c *Container) tooEarly(f func(View) error) error {
 	data, err := os.ReadFile(c.recordPath())
 	if err != nil {
@@ -170,7 +171,7 @@ func (c *Container) tooEarly(f func(View) error) error {
 	return f(View{Serving: serving, Reason: string(r.Reason), Detail: r.Detail, Record: &r})
 }
 
-// recordPath is the host's path of PID 1's record, "" while there is no PID 1.
+// recordPath returns the host's path of PID 1's record, "" while there is no PID 1.
 func (c *Container) recordPath() string {
 	if _, err := c.hostPID(); err != nil {
 		return ""
@@ -189,7 +190,7 @@ func (c *Container) WaitState(state string, deadline time.Duration) status.Recor
 	})
 }
 
-// WaitServing waits until gatewayctl status says that the gateway serves.
+// WaitServing waits until gatewayctl status reports that the gateway serves.
 func (c *Container) WaitServing(deadline time.Duration) status.Record {
 	c.t.Helper()
 	return c.waitPure(deadline, "a gateway that serves", func(v View) error {
@@ -200,7 +201,7 @@ func (c *Container) WaitServing(deadline time.Duration) status.Record {
 	})
 }
 
-// WaitNewGateway waits until another gateway than old serves.
+// WaitNewGateway waits until a gateway other than old serves.
 func (c *Container) WaitNewGateway(old status.Process, deadline time.Duration) status.Record {
 	c.t.Helper()
 	return c.waitPure(deadline, "another gateway that serves", func(v View) error {

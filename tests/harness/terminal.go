@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal is a command on a terminal, with a person's end of it.
+// Terminal is a command on a terminal, with the user's end of it.
 type Terminal struct {
 	t    testing.TB
 	file *os.File
@@ -29,15 +29,15 @@ type Terminal struct {
 }
 
 // OpenTerminal runs the engine's command with args (run -it, exec -it) on a new
-// terminal of that size. It is killed at the end of the test; what it started is
-// the caller's.
+// terminal of that size. The command is killed at the end of the test. The caller
+// has to remove what it started.
 func OpenTerminal(t testing.TB, size pty.Winsize, args ...string) *Terminal {
 	t.Helper()
 	starting(t, args)
 	return OpenTerminalWith(t, size, exec.Command(engine(), args...))
 }
 
-// OpenTerminalWith does it for any command, which leads a session of its own.
+// OpenTerminalWith does the same for any command, which leads its own session.
 func OpenTerminalWith(t testing.TB, size pty.Winsize, cmd *exec.Cmd) *Terminal {
 	t.Helper()
 	m := &Terminal{t: t, cmd: cmd, done: make(chan struct{})}
@@ -65,7 +65,7 @@ func (m *Terminal) read() {
 	defer close(m.done)
 	buf := make([]byte, 4096)
 	for {
-		n, err := m.file.Read(buf) // EIO when the other end is gone
+		n, err := m.file.Read(buf) // EIO after the other end was closed
 		m.mu.Lock()
 		m.text.Write(buf[:n])
 		m.mu.Unlock()
@@ -87,20 +87,20 @@ func (m *Terminal) close() {
 	}
 }
 
-// Kill is kill -9 of the engine's command; nothing of the container is touched.
+// Kill sends SIGKILL to the engine's command, and none to the container.
 func (m *Terminal) Kill() {
 	m.cmd.Process.Kill()
 	m.cmd.Wait()
 }
 
-// Shown is all that the terminal has shown.
+// Shown returns everything that the terminal has shown.
 func (m *Terminal) Shown() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.text.String()
 }
 
-// WaitFor waits until the terminal has shown the text so many times.
+// WaitFor waits until the terminal has shown the text the given number of times.
 func (m *Terminal) WaitFor(text string, times int, deadline time.Duration) {
 	m.t.Helper()
 	Eventually(m.t, deadline, fmt.Sprintf("%q on the terminal, %d times", text, times), func() error {
@@ -111,7 +111,7 @@ func (m *Terminal) WaitFor(text string, times int, deadline time.Duration) {
 	})
 }
 
-// Type is what a person does.
+// Type types keys as a user does.
 func (m *Terminal) Type(keys string) {
 	m.t.Helper()
 	if _, err := io.WriteString(m.file, keys); err != nil {
@@ -119,7 +119,7 @@ func (m *Terminal) Type(keys string) {
 	}
 }
 
-// Resize changes the window.
+// Resize changes the size of the terminal.
 func (m *Terminal) Resize(size pty.Winsize) {
 	m.t.Helper()
 	if err := pty.Setsize(m.tty, &size); err != nil {
@@ -127,7 +127,7 @@ func (m *Terminal) Resize(size pty.Winsize) {
 	}
 }
 
-// Foreground is the terminal's foreground process group.
+// Foreground returns the terminal's foreground process group.
 func (m *Terminal) Foreground() int {
 	m.t.Helper()
 	group, err := unix.IoctlGetInt(int(m.file.Fd()), unix.TIOCGPGRP)
@@ -137,7 +137,7 @@ func (m *Terminal) Foreground() int {
 	return group
 }
 
-// Hangup is the end of the terminal: a modem's line that drops (root only).
+// Hangup hangs up the terminal, as a modem does when its line drops (root only).
 func (m *Terminal) Hangup() {
 	m.t.Helper()
 	if err := unix.IoctlSetInt(int(m.tty.Fd()), unix.TIOCVHANGUP, 0); err != nil {
@@ -153,10 +153,10 @@ func (m *Terminal) Signal(sig unix.Signal) {
 	}
 }
 
-// PID is the command's.
+// PID returns the pid of the command.
 func (m *Terminal) PID() int { return m.cmd.Process.Pid }
 
-// Mode is how the terminal behaves now.
+// Mode returns the terminal's present mode.
 func (m *Terminal) Mode() unix.Termios {
 	m.t.Helper()
 	mode, err := unix.IoctlGetTermios(int(m.tty.Fd()), unix.TCGETS)
@@ -166,7 +166,7 @@ func (m *Terminal) Mode() unix.Termios {
 	return *mode
 }
 
-// Code waits for the end of the engine's command and returns its exit code.
+// Code waits for the exit of the engine's command and returns its exit code.
 func (m *Terminal) Code(deadline time.Duration) int {
 	m.t.Helper()
 	ended := make(chan struct{})
@@ -183,5 +183,5 @@ func (m *Terminal) Code(deadline time.Duration) int {
 	}
 }
 
-// TryType is Type for a terminal whose command may have ended.
+// TryType is Type for a terminal whose command may have exited.
 func (m *Terminal) TryType(keys string) { io.WriteString(m.file, keys) }

@@ -12,25 +12,24 @@ import (
 	"testing"
 )
 
-// Topologies that the tests of the container run in (docs/design.md, section 11): the
-// same test bodies, one after the other, by GATEWAY_TOPOLOGY. MainOptions say
-// which.
+// Topologies of the containers in tests (docs/design.md, section 11). The same test
+// bodies run in each, chosen by GATEWAY_TOPOLOGY. MainOptions say which tests run.
 const (
-	// TopologyVariable is the environment variable that names it.
+	// TopologyVariable is the environment variable that names the topology.
 	TopologyVariable = "GATEWAY_TOPOLOGY"
-	direct           = ""         // PID 1 is root
-	managed          = "managed"  // PID 1 is a foreign root's, all else one user below it
+	direct           = ""         // PID 1 is our root process
+	managed          = "managed"  // PID 1 is a foreign root process, and all others are one user below it
 	nonRoot          = "non-root" // PID 1, gateway and agent are one user without an entry in passwd
 )
 
-// NonRootUID is everybody's in the non-root topology.
+// NonRootUID is the uid of all processes in the non-root topology.
 const NonRootUID = 1000
 
-// known tells whether value is the name of a topology.
+// known reports whether value is the name of a topology.
 func known(value string) bool { return value == direct || value == managed || value == nonRoot }
 
-// NonRoot tells whether everything in the containers is one user: what a test
-// says of separated users does not hold then.
+// NonRoot reports whether everything in the containers is one user. Then tests of
+// separated users do not apply.
 func NonRoot(t testing.TB) bool {
 	t.Helper()
 	v := os.Getenv(TopologyVariable)
@@ -40,10 +39,10 @@ func NonRoot(t testing.TB) bool {
 	return v != direct
 }
 
-// Managed tells whether PID 1 is a foreign one.
+// Managed reports whether PID 1 is foreign.
 func Managed() bool { return os.Getenv(TopologyVariable) == managed }
 
-// Entry is what stands before gateway-init's own arguments.
+// Entry returns the command line before gateway-init's own arguments.
 func Entry() []string {
 	if Managed() {
 		return []string{"foreign-init", fmt.Sprint(NonRootUID), "/usr/local/sbin/gateway-init"}
@@ -51,7 +50,7 @@ func Entry() []string {
 	return nil
 }
 
-// UID is id, or the one user's.
+// UID returns id, or the uid of the one user.
 func UID(t testing.TB, id uint32) uint32 {
 	t.Helper()
 	if NonRoot(t) {
@@ -60,7 +59,7 @@ func UID(t testing.TB, id uint32) uint32 {
 	return id
 }
 
-// Flags are those of the README's docker run command in this topology.
+// Flags returns the flags of the README's docker run command in this topology.
 func Flags(t testing.TB) []string {
 	t.Helper()
 	if NonRoot(t) {
@@ -69,8 +68,7 @@ func Flags(t testing.TB) []string {
 	return ReadmeFlags()
 }
 
-// WritableFlags are Flags without what keeps the image's file system from being
-// written to.
+// WritableFlags is Flags without those that make the image's file system read-only.
 func WritableFlags(t testing.TB) []string {
 	t.Helper()
 	if !NonRoot(t) {
@@ -81,7 +79,7 @@ func WritableFlags(t testing.TB) []string {
 	})
 }
 
-// NonRootFlags are the flags of the README's docker run command without root.
+// NonRootFlags returns the flags of the README's docker run command without root.
 func NonRootFlags(t testing.TB) []string {
 	t.Helper()
 	if Managed() {
@@ -98,10 +96,10 @@ func NonRootFlags(t testing.TB) []string {
 	}, OneUserPrograms(t)...)
 }
 
-// OneUserPrograms are the flags that mount what an image for such containers
-// has in another mode. gatewayctl is 0700 in the demo image. The demo gateway is
-// 0711 there, and the kernel hides the descriptors of such a process from
-// other processes of its user, so PID 1 could not prove whose the port is.
+// OneUserPrograms returns the flags that mount programs with the modes that such
+// containers need. gatewayctl is 0700 in the demo image. The demo gateway is 0711
+// there. The kernel hides the descriptors of such a process from other processes of
+// its user, so PID 1 could not prove which process owns the port.
 func OneUserPrograms(t testing.TB) (flags []string) {
 	t.Helper()
 	for _, name := range []string{"gatewayctl", "demogateway"} {
@@ -110,7 +108,7 @@ func OneUserPrograms(t testing.TB) (flags []string) {
 	return flags
 }
 
-// execUser is who a test's user is in the container; a number stays what it is.
+// execUser returns the container's user for a test's user. A number is unchanged.
 func execUser(t testing.TB, user string) string {
 	t.Helper()
 	switch {
@@ -122,7 +120,7 @@ func execUser(t testing.TB, user string) string {
 	return ""
 }
 
-// ExecArgs is docker exec's command line for a test's user, up to the
+// ExecArgs returns docker exec's command line for a test's user, up to the
 // container's name.
 func ExecArgs(t testing.TB, user string, flags ...string) []string {
 	t.Helper()
@@ -133,7 +131,7 @@ func ExecArgs(t testing.TB, user string, flags ...string) []string {
 	return all
 }
 
-// runtimeDirs is where gateway-init of a topology may have its files.
+// runtimeDirs returns the possible runtime directories of a topology.
 func runtimeDirs(t testing.TB) []string {
 	t.Helper()
 	if NonRoot(t) {
@@ -142,8 +140,8 @@ func runtimeDirs(t testing.TB) []string {
 	return []string{"/run/gateway-init", "/dev/.gateway-init"}
 }
 
-// RuntimePath is the host's path of a file in the runtime directory, whether it
-// is there or not.
+// RuntimePath returns the host's path of a file in the runtime directory, even if
+// the file does not exist.
 func (c *Container) RuntimePath(name string) string {
 	c.t.Helper()
 	dirs := runtimeDirs(c.t)
@@ -160,8 +158,8 @@ func isDir(path string) bool {
 	return err == nil && i.IsDir()
 }
 
-// OfGateway tells whether p is of the gateway's user; where all are one user,
-// whether it executes the demo gateway's program.
+// OfGateway reports whether p belongs to the gateway's user. If all are one user,
+// it reports whether p executes the demo gateway's program.
 func (c *Container) OfGateway(p Process) bool {
 	if NonRoot(c.t) {
 		return p.program() == "demogateway"
@@ -169,18 +167,18 @@ func (c *Container) OfGateway(p Process) bool {
 	return p.UID == GatewayUID
 }
 
-// OfAgent is OfGateway for the sandbox user; the agents of the tests execute
+// OfAgent is OfGateway for the sandbox user. The agents of the tests execute
 // demotools.
 func (c *Container) OfAgent(p Process) bool {
 	if NonRoot(c.t) {
-		return p.PID != 1 && p.program() == "demotools" // a foreign PID 1 is one too
+		return p.PID != 1 && p.program() == "demotools" // a foreign PID 1 executes it too
 	}
 	return p.UID == SandboxUID
 }
 
-// EndAgent sends SIGKILL to the agent's processes of a name, "" for all. One that
-// has ended meanwhile is no error: gatewayctl status looks at a foreign listener
-// in a short process of its owner's.
+// EndAgent sends SIGKILL to the agent's processes of a name, "" for all. It ignores
+// a process that has exited: gatewayctl status inspects a foreign listener in a
+// short-lived process of the listener's user.
 func (c *Container) EndAgent(comm string) {
 	c.t.Helper()
 	for _, p := range c.Processes() {
@@ -193,8 +191,8 @@ func (c *Container) EndAgent(comm string) {
 	}
 }
 
-// program is what p executes, whatever it calls itself; a zombie executes
-// nothing any more and counts for its parent.
+// program returns the name of the program that p executes, whatever its title. A
+// zombie executes no program any more and counts for its parent.
 func (p Process) program() string {
 	for _, pid := range []int{p.HostPID, p.HostParent} {
 		if path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {

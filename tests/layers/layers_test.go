@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package layers holds the tree to its one direction of imports.
+// Package layers checks that imports in the tree go one way.
 package layers
 
 import (
@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// module is the prefix of our own packages.
+// module is the prefix of our packages.
 const module = "github.com/gateway-init/gateway-init/"
 
 // order is the folders of the product, from the top down: a package imports only
@@ -21,12 +21,13 @@ const module = "github.com/gateway-init/gateway-init/"
 // programs, and neither imports the other.
 var order = [][]string{{"init", "gatewayctl"}, {"supervisor"}, {"tokenfile"}, {"internal"}}
 
-// data is the one package outside of order that the product has: files to embed, of
-// which only gatewayctl knows. It imports none of our packages.
+// data is the product's only package outside of order. It has files to embed, and
+// only gatewayctl imports it. It imports none of our packages.
 const data = module + "image/profiles"
 
-// banned is what our own packages must not import: the network, other programs,
-// plugins (I7). The logger's module imports net for a formatter that nothing calls.
+// banned lists packages that ours must not import: the network, other programs,
+// plugins (I7). The logger's module imports net for a formatter that is never
+// called.
 var banned = []string{"net", "net/http", "os/exec", "plugin", "net/rpc", "text/template", "html/template", "log"}
 
 type pkg struct {
@@ -53,14 +54,15 @@ func list(t *testing.T, args ...string) (all []pkg) {
 	}
 }
 
-// layer is the place of a package in order, and its folder; -1 where it has none.
+// layer returns the place of a package in order, and its folder. The place is -1 if
+// it has none.
 func layer(path string) (rank int, folder string) {
 	name, _ := strings.CutPrefix(path, module)
 	folder, _, _ = strings.Cut(name, "/")
 	return slices.IndexFunc(order, func(folders []string) bool { return slices.Contains(folders, folder) }), folder
 }
 
-// allowed reports whether a package may import another one of ours.
+// allowed reports whether one of our packages may import another.
 func allowed(from, to string) bool {
 	upper, folder := layer(from)
 	lower, other := layer(to)
@@ -83,7 +85,7 @@ func TestImportsGoDown(t *testing.T) {
 	}
 }
 
-// TestAllowed: the rule itself, with imports that must not be.
+// TestAllowed checks the rule itself, with imports that it must refuse.
 func TestAllowed(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
@@ -114,7 +116,8 @@ func TestImportsNoNetwork(t *testing.T) {
 			}
 		}
 	}
-	// gatewayctl links os/exec: the library that opens its clients' terminals imports it.
+	// gatewayctl links os/exec, which the library for its clients' terminals
+	// imports.
 	for program, never := range map[string][]string{"./init": {"net/http", "os/exec", "plugin"}, "./gatewayctl": {"net/http", "plugin"}} {
 		for _, p := range list(t, program) {
 			if slices.Contains(never, p.ImportPath) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package words holds the product to the words that other programs read: log events
-// and their fields, reasons, states, the members of JSON outputs, names under
-// hardening, topologies and configuration keys. words.txt lists them. A word of the
-// list stays; go test -update adds new ones.
+// Package words keeps the words that other programs read: log events and their
+// fields, reasons, states, the members of JSON outputs, names under hardening,
+// topologies and configuration keys. words.txt lists them. A listed word stays, and
+// go test -update adds new ones.
 package words
 
 import (
@@ -51,7 +51,7 @@ func parse(t *testing.T, f func(*ast.File), paths ...string) {
 	}
 }
 
-// text is the value of a string literal.
+// text returns the value of a string literal.
 func text(e ast.Expr) (string, bool) {
 	l, ok := e.(*ast.BasicLit)
 	if !ok || l.Kind != token.STRING {
@@ -203,7 +203,8 @@ func TestWordsAreOnlyAdded(t *testing.T) {
 	}
 }
 
-// TestEachKindIsFound: a kind whose place in the code has moved would have no words.
+// TestEachKindIsFound fails if a kind has few words, because its place in the code
+// has moved.
 func TestEachKindIsFound(t *testing.T) {
 	count := map[string]int{}
 	for _, w := range words(t) {

@@ -2,8 +2,8 @@
 
 #include "textflag.h"
 
-// System call number in AX; arguments in DI, SI, DX, R10; CX and R11 are lost.
-// At entry SP points to argc, argv, NULL, envp, NULL.
+// The system call number is in AX, arguments in DI, SI, DX, R10. CX and R11 are
+// lost. At entry SP points to argc, argv, NULL, envp, NULL.
 
 #define BATCH $500
 
@@ -44,7 +44,8 @@ batch:
 	XORL	R10, R10
 	SYSCALL
 reaped:
-	// kill(-group, 0) finds zombies too: until the last of the batch is reaped.
+	// kill(-group, 0) finds zombies too, so this waits until the last one is
+	// reaped.
 	MOVL	$62, AX
 	MOVQ	R12, DI
 	XORL	SI, SI
@@ -76,7 +77,7 @@ wait:
 	JNE	wait
 	JMP	done
 
-parent:						// has a batch of children and ends
+parent:						// has a batch of children and exits
 	MOVL	$109, AX			// setpgid(0, 0)
 	XORL	DI, DI
 	XORL	SI, SI
@@ -114,7 +115,7 @@ execute:
 	SYSCALL
 	INT	$3
 
-// note puts the time into the caller's record.
+// note writes the time to the caller's record.
 TEXT note<>(SB),NOSPLIT|NOFRAME,$0
 	MOVL	$228, AX			// clock_gettime(CLOCK_MONOTONIC, record)
 	MOVL	$1, DI
@@ -130,7 +131,7 @@ TEXT record<>(SB),NOSPLIT|NOFRAME,$0
 	SYSCALL
 	RET
 
-// fork sets ZF in the child. A refused one ends the program.
+// fork sets ZF in the child. If it fails, the program exits.
 TEXT fork<>(SB),NOSPLIT|NOFRAME,$0
 	MOVL	$57, AX				// fork()
 	SYSCALL

@@ -2,8 +2,8 @@
 
 #include "textflag.h"
 
-// System call number in R8; arguments and result from R0 on. At entry RSP points
-// to argc, argv, NULL, envp, NULL.
+// The system call number is in R8, arguments and result from R0 on. At entry RSP
+// points to argc, argv, NULL, envp, NULL.
 
 #define BATCH $500
 
@@ -45,7 +45,8 @@ batch:
 	MOVD	$0, R3
 	SVC
 reaped:
-	// kill(-group, 0) finds zombies too: until the last of the batch is reaped.
+	// kill(-group, 0) finds zombies too, so this waits until the last one is
+	// reaped.
 	MOVD	$129, R8
 	MOVD	R23, R0
 	MOVD	$0, R1
@@ -78,7 +79,7 @@ wait:
 	BNE	wait
 	B	done
 
-parent:						// has a batch of children and ends
+parent:						// has a batch of children and exits
 	MOVD	$154, R8			// setpgid(0, 0)
 	MOVD	$0, R0
 	MOVD	$0, R1
@@ -114,7 +115,7 @@ execute:
 	MOVD	$99, R0
 	B	exit<>(SB)
 
-// note puts the time into the record.
+// note writes the time to the record.
 TEXT note<>(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$113, R8			// clock_gettime(CLOCK_MONOTONIC, record)
 	MOVD	$1, R0
@@ -130,7 +131,7 @@ TEXT record<>(SB),NOSPLIT|NOFRAME,$0
 	SVC
 	RET
 
-// fork returns 0 in R0 in the child. A refused one ends the program.
+// fork returns 0 in R0 in the child. If it fails, the program exits.
 TEXT fork<>(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$220, R8			// clone(SIGCHLD, NULL, ...)
 	MOVD	$17, R0

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hermes runs the shipped profile of Hermes (image/profiles/hermes.json)
-// with a stand-in for the program: nobody here has the real one. What is tested
-// is the profile, and what PID 1 makes of Hermes' exit codes, key and helpers.
+// with a stand-in, because the real program is not available here. It tests the
+// profile, and how PID 1 treats the exit codes, key and helpers of Hermes.
 package hermes
 
 import (
@@ -41,13 +41,13 @@ type fixture struct {
 	home string // HERMES_HOME, on the host
 }
 
-// start runs the profile, with over merged into it and without some programs.
+// start runs the profile with over merged into it, leaving out the named programs.
 func start(t *testing.T, over object, without ...string) *fixture {
 	t.Helper()
 	return startWith(t, nil, over, without...)
 }
 
-// startWith is start with further flags of docker run.
+// startWith is start with more flags of docker run.
 func startWith(t *testing.T, flags []string, over object, without ...string) *fixture {
 	t.Helper()
 	dir := harness.HostDir(t, "hermes", 0, 0o755)
@@ -73,7 +73,7 @@ func startWith(t *testing.T, flags []string, over object, without ...string) *fi
 	return f
 }
 
-// account is the demo image's file with one more line.
+// account returns a copy of a file of the demo image with one more line.
 func account(t *testing.T, dir, name, line string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(harness.Root(t), "image/demo", name))
@@ -101,7 +101,7 @@ func (f *fixture) waitFor(name, state string) status.Child {
 	return found
 }
 
-// answers waits until a port gives this status, with the token or without.
+// answers waits until a port answers with this status, with the token or without.
 func (f *fixture) answers(t *testing.T, port int, token string, want int) {
 	t.Helper()
 	harness.Eventually(t, serveBy, fmt.Sprintf("%d from port %d", want, port), func() error {
@@ -112,7 +112,7 @@ func (f *fixture) answers(t *testing.T, port int, token string, want int) {
 	})
 }
 
-// environ is what a process was started with.
+// environ returns the environment that a process was started with.
 func (f *fixture) environ(t *testing.T, pid int) []string {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", f.HostPIDOf(pid)))
@@ -122,14 +122,15 @@ func (f *fixture) environ(t *testing.T, pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
-// The key is in the gateway's environment alone, and the relay leads to it, where
-// containers have IPv6 and where they have none.
+// TestProfile checks that the key is in the gateway's environment alone. The relay
+// leads to the gateway, whether containers have IPv6 or not.
 func TestProfile(t *testing.T) {
 	t.Run("ipv6", func(t *testing.T) {
 		t.Parallel()
 		f := startWith(t, harness.IPv6(), nil)
 		profile(t, f)
-		// Were it IPv4's alone, the agent could have [::]:8642 and wait for keys there.
+		// If the relay listened on IPv4 alone, the agent could take [::]:8642 and
+		// wait for keys.
 		f.Tools("sandbox", "connect", fmt.Sprintf("[::1]:%d", relayPort))
 	})
 	t.Run("without-ipv6", func(t *testing.T) {
@@ -170,10 +171,11 @@ func profile(t *testing.T, f *fixture) {
 	f.answers(t, relayPort, f.Token(), 200)
 }
 
-// Hermes exits 1 on SIGTERM: restarts that were asked for are no crashes.
+// TestRequestedRestart checks that requested restarts do not count as crashes.
+// Hermes exits with 1 on SIGTERM.
 func TestRequestedRestart(t *testing.T) {
 	t.Parallel()
-	f := start(t, object{"gateway": object{"restart": object{"backoff_min": "1h", "backoff_max": "1h"}}}) // any charge would show
+	f := start(t, object{"gateway": object{"restart": object{"backoff_min": "1h", "backoff_max": "1h"}}}) // any failure would show
 	old := f.WaitServing(serveBy)
 	for range 10 {
 		f.MustCtl("restart")
@@ -185,7 +187,8 @@ func TestRequestedRestart(t *testing.T) {
 	}
 }
 
-// 75 is a restart that Hermes planned itself; 1 that nobody asked for is a crash.
+// TestOwnExits checks that 75 is a planned restart, and that 1 without a request is
+// a crash.
 func TestOwnExits(t *testing.T) {
 	t.Parallel()
 	f := start(t, nil)
@@ -211,8 +214,8 @@ func TestOwnExits(t *testing.T) {
 	}
 }
 
-// Scenario L12, with Hermes. A relay that is missing, and helpers whose ports
-// the agent has taken, never keep the gateway from being started again.
+// Scenario L12, with Hermes. A missing relay, and helpers whose ports the agent has
+// taken, never keep the gateway from being started again.
 func TestHermesSidecarsNeverBlockRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		without []string
@@ -249,7 +252,8 @@ func TestHermesSidecarsNeverBlockRestart(t *testing.T) {
 	}
 }
 
-// A key in Hermes' own .env wins over the environment's: that is found, and named.
+// TestOwnKey checks that a key in Hermes' own .env, which overrides the
+// environment, is found and named.
 func TestOwnKey(t *testing.T) {
 	t.Parallel()
 	f := start(t, object{"gateway": object{"ready": object{"timeout": "5s"}}})

@@ -15,10 +15,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// toolPath is where the agent asks the demo gateway's file tools.
+// toolPath is the agent's path to the demo gateway's file tools.
 const toolPath = "/agent/tool"
 
-// answered is what a file tool returned.
+// answered is the answer of a file tool.
 type answered struct {
 	Code  int
 	Text  string
@@ -26,9 +26,9 @@ type answered struct {
 	Error string
 }
 
-// ask is a call of a file tool without a token, as the agent makes it. It comes
-// from the test's process in the container's network, which is faster than a
-// process of the agent's user.
+// ask calls a file tool without a token, as the agent does. It calls from the
+// test's process in the container's network, which is faster than a process of the
+// agent's user.
 func ask(c *harness.Container, call map[string]string) (a answered, err error) {
 	body, err := json.Marshal(call)
 	if err != nil {
@@ -46,8 +46,8 @@ func read(c *harness.Container, path string) (answered, error) {
 	return ask(c, map[string]string{"tool": "read", "path": path})
 }
 
-// secretPlaces are the paths where the token, or the environment of a process
-// that has it, is or was.
+// secretPlaces returns the present and former paths of the token, and of the
+// environment of each process that has it.
 func secretPlaces(gateway int) (paths []string) {
 	for _, dir := range []string{"/run/gateway-init", "/proc/self/root/run/gateway-init", "/proc/1/root/run/gateway-init", "/proc/1/cwd/run/gateway-init"} {
 		for _, name := range []string{"gateway-token", "gateway-token.new", "status.json", "clients.lock", "control/request"} {
@@ -66,14 +66,14 @@ func secretPlaces(gateway int) (paths []string) {
 	return paths
 }
 
-// Invariant I10, the gateway itself. The agent asks the gateway's own file
-// tools for the token, as one call of a model did it: the kernel refuses each
-// place to the gateway itself.
+// Invariant I10, the gateway itself. The agent asks the gateway's own file tools
+// for the token, as a call of a model does. The kernel refuses each place to the
+// gateway.
 func TestDeputy(t *testing.T) {
 	c := start(t, harness.Options{Misbehave: map[string]any{"drain": "3s"}})
 	tokens := []string{c.Token()}
 
-	// The tools work where the gateway's user may read and write.
+	// The tools work in places that the gateway's user may read and write.
 	canary := map[string]string{"tool": "write", "path": "/var/lib/gateway/note", "text": "canary"}
 	if a, err := ask(c, canary); err != nil || a.Code != 200 {
 		t.Fatalf("write: %+v, %v", a, err)
@@ -90,7 +90,7 @@ func TestDeputy(t *testing.T) {
 		t.Fatalf("the agent's user does not reach the tools: %v", r)
 	}
 
-	// While the next token is there, beside the one in force.
+	// This runs while the next token exists beside the current one.
 	ended := make(chan harness.Result, 1)
 	go func() { ended <- c.Ctl("restart", "--rotate-token", "--drain", "30s") }()
 	harness.Eventually(t, boot, "the next token", func() error {
@@ -122,12 +122,12 @@ func TestDeputy(t *testing.T) {
 	}
 }
 
-// refusedBy tells whether the kernel refused a call.
+// refusedBy reports whether the kernel refused a call.
 func refusedBy(a answered) bool {
 	return a.Code == 403 && (strings.Contains(a.Error, "permission denied") || strings.Contains(a.Error, "operation not permitted"))
 }
 
-// deputyGets asks for every secret place. It returns those that have a token,
+// deputyGets asks for every secret place. It returns the places that have a token,
 // and fails the test for each that the kernel did not refuse.
 func deputyGets(t *testing.T, c *harness.Container, gateway int, tokens []string) (got []string) {
 	t.Helper()
@@ -145,8 +145,9 @@ func deputyGets(t *testing.T, c *harness.Container, gateway int, tokens []string
 	return got
 }
 
-// With a gateway whose program its user may read, the same tools give the token
-// to the agent: the mode of the program is what the other test rests on.
+// TestDeputyWinsWhereTheProgramIsReadable gives the gateway a program that its user
+// may read. Then the same tools give the agent the token. TestDeputy relies on the
+// mode of the program.
 func TestDeputyWinsWhereTheProgramIsReadable(t *testing.T) {
 	c := start(t, harness.Options{Extra: []string{"-v", filepath.Join(harness.Root(t), "bin/demogateway") + ":/usr/local/bin/demogateway:ro"}})
 	a, err := read(c, "/proc/self/environ")
@@ -155,10 +156,11 @@ func TestDeputyWinsWhereTheProgramIsReadable(t *testing.T) {
 	}
 }
 
-// environment-open-in-children: a child of the gateway inherits the environment,
-// and its program is readable, as git and a shell are. The kernel then lets the
-// gateway's user read it, so the agent has the token. hardening names that; when
-// the gateway is confined this test must be turned around.
+// TestEnvironmentOpenInChildren checks a known gap, which hardening names
+// environment-open-in-children. A child of the gateway inherits the environment,
+// and its program is readable, as git and a shell are. So the kernel lets the
+// gateway's user read it, and the agent gets the token. Reverse this test when the
+// gateway is confined.
 func TestEnvironmentOpenInChildren(t *testing.T) {
 	c := start(t, harness.Options{})
 	c.Misbehave(map[string]any{"child": "/usr/local/bin/demotools"})

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leaks attacks the token: programs of the gateway's user and of the
-// agent's user take what they can get while the gateway is restarted, killed
-// and probed, and what they took is searched for every token that there was.
+// Package leaks attacks the token. Programs of the gateway's user and of the
+// agent's user collect all that they can get while the gateway is restarted, killed
+// and probed. Then the tests search the loot for every token.
 //
-// Each attack has a run in which it must win, so that a test of the others
-// cannot pass because the attack is broken. Two more such runs are done by hand:
+// Each attack has a run in which it must win. Otherwise the other tests could pass
+// because the attack is broken. Two more such runs are made by hand:
 //
 //	LEAKS_CONTROL=traceable  gateway-init is 0755: its re-exec children can be traced
 //	LEAKS_IMAGE=NAME         the gateway-init and gatewayctl of another image
@@ -27,8 +27,8 @@ import (
 // boot bounds a start.
 const boot = 30 * time.Second
 
-// start is harness.Start with what the variables of the package documentation
-// ask for.
+// start calls harness.Start with the options of the package documentation's
+// variables.
 func start(t *testing.T, o harness.Options) *harness.Container {
 	t.Helper()
 	o.Extra = append(o.Extra, controls(t)...)
@@ -40,7 +40,7 @@ func start(t *testing.T, o harness.Options) *harness.Container {
 	return c
 }
 
-// controls are the flags that make an attack win. Another image keeps its own
+// controls returns the flags that make an attack win. Another image keeps its own
 // gateway-init and gatewayctl and gets this tree's attackers and gateway.
 func controls(t *testing.T) (flags []string) {
 	t.Helper()
@@ -58,14 +58,14 @@ func controls(t *testing.T) (flags []string) {
 	return flags
 }
 
-// traceable are the flags that mount a gateway-init of mode 0755. The kernel
+// traceable returns the flags that mount a gateway-init of mode 0755. The kernel
 // lets its user trace such a re-exec child.
 func traceable(t *testing.T) []string {
 	t.Helper()
 	return []string{"-v", filepath.Join(harness.Root(t), "bin/gateway-init") + ":/usr/local/sbin/gateway-init:ro"}
 }
 
-// gatewayCopy is the demo gateway with the mode that it has in the image.
+// gatewayCopy copies the demo gateway, with the mode that it has in the image.
 func gatewayCopy(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin/demogateway"))
@@ -79,7 +79,7 @@ func gatewayCopy(t *testing.T) string {
 	return path
 }
 
-// taken is one line of a loot: how and from which process.
+// taken is one line of a loot: the way, the process and the bytes.
 type taken struct {
 	way  string
 	pid  int
@@ -108,7 +108,7 @@ func readLoot(t *testing.T, c *harness.Container, path string) (all []taken) {
 	return all
 }
 
-// ways counts in how many lines of the loot, by way, one of the tokens is.
+// ways counts the lines of the loot that contain one of the tokens, by way.
 func ways(t *testing.T, loot []taken, tokens ...string) map[string]int {
 	t.Helper()
 	var sets []*tokenscan.Set

@@ -10,7 +10,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// life is one gateway: from when on, and its token.
+// life is the start time and the token of one gateway.
 type life struct {
 	at    int64
 	token string
@@ -24,18 +24,18 @@ type heard struct {
 	Bytes []byte
 }
 
-// verdict is what the loot says.
+// verdict is the result of a search of the loot.
 type verdict struct {
 	takes, requests, frames, fromClients int
-	dead                                 int // lines with a token that no later gateway took
+	dead                                 int // lines with a token that no later gateway accepted
 	fromWorker                           int // lines with a token that no client sent
-	later                                int // lines with a token that a later gateway took
-	tokens                               int // that there were
+	later                                int // lines with a token that a later gateway accepted
+	tokens                               int // distinct tokens
 }
 
-// judge looks for each token in each line of the loot. A client may send its
-// token in the moment between the end of its gateway and its own: it is worth
-// nothing if no gateway takes it from then on.
+// judge looks for each token in each line of the loot. A client may send its token
+// just after its gateway has exited and before the client itself exits. That token
+// is worthless if no later gateway accepts it.
 func judge(t *testing.T, lives []life, loot []heard) (v verdict) {
 	t.Helper()
 	sets, last := map[string]*tokenscan.Set{}, map[string]int64{}
@@ -75,8 +75,7 @@ func judge(t *testing.T, lives []life, loot []heard) (v verdict) {
 	return v
 }
 
-// The rule that the test judges by: what counts is which gateway took a token,
-// and when.
+// TestJudge checks the rule of judge: which gateway accepted a token, and when.
 func TestJudge(t *testing.T) {
 	old, fresh := strings.Repeat("0a", 32), strings.Repeat("1b", 32)
 	lives := []life{{100, old}, {200, old}, {300, fresh}}

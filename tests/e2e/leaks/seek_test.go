@@ -14,16 +14,16 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Numbers of the seekers' test.
+// Limits of the seekers' test.
 const (
-	launches = 200  // of which a seeker must have seen the re-exec child
-	batch    = 50   // launches between two looks
-	most     = 2000 // launches at all: on a busy machine a seeker sees every fifth re-exec child
+	launches = 200  // launches whose re-exec child a seeker must have seen
+	batch    = 50   // launches between two searches
+	most     = 2000 // all launches; on a busy machine a seeker sees every fifth re-exec child
 )
 
 const (
 	seekDir     = "/tmp/seek"
-	seekProgram = "/usr/local/bin/demogateway" // what a re-exec child of the gateway calls itself besides
+	seekProgram = "/usr/local/bin/demogateway" // the other name of a re-exec child of the gateway
 )
 
 var launched = regexp.MustCompile(`(?m)^restart: restarted: pid \d+ → (\d+), proven`)
@@ -34,11 +34,11 @@ type hunted struct {
 	*harness.Container
 	planted []string
 	tokens  []string
-	pids    []int // of the gateways that were launched
+	pids    []int // of all launched gateways
 }
 
-// startHunt starts them. Docker's seccomp profile refuses pidfd_getfd(2): it is
-// taken away, so that the kernel decides.
+// startHunt starts the seekers. Docker's seccomp profile refuses pidfd_getfd(2). It
+// is disabled, so that the kernel decides.
 func startHunt(t *testing.T, extra ...string) *hunted {
 	t.Helper()
 	h := &hunted{}
@@ -66,7 +66,7 @@ func startHunt(t *testing.T, extra ...string) *hunted {
 	return h
 }
 
-// plantedFound tells whether each way works on a process that does not protect
+// plantedFound checks that each way works on a process that does not protect
 // itself.
 func (h *hunted) plantedFound(t *testing.T) error {
 	loot := readLoot(t, h.Container, seekDir+"/loot")
@@ -81,8 +81,8 @@ func (h *hunted) plantedFound(t *testing.T) error {
 	return nil
 }
 
-// rounds restarts the gateway n times and notes its pids and tokens. The error is
-// that of a call that failed.
+// rounds restarts the gateway n times and records its pids and tokens. It returns
+// the error of a failed call.
 func (h *hunted) rounds(t *testing.T, n int) error {
 	t.Helper()
 	r := h.Exec("root", "demotools", "rounds", strconv.Itoa(n))
@@ -106,7 +106,8 @@ func (h *hunted) rounds(t *testing.T, n int) error {
 	return nil
 }
 
-// log is what the seekers noted, and of how many launches they saw the re-exec child.
+// log returns the seekers' log, and the number of launches whose re-exec child they
+// saw.
 func (h *hunted) log(t *testing.T) (lines map[string]int, seen int) {
 	t.Helper()
 	data, err := os.ReadFile(h.HostPath(seekDir + "/log"))
@@ -125,10 +126,10 @@ func (h *hunted) log(t *testing.T) (lines map[string]int, seen int) {
 	return lines, seen
 }
 
-// Invariant I10, the processes. A program of the gateway's user looks into
-// every process and file while the gateway is launched, probed, drained and
-// given new tokens: the kernel lets it have no token. A launch whose re-exec child no
-// seeker saw does not count.
+// Invariant I10, the processes. A program of the gateway's user looks into every
+// process and file while the gateway is launched, probed, drained and given new
+// tokens. The kernel gives it no token. A launch does not count if no seeker saw
+// its re-exec child.
 func TestSeekers(t *testing.T) {
 	h := startHunt(t)
 	seen := 0
@@ -163,13 +164,13 @@ func TestSeekers(t *testing.T) {
 	}
 }
 
-// With a gateway-init that its user may read the same seekers win: the mode is
-// what the other test rests on.
+// TestSeekersWinWhereReexecChildIsTraceable makes gateway-init readable. Then the
+// same seekers win. TestSeekers relies on the mode of gateway-init.
 func TestSeekersWinWhereReexecChildIsTraceable(t *testing.T) {
 	h := startHunt(t, traceable(t)...)
 	for range 4 * launches / batch {
-		// A seeker that traces the re-exec child or the worker can hold it, too: then a call
-		// has no answer in time.
+		// A seeker that traces the re-exec child or the worker can also stop it.
+		// Then a call times out.
 		if err := h.rounds(t, batch/2); err != nil {
 			t.Log(err)
 		}

@@ -22,11 +22,11 @@ import (
 const (
 	thiefFile   = "/tmp/stolen"
 	clientAgent = "demo-client"
-	endBy       = 10 * time.Second       // for a gateway to end after its signal
-	disturbRest = 300 * time.Millisecond // how long a gateway lives at most once it serves
+	endBy       = 10 * time.Second       // bound from the signal to the end of a gateway
+	disturbRest = 300 * time.Millisecond // longest time from serving to the next disturbance
 )
 
-// thiefTime is how long the thief has: THIEF_SECONDS or a minute.
+// thiefTime returns how long the thief runs: THIEF_SECONDS, or a minute.
 func thiefTime(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("THIEF_SECONDS")
@@ -41,7 +41,7 @@ func thiefTime(t *testing.T) time.Duration {
 }
 
 // robbed is a container with a thief, and with clients and sidecars that connect
-// again and again.
+// repeatedly.
 type robbed struct {
 	*harness.Container
 	until time.Time
@@ -53,7 +53,7 @@ func startRobbed(t *testing.T) *robbed {
 		return map[string]any{"name": name, "command": []string{"/usr/local/bin/demotools", client, "0"}, "user": "operator", "token_env": "OPENCLAW_GATEWAY_TOKEN"}
 	}
 	c := start(t, harness.Options{
-		Extra:     append(harness.IPv6(), "--memory", "384m", "--memory-swap", "384m"), // the robber takes [::1], too
+		Extra:     append(harness.IPv6(), "--memory", "384m", "--memory-swap", "384m"), // for [::1], which the robber takes too
 		Misbehave: map[string]any{"note_lives": true, "exhaust_on_hup": true},
 		Config: map[string]any{
 			"gateway": map[string]any{
@@ -70,8 +70,8 @@ func startRobbed(t *testing.T) *robbed {
 }
 
 // steal starts the thief if it does not run. The kernel kills a gateway that has
-// used up the container's memory. Until that memory is free, the kernel can kill
-// a second process, and that is the thief now and then.
+// used up the container's memory. Until that memory is free, the kernel can kill a
+// second process, which is sometimes the thief.
 func (r *robbed) steal() {
 	for _, p := range r.Processes() {
 		if p.UID == harness.SandboxUID && p.Comm == "demotools" {
@@ -81,7 +81,7 @@ func (r *robbed) steal() {
 	r.ExecDetached("sandbox", "demotools", "robber", strconv.Itoa(harness.Port), thiefFile)
 }
 
-// disturb ends the gateway in all the ways there are, each time after it served.
+// disturb ends the gateway in each way in turn, after it has served.
 func (r *robbed) disturb() (ends map[string]int) {
 	ends = map[string]int{}
 	ways := []string{"kill", "exit", "memory", "restart", "rotate", "drain"}
@@ -111,7 +111,7 @@ func (r *robbed) disturb() (ends map[string]int) {
 func (r *robbed) end(sig syscall.Signal) {
 	for _, p := range r.Processes() {
 		if p.UID != harness.GatewayUID || p.Comm != "demogateway" || syscall.Kill(p.HostPID, sig) != nil {
-			continue // no gateway, or it has ended by itself
+			continue // no gateway, or it has exited
 		}
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
@@ -175,10 +175,10 @@ func (r *robbed) loot(t *testing.T) (all []heard) {
 	return all
 }
 
-// A thief of the agent's user takes the port whenever it is free, while the
-// gateway is ended in every way and clients and sidecars with the token connect
-// all the time. It never hears the token from the proof worker, and none that a
-// later gateway accepts.
+// TestThief lets a thief of the agent's user take the port whenever it is free.
+// Meanwhile the gateway is ended in every way, and clients and sidecars with the
+// token connect all the time. The thief gets no token from the proof worker, and no
+// token that a later gateway accepts.
 func TestThief(t *testing.T) {
 	r := startRobbed(t)
 	var ends map[string]int
@@ -202,8 +202,8 @@ func TestThief(t *testing.T) {
 	}
 }
 
-// oomKills is how many processes of the container the kernel has ended for
-// their memory, by the control groups of either version.
+// oomKills returns how many processes of the container the kernel has killed for
+// their memory. It reads the control groups of either version.
 func (r *robbed) oomKills(t *testing.T) int {
 	t.Helper()
 	for _, name := range []string{"memory/memory.oom_control", "memory.events"} {
@@ -225,7 +225,7 @@ func (r *robbed) oomKills(t *testing.T) int {
 	return 0
 }
 
-// recorded sends a false token by both clients to the thief: it must be heard.
+// recorded sends a false token by both clients to the thief, which must record it.
 func (r *robbed) recorded(t *testing.T) {
 	t.Helper()
 	r.MustCtl("stop")
@@ -235,7 +235,7 @@ func (r *robbed) recorded(t *testing.T) {
 	for what, client := range map[string]string{"http": "poll-http", "frame": "poll-ws"} {
 		harness.Eventually(t, boot, "the thief to hear "+client, func() error {
 			flags := []string{"-e", "OPENCLAW_GATEWAY_TOKEN=" + canary}
-			// For longer than the thief rests.
+			// The client runs longer than the thief pauses.
 			if out := r.ExecFlags(flags, "operator", nil, "demotools", client, "5"); out.Code != 0 {
 				return fmt.Errorf("%v", out)
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// BASE builds on an image of the user's, with Node where that has it.
+// TestOwnBase builds the image on a user's base, which has Node at another path.
 func TestOwnBase(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -50,7 +50,7 @@ CMD ["/bin/sh"]
 	}
 }
 
-// make openclaw-demo, with the image that is there.
+// TestDemo runs make openclaw-demo with the present image.
 func TestDemo(t *testing.T) {
 	takePlace(t)
 	needImage(t)

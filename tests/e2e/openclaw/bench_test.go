@@ -12,9 +12,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// BenchmarkReady is the time from docker run to the gateway's own "ready", with
-// the vendor's command as PID 1 and with gateway-init, in turns; and what of it
-// is gateway-init's before the gateway's fork:
+// BenchmarkReady measures the time from docker run to the gateway's own "ready", in
+// turns with the vendor's command and with gateway-init as PID 1. It also gives the
+// time that gateway-init takes before it forks the gateway:
 //
 //	go test ./tests/e2e/openclaw -run '^$' -bench Ready -benchtime 5x
 func BenchmarkReady(b *testing.B) {
@@ -39,8 +39,8 @@ func BenchmarkReady(b *testing.B) {
 	b.Logf("vendor %.1f, ours %.1f, boot %.2f ms", vendor, ours, boot)
 }
 
-// vendorAlone is the gateway as the container's PID 1, as its own image has it
-// but for tini.
+// vendorAlone runs the gateway as PID 1 of the container, as the vendor's image
+// does, but without tini.
 func vendorAlone() harness.Options {
 	return harness.Options{
 		Image: harness.OpenClawImage, NoState: true,

@@ -23,12 +23,12 @@ func tui(t *testing.T, c *harness.Container) {
 	quit(t, m)
 }
 
-// pasteOff is what a terminal UI says last: from here on Ctrl-C would be a
-// signal, not a key.
+// pasteOff is the last output of a terminal UI. After it, Ctrl-C is a signal and no
+// key.
 const pasteOff = "\x1b[?2004l"
 
-// quit presses Ctrl-C until the terminal UI ends: the first may only stop what
-// it is doing.
+// quit presses Ctrl-C until the terminal UI ends. The first may only stop its
+// current work.
 func quit(t *testing.T, m *harness.Terminal) {
 	t.Helper()
 	code := make(chan int, 1)
@@ -50,7 +50,7 @@ func quit(t *testing.T, m *harness.Terminal) {
 	}
 }
 
-// authenticates is the status of a request that needs the token: 404 with it,
+// authenticates returns the status of a request that needs the token: 404 with it,
 // 401 without.
 func authenticates(c *harness.Container, token string) int {
 	return c.HTTP("POST", "/tools/invoke", token, `{"tool":"nosuch"}`).Code

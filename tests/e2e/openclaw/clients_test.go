@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Scenario T02, with OpenClaw. The token moved into a file that the
-// documented command could not read, and nobody had run that command (#2480).
+// Scenario T02, with OpenClaw. The token moved into a file that the documented
+// command could not read. No test had run that command (#2480).
 func TestOpenClawTerminalUIAuthenticates(t *testing.T) {
 	t.Parallel()
 	needImage(t)
@@ -35,8 +35,8 @@ func TestOpenClawTerminalUIAuthenticates(t *testing.T) {
 			tui(t, c)
 		})
 	}
-	// Without root there is no operator to run it as, and who demands separation
-	// gets no container.
+	// Without root there is no operator to run it as. A configuration that requires
+	// separation gets no container.
 	t.Run("non-root", func(t *testing.T) {
 		o := options(t, nil, map[string]any{"require_separation": true})
 		o.Flags = []string{"--user", "1000:1000"}

@@ -21,7 +21,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// secret is a random text of a token's form, so that parts of it can be found.
+// secret returns a random text in the form of a token, so that parts of it can be
+// found.
 func secret(t *testing.T) (string, *tokenscan.Set) {
 	t.Helper()
 	raw := make([]byte, tokenscan.TokenLen/2)
@@ -43,18 +44,18 @@ func oldTools(t *testing.T) map[string]any {
 	return map[string]any{"allow": append(now.Tools.Allow, "sessions_spawn"), "subagents": nil}
 }
 
-// deputy is the gateway under attack, and what must not leave it.
+// deputy is the gateway under attack, and the secrets that must not leave it.
 type deputy struct {
 	*harness.Container
 	conf string                    // the directory of its openclaw.json
 	with map[string]any            // the model, as both profiles have it
-	set  map[string]*tokenscan.Set // what must not leave it, by what it is
+	set  map[string]*tokenscan.Set // the secrets, by their names
 }
 
 // canaries are files that only the gateway can read, each with a text of its own.
 var canaries = []string{"/var/lib/openclaw/canary", "/var/lib/openclaw/state/canary", "/tmp/openclaw-gateway/canary"}
 
-// plant writes the canaries anew and returns their sets.
+// plant writes new canaries and returns their sets.
 func (d *deputy) plant(t *testing.T) (sets []*tokenscan.Set) {
 	t.Helper()
 	for _, path := range canaries {
@@ -69,7 +70,7 @@ func (d *deputy) plant(t *testing.T) (sets []*tokenscan.Set) {
 	return sets
 }
 
-// asked is all that the model was asked.
+// asked returns all requests to the model.
 func (d *deputy) asked(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile(d.HostPath(requests))
@@ -79,8 +80,8 @@ func (d *deputy) asked(t *testing.T) []byte {
 	return data
 }
 
-// transcripts are all that the gateway's sessions have kept; the vendor packs
-// long ones.
+// transcripts returns all events that the gateway's sessions have kept. The vendor
+// compresses long events.
 func (d *deputy) transcripts(t *testing.T) []byte {
 	t.Helper()
 	r := d.Exec("gateway", "node", "-e", `const {DatabaseSync} = require("node:sqlite"), {zstdDecompressSync} = require("node:zlib");
@@ -93,8 +94,8 @@ for (const e of db.prepare("select event_json, event_zstd from transcript_events
 	return []byte(r.Stdout)
 }
 
-// startDeputy is a gateway with the old profile, keys of a provider in its
-// configuration and environment, and a model that keeps what it is asked.
+// startDeputy starts a gateway with the old profile, with keys of a provider in its
+// configuration and environment, and with a model that keeps its requests.
 func startDeputy(t *testing.T) *deputy {
 	t.Helper()
 	d := &deputy{set: map[string]*tokenscan.Set{}}
@@ -114,27 +115,27 @@ func startDeputy(t *testing.T) *deputy {
 	return d
 }
 
-// spawned is how sessions_spawn names the session that it made.
+// spawned finds the name of the session that sessions_spawn made.
 var spawned = regexp.MustCompile(`childSessionKey\W+(agent:main:[a-z]+:[0-9a-f-]{36})`)
 
-// TestDeputy is a table of attacks: a hostile model makes the gateway read for
-// it what the gateway may read and the agent may not. What would leak is the
-// gateway's token, a provider's key and a file of the gateway's state.
+// TestDeputy is a table of attacks. A hostile model makes the gateway read files
+// that the gateway may read and the agent may not. The gateway's token, a
+// provider's key and a file of the gateway's state could leak.
 //
-// It is made for the day before an upgrade: build the image with the new version
+// Run it on the day before an upgrade. Build the image with the new version
 // (docs/openclaw.md has the commands), then
 //
 //	make long-openclaw
 //
-// Without DEPUTY_FULL some spellings are left out. It begins with its own
-// control: by the profile that allowed sessions_spawn the same calls must bring
-// the file to the model, or nothing after it proves anything.
+// Without DEPUTY_FULL it leaves out some spellings. It begins with a control. With
+// the profile that allowed sessions_spawn, the same calls must bring the file to
+// the model. Otherwise the rest proves nothing.
 func TestDeputy(t *testing.T) {
 	takePlace(t)
 	d := startDeputy(t)
 	first := d.plant(t)
 	d.set["the token of the old profile's life"] = harness.TokenSet(t, d.Token())
-	old := map[string]string{} // sessions with a foreign directory, by what is special
+	old := map[string]string{} // sessions with a foreign directory, by kind
 	t.Run("control", func(t *testing.T) { d.control(t, first, old) })
 	if t.Failed() {
 		t.FailNow()
@@ -158,8 +159,8 @@ func TestDeputy(t *testing.T) {
 	}
 }
 
-// control makes the children whose directory stays theirs, and waits until one
-// hidden and one visible child have each brought the canary to the model.
+// control makes the children that keep their directories. It waits until one hidden
+// and one visible child have each brought the canary to the model.
 func (d *deputy) control(t *testing.T, canary []*tokenscan.Set, old map[string]string) {
 	names := []string{"hidden", "visible", "runtime", "parent"}
 	results := turn(t, d.For(t),
@@ -175,7 +176,7 @@ func (d *deputy) control(t *testing.T, canary []*tokenscan.Set, old map[string]s
 		}
 		old[name] = key[1]
 	}
-	// A child asks the model again once it has read: that request has the text.
+	// A child asks the model again after it has read. That request has the text.
 	harness.Eventually(t, ready, "a hidden and a visible child to bring their canaries to the model", func() error {
 		asked := d.asked(t)
 		if hidden, visible := canary[0].Find(asked) >= 0, canary[1].Find(asked) >= 0; !hidden || !visible {
@@ -189,8 +190,7 @@ func (d *deputy) control(t *testing.T, canary []*tokenscan.Set, old map[string]s
 	t.Logf("the old profile: both canaries reached the model; the token did: %v", d.set["the token of the old profile's life"].Find(d.asked(t)) >= 0)
 }
 
-// leaks looks for what must not have left the gateway, wherever the agent or its
-// model can see it.
+// leaks looks for the secrets wherever the agent or its model can see them.
 func (d *deputy) leaks(t *testing.T) {
 	texts := map[string][]byte{"what the model was asked": d.asked(t), "the transcripts": d.transcripts(t), "the log": []byte(d.Logs())}
 	for _, dir := range []string{"/sandbox", "/home/operator"} {
@@ -198,7 +198,7 @@ func (d *deputy) leaks(t *testing.T) {
 			if err == nil && e.Type().IsRegular() {
 				texts[path], err = os.ReadFile(path)
 			}
-			if errors.Is(err, os.ErrNotExist) { // it ended meanwhile
+			if errors.Is(err, os.ErrNotExist) { // it has ended
 				return nil
 			}
 			return err

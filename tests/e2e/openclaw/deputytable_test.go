@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// viaSearch is the same call through Tool Search, where the vendor has tools
+// viaSearch returns the same call through Tool Search. The vendor keeps tools there
 // that it does not offer by name.
 func viaSearch(c call) call {
 	return call{"tool_call", map[string]any{"id": "openclaw:core:" + c.Name, "args": c.Arguments}}
 }
 
-// bothWays is each call by its name and through Tool Search.
+// bothWays returns each call by its name and through Tool Search.
 func bothWays(calls ...call) (all []call) {
 	for _, c := range calls {
 		all = append(all, c, viaSearch(c))
@@ -25,16 +25,16 @@ func bothWays(calls ...call) (all []call) {
 	return all
 }
 
-// script is a message that makes the fake model make the calls.
+// script returns a message that makes the fake model make the calls.
 func script(calls ...call) string {
 	list, err := json.Marshal(calls)
 	if err != nil {
-		panic(err) // texts and maps of texts
+		panic(err) // texts and maps of texts always marshal
 	}
 	return "CALLS " + string(list)
 }
 
-// spawn is a child in a directory, and what it is to call there.
+// spawn returns a call that makes a child in a directory, where it makes the calls.
 func spawn(cwd string, visible bool, calls ...call) call {
 	args := map[string]any{"task": script(calls...)}
 	if cwd != "" {
@@ -46,7 +46,8 @@ func spawn(cwd string, visible bool, calls ...call) call {
 	return call{"sessions_spawn", args}
 }
 
-// grab is every tool that reads or writes a file in the gateway, at a path.
+// grab returns a call of each tool that reads or writes a file in the gateway, at a
+// path.
 func grab(path string) []call {
 	return []call{
 		read(path),
@@ -60,8 +61,8 @@ func grab(path string) []call {
 // full reports whether the long table is asked for.
 func full() bool { return os.Getenv("DEPUTY_FULL") != "" }
 
-// spawn makes children, hidden and visible, in each directory. There is no such
-// tool, by its name or through Tool Search.
+// spawn tries to make children, hidden and visible, in each directory. No such tool
+// exists, by its name or through Tool Search.
 func (d *deputy) spawn(t *testing.T) {
 	var calls []call
 	for _, cwd := range []string{"", "/run/gateway-init", "/var/lib/openclaw", "/var/lib/openclaw/state", "/", "..", "/sandbox/to-runtime", "/sandbox/to-state",
@@ -77,8 +78,8 @@ func (d *deputy) spawn(t *testing.T) {
 	}
 }
 
-// oldChildren sends to each session that a former life made in a foreign
-// directory: it runs, and has no file tools.
+// oldChildren sends to each session that an earlier gateway made in a foreign
+// directory. The session runs and has no file tools.
 func (d *deputy) oldChildren(t *testing.T, old map[string]string) {
 	targets := map[string]string{"hidden": "canary", "visible": "canary", "runtime": "gateway-token", "parent": "openclaw/canary"}
 	var calls []call
@@ -91,10 +92,11 @@ func (d *deputy) oldChildren(t *testing.T, old map[string]string) {
 		}
 	}
 	for i, r := range turn(t, d.For(t), calls...) {
-		// Its answer is proof that it ran: the script's end, with ten refusals.
+		// The answer proves that the session ran. It has the end of the script,
+		// with ten refusals.
 		_, answer, ran := strings.Cut(r, "RESULTS ")
 		if calls[i].Name == "sessions_send" && !ran && refused(r) {
-			continue // it is offered through Tool Search only
+			continue // offered through Tool Search only
 		}
 		if n := strings.Count(answer, "not found") + strings.Count(answer, "Unknown tool"); !ran || n < 10 {
 			t.Errorf("%s: %d of 10 calls refused: %s", of[i], n, r)
@@ -107,8 +109,8 @@ func (d *deputy) oldChildren(t *testing.T, old map[string]string) {
 	}
 }
 
-// files calls the file tools of a session of the user's: they end at its
-// workspace, and at links that the agent made.
+// files calls the file tools of a user's session. They do not leave its workspace,
+// and they follow no link that the agent made.
 func (d *deputy) files(t *testing.T) {
 	paths := []string{"/sandbox/to-canary", "/sandbox/to-token", "/sandbox/to-environ", "/sandbox/to-state/canary", "../canary", "/run/gateway-init/gateway-token"}
 	if full() {
@@ -125,7 +127,7 @@ func (d *deputy) files(t *testing.T) {
 			}
 		}
 	}
-	calls = append(calls, call{"write", map[string]any{"path": "inside", "content": "x"}}, read("inside")) // what it may
+	calls = append(calls, call{"write", map[string]any{"path": "inside", "content": "x"}}, read("inside")) // allowed
 	results := turn(t, d.For(t), calls...)
 	for i, r := range results[:len(results)-2] {
 		if !refused(r) {

@@ -15,9 +15,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// The gateway sends commands to the newest connection of a node's identity and
-// leaves the older one open, which then gets nothing, even when the newer one
-// has ended. The tools see it, end, and are started again.
+// TestDisplacedNode checks that the tools detect a newer connection of their node's
+// identity, exit, and are started again. The gateway sends commands to the newest
+// connection alone. It leaves the older one open, even after the newer one has
+// ended.
 func TestDisplacedNode(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
@@ -49,7 +50,7 @@ func TestDisplacedNode(t *testing.T) {
 	if log := c.Logs(); !strings.Contains(log, "is newer than the node's") || !strings.Contains(log, "ended with exit code 75") {
 		t.Error("the log does not say why the tools were started again")
 	}
-	// The displacer is still there, and no longer the newest.
+	// The displacer still runs, and is no longer the newest.
 	harness.Eventually(t, paired, "exec to work again", func() error {
 		if r := turn(t, c, shell("echo $HOME")); !strings.Contains(r[0], "/sandbox") {
 			return errors.New(r[0])

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package openclaw runs the real gateway, OpenClaw's, under gateway-init: the
-// mission as users meet it. One start of it takes ten seconds and more.
+// Package openclaw runs the real gateway, OpenClaw's, under gateway-init, as users
+// run it. One start takes ten seconds and more.
 //
-// TestStory is what make test runs. All others have the tag long, and are for make
-// test-openclaw and make long-openclaw. They share a container, one after the
-// other (shared), where they leave it serving. Those that break or change one have
-// their own, and run beside it, two at a time (takePlace).
+// make test runs TestStory. All others have the tag long, and are for make
+// test-openclaw and make long-openclaw. They share a container, one after the other
+// (shared), if they leave it serving. A test that breaks or changes its container
+// has its own, and runs beside the others, two at a time (takePlace).
 //
-// The model is demotools fakemodel, the container's command: it calls the tools
-// that a test asks for. Nothing reaches any network but the container's own
-// loopback.
+// The model is demotools fakemodel, the container's command. It calls the tools
+// that a test asks for. The only network is the container's own loopback.
 package openclaw
 
 import (
@@ -27,8 +26,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// How long things may take. The gateway alone needs some ten seconds of both
-// cores to be ready, several times that beside other work.
+// Bounds of waits. The gateway alone needs both cores for some ten seconds before
+// it is ready, and several times that beside other work.
 const (
 	ready  = 4 * time.Minute
 	paired = 4 * time.Minute
@@ -36,13 +35,13 @@ const (
 
 const (
 	modelAddr = "127.0.0.1:18800"
-	// requests is where the fake model keeps what it is asked.
+	// requests is the file where the fake model keeps its requests.
 	requests = "/tmp/model-requests"
 	tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
 )
 
-// flags are the README's for this image: the general ones, and a place for what
-// each of the three users keeps.
+// flags are the README's flags for this image: the general ones, and a place for
+// the files of each of the three users.
 func flags() []string {
 	return append(harness.ReadmeFlags(),
 		"--tmpfs", "/var/lib/openclaw:uid=9001,gid=9001,mode=0700",
@@ -50,12 +49,12 @@ func flags() []string {
 		"--tmpfs", "/home/operator:uid=9003,gid=9003,mode=0700")
 }
 
-// places bounds the containers beside the common one: a gateway and its tools
-// take 1.4 GiB, and both cores to start.
+// places bounds the containers beside the common one. A gateway and its tools take
+// 1.4 GiB, and both cores to start.
 var places = make(chan struct{}, 2)
 
-// takePlace lets a test with containers of its own run beside others, once there is
-// a place for it. A test whose subtests run side by side has one for each.
+// takePlace waits for a place and lets a test with its own containers run beside
+// others. If subtests run in parallel, each takes a place.
 func takePlace(t *testing.T) {
 	t.Helper()
 	t.Parallel()
@@ -63,8 +62,8 @@ func takePlace(t *testing.T) {
 	t.Cleanup(func() { <-places })
 }
 
-// options is a container with the fake model as its command. conf is merged
-// over the image's openclaw.json, over over its config.json.
+// options describes a container with the fake model as its command. conf is merged
+// over the image's openclaw.json, and over is merged over its config.json.
 func options(t testing.TB, conf, over map[string]any) harness.Options {
 	t.Helper()
 	needImage(t)
@@ -78,7 +77,7 @@ func options(t testing.TB, conf, over map[string]any) harness.Options {
 		Image: harness.OpenClawImage, NoState: true, Flags: flags(), Config: over,
 		Extra: []string{"--network", "none", "-v", dir + ":/etc/openclaw:ro", "-v", tools + ":/usr/local/bin/demotools:ro"},
 		Env:   map[string]string{"OPENCLAW_OFFLINE": "1"},
-		// Before the gateway: it asks the model for nothing until it is told to.
+		// It starts before the gateway, which asks the model for nothing by itself.
 		Command: []string{"demotools", "fakemodel", modelAddr},
 	}
 }
@@ -102,7 +101,7 @@ func withModel(conf map[string]any) map[string]any {
 	return all
 }
 
-// needImage skips where there is no image, which is a failure under CI=true.
+// needImage skips the test if there is no image. Under CI=true that is a failure.
 func needImage(t testing.TB) {
 	t.Helper()
 	if r := harness.Engine(t, nil, "image", "inspect", "-f", "{{.Id}}", harness.OpenClawImage); r.Code != 0 {
@@ -110,8 +109,8 @@ func needImage(t testing.TB) {
 	}
 }
 
-// waitTools waits until the agent's tools are paired and connected: the
-// one-shot has ended with 0.
+// waitTools waits until the agent's tools are paired and connected. Then the
+// one-shot has exited with 0.
 func waitTools(t *testing.T, c *harness.Container) {
 	t.Helper()
 	c.WaitStatus(paired, "the agent's tools to be paired", func(v harness.View) error {
@@ -137,8 +136,8 @@ type call struct {
 
 func shell(command string) call { return call{"exec", map[string]any{"command": command}} }
 
-// turn lets the agent make the calls, one after the other, and returns what the
-// tools answered.
+// turn lets the agent make the calls, one after the other, and returns the tools'
+// answers.
 func turn(t *testing.T, c *harness.Container, calls ...call) []string {
 	t.Helper()
 	list, err := json.Marshal(calls)
@@ -157,7 +156,7 @@ func turn(t *testing.T, c *harness.Container, calls ...call) []string {
 	return results
 }
 
-// resultsOf finds the fake model's last answer in what openclaw agent prints.
+// resultsOf finds the fake model's last answer in the output of openclaw agent.
 func resultsOf(output string) ([]string, error) {
 	var whole any
 	if err := json.NewDecoder(strings.NewReader(output[max(strings.IndexByte(output, '{'), 0):])).Decode(&whole); err != nil {
@@ -173,7 +172,7 @@ func resultsOf(output string) ([]string, error) {
 	return results, json.NewDecoder(bytes.NewReader([]byte(body))).Decode(&results)
 }
 
-// findText is the first string that begins as the fake model's answer does.
+// findText returns the first string that begins as the fake model's answer does.
 func findText(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -198,7 +197,7 @@ func findText(v any) string {
 
 func read(path string) call { return call{"read", map[string]any{"path": path}} }
 
-// refused reports whether a tool's answer says that it did not do it.
+// refused reports whether a tool's answer is a refusal.
 func refused(result string) bool {
 	lower := strings.ToLower(result)
 	for _, word := range []string{"error", "not found", "unknown tool", "escapes", "denied", "blocked", "not allowed", "not under"} {

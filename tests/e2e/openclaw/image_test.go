@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Scenario E01, with OpenClaw. The image passes its own validation, and stops
-// passing with each thing that is taken from it.
+// Scenario E01, with OpenClaw. The image passes its own validation. It fails after
+// each of these changes.
 func TestChangedOpenClawImageFailsVerification(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -50,7 +50,8 @@ func TestChangedOpenClawImageFailsVerification(t *testing.T) {
 	}
 }
 
-// finish can be run again, and says in one line what a base lacks.
+// TestFinish checks that finish can be run again, and reports in one line what a
+// base lacks.
 func TestFinish(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -78,7 +79,7 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// build makes an image from a Containerfile on the real one.
+// build makes an image from a Containerfile based on the real image.
 func build(t *testing.T, name, file string) harness.Result {
 	t.Helper()
 	dir := t.TempDir()
@@ -92,8 +93,8 @@ func build(t *testing.T, name, file string) harness.Result {
 // Scenario T04. No image layer, history or configuration holds a token. A
 // vendor's repair command leaves none behind.
 //
-// A vendor's fixer, run in the image build, left a token in the image that
-// every container of it shared.
+// A vendor's repair command, run in the image build, left a token in the image. All
+// containers of that image shared it.
 func TestNoOpenClawLayerHoldsToken(t *testing.T) {
 	needImage(t)
 	const name = "gateway-openclaw-t04:dev"
@@ -106,7 +107,7 @@ RUN HOME=/root OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json openclaw doctor 
 	if r.Code != 0 {
 		t.Fatalf("build: %v", r)
 	}
-	// What stood in a layer is found there, although a later one took it away.
+	// A file of one layer is found there, although a later layer removed it.
 	ctl := filepath.Join(harness.Root(t), "bin/gatewayctl")
 	verify := func(image, token string) report {
 		t.Helper()
@@ -128,13 +129,13 @@ RUN HOME=/root OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json openclaw doctor 
 			t.Errorf("the report shows the token: %s", f)
 		}
 	}
-	// The image as it is built has none, with a token of a container of it.
+	// The image as built holds no token of its containers.
 	if good := verify(harness.OpenClawImage, shared(t).Token()); !good.OK {
 		t.Errorf("the image: %v", good.failed())
 	}
 }
 
-// commands are the lines of a page's sh blocks.
+// commands returns the lines of a page's sh blocks.
 func commands(t *testing.T, page string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(harness.Root(t), page))
@@ -155,7 +156,7 @@ func commands(t *testing.T, page string) string {
 	return strings.Join(all, "\n")
 }
 
-// The page's commands, as they stand there.
+// TestTenMinutes runs the commands of docs/openclaw.md unchanged.
 func TestTenMinutes(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -174,7 +175,7 @@ func TestTenMinutes(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s\nlog:\n%s", err, out, harness.Engine(t, nil, "logs", "my-agent"))
 	}
-	if !strings.Contains(string(out), "\nSERVING") || strings.Contains(string(out), "\nhardening") { // no row: it is complete
+	if !strings.Contains(string(out), "\nSERVING") || strings.Contains(string(out), "\nhardening") { // no such row: hardening is complete
 		t.Errorf("%s", out)
 	}
 	// The named volumes have the owners of the image.

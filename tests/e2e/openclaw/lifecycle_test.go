@@ -18,24 +18,24 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// startedAt is when PID 1 of the container was started.
+// startedAt returns when PID 1 of the container was started.
 func startedAt(c *harness.Container) string {
 	var state struct{ State struct{ StartedAt string } }
 	c.Inspect(&state)
 	return state.State.StartedAt
 }
 
-// signal sends one to a process of the container, as root in it.
+// signal sends a signal to a process of the container, as root in the container.
 func signal(c *harness.Container, pid int, name string) {
 	c.Tools("", "sigsend", strconv.Itoa(pid), name)
 }
 
-// drain is how long the gateway itself waits for a turn when it gets SIGTERM. A test
-// that had this container before may have left one.
+// drain is how long the gateway waits for a turn after SIGTERM. An earlier test of
+// this container may have left a turn.
 const drain = 330 * time.Second
 
-// replaced signals the gateway and waits for the one that comes after it, in the
-// same container; the records are from before and after.
+// replaced signals the gateway and waits for its successor in the same container.
+// It returns the records from before and after.
 func replaced(t *testing.T, c *harness.Container, name string) (old, now status.Record) {
 	t.Helper()
 	began, old := startedAt(c), c.Status()
@@ -50,8 +50,8 @@ func replaced(t *testing.T, c *harness.Container, name string) (old, now status.
 	return old, now
 }
 
-// Scenario L01, with OpenClaw. The gateway exits 0 on SIGTERM; a supervisor
-// that took 0 for "done" left the container without one (#6107).
+// Scenario L01, with OpenClaw. The gateway exits with 0 on SIGTERM. A supervisor
+// that took 0 for "done" left the container without a gateway (#6107).
 func TestSignaledOpenClawIsStartedAgain(t *testing.T) {
 	c := shared(t)
 	_, r := replaced(t, c, "TERM")
@@ -60,9 +60,9 @@ func TestSignaledOpenClawIsStartedAgain(t *testing.T) {
 	}
 }
 
-// The gateway restarts itself for some changes of its configuration. Under
-// external supervision that is exit 0, and every start is one of ours: proven,
-// with the token in force checked.
+// TestRestartsItself checks the restart that the gateway makes itself after some
+// changes of its configuration. Under external supervision it exits with 0. PID 1
+// starts the next one and proves it, with a check of the token.
 func TestRestartsItself(t *testing.T) {
 	c := shared(t)
 	old, r := replaced(t, c, "USR2")
@@ -74,7 +74,7 @@ func TestRestartsItself(t *testing.T) {
 	}
 }
 
-// Scenario L02, with OpenClaw. A requested restart of a gateway that exits 0
+// Scenario L02, with OpenClaw. The gateway exits with 0 when a restart is requested
 // (#6868).
 func TestRestartOfOpenClawIsProven(t *testing.T) {
 	c := shared(t)
@@ -104,8 +104,7 @@ func TestKilledOpenClawServesAgain(t *testing.T) {
 	}
 }
 
-// Scenario L08, with OpenClaw. A gateway that lives and does not answer
-// (#4710).
+// Scenario L08, with OpenClaw. The gateway lived and did not answer (#4710).
 func TestUnresponsiveOpenClawIsRestarted(t *testing.T) {
 	c := shared(t)
 	old, r := replaced(t, c, "STOP")
@@ -114,13 +113,14 @@ func TestUnresponsiveOpenClawIsRestarted(t *testing.T) {
 	}
 }
 
-// Each process of the gateway's tree may die. With the listener's parent, or a
-// helper in a session of its own, a supervisor that watched one pid lost it.
+// TestKillEach kills each process of the gateway's tree. A supervisor that watched
+// one pid lost the gateway when the listener's parent, or a helper in its own
+// session, died.
 func TestKillEach(t *testing.T) {
 	c := shared(t)
-	var lines []string // read before the first one is killed: then the others may go, too
+	var lines []string // read before the first kill, which may end the others too
 	for _, p := range gatewayTree(c) {
-		if line, err := readProc(p.HostPID, "cmdline"); err == nil && line != "" { // or it has ended since
+		if line, err := readProc(p.HostPID, "cmdline"); err == nil && line != "" { // or it has ended
 			lines = append(lines, line)
 		}
 	}
@@ -153,9 +153,9 @@ func TestKillEach(t *testing.T) {
 	}
 }
 
-// With some settings the vendor's gateway is the child of a launcher. Killed, the
-// launcher leaves it with port and locks, and each new one ended with exit code
-// 78: a restart loop.
+// TestLauncher kills a launcher whose child is the vendor's gateway, as some
+// settings have it. The child kept the port and the locks. Each new gateway exited
+// with 78, in a restart loop.
 func TestLauncher(t *testing.T) {
 	takePlace(t)
 	c := start(t, nil, map[string]any{"gateway": map[string]any{"env": map[string]any{"OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": nil}}})
@@ -182,7 +182,7 @@ func TestLauncher(t *testing.T) {
 	}
 }
 
-// gatewayTree are the gateway's processes, the gateway last.
+// gatewayTree returns the gateway's processes, the gateway last.
 func gatewayTree(c *harness.Container) []harness.Process {
 	tree := slices.DeleteFunc(c.Processes(), func(p harness.Process) bool {
 		return p.UID != harness.GatewayUID || strings.HasPrefix(p.State, "Z")
@@ -191,9 +191,9 @@ func gatewayTree(c *harness.Container) []harness.Process {
 	return tree
 }
 
-// Scenario L13, with OpenClaw. docker restart, docker stop and start, and a
-// PID 1 that the engine kills: the gateway serves again with no command
-// (#6635).
+// Scenario L13, with OpenClaw. After docker restart, after docker stop and start,
+// and after a kill of PID 1 by the engine the gateway serves again without a
+// command (#6635).
 func TestOpenClawServesAfterContainerRestart(t *testing.T) {
 	takePlace(t)
 	c := start(t, nil, nil)
@@ -215,8 +215,8 @@ func TestOpenClawServesAfterContainerRestart(t *testing.T) {
 	again("kill -9 of PID 1", func() { c.Kill("KILL"); c.WaitExit(time.Minute); c.StartAgain() })
 }
 
-// Scenario L22, with OpenClaw. docker stop ends everything by itself (#1015).
-// What is not told to end, or does not, makes the exit code 137.
+// Scenario L22, with OpenClaw. docker stop ends every process (#1015). A process
+// that outlives the grace makes the exit code 137.
 func TestDockerStopEndsOpenClaw(t *testing.T) {
 	takePlace(t)
 	o := options(t, nil, nil)

@@ -17,8 +17,8 @@ func readProc(hostPID int, name string) (string, error) {
 	return string(data), err
 }
 
-// noTokenInMemory looks at the environment of every process, as the host's root
-// sees it: the gateway's own has the token, and no other.
+// noTokenInMemory looks at the environment of every process, as root of the host.
+// Only processes of the gateway's user and of the operator may have the token.
 func noTokenInMemory(t *testing.T, c *harness.Container, when, token string) {
 	t.Helper()
 	for _, p := range c.Processes() {
@@ -52,7 +52,7 @@ func (r report) failed() (names []string) {
 	return names
 }
 
-// after runs a command as root in a container of the image, then its own
+// after runs a command as root in a container of the image, then the image's own
 // validation there.
 func after(t *testing.T, command string) report {
 	t.Helper()

@@ -15,15 +15,15 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// asOperator makes a copy of a node's state, in HOME, in which its token is said
-// to be an operator's with all rights, and prints the token.
+// asOperator changes a copy of a node's state, in HOME: its token becomes an
+// operator's token with all rights. It prints the token.
 const asOperator = `const {DatabaseSync} = require("node:sqlite");
 const db = new DatabaseSync(process.env.HOME + "/.openclaw/state/openclaw.sqlite");
 console.log(db.prepare("select token from device_auth_tokens").get().token);
 db.exec("update device_auth_tokens set role='operator', scopes_json='[\"operator.admin\",\"operator.read\",\"operator.write\",\"operator.pairing\"]'");`
 
-// The agent has the user that the tools run as, so it has the node's key and
-// token. They open nothing that an operator may.
+// TestNodeIsNoOperator uses the node's key and token as the agent can, which has
+// the user of the tools. They give no access that an operator has.
 func TestNodeIsNoOperator(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
@@ -55,9 +55,10 @@ func TestNodeIsNoOperator(t *testing.T) {
 	}
 }
 
-// Whoever redeems a join code first declares what the node can do, and the
-// gateway approves that unseen. An agent that is quicker than our tools gets no
-// more than they have: the rest is denied by the gateway's own configuration.
+// TestGreedyNode lets the agent redeem a join code before our tools do. The first
+// process to redeem it declares the commands of the node, and the gateway approves
+// them unseen. Our tools and the agent get the same few commands, because the
+// gateway's own configuration denies the rest.
 func TestGreedyNode(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
@@ -91,8 +92,8 @@ func TestGreedyNode(t *testing.T) {
 	if !slices.Equal(greedy.Commands, []string{"system.run", "system.run.prepare", "system.which"}) || len(greedy.NodePluginTools) != 0 {
 		t.Errorf("the greedy node has %+v", greedy)
 	}
-	// The agent's commands still go to ours. On a busy machine ours may have to
-	// connect again first: then they go nowhere.
+	// The agent's commands still go to our node. On a busy machine our node may
+	// have to connect again first. Until then they reach no node.
 	harness.Eventually(t, paired, "a command at our node", func() error {
 		r := turn(t, c, shell("echo $HOME"))[0]
 		switch {

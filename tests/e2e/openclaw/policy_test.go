@@ -17,9 +17,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A run of the agent is drained before the gateway stops, up to 315 seconds and
-// deaf to further signals. restart --drain lets it end, tools included; without,
-// the grace ends it.
+// TestDrain restarts during a run of the agent. After SIGTERM the gateway drains
+// the run for up to 315 seconds, and further signals do not shorten that. restart
+// --drain lets the run end, tools included. Without --drain the run ends with the
+// grace.
 func TestDrain(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
@@ -81,7 +82,7 @@ func writeConf(t *testing.T, dir string, conf map[string]any) {
 	}
 }
 
-// confDir is the directory of the host that options mounts.
+// confDir returns the directory of the host that options mounts.
 func confDir(o harness.Options) string {
 	for _, v := range o.Extra {
 		if dir, ok := strings.CutSuffix(v, ":/etc/openclaw:ro"); ok {
@@ -91,9 +92,9 @@ func confDir(o harness.Options) string {
 	return ""
 }
 
-// A configuration of the gateway's own beats its environment. Whoever got a
-// token, or "no authentication", into it has the gateway: it must not be said to
-// serve.
+// TestAuthMismatch gives the gateway a configuration of its own, which beats its
+// environment. An attacker who writes a token or "no authentication" there controls
+// the gateway. Such a gateway must not be reported as serving.
 func TestAuthMismatch(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -106,7 +107,7 @@ func TestAuthMismatch(t *testing.T) {
 		says       string
 	}{
 		"token": {auth(map[string]any{"mode": "token", "token": strings.Repeat("5", 64)}), nil, "gateway.auth.token"},
-		// --auth token would overrule it.
+		// --auth token would override the configuration.
 		"no-auth": {auth(map[string]any{"mode": "none"}), map[string]any{"gateway": map[string]any{"command": command}}, "gateway.auth.mode"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,8 +138,9 @@ func TestAuthMismatch(t *testing.T) {
 	}
 }
 
-// Exit code 78 is the gateway's word for "do not try again as I am": it is not
-// hammered, the status says why, and one command serves once it is repaired.
+// TestExit78 checks the exit code of a gateway that needs a repair before a
+// restart. It is restarted slowly, the status gives the reason, and after the
+// repair one command suffices.
 func TestExit78(t *testing.T) {
 	takePlace(t)
 	o := options(t, map[string]any{"nosuch": true}, nil)
@@ -154,7 +156,7 @@ func TestExit78(t *testing.T) {
 	}
 }
 
-// seconds is a duration as the fake model reads it.
+// seconds converts a duration to the fake model's format.
 func seconds(text string) string {
 	d, _ := time.ParseDuration(text)
 	return fmt.Sprint(d.Seconds())

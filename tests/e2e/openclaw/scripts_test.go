@@ -15,16 +15,16 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// scripted runs one of the image's scripts as the operator, with a program in
-// the vendor's place that answers by the lines of a shell case. What the script
-// leaves in the pairing directory, and what the program was asked, come after
-// its own output.
+// scripted runs one of the image's scripts as the operator. A program in the
+// vendor's place answers by the lines of a shell case. After the script's output
+// come the files that it left in the pairing directory, and the requests to the
+// program.
 func scripted(t *testing.T, script, answers string) harness.Result {
 	t.Helper()
 	return scriptedAs(t, script, answers, "$script")
 }
 
-// scriptedAs is scripted with a text of the shell that runs $script.
+// scriptedAs is scripted with a shell text that runs $script.
 func scriptedAs(t *testing.T, script, answers, run string) harness.Result {
 	t.Helper()
 	needImage(t)
@@ -48,15 +48,15 @@ const (
 	copyCode  = `cp /tmp/openclaw-pairing/code /tmp/seen; `
 )
 
-// The one-shot ends with 0 once the node is connected and not before, leaves no
-// code behind, and says in one line what is wrong.
+// TestPair checks that the one-shot exits with 0 once the node is connected and not
+// before. It leaves no code behind, and reports an error in one line.
 func TestPair(t *testing.T) {
 	takePlace(t)
 	for name, try := range map[string]struct {
 		answers string
 		code    int
 		says    string
-		seen    string // of the code, by the node
+		seen    string // the code that the node saw
 	}{
 		"connected":    {`"nodes status --json 1") ` + connected, 0, "connected as node sandbox", ""},
 		"comes-back":   {`"nodes status --json 1") ` + away + "\n*) " + connected, 0, "connected as node sandbox", ""},
@@ -85,8 +85,8 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// PID 1 kills pair and what it started at any moment, and starts it again: the
-// next run pairs, and nothing of the killed one is left.
+// TestPairKilled kills pair and its children at any moment, as PID 1 does. The next
+// run pairs, and nothing of the killed run remains.
 func TestPairKilled(t *testing.T) {
 	t.Parallel()
 	const hang = "touch /tmp/here; sleep 300;;"
@@ -113,7 +113,8 @@ $script`)
 	}
 }
 
-// A vendor's program that hangs, deaf to SIGTERM, does not make pair live on.
+// TestPairLife checks that a vendor's program that ignores SIGTERM does not keep
+// pair alive.
 func TestPairLife(t *testing.T) {
 	takePlace(t)
 	begin := time.Now()
@@ -124,8 +125,8 @@ func TestPairLife(t *testing.T) {
 	t.Logf("ended after %.1f s", time.Since(begin).Seconds())
 }
 
-// A session that works outside its workspace is named, on one line each, with
-// nothing in it that the agent could make a line of its own.
+// TestPairReports checks that each session that works outside its workspace is
+// named on one line. The agent can put no line of its own into the output.
 func TestPairReports(t *testing.T) {
 	takePlace(t)
 	var sessions, want []string
@@ -158,13 +159,14 @@ func TestPairReports(t *testing.T) {
 	if r.Code != 0 || !slices.Equal(said, want) {
 		t.Errorf("%v", r)
 	}
-	// What cannot be listed hinders no pairing, and is said.
+	// A failure to list sessions is reported and does not prevent the pairing.
 	if r := scripted(t, "pair.mjs", `"gateway call"*) exit 3;;`+"\n*) "+connected); r.Code != 0 || !strings.Contains(r.Stderr, "pair: cannot list the sessions: ") {
 		t.Errorf("%v", r)
 	}
 }
 
-// Nodes stay; whatever else is paired is removed, and what cannot be is named.
+// TestRevokeScript checks that nodes stay. All other paired devices are removed,
+// and each that cannot be removed is named.
 func TestRevokeScript(t *testing.T) {
 	takePlace(t)
 	const (

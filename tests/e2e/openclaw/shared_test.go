@@ -15,16 +15,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Those that wait for the common container or for a place do nothing.
+	// Tests that wait for the common container or for a place use no processor.
 	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 100}))
 }
 
-// commonTurn is held by the test that has the common container.
+// commonTurn is held by the test that uses the common container.
 var commonTurn sync.Mutex
 
-// shared is the container that tests share, one after the other: it serves, and
-// each leaves it serving. Health is asked more often than in the profile, so that a
-// gateway that hangs is found within a test.
+// shared returns the container that tests share, one after the other. It serves,
+// and each test leaves it serving. Its health interval is shorter than in the
+// profile, so that a test can wait until a hanging gateway is found.
 func shared(t *testing.T) *harness.Container {
 	t.Helper()
 	needImage(t)
@@ -40,7 +40,7 @@ func shared(t *testing.T) *harness.Container {
 	return c
 }
 
-// otherRelease is gatewayctl as another release would have built it.
+// otherRelease builds a gatewayctl of another version.
 func otherRelease(t testing.TB) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gatewayctl")
@@ -55,7 +55,7 @@ func otherRelease(t testing.TB) string {
 	return file
 }
 
-// start is options started, once the gateway serves.
+// start starts a container with options and waits until the gateway serves.
 func start(t *testing.T, conf, over map[string]any) *harness.Container {
 	t.Helper()
 	c := harness.Start(t, options(t, conf, over))

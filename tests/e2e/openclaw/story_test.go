@@ -14,26 +14,27 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// grace is what a stop may take here. The profile's 7 s are for an idle machine;
-// a busy one is no reason to fail.
+// grace is the bound of a stop here. The profile's 7 s are for an idle machine. A
+// busy machine must not fail the test.
 const grace = 60 * time.Second
 
-// story is one container through its life, and what must not leave the gateway.
+// story is one container through its life, and the secrets that must not leave the
+// gateway.
 type story struct {
 	*harness.Container
-	tokens   []string // each that was in force
-	key      string   // a provider's, which the gateway gets from the container's environment
-	variable string   // of the container's environment, which the profile does not pass on
+	tokens   []string // all tokens so far
+	key      string   // a provider's key, which the gateway gets from the container's environment
+	variable string   // of the container's environment; the profile does not pass it on
 	canary   string   // a file that only the gateway can read
 }
 
 // canaryFile is in the gateway's state, outside the agent's workspace.
 const canaryFile = "/var/lib/openclaw/canary"
 
-// TestStory is the gateway's life in the order in which a user meets it, on one
-// container: what make test runs of this package. A chapter needs those before
-// it. Each looks at what a line of the profile or of openclaw.json is for; make
-// test-openclaw has the rest of the tests.
+// TestStory goes through the gateway's life in the order in which a user meets it,
+// on one container. make test runs this test alone of this package. Each chapter
+// needs the chapters before it. Each checks the effect of a line of the profile or
+// of openclaw.json. make test-openclaw has the other tests.
 func TestStory(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -53,15 +54,15 @@ func TestStory(t *testing.T) {
 			s.tokens = mine.tokens
 		})
 		if !ok {
-			t.FailNow() // the next ones would wait for what does not come
+			t.FailNow() // the later chapters would wait in vain
 		}
 		t.Logf("%s: %.1f s", chapter.name, time.Since(began).Seconds())
 	}
 }
 
-// startStory starts it. The model is not the container's command: with one, the
-// container's exit code would be the command's. Nor does it have the container's
-// environment, which its user may read.
+// startStory starts the container. The model is not the container's command,
+// because the exit code of the container would be that of the command. The model
+// does not have the container's environment either, because its user may read it.
 func startStory(t *testing.T) *story {
 	t.Helper()
 	s := &story{key: "key-" + rand.Text(), variable: "variable-" + rand.Text(), canary: "canary-" + rand.Text()}
@@ -76,8 +77,8 @@ func startStory(t *testing.T) *story {
 	return s
 }
 
-// started is what serves: proven, on loopback alone, with the environment of the
-// profile and nothing else.
+// started checks the serving gateway: proven, on loopback alone, with the
+// environment of the profile and nothing else.
 func started(t *testing.T, s *story) {
 	r := s.Status()
 	proven(t, r)
@@ -93,7 +94,7 @@ func started(t *testing.T, s *story) {
 	}
 }
 
-// pairs waits for the agent's tools: their processes are there from now on.
+// pairs waits for the agent's tools and checks their processes.
 func pairs(t *testing.T, s *story) {
 	waitTools(t, s.Container)
 	s.users(t)
@@ -116,11 +117,11 @@ func pairs(t *testing.T, s *story) {
 	noTokenInMemory(t, s.Container, "with the tools", s.tokens[0])
 }
 
-// terminal is the README's terminal UI.
+// terminal opens the terminal UI as the README says.
 func terminal(t *testing.T, s *story) { tui(t, s.Container) }
 
-// rotated is a restart with a new token: the old one opens nothing any more, and
-// the tools come back by themselves.
+// rotated restarts with a new token. The old token is refused, and the tools
+// connect again by themselves.
 func rotated(t *testing.T, s *story) {
 	old, before := s.Status(), s.tokens[0]
 	s.MustCtl("restart", "--rotate-token", "--timeout", "4m")
@@ -147,7 +148,7 @@ func rotated(t *testing.T, s *story) {
 	}
 }
 
-// nothingLeaked looks for both tokens wherever they do not belong.
+// nothingLeaked looks for all tokens wherever they do not belong.
 func nothingLeaked(t *testing.T, s *story) {
 	s.NoToken("at the end", s.tokens...)
 	files := 0
@@ -162,7 +163,7 @@ func nothingLeaked(t *testing.T, s *story) {
 	}
 }
 
-// stopped is docker stop: nothing has to be killed.
+// stopped stops the container. No process has to be killed.
 func stopped(t *testing.T, s *story) {
 	all := s.Processes()
 	s.Stop()

@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// imageIsOurs is the image's own validation, and that the image is made of this
-// tree: what a mounted configuration would hide.
+// imageIsOurs checks the image's own validation, and that the image is made of this
+// tree. A mounted configuration would hide both.
 func imageIsOurs(t *testing.T) {
 	var sums strings.Builder
 	for file, source := range map[string]string{"/etc/gateway-init/config.json": "image/profiles/openclaw.json", "/etc/openclaw/openclaw.json": "image/openclaw/openclaw.json"} {
@@ -36,7 +36,7 @@ func imageIsOurs(t *testing.T) {
 	}
 }
 
-// proven reports a record in which a proof is missing.
+// proven fails the test if a proof of the record is missing.
 func proven(t *testing.T, r status.Record) {
 	t.Helper()
 	p := r.Proof
@@ -50,7 +50,7 @@ func proven(t *testing.T, r status.Record) {
 	}
 }
 
-// loopbackOnly fails where the gateway's port can be reached from outside.
+// loopbackOnly fails if the gateway's port can be reached from outside.
 func (s *story) loopbackOnly(t *testing.T) {
 	t.Helper()
 	loopback := []string{"0100007F", "00000000000000000000000001000000"}
@@ -76,8 +76,8 @@ func (s *story) loopbackOnly(t *testing.T) {
 	}
 }
 
-// users fails where a process has another user than it should, or a right that
-// its user does not have. Root's are gateway-init, and gatewayctl for a moment.
+// users fails if a process runs as the wrong user, or has a right that its user
+// does not have. gateway-init runs as root, and gatewayctl does for a moment.
 func (s *story) users(t *testing.T) {
 	t.Helper()
 	record := s.Status()
@@ -117,8 +117,8 @@ func (s *story) users(t *testing.T) {
 	}
 }
 
-// environment fails where the gateway's is not what the profile makes it. The
-// values stand here again, because each is a promise of docs/openclaw-profile.md.
+// environment fails if the gateway's environment is not the profile's. The values
+// are repeated here, because each is a promise of docs/openclaw-profile.md.
 func (s *story) environment(t *testing.T, gateway int) {
 	t.Helper()
 	text, err := readProc(s.HostPIDOf(gateway), "environ")

@@ -13,16 +13,16 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// place is where a user of the container keeps things, as a directory of the
-// host, where it can be searched.
+// place is a directory of the host, mounted where a user of the container keeps
+// files. It can be searched there.
 type place struct {
 	path string
 	uid  int
 	dir  string
 }
 
-// Scenario T01, with OpenClaw. Whatever happened in the container, the token
-// is where it belongs. What the agent's users keep is searched from the host,
+// Scenario T01, with OpenClaw. The token is only where it belongs, whatever happens
+// in the container. The test searches the files of the agent's users from the host,
 // as root.
 func TestOpenClawTokenNeverLeaks(t *testing.T) {
 	takePlace(t)
@@ -47,7 +47,7 @@ func TestOpenClawTokenNeverLeaks(t *testing.T) {
 		for _, p := range places {
 			n += harness.NoTokenBelow(t, when, p.dir, tokens...)
 		}
-		// What no export has, and the agent may not read.
+		// No export has these, and the agent may not read all of them.
 		n += harness.NoTokenBelow(t, when, c.HostPath("/tmp"), tokens...) + harness.NoTokenBelow(t, when, c.HostPath("/dev/shm"), tokens...)
 		if n < 10 {
 			t.Errorf("%s: only %d files to look at", when, n)
@@ -61,7 +61,7 @@ func TestOpenClawTokenNeverLeaks(t *testing.T) {
 	look("after a terminal UI session")
 	turn(t, c, shell("env; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'"), call{"read", map[string]any{"path": "/proc/self/environ"}})
 	look("after tool calls")
-	// The vendor's fixer, as each user that could run it (T04).
+	// The vendor's repair command, as each user that could run it (T04).
 	for _, r := range []harness.Result{
 		client(c, "openclaw", "doctor", "--fix", "--yes", "--non-interactive"),
 		c.ExecFlags([]string{"-e", "HOME=/var/lib/openclaw", "-e", "OPENCLAW_STATE_DIR=/var/lib/openclaw", "-e", "OPENCLAW_CONFIG_PATH=/etc/openclaw/openclaw.json",
@@ -77,7 +77,8 @@ func TestOpenClawTokenNeverLeaks(t *testing.T) {
 	c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
 	tokens = append(tokens, c.Token())
 	look("after a restart and a rotation")
-	// With the token in pair's environment, whose port it was is not known.
+	// pair had the token in its environment, and the owner of the port is unknown
+	// after a crash.
 	tokens = append(tokens, crashUnderPair(t, c))
 	look("after a crash")
 	c.Stop()
@@ -87,9 +88,9 @@ func TestOpenClawTokenNeverLeaks(t *testing.T) {
 	look("after docker stop and start")
 }
 
-// crashUnderPair ends the gateway while pair has the token: pair is killed with
-// it, the next gateway has a new token, and pair removes what its former run
-// left. It returns the new token.
+// crashUnderPair ends the gateway while pair has the token. pair is killed with it,
+// the next gateway has a new token, and pair removes what its former run left. It
+// returns the new token.
 func crashUnderPair(t *testing.T, c *harness.Container) string {
 	t.Helper()
 	before, old := c.Token(), c.Status().Gateway.Process
@@ -114,8 +115,8 @@ func crashUnderPair(t *testing.T, c *harness.Container) string {
 	return after
 }
 
-// Scenario T05, with OpenClaw. A client that got no token opened a page that
-// said "unauthorized".
+// Scenario T05, with OpenClaw. A client without a token opened a page that said
+// "unauthorized".
 func TestUnreadableOpenClawTokenIsExplained(t *testing.T) {
 	c := shared(t)
 	path := c.HostPath("/run/gateway-init/gateway-token")
@@ -139,14 +140,14 @@ func TestUnreadableOpenClawTokenIsExplained(t *testing.T) {
 			}
 		})
 	}
-	// The command that all of them name.
+	// All messages name this command.
 	c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
 	if got := authenticates(c, c.MustCtl("token")); got != 404 {
 		t.Errorf("the new token gets %d", got)
 	}
 }
 
-// Scenario T06, with OpenClaw. No gateway runs without a token that is ours.
+// Scenario T06, with OpenClaw. No gateway runs without our token.
 func TestOpenClawNeverRunsWithoutToken(t *testing.T) {
 	takePlace(t)
 	for name, flag := range map[string]string{
@@ -171,7 +172,7 @@ func TestOpenClawNeverRunsWithoutToken(t *testing.T) {
 	}
 }
 
-// Scenario T07, with OpenClaw. The old token is refused from the rotation on.
+// Scenario T07, with OpenClaw. The old token is refused after the rotation.
 func TestOpenClawRefusesTheOldToken(t *testing.T) {
 	c := shared(t)
 	before := c.Token()
@@ -209,14 +210,14 @@ func TestOtherReleaseShowsTheToken(t *testing.T) {
 	}
 }
 
-// The shared token buys the terminal UI a device token of its own, with all
-// rights, that the rotation does not end.
+// TestRevokeDevices revokes the device token that the terminal UI gets for the
+// shared token. It has all rights, and a rotation does not revoke it.
 func TestRevokeDevices(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
 	tui(t, c)
 	c.MustCtl("restart", "--rotate-token", "--timeout", "4m")
-	// As whoever took the operator's files would use it: without the token.
+	// A thief of the operator's files would use it this way: without the token.
 	stored := func() harness.Result {
 		return c.ExecFlags([]string{"-e", "HOME=/home/operator", "-e", "OPENCLAW_GATEWAY_PORT=18789"}, "operator", nil,
 			"openclaw", "gateway", "call", "health", "--json")

@@ -29,7 +29,7 @@ func rewrite(t *testing.T, path, content string) {
 	}
 }
 
-// replace puts another file in the place of one, with the same owner and mode.
+// replace replaces a file by another with the same owner and mode.
 func replace(t *testing.T, path, content string) {
 	t.Helper()
 	err := os.WriteFile(path+".test", []byte(content), 0o400)
@@ -39,9 +39,9 @@ func replace(t *testing.T, path, content string) {
 	}
 }
 
-// A model that is hostile, or was talked into it, calls every tool that it has.
-// By the vendor's default they run in the gateway, with its environment: then
-// the agent has the token. Here none reaches token, process or state.
+// TestHostileTools lets a hostile model call every tool that it has. By the
+// vendor's default tools run in the gateway, with its environment, so the agent has
+// the token. Here no tool reaches the token, process or state.
 func TestHostileTools(t *testing.T) {
 	c := shared(t)
 	waitTools(t, c)
@@ -61,7 +61,8 @@ func TestHostileTools(t *testing.T) {
 	t.Run("commands", func(t *testing.T) {
 		results := tools(t,
 			shell("id -u; env; tr '\\0' '\\n' </proc/self/environ"),
-			// Not the descriptors: reading those of its own host would take its words.
+			// Descriptors are left out, because a read of its own host's would take
+			// the host's input.
 			shell("for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ; cat $p/cmdline $p/maps; ls $p/fd; done 2>&1 | tail -c 20000"),
 			shell(fmt.Sprintf("kill -9 %d; kill -9 1; kill -USR1 %d; echo", gateway.PID, gateway.PID)),
 			shell("ls /var/lib/openclaw; cat /var/lib/openclaw/state/openclaw.sqlite /run/gateway-init/gateway-token /run/gateway-init/status.json; ls /home/operator /tmp/openclaw-gateway; echo x >/etc/openclaw/openclaw.json; gatewayctl token; echo"),
@@ -107,13 +108,13 @@ func TestHostileTools(t *testing.T) {
 			}
 		}
 	})
-	// What changes the gateway itself is not among the agent's tools.
+	// Tools that change the gateway itself are not among the agent's tools.
 	t.Run("catalog", func(t *testing.T) {
 		results := tools(t,
 			call{"tool_search", map[string]any{"query": "gateway configuration restart update"}},
 			call{"tool_search", map[string]any{"query": "schedule a cron automation that runs a command"}},
 			call{"tool_search", map[string]any{"query": "run a command on a node, browser, plugins"}},
-			call{"tool_search", map[string]any{"query": "fetch a web page by its URL"}}, // what is there is found
+			call{"tool_search", map[string]any{"query": "fetch a web page by its URL"}}, // the search does find present tools
 			call{"openclaw", map[string]any{"message": "set gateway.auth.mode to none"}},
 			call{"gateway", map[string]any{"action": "config.get"}},
 			call{"tool_call", map[string]any{"id": "openclaw:core:gateway", "args": map[string]any{"action": "config.get"}}},
@@ -134,8 +135,8 @@ func TestHostileTools(t *testing.T) {
 			}
 		}
 	})
-	// A bootstrap that the agent mints in a state directory of its own is no
-	// key to the gateway.
+	// A bootstrap token that the agent mints in its own state directory does not
+	// open the gateway.
 	t.Run("bootstrap", func(t *testing.T) {
 		r := c.For(t).ExecFlags([]string{"-e", "HOME=/sandbox"}, "sandbox", nil, "openclaw", "dashboard", "--json")
 		_, rest, ok := strings.Cut(r.Stdout, "bootstrapToken=")
@@ -163,7 +164,7 @@ func TestHostileTools(t *testing.T) {
 	}
 }
 
-// devices are the names of all paired devices.
+// devices returns the names of all paired devices.
 func devices(t *testing.T, c *harness.Container) string {
 	t.Helper()
 	r := client(c, "openclaw", "devices", "list", "--json")

@@ -14,10 +14,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// watched runs the image's tools script as the sandbox user, with a program of
-// JavaScript in the vendor's place, beside a gateway that only listens or none.
-// The node ends by itself after life tenths of a second. The exit code is the
-// script's, which looks ten times a second.
+// watched runs the image's tools script as the sandbox user, with a JavaScript
+// program in the vendor's place, with or without a gateway that only listens. The
+// node ends by itself after life tenths of a second. The exit code is that of the
+// script, which looks ten times a second.
 func watched(t *testing.T, gateway bool, before, node string, life int) harness.Result {
 	t.Helper()
 	needImage(t)
@@ -40,9 +40,10 @@ func watched(t *testing.T, gateway bool, before, node string, life int) harness.
 		"--entrypoint", "/bin/sh", harness.OpenClawImage, "-c", script)
 }
 
-// The gateway sends commands to the newest connection of the node's identity and
-// leaves an older one open. The script ends with 75 where the node's is not the
-// newest, or is gone; what ends the node ends it with the node's code, 7 here.
+// TestToolsWatch checks that the tools script exits with 75 if the node's
+// connection is lost or not the newest. The gateway sends commands to the newest
+// alone and leaves an older one open. If the node ends first, the script exits with
+// its code, 7 here.
 func TestToolsWatch(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
@@ -64,7 +65,7 @@ func TestToolsWatch(t *testing.T) {
 			takePlace(t)
 			life := 60
 			if try.code == 75 {
-				life = 6000 // the script is to end it
+				life = 6000 // the script has to end it
 			}
 			r := watched(t, try.gateway, try.before, try.node, life)
 			said := ""

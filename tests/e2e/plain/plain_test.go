@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plain runs gateway-init as an engine runs tini: the entrypoint of an
-// image without /etc/gateway-init, with the programs of this machine mounted.
+// Package plain runs gateway-init as an engine runs tini, as the entrypoint of an
+// image without /etc/gateway-init. The programs of this machine are mounted.
 package plain
 
 import (
@@ -20,11 +20,11 @@ import (
 
 const patience = 30 * time.Second
 
-// hardened is how a careful user starts a container that needs nothing.
+// hardened are the flags of a careful user for a container that needs no rights.
 var hardened = []string{"--user", "1000:1000", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "16"}
 
-// image are the arguments of docker run after its flags: gateway-init:dev with
-// a shell in it. gateway-init is its own entrypoint.
+// image returns the arguments of docker run after its flags. The image is
+// gateway-init:dev with a shell mounted, and gateway-init is the entrypoint.
 func image(flags []string, args ...string) []string {
 	mounts := []string{}
 	for from, to := range map[string]string{"/usr/bin": "/bin", "/usr/lib": "/lib", "/usr/lib64": "/lib64"} {
@@ -36,13 +36,13 @@ func image(flags []string, args ...string) []string {
 	return append(all, args...)
 }
 
-// run is docker run of a command that ends.
+// run runs a command that ends, by docker run.
 func run(t *testing.T, flags []string, args ...string) harness.Result {
 	t.Helper()
 	return harness.Engine(t, nil, append([]string{"run", "--rm", "--name", harness.NewName(t)}, image(flags, args...)...)...)
 }
 
-// detached starts a container in the background; it is removed with the test.
+// detached starts a container in the background and removes it after the test.
 func detached(t *testing.T, flags []string, args ...string) (id string) {
 	t.Helper()
 	r := harness.Engine(t, nil, append([]string{"run", "-d", "--name", harness.NewName(t)}, image(flags, args...)...)...)
@@ -54,8 +54,8 @@ func detached(t *testing.T, flags []string, args ...string) (id string) {
 	return id
 }
 
-// TestExitCodes: the engine reports the command's, in a hardened container and
-// in one with the engine's defaults.
+// TestExitCodes checks that the engine reports the command's exit code, in a
+// hardened container and in one with the engine's defaults.
 func TestExitCodes(t *testing.T) {
 	for _, flags := range [][]string{nil, hardened} {
 		for _, c := range []struct {
@@ -73,8 +73,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestStop: docker stop is forwarded, and what the command leaves behind does
-// not hold the container.
+// TestStop checks that the signal of docker stop is forwarded. A process that the
+// command leaves behind does not keep the container alive.
 func TestStop(t *testing.T) {
 	for _, flags := range [][]string{nil, hardened} {
 		id := detached(t, flags, "--grace", "1", "--", "/bin/bash", "-c", `trap "echo asked; exit 5" TERM; (trap "" TERM; /bin/sleep 1000) & echo ready; wait; wait`)
@@ -94,7 +94,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestReap: orphans of docker exec are PID 1's, and none stays.
+// TestReap checks that PID 1 reaps all orphans of docker exec.
 func TestReap(t *testing.T) {
 	id := detached(t, nil, "/bin/sleep", "1000")
 	for range 5 {
@@ -104,7 +104,7 @@ func TestReap(t *testing.T) {
 	}
 	harness.Eventually(t, patience, "PID 1 has one child", func() error {
 		out := strings.Fields(harness.Engine(t, nil, "exec", id, "/bin/sh", "-c", "/bin/cat /proc/1/task/*/children").Stdout)
-		for _, pid := range out { // the exec'd shell is not one of them
+		for _, pid := range out { // the shell of docker exec is not among them
 			if _, err := strconv.Atoi(pid); err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func TestReap(t *testing.T) {
 	})
 }
 
-// TestUser: gosu's job in an image without /etc/passwd, with the engine's
+// TestUser does gosu's job in an image without /etc/passwd, with the engine's
 // default capabilities.
 func TestUser(t *testing.T) {
 	r := run(t, nil, "--user", "1234:5678", "--drop-caps", "--", "/bin/sh", "-c", "/bin/cat /proc/self/status; echo home $HOME")
@@ -133,14 +133,14 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// TestTerminal: docker run -it IMAGE bash.
+// TestTerminal runs docker run -it IMAGE bash.
 func TestTerminal(t *testing.T) {
 	name := harness.NewName(t)
 	t.Cleanup(func() { harness.Engine(t, nil, "rm", "-f", name) })
 	m := harness.OpenTerminal(t, pty.Winsize{Rows: 30, Cols: 100}, append([]string{"run", "--rm", "-it", "-e", "PS1=@ ", "-e", "PATH=/bin", "--name", name},
 		image(nil, "--", "/bin/bash", "--norc", "-i")...)...)
 	m.WaitFor("@ ", 1, patience)
-	sized := func(size, word string) { // the engine tells the terminal's size when it comes to it
+	sized := func(size, word string) { // the engine sets the size some time after the start
 		m.Type(fmt.Sprintf("until [ \"$(stty size)\" = '%s' ]; do sleep 0.01; done; echo %s $((1+1))\r", size, word))
 		m.WaitFor(word+" 2", 1, patience)
 	}
@@ -156,18 +156,18 @@ func TestTerminal(t *testing.T) {
 	m.Type("\x1a")
 	m.WaitFor("Stopped", 1, patience)
 	m.Type("fg\r")
-	m.WaitFor("sleep 1000", 3, patience) // typed, stopped, and what fg says
+	m.WaitFor("sleep 1000", 3, patience) // typed, stopped, and printed by fg
 	m.Type("\x03")
 	m.Type("echo ended $?\r")
 	m.WaitFor("ended 130", 1, patience)
 	m.Type("trap 'echo told $((1+1))' WINCH; echo set $((1+1))\r")
 	m.WaitFor("set 2", 1, patience)
-	// Docker's client sends SIGWINCH to PID 1 before it has the size changed, and
-	// bash loses one that comes while its trap runs: what the trap sees of the size
-	// may be the old one.
+	// Docker's client sends SIGWINCH to PID 1 before the size has changed. bash
+	// loses a SIGWINCH that comes while its trap runs. So the trap may see the old
+	// size.
 	m.Resize(pty.Winsize{Rows: 40, Cols: 120})
 	harness.Eventually(t, patience, "the shell is told", func() error {
-		m.Type("\r") // it looks at what it trapped between lines
+		m.Type("\r") // bash runs traps between lines
 		if !strings.Contains(m.Shown(), "told 2") {
 			return errors.New("not yet")
 		}

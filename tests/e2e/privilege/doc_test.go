@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package privilege holds the scenarios of who may do what (G).
+// Package privilege holds the scenarios of privileges (G).
 package privilege
 
 import (
@@ -18,7 +18,7 @@ const zeroCaps = "0000000000000000"
 // initCaps are CHOWN, KILL, SETGID and SETUID.
 const initCaps = "00000000000000e1"
 
-// threads are the status files of all threads of a process of the host.
+// threads returns the status files of all threads of a process of the host.
 func threads(t *testing.T, hostPID int) (all []map[string]string) {
 	t.Helper()
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", hostPID))
@@ -27,7 +27,7 @@ func threads(t *testing.T, hostPID int) (all []map[string]string) {
 	}
 	for _, path := range paths {
 		fields, err := harness.StatusFields(path)
-		if os.IsNotExist(err) { // it ended meanwhile
+		if os.IsNotExist(err) { // it has ended
 			continue
 		}
 		if err != nil {
@@ -38,7 +38,7 @@ func threads(t *testing.T, hostPID int) (all []map[string]string) {
 	return all
 }
 
-// expect holds fields of every thread against want.
+// expect compares fields of every thread with want.
 func expect(t *testing.T, who string, hostPID int, want map[string]string) {
 	t.Helper()
 	for _, fields := range threads(t, hostPID) {

@@ -17,8 +17,8 @@ import (
 // with a home that is not writable. Each missing protection is one log line
 // and one entry in the status.
 //
-// Images met engines that grant less (or much more) than their author's, and
-// either did not boot or ran unprotected without a word.
+// Images ran on engines that grant less, or much more, than their author's engine.
+// They did not boot, or ran unprotected without a message.
 func TestEachMissingProtectionIsNamed(t *testing.T) {
 	tmp := []string{"--tmpfs", "/run/gateway-init:mode=0711,size=1m", "--tmpfs", "/tmp"}
 	four := []string{"--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL", "--cap-add", "CHOWN"}
@@ -70,7 +70,7 @@ func TestEachMissingProtectionIsNamed(t *testing.T) {
 					t.Errorf("gatewayctl status does not name %s", name)
 				}
 			}
-			// Whatever the engine gave: the children have nothing.
+			// The children have no capabilities, whatever the engine granted.
 			expect(t, "gateway", box.GatewayHostPID(), map[string]string{
 				"CapInh": zeroCaps, "CapPrm": zeroCaps, "CapEff": zeroCaps, "CapAmb": zeroCaps, "NoNewPrivs": "1"})
 		})

@@ -11,9 +11,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Scenario G01, without CAP_KILL. A gateway that could not be signalled was
-// stopped for ever: restart, recover and stop all waited for an end that
-// nobody could bring about.
+// Scenario G01, without CAP_KILL. A gateway that could not be signaled blocked
+// restart, recover and stop for ever, because all waited for an end that no process
+// could cause.
 func TestRestartWorksWithoutCapKill(t *testing.T) {
 	flags := harness.ReadmeFlags()
 	i := slices.Index(flags, "KILL")

@@ -18,9 +18,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// closedOnExec: a descriptor beyond 2 that execve(2) does not close is one that
-// came from the parent, or that a child would get. What a program opens for
-// itself is marked O_CLOEXEC, here as in Go's runtime.
+// closedOnExec fails the test if execve(2) keeps a descriptor beyond 2 open. Such a
+// descriptor came from the parent, or a child would get it. Programs mark
+// descriptors that they open with O_CLOEXEC, here as in Go's runtime.
 func closedOnExec(t *testing.T, who string, hostPID int) {
 	t.Helper()
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", hostPID))
@@ -29,7 +29,7 @@ func closedOnExec(t *testing.T, who string, hostPID int) {
 	}
 	for _, path := range paths {
 		fields, err := harness.StatusFields(path)
-		if errors.Is(err, fs.ErrNotExist) { // closed meanwhile
+		if errors.Is(err, fs.ErrNotExist) { // it has been closed
 			continue
 		}
 		if err != nil {
@@ -50,13 +50,13 @@ func closedOnExec(t *testing.T, who string, hostPID int) {
 	}
 }
 
-// notDumpable: another root of the container, with all of PID 1's capabilities,
-// may not read what ptrace rights are needed for, and the gateway's user may not
-// read it of the gateway, whose program is execute-only. Of a program that is
-// dumpable its own user can, which shows that the question is a good one. Status
-// has the flag as it was read at boot; this is about later: a child that is forked with
-// another uid shares our memory until its execve(2), and the change of
-// credentials there sets the flag of both to fs.suid_dumpable.
+// notDumpable checks files of /proc that need ptrace rights. Another root of the
+// container, with all of PID 1's capabilities, may not read those of PID 1. The
+// gateway's user may not read those of the gateway, whose program is execute-only.
+// It can read those of its own dumpable program, which shows that the check can
+// fail. Status has the flag as read at boot. This checks a later moment. A child
+// that is forked with another uid shares our memory until its execve(2). The change
+// of credentials there sets the flag of both to fs.suid_dumpable.
 func notDumpable(t *testing.T, c *harness.Container, gateway int) {
 	t.Helper()
 	c.ExecDetached("gateway", "demotools", "sleep", "600")
@@ -84,7 +84,8 @@ func notDumpable(t *testing.T, c *harness.Container, gateway int) {
 	c.Tools("root", "sigsend", strconv.Itoa(readable), "KILL")
 }
 
-// worker looks at a proof worker: a gateway that hangs keeps it long enough.
+// worker checks a proof worker. A gateway that hangs keeps the worker alive long
+// enough.
 func worker(t *testing.T, c *harness.Container) {
 	t.Helper()
 	c.Misbehave(map[string]any{"accept": "hang"})
@@ -105,8 +106,9 @@ func worker(t *testing.T, c *harness.Container) {
 	})
 }
 
-// workerIs does not end the test: a worker may end while it is looked at, and
-// its successor is as good.
+// workerIs returns an error if a worker has any privilege. It does not end the
+// test, because the worker may exit during the check. Its successor can be checked
+// instead.
 func workerIs(hostPID int) error {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", hostPID))
 	if err != nil || len(paths) == 0 {

@@ -16,9 +16,9 @@ import (
 // no_new_privs, groups and umask of section 4 of docs/design.md, read from
 // /proc.
 //
-// One process that kept a capability, a group or a descriptor of root's was
-// all that the agent needed. What each may have is in docs/tcb.md, and in
-// docs/design.md, section 4. The test reads the host's /proc.
+// One process that kept a capability, a group or a descriptor of root was enough
+// for the agent. docs/tcb.md and section 4 of docs/design.md list the privileges of
+// each. The test reads the host's /proc.
 func TestProcessesHaveOnlyTheirPrivileges(t *testing.T) {
 	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -69,11 +69,11 @@ func TestProcessesHaveOnlyTheirPrivileges(t *testing.T) {
 				session(t, child.who, host, child.pid)
 				known[child.pid] = true
 			}
-			// And there is no other, neither the reader that handed the sidecar its
-			// token: what is not in the table has not been looked at.
+			// No other process exists, not even the reader that handed the sidecar
+			// its token. A process that is not in the table has not been checked.
 			harness.Eventually(t, 10*time.Second, "only processes of the table", func() error {
 				for _, p := range c.Processes() {
-					if !known[p.PID] { // a worker or a docker exec of ours, for an instant
+					if !known[p.PID] { // a short-lived worker, or our docker exec
 						return fmt.Errorf("%+v", p)
 					}
 				}
@@ -105,7 +105,7 @@ func coreLimit(t *testing.T, hostPID int) {
 	t.Errorf("process %d: no core limit in %s", hostPID, data)
 }
 
-// session: each child leads its own session or, with a terminal, its group.
+// session checks that each child leads its own session and process group.
 func session(t *testing.T, who string, hostPID, pid int) {
 	t.Helper()
 	fields := threads(t, hostPID)[0]

@@ -15,8 +15,8 @@ import (
 // Scenario G03. A missing user, a user with uid 0, and a malformed or huge
 // passwd file are refused. There is never a fallback to root.
 //
-// A library that takes a broken line of passwd for uid 0 started the
-// "gateway" user's programs as root.
+// A library read a malformed line of passwd as uid 0. So the programs of the
+// "gateway" user were started as root.
 func TestBadUserNeverBecomesRoot(t *testing.T) {
 	good := "root:x:0:0::/root:/bin/false\ngateway:x:9001:9001::/var/lib/gateway:/bin/false\n" +
 		"sandbox:x:9002:9002::/sandbox:/bin/false\noperator:x:9003:9003::/home/operator:/bin/false\n"

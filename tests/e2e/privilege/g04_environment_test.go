@@ -13,8 +13,8 @@ import (
 // Scenario G04. Variables that docker exec -e sets (LD_PRELOAD, NODE_OPTIONS,
 // PATH, GODEBUG) change no decision of gatewayctl.
 //
-// A variable given to docker exec (or left over in a shell that calls it)
-// loaded a library or another program into the tool that runs as root.
+// A variable given to docker exec, or left over in the calling shell, loaded a
+// library or another program into the tool that runs as root.
 func TestExecEnvironmentChangesNoDecision(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	old := c.WaitServing(30 * time.Second).Gateway.Process
@@ -43,7 +43,7 @@ func TestExecEnvironmentChangesNoDecision(t *testing.T) {
 			t.Errorf("%v: the environment shows: %v", args, tainted)
 		}
 	}
-	// Nothing of it reached the gateway that the tainted restart has started.
+	// No variable reached the gateway that this restart started.
 	if r := c.HTTP("GET", "/api/env", c.Token(), ""); r.Code != 200 || strings.Contains(r.Body, "LD_PRELOAD") || strings.Contains(r.Body, "NODE_OPTIONS") {
 		t.Errorf("the gateway's environment: %+v", r)
 	}

@@ -13,8 +13,8 @@ import (
 // Scenario G05. The kernel refuses gatewayctl restart to any user but root,
 // before a line of gatewayctl runs.
 //
-// Whoever can write where requests are read controls the gateway. The kernel
-// refuses all but root, before a line of ours runs.
+// A process that can write requests controls the gateway. The kernel allows only
+// root to do that.
 func TestOnlyRootMayRequest(t *testing.T) {
 	c := harness.Look(t, "readme", harness.Options{})
 	old := c.Status()
@@ -33,7 +33,7 @@ func TestOnlyRootMayRequest(t *testing.T) {
 			calls = append(calls, harness.Call{Args: append([]string{"demotools"}, args...), Stdin: frame})
 		}
 		names := len(calls)
-		// By the /proc names of PID 1's own descriptors neither.
+		// It cannot use the /proc names of PID 1's own descriptors either.
 		for fd := range 20 {
 			calls = append(calls, harness.Call{Args: []string{"demotools", "write", fmt.Sprintf("/proc/1/fd/%d", fd)}, Stdin: frame})
 		}
@@ -47,7 +47,7 @@ func TestOnlyRootMayRequest(t *testing.T) {
 	if now.Gateway.Process != old.Gateway.Process || now.LastRequest != nil || now.Refused != old.Refused {
 		t.Errorf("something arrived: %+v, %+v", now.LastRequest, now.Refused)
 	}
-	// Where the engine lets others execute it, it refuses by itself.
+	// If the engine lets other users execute it, gatewayctl refuses by itself.
 	plain := harness.Look(t, "plain", harness.Options{Flags: []string{}})
 	for _, verb := range []string{"restart", "recover", "stop", "start", "probe", "token"} {
 		if r := plain.Exec("sandbox", "/usr/local/bin/gatewayctl", verb); r.Code != 3 && r.Code != 126 {

@@ -14,8 +14,8 @@ import (
 
 const serveBy = 20 * time.Second
 
-// operators are who may ask gatewayctl: the supervisor's user, and below a
-// foreign PID 1 root too, who believes nothing of what that user wrote.
+// operators returns the users that call gatewayctl. These are the supervisor's
+// user, and root below a foreign PID 1. Root does not trust the files of that user.
 func operators(t *testing.T) []string {
 	if harness.Managed() {
 		return []string{"", "0:0"}
@@ -23,16 +23,16 @@ func operators(t *testing.T) []string {
 	return []string{""}
 }
 
-// readable is a copy of the demo gateway that its user may read: the kernel hides
-// from everybody but root what a process of another program has open.
+// readable is a copy of the demo gateway that its user may read. If a user cannot
+// read a program, the kernel shows only root what its process has open.
 const readable = "/opt/demogateway"
 
 func mountReadable(t *testing.T) []string {
 	return []string{"-v", harness.Root(t) + "/bin/demogateway:" + readable + ":ro"}
 }
 
-// byHand starts a gateway as somebody would in a docker exec, and returns its
-// pid when it serves.
+// byHand starts a gateway, as a user could by docker exec, and returns its pid when
+// it serves.
 func byHand(t *testing.T, box *harness.Container, user string) (pid int) {
 	t.Helper()
 	box.ExecFlags([]string{"-d", "-e", "OPENCLAW_GATEWAY_TOKEN=somebody-elses"}, user, nil, readable)
@@ -58,12 +58,12 @@ func cmdline(p harness.Process) string {
 	return string(text)
 }
 
-// Scenario P02. A healthy gateway that nobody here started is reported as
+// Scenario P02. A healthy gateway that gateway-init did not start is reported as
 // exactly that, and one command takes over.
 func TestUnmanagedGatewayIsReportedAndAdopted(t *testing.T) {
 	t.Parallel()
 	for _, operator := range operators(t) {
-		starters := []string{"sandbox"} // one of the gateway's own user is swept by the next start, where there is one
+		starters := []string{"sandbox"} // the next start sweeps processes of the gateway's own user, if it has one
 		if !harness.NonRoot(t) || operator == "0:0" {
 			starters = append(starters, "0:0")
 		}
@@ -79,11 +79,11 @@ func TestUnmanagedGatewayIsReportedAndAdopted(t *testing.T) {
 				if r := ctl("adopt"); r.Code != 4 || !strings.Contains(r.Stderr, "there is no gateway to take over") {
 					t.Errorf("adopt, with the port free: %v", r)
 				}
-				stranger := byHand(t, box, starter)
+				unmanaged := byHand(t, box, starter)
 				if r := ctl("start"); r.Code != 4 || !strings.Contains(r.Stderr, "listener-foreign") {
 					t.Errorf("start: %v", r)
 				}
-				named := fmt.Sprintf("unsupervised: pid %d ", stranger)
+				named := fmt.Sprintf("unsupervised: pid %d ", unmanaged)
 				if r := ctl("status").Unwrapped(); r.Code != 4 || !strings.Contains(r.Stdout, named) || !strings.Contains(r.Stdout, "gatewayctl adopt") {
 					t.Errorf("status: %v", r)
 				}
@@ -92,7 +92,7 @@ func TestUnmanagedGatewayIsReportedAndAdopted(t *testing.T) {
 				}
 				ours := box.WaitServing(serveBy)
 				for _, p := range box.Processes() {
-					if p.PID == stranger {
+					if p.PID == unmanaged {
 						t.Errorf("the stranger is there: %+v", p)
 					}
 				}
@@ -107,7 +107,7 @@ func TestUnmanagedGatewayIsReportedAndAdopted(t *testing.T) {
 	}
 }
 
-// What is no gateway is not ended, and what is not there is not looked for.
+// TestNotAdopted checks that adopt ends only a gateway.
 func TestNotAdopted(t *testing.T) {
 	t.Parallel()
 	for _, operator := range operators(t) {
@@ -144,8 +144,8 @@ func TestNotAdopted(t *testing.T) {
 	}
 }
 
-// What gateway-init itself has started is not ended either, whatever it does on
-// the port.
+// TestNotAdoptedOwn checks that adopt ends no child of gateway-init, even if it
+// holds the port.
 func TestNotAdoptedOwn(t *testing.T) {
 	t.Parallel()
 	for _, operator := range operators(t) {

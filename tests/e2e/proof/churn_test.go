@@ -15,8 +15,8 @@ import (
 // Scenario P01. Control works among zombies, processes that end in the middle
 // of a scan, and 100 short-lived processes a second.
 //
-// Processes that ended while /proc was read, and zombies, made the controller
-// fail or see a gateway that was not there.
+// Processes that ended while /proc was read, and zombies, made the controller fail,
+// or report a gateway that did not exist.
 func TestControlWorksAmongShortLivedProcesses(t *testing.T) {
 	t.Parallel()
 	const zombies = 20
@@ -26,7 +26,7 @@ func TestControlWorksAmongShortLivedProcesses(t *testing.T) {
 		Config:    map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "200ms"}}},
 	})
 	old := c.WaitServing(20 * time.Second)
-	// The same of the gateway's own user, which a sweep is looking for.
+	// The same with the gateway's own user, whose processes a sweep looks for.
 	c.ExecDetached("gateway", "demotools", "churn", "100", "600")
 	harness.Eventually(t, 10*time.Second, "zombies of the gateway", func() error {
 		n := 0

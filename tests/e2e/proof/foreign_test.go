@@ -15,15 +15,15 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// loot is what the agent's listener received.
+// loot is the file with the bytes that the agent's listener received.
 const loot = "/tmp/loot"
 
 // Scenario P05. If the agent binds the port while the gateway is down, that
 // is reported as listener-foreign. It is never a success, and the token is
 // not sent.
 //
-// The agent took the port while the gateway was down; the supervisor saw a
-// port that answered, said that it was well, and sent it the token.
+// The agent took the port while the gateway was down. The supervisor saw that the
+// port answered, reported the gateway as healthy, and sent the agent the token.
 func TestForeignListenerNeverGetsTheToken(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]struct {
@@ -68,7 +68,7 @@ func TestForeignListenerNeverGetsTheToken(t *testing.T) {
 				}
 			}
 			named := func(l status.Listener) bool { return l.Addr == m.addr && l.UID == harness.UID(t, harness.SandboxUID) }
-			// It is tried each second, for as long as the agent likes.
+			// It is retried each second, until the agent leaves the port.
 			harness.Never(t, 4*time.Second, "the agent's listener for the gateway", func() error {
 				v := c.View()
 				switch {
@@ -87,7 +87,7 @@ func TestForeignListenerNeverGetsTheToken(t *testing.T) {
 				t.Errorf("%d crashes: a taken port is nobody's", n)
 			}
 			c.EndAgent("")
-			c.Ctl("recover") // served at once; without it, within a second
+			c.Ctl("recover") // serves at once; without recover, within a second
 			if now := c.WaitNewGateway(old.Gateway.Process, 10*time.Second); now.Proof.Foreign != nil {
 				t.Errorf("still reported: %+v", now.Proof.Foreign)
 			}
@@ -95,7 +95,7 @@ func TestForeignListenerNeverGetsTheToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fresh := c.Token() // no gateway was started in between
+			fresh := c.Token() // no other gateway was started
 			for i := 0; i+16 <= len(token); i++ {
 				if strings.Contains(string(data), token[i:i+16]) || strings.Contains(string(data), fresh[i:i+16]) {
 					t.Fatal("the agent has the token")

@@ -13,8 +13,8 @@ import (
 // Scenario P04. Health is right after a restart of the supervisor, a
 // rewritten title, and a requested restart.
 //
-// Health said healthy of a gateway that was gone, or unhealthy for ever after
-// a restart that had worked.
+// A health check reported a gateway that had exited as healthy. Another reported a
+// gateway as unhealthy for ever after a successful restart.
 func TestHealthIsRightAfterRestarts(t *testing.T) {
 	t.Parallel()
 	for name, event := range map[string]func(t *testing.T, c *harness.Container){
@@ -47,8 +47,8 @@ func TestHealthIsRightAfterRestarts(t *testing.T) {
 			healthy(t, c)
 			event(t, c)
 			healthy(t, c)
-			// And it must be able to say no: accepted, never answered; this port
-			// and this process look well from outside.
+			// health must also be able to fail. A gateway that accepts and never
+			// answers has a port and a process that look healthy from outside.
 			c.Misbehave(map[string]any{"accept": "hang"})
 			harness.Eventually(t, 10*time.Second, "health to say that it hangs", func() error {
 				if r := c.Ctl("health"); r.Code != 4 {
@@ -56,14 +56,14 @@ func TestHealthIsRightAfterRestarts(t *testing.T) {
 				}
 				return nil
 			})
-			// It is replaced in the end, and then that is said.
+			// It is replaced in the end, and then health succeeds.
 			healthy(t, c)
 		})
 	}
 }
 
-// healthy waits until health says so, and holds that against an answer that the
-// gateway itself gives to somebody else.
+// healthy waits until health succeeds, and compares that with the gateway's own
+// answer to another client.
 func healthy(t *testing.T, c *harness.Container) {
 	t.Helper()
 	harness.Eventually(t, 30*time.Second, "health", func() error {

@@ -9,18 +9,17 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// All of them: what is proven, of which process and to whom, is what a topology
-// changes.
+// A topology changes every proof here, so each test runs in each topology.
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{Topologies: []string{
-		"TestControlWorksAmongShortLivedProcesses", // the sweep among processes that come and go
-		"TestUnmanagedGatewayIsReportedAndAdopted", // who adopts, and whom
-		"TestNotAdopted",                       // who asks, and whose process holds the port
-		"TestNotAdoptedOwn",                    // whose child holds the port
-		"TestRewrittenTitleKeepsIdentity",      // by what a process is known: one may have the supervisor's name
-		"TestHealthIsRightAfterRestarts",       // whom health believes, and a second life's files
-		"TestForeignListenerNeverGetsTheToken", // whose a listener is
-		"TestRecycledPidIsNeverSignaled",       // by what the sweep signals
-		"TestSignaledBystanderIsNoticed",       // that P06 can fail
+		"TestControlWorksAmongShortLivedProcesses", // the sweep runs among processes that come and go
+		"TestUnmanagedGatewayIsReportedAndAdopted", // which user adopts, and from which user
+		"TestNotAdopted",                       // which user asks, and which user's process holds the port
+		"TestNotAdoptedOwn",                    // which child holds the port
+		"TestRewrittenTitleKeepsIdentity",      // how a process is identified, which may have the supervisor's name
+		"TestHealthIsRightAfterRestarts",       // which uid health trusts, and the files of a second start
+		"TestForeignListenerNeverGetsTheToken", // which user a listener belongs to
+		"TestRecycledPidIsNeverSignaled",       // how the sweep signals
+		"TestSignaledBystanderIsNoticed",       // P06 can fail
 	}}))
 }

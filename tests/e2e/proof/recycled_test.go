@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	pidMax       = "420" // 120 pids are left to go round
+	pidMax       = "420" // 120 pids remain to wrap
 	rounds       = 3600  // bytes of the register: some 450 bystanders
-	lastReserved = 299   // the kernel starts again after it (RESERVED_PIDS)
+	lastReserved = 299   // the kernel restarts after this pid (RESERVED_PIDS)
 	register     = "/tmp/bystanders"
 )
 
-// bystanders are what the register says: which pids they had since from, and
-// which of them a signal ended.
+// bystanders reads the register from an offset: the pids that the bystanders had,
+// and the bystanders that a signal ended.
 func bystanders(t *testing.T, c *harness.Container, from int64) (had map[int]bool, killed []string, end int64) {
 	t.Helper()
 	f, err := os.Open(c.HostPath(register))
@@ -39,7 +39,7 @@ func bystanders(t *testing.T, c *harness.Container, from int64) (had map[int]boo
 	had, end = map[int]bool{}, from
 	for r := bufio.NewReader(f); ; {
 		line, err := r.ReadString('\n')
-		if err != nil { // the end, perhaps in the middle of a line
+		if err != nil { // the end, perhaps within a line
 			return had, killed, end
 		}
 		end += int64(len(line))
@@ -59,12 +59,12 @@ func bystanders(t *testing.T, c *harness.Container, from int64) (had map[int]boo
 // Scenario P06. A recycled pid is never signaled. The test forces pids to
 // wrap in a PID namespace with a small pid_max.
 //
-// A pid was kept after its process had been reaped, and what got it next was
-// signalled in its place.
+// A pid was kept after its process had been reaped. The next process with that pid
+// was signaled instead.
 func TestRecycledPidIsNeverSignaled(t *testing.T) {
 	t.Parallel()
-	// A writable /proc/sys; kernel.pid_max is the PID namespace's own since Linux
-	// 6.14, and the write fails the test if it is not.
+	// /proc/sys is writable. Since Linux 6.14 each PID namespace has its own
+	// kernel.pid_max. On an older kernel the check below fails the test.
 	c := harness.Start(t, harness.Options{Extra: []string{"--security-opt", "systempaths=unconfined"},
 		Config: map[string]any{"gateway": map[string]any{
 			"health":  map[string]any{"interval": "100ms"}, // many workers
@@ -84,15 +84,15 @@ func TestRecycledPidIsNeverSignaled(t *testing.T) {
 	}
 	c.ExecDetached("sandbox", "demotools", "bystanders", register)
 	waitRegister(t, c)
-	// Whatever else fails, this is what must be known.
+	// This is checked even if another part fails.
 	defer func() {
 		if _, killed, _ := bystanders(t, c, 0); len(killed) > 0 {
 			t.Errorf("%d bystanders were signalled: %v", len(killed), killed)
 		}
 	}()
 	former, reused, times := 0, 0, harness.Rounds(t, 2, 3)
-	// round lets the pids go round some times, and counts whether a bystander had
-	// the former gateway's. Now and then a thread that stays has it.
+	// round waits while the pids wrap some times, and counts whether a bystander
+	// had the pid of the former gateway. Sometimes a long-lived thread has it.
 	round := func(t *testing.T, pid int) {
 		_, _, from := bystanders(t, c, 0)
 		had := map[int]bool{}
@@ -126,7 +126,8 @@ func TestRecycledPidIsNeverSignaled(t *testing.T) {
 			c.MustCtl("start")
 		},
 		"exit-under-a-restart": func() {
-			// It ends by itself while its grace runs: what is armed must die with it.
+			// It exits by itself during its grace, which must cancel the armed
+			// signal.
 			c.Misbehave(map[string]any{"drain": "200ms", "exit_code": 1})
 			c.MustCtl("restart")
 		},
@@ -136,7 +137,7 @@ func TestRecycledPidIsNeverSignaled(t *testing.T) {
 				old := c.WaitServing(20 * time.Second).Gateway.Process
 				step()
 				c.WaitNewGateway(old, 20*time.Second)
-				if old.PID > lastReserved { // the very first is below those that go round
+				if old.PID > lastReserved { // the first gateway's pid is below those that wrap
 					round(t, old.PID)
 				}
 			}
@@ -147,7 +148,8 @@ func TestRecycledPidIsNeverSignaled(t *testing.T) {
 	}
 }
 
-// The register of P06 registers: a bystander that is signalled is noticed.
+// TestSignaledBystanderIsNoticed checks that the register of P06 records a signaled
+// bystander.
 func TestSignaledBystanderIsNoticed(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Command: []string{"demotools", "bystanders", register}})
@@ -166,7 +168,7 @@ func TestSignaledBystanderIsNoticed(t *testing.T) {
 	})
 }
 
-// waitRegister waits until there is a register.
+// waitRegister waits until the register exists.
 func waitRegister(t *testing.T, c *harness.Container) {
 	t.Helper()
 	harness.Eventually(t, 30*time.Second, "the register", func() error {
@@ -175,8 +177,8 @@ func waitRegister(t *testing.T, c *harness.Container) {
 	})
 }
 
-// endChild ends a process if it still is a child of parent: its pid may have
-// become anybody's, so it is held by pidfd before it is looked at.
+// endChild ends a process if it is still a child of parent. Its pid may have been
+// recycled, so a pidfd holds the process during the check.
 func endChild(pid int, parent string) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -185,6 +187,6 @@ func endChild(pid int, parent string) {
 	defer unix.Close(fd)
 	fields, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", pid))
 	if err == nil && fields["PPid"] == parent {
-		_ = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0) // it may have ended: there are more
+		_ = unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0) // it may have exited; there are more
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// checksHeld are the things that gatewayctl status holds against the kernel.
+// checksHeld returns an error unless all checks of gatewayctl status hold.
 func checksHeld(v harness.View) error {
 	for _, name := range []string{"supervisor", "control", "gateway", "gateway_uid", "listener", "token_file"} {
 		if got := v.Verified[name]; got.Result != status.Held {
@@ -26,8 +26,8 @@ func checksHeld(v harness.View) error {
 // Scenario P03. A rewritten process title, and a comm with spaces,
 // parentheses or newlines, does not change the identity.
 //
-// A gateway that rewrote its title, or a name made to look like the rest of
-// its stat line, was taken for another process and ended.
+// A gateway that rewrote its title, or had a name that looks like the rest of its
+// stat line, was taken for another process and ended.
 func TestRewrittenTitleKeepsIdentity(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]struct{ comm, cmdline string }{
@@ -50,7 +50,7 @@ func TestRewrittenTitleKeepsIdentity(t *testing.T) {
 					misbehavior[key] = value
 				}
 			}
-			c := harness.Start(t, harness.Options{Misbehave: misbehavior, // from its start on
+			c := harness.Start(t, harness.Options{Misbehave: misbehavior, // from its start
 				Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "200ms"}}}})
 			old := c.WaitServing(20 * time.Second)
 			dir := fmt.Sprintf("/proc/%d", c.GatewayHostPID())

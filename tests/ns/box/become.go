@@ -16,10 +16,11 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// becomeEnv holds the plan; it marks the test binary that is to become PID 1.
+// becomeEnv holds the plan. It marks the test binary that becomes PID 1.
 const becomeEnv = "GATEWAY_INIT_TEST_BOX"
 
-// Main runs the tests, or is a box's first process. TestMain must call it.
+// Main runs the tests, or acts as the first process of a box. TestMain must call
+// it.
 func Main(m *testing.M) int {
 	if text := os.Getenv(becomeEnv); text != "" {
 		fmt.Fprintf(os.Stderr, "box: %v\n", become(text))
@@ -28,10 +29,10 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// plan is what the first process does before it is gateway-init.
+// plan is the work of the first process before it executes gateway-init.
 type plan struct {
-	Dir    string            // any directory: the new root is mounted over it
-	Bin    string            // where make put the binaries
+	Dir    string            // any directory, over which the new root is mounted
+	Bin    string            // where make puts the binaries
 	Image  string            // image/demo
 	Config []byte            // config.json
 	State  map[string]string // files of the gateway's home
@@ -62,7 +63,7 @@ func become(text string) error {
 		}
 	}
 	for _, fd := range p.Close {
-		unix.CloseOnExec(fd) // until then it carries our own errors
+		unix.CloseOnExec(fd) // until the exec it carries our own errors
 	}
 	return fmt.Errorf("cannot execute: %w", syscall.Exec("/usr/local/sbin/gateway-init", p.Argv, p.Env))
 }
@@ -78,7 +79,7 @@ func (p *plan) root() error {
 	return nil
 }
 
-// files is the demo image: image/init.manifest and image/demo.manifest.
+// files writes the demo image: image/init.manifest and image/demo.manifest.
 func (p *plan) files() error {
 	var err error
 	dir := func(name string, mode os.FileMode, uid int) {
@@ -114,7 +115,7 @@ func (p *plan) files() error {
 	return err
 }
 
-// enter makes it the root, and the former one unreachable.
+// enter makes the tmpfs the root, and the former root unreachable.
 func (p *plan) enter() error {
 	if err := unix.PivotRoot(p.Dir, p.Dir+"/old"); err != nil {
 		return fmt.Errorf("cannot change root: %w", err)
@@ -122,7 +123,7 @@ func (p *plan) enter() error {
 	return errors.Join(os.Chdir("/"), unix.Unmount("/old", unix.MNT_DETACH), os.Remove("/old"))
 }
 
-// system mounts what an engine mounts, and brings the loopback up.
+// system makes the mounts of an engine, and brings the loopback up.
 func (p *plan) system() error {
 	if !p.NoProc {
 		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
@@ -142,7 +143,7 @@ func (p *plan) system() error {
 	return testenv.Loopback()
 }
 
-// plant makes what another life, or somebody else, has left.
+// plant makes files that an earlier run, or another user, has left.
 func (p *plan) plant() error {
 	for _, e := range p.Plant {
 		err := os.MkdirAll(filepath.Dir(e.Path), 0o755)

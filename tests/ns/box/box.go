@@ -37,9 +37,9 @@ type Mount struct {
 	Flags    uintptr
 }
 
-// Entry is a file that is there before gateway-init starts: a symbolic link if
-// Link is set, a hard link if Hard is, else what Type says (S_IFREG, S_IFDIR,
-// S_IFIFO, S_IFSOCK, S_IFCHR).
+// Entry is a file that exists before gateway-init starts. It is a symbolic link if
+// Link is set, and a hard link if Hard is set. Otherwise Type is its type (S_IFREG,
+// S_IFDIR, S_IFIFO, S_IFSOCK, S_IFCHR).
 type Entry struct {
 	Path       string
 	Type       uint32
@@ -49,8 +49,8 @@ type Entry struct {
 	Link, Hard string
 }
 
-// Options is how a box is started. The zero value is a good gateway with /run
-// on a tmpfs that only root can write.
+// Options are the options of a box. The zero value is a good gateway with /run on a
+// tmpfs that only root can write.
 type Options struct {
 	Args    []string       // options of gateway-init
 	Command []string       // run as the sandbox user
@@ -62,23 +62,23 @@ type Options struct {
 	Plant     []Entry
 	NoProc    bool
 	Nofile    uint64
-	// Close are descriptors that gateway-init starts without.
+	// Close are the descriptors that gateway-init starts without.
 	Close []int
-	// Stdout and Stderr are handed over; nil is a pipe that the box reads.
+	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
 	Stdout, Stderr *os.File
 }
 
-// Box is a running gateway-init in namespaces of its own.
+// Box is a running gateway-init in its own namespaces.
 type Box struct {
 	PID int // on the host
 
 	t    testing.TB
 	cmd  *exec.Cmd
 	log  *log
-	done chan struct{} // closed when it has ended and was waited for
+	done chan struct{} // closed after its end has been waited for
 }
 
-// log collects what was written to the pipes.
+// log collects the output of the pipes.
 type log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -96,8 +96,8 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// Start starts a box and waits until its first process is gateway-init. The
-// box ends with the test.
+// Start starts a box and waits until its first process is gateway-init. The test's
+// cleanup ends the box.
 func Start(t testing.TB, o Options) *Box {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -119,7 +119,7 @@ func Start(t testing.TB, o Options) *Box {
 		b.cmd.Stderr = o.Stderr
 	}
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:     true, // as runc does; a session is allowed to SIGCONT its own
+		Setsid:     true, // as runc does; a process may send SIGCONT within its own session
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 	}
 	if err := b.cmd.Start(); err != nil {
@@ -127,7 +127,7 @@ func Start(t testing.TB, o Options) *Box {
 	}
 	b.PID = b.cmd.Process.Pid
 	go func() {
-		b.cmd.Wait() // how it ended is in ProcessState
+		b.cmd.Wait() // ProcessState has the result
 		close(b.done)
 	}()
 	t.Cleanup(b.remove)
@@ -135,7 +135,7 @@ func Start(t testing.TB, o Options) *Box {
 	return b
 }
 
-// plan completes the options.
+// plan completes the options and returns the plan.
 func (o Options) plan(t testing.TB) plan {
 	t.Helper()
 	root := harness.Root(t)
@@ -166,7 +166,7 @@ func (o Options) plan(t testing.TB) plan {
 	return p
 }
 
-// waitExec waits until the first process has become gateway-init, or has failed.
+// waitExec waits until the first process has executed gateway-init, or has failed.
 func (b *Box) waitExec() {
 	b.t.Helper()
 	deadline := time.Now().Add(testenv.Patience)
@@ -185,7 +185,7 @@ func (b *Box) waitExec() {
 	}
 }
 
-// remove ends the box; the log of one that failed is shown.
+// remove ends the box, and shows the log if the test failed.
 func (b *Box) remove() {
 	b.cmd.Process.Kill()
 	select {
@@ -198,10 +198,10 @@ func (b *Box) remove() {
 	}
 }
 
-// Log is what gateway-init, the gateway and the command wrote so far.
+// Log returns the output of gateway-init, the gateway and the command so far.
 func (b *Box) Log() string { return b.log.String() }
 
-// Ended tells whether PID 1 has ended; all other processes have then, too.
+// Ended reports whether PID 1 has exited. Then all other processes have exited too.
 func (b *Box) Ended() bool {
 	select {
 	case <-b.done:
@@ -219,8 +219,8 @@ func (b *Box) Signal(sig syscall.Signal) {
 	}
 }
 
-// Wait waits until PID 1 has ended. The kernel ends all other processes of the
-// namespace before that counts. The deadline is testenv.AtMost's.
+// Wait waits until PID 1 has exited. By then the kernel has ended all other
+// processes of the namespace. testenv.AtMost scales the deadline.
 func (b *Box) Wait(deadline time.Duration) syscall.WaitStatus {
 	b.t.Helper()
 	deadline = testenv.AtMost(b.t, deadline)
@@ -232,10 +232,10 @@ func (b *Box) Wait(deadline time.Duration) syscall.WaitStatus {
 	return b.cmd.ProcessState.Sys().(syscall.WaitStatus)
 }
 
-// Path is the host's path of a file of the box.
+// Path returns the host's path of a file of the box.
 func (b *Box) Path(path string) string { return fmt.Sprintf("/proc/%d/root%s", b.PID, path) }
 
-// SetMisbehave replaces misbehave.json; it counts from the gateway's next start.
+// SetMisbehave replaces misbehave.json, for the gateway's next start.
 func (b *Box) SetMisbehave(m map[string]any) {
 	b.t.Helper()
 	data, err := json.Marshal(m)

@@ -21,11 +21,11 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// execTimeout bounds a command inside.
+// execTimeout bounds a command in the box.
 const execTimeout = 3 * time.Minute
 
-// Exec runs a command in the box as uid, as docker exec does: a process beside
-// PID 1's, in its namespaces, that is nobody's child in there.
+// Exec runs a command in the box as uid, like docker exec. The process is beside
+// PID 1, in its namespaces, and has no parent there.
 func (b *Box) Exec(uid int, args ...string) harness.Result {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), execTimeout)
@@ -53,7 +53,7 @@ func (b *Box) command(ctx context.Context, uid int, args []string) *exec.Cmd {
 	return cmd
 }
 
-// start forks from a thread that is in the box.
+// start forks from a thread that has entered the box.
 func (b *Box) start(cmd *exec.Cmd) (err error) {
 	harness.OwnThread(func() {
 		if err = harness.JoinNamespaces(b.PID); err == nil {
@@ -63,9 +63,9 @@ func (b *Box) start(cmd *exec.Cmd) (err error) {
 	return err
 }
 
-// Start starts a command in the box and leaves it running until the test ends.
-// Once it has ended it is reaped at once, as an engine's shim does: a zombie
-// would keep PID 1 from ending.
+// Start starts a command in the box and leaves it running until the test ends. Its
+// zombie is reaped at once, as an engine's shim does. A zombie would keep PID 1
+// from exiting.
 func (b *Box) Start(uid int, args ...string) {
 	b.t.Helper()
 	cmd := b.command(context.Background(), uid, args)
@@ -89,7 +89,7 @@ func (b *Box) Ctl(args ...string) harness.Result {
 	return b.Exec(0, append([]string{"gatewayctl"}, args...)...)
 }
 
-// MustCtl is Ctl that must end with 0. The result is its stdout.
+// MustCtl is Ctl for a command that must exit with 0. It returns its stdout.
 func (b *Box) MustCtl(args ...string) string {
 	b.t.Helper()
 	r := b.Ctl(args...)
@@ -99,7 +99,7 @@ func (b *Box) MustCtl(args ...string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// Tools runs demotools as uid; it must succeed. The result is its stdout.
+// Tools runs demotools as uid. It must succeed. Tools returns its stdout.
 func (b *Box) Tools(uid int, args ...string) string {
 	b.t.Helper()
 	r := b.Exec(uid, append([]string{"demotools"}, args...)...)
@@ -109,7 +109,7 @@ func (b *Box) Tools(uid int, args ...string) string {
 	return r.Stdout
 }
 
-// TryView is gatewayctl status --json.
+// TryView returns the result of gatewayctl status --json.
 func (b *Box) TryView() (harness.View, error) {
 	b.t.Helper()
 	r := b.Ctl("status", "--json")
@@ -123,8 +123,8 @@ func (b *Box) TryView() (harness.View, error) {
 	return v, nil
 }
 
-// Record is status.json as it is on the file system: faster than gatewayctl,
-// for a test that has to hit a moment.
+// Record reads status.json from the file system. It is faster than gatewayctl, for
+// tests that have to hit a moment.
 func (b *Box) Record() (status.Record, error) {
 	var r status.Record
 	data, err := os.ReadFile(b.Path(Runtime + "/" + status.Name))
@@ -134,8 +134,8 @@ func (b *Box) Record() (status.Record, error) {
 	return r, err
 }
 
-// WaitRecord waits until a record satisfies f, and returns it. The deadline
-// is testenv.AtMost's.
+// WaitRecord waits until a record satisfies f, and returns it. testenv.AtMost
+// scales the deadline.
 func (b *Box) WaitRecord(deadline time.Duration, what string, f func(status.Record) error) status.Record {
 	b.t.Helper()
 	var last status.Record
@@ -169,7 +169,7 @@ func (b *Box) WaitState(state string, deadline time.Duration) status.Record {
 	})
 }
 
-// WaitServing waits until gatewayctl status says that the gateway serves.
+// WaitServing waits until gatewayctl status reports that the gateway serves.
 func (b *Box) WaitServing(deadline time.Duration) status.Record {
 	b.t.Helper()
 	b.WaitState(status.Running, deadline)
@@ -183,20 +183,20 @@ func (b *Box) WaitServing(deadline time.Duration) status.Record {
 	return *v.Record
 }
 
-// Process is a process of the box, by its number in there.
+// Process is a process of the box, with its pid there.
 type Process struct {
-	PID, Parent, UID int // UID is the real one
+	PID, Parent, UID int // UID is the real uid
 	State, Comm      string
 }
 
-// Processes are all that the box's /proc shows.
+// Processes returns all processes in the box's /proc.
 func (b *Box) Processes() []Process {
 	dirs, _ := filepath.Glob(b.Path("/proc/[0-9]*"))
 	var all []Process
 	for _, dir := range dirs {
 		f, err := harness.StatusFields(dir + "/status")
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // it has ended
 		}
 		p := Process{Comm: f["Name"], State: f["State"]}
 		p.PID, _ = strconv.Atoi(f["Pid"])
@@ -207,15 +207,15 @@ func (b *Box) Processes() []Process {
 	return all
 }
 
-// Catches tells whether a process of the box has a handler for sig.
+// Catches reports whether a process of the box has a handler for sig.
 func (b *Box) Catches(pid int, sig syscall.Signal) bool { return b.signalSet(pid, "SigCgt", sig) }
 
-// Ignores tells whether it ignores sig.
+// Ignores reports whether a process of the box ignores sig.
 func (b *Box) Ignores(pid int, sig syscall.Signal) bool { return b.signalSet(pid, "SigIgn", sig) }
 
 func (b *Box) signalSet(pid int, field string, sig syscall.Signal) bool {
 	path := b.Path(fmt.Sprintf("/proc/%d/status", pid))
-	if pid == 1 { // known on the host, also before the box has a /proc
+	if pid == 1 { // its pid on the host is known, even before the box has a /proc
 		path = fmt.Sprintf("/proc/%d/status", b.PID)
 	}
 	f, err := harness.StatusFields(path)

@@ -25,7 +25,7 @@ func eachMode(t *testing.T, f func(t *testing.T, args []string)) {
 	}
 }
 
-// code is the exit code of PID 1 that runs command, and what was written.
+// code returns the exit code of a PID 1 that runs command, and the log.
 func code(t *testing.T, args []string, plant []box.Entry, command ...string) (int, string) {
 	t.Helper()
 	b := box.Start(t, box.Options{Args: args, Command: command, Plant: plant, Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin"}})
@@ -36,8 +36,8 @@ func code(t *testing.T, args []string, plant []box.Entry, command ...string) (in
 	return end.ExitStatus(), b.Log()
 }
 
-// Scenario L23, the codes. The exit code of the agent was lost, or another's
-// was reported.
+// Scenario L23, the codes. The exit code of the agent was lost, or that of another
+// process was reported.
 func TestEveryExitCodeIsPassedOn(t *testing.T) {
 	eachMode(t, func(t *testing.T, args []string) {
 		for _, want := range []int{0, 1, 2, 3, 63, 64, 75, 78, 125, 126, 127, 128, 129, 130, 137, 143, 200, 254, 255} {
@@ -50,7 +50,7 @@ func TestEveryExitCodeIsPassedOn(t *testing.T) {
 	})
 }
 
-// Scenario L23, the signals. The code is 128+n for a command that a signal ended.
+// Scenario L23, the signals. The code is 128+n for a command that signal n ended.
 func TestSignaledCommandExits128PlusSignal(t *testing.T) {
 	eachMode(t, func(t *testing.T, args []string) {
 		for _, sig := range []int{1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 24, 31, 34, 50, 64} {
@@ -63,7 +63,7 @@ func TestSignaledCommandExits128PlusSignal(t *testing.T) {
 	})
 }
 
-// programs are files that cannot be executed, each in its own way.
+// programs returns files that cannot be executed, each for another reason.
 func programs() []box.Entry {
 	file := func(name, text string, mode uint32) box.Entry {
 		return box.Entry{Path: "/programs/" + name, Type: unix.S_IFREG, Mode: mode, Data: text}
@@ -76,8 +76,8 @@ func programs() []box.Entry {
 	}
 }
 
-// Scenario L23, the errors of execve. The code is 127 for what is not there, and 126
-// for what cannot be executed, with a line that names it.
+// Scenario L23, the errors of execve. The code is 127 for a program that does not
+// exist, and 126 for one that cannot be executed, with a line that names it.
 func TestExecErrorsAre126Or127(t *testing.T) {
 	eachMode(t, func(t *testing.T, args []string) {
 		for name, try := range map[string]struct {

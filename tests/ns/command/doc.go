@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package command holds what the container's exit code says about its command, in
-// every case. An engine reports the exit code of PID 1; tests/e2e/continuity holds
-// a few of the cases against that.
+// Package command checks, in every case, how the container's exit code follows from
+// its command. An engine reports the exit code of PID 1. tests/e2e/continuity
+// checks a few of the cases with an engine.
 package command

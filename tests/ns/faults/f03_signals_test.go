@@ -18,7 +18,7 @@ import (
 // stops are the signals that end the container in gateway mode.
 var stops = map[syscall.Signal]bool{unix.SIGTERM: true, unix.SIGINT: true, unix.SIGQUIT: true, unix.SIGHUP: true}
 
-// quiet keeps health checks out of a test that compares before and after.
+// quiet disables health checks in a test that compares before and after.
 var quiet = map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}
 
 // unchanged fails unless the same gateway serves.
@@ -37,8 +37,8 @@ func unchanged(t *testing.T, b *box.Box, before status.Record) {
 // Scenario F03. No signal of the agent reaches PID 1. Of root's signals only
 // the documented ones have an effect. A burst of 20,000 changes nothing.
 //
-// An init that leaves a signal to its language's runtime dies of a stray
-// SIGUSR2; one that lets the agent signal it can be stopped by the agent.
+// An init that leaves a signal to its language's runtime dies of a stray SIGUSR2.
+// If the agent can signal it, the agent can stop it.
 func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 	t.Run("from-the-agent", func(t *testing.T) {
 		b := box.Start(t, box.Options{Config: quiet})
@@ -64,7 +64,7 @@ func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 		unchanged(t, b, before)
 	})
 
-	// All but the documented ones in one box: none may add up to anything.
+	// All but the documented ones go to one box. Together they must have no effect.
 	t.Run("from-root-others", func(t *testing.T) {
 		b := box.Start(t, box.Options{Config: quiet})
 		before := b.WaitServing(20 * time.Second)
@@ -72,8 +72,9 @@ func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 			if stops[n] {
 				continue
 			}
-			// From inside the kernel shields PID 1 from what it has no handler
-			// for, KILL and STOP included; from outside only those two get through.
+			// For a signal from inside, the kernel protects PID 1 if it has no
+			// handler. That includes KILL and STOP. From outside only those two
+			// take effect.
 			b.Tools(0, "sigsend", "1", fmt.Sprint(int(n)))
 			if n != unix.SIGKILL && n != unix.SIGSTOP {
 				b.Signal(n)
@@ -96,8 +97,8 @@ func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 				return nil
 			})
 			b.Signal(sig)
-			// The command ends with 143 on the TERM that it is sent; INT, QUIT and
-			// HUP are its own only on a terminal.
+			// The command exits with 143 on the TERM that it is sent. It gets INT,
+			// QUIT and HUP only from a terminal.
 			if s := b.Wait(9 * time.Second); s.ExitStatus() != 143 {
 				t.Errorf("ended with %v %d", s.Exited(), s.ExitStatus())
 			}

@@ -18,14 +18,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
-// within is what the scenario demands of status and restart.
+// within is the scenario's bound for status and restart.
 const within = 2 * time.Second
 
 // Scenario F04. With stdout and stderr closed, blocked, or on a full disk,
 // status and restart answer within 2 s.
 //
-// An init whose log reader hangs must not hang with it: whoever comes to find
-// out what is wrong gets no answer otherwise.
+// An init whose log reader hangs must not hang with it. Otherwise an operator gets
+// no answer when something is wrong.
 func TestBlockedOutputNeverBlocksRequests(t *testing.T) {
 	for name, stdio := range map[string]func(t *testing.T, o *box.Options){
 		"stdout-and-stderr-closed": func(_ *testing.T, o *box.Options) { o.Close = []int{1, 2} },
@@ -37,14 +37,14 @@ func TestBlockedOutputNeverBlocksRequests(t *testing.T) {
 		"disk-full":                func(t *testing.T, o *box.Options) { o.Stdout = fullDisk(t); o.Stderr = o.Stdout },
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A gateway that waits for its own log does not end on TERM.
+			// A gateway that waits for its own log does not exit on TERM.
 			o := box.Options{Config: brief(map[string]any{"stop": map[string]any{"grace": "500ms"}})}
 			stdio(t, &o)
 			b := box.Start(t, o)
 			before := b.WaitServing(10 * time.Second)
 			answers(t, b)
 
-			// More lines than the log keeps, most of them at once.
+			// These are more lines than the log keeps, most of them at once.
 			request, err := os.OpenFile(b.Path(box.Runtime+"/control/request"), os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -67,9 +67,9 @@ func TestBlockedOutputNeverBlocksRequests(t *testing.T) {
 	}
 }
 
-// Scenario F04, a reader that died. The engine's log reader died: a gateway
-// that writes gets SIGPIPE and may well end of it, over and over; PID 1 may
-// not, and says so.
+// Scenario F04, a reader that died. The engine's log reader died. A gateway that
+// writes gets SIGPIPE and may exit because of it, again and again. PID 1 may not,
+// and reports the gateway's exits.
 func TestLostLogReaderNeverEndsInit(t *testing.T) {
 	o := box.Options{Config: brief(map[string]any{"restart": map[string]any{"backoff_max": "1s"}})}
 	o.Stdout = brokenPipe(t)
@@ -99,7 +99,7 @@ func TestLostLogReaderNeverEndsInit(t *testing.T) {
 	}
 }
 
-// answers asks for status and for a restart.
+// answers checks that status and restart answer in time.
 func answers(t *testing.T, b *box.Box) {
 	t.Helper()
 	for _, verb := range []string{"status", "restart", "status"} {
@@ -121,7 +121,7 @@ func open(t *testing.T, path string) *os.File {
 	return f
 }
 
-// fill writes until there is no room, and leaves the descriptor blocking.
+// fill writes until the descriptor is full, and leaves it blocking.
 func fill(t *testing.T, fd int) {
 	t.Helper()
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -141,7 +141,8 @@ func fill(t *testing.T, fd int) {
 	}
 }
 
-// pair keeps the reading end open until the test ends.
+// pair fills a pipe or socket and returns its writing end. The reading end stays
+// open until the test ends.
 func pair(t *testing.T, read, write int) *os.File {
 	t.Helper()
 	fill(t, write)
@@ -179,7 +180,7 @@ func brokenPipe(t *testing.T) *os.File {
 	return w
 }
 
-// fullDisk is a file on a file system without room.
+// fullDisk returns a file on a full file system.
 func fullDisk(t *testing.T) *os.File {
 	t.Helper()
 	dir := t.TempDir()

@@ -18,10 +18,9 @@ import (
 // strange /run, no /proc, or leftover files, gateway-init serves, or it ends
 // with one line.
 //
-// A leftover, a foreign file or an odd mount made other inits hang in boot,
-// or write a secret through a link; or every start needed somebody to remove
-// a file by hand. Containers that only an engine can make are in
-// tests/e2e/faults.
+// A leftover, a foreign file or an odd mount made other inits hang in boot, or
+// write a secret through a link. Or an operator had to remove a file by hand before
+// every start. Containers that only an engine can make are in tests/e2e/faults.
 func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 	const rt = box.Runtime
 	dir := func(path string, mode uint32, uid int) box.Entry {
@@ -39,10 +38,11 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		o box.Options
-		// down is what the one line says; empty: it boots and serves.
+		// down are words of the one line. If it is empty, the box boots and serves.
 		down []string
 	}{
-		// Another life's, as docker restart leaves them on a tmpfs that lives on.
+		// Files of an earlier run, as docker restart leaves them on a tmpfs that
+		// remains.
 		"stale-files": {o: box.Options{Plant: plus(
 			file(rt+"/gateway-token", 0o400, box.GatewayUID), file(rt+"/gateway-token.new", 0o400, 0),
 			file(rt+"/status.json", 0o600, 0), file(rt+"/status.json.new", 0o600, 0),
@@ -110,8 +110,8 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 	}
 }
 
-// isDown: the end, with exactly one line that is no warning, which names the
-// cause, and before any gateway was started.
+// isDown checks that PID 1 has exited before any gateway was started, with exactly
+// one line that is no warning. The line names the cause.
 func isDown(t *testing.T, b *box.Box, words []string) {
 	t.Helper()
 	if s := b.Wait(10 * time.Second); s.ExitStatus() != 1 {

@@ -19,14 +19,14 @@ import (
 
 const (
 	grace = time.Second
-	// bound is what the scenario demands: the grace and one second.
+	// bound is the scenario's limit: the grace and one second.
 	bound = grace + time.Second
-	// killed is the exit code when something had to be killed.
+	// killed is the exit code if a process had to be killed.
 	killed = 137
 )
 
-// brief is the demo's configuration with a short grace and without health
-// checks that could come in between.
+// brief returns the demo's configuration with a short grace and without health
+// checks that could interfere.
 func brief(more map[string]any) map[string]any {
 	gateway := map[string]any{"stop": map[string]any{"grace": grace.String()}, "health": map[string]any{"interval": "10m"}}
 	for k, v := range more {
@@ -39,12 +39,12 @@ func brief(more map[string]any) map[string]any {
 // proving, backoff, stopping, twice) the container ends within the grace
 // period and one second, and no process is left.
 //
-// An init that loses a TERM between its fork and its child's exec lets the
-// engine wait its whole timeout and then kill everything.
+// An init lost a TERM between its fork and its child's exec. The engine waited its
+// whole timeout and then killed everything.
 func TestTermEndsContainerInEveryState(t *testing.T) {
 	t.Run("boot-to-serving", func(t *testing.T) {
-		// TERM comes into every step, from the first line to the first health
-		// check: some 120 moments over twice the time that one boot takes.
+		// TERM comes at every step, from the first line to the first health check.
+		// These are some 120 moments over twice the time of one boot.
 		const moments = 120
 		b := box.Start(t, box.Options{Config: brief(nil)})
 		begin := time.Now()
@@ -53,7 +53,8 @@ func TestTermEndsContainerInEveryState(t *testing.T) {
 		states := map[string]int{}
 		for i := range moments {
 			b := box.Start(t, box.Options{Config: brief(nil)})
-			// Until PID 1 has a handler the kernel drops the signal, as for every init.
+			// Until PID 1 has a handler the kernel drops the signal, as for every
+			// init.
 			for !b.Ended() && !b.Catches(1, unix.SIGTERM) {
 			}
 			for end := time.Now().Add(time.Duration(i) * 2 * boot / moments); time.Now().Before(end); {
@@ -62,8 +63,8 @@ func TestTermEndsContainerInEveryState(t *testing.T) {
 			b.Signal(unix.SIGTERM)
 			s := b.Wait(bound)
 			states[r.State]++
-			// Before main subscribes (first thing it does) the first handler ends
-			// the process (init/plain/entry); nothing was started then.
+			// Before main subscribes, its first act, the first handler ends the
+			// process (init/plain/entry). Nothing has been started then.
 			early := s.ExitStatus() == 143 && b.Log() == ""
 			if s.ExitStatus() != 0 && !early {
 				t.Fatalf("moment %d, state %q: ended with %d\n%s", i, r.State, s.ExitStatus(), b.Log())
@@ -97,7 +98,7 @@ func TestTermEndsContainerInEveryState(t *testing.T) {
 				b.WaitServing(10 * time.Second)
 				b.MustCtl("stop")
 				b.Start(box.SandboxUID, "demotools", "hold-port", "-retry", "10", "127.0.0.1:18789")
-				waitPort(b, 18789) // or the gateway could be first
+				waitPort(b, 18789) // otherwise the gateway could be first
 				b.Start(0, "gatewayctl", "start")
 				waitReason(b, status.Backoff, "listener-foreign")
 			},
@@ -210,7 +211,7 @@ func waitReason(b *box.Box, state, reason string) {
 	})
 }
 
-// waitWorker waits for a proof worker: a second process of the gateway's uid.
+// waitWorker waits for a proof worker, a second process of the gateway's uid.
 func waitWorker(b *box.Box) {
 	b.WaitRecord(10*time.Second, "a proof worker", func(r status.Record) error {
 		for _, p := range b.Processes() {
@@ -227,7 +228,7 @@ func waitCommand(b *box.Box) {
 		if r.Command == nil || r.Command.PID == 0 {
 			return fmt.Errorf("command is %+v", r.Command)
 		}
-		// Its re-exec child still would end by the signal, and with another code.
+		// Its re-exec child would exit by the signal too, with another code.
 		data, err := os.ReadFile(b.Path(fmt.Sprintf("/proc/%d/comm", r.Command.PID)))
 		if err == nil && string(data) != "demotools\n" {
 			err = fmt.Errorf("it is %q", data)

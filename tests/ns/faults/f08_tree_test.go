@@ -19,9 +19,10 @@ import (
 // own session, does not delay a restart. No process of the former gateway is
 // alive when the new one starts.
 //
-// Inits that read their child's output through a pipe wait for whoever still
-// has it open; those that signal a process group miss who left it. The new
-// gateway then meets the old one's helpers at its port and its files.
+// Some inits read their child's output through a pipe, and wait for any process
+// that still has it open. Others signal a process group, and miss processes that
+// left it. The new gateway then meets the old one's helpers at its port and its
+// files.
 func TestDescendantNeverDelaysARestart(t *testing.T) {
 	for name, m := range map[string]map[string]any{
 		"own-session":             {"helper": true},
@@ -36,7 +37,8 @@ func TestDescendantNeverDelaysARestart(t *testing.T) {
 				"restart": map[string]any{"backoff_min": "100ms", "backoff_max": "100ms"},
 			})})
 			before := b.WaitServing(10 * time.Second)
-			// A helper is started after the listener, so maybe after the proof.
+			// A helper is started after the listener, so it may start after the
+			// proof.
 			tree(t, b, m)
 			for i, end := range []func(){
 				func() { b.MustCtl("restart") },
@@ -71,8 +73,8 @@ func TestDescendantNeverDelaysARestart(t *testing.T) {
 	}
 }
 
-// tree waits until the gateway has what m asks for: else a test of what is left
-// would prove nothing.
+// tree waits until the gateway has the processes that m asks for. Otherwise a test
+// of leftover processes would prove nothing.
 func tree(t *testing.T, b *box.Box, m map[string]any) {
 	t.Helper()
 	want := 1
@@ -92,7 +94,7 @@ func tree(t *testing.T, b *box.Box, m map[string]any) {
 	})
 }
 
-// alone: no process of the gateway's uid is there, zombies included.
+// alone fails the test if a process of the gateway's uid exists, zombies included.
 func alone(t *testing.T, b *box.Box) {
 	t.Helper()
 	if left := ofGateway(b); len(left) > 0 {

@@ -17,9 +17,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
-// A script of root's that moves, opens up or deletes the FIFO must not leave a
-// gateway that nobody can operate, and what was put in its place asks for
-// nothing.
+// TestControlFIFOTampered moves, opens up or deletes the FIFO, as a script of root
+// could. The gateway must still accept commands, and the replacement must not be
+// taken for a request.
 func TestControlFIFOTampered(t *testing.T) {
 	const path = box.Runtime + "/control/request"
 	request := "v1 " + strings.Repeat("a", 64) + " stop\n"
@@ -68,8 +68,8 @@ func TestControlFIFOTampered(t *testing.T) {
 	}
 }
 
-// A request that comes right after the FIFO was deleted waits for the new one:
-// the caller need not know that something was wrong.
+// TestControlFIFOMissingAtRequest checks that a request right after a deletion of
+// the FIFO waits for the new FIFO. The caller does not see the deletion.
 func TestControlFIFOMissingAtRequest(t *testing.T) {
 	b := box.Start(t, box.Options{Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "1s", "timeout": "1s"}}}})
 	b.WaitServing(10 * time.Second)

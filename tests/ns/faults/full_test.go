@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
-// gateways are the live processes of the gateway's that PID 1 started, workers
+// gateways returns the live processes of the gateway that PID 1 started, workers
 // included.
 func gateways(b *box.Box) (pids []int) {
 	for _, p := range b.Processes() {
@@ -40,9 +40,9 @@ func waitGateway(t *testing.T, b *box.Box, old int, deadline time.Duration) int 
 	return 0
 }
 
-// Scenario F05, a full runtime directory. With plain --tmpfs /run the agent
-// can fill the file system that status and replies are written to: it must
-// neither stop nor blind the supervisor.
+// Scenario F05, a full runtime directory. With plain --tmpfs /run the agent can
+// fill the file system of the status and the replies. That must neither stop nor
+// blind the supervisor.
 func TestFullRuntimeDirKeepsGatewayAlive(t *testing.T) {
 	b := box.Start(t, box.Options{
 		Mounts: []box.Mount{{At: "/run", Data: "mode=1777,size=256k"}},
@@ -62,28 +62,29 @@ func TestFullRuntimeDirKeepsGatewayAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The old record stands, whatever is written over it.
+	// Failed writes leave the old record in place.
 	waitLog(b, `"event":"status-write-failed"`)
 	if now, err := os.ReadFile(b.Path(box.Runtime + "/" + status.Name)); err != nil || string(now) != string(old) {
 		t.Errorf("the old status is gone: %q %v", now, err)
 	}
 	b.WaitServing(time.Second)
 
-	// It goes on keeping the gateway alive.
+	// It still keeps the gateway alive.
 	b.Tools(0, "sigsend", fmt.Sprint(before.Gateway.PID), "KILL")
 	second := waitGateway(t, b, before.Gateway.PID, 10*time.Second)
-	// The record names a gateway that is dead now: never shown as serving.
+	// The record names a dead gateway, which must never be shown as serving.
 	if v, err := b.TryView(); err != nil || v.Serving {
 		t.Errorf("with the record of a dead gateway: serving=%t %s: %s, %v", v.Serving, v.Reason, v.Detail, err)
 	}
 
-	// A request has its effect, even if its answer has no room.
+	// A request takes effect, even if there is no space for its answer.
 	r := b.Ctl("restart", "--timeout", "5s")
 	if r.Code == 0 {
 		t.Errorf("a restart that could not be answered: %v", r)
 	}
 	third := waitGateway(t, b, second, 10*time.Second)
-	// A rotation cannot be prepared: refused, and the old one still serves.
+	// A rotation cannot be prepared. It is refused, and the old gateway still
+	// serves.
 	if r := b.Ctl("restart", "--rotate-token", "--timeout", "2s"); r.Code == 0 {
 		t.Errorf("a rotation without room: %v", r)
 	}
@@ -94,7 +95,7 @@ func TestFullRuntimeDirKeepsGatewayAlive(t *testing.T) {
 		t.Errorf("the token has changed: %v", err)
 	}
 
-	// With room again everything is told, without any command in between.
+	// Once there is space again, everything is reported without any command.
 	b.Tools(box.SandboxUID, "rm", ballast)
 	b.WaitRecord(5*time.Second, "a status of the present gateway", func(r status.Record) error {
 		if r.Gateway.PID != third || r.State != status.Running {

@@ -9,8 +9,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
-// Each answer is a file: so many requests that all kept answers exist must fit
-// into the runtime directory of the README's size.
+// TestRepliesFitTheReadmesTmpfs checks that all kept answers, one file each, fit
+// into a runtime directory of the README's size.
 func TestRepliesFitTheReadmesTmpfs(t *testing.T) {
 	b := box.Start(t, box.Options{Config: quiet, Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: box.Runtime, Data: "mode=0711,size=1m"}}})
 	b.WaitServing(10 * time.Second)

@@ -17,7 +17,8 @@ import (
 
 const none = "0000000000000000"
 
-// TestUser: gosu's job: ids, groups of /etc/group, HOME, and nobody in between.
+// TestUser does gosu's job: ids, groups of /etc/group, HOME, and no process in
+// between.
 func TestUser(t *testing.T) {
 	for spec, want := range map[string]struct{ uid, gid, groups, home string }{
 		"nobody":      {"65534", "65534", "65534", "/nonexistent"},
@@ -42,7 +43,7 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// TestUserRefused: without the right to become somebody else nothing is run.
+// TestUserRefused checks that no program runs if the user cannot be changed.
 func TestUserRefused(t *testing.T) {
 	r := start(t, how{beside: true, sys: func(a *syscall.SysProcAttr) {
 		a.Credential = &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}
@@ -52,8 +53,8 @@ func TestUserRefused(t *testing.T) {
 	}
 }
 
-// TestDropCaps: setpriv's job: all five sets empty and no way back, for root and
-// for others, and without the right to lower the bounding set.
+// TestDropCaps does setpriv's job. All five sets are empty and cannot be regained,
+// for root and for others, and without the right to lower the bounding set.
 func TestDropCaps(t *testing.T) {
 	check := func(what string, f map[string]string, bounding bool) {
 		t.Helper()
@@ -81,20 +82,20 @@ func TestDropCaps(t *testing.T) {
 	check("no CAP_SETPCAP", fields(got), false)
 }
 
-// TestEnvironment: handed on as it came.
+// TestEnvironment checks that the environment is passed on unchanged.
 func TestEnvironment(t *testing.T) {
 	got, _ := output(t, how{before: []string{"env", "-i", "A=1", "B=x y=z", "C="}}, "/usr/bin/env")
 	if got != "A=1\nB=x y=z\nC=\n" {
 		t.Errorf("%q", got)
 	}
-	// No PATH: the C library's default.
+	// Without PATH, the C library's default is used.
 	if _, code := output(t, how{before: []string{"env", "-i"}}, "true"); code != 0 {
 		t.Errorf("no PATH: exit code %d", code)
 	}
 }
 
-// TestPlace: the command has our directory, descriptors and umask, a process
-// group of its own, our session, and us as its parent.
+// TestPlace checks that the command has our directory, descriptors, umask and
+// session, its own process group, and us as its parent.
 func TestPlace(t *testing.T) {
 	const script = `pwd; umask; ls /proc/self/fd | tr '\n' ' '; echo; cut -d' ' -f6 /proc/self/stat; echo $PPID; cut -d' ' -f5 /proc/self/stat; echo $$`
 	before := []string{"sh", "-c", `cd /usr/bin; umask 027; exec 7</dev/null; exec "$0" "$@"`}
@@ -110,7 +111,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// TestClosed: an engine may start us without any descriptor.
+// TestClosed starts us without any descriptor, as an engine may.
 func TestClosed(t *testing.T) {
 	path := t.TempDir() + "/out"
 	_, code := output(t, how{before: []string{"bash", "-c", `exec <&- >&- 2>&-; exec "$0" "$@"`}}, "-vvv", "sh", "-c", "echo ran >"+path+"; exit 3")
@@ -119,8 +120,8 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestBrokenPipe: who reads our messages may have gone: that neither ends us nor
-// is it a signal for the command.
+// TestBrokenPipe checks that we survive the exit of the reader of our messages. The
+// command gets no signal because of it.
 func TestBrokenPipe(t *testing.T) {
 	_, self := listener(t)
 	r, w, err := os.Pipe()
@@ -132,7 +133,7 @@ func TestBrokenPipe(t *testing.T) {
 	run.waitFor("ready")
 	run.signal(int(unix.SIGUSR1))
 	run.waitFor("got 10\n")
-	run.signal(int(unix.SIGPIPE)) // a real one
+	run.signal(int(unix.SIGPIPE)) // this SIGPIPE was sent, so it is forwarded
 	run.waitFor("got 13\n")
 	if n := strings.Count(run.stdout(), "got 13\n"); n != 1 {
 		t.Errorf("%d SIGPIPE", n)

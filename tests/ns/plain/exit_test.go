@@ -10,7 +10,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestExitCodes: the command's, 128+n for a signal, and what -e makes of them.
+// TestExitCodes checks the command's code, 128+n for a signal, and the effect of
+// -e.
 func TestExitCodes(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
@@ -45,8 +46,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestRefused: a command line that is wrong starts nothing and says why in a
-// line.
+// TestRefused checks that a wrong command line starts nothing and gives its reason
+// in one line.
 func TestRefused(t *testing.T) {
 	for name, args := range map[string][]string{
 		"no-command": {}, "only-options": {"-s", "--"}, "e-256": {"-e", "256", "true"}, "e-x": {"-e", "x", "true"}, "e-none": {"-e"},
@@ -60,7 +61,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestTexts: help, version and license go to stdout.
+// TestTexts checks that help, version and license go to stdout.
 func TestTexts(t *testing.T) {
 	for option, want := range map[string]string{"-h": "usage: gateway-init", "--help": "usage: gateway-init", "--version": "gateway-init ", "-V": "gateway-init ", "-l": "Apache"} {
 		if out, code := output(t, how{}, option); code != 0 || !strings.Contains(out, want) {
@@ -76,7 +77,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestScript: a script without its first line is the shell's, as with execvp(3).
+// TestScript checks that the shell runs a script without a first line, as with
+// execvp(3).
 func TestScript(t *testing.T) {
 	path := t.TempDir() + "/script"
 	testenv.Must(t, os.WriteFile(path, []byte("echo script $1 $#; exit 9\n"), 0o755))
@@ -89,8 +91,8 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// TestWarning: neither PID 1 nor a subreaper, orphans are somebody else's; tini
-// says so, and so do we. The subreaper bit survives an exec.
+// TestWarning checks the warning, which tini has too, if we are neither PID 1 nor a
+// subreaper and so get no orphans. The subreaper bit survives an exec.
 func TestWarning(t *testing.T) {
 	warns := func(h how, args ...string) bool {
 		t.Helper()
@@ -118,7 +120,8 @@ func TestWarning(t *testing.T) {
 	}
 }
 
-// TestVerbosity: each -v says more, and tini's variable overrides.
+// TestVerbosity checks that each -v adds messages, and that tini's variable
+// overrides.
 func TestVerbosity(t *testing.T) {
 	lines := func(env []string, args ...string) int {
 		t.Helper()

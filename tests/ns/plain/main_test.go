@@ -42,11 +42,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// shared is a directory that every user can enter; a checkout may be in one that
-// is closed.
+// shared is a directory that every user can enter. A checkout may be in a closed
+// one.
 var shared string
 
-// binary is gateway-init where every user can execute it.
+// binary returns the path of a gateway-init that every user can execute.
 func binary(t *testing.T) string {
 	t.Helper()
 	path := func() string { return filepath.Join(shared, "gateway-init") }
@@ -64,7 +64,7 @@ func binary(t *testing.T) string {
 	return path()
 }
 
-// listen prints each signal that comes, all of them, and ends at none.
+// listen prints every signal that it gets, and exits at none.
 func listen() {
 	forward.Take(func(int) uint8 { return 0 }, func(sig int) bool { return sig == 9 || sig == 19 })
 	fmt.Println("ready")
@@ -83,8 +83,8 @@ func block(argv []string) {
 	become(argv, unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 }
 
-// refuse executes the rest of argv under a kernel that answers EPERM to the
-// system call whose number comes first.
+// refuse executes the rest of argv under a kernel that answers EPERM to one system
+// call. The first argument is the number of the call.
 func refuse(argv []string) {
 	call, err := strconv.ParseUint(argv[0], 10, 32)
 	if err == nil {
@@ -93,7 +93,7 @@ func refuse(argv []string) {
 	become(argv[1:], err)
 }
 
-// become executes argv, unless what was to be done before has failed.
+// become executes argv, unless err says that the preparation failed.
 func become(argv []string, err error) {
 	if err == nil {
 		os.Unsetenv("PLAIN_TEST")
@@ -103,7 +103,7 @@ func become(argv []string, err error) {
 	os.Exit(99)
 }
 
-// how gateway-init is started.
+// how describes the start of gateway-init.
 type how struct {
 	beside bool     // not as PID 1
 	env    []string // over the test's own
@@ -113,7 +113,7 @@ type how struct {
 	sys    func(*syscall.SysProcAttr)
 }
 
-// run is a gateway-init that runs.
+// run is a running gateway-init.
 type run struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -138,7 +138,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 func (r *run) stdout() string { r.mu.Lock(); defer r.mu.Unlock(); return r.out.String() }
 func (r *run) stderr() string { r.mu.Lock(); defer r.mu.Unlock(); return r.err.String() }
 
-// start starts gateway-init with args; the test ends it.
+// start starts gateway-init with args. The test's cleanup ends it.
 func start(t *testing.T, h how, args ...string) *run {
 	t.Helper()
 	testenv.Root(t)
@@ -153,7 +153,7 @@ func start(t *testing.T, h how, args ...string) *run {
 	}
 	r.cmd.ExtraFiles = h.files
 	r.cmd.Stdout, r.cmd.Stderr = r.write(&r.out), r.write(&r.err)
-	r.cmd.WaitDelay = 10 * time.Second // of the pipes, which children that are left may hold
+	r.cmd.WaitDelay = 10 * time.Second // for the pipes, which leftover children may hold
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if !h.beside {
 		r.cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID
@@ -167,7 +167,7 @@ func start(t *testing.T, h how, args ...string) *run {
 		close(r.done)
 	}()
 	t.Cleanup(func() {
-		if h.beside { // what it leaves is nobody's
+		if h.beside { // leftover children have no parent that would end them
 			for _, pid := range r.children() {
 				if pid, err := strconv.Atoi(pid); err == nil {
 					unix.Kill(pid, unix.SIGKILL)
@@ -183,7 +183,7 @@ func start(t *testing.T, h how, args ...string) *run {
 	return r
 }
 
-// ended waits for the end and returns the exit code, 128+n for signal n.
+// ended waits for the exit and returns the exit code, 128+n for signal n.
 func (r *run) ended() int {
 	r.t.Helper()
 	select {
@@ -199,7 +199,7 @@ func (r *run) ended() int {
 	return ws.ExitStatus()
 }
 
-// output is what a gateway-init that ends by itself prints.
+// output returns the output of a gateway-init that exits by itself.
 func output(t *testing.T, h how, args ...string) (stdout string, code int) {
 	t.Helper()
 	r := start(t, h, args...)
@@ -217,12 +217,12 @@ func (r *run) waitFor(what string) {
 	testenv.Eventually(r.t, fmt.Sprintf("it prints %q", what), func() bool { return strings.Contains(r.stdout(), what) })
 }
 
-// children are gateway-init's, zombies included.
+// children returns the pids of gateway-init's children, zombies included.
 func (r *run) children() []string {
 	r.t.Helper()
 	pid := strconv.Itoa(r.cmd.Process.Pid)
 	var all []string
-	tasks, _ := os.ReadDir("/proc/" + pid + "/task") // none: it has ended
+	tasks, _ := os.ReadDir("/proc/" + pid + "/task") // it has ended if there are none
 	for _, task := range tasks {
 		data, err := os.ReadFile("/proc/" + pid + "/task/" + task.Name() + "/children")
 		if err == nil {
@@ -232,7 +232,7 @@ func (r *run) children() []string {
 	return all
 }
 
-// fields are the lines of a status file (proc_pid_status(5)).
+// fields returns the lines of a status file (proc_pid_status(5)).
 func fields(text string) map[string]string {
 	all := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -243,7 +243,8 @@ func fields(text string) map[string]string {
 	return all
 }
 
-// listener is this binary as a program that prints signals.
+// listener returns the path and environment of this binary as a program that prints
+// signals.
 func listener(t *testing.T) (env []string, program string) {
 	t.Helper()
 	program, err := os.Executable()

@@ -13,8 +13,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestOrphans: what descendants leave behind is handed to us and reaped, as PID
-// 1 and as a subreaper; -w says so.
+// TestOrphans checks that we reap the orphans of the command, as PID 1 and as a
+// subreaper. -w reports them.
 func TestOrphans(t *testing.T) {
 	for _, h := range []how{{}, {beside: true}} {
 		r := start(t, h, "-s", "-w", "sh", "-c", "for i in 1 2 3; do sh -c 'true & true &'; done; echo left; exec sleep 1000")
@@ -28,10 +28,11 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce: a thousand children that end in the same instant leave no
-// zombie, and the command's exit is not lost among them.
+// TestManyAtOnce ends a thousand children in the same instant. No zombie is left,
+// and the command's exit is not lost among them.
 func TestManyAtOnce(t *testing.T) {
-	// One process group, so that one kill(2) ends them all; not the command's.
+	// One process group, apart from the command's, so that one kill(2) ends them
+	// all.
 	r := start(t, how{}, "bash", "-c", `set -m
 		(for i in {1..1000}; do sleep 1000 & done; echo started; wait) & group=$!
 		read line <"$0"
@@ -41,7 +42,7 @@ func TestManyAtOnce(t *testing.T) {
 	if code := r.ended(); code != 6 {
 		t.Errorf("exit code %d", code)
 	}
-	// Again, with a command that stays.
+	// Again, with a command that stays alive.
 	r = start(t, how{}, "bash", "-c", `set -m
 		bash -c 'for i in {1..1000}; do sleep 1000 & done; echo started; kill -STOP $$' &
 		wait; echo stopped; read line <"$0"; kill -KILL -- -$!; sleep 1000`, fifo(t))
@@ -54,7 +55,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// fifo is where a script waits for the test.
+// fifo makes a FIFO at which a script waits for the test.
 func fifo(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir() + "/fifo"
@@ -62,10 +63,10 @@ func fifo(t *testing.T) string {
 	return path
 }
 
-// TestGrace: what the command leaves behind is asked to end, has its time, and
-// is killed; all of it is reaped before we end with the command's code.
+// TestGrace checks that leftover processes get a SIGTERM, then the grace, then a
+// SIGKILL. All of them are reaped before we exit with the command's code.
 func TestGrace(t *testing.T) {
-	// Each says that it is ready by a file; one stops itself instead.
+	// Each reports by a file that it is ready. One of them then stops itself.
 	const leave = `cd "$0"
 		(trap 'echo asked; exit' TERM; >a; while :; do sleep 0.02; done) &
 		(trap '' TERM; >b; while :; do sleep 0.02; done) &
@@ -84,14 +85,15 @@ func TestGrace(t *testing.T) {
 	if code := r.ended(); code != 5 || strings.Contains(r.stdout(), "asked") {
 		t.Errorf("no grace: exit code %d", code)
 	}
-	// All have ended before the grace has: nobody waits for the rest of it.
+	// All exit before the grace has passed, and we do not wait for the rest of it.
 	r = start(t, how{}, "--grace=10m", "bash", "-c", `cd "$0"; (trap exit TERM; >a; while :; do sleep 0.02; done) & while ! [ -e a ]; do sleep 0.02; done; exit 5`, t.TempDir())
 	if code := r.ended(); code != 5 {
 		t.Errorf("exit code %d", code)
 	}
 }
 
-// TestNoGrace: without --grace we end as soon as the command has, as tini does.
+// TestNoGrace checks that without --grace we exit as soon as the command has, as
+// tini does.
 func TestNoGrace(t *testing.T) {
 	r := start(t, how{beside: true}, "-s", "sh", "-c", `sleep 1000 >/dev/null 2>&1 & echo "pid $!"; exit 2`)
 	if code := r.ended(); code != 2 {
@@ -101,5 +103,5 @@ func TestNoGrace(t *testing.T) {
 	if _, err := fmt.Sscanf(r.stdout(), "pid %d", &pid); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Must(t, unix.Kill(pid, unix.SIGKILL)) // it is still there
+	testenv.Must(t, unix.Kill(pid, unix.SIGKILL)) // it still exists
 }

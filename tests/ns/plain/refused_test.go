@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// under is a kernel, or an engine's seccomp profile, that refuses a system call.
+// under describes a kernel, or a seccomp profile, that refuses a system call.
 func under(t *testing.T, call int, env ...string) how {
 	t.Helper()
 	_, self := listener(t)
 	return how{env: append(env, "PLAIN_TEST=refuse"), before: []string{self, strconv.Itoa(call)}}
 }
 
-// TestNoPidfd: before Linux 5.3 signals go to the pid.
+// TestNoPidfd checks that signals go to the pid before Linux 5.3.
 func TestNoPidfd(t *testing.T) {
 	r := start(t, under(t, unix.SYS_PIDFD_OPEN), "bash", "-c", `trap "echo usr1" USR1; trap "echo term; exit 3" TERM; echo ready; while :; do sleep 0.02; done`)
 	r.waitFor("ready")
@@ -29,8 +29,8 @@ func TestNoPidfd(t *testing.T) {
 	}
 }
 
-// TestNoTimer: without a timer the wait for what is left could be for good: it
-// is killed at once, and that is said.
+// TestNoTimer checks that leftover processes are killed at once if there is no
+// timer, because the wait could be endless. A message reports that.
 func TestNoTimer(t *testing.T) {
 	r := start(t, under(t, unix.SYS_TIMER_CREATE), "--grace", "10m", "bash", "-c", `cd "$0"; (trap "" TERM; >a; while :; do sleep 0.02; done) & while ! [ -e a ]; do sleep 0.02; done; exit 5`, t.TempDir())
 	if code := r.ended(); code != 5 || !strings.Contains(r.stderr(), "no grace") {
@@ -38,8 +38,8 @@ func TestNoTimer(t *testing.T) {
 	}
 }
 
-// TestRefusedByKernel: what cannot be had ends us with 1 and a line, and nothing
-// is run.
+// TestRefusedByKernel checks that we exit with 1 and one line if the kernel refuses
+// a request. Nothing is run.
 func TestRefusedByKernel(t *testing.T) {
 	for name, c := range map[string]struct {
 		call int
@@ -62,12 +62,12 @@ func TestRefusedByKernel(t *testing.T) {
 	}
 }
 
-// TestGatewayOptions: who asks for gateway mode is not given an init instead.
+// TestGatewayOptions checks that options of gateway mode never start a plain init.
 func TestGatewayOptions(t *testing.T) {
 	for want, args := range map[string][]string{
 		"cannot find /etc/gateway-init": {"--no-gateway", "echo", "ran"},
 		"/no/such/config.json":          {"--config", "/no/such/config.json", "echo", "ran"},
-		"unknown option \"-s\"":         {"-s", "--config=/no/such/file", "echo", "ran"}, // tini's are not gateway mode's
+		"unknown option \"-s\"":         {"-s", "--config=/no/such/file", "echo", "ran"}, // gateway mode does not have tini's options
 	} {
 		r := start(t, how{}, args...)
 		if code := r.ended(); code != 2 || !strings.Contains(r.stderr(), want) || strings.Count(r.stderr(), "\n") != 1 || r.stdout() != "" {

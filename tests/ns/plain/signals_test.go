@@ -14,10 +14,10 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestAllSignals: every signal from 1 to 64 reaches the command once it is sent
-// to us, but for SIGCHLD, which is ours, and for the two that are the kernel's.
-// Those that Go's runtime uses itself (SIGURG, SIGPROF, 32 to 34) are no
-// exception, and no fault that is only sent ends us.
+// TestAllSignals checks that every signal from 1 to 64 that we are sent reaches the
+// command. Exceptions are SIGCHLD, which we use, and SIGKILL and SIGSTOP. Go's
+// runtime uses SIGURG, SIGPROF and 32 to 34 itself; they are forwarded too. A fault
+// signal that is only sent does not end us.
 func TestAllSignals(t *testing.T) {
 	env, self := listener(t)
 	for _, h := range []how{{env: env}, {env: env, beside: true}} {
@@ -31,7 +31,7 @@ func TestAllSignals(t *testing.T) {
 			r.waitFor(fmt.Sprintf("got %d\n", sig))
 		}
 		r.signal(int(unix.SIGCHLD))
-		r.signal(int(unix.SIGCONT)) // so that a CHLD would be there when this is
+		r.signal(int(unix.SIGCONT)) // a forwarded SIGCHLD would arrive before SIGCONT
 		testenv.Eventually(t, "a second SIGCONT", func() bool { return strings.Count(r.stdout(), "got 18\n") == 2 })
 		if strings.Contains(r.stdout(), "got 17\n") {
 			t.Error("SIGCHLD was forwarded")
@@ -39,7 +39,7 @@ func TestAllSignals(t *testing.T) {
 	}
 }
 
-// TestRewrite: dumb-init's -r, by number and by name; 0 drops.
+// TestRewrite checks dumb-init's -r, by number and by name. 0 drops the signal.
 func TestRewrite(t *testing.T) {
 	env, self := listener(t)
 	r := start(t, how{env: env}, "-r", "15:2", "--rewrite=SIGHUP:usr1", "-r", "SIGRTMIN+1:RTMAX-1", "--rewrite", "quit:0", self)
@@ -58,8 +58,8 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// TestGroup: with -g every process of the command's group gets the signal,
-// without it or after -c only the command.
+// TestGroup checks that with -g every process of the command's group gets the
+// signal. Without -g or after -c only the command gets it.
 func TestGroup(t *testing.T) {
 	env, self := listener(t)
 	for name, c := range map[string]struct {
@@ -82,10 +82,10 @@ func TestGroup(t *testing.T) {
 	}
 }
 
-// TestEarlyTerm: a container that is stopped while it starts ends at once and
-// with 143, whenever the signal comes: before Go's runtime has handlers, before
-// the command exists, and after. (What comes before our first instructions the
-// kernel drops, for every PID 1.)
+// TestEarlyTerm checks that a container that is stopped during its start exits at
+// once and with 143. The signal may come before Go's runtime has handlers, before
+// the command exists, or later. (Before our first instructions the kernel drops it,
+// for every PID 1.)
 func TestEarlyTerm(t *testing.T) {
 	for range 100 {
 		r := start(t, how{}, "sleep", "1000")
@@ -99,14 +99,14 @@ func TestEarlyTerm(t *testing.T) {
 	}
 }
 
-// TestWhileItEnds: a signal that comes while the command ends finds it or does
-// not; the exit code is one of the two.
+// TestWhileItEnds sends a signal while the command exits. The command may or may
+// not get it, and the exit code is one of the two.
 func TestWhileItEnds(t *testing.T) {
 	for range 50 {
 		r := start(t, how{}, "true")
 		for {
 			if r.cmd.Process.Signal(unix.SIGUSR1) != nil {
-				break // it has ended
+				break // it has exited
 			}
 		}
 		if code := r.ended(); code != 0 && code != 128+int(unix.SIGUSR1) {
@@ -115,7 +115,8 @@ func TestWhileItEnds(t *testing.T) {
 	}
 }
 
-// TestStopped: a command that is stopped is not ended, and goes on.
+// TestStopped checks that a stopped command does not count as exited, and
+// continues.
 func TestStopped(t *testing.T) {
 	r := start(t, how{}, "sh", "-c", "echo ready; kill -STOP $$; echo again; exit 4")
 	r.waitFor("ready")
@@ -133,13 +134,12 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// TestInherited: the command starts with the signal mask, the ignored signals
-// and the limit of descriptors that we were started with. Go's runtime has
-// changed all three.
+// TestInherited checks that the command starts with our initial signal mask,
+// ignored signals and limit of descriptors. Go's runtime has changed all three.
 func TestInherited(t *testing.T) {
 	_, self := listener(t)
 	cat := []string{"-s", "cat", "/proc/self/status"}
-	// Whoever runs the tests may have ignored something already.
+	// The tests themselves may run with ignored signals.
 	direct, err := exec.Command(cat[1], cat[2:]...).Output()
 	testenv.Must(t, err)
 	base := fields(string(direct))
@@ -172,7 +172,7 @@ func TestInherited(t *testing.T) {
 	}
 }
 
-// TestParentDeath: -p is for an init whose parent dies without a word.
+// TestParentDeath checks -p, for an init whose parent dies without a signal.
 func TestParentDeath(t *testing.T) {
 	r := start(t, how{beside: true, before: []string{"sh", "-c", `"$0" "$@" & wait`}}, "-s", "-p", "USR2", "--",
 		"sh", "-c", `trap "echo got it; exit" USR2; echo ready; while :; do sleep 0.05; done`)

@@ -19,14 +19,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// person is somebody at a terminal.
+// person is a user at a terminal.
 type person struct {
 	*harness.Terminal
 	t *testing.T
 }
 
-// sit runs argv on a new terminal; as PID 1 of a PID namespace, as docker run
-// -it does, if pid1.
+// sit runs argv on a new terminal. If pid1, it runs as PID 1 of a PID namespace, as
+// with docker run -it.
 func sit(t *testing.T, pid1 bool, argv ...string) person {
 	t.Helper()
 	testenv.Root(t)
@@ -38,23 +38,23 @@ func sit(t *testing.T, pid1 bool, argv ...string) person {
 	return person{harness.OpenTerminalWith(t, pty.Winsize{Rows: 30, Cols: 100}, cmd), t}
 }
 
-// reads waits until the terminal has shown text so many times.
+// reads waits until the terminal has shown text the given number of times.
 func (p person) reads(text string, times int) {
 	p.t.Helper()
 	p.WaitFor(text, times, testenv.Patience)
 }
 
-// prompted does the same for what a shell says of its jobs, before a prompt.
+// prompted does the same for a shell's job messages, which come before a prompt.
 func (p person) prompted(text string, times int) {
 	p.t.Helper()
 	testenv.Eventually(p.t, fmt.Sprintf("%q is said %d times", text, times), func() bool {
 		p.Type("\n")
-		time.Sleep(10 * time.Millisecond) // not to flood it
+		time.Sleep(10 * time.Millisecond) // at a moderate rate
 		return strings.Count(p.Shown(), text) >= times
 	})
 }
 
-// has waits until a process whose name has comm in it has the terminal.
+// has waits until the terminal's foreground process has comm in its name.
 func (p person) has(comm string) {
 	p.t.Helper()
 	testenv.Eventually(p.t, comm+" has the terminal", func() bool {
@@ -70,9 +70,9 @@ func (p person) ended() int {
 
 var bash = []string{"bash", "--norc", "--noprofile", "-i"}
 
-// TestShell: docker run -it IMAGE bash. The shell has job control, Ctrl-C ends
-// its job and not the shell, Ctrl-Z and fg work, a resize arrives, and its exit
-// code is ours.
+// TestShell covers docker run -it IMAGE bash. The shell has job control. Ctrl-C
+// ends its job and not the shell, Ctrl-Z and fg work, a resize arrives, and we exit
+// with its code.
 func TestShell(t *testing.T) {
 	for _, pid1 := range []bool{true, false} {
 		p := sit(t, pid1, append([]string{binary(t), "-s", "--"}, bash...)...)
@@ -105,8 +105,8 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// TestCommandAtTerminal: Ctrl-C reaches a command without a shell once, Ctrl-Z
-// cannot stop it for good where nobody could continue it.
+// TestCommandAtTerminal checks that Ctrl-C reaches a command without a shell once.
+// Ctrl-Z cannot stop it forever if no process could continue it.
 func TestCommandAtTerminal(t *testing.T) {
 	p := sit(t, true, binary(t), "--", "bash", "-c", `n=0; trap 'n=$((n+1)); echo int $n' INT; trap 'echo cont' CONT; echo ready; while :; do sleep 0.02; done`)
 	p.reads("ready", 1)
@@ -119,7 +119,7 @@ func TestCommandAtTerminal(t *testing.T) {
 	if strings.Contains(p.Shown(), "int 3") {
 		t.Error("a signal came twice")
 	}
-	// Who asks for it with a signal gets it.
+	// A SIGTSTP that is sent does stop it.
 	p.Signal(unix.SIGTSTP)
 	testenv.Eventually(t, "it is stopped", func() bool {
 		return testenv.Status(t, fmt.Sprintf("/proc/%d/status", p.Foreground()))["State"] == "T (stopped)"
@@ -130,14 +130,14 @@ func TestCommandAtTerminal(t *testing.T) {
 	p.ended()
 }
 
-// TestJob: under a shell we are a job as the command would be: Ctrl-Z stops it,
-// the shell is back, fg and bg go on, Ctrl-C ends it; and the shell has its
-// terminal again in the end.
+// TestJob checks that under a shell we are a job as the command would be. Ctrl-Z
+// stops us and returns to the shell, fg and bg continue us, Ctrl-C ends us. At the
+// end the shell has its terminal again.
 func TestJob(t *testing.T) {
 	p := sit(t, false, bash...)
 	p.reads("@ ", 1)
 	p.Type(binary(t) + " -s -- bash -c 'trap \"echo int $((40+2)); exit 9\" INT; echo ready; while read line; do echo line $line; done'\n")
-	p.reads("ready", 2) // typed and said
+	p.reads("ready", 2) // typed and printed
 	p.Type("one\n")
 	p.reads("line one", 1)
 	p.Type("\x1a")
@@ -149,7 +149,7 @@ func TestJob(t *testing.T) {
 	p.reads("line two", 1)
 	p.Type("\x1a")
 	p.reads("Stopped", 2)
-	p.Type("bg\n") // it reads, and is stopped again for that
+	p.Type("bg\n") // it reads, and so is stopped again
 	p.prompted("Stopped", 3)
 	p.Type("fg\n")
 	p.Type("three\n")
@@ -163,8 +163,8 @@ func TestJob(t *testing.T) {
 	p.ended()
 }
 
-// TestBackground: one that a shell starts with & does not take the terminal,
-// and has it when the shell says fg.
+// TestBackground checks that a job that a shell starts with & does not take the
+// terminal. It gets the terminal by fg.
 func TestBackground(t *testing.T) {
 	p := sit(t, false, bash...)
 	p.reads("@ ", 1)
@@ -181,7 +181,7 @@ func TestBackground(t *testing.T) {
 	p.reads("line four", 1)
 	p.Type("echo code $?\n")
 	p.reads("code 8", 1)
-	// fg of one that runs: the shell sends no SIGCONT with it.
+	// At fg of a running job, the shell sends no SIGCONT.
 	p.Type(binary(t) + " -s -- sh -c 'sleep 0.3; echo late; read line; echo line $line; exit 6' &\n")
 	p.Type("fg\n")
 	p.reads("late", 2)
@@ -193,10 +193,11 @@ func TestBackground(t *testing.T) {
 	p.ended()
 }
 
-// TestHangup: when the terminal goes the command is told.
+// TestHangup checks that the command gets SIGHUP when the terminal goes.
 func TestHangup(t *testing.T) {
-	// Under nohup(1) the tests ignore SIGHUP, and so would bash, which cannot trap
-	// what was ignored when it started. A handler is no handler after an exec.
+	// Under nohup(1) the tests ignore SIGHUP. bash would inherit that, and it
+	// cannot trap a signal that was ignored at its start. An exec resets a handler
+	// to the default.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, unix.SIGHUP)
 	defer signal.Stop(hup)
@@ -210,7 +211,8 @@ func TestHangup(t *testing.T) {
 	}
 }
 
-// TestNoTerminal: a terminal that is not our controlling one is only a file.
+// TestNoTerminal uses a terminal that is not our controlling terminal as a plain
+// file.
 func TestNoTerminal(t *testing.T) {
 	keys, tty, err := pty.Open()
 	testenv.Must(t, err)

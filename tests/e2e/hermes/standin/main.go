@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command standin plays Hermes for the tests of its profile, under the names that
-// image/profiles/hermes.json gives: as hermes the gateway and the dashboard, as
-// socat the relay. It follows what Hermes documents of its outside and nothing
-// else: the API server's variables, /health and /v1/models, the key that its own
-// .env sets in place of the environment's, exit 1 after SIGTERM, exit 75 when a
-// restart was planned (SIGUSR1).
+// Command standin plays Hermes for the tests of its profile, under the names in
+// image/profiles/hermes.json. As hermes it is the gateway and the dashboard, as
+// socat the relay. It has only the documented interface of Hermes: the API server's
+// variables, /health and /v1/models, the key of .env that overrides the
+// environment, exit code 1 after SIGTERM, and exit code 75 for a planned restart
+// (SIGUSR1).
 package main
 
 import (
@@ -24,8 +24,8 @@ import (
 
 // Exit codes of the gateway.
 const (
-	exitEnded   = 1  // SIGTERM, and every failure
-	exitPlanned = 75 // it wants to be started again
+	exitEnded   = 1  // after SIGTERM, and for every failure
+	exitPlanned = 75 // a request to be started again
 )
 
 func main() {
@@ -42,7 +42,7 @@ func main() {
 	os.Exit(exitEnded)
 }
 
-// gateway serves until a signal; it returns only if it cannot.
+// gateway serves until a signal. It returns only if it cannot serve.
 func gateway() error {
 	key, err := serverKey()
 	if err != nil {
@@ -84,7 +84,7 @@ func answer(w http.ResponseWriter, status int, body string) {
 	io.WriteString(w, body)
 }
 
-// serverKey is the environment's, unless $HERMES_HOME/.env sets one.
+// serverKey returns the key of the environment, unless $HERMES_HOME/.env sets one.
 func serverKey() (string, error) {
 	key := os.Getenv("API_SERVER_KEY")
 	data, err := os.ReadFile(filepath.Join(os.Getenv("HERMES_HOME"), ".env"))
@@ -99,8 +99,7 @@ func serverKey() (string, error) {
 	return key, err
 }
 
-// relay forwards each connection. As socat it listens with IPv4 alone, if it is not
-// told otherwise.
+// relay forwards each connection. Like socat it listens on IPv4 alone by default.
 func relay(listen, target string) error {
 	network := map[string]string{"TCP-LISTEN": "tcp4", "TCP6-LISTEN": "tcp"}
 	kind, options, _ := strings.Cut(listen, ":")
