@@ -39,7 +39,7 @@ func NewByUID(uid uint32, shared bool) *ByUID {
 // now on.
 func (s *ByUID) Share() { s.shared.Store(true) }
 
-// Track does nothing. Track and Note are for Descent, because the kernel knows the
+// Track does nothing. Track and Note are for ByAncestry, because the kernel knows the
 // gateway's processes by uid.
 func (s *ByUID) Track(func(pid int) bool, func() procfs.ID) {}
 
@@ -101,7 +101,7 @@ func (s *ByUID) children(uid uint32) ([]int, error) {
 		real, errLook := procfs.ReadUID(pid)
 		switch {
 		case procfs.IsGone(errLook):
-		case errLook != nil: // not seen is not gone
+		case errLook != nil: // a process that cannot be seen may be alive
 			err = errors.Join(err, errLook)
 		case real == uid:
 			found = append(found, pid)
