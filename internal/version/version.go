@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package version is the version that both binaries report.
+// Package version has the version that both binaries report.
 package version
 
 // String is set by the linker: -ldflags '-X github.com/gateway-init/gateway-init/internal/version.String=1.2.3'.
