@@ -54,7 +54,7 @@ func shortDuration(v time.Duration) string {
 	return s
 }
 
-// whole is the field of a number. 0 is no value: no key accepts it.
+// whole is the field of a number. 0 is no value, and no key accepts it.
 type whole[T uint16 | uint64] struct {
 	to          *T
 	least, most uint64

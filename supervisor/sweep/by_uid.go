@@ -18,7 +18,7 @@ import (
 
 // ByUID ends the processes of one UID.
 //
-// As PID 1 of its own PID namespace it lets the kernel do it: it takes the UID and
+// As PID 1 of its own PID namespace it lets the kernel do it. It takes the UID and
 // calls kill(-1), without a fork, a look at /proc or a race. If the namespace is
 // shared with other containers, the same UID may be theirs, too. Then it ends only
 // its own descendants, child by child. It is a subreaper, so each generation is
