@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# Every target works from a fresh clone with Go; what needs containers finds or
-# starts an engine by itself (tests/engine/run). ENGINE=podman chooses podman.
+# Every target works from a fresh clone with Go. A target that needs containers finds
+# or starts an engine (tests/engine/run). ENGINE=podman chooses podman.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,25 +14,25 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 GOOS ?= linux
 GOARCH ?= $(shell go env GOARCH)
 FUZZTIME ?= 10s
-# Of make test, for which CI has ninety minutes.
+# FUZZTIME of make test, for which CI has ninety minutes.
 TESTFUZZ ?= 2s
 BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 LDFLAGS := -s -w -buildid= -X github.com/gateway-init/gateway-init/internal/version.String=$(VERSION)
-# -E: init/plain/entry comes before Go's runtime.
+# -E starts init/plain/entry before Go's runtime.
 INIT_LDFLAGS := -E github.com/gateway-init/gateway-init/init/plain/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
-# Packages that do nothing to the process: capabilities and uids of all threads
-# cannot be changed in a program with cgo, which the race detector needs.
+# Packages that do not change the process. A program with cgo, which the race detector
+# needs, cannot change the capabilities and uids of all threads.
 RACE_PKGS = ./supervisor ./supervisor/control ./supervisor/proof ./internal/procfs ./internal/sockets ./internal/config ./internal/status ./internal/logring
 UNIT_PKGS = $(shell go list ./... | grep -v -e /tests/ns -e /tests/e2e -e /tests/harness)
 
 GOTEST := go run ./tests/gotest
-# One tally for all parts of make test; a part alone has its own.
+# All parts of make test share one tally. A part alone has its own.
 export GOTEST_TALLY
 export GOTEST_EVENTS
 
@@ -77,20 +77,20 @@ quick: ## formatting, vet, unit tests, layers: no root, no engine
 	@go vet ./...
 	@go test -vet=off -ldflags='-s -w' $(UNIT_PKGS) | { grep -v -e '^ok' -e 'no test files' || true; }
 
-# The parts of make test, in order; the table comes when one fails, too.
+# The parts of make test, in order. The table is printed even if one of them fails.
 PARTS := check unit race ns e2e fuzz
-test: ## what CI runs; the last lines are where the time went, and the tally
+test: ## the tests of CI; the last lines show the time of each part, and the tally
 	@rm -f $(BIN)/tally && mkdir -p $(BIN)
 	@status=0; $(MAKE) --no-print-directory GOTEST_TALLY=$(CURDIR)/$(BIN)/tally FUZZTIME=$(TESTFUZZ) $(PARTS) || status=$$?; \
 	$(GOTEST) -sum $(BIN)/tally && exit $$status
 
-# What takes too long for make test. Each part is to take less than 30 minutes.
+# Tests that take too long for make test. Each part must take less than 30 minutes.
 test-all: test topologies test-openclaw long-openclaw long-rounds ## make test and the long tests, one part after the other
 
 topologies: image-context ## the tests that the topology can change, without root and below a foreign PID 1
 	@tests/engine/run tests/engine/topologies
 
-# Of long-openclaw, in a pattern for -run and -skip.
+# The tests of long-openclaw, as a pattern for -run and -skip.
 LONG_OPENCLAW := TestDeputy$$|TestDisplacedNode$$|TestOwnBase$$|TestDemo$$
 
 test-openclaw: image-context ## every other test of the real OpenClaw
@@ -99,7 +99,7 @@ test-openclaw: image-context ## every other test of the real OpenClaw
 long-openclaw: image-context ## the attack table and a displaced node on the real OpenClaw
 	@DEPUTY_FULL=1 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part long-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -run "$(LONG_OPENCLAW)"'
 
-long-rounds: image-context ## what repeats one thing, as often as it can be waited for: thieves, hostile agents, crashes, restarts; and the times that scenarios allow
+long-rounds: image-context ## tests with more rounds (thieves, hostile agents, crashes, restarts), and the time limits of scenarios
 	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./gatewayctl/client ./tests/ns/faults
 	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbors,proof,client,continuity,lifecycle} -run "TestThief$$|TestRecycledPidIsNeverSignaled$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestDockerStopEndsEveryProcess$$|TestStopSignalReachesExecProcesses$$|TestDockerStopWorksInEveryState$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestCrashLoopDelayIsCapped$$"'
 
@@ -118,7 +118,7 @@ checks:
 	@tests/checks/binaries $(BIN)
 	@$(MAKE) --no-print-directory reproducible
 
-reproducible: ## two builds in two places are the same bytes
+reproducible: ## check that two builds in two places are the same bytes
 	@tests/checks/reproducible '$(VERSION)'
 
 unit: ## tests beside the code
@@ -145,5 +145,5 @@ bench: image-context ## gateway-init beside tini, dumb-init, catatonit, s6, gosu
 	@go run ./tests/bench $(BENCHFLAGS)
 	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && go test ./tests/e2e/managed -run "^$$" -bench Restart -benchtime 30x'
 
-clean: ## remove what was built
+clean: ## remove the built files
 	rm -rf bin

@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// An exit that root authorized is a restart; without that it is one like any
-// other, and the gateway is started again all the same.
+// TestAuthorizedExit checks that an exit that root authorized is a restart. Any other
+// exit is a failure, and the gateway is started again after the backoff.
 func TestAuthorizedExit(t *testing.T) {
 	for name, c := range map[string]struct {
 		says   error
@@ -29,7 +29,7 @@ func TestAuthorizedExit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).running()
-			d.backoff.reset = time.Hour // or one that has served that long does not count as a failure anyway
+			d.backoff.reset = time.Hour // an exit after that time does not count as a failure
 			d.gateway.id = procfs.ID{PID: 77, Start: 99}
 			d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 			d.c.Authorized = func(p procfs.ID) (int, error) {
@@ -56,8 +56,8 @@ func TestAuthorizedExit(t *testing.T) {
 	}
 }
 
-// Who was finding out about the gateway when root ended it hears of the next one;
-// no request waits for ever.
+// TestAuthorizedExitDuringALook checks that a request that was checking the gateway
+// when root ended it is answered by the next gateway.
 func TestAuthorizedExitDuringALook(t *testing.T) {
 	for _, words := range []string{"recover", "start"} {
 		d := newFixture(t).serving().running()
@@ -75,8 +75,8 @@ func TestAuthorizedExitDuringALook(t *testing.T) {
 	}
 }
 
-// One that we asked for, and one that never became the gateway, are nobody
-// else's to authorize.
+// TestNotAskedAbout checks that no authorization is looked up for an exit that we
+// asked for, or for a child that never executed the gateway.
 func TestNotAskedAbout(t *testing.T) {
 	for name, spoil := range map[string]func(*child){
 		"asked":        func(c *child) { c.asked = true },
@@ -92,7 +92,7 @@ func TestNotAskedAbout(t *testing.T) {
 			d.gatewayDone(d.gateway)
 		})
 	}
-	d := newFixture(t).running() // root's own requests need none
+	d := newFixture(t).running() // where root sends its own requests
 	d.proven = time.Now()
 	d.gateway.exit = &sys.Exit{PID: 77}
 	d.gatewayDone(d.gateway)

@@ -34,10 +34,10 @@ func newBackoff(g config.Gateway) backoff {
 	return backoff{min: g.BackoffMin, max: g.BackoffMax, reset: g.ResetAfter, hold: g.HoldCodes}
 }
 
-// countFailure returns the delay before the next start, and whether the exit counts as a
-// failure (docs/design.md, section 9). An unrequested exit counts if it came before
-// the proof or before reset_after, unless its code was 75, or 0 after the proof.
-// After a code that a restart does not cure, the delay is the maximum.
+// countFailure returns the delay before the next start, and whether the exit counts
+// as a failure (docs/design.md, section 9). An unrequested exit counts if it came
+// before the proof or before reset_after, unless its code was 75, or 0 after the
+// proof. After a code that a restart does not cure, the delay is the maximum.
 func (b *backoff) countFailure(e exitFacts) (delay time.Duration, failure bool) {
 	if e.proven && e.served >= b.reset {
 		b.streak = 0

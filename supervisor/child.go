@@ -86,9 +86,9 @@ func (c *child) signalGroup(sig syscall.Signal) error {
 	return c.toTarget(sig, func() error { return c.proc.SignalGroup(sig) })
 }
 
-// toTarget delays a signal until the re-exec child has answered. A re-exec child has several
-// threads, and the kernel gives a signal to any of them. If execve(2) ends that
-// thread before its handler has finished, the signal is lost. SIGKILL is never
+// toTarget delays a signal until the re-exec child has answered. A re-exec child has
+// several threads, and the kernel gives a signal to any of them. If execve(2) ends
+// that thread before its handler has finished, the signal is lost. SIGKILL is never
 // lost, so it is sent at once.
 func (c *child) toTarget(sig syscall.Signal, send func() error) error {
 	if c.reported || sig == syscall.SIGKILL {
@@ -98,10 +98,9 @@ func (c *child) toTarget(sig syscall.Signal, send func() error) error {
 	return nil
 }
 
-// answered handles a re-exec child's answer. A child with an up function is killed if its
-// stage did not answer in time. Otherwise up would never be called, and a gateway
-// that lives on would be starting forever. A worker has no up function, and may
-// take longer.
+// answered handles a re-exec child's answer. A child with an up function is killed if
+// it did not answer in time. Otherwise up would never be called, and the gateway
+// would be starting forever. A worker has no up function, and may take longer.
 func (s *Supervisor) answered(a answer) {
 	a.c.reported, a.c.err = true, a.err
 	switch {
@@ -125,9 +124,8 @@ func (s *Supervisor) answered(a answer) {
 	a.c.end()
 }
 
-// failedAt returns the step that a re-exec child's answer names, or "" if it names none.
-// StepDied means that the re-exec child said neither that the target runs nor why it does
-// not.
+// failedAt returns the step that a re-exec child's answer names, or "" if it names
+// none. StepDied means that it said neither that the target runs nor why it does not.
 func failedAt(err error) launch.Step {
 	var f *launch.Failure
 	if errors.As(err, &f) {
@@ -136,7 +134,7 @@ func failedAt(err error) launch.Step {
 	return ""
 }
 
-// end calls done once, when both the exit and the re-exec child's answer have arrived.
+// end calls done once, when the exit and the re-exec child's answer have arrived.
 func (c *child) end() {
 	if c.exit != nil && c.reported && !c.over {
 		c.over = true

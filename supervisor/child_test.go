@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	time.Sleep(time.Minute)
 }
 
-// silent starts a child whose stage does not answer.
+// silent starts a child whose re-exec child does not answer.
 func (d *fixture) silent(c *child) *child { return d.child(c, silent) }
 
 // child starts a child that executes argv.
@@ -59,8 +59,8 @@ func (d *fixture) await(c *child) {
 	}
 }
 
-// A re-exec child that answers too late is ended, and the gateway tried again: nothing
-// would ever have proved it.
+// TestLateAnswer checks that a re-exec child that answers too late is killed, and the
+// gateway tried again. Otherwise it would be starting forever.
 func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
 	d := newFixture(t)
@@ -77,7 +77,7 @@ func TestLateAnswer(t *testing.T) {
 		t.Errorf("%+v; logged %s", d.rec.LastExit, d.log.String())
 	}
 
-	// A worker has no target to wait for, and time of its own.
+	// A worker executes no target, and has its own deadline.
 	w := d.silent(&child{done: func(*child) {}})
 	d.answered(answer{w, late})
 	time.Sleep(20 * time.Millisecond)
@@ -86,7 +86,7 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// A signal other than SIGKILL waits until the re-exec child has answered.
+// TestSignalsWaitForTheTarget checks that only SIGKILL is sent before the answer.
 func TestSignalsWaitForTheTarget(t *testing.T) {
 	for name, send := range map[string]func(*child, syscall.Signal) error{"process": (*child).signal, "group": (*child).signalGroup} {
 		for answer, err := range map[string]error{"target": nil, "late": &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}} {
@@ -115,8 +115,8 @@ func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err erro
 	}
 }
 
-// TestTermInALaunch: wherever in its launch SIGTERM meets a child, the child ends
-// by it. Sent to the re-exec child at once, one in some 600 was lost.
+// TestTermInALaunch checks that SIGTERM ends a child whenever it comes in the launch.
+// Sent to the re-exec child at once, one in some 600 was lost.
 func TestTermInALaunch(t *testing.T) {
 	const rounds = 400
 	d := newFixture(t)
@@ -148,7 +148,7 @@ func TestTermInALaunch(t *testing.T) {
 	}
 }
 
-// A signal that cannot be sent after the wait is logged, and the others are sent.
+// TestWaitingSignalFails checks that the other signals are sent all the same.
 func TestWaitingSignalFails(t *testing.T) {
 	d := newFixture(t)
 	c := d.silent(&child{done: func(*child) {}})

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package supervisor runs the loop of PID 1. One goroutine owns the state machine,
-// reaps children, launches, proves and answers requests. Everything else sends
-// values to it: signals, request frames and the re-exec children's answers arrive over
+// reaps children, launches, proves and answers requests. Everything else sends values
+// to it. Signals, request frames and the re-exec children's answers arrive over
 // channels, and time over one timer.
 //
 // The state machine is the pure table in table.go; docs/design.md, section 9, shows

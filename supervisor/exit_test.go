@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// A bare 78 in status sent people to the vendor's source.
+// TestExitTexts checks texts, because a bare 78 sent users to the vendor's source.
 func TestExitTexts(t *testing.T) {
 	const text = "its own configuration is invalid"
 	const held = "; the next try is after 1m0s, gatewayctl recover tries at once"
@@ -50,12 +50,12 @@ func TestExitTexts(t *testing.T) {
 	}
 }
 
-// An exit keeps its mark as a failure when a later start comes to nothing; one of a
-// re-exec child that could not execute the gateway has its own.
+// TestLastExitKeepsItsFailureMark checks that a later start that fails leaves the
+// mark of an exit. A re-exec child that could not execute the gateway has its own.
 func TestLastExitKeepsItsFailureMark(t *testing.T) {
 	d := newFixture(t).running()
 	d.launchedBefore, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
-	d.backoff.reset = time.Hour // or one that has served that long does not count as a failure
+	d.backoff.reset = time.Hour // an exit after that time does not count as a failure
 	d.c.Prepare = func() error { return errors.New("no further") }
 	d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 	d.gatewayDone(d.gateway)

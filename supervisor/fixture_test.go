@@ -21,8 +21,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// fixture is a Supervisor that starts nothing: what it is told comes from the test,
-// what it answers goes into real files.
+// fixture is a Supervisor that starts nothing. Its input comes from the test, and its
+// answers go into real files.
 type fixture struct {
 	*Supervisor
 	t         *testing.T
@@ -33,15 +33,15 @@ type fixture struct {
 	clients   bool  // a client holds the lock
 	forgot    int   // how often clients were forgotten
 	full      bool  // there is no space for the status record
-	unsafe    error // what Validate says
+	unsafe    error // the error of Validate
 }
 
-// fakeToken counts; no token is needed here.
+// fakeToken counts the calls. No test needs a token.
 type fakeToken struct {
 	prepared, committed, aborted int
 	fail                         error
-	missing                      error // what Open says
-	broken                       error // what Commit says
+	missing                      error // the error of Open
+	broken                       error // the error of Commit
 }
 
 func (f *fakeToken) Open() (*os.File, error) {
@@ -87,8 +87,8 @@ func newFixture(t *testing.T) *fixture {
 	return d
 }
 
-// serving gives the fixture its FIFO and replies. Not for a synctest bubble: the
-// FIFO's reader waits outside of it.
+// serving gives the fixture its FIFO and replies. It does not work in a synctest
+// bubble, because the FIFO's reader waits outside of it.
 func (d *fixture) serving() *fixture {
 	d.t.Helper()
 	dir, err := os.Open(d.dir)
@@ -100,8 +100,8 @@ func (d *fixture) serving() *fixture {
 	return d
 }
 
-// running puts a gateway in it that was proven. It is no process: nothing
-// here may signal it.
+// running gives the fixture a proven gateway. That gateway is no process, so no test
+// may signal it.
 func (d *fixture) running() *fixture {
 	d.phase, d.proven = phaseRunning, time.Now()
 	d.gateway = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
@@ -116,17 +116,17 @@ func (d *fixture) request(n int, words string) {
 	d.receive(control.Incoming{Request: r, Err: err})
 }
 
-// step is one round of the loop without waiting.
+// step runs one round of the loop without waiting.
 func (d *fixture) step() { d.handleEvents() }
 
-// reply is what the requester n reads: "" if there is nothing.
+// reply returns the text that requester n reads, or "" if there is none.
 func (d *fixture) reply(n int) string {
 	d.t.Helper()
 	d.deliver()
 	return d.written(n)
 }
 
-// written is the reply that the requester n has.
+// written returns the reply that requester n has.
 func (d *fixture) written(n int) string {
 	d.t.Helper()
 	data, err := os.ReadFile(filepath.Join(d.dir, control.Dir, control.Replies, nonce(n)))
@@ -137,7 +137,7 @@ func (d *fixture) written(n int) string {
 	return strings.TrimSuffix(strings.TrimPrefix(string(data), "v1 "+nonce(n)+" "), "\n")
 }
 
-// replies fails unless the requesters 1, 2, ... read this.
+// replies fails the test unless the requesters 1, 2, ... read these texts.
 func (d *fixture) replies(want ...string) {
 	d.t.Helper()
 	for i, w := range want {

@@ -28,7 +28,7 @@ const (
 type startError struct {
 	reason reason.Reason
 	err    error
-	plain  bool // no failure: retried after plainRetry
+	plain  bool // not a failure, so retried after plainRetry
 	exited bool // there was a process, and LastExit describes its exit
 }
 
@@ -115,9 +115,9 @@ func (s *Supervisor) portTaken() []status.Listener {
 	return listeners(ls)
 }
 
-// remainingListeners returns a text that names the socket that holds the port although
-// the gateway has just ended, or "". Usually the socket belongs to a process that
-// got the listener from the gateway, and the next sweep ends that process.
+// remainingListeners returns a text that names the socket that holds the port
+// although the gateway has just ended, or "". Usually the socket belongs to a process
+// that got the listener from the gateway, and the next sweep ends that process.
 func (s *Supervisor) remainingListeners() string {
 	s.rec.Proof.Foreign = s.portTaken()
 	if len(s.rec.Proof.Foreign) == 0 {
@@ -132,8 +132,8 @@ func (s *Supervisor) remainingListeners() string {
 	return "; " + l.Addr + " is still held" + s.listenerDetail(l.UID)
 }
 
-// listenerDetail returns a text that names the user of a listener, or "" where users are not
-// separated.
+// listenerDetail returns a text that names the user of a listener, or "" where users
+// are not separated.
 func (s *Supervisor) listenerDetail(uid uint32) string {
 	if s.c.Unseparated {
 		return ""
@@ -226,8 +226,8 @@ func (s *Supervisor) notExecuted(err error) error {
 	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 }
 
-// cannotEverStart ends the container, and returns true, if the very first launch shows
-// that the image can never work, because the program does not exist or cannot be
+// cannotEverStart ends the container, and returns true, if the very first launch
+// shows that the image can never work, because the program is missing or cannot be
 // executed.
 func (s *Supervisor) cannotEverStart(err error) bool {
 	first := !s.launchedBefore
@@ -268,15 +268,15 @@ func (s *Supervisor) stopGateway() {
 	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
 }
 
-// recordDescendants records the gateway's processes while the gateway is still their parent.
+// recordDescendants records the gateway's processes while it is still their parent.
 func (s *Supervisor) recordDescendants() {
 	if err := s.c.Sweeper.Note(); err != nil {
 		s.fault("cannot look at the gateway's processes", err)
 	}
 }
 
-// shortenGrace handles a stop, or the container's end, while the gateway is being stopped.
-// The stop signal was sent already. A drain is cut short.
+// shortenGrace handles a stop, or the container's end, while the gateway is being
+// stopped. The stop signal was sent already. A drain is cut short.
 func (s *Supervisor) shortenGrace() {
 	s.drain = 0
 	s.stopSidecars()
@@ -300,7 +300,7 @@ func (s *Supervisor) kill() {
 	}
 }
 
-// scheduleRetry charges the exit or the failed start, and arms the backoff.
+// scheduleRetry counts the exit or the failed start, and arms the backoff.
 func (s *Supervisor) scheduleRetry() {
 	delay, failure := plainRetry, false
 	why, detail := reason.Exited, ""

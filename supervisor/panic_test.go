@@ -11,7 +11,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
-// A panic in PID 1 was the end of the container, and of all that ran in it.
+// TestPanicIsSurvived checks that a panic in PID 1 does not end the container.
 func TestPanicIsSurvived(t *testing.T) {
 	d := newFixture(t).serving()
 	d.c.Signals = Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 1), Shared: make(chan os.Signal, 1)}
@@ -22,7 +22,7 @@ func TestPanicIsSurvived(t *testing.T) {
 	if log := d.log.String(); !strings.Contains(log, `"event":"internal"`) || !strings.Contains(log, "panic: a bug") {
 		t.Errorf("log: %s", log)
 	}
-	// The next round does its work: a reaped child is asked for, the record written.
+	// The next round does its work, and writes the record.
 	published := 0
 	d.c.Publish = func(status.Record) error { published++; return nil }
 	d.dirty = true

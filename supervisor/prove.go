@@ -294,8 +294,8 @@ func (s *Supervisor) readyTimeout() {
 	s.beginCommand()
 }
 
-// neverServedTimeout gives up a gateway that is definitely not serving. Any other gateway
-// gets another ready.timeout.
+// neverServedTimeout gives up a gateway that is definitely not serving. Any other
+// gateway gets another ready.timeout.
 func (s *Supervisor) neverServedTimeout() {
 	if s.rec.Health.State != status.NotServing {
 		s.timers.arm(neverServedTimer, s.g.Ready.Timeout)
@@ -358,7 +358,7 @@ func (s *Supervisor) noteHealth(r result) {
 	}
 }
 
-// recordServing and unserved set the health field.
+// recordServing and recordNotServing set the health field.
 func (s *Supervisor) recordServing() {
 	now := time.Now()
 	s.rec.Health = status.Health{State: status.Serving, Limit: healthLimit, At: &now}

@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// The record is written when something changed, and only then.
+// TestPublish checks that the record is written if something changed, and only then.
 func TestPublish(t *testing.T) {
 	d := newFixture(t).serving()
 	d.publish()
@@ -23,7 +23,7 @@ func TestPublish(t *testing.T) {
 	if len(d.published) != 1 {
 		t.Fatalf("written %d times, want once", len(d.published))
 	}
-	// What cannot be written is logged and does no harm.
+	// A failed write is logged and does no harm.
 	d.full, d.dirty = true, true
 	d.publish()
 	if !strings.Contains(d.log.String(), evStatusWriteFailed) {
@@ -36,8 +36,8 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// Somebody removed the FIFO: it is back before the record that is then written,
-// and the supervisor listens there.
+// TestPublishRepairsTheFIFO checks that a removed FIFO is back before the next record
+// is written, and that the supervisor reads it.
 func TestPublishRepairsTheFIFO(t *testing.T) {
 	d := newFixture(t).serving()
 	fifo := filepath.Join(d.dir, control.Dir, control.FIFO)
@@ -65,7 +65,7 @@ func TestPublishRepairsTheFIFO(t *testing.T) {
 	}
 }
 
-// The record says what the machine is, and nothing of a gateway that is gone.
+// TestFill checks that the record has nothing of a gateway that is gone.
 func TestFill(t *testing.T) {
 	d := newFixture(t).running()
 	d.gateway.id = status.Process{PID: 77, Start: 99}
@@ -90,8 +90,8 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// What people who wait are told, and no nonce in full: whoever reads the record
-// could answer in its name.
+// TestFillRequest checks the texts for waiting requesters. The record has no whole
+// nonce, because a reader of it could answer in that name.
 func TestFillRequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		phase    phase
@@ -126,7 +126,7 @@ func TestFillRequest(t *testing.T) {
 	}
 }
 
-// How long the old gateway has is known while it is being stopped, and only then.
+// TestFillUntil checks that only a gateway that is being stopped has a deadline.
 func TestFillUntil(t *testing.T) {
 	d := newFixture(t)
 	d.phase, d.task = phaseRestarting, &task{job: &control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}}
@@ -142,7 +142,7 @@ func TestFillUntil(t *testing.T) {
 	}
 }
 
-// The command's line in the record, from waiting to its exit code.
+// TestFillCommand checks the record of the command, from waiting to its exit code.
 func TestFillCommand(t *testing.T) {
 	d := newFixture(t)
 	d.c.Command = &launch.Child{UID: 9002}

@@ -16,7 +16,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// A frame that causes nothing is counted, and answered where that is possible.
+// TestReceiveRefuses checks that a refused frame is counted, and answered if readable.
 func TestReceiveRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		words  string
@@ -57,9 +57,9 @@ func TestReceiveRefuses(t *testing.T) {
 	})
 }
 
-// A nonce works once. A copy of a request that still waits must not answer in
-// its place, whether the copy is whole, cut or changed: the requester would be
-// told "failed" of a restart that goes on.
+// TestReceiveReplayed checks that a nonce works once. A copy of a waiting request,
+// whether it is whole, cut or changed, must not answer in its place. Otherwise the
+// requester would read "failed" for a restart that goes on.
 func TestReceiveReplayed(t *testing.T) {
 	d := newFixture(t).serving()
 	d.request(1, "restart")
@@ -78,7 +78,7 @@ func TestReceiveReplayed(t *testing.T) {
 	if d.queue.Len() != 0 || d.rec.Refused.Replayed != 3 {
 		t.Errorf("%d wait, counted %+v", d.queue.Len(), d.rec.Refused)
 	}
-	// The one in progress counts as waiting too.
+	// The request in progress counts as waiting, too.
 	d.request(2, "stop")
 	d.task = &task{job: d.queue.Next()}
 	d.request(2, "stop")
@@ -86,7 +86,7 @@ func TestReceiveReplayed(t *testing.T) {
 	d.replies("failed replayed 0 0", "accepted")
 }
 
-// 256 wait; the next is told so, and may ask again under another nonce.
+// TestReceiveQueueFull checks that the 257th request is refused, and may come again.
 func TestReceiveQueueFull(t *testing.T) {
 	d := newFixture(t).serving()
 	for n := 1; n <= control.MaxWaiting; n++ {
@@ -101,7 +101,7 @@ func TestReceiveQueueFull(t *testing.T) {
 	}
 }
 
-// What a stopped gateway, and one that runs, answers at once.
+// TestServeAtOnce checks the answers that need no wait.
 func TestServeAtOnce(t *testing.T) {
 	d := newFixture(t).serving()
 	d.request(1, "probe")
@@ -115,27 +115,27 @@ func TestServeAtOnce(t *testing.T) {
 	d.request(1, "start")
 	d.request(2, "start")
 	d.step()
-	// Pid 77 is not the process that was started: already-running would be a
-	// success that nobody has proven.
+	// Pid 77 is not the process that was started, so already-running would be a
+	// success without a proof.
 	d.replies("failed identity-changed 77 77", "failed identity-changed 77 77")
 }
 
-// A stop of what is stopped is answered at once, and so is what waits behind it:
-// nothing else may happen that would let PID 1 look at the queue again.
+// TestServeBehindAStop checks that the requests behind the stop of a stopped gateway
+// are answered at once. No other event would make PID 1 look at the queue again.
 func TestServeBehindAStop(t *testing.T) {
 	d := newFixture(t).serving()
 	for n, words := range []string{"stop", "probe", "stop", "probe"} {
 		d.request(n+1, words)
 	}
 	d.step()
-	// Equal requests that wait are one.
+	// Equal requests that wait are merged.
 	d.replies("complete stopped 0 0", "failed not-running 0 0", "complete stopped 0 0", "failed not-running 0 0")
 	if d.task != nil || d.queue.Len() != 0 {
 		t.Errorf("task %+v, %d wait", d.task, d.queue.Len())
 	}
 }
 
-// A restart that cannot work is refused while the old gateway serves.
+// TestRestartRefused checks that a restart that cannot work leaves the old gateway.
 func TestRestartRefused(t *testing.T) {
 	d := newFixture(t).serving().running()
 	d.unsafe = errors.New("executable is writable by others")
@@ -150,8 +150,8 @@ func TestRestartRefused(t *testing.T) {
 	}
 }
 
-// A stop supersedes the start that is being proven, and those that wait before
-// it; what was asked after it keeps waiting.
+// TestStopSupersedes checks that a stop supersedes the start that is being proven,
+// and those that wait before it. Requests after the stop keep waiting.
 func TestStopSupersedes(t *testing.T) {
 	d := newFixture(t).serving()
 	d.phase = phaseStarting
@@ -169,8 +169,8 @@ func TestStopSupersedes(t *testing.T) {
 	d.replies("failed superseded 0 0", "failed superseded 0 0", "complete stopped 0 0", "accepted")
 }
 
-// When the container ends, nobody waits for nothing; a stop that is under way
-// is still answered by the stop.
+// TestShutdownRefusesQueuedRequests checks that waiting requests are refused when the
+// container ends. A stop that is under way is still answered by the stop.
 func TestShutdownRefusesQueuedRequests(t *testing.T) {
 	d := newFixture(t).serving()
 	for n, words := range []string{"stop", "restart", "probe", "probe"} {
@@ -183,8 +183,8 @@ func TestShutdownRefusesQueuedRequests(t *testing.T) {
 	d.replies("complete stopped 0 0")
 }
 
-// recover leaves alone what serves and what nobody can judge; only repeated
-// definite failure replaces a gateway that is alive.
+// TestRecovered checks that recover leaves a gateway alone that serves or cannot be
+// judged. Only repeated definite failure replaces a gateway that is alive.
 func TestRecovered(t *testing.T) {
 	bad := result{definite: true, reason: reason.HealthTimeout}
 	foreign := result{reason: reason.ListenerForeign}
@@ -219,8 +219,8 @@ func TestRecovered(t *testing.T) {
 	}
 }
 
-// Health: unknown and foreign change no count, so the agent cannot make us kill
-// a gateway that serves; four definite failures in a row end it.
+// TestHealthChecked checks that unknown and foreign change no count, so the agent
+// cannot make us kill a gateway that serves. Four definite failures in a row end it.
 func TestHealthChecked(t *testing.T) {
 	good, bad := result{ok: true}, result{definite: true, reason: reason.HealthTimeout, detail: "no answer"}
 	foreign, unknown := result{reason: reason.ListenerForeign}, result{reason: proof.Unproven.Reason()}
@@ -254,11 +254,11 @@ func TestHealthChecked(t *testing.T) {
 	}
 }
 
-// A requester that has its answer and looks at the status must not see the state of
-// before: a restart that is complete, of a gateway that does not serve yet.
+// TestStatusIsThereBeforeTheAnswer checks that an answer never comes before its
+// status, for example complete for a restart of a gateway that does not serve yet.
 func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
 	d := newFixture(t).serving()
-	d.phase, d.done = phaseStopped, true // one round, and no wait for another event
+	d.phase, d.done = phaseStopped, true // one round, without a wait for another event
 	publish := d.c.Publish
 	d.c.Publish = func(r status.Record) error {
 		if got := d.written(1); got != "" {
@@ -276,11 +276,11 @@ func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// A reply that cannot be written is logged, and the next one is written.
+// TestReplyCannotBeWritten checks that the next reply is written all the same.
 func TestReplyCannotBeWritten(t *testing.T) {
 	d := newFixture(t).serving()
 	replies := filepath.Join(d.dir, control.Dir, control.Replies)
-	check(t, os.Mkdir(filepath.Join(replies, nonce(1)+fsafe.NewSuffix), 0o700)) // in the way of the first
+	check(t, os.Mkdir(filepath.Join(replies, nonce(1)+fsafe.NewSuffix), 0o700)) // blocks the first reply
 	d.request(1, "reboot")
 	d.request(2, "reboot")
 	d.replies("", "failed unknown-action 0 0")

@@ -35,8 +35,8 @@ func (s *Supervisor) signalled(sig os.Signal) {
 	s.beginShutdown()
 }
 
-// beginShutdown begins the shutdown of the container, once. Every process gets its stop
-// signal. All of them share one grace, and SIGKILL follows.
+// beginShutdown begins the shutdown of the container, once. Every process gets its
+// stop signal. All of them share one grace, and SIGKILL follows.
 func (s *Supervisor) beginShutdown() {
 	if s.shuttingDown {
 		return
@@ -84,8 +84,8 @@ func (s *Supervisor) othersAlive() bool {
 	return false
 }
 
-// forceShutdown handles the end of the grace. It kills all remaining processes, and waits
-// at most killBound for them to end.
+// forceShutdown handles the end of the grace. It kills all remaining processes, and
+// waits at most killBound for them to end.
 func (s *Supervisor) forceShutdown() {
 	if s.killed && !s.killDeadline.IsZero() {
 		s.completeShutdown() // a process that survives SIGKILL for a second is stuck in the kernel
@@ -99,9 +99,9 @@ func (s *Supervisor) forceShutdown() {
 	s.timers.arm(shutdownTimer, shutdownPauseMin)
 }
 
-// killRemaining sends SIGKILL to all remaining processes. As PID 1, one call is enough,
-// because the kernel kills every process of the namespace in one step, and a fork
-// under way does not succeed.
+// killRemaining sends SIGKILL to all remaining processes. As PID 1, one call is
+// enough, because the kernel kills every process of the namespace in one step, and a
+// fork under way does not succeed.
 func (s *Supervisor) killRemaining() {
 	if os.Getpid() == 1 {
 		if err := sys.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -117,8 +117,8 @@ func (s *Supervisor) killRemaining() {
 	}
 }
 
-// completeShutdown ends the loop and sets the container's exit code. It is the command's
-// exit code, if there was a command.
+// completeShutdown ends the loop and sets the container's exit code. It is the
+// command's exit code, if there was a command.
 func (s *Supervisor) completeShutdown() {
 	s.done, s.dirty = true, true
 	if s.task != nil { // a stop of a gateway that SIGKILL did not end

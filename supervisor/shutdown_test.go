@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// forker has as many processes left as it is killed times too few: each time one
-// was forked between the look at all of them and the signal.
+// forker needs one SIGKILL for each of its processes, as if each had been forked
+// between the check and the signal.
 type forker struct {
 	fakeSweeper
 	left  int
@@ -24,8 +24,8 @@ func (f *forker) Signal(_ uint32, sig syscall.Signal) {
 }
 func (f *forker) Others(uint32) (bool, error) { return f.left > 0, nil }
 
-// Not as PID 1 the last SIGKILL is sent until nobody is left, and never before
-// the grace is over, whatever else had to be killed.
+// TestShutdownKillsUntilNobodyIsLeft checks that a supervisor that is not PID 1 sends
+// SIGKILL until no process is left, and never before the grace is over.
 func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
@@ -33,7 +33,7 @@ func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 		d.c.Sweeper, d.c.Others = f, []uint32{1000}
 		began := time.Now()
 		d.beginShutdown()
-		d.killed = true // a sidecar was
+		d.killed = true // a sidecar was killed
 		for !d.done {
 			d.apply()
 			<-d.timers.set(time.Now())
@@ -50,8 +50,8 @@ func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 	})
 }
 
-// A stop that the container's end overtakes, of a gateway that does not end, is
-// answered: its requester would take the end for the loss of its supervisor.
+// TestShutdownAnswersAStopRequest checks a stop that the container's end overtakes.
+// Without an answer its requester would report the loss of its supervisor.
 func TestShutdownAnswersAStopRequest(t *testing.T) {
 	d := newFixture(t).serving()
 	d.request(1, "stop")

@@ -88,8 +88,8 @@ func (s *Supervisor) startDueSidecars() {
 	}
 }
 
-// startDueSidecar starts or kills c if that is due, and returns the time of the next call. The
-// zero time means that c waits for an event and not for a time.
+// startDueSidecar starts or kills c if that is due, and returns the time of the next
+// call. The zero time means that c waits for an event and not for a time.
 func (s *Supervisor) startDueSidecar(c *sidecar, now time.Time) time.Time {
 	switch {
 	case c.child.alive():
@@ -176,8 +176,8 @@ func (c *sidecar) record(mayStart bool) status.Child {
 	return r
 }
 
-// pending says what is still missing while c is not as it should be: running, or
-// done if it is a one-shot. It is "" otherwise, and for a sidecar that is not wanted.
+// pending returns the text for a sidecar that does not run, or a one-shot that is not
+// done. It is "" otherwise, and for a sidecar that is not wanted.
 func (c *sidecar) pending(state string) string {
 	oneShot := c.cfg.Restart == "on-failure"
 	switch {

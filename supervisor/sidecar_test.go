@@ -18,10 +18,10 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// nobody is a pid above every limit: what signals it reaches no process.
+// nobody is a pid above every limit, so a signal to it reaches no process.
 const nobody = 1 << 30
 
-// beside puts a sidecar in it that runs.
+// beside adds a running sidecar.
 func (d *fixture) beside(restart string) *sidecar {
 	c := newSidecar(config.Sidecar{Name: "side", Restart: restart}, launch.Child{UID: 9002}, d.c.Log)
 	c.wanted, c.rec.State, c.rec.PID = true, "running", nobody
@@ -36,8 +36,8 @@ func (d *fixture) ends(c *sidecar, code int, err error) {
 	d.sidecarDone(c)
 }
 
-// A one-shot that failed was called done, and one that we ended was called a
-// failure of its own.
+// TestSidecarDone checks that a one-shot that failed is not called done, and that one
+// that we ended is not called a failure.
 func TestSidecarDone(t *testing.T) {
 	refused := errors.New("token-failed")
 	for name, c := range map[string]struct {
@@ -82,7 +82,7 @@ func TestSidecarDone(t *testing.T) {
 	}
 }
 
-// A one-shot's failures are forgotten once it has succeeded.
+// TestSidecarBackoff checks that success forgets a one-shot's failures.
 func TestSidecarBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
@@ -103,8 +103,8 @@ func TestSidecarBackoff(t *testing.T) {
 	})
 }
 
-// One that ignores its stop signal was adopted by the next gateway, or stayed
-// behind a stop for ever; and each restart gave it another grace.
+// TestSidecarGrace checks that a sidecar that ignores its stop signal has one grace
+// for all restarts, and is not kept by the next gateway.
 func TestSidecarGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t).running()
@@ -126,12 +126,12 @@ func TestSidecarGrace(t *testing.T) {
 		if !strings.Contains(d.log.String(), `"event":"killed"`) || !strings.Contains(d.log.String(), `"origin":"side"`) || d.timers.armed(sidecarTimer) {
 			t.Errorf("logged %s", d.log.String())
 		}
-		// One that nobody may kill is told again, and has its grace again.
+		// A sidecar that we may not kill is told again, with another grace.
 		if d.stopSidecars(); time.Until(s.killAt) != 7*time.Second {
 			t.Errorf("told again it has %v", time.Until(s.killAt))
 		}
-		// Reaped, and its re-exec child has not answered: there is nothing to do, and no
-		// reason to look again at once.
+		// It is reaped, and its re-exec child has not answered. There is nothing to
+		// do until then, so no timer is armed.
 		s.child.exit = &sys.Exit{}
 		time.Sleep(time.Minute)
 		if d.wantSidecars(); d.timers.armed(sidecarTimer) {
@@ -143,8 +143,8 @@ func TestSidecarGrace(t *testing.T) {
 	})
 }
 
-// Those of the gateway's user came back in the middle of a crash loop, to be
-// swept again with each try.
+// TestSidecarsMayStart checks when sidecars may start. Those of the gateway's user
+// came back in the middle of a crash loop, and the next try swept them again.
 func TestSidecarsMayStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		phase  phase
@@ -181,8 +181,8 @@ func TestSidecarsMayStart(t *testing.T) {
 	}
 }
 
-// What the sweep has ended comes back with the gateway; what a stop has ended is
-// stopped.
+// TestSidecarWaits checks that a sidecar that the sweep has ended comes back with the
+// gateway, and that one that a stop has ended is stopped.
 func TestSidecarWaits(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(*fixture)
@@ -205,7 +205,7 @@ func TestSidecarWaits(t *testing.T) {
 	}
 }
 
-// fakeSweeper finds nothing.
+// fakeSweeper finds no process.
 type fakeSweeper struct{}
 
 func (fakeSweeper) Track(func(int) bool, func() procfs.ID) {}
@@ -215,8 +215,8 @@ func (fakeSweeper) Alive() (bool, error)                   { return false, nil }
 func (fakeSweeper) Signal(uint32, syscall.Signal)          {}
 func (fakeSweeper) Others(uint32) (bool, error)            { return false, nil }
 
-// What a draining gateway still does may need its helpers: they are told to end
-// when it has, or when the drain is cut short.
+// TestDrainKeepsSidecars checks that sidecars are told to end after a drain, or when
+// it is cut short. The draining gateway may need them.
 func TestDrainKeepsSidecars(t *testing.T) {
 	drained := func(t *testing.T) (*fixture, *sidecar) {
 		d := newFixture(t).running()
@@ -235,7 +235,7 @@ func TestDrainKeepsSidecars(t *testing.T) {
 	left := func(d *fixture) time.Duration { return time.Until(d.timers.due[graceTimer]) }
 	for name, c := range map[string]struct {
 		do    func(d *fixture)
-		grace time.Duration // what the gateway has left
+		grace time.Duration // the gateway's remaining time
 		phase phase
 	}{
 		"gateway-ends":   {func(d *fixture) { d.gateway.exit = &sys.Exit{}; d.post(eventDied); d.apply() }, 0, phaseStarting},
@@ -261,7 +261,7 @@ func TestDrainKeepsSidecars(t *testing.T) {
 	}
 }
 
-// Of a drain that is nearly over a stop leaves no more than was left.
+// TestStopDoesNotProlong checks a stop when a drain is nearly over.
 func TestStopDoesNotProlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
@@ -280,8 +280,8 @@ func TestStopDoesNotProlong(t *testing.T) {
 	})
 }
 
-// After a crash some are still there. A restart replaces them too: the token may
-// be another one.
+// TestRestartInBackoffReplacesSidecars checks that a restart replaces the sidecars
+// that outlived a crash, too, because the token may be another one.
 func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	d := newFixture(t).serving()
 	s := d.beside("always")
@@ -299,8 +299,8 @@ func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	}
 }
 
-// TestPendingSaysWhatIsMissing: a sidecar that should run and does not, or a one-shot
-// that is not done, has a text for status. A sidecar that is not wanted has none.
+// TestPendingSaysWhatIsMissing checks that a sidecar that should run and does not, or
+// a one-shot that is not done, has a text. One that is not wanted has none.
 func TestPendingSaysWhatIsMissing(t *testing.T) {
 	for name, c := range map[string]struct {
 		restart, state string

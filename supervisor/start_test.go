@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// taken is a supervisor whose gateway's port another process has.
+// taken returns a supervisor whose gateway's port another process has.
 func taken(t *testing.T) (d *fixture, addr string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
@@ -25,7 +25,7 @@ func taken(t *testing.T) (d *fixture, addr string) {
 	return d, l.Addr().String()
 }
 
-// again is one more try, and what it logged.
+// again makes one more try, and returns its log.
 func (d *fixture) again() string {
 	d.log.Reset()
 	d.phase = phaseBackingOff
@@ -34,8 +34,8 @@ func (d *fixture) again() string {
 	return d.log.String()
 }
 
-// A try a second that fails like the one before is said once; another failure,
-// and the same after a gateway was executed, are said.
+// TestSameFailureIsSaidOnce checks that a failure is logged again only if it differs,
+// or if a gateway was executed since.
 func TestSameFailureIsSaidOnce(t *testing.T) {
 	d, _ := taken(t)
 	said := func(what, log string, want bool) {
@@ -65,7 +65,7 @@ func TestSameFailureIsSaidOnce(t *testing.T) {
 	said("after a gateway", d.again(), true)
 }
 
-// Without separation everybody has one uid, and to name it would mislead.
+// TestForeignTexts checks that no text names a uid where all processes have one.
 func TestForeignTexts(t *testing.T) {
 	for _, unseparated := range []bool{false, true} {
 		d, addr := taken(t)
@@ -85,8 +85,8 @@ func TestForeignTexts(t *testing.T) {
 	}
 }
 
-// A token that could not be handed over is not a program that could not be
-// executed.
+// TestTokenNotHanded checks that a token that could not be handed over is not
+// reported as a program that could not be executed.
 func TestTokenNotHanded(t *testing.T) {
 	for step, want := range map[launch.Step]string{
 		launch.StepTokenFailed:  "cannot hand the gateway its token, its file is missing or changed: token-failed",

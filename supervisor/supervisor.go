@@ -193,9 +193,9 @@ func (s *Supervisor) round() (over bool) {
 	return false
 }
 
-// handleEvents applies the posted events, and begins requests until one of them waits for an
-// event, or none is left. A request that does not wait is answered at once, so the
-// next one can begin.
+// handleEvents applies the posted events, and begins requests until one of them waits
+// for an event, or none is left. A request that does not wait is answered at once, so
+// the next one can begin.
 func (s *Supervisor) handleEvents() {
 	s.apply()
 	for s.serve() {

@@ -19,7 +19,7 @@ const (
 	phaseRestarting                // stopping, to start again
 	phaseStopping                  // stopping, to stay stopped
 	phaseShuttingDown              // stopping, because the container ends
-	phaseBackingOff                // backoff
+	phaseBackingOff                // waiting for the next start
 	phaseStopped                   // on purpose
 	phaseTerminated                // nothing more will happen
 	phases
@@ -85,7 +85,7 @@ const (
 	actStop                        // stop signal and grace, or sweep if there is no process
 	actShortenGrace                // it is already being stopped; allow at most stop.grace from now
 	actKill                        // SIGKILL
-	actScheduleRetry               // charge the exit, arm the backoff
+	actScheduleRetry               // count the exit, arm the backoff
 	actOnStopped                   // it is stopped; answer requests
 	actions
 )
@@ -95,9 +95,9 @@ type cell struct {
 	action action
 }
 
-// table has a cell for each event in each phase. A change of phase cancels timers
-// and a running sweep, so a late one is impossible. A report of a process or a re-exec child
-// may come late, and is ignored then.
+// table has a cell for each event in each phase. A change of phase cancels timers and
+// a running sweep, so a late one is impossible. A report of a process or a re-exec
+// child may come late, and is ignored then.
 var table = [phases][events]cell{
 	phaseStarting: {
 		eventStart: {phaseStarting, actIgnore}, eventRestart: {phaseRestarting, actStop}, eventStop: {phaseStopping, actStop}, eventShutdown: {phaseShuttingDown, actStop},

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Every cell is filled on purpose: a zero cell would be a silent jump to
-// Starting.
+// TestTableIsTotal checks that every cell is filled on purpose. A zero cell would be
+// a silent change to Starting.
 func TestTableIsTotal(t *testing.T) {
 	for p := range phases {
 		for e := range events {
@@ -40,8 +40,8 @@ func TestNextRefusesTheImpossible(t *testing.T) {
 	}
 }
 
-// Whatever happens, the machine can be ended: Shutdown leads to Terminated once the
-// gateway is gone, from every phase.
+// TestShutdownEndsEveryPhase checks that Shutdown leads from every phase to
+// Terminated once the gateway is gone.
 func TestShutdownEndsEveryPhase(t *testing.T) {
 	for p := range phases {
 		at, _, err := next(p, eventShutdown)
@@ -59,8 +59,8 @@ func TestShutdownEndsEveryPhase(t *testing.T) {
 	}
 }
 
-// A stop is never overtaken by a crash, a backoff or a late stage: only Start,
-// Restart and Shutdown leave Stopped.
+// TestOnlyRequestsLeaveStopped checks that no crash, backoff or late answer of a
+// re-exec child overtakes a stop.
 func TestOnlyRequestsLeaveStopped(t *testing.T) {
 	for e := range events {
 		at, _, err := next(phaseStopped, e)
@@ -70,8 +70,8 @@ func TestOnlyRequestsLeaveStopped(t *testing.T) {
 	}
 }
 
-// Nothing launches but a start whose sweep is over: two gateways at once would
-// need a second way.
+// TestLaunchOnlyAfterSweep checks that only a start whose sweep is over launches. Two
+// gateways at once would need a second way.
 func TestLaunchOnlyAfterSweep(t *testing.T) {
 	for p := range phases {
 		for e := range events {
@@ -82,7 +82,7 @@ func TestLaunchOnlyAfterSweep(t *testing.T) {
 	}
 }
 
-// The page shows the table as it is.
+// TestDiagramIsTheTable checks that the page shows the table as it is.
 func TestDiagramIsTheTable(t *testing.T) {
 	const page, begin, end = "../docs/design.md", "<!-- table -->\n", "<!-- end of table -->"
 	data, err := os.ReadFile(page)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fired waits for everything that is armed, and says what came when.
+// fired waits for all armed timers, and returns which came and when.
 func fired(t *timers) (kinds []timerKind, after []time.Duration) {
 	start := time.Now()
 	for c := t.set(time.Now()); c != nil; c = t.set(time.Now()) {
@@ -21,7 +21,7 @@ func fired(t *timers) (kinds []timerKind, after []time.Duration) {
 	return kinds, after
 }
 
-// Deadlines come in their order and at their time, whichever was armed first.
+// TestTimersFire checks order and time, whichever deadline was armed first.
 func TestTimersFire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTimers()
@@ -39,8 +39,8 @@ func TestTimersFire(t *testing.T) {
 	})
 }
 
-// A deadline that was canceled or moved must not fire at its old time: a stale
-// grace would kill the next gateway.
+// TestTimersStale checks that a deadline that was canceled or moved does not fire at
+// its old time. A stale grace would kill the next gateway.
 func TestTimersStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTimers()
@@ -48,7 +48,7 @@ func TestTimersStale(t *testing.T) {
 		ts.arm(retryTimer, time.Second)
 		ts.arm(healthTimer, 5*time.Second)
 		ts.set(time.Now())
-		time.Sleep(2 * time.Second) // the runtime timer has fired; nobody has looked
+		time.Sleep(2 * time.Second) // the runtime timer has fired, and was not read
 		synctest.Wait()
 		ts.cancel(graceTimer, retryTimer)
 		if ts.armed(graceTimer) || ts.armed(retryTimer) || !ts.armed(healthTimer) {
@@ -62,7 +62,7 @@ func TestTimersStale(t *testing.T) {
 	})
 }
 
-// With nothing armed there is nothing to wake PID 1.
+// TestTimersIdle checks that nothing wakes PID 1 if nothing is armed.
 func TestTimersIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTimers()
@@ -81,7 +81,7 @@ func TestTimersIdle(t *testing.T) {
 	})
 }
 
-// What is overdue fires at once, and only once; what is not yet due does not.
+// TestTimersTake checks that only overdue deadlines fire, at once and once.
 func TestTimersTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTimers()
@@ -100,8 +100,8 @@ func TestTimersTake(t *testing.T) {
 	})
 }
 
-// A phase takes its deadlines along when it is left; grace and sweep go on from
-// one way of stopping to another.
+// TestEnterCancels checks that the end of a phase cancels its deadlines. Grace and
+// sweep go on from one way of stopping to another.
 func TestEnterCancels(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, to phase

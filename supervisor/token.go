@@ -39,8 +39,8 @@ func (s *Supervisor) handToken(l *launch.Child) (closeFile func(), err error) {
 // seenForeign is the reason that expose gets after a look at the port.
 const seenForeign = "a foreign listener was seen on the gateway's port"
 
-// markTokenExposed records that the token in force may be known, and why. The next start then
-// mints another token. Only the first reason is kept.
+// markTokenExposed records that the token in force may be known, and why. The next
+// start then mints another token. Only the first reason is kept.
 func (s *Supervisor) markTokenExposed(why string) {
 	if s.exposed == "" {
 		s.exposed = why

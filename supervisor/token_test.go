@@ -26,8 +26,8 @@ func (d *fixture) gatewayEnds() {
 	d.apply()
 }
 
-// lives is a process that lives, zombie one that has ended and is not reaped before
-// the end of the test.
+// lives returns the ID of a live process, and zombie that of one that is not reaped
+// before the end of the test.
 func lives(t *testing.T) procfs.ID {
 	id, err := procfs.Identify(os.Getpid())
 	check(t, err)
@@ -44,8 +44,8 @@ func zombie(t *testing.T) procfs.ID {
 	return id
 }
 
-// listens makes this test listen in it's port, as its gateway: both are of
-// the test's user.
+// listens makes this test listen on its port, as its gateway. Both are of the test's
+// user.
 func (d *fixture) listens() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(d.t, err)
@@ -53,14 +53,14 @@ func (d *fixture) listens() {
 	d.g.Port, d.c.Gateway.UID = uint16(l.Addr().(*net.TCPAddr).Port), uint32(os.Getuid())
 }
 
-// startsAgain is what the next start does with the token.
+// startsAgain renews the token, as the next start does.
 func (d *fixture) startsAgain() {
 	d.t.Helper()
 	check(d.t, d.renewToken())
 }
 
-// The next start gets a new token if the old one may be known, and the same one
-// otherwise: a rotation costs every client its credential.
+// TestNewTokenAfterExposure checks that the next start gets a new token only if the
+// old one may be known. A rotation costs every client its credential.
 func TestNewTokenAfterExposure(t *testing.T) {
 	foreign := func(d *fixture) { d.judge(&proofRun{mode: proof.Prove}, proof.ForeignPeer) }
 	for name, c := range map[string]struct {
@@ -125,8 +125,8 @@ func TestNewTokenAfterExposure(t *testing.T) {
 	}
 }
 
-// While the port is taken no token is minted: one a second would be in vain. The
-// start after that has a new one, because the port was the agent's.
+// TestNewTokenAfterPortWasTaken checks that a taken port costs no token at each try.
+// The start after that mints one, because the agent had the port.
 func TestNewTokenAfterPortWasTaken(t *testing.T) {
 	d, _ := taken(t)
 	for range 3 {
@@ -141,8 +141,8 @@ func TestNewTokenAfterPortWasTaken(t *testing.T) {
 	}
 }
 
-// A token that may be known must not work again: without a new one there is no
-// start. The next try mints one.
+// TestNoStartWithoutNewToken checks that there is no start without a new token if the
+// old one may be known. The next try mints one.
 func TestNoStartWithoutNewToken(t *testing.T) {
 	d := newFixture(t).running()
 	d.clients, d.token.fail = true, errors.New("no space")
@@ -160,7 +160,7 @@ func TestNoStartWithoutNewToken(t *testing.T) {
 	}
 }
 
-// A requested rotation is the new token: there is no second one.
+// TestRotationCoversExposure checks that a requested rotation is the only new token.
 func TestRotationCoversExposure(t *testing.T) {
 	d := newFixture(t).running()
 	d.clients, d.rotate = true, true
@@ -171,7 +171,7 @@ func TestRotationCoversExposure(t *testing.T) {
 	}
 }
 
-// Without its file no child is started with a token, and the reason is the token.
+// TestTokenFileMissing checks that no child is started with a missing token.
 func TestTokenFileMissing(t *testing.T) {
 	d := newFixture(t).running()
 	d.token.missing = errors.New("it is gone")
@@ -189,8 +189,8 @@ func TestTokenFileMissing(t *testing.T) {
 	}
 }
 
-// A sidecar with the token ends with the gateway, and all of its group. It is no
-// failure of its own, and it is wanted again. A sidecar without the token stays.
+// TestHoldersEndWithGateway checks that a sidecar with the token ends with its group.
+// That is no failure, and it is wanted again. A sidecar without the token stays.
 func TestHoldersEndWithGateway(t *testing.T) {
 	d := newFixture(t).running()
 	start := func(token *launch.Token) (*sidecar, *exec.Cmd) {
@@ -222,9 +222,9 @@ func TestHoldersEndWithGateway(t *testing.T) {
 	stays.Process.Wait()
 }
 
-// A sidecar with the token does not start beside a gateway that has ended already
-// and was not reaped yet, nor while another process listens on its port. It is tried
-// again.
+// TestHolderWaitsForGateway checks that a sidecar with the token does not start
+// beside a gateway that has ended and is not reaped yet, nor while another process
+// listens on its port. It is tried again.
 func TestHolderWaitsForGateway(t *testing.T) {
 	d := newFixture(t).running()
 	d.listens()
@@ -251,8 +251,8 @@ func TestHolderWaitsForGateway(t *testing.T) {
 	}
 }
 
-// A sidecar with the token ends when another process listens beside the gateway: its
-// next connection could be to that one. The gateway stays.
+// TestHoldersEndBesideForeignListener checks that a sidecar with the token ends,
+// because it could connect to the other listener next. The gateway stays.
 func TestHoldersEndBesideForeignListener(t *testing.T) {
 	d := newFixture(t).running()
 	d.listens()
@@ -263,15 +263,15 @@ func TestHoldersEndBesideForeignListener(t *testing.T) {
 	if holder.child.asked || d.exposed != "" {
 		t.Errorf("asked %v, %q", holder.child.asked, d.exposed)
 	}
-	d.c.Gateway.UID = testenv.Gateway // the listener is a stranger's now
+	d.c.Gateway.UID = testenv.Gateway // the listener now belongs to another user
 	d.check(proof.Health, func(result) {})
 	if !holder.child.asked || other.child.asked || d.exposed != seenForeign || d.phase != phaseRunning {
 		t.Errorf("holder asked %v, other %v, %q, %v", holder.child.asked, other.child.asked, d.exposed, d.phase)
 	}
 }
 
-// A requested rotation that cannot be finished is not tried for ever: the next start
-// prepares another token.
+// TestCommitFails checks that a requested rotation that fails is not tried forever.
+// The next start prepares another token.
 func TestCommitFails(t *testing.T) {
 	d := newFixture(t).running()
 	d.rotate, d.token.broken = true, errors.New("it is gone")
@@ -285,7 +285,7 @@ func TestCommitFails(t *testing.T) {
 	}
 }
 
-// A child without its OOM score is named under hardening, once.
+// TestChildWithoutOOMScoreIsNamed checks that the failure is listed once.
 func TestChildWithoutOOMScoreIsNamed(t *testing.T) {
 	d := newFixture(t)
 	for range 2 {

@@ -12,7 +12,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestFull: no space for a new token leaves the old one, and nothing else.
+// TestFull checks that without space for a new token only the old one is there.
 func TestFull(t *testing.T) {
 	dir := testenv.Tmpfs(t, "size=4k")
 	filler := testenv.Path(dir, "filler")
@@ -34,8 +34,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestSystemCallFails: each step fails in its turn; no token is left lying
-// about, and none is returned.
+// TestSystemCallFails checks that no token is left, and none returned, whichever step
+// fails.
 func TestSystemCallFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		call  uint32
@@ -46,7 +46,7 @@ func TestSystemCallFails(t *testing.T) {
 		"no-statfs":    {unix.SYS_FSTATFS, unix.EPERM, unix.EPERM},
 		"no-chmod":     {unix.SYS_FCHMOD, unix.EPERM, unix.EPERM},
 		"no-chown":     {unix.SYS_FCHOWN, unix.EPERM, unix.EPERM},
-		"chown-lies":   {unix.SYS_FCHOWN, 0, ErrUnsafe}, // says yes and does nothing
+		"chown-lies":   {unix.SYS_FCHOWN, 0, ErrUnsafe}, // it succeeds without effect
 		"no-noreplace": {unix.SYS_RENAMEAT2, unix.EIO, unix.EIO},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestSystemCallFails(t *testing.T) {
 	}
 }
 
-// TestReadFails: what the kernel does not answer is no token.
+// TestReadFails checks that an error of the kernel gives no token.
 func TestReadFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		call uint32

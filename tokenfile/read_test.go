@@ -81,7 +81,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestFileSystem: a token must not reach a disk, unless it was permitted.
+// TestFileSystem checks that no token reaches a disk, unless it was permitted.
 func TestFileSystem(t *testing.T) {
 	testenv.Root(t)
 	proc := testenv.Dir(t, "/proc/self") // no memory file system, on any machine
@@ -89,7 +89,7 @@ func TestFileSystem(t *testing.T) {
 		"mint":    second(Mint(proc, fileName, policy)),
 		"prepare": second(prepareRotation(proc, fileName, policy)),
 		"rotate":  second(rotate(proc, fileName, policy)),
-		"read":    second(Read(proc, "auxv", Policy{RequireTmpfs: true})), // root's, 0400, one link
+		"read":    second(Read(proc, "auxv", Policy{RequireTmpfs: true})), // root-owned, 0400, one link
 	} {
 		if !errors.Is(err, errNotTmpfs) || !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%s: got %v, want %v", name, err, errNotTmpfs)
@@ -112,8 +112,8 @@ func TestFileSystem(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestAsPID1: with the rights that PID 1 keeps all of it works, and another user
-// reads the token through the descriptor alone.
+// TestAsPID1 checks all of it with the rights that PID 1 keeps. Another user reads
+// the token through the descriptor alone.
 func TestAsPID1(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -150,8 +150,8 @@ func TestAsPID1(t *testing.T) {
 	}
 }
 
-// TestOwnerRewrites: the owner can put another token into its own file; only
-// the digest that was kept tells.
+// TestOwnerRewrites checks that only the digest shows that the owner has put another
+// token into its own file.
 func TestOwnerRewrites(t *testing.T) {
 	dir, s := minted(t)
 	f, err := os.OpenFile(testenv.Path(dir, fileName), os.O_WRONLY, 0)

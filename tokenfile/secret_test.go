@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// sample is a token nobody uses; its bytes in decimal, hex and base64 are
-// looked for too.
+// sample is a token that is not in use. The tests look for its bytes in decimal, hex
+// and base64, too.
 var sample = strings.Repeat("0123456789abcdef", Len/16)
 
 func newSample() *Secret { return newText([]byte(sample)) }
 
-// reveals tells whether out holds eight bytes of the token in a row, in any of
-// the ways fmt or an encoder would write bytes.
+// reveals reports whether out holds eight bytes of the token in a row, in any form in
+// which fmt or an encoder writes bytes.
 func reveals(out string) bool {
 	const n = 8
 	for i := 0; i+n <= 16; i++ {
@@ -40,7 +40,7 @@ func reveals(out string) bool {
 	return strings.Contains(out, base64.StdEncoding.EncodeToString([]byte(sample))[:12])
 }
 
-// TestReveals: the test below is worth what this function sees.
+// TestReveals checks reveals, on which the test below relies.
 func TestReveals(t *testing.T) {
 	plain := struct{ s []byte }{[]byte(sample)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%X", "%s", "%d", "%b", "%o"} {
@@ -50,8 +50,8 @@ func TestReveals(t *testing.T) {
 	}
 }
 
-// TestNoVerbPrintsASecret: a token in a log is a token in somebody's hands. A
-// Secret is printed as itself, by pointer and in every kind of container.
+// TestNoVerbPrintsASecret checks a Secret as itself, by pointer and in every kind of
+// container. Every reader of a log would have the token.
 func TestNoVerbPrintsASecret(t *testing.T) {
 	s := newSample()
 	type exported struct{ S Secret }
@@ -104,12 +104,12 @@ func TestSecret(t *testing.T) {
 	}
 }
 
-// TestWipe: the bytes are overwritten where they were, for every copy.
+// TestWipe checks that the bytes are overwritten in place, for every copy.
 func TestWipe(t *testing.T) {
 	s := newSample()
 	memory, twin := s.Bytes(), *s
 	s.Wipe()
-	s.Wipe() // twice does no harm
+	s.Wipe() // a second call does no harm
 	if !bytes.Equal(memory, make([]byte, Len)) {
 		t.Error("the token is still in memory")
 	}

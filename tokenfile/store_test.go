@@ -30,7 +30,7 @@ func content(t *testing.T, dir *os.File) string {
 	return string(data)
 }
 
-// Each life has its own token, and PID 1 knows it by its digest alone.
+// TestNewStore checks that each run has its own token, of which PID 1 keeps a digest.
 func TestNewStore(t *testing.T) {
 	dir := testenv.Tmpfs(t)
 	first := newStore(t, dir)
@@ -42,8 +42,8 @@ func TestNewStore(t *testing.T) {
 	if st.UID != 0 || st.GID != 0 || st.Mode != "0400" || st.Path != "/run/test/gateway-token" || st.Generation != 1 || st.Inode == 0 {
 		t.Errorf("status %+v", st)
 	}
-	// The next life finds it, and half a rotation too. A former release gave the
-	// file to the gateway's user.
+	// The next run finds it, with half a rotation. An earlier release gave the file
+	// to the gateway's user.
 	testenv.Must(t, os.WriteFile(testenv.Path(dir, Name+fsafe.NewSuffix), []byte("x"), 0o400))
 	testenv.Must(t, os.Chown(testenv.Path(dir, Name), testenv.Gateway, testenv.Gateway))
 	second := newStore(t, dir)
@@ -66,8 +66,8 @@ func opens(t *testing.T, s *Store, text string) bool {
 	return bytes.Equal(secret.Bytes(), []byte(text))
 }
 
-// A rotation shows only when it is committed; until then, and after an abort,
-// the old token is the one.
+// TestStoreRotates checks that a new token shows only after Commit. Until then, and
+// after Abort, the old one is in force.
 func TestStoreRotates(t *testing.T) {
 	dir := testenv.Tmpfs(t)
 	s := newStore(t, dir)
@@ -90,8 +90,8 @@ func TestStoreRotates(t *testing.T) {
 	}
 }
 
-// What a process may still have of us is the token in force or the one before;
-// nothing else is, and without a gateway nothing at all.
+// TestHasMinted checks that a process may have the token in force or the one before,
+// and no other. Without a gateway there is none.
 func TestHasMinted(t *testing.T) {
 	dir := testenv.Tmpfs(t)
 	s := newStore(t, dir)
@@ -116,7 +116,7 @@ func TestHasMinted(t *testing.T) {
 	}
 }
 
-// An entry in the way that cannot be ours stays, and no token is minted.
+// TestNewStoreRefuses checks that a foreign entry in the way stays, without a token.
 func TestNewStoreRefuses(t *testing.T) {
 	for _, name := range []string{Name, Name + fsafe.NewSuffix} {
 		t.Run(name, func(t *testing.T) {

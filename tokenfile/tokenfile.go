@@ -5,9 +5,9 @@
 //
 // The caller opens the directory and guarantees that only the caller may write it.
 // The file is a regular file with one link and mode 0400, on a memory file system if
-// the Policy demands that. It belongs to the process that mints it, which is PID 1. It
-// holds 64 lower-case hex digits without a newline. The name never holds a partial or
-// an older token, because a new one is written completely under name.new and then
+// the Policy demands that. It belongs to the process that mints it, which is PID 1.
+// It holds 64 lower-case hex digits without a newline. The name never holds a partial
+// or an older token, because a new one is written completely under name.new and then
 // renamed. A Store is PID 1's side of all that.
 //
 // A process of another user cannot open the file. It gets the token from PID 1
@@ -73,8 +73,8 @@ func Mint(dir *os.File, name string, p Policy) (*Secret, error) {
 	return s, nil
 }
 
-// commitRotation renames name.new over name. It first verifies that name is a token file
-// as p demands, or does not exist.
+// commitRotation renames name.new over name. It first verifies that name is a token
+// file as p demands, or does not exist.
 func commitRotation(dir *os.File, name string, p Policy) error {
 	_, err := fsafe.VerifyAt(dir, name, p.want())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -158,10 +158,10 @@ func (p Policy) checkFS(f *os.File) error {
 	return nil
 }
 
-// prepareRotation writes a complete, verified token as name.new, and does not change name.
-// It is the first half of a rotation, and can fail (no space) while the old token
-// stays in force. Commit is the second half, and Abort undoes Prepare. The caller
-// wipes the Secret.
+// prepareRotation writes a complete, verified token as name.new, and does not change
+// name. It is the first half of a rotation, and can fail (no space) while the old
+// token stays in force. commitRotation is the second half, and abortRotation undoes
+// the first. The caller wipes the Secret.
 func prepareRotation(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	if err := p.checkFS(dir); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func names(t *testing.T, dir *os.File) []string {
 	return out
 }
 
-// holds demands that the file is there, is s, and is alone.
+// holds fails the test unless the file is there, is s, and is alone.
 func holds(t *testing.T, dir *os.File, s *Secret) {
 	t.Helper()
 	got, err := Read(dir, fileName, policy)
@@ -72,7 +72,7 @@ func TestMint(t *testing.T) {
 	}
 }
 
-// entries are what an attacker could put in the place of a token file.
+// entries are the files that an attacker could put in the place of a token file.
 var entries = map[string]func(path string) error{
 	"file":       func(p string) error { return os.WriteFile(p, []byte(strings.Repeat("a", Len)), 0o400) },
 	"empty-file": func(p string) error { return os.WriteFile(p, nil, 0o400) },
@@ -86,8 +86,8 @@ var entries = map[string]func(path string) error{
 	},
 }
 
-// TestMintNeverReplaces: an entry under the name, whatever it is, stays, and no
-// token is left beside it.
+// TestMintNeverReplaces checks that an entry under the name, of any type, stays, and
+// that no token is left beside it.
 func TestMintNeverReplaces(t *testing.T) {
 	for name, plant := range entries {
 		t.Run(name, func(t *testing.T) {
@@ -111,8 +111,8 @@ func TestMintNeverReplaces(t *testing.T) {
 	}
 }
 
-// TestPrepareOverLeftover: a killed writer's file is removed; anything else
-// under that name is refused and left alone.
+// TestPrepareOverLeftover checks that a killed writer's file is removed. Any other
+// entry under that name is refused and left alone.
 func TestPrepareOverLeftover(t *testing.T) {
 	for name, plant := range entries {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestPrepareOverLeftover(t *testing.T) {
 	}
 }
 
-// TestRotation: the old token stands until Commit, the new one from then on.
+// TestRotation checks that the old token stands until Commit, and then the new one.
 func TestRotation(t *testing.T) {
 	dir, old := minted(t)
 	next, err := prepareRotation(dir, fileName, policy)
@@ -146,7 +146,7 @@ func TestRotation(t *testing.T) {
 	holds(t, dir, next)
 
 	_, err = prepareRotation(dir, fileName, policy)
-	testenv.Must(t, errors.Join(err, abortRotation(dir, fileName), abortRotation(dir, fileName))) // twice does no harm
+	testenv.Must(t, errors.Join(err, abortRotation(dir, fileName), abortRotation(dir, fileName))) // a second call does no harm
 	holds(t, dir, next)
 
 	last, err := rotate(dir, fileName, policy)
@@ -159,13 +159,13 @@ func TestRotation(t *testing.T) {
 	if all := names(t, dir); len(all) != 0 {
 		t.Errorf("removed, and there is %v", all)
 	}
-	first, err := rotate(dir, fileName, policy) // of none
+	first, err := rotate(dir, fileName, policy) // there was none
 	testenv.Must(t, err)
 	holds(t, dir, first)
 }
 
-// TestCommitLooksFirst: what came under either name since Prepare is refused
-// and stays.
+// TestCommitLooksFirst checks that an entry that came under either name since Prepare
+// is refused and stays.
 func TestCommitLooksFirst(t *testing.T) {
 	for name, plant := range entries {
 		for _, which := range []string{fileName, fileName + fsafe.NewSuffix} {
@@ -192,7 +192,7 @@ func TestCommitLooksFirst(t *testing.T) {
 	holds(t, dir, old)
 }
 
-// TestRotateRefused: a rotation that cannot end leaves nothing of its own.
+// TestRotateRefused checks that a rotation that cannot end leaves nothing of its own.
 func TestRotateRefused(t *testing.T) {
 	dir := testenv.Tmpfs(t)
 	testenv.Must(t, os.Symlink("/etc/passwd", testenv.Path(dir, fileName)))
@@ -204,7 +204,7 @@ func TestRotateRefused(t *testing.T) {
 	}
 }
 
-// TestAbortLeavesOthers: only a regular file is removed as a prepared token.
+// TestAbortLeavesOthers checks that only a regular file is removed as a token.
 func TestAbortLeavesOthers(t *testing.T) {
 	for name, plant := range entries {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestAbortLeavesOthers(t *testing.T) {
 	}
 }
 
-// rotate makes a new token take the old one's place, in both steps.
+// rotate puts a new token in the old one's place, in both steps.
 func rotate(dir *os.File, name string, p Policy) (*Secret, error) {
 	s, err := prepareRotation(dir, name, p)
 	if err != nil {

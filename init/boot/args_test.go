@@ -10,8 +10,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 )
 
-// What belongs to the command is the command's, whatever it looks like: an init
-// that ate its --help or its -- once ran another program than was asked for.
+// TestParseArgs checks that no option of the command is taken for ours. An init that
+// took its --help or its -- ran another program than was asked for.
 func TestParseArgs(t *testing.T) {
 	for name, c := range map[string]struct {
 		args string
@@ -53,8 +53,8 @@ func TestParseArgs(t *testing.T) {
 	}
 }
 
-// A mistake ends boot; it is never taken for the command, and what stands
-// behind an = may be a secret and is not repeated.
+// TestParseArgsRefuses checks that a mistake ends boot and is never taken for the
+// command. The value after = may be a secret, and is not repeated.
 func TestParseArgsRefuses(t *testing.T) {
 	for name, args := range map[string][]string{
 		"unknown":               {"--gateway"},
@@ -85,7 +85,7 @@ func TestParseArgsRefuses(t *testing.T) {
 	}
 }
 
-// Every option of the usage is one, and the other way round.
+// TestUsage checks that the usage has every option.
 func TestUsage(t *testing.T) {
 	for _, option := range []string{"--config FILE", "--no-gateway", "--check-config [FILE]", "--version", "--help", config.DefaultFile} {
 		if !strings.Contains(usage, option) {
@@ -94,8 +94,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ the command is the end of the line, unchanged, and what comes
-// before it, read alone, gives the same settings.
+// FuzzParseArgs checks that the command is the unchanged end of the line. The words
+// before it, parsed alone, must give the same settings.
 func FuzzParseArgs(f *testing.F) {
 	for _, s := range []string{"", "sh\n-c", "--config\nf\n--\n--version", "--check-config\nf", "--=x\ny", "--no-gateway\na"} {
 		f.Add(s)
@@ -115,7 +115,7 @@ func FuzzParseArgs(f *testing.F) {
 		}
 		again, err := parseArgs(append(slices.Clone(args[:n]), "x"))
 		if s.mode == checkMode || n > 0 && args[n-1] == "--" {
-			return // they take no command, or "x" is the next word of the same one
+			return // without a command, or with "x" as a word of the same command
 		}
 		if err != nil || again.mode != s.mode || again.config != s.config || again.noGateway != s.noGateway || again.given != s.given {
 			t.Fatalf("%q: %+v, with another command %+v, %v", args, s, again, err)

@@ -140,7 +140,7 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	return code
 }
 
-// checkProc refuses anything but a real procfs at /proc, because all proofs rely on it.
+// checkProc refuses anything but a real procfs at /proc, because proofs rely on it.
 func checkProc() error {
 	f, err := os.Open("/proc")
 	if err == nil {

@@ -30,7 +30,7 @@ func put(t *testing.T, dir, name, text string, mode fs.FileMode, uid, gid int) s
 	return at
 }
 
-// found is the detail of a name under hardening, and whether it is there.
+// found returns the detail of a name under hardening, and whether it is there.
 func found(h hardening, name string) (string, bool) {
 	i := slices.IndexFunc(h, func(x status.Hardening) bool { return x.Name == name })
 	if i < 0 {
@@ -39,8 +39,8 @@ func found(h hardening, name string) (string, bool) {
 	return h[i].Detail, true
 }
 
-// A re-exec child that can be traced gives the token away, and so does one that
-// is open between setuid and exec.
+// TestTraceableReexecChildIsNamed checks re-exec children that expose the token: one
+// that can be traced, and one that is open between setuid and exec.
 func TestTraceableReexecChildIsNamed(t *testing.T) {
 	testenv.Root(t)
 	dir := t.TempDir()
@@ -80,7 +80,7 @@ func TestTraceableReexecChildIsNamed(t *testing.T) {
 	}
 }
 
-// launched is a bootstrap with one command, as far as programs needs it.
+// launched returns a bootstrap with one command, as far as programs needs it.
 func launched(rootless bool, env []string, command ...string) *bootstrap {
 	u := users.User{Name: "gateway", UID: 9001, GID: 9001, Groups: []uint32{9001, 9007}}
 	if rootless {
@@ -90,7 +90,7 @@ func launched(rootless bool, env []string, command ...string) *bootstrap {
 		env: environ.List{"PATH=" + environ.DefaultPath}, log: zerolog.New(io.Discard)}
 }
 
-// TestPrograms: each name appears where it must, and nowhere else.
+// TestPrograms checks that each name appears where it must, and nowhere else.
 func TestPrograms(t *testing.T) {
 	testenv.Root(t)
 	dir := t.TempDir()
@@ -130,7 +130,7 @@ func TestPrograms(t *testing.T) {
 			b.programs()
 			var names []string
 			for _, h := range b.hardening {
-				if h.Name != "launch-traceable" && h.Name != "suid-dumpable" { // of this test binary and machine
+				if h.Name != "launch-traceable" && h.Name != "suid-dumpable" { // these depend on the test binary and the machine
 					names = append(names, h.Name)
 				}
 			}
@@ -151,8 +151,8 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// Without root nothing is separated, so only what keeps a proof from working is
-// named, and what a debugger gives to the network.
+// TestProgramsWithoutRoot checks that without root, where nothing is separated, only
+// a problem that keeps a proof from working is listed, or a debugger's open port.
 func TestProgramsWithoutRoot(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -176,7 +176,7 @@ func TestProgramsWithoutRoot(t *testing.T) {
 	}
 }
 
-// docker exec finds gatewayctl by PATH, as root.
+// TestLookupPath checks the PATH by which docker exec, as root, finds gatewayctl.
 func TestLookupPath(t *testing.T) {
 	testenv.Root(t)
 	dir := t.TempDir()
@@ -202,8 +202,8 @@ func TestLookupPath(t *testing.T) {
 	}
 }
 
-// require_hardening must stay possible: the one name that nothing closes ends no
-// boot, alone or beside others.
+// TestRequireHardening checks that require_hardening can be met. The one name that
+// nothing closes ends no boot, alone or beside others.
 func TestRequireHardening(t *testing.T) {
 	for name, c := range map[string]struct {
 		names []string

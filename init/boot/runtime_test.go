@@ -24,8 +24,8 @@ import (
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// A second gateway-init in a living one's directory ends before it touches
-// anything there.
+// TestRuntimeIsTaken checks that a second gateway-init in a living one's directory
+// ends before it touches anything there.
 func TestRuntimeIsTaken(t *testing.T) {
 	for name, rootless := range map[string]bool{"root": false, "no-root": true} {
 		t.Run(name, func(t *testing.T) {
@@ -52,8 +52,8 @@ func TestRuntimeIsTaken(t *testing.T) {
 	}
 }
 
-// What is said to be done about a full directory makes one that boot takes:
-// without root a mount of root's would be refused.
+// TestNoSpaceAdvice checks that boot takes a directory made by the advice about a
+// full one. Without root, a root-owned mount would be refused.
 func TestNoSpaceAdvice(t *testing.T) {
 	for name, want := range map[string]string{
 		"root":    "run with --tmpfs /mnt/gateway-init:mode=0700,size=1m",
@@ -84,7 +84,7 @@ func TestNoSpaceAdvice(t *testing.T) {
 	}
 }
 
-// An error about a file in the way says what to do about it, once.
+// TestAddRemedy checks that an error about a file in the way has one remedy.
 func TestAddRemedy(t *testing.T) {
 	planted := &fsafe.UnsafeError{UnsafePath: "/x", Problem: "is a device"}
 	for name, c := range map[string]struct {
@@ -110,8 +110,8 @@ func TestAddRemedy(t *testing.T) {
 	}
 }
 
-// A root gateway-init that a plain one started says nothing to it: the signal
-// would be the command's.
+// TestSubreaperIsSilent checks that a root gateway-init sends no signal to a plain
+// one that started it. The command would get the signal.
 func TestSubreaperIsSilent(t *testing.T) {
 	const below = "GATEWAYINIT_TEST_BELOW=1"
 	if os.Getenv(below[:len(below)-2]) != "" {

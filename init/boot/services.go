@@ -38,8 +38,8 @@ func (b *bootstrap) oomAdj(adj int) int {
 	return adj
 }
 
-// tryScore changes the OOM score as each launch does. Without root a re-exec child writes
-// it. The re-exec child has our user and like us is not dumpable, so it has to become
+// tryScore changes the OOM score as each launch does. Without root a re-exec child
+// writes it. That has our user and, like us, is not dumpable, so it has to become
 // dumpable for the write. Nothing untrusted runs yet.
 func (b *bootstrap) tryScore() {
 	if b.rootless {

@@ -20,7 +20,7 @@ import (
 
 var gatewayUser = users.User{Name: "gateway", UID: 9001, GID: 9001, Home: "/var/lib/gateway", Shell: "/bin/false"}
 
-// container is a bootstrap whose steps up to the children have been made.
+// container returns a bootstrap whose steps up to the children have been made.
 func container(t *testing.T) *bootstrap {
 	t.Helper()
 	std, err := openStdio()
@@ -45,8 +45,8 @@ func container(t *testing.T) *bootstrap {
 	}
 }
 
-// Who gets what: UIDs, descriptors, environments and the token are the whole of
-// the separation. One mix-up here gives the agent the token.
+// TestChildren checks UIDs, descriptors, environments and the token, which are the
+// whole of the separation. One mix-up here gives the agent the token.
 func TestChildren(t *testing.T) {
 	b := container(t)
 	gateway, command, worker, sidecars := b.gateway(), b.command(), b.worker(), b.sidecars()
@@ -107,8 +107,8 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// All users' processes end with the container, each named once, the gateway's
-// by its own rules.
+// TestOtherUIDs checks that each other user's processes end with the container. The
+// gateway's uid is not listed, because it has its own rules.
 func TestOtherUIDs(t *testing.T) {
 	b := container(t)
 	if got := b.otherUIDs(); !slices.Equal(got, []uint32{9002, 9003, 9004}) {
@@ -120,7 +120,7 @@ func TestOtherUIDs(t *testing.T) {
 	}
 }
 
-// A limit above the engine's hard one is lowered and named, not fatal.
+// TestClampNofile checks that a limit above the engine's is lowered and named.
 func TestClampNofile(t *testing.T) {
 	var have syscall.Rlimit
 	testenv.Must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have))
@@ -143,8 +143,8 @@ func TestClampNofile(t *testing.T) {
 	}
 }
 
-// What the engine gave beyond the README's flags is named, each with the flag;
-// what it did not give is not.
+// TestHardening checks that each right beyond the README's flags is named, each with
+// its flag, and no other.
 func TestHardening(t *testing.T) {
 	for name, c := range map[string]struct {
 		state privs.State
@@ -158,7 +158,7 @@ func TestHardening(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var h hardening
 			h.engine(c.state, privs.Needed)
-			h.engine(c.state, privs.Needed) // a name stands once
+			h.engine(c.state, privs.Needed) // each name is there once
 			var got []string
 			for _, i := range h {
 				if strings.HasPrefix(i.Name, "engine-") {
@@ -179,7 +179,7 @@ func TestHardening(t *testing.T) {
 	}
 }
 
-// count is how many entries of env are name's.
+// count returns the number of entries of env with this name.
 func count(env []string, name string) (n int) {
 	for _, kv := range env {
 		if strings.HasPrefix(kv, name+"=") {
@@ -189,7 +189,7 @@ func count(env []string, name string) (n int) {
 	return n
 }
 
-// Without root all users of the configuration are ours.
+// TestRootless checks that without root all users of the configuration are ours.
 func TestRootless(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

@@ -22,8 +22,8 @@ func flags(t *testing.T, f *os.File) int {
 	return n
 }
 
-// The agent holds the container's stderr: were ours the same file description,
-// it could switch O_NONBLOCK for PID 1's log or move its offset.
+// TestReopenIsItsOwn checks that our log has its own file description. With the
+// agent's, it could switch O_NONBLOCK for PID 1's log or move its offset.
 func TestReopenIsItsOwn(t *testing.T) {
 	r, w, err := os.Pipe()
 	testenv.Must(t, err)
@@ -73,8 +73,8 @@ func TestReopenIsItsOwn(t *testing.T) {
 	}
 }
 
-// A socket cannot be opened anew: it is duplicated, and that is said. What is
-// closed costs its lines, not the boot.
+// TestReopenShared checks that a socket, which cannot be opened again, is duplicated
+// and reported. A closed descriptor costs its lines, not the boot.
 func TestReopenShared(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	testenv.Must(t, err)
@@ -107,8 +107,8 @@ func TestReopenShared(t *testing.T) {
 	}
 }
 
-// What each child gets: the gateway no stdin, a worker nothing at all, and
-// neither of them a descriptor that the agent holds.
+// TestOpenStdio checks the descriptors of each child: no stdin for the gateway, none
+// at all for a worker, and for both none that the agent holds.
 func TestOpenStdio(t *testing.T) {
 	s, err := openStdio()
 	testenv.Must(t, err)

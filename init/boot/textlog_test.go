@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// An event as people read it. No value can look like another member or line:
-// the agent chooses some of them (a path, a process's name).
+// TestTextLog checks the text of an event. No value can look like another member or
+// line, because the agent chooses some of them (a path, a process's name).
 func TestTextLog(t *testing.T) {
 	for name, c := range map[string]struct {
 		log  func(*zerolog.Event)
@@ -46,8 +46,8 @@ func TestTextLog(t *testing.T) {
 	}
 }
 
-// A log that cannot be written is not the writer's business: it says that it
-// took the whole line.
+// TestTextWriterCount checks that a writer whose log fails says that it took the
+// whole line.
 func TestTextWriterCount(t *testing.T) {
 	var out bytes.Buffer
 	line := []byte(`{"a":"long enough to shrink"}` + "\n")
@@ -56,8 +56,8 @@ func TestTextWriterCount(t *testing.T) {
 	}
 }
 
-// Whatever the values, one event is one line, and its members can be read back:
-// the same names in the same order with the same values.
+// FuzzTextLog checks that one event is one line, whatever its values, and that its
+// members can be read back: the same names and values in the same order.
 func FuzzTextLog(f *testing.F) {
 	f.Add("gateway-started", "x y", "\n", int64(5))
 	f.Add(`"a":`, `\`, "a=b", int64(-1))
@@ -84,8 +84,7 @@ func FuzzTextLog(f *testing.F) {
 	})
 }
 
-// members reads key=value pairs as a person would: up to a space, or a quoted
-// string.
+// members reads key=value pairs. A value ends at a space, or is a quoted string.
 func members(t *testing.T, line string) (out []string) {
 	for line != "" {
 		key, rest, ok := strings.Cut(line, "=")

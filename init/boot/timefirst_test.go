@@ -25,7 +25,7 @@ func TestTimeFirst(t *testing.T) {
 	}
 }
 
-// The log as it is written: time in milliseconds first, then level, origin, event.
+// TestLogger checks the order of a line: time in milliseconds, level, origin, event.
 func TestLogger(t *testing.T) {
 	const stamp = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`
 	for format, want := range map[string]string{

@@ -15,8 +15,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
-// Whoever may have the token runs nothing that somebody else can change: not as
-// its program, and not as the script of one.
+// TestValidate checks that a child that may have the token runs no program, and no
+// script, that another user can change.
 func TestValidate(t *testing.T) {
 	testenv.Root(t)
 	dir, err := os.MkdirTemp("/var", "validate") // t.TempDir is below a sticky directory

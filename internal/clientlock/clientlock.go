@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clientlock is a lock that says whether a client with the gateway's
-// token is running.
+// Package clientlock has a lock that shows whether a client with the gateway's token
+// is running.
 //
 // PID 1 makes the file in the runtime directory and keeps it open. gatewayctl
 // takes a shared lock (flock(2)) on a description of its own before it reads the

@@ -91,8 +91,8 @@ func newLock(t *testing.T) (dir, f *os.File) {
 	return dir, f
 }
 
-// TestMake makes the file anew with exactly its mode, and replaces only a file
-// of an earlier life.
+// TestMake checks that Make sets exactly its mode, and replaces only a file of an
+// earlier run.
 func TestMake(t *testing.T) {
 	testenv.Root(t)
 	defer unix.Umask(unix.Umask(0o277))
@@ -140,12 +140,12 @@ func closesOnExec(t *testing.T, f *os.File) {
 	}
 }
 
-// TestIsHeld counts processes: one lock is enough, and the last one's end frees
-// it, whether that process ended itself or was killed.
+// TestIsHeld checks that one lock is enough, and that the end of its last holder
+// frees it, whether that process ended itself or was killed.
 func TestIsHeld(t *testing.T) {
 	dir, f := newLock(t)
 	held(t, f, false)
-	held(t, f, false) // the test of before has left no lock
+	held(t, f, false) // the previous test has left no lock
 	first, second := startHolder(t, dir), startHolder(t, dir)
 	held(t, f, true)
 	testenv.Must(t, first.stdin.Close())
@@ -160,8 +160,8 @@ func TestIsHeld(t *testing.T) {
 	held(t, f, true)
 }
 
-// TestMarkOutlivesTheLock: what a client has noted is there after its lock, on a
-// full file system too, until PID 1 forgets it.
+// TestMarkOutlivesTheLock checks that a mark outlives the lock of its client, on a
+// full file system too, until PID 1 clears it.
 func TestMarkOutlivesTheLock(t *testing.T) {
 	testenv.Root(t)
 	dir := testenv.Tmpfs(t, "size=4k")
@@ -182,8 +182,8 @@ func TestMarkOutlivesTheLock(t *testing.T) {
 	}
 }
 
-// TestHoldBesideTests: PID 1 tests without a pause, and each client gets its lock
-// all the same.
+// TestHoldBesideTests checks that each client gets its lock although PID 1 tests
+// without a pause.
 func TestHoldBesideTests(t *testing.T) {
 	dir, f := newLock(t)
 	stop := make(chan struct{})
@@ -212,8 +212,8 @@ func TestHoldBesideTests(t *testing.T) {
 	held(t, f, false)
 }
 
-// TestHoldWaits: PID 1's test delays a client and does not refuse it; a lock that
-// stays exclusive does.
+// TestHoldWaits checks that PID 1's test delays a client and does not refuse it. A
+// lock that stays exclusive does.
 func TestHoldWaits(t *testing.T) {
 	dir, f := newLock(t)
 	locked, err := sys.TryLock(f)
@@ -240,7 +240,7 @@ func TestHoldWaits(t *testing.T) {
 	testenv.Must(t, cmd.Wait())
 }
 
-// TestHoldRefuses: a file that PID 1 did not make is no lock.
+// TestHoldRefuses checks that a file that PID 1 did not make is no lock.
 func TestHoldRefuses(t *testing.T) {
 	testenv.Root(t)
 	for name, c := range map[string]struct {
@@ -267,7 +267,7 @@ func TestHoldRefuses(t *testing.T) {
 	}
 }
 
-// TestIsHeldFails: what cannot be tested is an error and no answer.
+// TestIsHeldFails checks that a test that fails is an error and no answer.
 func TestIsHeldFails(t *testing.T) {
 	_, f := newLock(t)
 	f.Close()

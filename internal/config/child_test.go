@@ -4,7 +4,7 @@ package config
 
 import "testing"
 
-// Whoever starts the container may add variables; none of these may come along.
+// TestLoaderVariable checks variables that a container's caller may not set.
 func TestLoaderVariable(t *testing.T) {
 	for name, want := range map[string]bool{
 		"LD_PRELOAD": true, "LD_LIBRARY_PATH": true, "BASH_ENV": true, "ENV": true, "NODE_OPTIONS": true, "PYTHONPATH": true,

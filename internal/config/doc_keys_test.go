@@ -20,8 +20,8 @@ const (
 	endKeys   = "<!-- end of keys -->\n"
 )
 
-// below is the table of an object's keys, or of those of each object in a list;
-// nil for a value.
+// below returns the table of an object's keys, or of those of each object in a list.
+// It returns nil for a value.
 func below(f field) table {
 	switch f := f.(type) {
 	case table:
@@ -36,7 +36,7 @@ func below(f field) table {
 	return nil
 }
 
-// manualRows is the rows of the manual for a table.
+// manualRows returns the rows of the manual for a table.
 func manualRows(t table, prefix string) string {
 	var b strings.Builder
 	for _, k := range t {
@@ -59,8 +59,8 @@ func manualRows(t table, prefix string) string {
 	return b.String()
 }
 
-// With -update this writes the list. It must run before the tests in doc_test.go, which
-// read the list, so the name of this file comes first.
+// TestManualHasTheTable compares the list, or writes it with -update. It must run
+// before the tests in doc_test.go, so the name of this file comes first.
 func TestManualHasTheTable(t *testing.T) {
 	text, err := os.ReadFile(manual)
 	must(t, err)
@@ -95,7 +95,7 @@ func difference(have, want string) string {
 	return b.String()
 }
 
-// A default that is no JSON sets nothing, so a mistake there would be silent.
+// TestDefaults checks that each default is JSON. Other text would set nothing.
 func TestDefaults(t *testing.T) {
 	words := []string{needed, none}
 	var check func(t table)

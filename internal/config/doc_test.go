@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// manual is the page whose tables the tests below hold against the code.
+// manual is the page that the tests below compare with the code.
 const manual = "../../man/gateway-init.json.5.md"
 
 // row is one key in the manual: | `key` | type | default | accepted |
@@ -34,7 +34,7 @@ func rows(t *testing.T) []row {
 	return out
 }
 
-// wrap is a document with nothing but value at key; name[] is in a list.
+// wrap returns a document with only value at key. name[] is in a list.
 func wrap(key, value string) []byte {
 	names := strings.Split(key, ".")
 	for i := len(names) - 1; i >= 0; i-- {
@@ -52,7 +52,7 @@ func problem(key, value string) string {
 	return fmt.Sprint(err)
 }
 
-// words are the strings in keys.go: what could be a key.
+// words returns the strings in keys.go, which could be keys.
 func words(t *testing.T) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "keys.go", nil, 0)
@@ -70,8 +70,8 @@ func words(t *testing.T) []string {
 	return slices.Compact(out)
 }
 
-// keys asks the parser itself which keys it takes: whatever it does not refuse
-// as unknown. What refuses an unknown key inside is an object of keys.
+// keys returns the keys that the parser takes, and does not refuse as unknown. A key
+// that refuses an unknown key inside holds an object of keys.
 func keys(words []string, prefix string) (out []string) {
 	const stranger = `{"no_such_key":0}`
 	for _, word := range words {
@@ -91,8 +91,8 @@ func keys(words []string, prefix string) (out []string) {
 	return out
 }
 
-// A key that nobody can look up is guessed at; one that the manual has and the
-// parser has not stops a container.
+// TestManualHasEveryKey checks that no key is missing on either side. Users guess at
+// a missing key, and a key that the parser does not have stops a container.
 func TestManualHasEveryKey(t *testing.T) {
 	known, documented := keys(words(t), ""), []string{}
 	for _, r := range rows(t) {
@@ -117,12 +117,12 @@ func TestManualHasEveryKey(t *testing.T) {
 	}
 }
 
-// required is a document with what has no default, and nothing else.
+// required is a document with only those keys that have no default.
 const required = `{"gateway":{"command":["/b"],"auth_check":{"path":"/p","with_token":[200],"without_token":[401]}},
 	"prepare":[{"path":"/d"}],"sidecars":[{"name":"s","command":["/b"]}]}`
 
-// flatten lists the leaves of an object by key; what a list of objects holds
-// stands under key[].
+// flatten lists the leaves of an object by key. The members of a list of objects are
+// under key[].
 func flatten(prefix string, object map[string]any, out map[string]any) {
 	for name, value := range object {
 		items, _ := value.([]any)
@@ -147,7 +147,7 @@ func leaves(t *testing.T, text []byte) map[string]any {
 	return out
 }
 
-// A default that the manual has wrong is somebody's outage.
+// TestManualHasTheDefaults checks defaults, because a wrong one can be an outage.
 func TestManualHasTheDefaults(t *testing.T) {
 	c, err := Parse([]byte(required), "c")
 	must(t, err)
@@ -166,7 +166,7 @@ func TestManualHasTheDefaults(t *testing.T) {
 			if set && fmt.Sprint(value) != "" {
 				t.Errorf("%s: the manual says none, it is %v", r.key, value)
 			}
-		case strings.HasPrefix(code, "as "): // another key's; named by its value here
+		case strings.HasPrefix(code, "as "): // of another key, compared by its value here
 			if other, ok := effective[strings.Trim(code[3:], "`")]; !ok || fmt.Sprint(other) != fmt.Sprint(value) {
 				t.Errorf("%s: the manual says %s, it is %v", r.key, r.def, value)
 			}
@@ -181,7 +181,7 @@ func TestManualHasTheDefaults(t *testing.T) {
 	}
 }
 
-// The ranges in the manual are those that a refusal names.
+// TestManualHasTheRanges checks that a refusal names the same ranges.
 func TestManualHasTheRanges(t *testing.T) {
 	accepted := regexp.MustCompile(`\(accepted: (.*)\)$`)
 	compared := 0
@@ -202,7 +202,7 @@ func TestManualHasTheRanges(t *testing.T) {
 	}
 }
 
-// What the manual shows is what somebody copies.
+// TestManualExamplesAreAccepted checks the examples, because users copy them.
 func TestManualExamplesAreAccepted(t *testing.T) {
 	text, err := os.ReadFile(manual)
 	must(t, err)

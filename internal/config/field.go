@@ -2,8 +2,8 @@
 
 package config
 
-// field is a place in a Config, and the values that it takes. A field without bounds of
-// its own is the pointer to that place, as a type with these methods: (*env)(&g.Env).
+// field is a place in a Config, and the values that it takes. A field without its own
+// bounds is the pointer to that place, as a type with these methods: (*env)(&g.Env).
 type field interface {
 	read(d *decoder, n node)         // the value of a file, or the default
 	show(depth int) string           // the value as JSON, or "" without one

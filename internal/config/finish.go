@@ -69,8 +69,8 @@ func (d *decoder) deriveReady() {
 	}
 }
 
-// tokenOnce refuses another source of the token's variable, which only the launch
-// stage sets.
+// tokenOnce refuses another source of the token's variable, which only the re-exec
+// child sets.
 func (d *decoder) tokenOnce(key, tokenEnv string, env, passEnv []string) {
 	for _, kv := range env {
 		if strings.HasPrefix(kv, tokenEnv+"=") {

@@ -41,7 +41,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// spoilers make the file at path something that must be refused.
+// spoilers returns functions that make the file at path one that must be refused.
 func spoilers() map[string]struct {
 	spoil func(file string) error
 	want  string

@@ -122,7 +122,7 @@ func (d *decoder) object(n node, t table) {
 	}
 }
 
-// complete walks n as object does, and refuses n without one of the keys that it needs.
+// complete walks n as object does, and refuses n without a key that it needs.
 func (d *decoder) complete(n node, t table) {
 	d.object(n, t)
 	for _, k := range t {

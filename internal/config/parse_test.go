@@ -133,7 +133,7 @@ func TestParseReadyFollowsHealth(t *testing.T) {
 	}
 }
 
-// The demo's configuration is what a user starts from.
+// TestParseDemo checks the demo's configuration, from which users start.
 func TestParseDemo(t *testing.T) {
 	data, err := os.ReadFile("../../image/demo/config.json")
 	must(t, err)
@@ -198,8 +198,8 @@ func roundTrip(t *testing.T, c *Config) {
 	}
 }
 
-// What is accepted is printed as something that means the same; what is not is
-// refused in one line with a position.
+// FuzzParse checks that an accepted text is printed as one that means the same, and
+// that any other is refused in one line with a position.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte(full))

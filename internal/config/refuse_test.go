@@ -50,7 +50,7 @@ func TestParseRefusesWithPosition(t *testing.T) {
 	}
 }
 
-// Every table refuses what it does not know.
+// TestParseRefusesUnknownKeys checks that every table refuses an unknown key.
 func TestParseRefusesUnknownKeys(t *testing.T) {
 	for at, format := range map[string]string{
 		"":                    `{%s}`,
@@ -72,7 +72,7 @@ func TestParseRefusesUnknownKeys(t *testing.T) {
 	}
 }
 
-// gateway settings, each within an otherwise good file.
+// TestParseRefusesGateway checks settings, each within an otherwise good file.
 func TestParseRefusesGateway(t *testing.T) {
 	long := strings.Repeat("a", 5000)
 	for name, c := range map[string]struct{ setting, want string }{

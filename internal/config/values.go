@@ -42,7 +42,7 @@ func (f *duration) bounds() string                  { return shortDuration(f.lea
 func (f *duration) show(int) string                 { return quoteJSON(shortDuration(*f.to)) }
 func (f *duration) manual() (kind, accepted string) { return "duration", f.bounds() }
 
-// shortDuration returns a duration without zero units at its end, such as 1h for 1h0m0s.
+// shortDuration returns a duration without zero units at its end: 1h for 1h0m0s.
 func shortDuration(v time.Duration) string {
 	s := v.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -54,7 +54,7 @@ func shortDuration(v time.Duration) string {
 	return s
 }
 
-// whole is the field of a number. 0 is no value: no key accepts it.
+// whole is the field of a number. 0 is no value, and no key accepts it.
 type whole[T uint16 | uint64] struct {
 	to          *T
 	least, most uint64
@@ -85,7 +85,7 @@ func (d *decoder) whole(n node, least, most uint64) uint64 {
 	return v
 }
 
-// codes is the field of a list of numbers, at least fewest of them. An empty list gives nil.
+// codes is the field of a list of at least fewest numbers. An empty list gives nil.
 type codes struct {
 	to          *[]int
 	fewest      int

@@ -12,8 +12,8 @@ import (
 
 var gatewayUser = users.User{Name: "gateway", UID: 9001, GID: 9001, Home: "/var/lib/gateway", Shell: "/bin/false"}
 
-// A name that stands twice is read differently by different programs: one entry
-// each, the last one's value.
+// TestClean checks that a name has one entry, with its last value. Programs differ in
+// which of two entries they read.
 func TestClean(t *testing.T) {
 	for name, c := range map[string]struct{ env, want []string }{
 		"nothing":       {nil, nil},
@@ -33,8 +33,8 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// The gateway's environment is made, not inherited: nothing of the container's
-// passes but what is named, and the token's variable in no way.
+// TestBuilt checks that the gateway's environment is made. Only named variables pass
+// from the container's, and the token's variable never does.
 func TestBuilt(t *testing.T) {
 	container := Clean([]string{"PATH=/evil", "LD_PRELOAD=/evil.so", "TZ=UTC", "HOME=/root", "TOKEN=preset", "NODE_OPTIONS=-r evil"})
 	base := []string{"PATH=" + DefaultPath, "HOME=/var/lib/gateway", "USER=gateway", "LOGNAME=gateway", "SHELL=/bin/false", "LANG=C.UTF-8"}
@@ -61,8 +61,8 @@ func TestBuilt(t *testing.T) {
 	}
 }
 
-// The agent gets the container's environment with its own identity, and never a
-// variable of the token's name, not even a preset one.
+// TestInherited checks that the agent gets the container's environment with its own
+// identity, and never a variable of the token's name, not even a preset one.
 func TestInherited(t *testing.T) {
 	agent := users.User{Name: "sandbox", Home: "/home/sandbox", Shell: "/bin/sh"}
 	for name, c := range map[string]struct{ container, want []string }{

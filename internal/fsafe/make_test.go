@@ -39,8 +39,8 @@ func TestMakeDir(t *testing.T) {
 	refused(t, err, "../d")
 }
 
-// TestMakeFIFO: never end of file, and a reader waits in the poller: a read
-// that holds a thread would be one more thread at the pids limit.
+// TestMakeFIFO checks that the FIFO has no end of file, and that a reader waits in
+// the poller. Otherwise it would hold one more thread at the pids limit.
 func TestMakeFIFO(t *testing.T) {
 	testenv.Root(t)
 	d := plant(t)
@@ -68,8 +68,8 @@ func TestMakeFIFO(t *testing.T) {
 	refused(t, err, "a/b")
 }
 
-// TestLimitedRoot: all of it works for the root that PID 1 is after it dropped
-// what it does not need, CAP_FOWNER and CAP_DAC_OVERRIDE among that.
+// TestLimitedRoot checks that all of it works for the root that PID 1 is at the end,
+// without CAP_FOWNER and CAP_DAC_OVERRIDE.
 func TestLimitedRoot(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -112,8 +112,8 @@ func TestLimitedRoot(t *testing.T) {
 	}
 }
 
-// A leftover is removed only if it can be ours; anything else under its name is
-// refused, by name and with the remedy, and stays: somebody put it there.
+// TestRemoveLeftover checks that a leftover is removed only if it can be ours. Any
+// other entry stays, and the error has its name and the remedy.
 func TestRemoveLeftover(t *testing.T) {
 	dir := testenv.Tmpfs(t)
 	for name, c := range map[string]struct {

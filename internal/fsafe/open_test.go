@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// plant fills a directory with one entry of each kind an attacker could put in
+// plant fills a directory with one entry of each kind that an attacker could put in
 // the place of a file.
 func plant(t *testing.T) string {
 	t.Helper()
@@ -40,7 +40,7 @@ func plant(t *testing.T) string {
 	return d
 }
 
-// refused demands the family of refusals and a message that names the path.
+// refused demands an ErrUnsafe whose message has the name.
 func refused(t *testing.T, err error, name string) {
 	t.Helper()
 	if !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), name) {
@@ -140,7 +140,7 @@ func TestOpenAt(t *testing.T) {
 	}
 }
 
-// TestCreateAt: whatever is there already, nothing is written through it.
+// TestCreateAt checks that nothing is written through an existing entry.
 func TestCreateAt(t *testing.T) {
 	testenv.Root(t)
 	d := plant(t)
@@ -184,7 +184,7 @@ func TestReadAll(t *testing.T) {
 			f, err := os.Open(path)
 			testenv.Must(t, err)
 			defer f.Close()
-			f.Seek(3, 0) // the offset of a descriptor that was handed to us does not matter
+			f.Seek(3, 0) // the offset of a descriptor that was passed to us does not matter
 			got, err := ReadAll(f, c.max)
 			if !errors.Is(err, c.want) || err == nil && !bytes.Equal(got, want) {
 				t.Errorf("got %d bytes and %v, want %d and %v", len(got), err, c.size, c.want)
@@ -195,7 +195,7 @@ func TestReadAll(t *testing.T) {
 	if _, err := ReadAll(dir, 64); !errors.Is(err, unix.EISDIR) {
 		t.Errorf("reading a directory: %v", err)
 	}
-	zero, err := os.Open("/dev/zero") // says size 0 and never ends
+	zero, err := os.Open("/dev/zero") // its size is 0, and it never ends
 	testenv.Must(t, err)
 	defer zero.Close()
 	if _, err := ReadAll(zero, 1000); !errors.Is(err, ErrTooLarge) {
@@ -203,8 +203,8 @@ func TestReadAll(t *testing.T) {
 	}
 }
 
-// TestOpenUnderExchange: an attacker exchanges the file with a link to a secret
-// as fast as it can. Whatever we open, it is never the secret.
+// TestOpenUnderExchange checks that the secret is never opened, while an attacker
+// exchanges the file with a link to it as fast as it can.
 func TestOpenUnderExchange(t *testing.T) {
 	testenv.Root(t)
 	d := t.TempDir()
@@ -266,7 +266,7 @@ func TestOpenUnderExchange(t *testing.T) {
 	}
 }
 
-// TestAgain: the same directory by a description of its own.
+// TestAgain checks that the new description is of the same directory.
 func TestAgain(t *testing.T) {
 	dir := testenv.Dir(t, t.TempDir())
 	again, err := Again(dir)

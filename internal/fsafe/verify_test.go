@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestVerify: one thing at a time is not as it must be, and the refusal says
-// which. Both ways to look, by descriptor and by name, must agree.
+// TestVerify checks one wrong property at a time, which the refusal must name. Verify
+// and VerifyAt must agree.
 func TestVerify(t *testing.T) {
 	testenv.Root(t)
 	d := plant(t)
@@ -78,7 +78,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestVerifyErrors: no answer of the kernel is never a good answer.
+// TestVerifyErrors checks that an error of the kernel is never a good answer.
 func TestVerifyErrors(t *testing.T) {
 	testenv.Root(t)
 	d := plant(t)

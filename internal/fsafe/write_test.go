@@ -73,7 +73,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestReplaceFull: on a full file system the old content stands, whole.
+// TestReplaceFull checks that on a full file system the old content stays.
 func TestReplaceFull(t *testing.T) {
 	dir := testenv.Tmpfs(t, "size=8k")
 	testenv.Must(t, Replace(dir, "status", []byte("old"), 0o600))
@@ -89,7 +89,7 @@ func TestReplaceFull(t *testing.T) {
 	}
 }
 
-// TestReplaceInodes: the same where not even an empty file can be made.
+// TestReplaceInodes checks the same where not even an empty file can be made.
 func TestReplaceInodes(t *testing.T) {
 	dir := testenv.Tmpfs(t, "nr_inodes=2") // the root and one file
 	testenv.Must(t, os.WriteFile(testenv.Path(dir, "status"), []byte("old"), 0o600))
@@ -101,7 +101,7 @@ func TestReplaceInodes(t *testing.T) {
 	}
 }
 
-// TestReplaceReaders: a reader never sees part of a file, nor none.
+// TestReplaceReaders checks that a reader always sees a whole file.
 func TestReplaceReaders(t *testing.T) {
 	testenv.Root(t)
 	d := t.TempDir()
@@ -144,7 +144,7 @@ func TestWriteNew(t *testing.T) {
 	refused(t, err, "../n")
 }
 
-// TestWriteNewFails: what cannot be finished is taken back.
+// TestWriteNewFails checks that a write that fails leaves nothing.
 func TestWriteNewFails(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -172,8 +172,8 @@ func TestInstall(t *testing.T) {
 	testInstall(t)
 }
 
-// TestInstallSlow: the same without RENAME_NOREPLACE, as an old seccomp profile
-// or an old kernel would have it.
+// TestInstallSlow checks the same without RENAME_NOREPLACE, as with an old seccomp
+// profile or an old kernel.
 func TestInstallSlow(t *testing.T) {
 	for name, errno := range map[string]unix.Errno{"enosys": unix.ENOSYS, "eperm": unix.EPERM, "einval": unix.EINVAL} {
 		t.Run(name, func(t *testing.T) {

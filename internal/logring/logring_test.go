@@ -78,10 +78,10 @@ func TestWritesInOrder(t *testing.T) {
 	if got := s.got(); strings.Join(got, "") != strings.Join(want, "") {
 		t.Errorf("got %d lines, want %d in order", len(got), len(want))
 	}
-	r.Flush(forever) // nothing waits: at once
+	r.Flush(forever) // returns at once, because nothing waits
 }
 
-// TestKeepsACopy: a logger reuses its buffer.
+// TestKeepsACopy checks that a logger can reuse its buffer.
 func TestKeepsACopy(t *testing.T) {
 	s := closed()
 	r := New(s)
@@ -95,8 +95,8 @@ func TestKeepsACopy(t *testing.T) {
 	}
 }
 
-// TestBlocked: whoever reads our log and stops must not stop PID 1. Every line
-// is then either written or counted.
+// TestBlocked checks that a reader of our log that stops does not stop PID 1. Every
+// line is then either written or counted.
 func TestBlocked(t *testing.T) {
 	s := closed()
 	r := New(s)
@@ -104,7 +104,7 @@ func TestBlocked(t *testing.T) {
 	for i := range maxLines + extra {
 		fmt.Fprintf(r, "%d\n", i)
 	}
-	r.Flush(time.Millisecond) // bounded, though nothing moves
+	r.Flush(time.Millisecond) // it is bounded, though nothing is written
 	if got := s.got(); len(got) != 0 {
 		t.Fatalf("wrote %d lines through a blocked descriptor", len(got))
 	}
@@ -119,8 +119,8 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
-// TestLineBesideTheCount: a line that comes while the count of dropped lines is
-// written is not lost, and Flush waits for both.
+// TestLineBesideTheCount checks that a line that comes while the count of dropped
+// lines is written is not lost, and that Flush waits for both.
 func TestLineBesideTheCount(t *testing.T) {
 	s := closed()
 	r := New(s)
@@ -151,8 +151,8 @@ func TestLineBesideTheCount(t *testing.T) {
 	}
 }
 
-// TestFlushWaitsForTheCount: the count is the last line of a container that
-// ends, and must not be cut off.
+// TestFlushWaitsForTheCount checks that the count is not cut off, because it is the
+// last line of a container that ends.
 func TestFlushWaitsForTheCount(t *testing.T) {
 	s := closed()
 	r := New(s)
@@ -173,7 +173,7 @@ func TestFlushWaitsForTheCount(t *testing.T) {
 	}
 }
 
-// TestBroken: an error of the descriptor stops nothing.
+// TestBroken checks that an error of the descriptor stops nothing.
 func TestBroken(t *testing.T) {
 	s := open()
 	s.err = errors.New("broken")
@@ -186,7 +186,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestPipe: a real descriptor, full and then closed by its reader.
+// TestPipe checks a real descriptor that is full, and then closed by its reader.
 func TestPipe(t *testing.T) {
 	in, out, err := os.Pipe()
 	testenv.Must(t, err)
@@ -203,7 +203,7 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-// TestManyWriters: with several at once no line is torn or lost uncounted.
+// TestManyWriters checks that no line is torn, or lost without being counted.
 func TestManyWriters(t *testing.T) {
 	s := open()
 	r := New(s)

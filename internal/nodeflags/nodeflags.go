@@ -139,7 +139,7 @@ func (s *scan) option(word, where string) {
 	}
 }
 
-// normalName returns an option's name with dashes for underscores, as Node compares it.
+// normalName returns an option's name with dashes for underscores, as in Node.
 func normalName(name string) string {
 	if !strings.HasPrefix(name, "-") {
 		return name
@@ -182,13 +182,13 @@ func splitOptions(text string) (words []string, ok bool) {
 	return words, !quoted
 }
 
-// takesOptionalValue reports whether an option takes the next word as its value only if
-// that is not an option.
+// takesOptionalValue reports whether an option takes the next word as its value only
+// if that is not an option.
 func takesOptionalValue(name string) bool { return name == "-p" || name == "-pe" || name == "--print" }
 
-// optionsWithValue returns the options whose value may be the next word, of Node 18 to 24
-// (node --help lists them with "="). The value of an option that is missing here
-// would be taken for the script, and the options after it would not be checked.
+// optionsWithValue returns the options whose value may be the next word, of Node 18
+// to 24 (node --help lists them with "="). The value of an option that is missing
+// here would be taken for the script, and the options after it would not be checked.
 func optionsWithValue() []string {
 	return strings.Fields(`
 		-C --conditions -e --eval -r --require

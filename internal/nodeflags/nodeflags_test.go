@@ -100,8 +100,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// The list of options with values is held against a real Node, if there is one:
-// an unknown one would hide the options after it.
+// TestOptionsWithValueOfNode compares the list with that of a real Node, if there is
+// one. An unknown option would hide those after it.
 func TestOptionsWithValueOfNode(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -125,8 +125,8 @@ func TestOptionsWithValueOfNode(t *testing.T) {
 	}
 }
 
-// Without the one option no command line and no NODE_OPTIONS passes, and none
-// makes the package fail.
+// FuzzProblems checks that no command line and no NODE_OPTIONS passes without the one
+// option, and that none makes the package fail.
 func FuzzProblems(f *testing.F) {
 	f.Add("--title a /app.js", "--require x")
 	f.Add("-p 1 --disable-sigusr1", `--title "a\"b"`)

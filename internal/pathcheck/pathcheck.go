@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trust checks whether the path of a program, or of the script that it is
+// Package pathcheck checks whether the path of a program, or of the script that it is
 // given, is out of reach of every user but root (and its own user). If the agent
 // could replace a file that the gateway executes, it would get the token at the next
 // start.
@@ -64,10 +64,10 @@ func Arguments(words []string, uid uint32) error {
 	return nil
 }
 
-// walkPath checks each step and returns the info of the last one. It goes as the kernel
-// does, so ".." starts where a link led and not where it was written. Directories are
-// checked from the top, because below one that only root can change nothing moves
-// between two checks.
+// walkPath checks each step and returns the info of the last one. It goes as the
+// kernel does, so ".." starts where a link led and not where it was written.
+// Directories are checked from the top, because below one that only root can change
+// nothing moves between two checks.
 func walkPath(unsafePath string, uid uint32) (fs.FileInfo, error) {
 	if !path.IsAbs(unsafePath) {
 		return nil, &fsafe.UnsafeError{UnsafePath: unsafePath, Problem: "is not an absolute path: write it out"}
@@ -108,7 +108,7 @@ func walkPath(unsafePath string, uid uint32) (fs.FileInfo, error) {
 }
 
 // components returns the names of a path. The path is not cleaned, because that would
-// take "a/.." out before walk sees whether a is a link.
+// take "a/.." out before walkPath sees whether a is a link.
 func components(unsafePath string) (names []string) {
 	for _, name := range strings.Split(unsafePath, "/") {
 		if name != "" && name != "." {

@@ -60,8 +60,8 @@ func tree(t *testing.T, root string) {
 	link("sub/../p", "/root/around", 0)
 }
 
-// TestExecutable: whoever can change any piece of the way can have the token at
-// the next start.
+// TestExecutable checks the way to a program. A user who can change any piece of it
+// can have the token at the next start.
 func TestExecutable(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -124,8 +124,8 @@ func TestExecutable(t *testing.T) {
 	}
 }
 
-// TestArguments: the interpreter was root's, and the script that it ran was the
-// agent's.
+// TestArguments checks the script that a command runs. The interpreter was root's,
+// and the script was the agent's.
 func TestArguments(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -139,7 +139,7 @@ func TestArguments(t *testing.T) {
 		testenv.Must(t, errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(dir+"/s", nil, 0o644)))
 		closed(dir, uid)
 	}
-	testenv.Must(t, sys.SetCaps(0)) // as PID 1: root without DAC_OVERRIDE
+	testenv.Must(t, sys.SetCaps(0)) // as PID 1, which is root without DAC_OVERRIDE
 	for name, c := range map[string]struct {
 		words []string
 		says  string
@@ -174,7 +174,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestExecutableRoot: in some images the root directory is not root's.
+// TestExecutableRoot checks an image whose root directory does not belong to root.
 func TestExecutableRoot(t *testing.T) {
 	for name, c := range map[string]struct {
 		uid  int
@@ -200,8 +200,8 @@ func TestExecutableRoot(t *testing.T) {
 	}
 }
 
-// TestPath: a file need not be executable, a directory is as good, and what is
-// there is in the result.
+// TestPath checks that Path takes a directory, or a file that cannot be executed, and
+// returns its info.
 func TestPath(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return

@@ -51,8 +51,8 @@ func searchOne(entry, name string) (found bool, err error) {
 	return err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0, err
 }
 
-// checkParent refuses the directory in which walk missed a name, unless only
-// root can make that name there.
+// checkParent refuses the directory in which walkPath missed a name, unless only root
+// can make that name there.
 func checkParent(missing error) error {
 	var at *fs.PathError
 	if !errors.As(missing, &at) {

@@ -11,8 +11,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestSearch: root's docker exec runs the first match of PATH, so no entry
-// before the right one may be another user's to fill.
+// TestSearch checks that no PATH entry before the right one is another user's to
+// fill. Root's docker exec runs the first match.
 func TestSearch(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -54,7 +54,7 @@ func TestSearch(t *testing.T) {
 			}
 		})
 	}
-	// The file itself decides, too: a link of root's may lead to a stranger's file.
+	// The file itself decides, too, because a link may lead to another user's.
 	for file, want := range map[string]string{"strange": "is owned by uid 54322", "group": "is writable by others", "strangelink": "is owned by uid 54322", "out": "/mnt/world: is writable", "plain": ""} {
 		if err := Search("/mnt/root", file); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", file, err, want)

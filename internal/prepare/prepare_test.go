@@ -19,17 +19,16 @@ import (
 
 const gateway, stranger = testenv.Gateway, testenv.Stranger
 
-// parent mounts a tmpfs of root's at /mnt: sticky and world-writable as /tmp
-// is, or not.
+// parent mounts a root-owned tmpfs at /mnt. A mode of 1777 makes it like /tmp.
 func parent(t *testing.T, mode string) {
 	t.Helper()
 	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode="+mode))
 }
 
-// entry is the directory under test.
+// entry returns the directory under test.
 func entry() Directory { return Directory{Path: "/mnt/state", UID: gateway, GID: gateway, Mode: 0o700} }
 
-// is demands a directory of the gateway's with mode.
+// is demands a directory with mode that belongs to the gateway.
 func is(t *testing.T, path string, mode uint32) {
 	t.Helper()
 	var st unix.Stat_t
@@ -44,15 +43,15 @@ func own(path string, uid int, mode fs.FileMode) error {
 	return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode), os.Chown(path, uid, uid))
 }
 
-// TestMake: an agent may put what it likes under the name first. Each case runs
-// with the rights that PID 1 has by then, and its umask.
+// TestMake checks directories that an agent may have put under the name first. Each
+// case runs with the rights and the umask that PID 1 has by then.
 func TestMake(t *testing.T) {
 	refused := fsafe.ErrUnsafe
 	for name, c := range map[string]struct {
 		parent string
 		plant  func() error
 		want   error
-		mode   uint32 // what is there afterwards, if all is well
+		mode   uint32 // of the directory afterwards, on success
 	}{
 		"missing":            {"1777", func() error { return nil }, nil, 0o700},
 		"there":              {"1777", func() error { return own("/mnt/state", gateway, 0o700) }, nil, 0o700},
@@ -120,7 +119,7 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// TestMakeParents: nothing is looked up through a link.
+// TestMakeParents checks that nothing is looked up through a link.
 func TestMakeParents(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -149,7 +148,7 @@ func TestMakeParents(t *testing.T) {
 	if _, err := os.Lstat("/mnt/after"); err == nil {
 		t.Error("made what comes after a refusal")
 	}
-	// A nested one comes after the one that holds it, each with its own mode.
+	// A nested directory comes after its parent, each with its own mode.
 	outer, inner := entry(), entry()
 	outer.UID, outer.GID, outer.Mode = 0, 0, 0o1777
 	inner.Path, inner.Mode = "/mnt/state/inner", 0o2770
@@ -157,8 +156,8 @@ func TestMakeParents(t *testing.T) {
 	is(t, "/mnt/state/inner", 0o2770)
 }
 
-// TestMakeFails: a life that ends, or a call that is refused, half way leaves
-// nothing that the next start stumbles over.
+// TestMakeFails checks that a run that ends half way, or a call that is refused,
+// leaves nothing that stops the next start.
 func TestMakeFails(t *testing.T) {
 	for name, call := range map[string]uint32{"no-chown": unix.SYS_FCHOWN, "no-chmod": unix.SYS_FCHMOD, "no-mkdir": unix.SYS_MKDIRAT} {
 		t.Run(name, func(t *testing.T) {
@@ -188,9 +187,9 @@ func TestMakeFails(t *testing.T) {
 	})
 }
 
-// TestSquatRace: an agent puts its own directory, or a link to one, back as
-// fast as it can. We refuse or we have it; never does anybody else's place
-// become the gateway's.
+// TestSquatRace checks an agent that puts its own directory, or a link to one, back
+// as fast as it can. Make refuses or makes ours. It never gives the gateway the
+// directory of another user.
 func TestSquatRace(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// asStranger runs f on a thread that has the stranger's uid and no rights, and
-// ends the thread with it.
+// asStranger runs f on a thread that has another user's uid and no rights, and ends
+// the thread with it.
 func asStranger(ready chan<- error, f func()) {
 	runtime.LockOSThread() // never unlocked
 	const uid = uintptr(testenv.Stranger)

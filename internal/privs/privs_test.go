@@ -34,8 +34,8 @@ func park(t *testing.T, n int) {
 	t.Cleanup(func() { close(release) })
 }
 
-// threads is what the kernel says of each thread: not through Read, which is
-// under test.
+// threads returns each thread's status as the kernel shows it. It does not use Read,
+// which is under test.
 func threads(t *testing.T) []map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")
@@ -57,7 +57,7 @@ func named(missing []Missing) (names []string) {
 // none is an empty set as the kernel prints it.
 const none = "0000000000000000"
 
-// TestDropAllThreads: a right that one thread keeps is a right that PID 1 keeps.
+// TestDropAllThreads checks all threads, because PID 1 has the rights of each.
 func TestDropAllThreads(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -86,10 +86,10 @@ func TestDropAllThreads(t *testing.T) {
 	if err != nil || len(s.Excess()) != 0 || s.Threads < 14 || !s.NoNewPrivs || s.Dumpable || s.Permitted != Needed || s.Effective != Needed {
 		t.Errorf("read back %+v, %v, excess %v", s, err, s.Excess())
 	}
-	if missing := Drop(Needed); len(missing) != 0 { // twice does no harm
+	if missing := Drop(Needed); len(missing) != 0 { // a second call does no harm
 		t.Errorf("the second time is missing: %v", missing)
 	}
-	// An exec as root would give it all back, were the bounding set not empty.
+	// An exec as root would give it all back if the bounding set were not empty.
 	out, err := exec.Command("cat", "/proc/self/status").Output()
 	testenv.Must(t, err)
 	for _, set := range []string{"CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"} {
@@ -99,8 +99,8 @@ func TestDropAllThreads(t *testing.T) {
 	}
 }
 
-// keep leaves the process with set, and a bounding set of the same, before Drop:
-// what an engine may have granted.
+// keep leaves the process with set, as an engine may have granted it, before Drop.
+// The bounding set is the same if bounding is true, and otherwise empty.
 func keep(t *testing.T, set uint64, bounding bool) {
 	t.Helper()
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
@@ -113,8 +113,8 @@ func keep(t *testing.T, set uint64, bounding bool) {
 
 const setpcap = 1 << unix.CAP_SETPCAP
 
-// TestDropOfLess: an engine may grant less than the README's command does. What
-// is there is kept, what is not is named, and nothing ends the boot.
+// TestDropOfLess checks an engine that grants less than the README's command. The
+// rights that are there are kept, and each missing one is named.
 func TestDropOfLess(t *testing.T) {
 	for name, c := range map[string]struct {
 		set      uint64
@@ -150,8 +150,8 @@ func TestDropOfLess(t *testing.T) {
 	}
 }
 
-// TestDropRefused: an engine's seccomp profile may refuse a call. Each refusal
-// is named, and the steps after it are taken all the same.
+// TestDropRefused checks that each call that a seccomp profile refuses is named, and
+// that the steps after it are taken.
 func TestDropRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		before func(*testing.T)
@@ -163,7 +163,7 @@ func TestDropRefused(t *testing.T) {
 		"capset": {func(t *testing.T) { testenv.Refuse(t, unix.EPERM, unix.SYS_CAPSET) }, []string{"capabilities"}},
 		"setrlimit": {func(t *testing.T) { testenv.Refuse(t, unix.EPERM, unix.SYS_PRLIMIT64, unix.SYS_SETRLIMIT) },
 			[]string{"core-limit"}},
-		// --ulimit core=0: nobody without SYS_RESOURCE raises a hard limit to 1.
+		// --ulimit core=0: without SYS_RESOURCE no process raises a hard limit to 1.
 		"ulimit-core-0": {func(t *testing.T) {
 			testenv.Must(t, unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
 			keep(t, Needed|setpcap, true)
@@ -191,7 +191,7 @@ func TestDropRefused(t *testing.T) {
 	}
 }
 
-// A process that is not root has nothing to keep, and that is not missing.
+// TestDropAll checks that a process that is not root has nothing to keep.
 func TestDropAll(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -206,7 +206,7 @@ func TestDropAll(t *testing.T) {
 	}
 }
 
-// What could not be emptied is said with the flag for a container without root.
+// TestDropAllHint checks the flag in the text for a container without root.
 func TestDropAllHint(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

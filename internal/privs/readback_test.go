@@ -16,11 +16,11 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// lines is a status file with nothing left in it, as the kernel writes it.
+// lines is a status file without privileges, as the kernel writes it.
 const lines = "Name:\tinit\nState:\tS (sleeping)\nCapInh:\t0000000000000000\nCapPrm:\t00000000000000e1\nCapEff:\t00000000000000e1\n" +
 	"CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t0\n"
 
-// TestAdd: the union of what the threads have. What is not there is an error,
+// TestAdd checks the union over all threads. A line that is not there is an error,
 // never an empty set.
 func TestAdd(t *testing.T) {
 	good := State{Permitted: Needed, Effective: Needed, NoNewPrivs: true, Threads: 1}
@@ -84,7 +84,7 @@ func TestExcess(t *testing.T) {
 	}
 }
 
-// TestReadOneBadThread: one thread that differs is seen among many.
+// TestReadOneBadThread checks that one thread that differs is seen among many.
 func TestReadOneBadThread(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -104,8 +104,8 @@ func TestReadOneBadThread(t *testing.T) {
 	}
 }
 
-// TestReadFails: a /proc that does not answer, or not about all threads, proves
-// nothing.
+// TestReadFails checks that a /proc that does not answer, or not about all threads,
+// proves nothing.
 func TestReadFails(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -145,7 +145,7 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
-// FuzzAdd: what is accepted has all five sets, and reads the same again.
+// FuzzAdd checks that accepted text has all five sets, and gives the same again.
 func FuzzAdd(f *testing.F) {
 	f.Add([]byte(lines))
 	f.Add([]byte(strings.ReplaceAll(lines, "\t0", "\tf")))

@@ -16,7 +16,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Children of all threads are listed, and a process without any has none.
+// TestChildren checks that the children of all threads are listed.
 func TestChildren(t *testing.T) {
 	var want []int
 	for range 2 { // each from a thread of its own
@@ -24,7 +24,7 @@ func TestChildren(t *testing.T) {
 		done := make(chan bool)
 		t.Cleanup(func() { close(done) })
 		go func() {
-			runtime.LockOSThread() // never unlocked: the next one is another thread
+			runtime.LockOSThread() // never unlocked, so the next one is another thread
 			cmd := exec.Command("/bin/sleep", "100")
 			if err := cmd.Start(); err != nil {
 				t.Error(err)
@@ -53,7 +53,7 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// A list that is none is an error; without one all processes are looked at.
+// TestChildrenForged checks lists with other text, and kernels without a list.
 func TestChildrenForged(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return

@@ -14,14 +14,14 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// roleEnv makes this test program something to look at.
+// roleEnv makes this test program a process to look at.
 const roleEnv = "PROCFS_ROLE"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleEnv) {
 	case "":
 		os.Exit(m.Run())
-	case "restless": // whoever looks finds another name and number of threads each time
+	case "restless": // every look finds another name and number of threads
 		for i := 0; ; i++ {
 			if err := os.WriteFile("/proc/self/comm", []byte(strconv.Itoa(i)), 0); err != nil {
 				os.Exit(1)

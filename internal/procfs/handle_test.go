@@ -35,8 +35,8 @@ func TestSnapshotSelf(t *testing.T) {
 	net.Close()
 }
 
-// A name is whatever the process chose, an argument too; neither is mistaken for
-// what follows it.
+// TestOddNames checks that a name or an argument, which a process chooses, is not
+// mistaken for the field after it.
 func TestOddNames(t *testing.T) {
 	testenv.Root(t)
 	for _, name := range []string{") S 1 1 (", "a\nUid:\t0\t0", "x y", "(", ")))"} {
@@ -56,8 +56,8 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// A zombie is dead; one whose other threads live on is not, and has neither
-// arguments nor a program.
+// TestDead checks that a zombie is dead. If its other threads live on, it is not, and
+// it has neither arguments nor a program.
 func TestDead(t *testing.T) {
 	cmd, p := start(t, exec.Command("/bin/sleep", "1000"))
 	alive, err := p.Snapshot()
@@ -107,8 +107,8 @@ func TestStopped(t *testing.T) {
 	testenv.Must(t, p.Verify(k)) // the same, stopped or not
 }
 
-// What a process is must not change; what it calls itself may, but not all the
-// time.
+// TestChanged checks that the stable fields may not change. The others may, but not
+// all the time.
 func TestChanged(t *testing.T) {
 	testenv.Root(t)
 	cmd := exec.Command("/proc/self/exe")
@@ -138,7 +138,7 @@ func TestChanged(t *testing.T) {
 	})
 }
 
-// Every field of the identity counts.
+// TestIdentity checks that every field of the identity counts.
 func TestIdentity(t *testing.T) {
 	p, err := Open(os.Getpid())
 	testenv.Must(t, err)
@@ -172,7 +172,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// What root without CAP_SYS_PTRACE may not see is empty, not an error.
+// TestUnreadable checks fields that root without CAP_SYS_PTRACE may not see.
 func TestUnreadable(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -193,7 +193,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// Bounds are errors: half an answer would be another one.
+// TestBounds checks that half an answer is an error.
 func TestBounds(t *testing.T) {
 	testenv.Root(t)
 	_, p := start(t, sleeper(0, "sleep", strings.Repeat("0", maxArgv)))
@@ -204,13 +204,13 @@ func TestBounds(t *testing.T) {
 	if _, err := p.file("status", 10); err == nil {
 		t.Error("a file beyond its bound was taken")
 	}
-	if _, err := p.file("no-such-file", 10); !errors.Is(err, ErrGone) { // a process without it is one that has ended
+	if _, err := p.file("no-such-file", 10); !errors.Is(err, ErrGone) { // a process without this file is one that has ended
 		t.Errorf("no such file: %v", err)
 	}
 }
 
-// Whoever has the pid next is never taken for the one that is held, and never
-// signalled.
+// TestRecycled checks that the next process with this pid is never taken for the one
+// that is held, and never signaled.
 func TestRecycled(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -240,7 +240,7 @@ func TestRecycled(t *testing.T) {
 	testenv.Must(t, again.Process.Signal(syscall.Signal(0)))
 }
 
-// What is mounted over /proc shows processes that do not exist.
+// TestNoProc checks a mount over /proc, which shows processes that do not exist.
 func TestNoProc(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return

@@ -13,7 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// A pid is no identity: a zombie, a dead one and a recycled pid are each told
+// TestVerify checks that a zombie, a dead process and a recycled pid are each told
 // apart from the process that was meant.
 func TestVerify(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^$")

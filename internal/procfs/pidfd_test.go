@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// The process is verified after the pidfd is there: here the process ends and its pid
-// goes to another one in between.
+// TestPidfdProves checks that the process is verified after the pidfd is there. In
+// between it ends here, and its pid goes to another one.
 func TestPidfdProves(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -37,7 +37,7 @@ func TestPidfdProves(t *testing.T) {
 	}
 }
 
-// TestPidfd: the pidfd is of the process that was recorded, or there is
+// TestPidfd checks that the pidfd is of the process that was recorded.
 func TestPidfd(t *testing.T) {
 	cmd := exec.Command("cat")
 	in, err := cmd.StdinPipe()
@@ -74,7 +74,7 @@ func TestPidfd(t *testing.T) {
 	}
 }
 
-// TestWithoutPidfd: an old kernel, or a seccomp profile, refuses by name.
+// TestWithoutPidfd checks an old kernel, or a seccomp profile, that refuses.
 func TestWithoutPidfd(t *testing.T) {
 	for name, errno := range map[string]unix.Errno{"old-kernel": unix.ENOSYS, "profile": unix.EPERM, "before-5.10": unix.EINVAL} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// Without pidfds nobody is signalled.
+// TestNoPidfd checks that without pidfds no process is signaled.
 func TestNoPidfd(t *testing.T) {
 	for name, errno := range map[string]unix.Errno{"old kernel": unix.ENOSYS, "seccomp": unix.EPERM, "before PIDFD_NONBLOCK": unix.EINVAL} {
 		t.Run(name, func(t *testing.T) {

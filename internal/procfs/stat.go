@@ -72,8 +72,8 @@ func parseStat(data []byte) (Stat, error) {
 	return st, nil
 }
 
-// parseCount parses a pid or a count into to. It reports whether the number is at least
-// low and far below the bounds of int.
+// parseCount parses a pid or a count into to. It reports whether the number is at
+// least low and far below the bounds of int.
 func parseCount(b []byte, low int, to *int) bool {
 	if low < 0 && string(b) == "-1" {
 		*to = -1

@@ -13,14 +13,14 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// statLine is a stat line as the kernel prints it (fs/proc/array.c).
+// statLine returns a stat line as the kernel prints it (fs/proc/array.c).
 func statLine(st Stat) string {
 	return fmt.Sprintf("%d (%s) %c %d %d %d 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 %d 0 %d 1 2 3\n",
 		st.PID, st.Comm, st.State, st.PPID, st.PGRP, st.Session, st.Threads, st.Start)
 }
 
-// A process names itself. One that calls itself "a) R 1 1 1" once made a parser
-// read another parent and another start time.
+// TestParseStat checks names, which a process chooses. One that called itself "a) R 1
+// 1 1" once made a parser read another parent and another start time.
 func TestParseStat(t *testing.T) {
 	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, Start: 123456}
 	for name, comm := range map[string]string{
@@ -47,7 +47,7 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-// What is no stat line is refused: a field that reads as 0 is a guess.
+// TestParseStatRefuses refuses other text. A field that reads as 0 is a guess.
 func TestParseStatRefuses(t *testing.T) {
 	good := statLine(Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, Start: 99})
 	swap := func(old, new string) string { return strings.Replace(good, old, new, 1) }
@@ -78,7 +78,7 @@ func TestParseStatRefuses(t *testing.T) {
 	}
 }
 
-// The kernel's own lines are read: ours, and those of every process there is.
+// TestReadStat checks the kernel's own lines, ours and those of every other process.
 func TestReadStat(t *testing.T) {
 	st, err := ReadStat(os.Getpid())
 	testenv.Must(t, err)
@@ -98,8 +98,8 @@ func TestReadStat(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ the line that the Stat stands for parses to the same Stat; and
-// whatever a process calls itself, no other field changes.
+// FuzzParseStat checks that the line of an accepted Stat parses to the same Stat, and
+// that no other field depends on the name.
 func FuzzParseStat(f *testing.F) {
 	base := Stat{PID: 42, Comm: "node", State: 'S', PPID: 1, PGRP: 42, Session: 42, Threads: 7, Start: 99}
 	f.Add([]byte(statLine(base)))

@@ -71,7 +71,7 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-// FuzzStatus: what is accepted means the same when written as the kernel would.
+// FuzzStatus checks that accepted text means the same in the kernel's form.
 func FuzzStatus(f *testing.F) {
 	f.Add([]byte("Name:\tnode\nState:\tS (sleeping)\nNSpid:\t9\t1\nPPid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nThreads:\t2\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

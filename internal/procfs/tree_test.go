@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// The way up leads to an ancestor or ends at the border of the PID namespace; who
-// cannot be seen may be anybody's descendant.
+// TestIsRelated checks that the way up leads to an ancestor or ends at the border of
+// the PID namespace. A process that cannot be seen may descend from any.
 func TestIsRelated(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return

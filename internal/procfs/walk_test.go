@@ -26,7 +26,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// All stat lines are read into one buffer, and none is taken for another one's.
+// TestEachStat checks that no line in the one buffer is taken for another process's.
 func TestEachStat(t *testing.T) {
 	seen := map[int]Stat{}
 	testenv.Must(t, EachStat(func(pid int, st Stat, err error) error {

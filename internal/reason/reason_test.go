@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestTable: each word of the closed set has its exit code, sentence and next
-// step. The codes are those that scripts rely on, so they are here once more.
+// TestTable checks that each word of the closed set has its exit code, sentence and
+// next step. Scripts rely on the codes, so they are here once more.
 func TestTable(t *testing.T) {
 	want := map[Reason]int{
 		LaunchFailed: 1, Exited: 1, HealthTimeout: 4, ListenerMissing: 4,
@@ -40,7 +40,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestConstants: a constant without a row would be refused by every reader.
+// TestConstants checks that each constant has a row. Readers would refuse it without.
 func TestConstants(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestConstants(t *testing.T) {
 	}
 }
 
-// TestUnknown: a word that is not in the closed set is a failure with advice.
+// TestUnknown checks that a word outside the closed set is a failure with advice.
 func TestUnknown(t *testing.T) {
 	for _, r := range []Reason{"", "no-such-reason", "Exited", "exited "} {
 		if r.Valid() || r.ExitCode() != ExitFailed || r.Text() == "" || r.Next() == "" {

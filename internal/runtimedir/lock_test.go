@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// One supervisor has the directory until it dies, whatever its children keep
-// open; who comes second is told what to do.
+// TestLock checks that one supervisor has the directory until it dies, whatever its
+// children keep open. The second one is told the remedy.
 func TestLock(t *testing.T) {
 	for name, open := range map[string]func() (*Dir, error){
 		"root":    func() (*Dir, error) { return Open("/mnt/has/0711", true) },
@@ -48,7 +48,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// What cannot be locked is nobody's to use.
+// TestLockFails checks that a directory that cannot be locked is refused.
 func TestLockFails(t *testing.T) {
 	for name, call := range map[string]uint32{"no-flock": unix.SYS_FLOCK, "no-open": unix.SYS_OPENAT} {
 		t.Run(name, func(t *testing.T) {

@@ -30,8 +30,8 @@ func TestOwnPlaces(t *testing.T) {
 	}
 }
 
-// Without root the directory is closed to all others, whoever made its parent
-// for us, and nobody else's is ever taken for ours.
+// TestOpenOwn checks that without root the directory is closed to all others,
+// whichever user made its parent, and that another user's is never taken.
 func TestOpenOwn(t *testing.T) {
 	const me = testenv.Gateway
 	at := func(name string, uid int, mode fs.FileMode) error {

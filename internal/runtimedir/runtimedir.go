@@ -67,7 +67,7 @@ func (d *Dir) Lock() error {
 // errNotTmpfs says that a place is fine except for its file system.
 var errNotTmpfs = errors.New("not on tmpfs")
 
-// Open opens or makes root's directory at unsafePath, or at Fallback.
+// Open opens or makes root's directory at unsafePath, or at fallbackDir.
 func Open(unsafePath string, requireTmpfs bool) (*Dir, error) {
 	return rules{}.first([]string{unsafePath, fallbackDir}, requireTmpfs)
 }

@@ -22,8 +22,8 @@ const gid = testenv.Gateway
 // mount puts a file system at a place of the test's own mount namespace.
 func mount(kind, at, options string) error { return unix.Mount("none", at, kind, 0, options) }
 
-// container lays out what the table below needs: /mnt is a memory file system
-// as an engine mounts it, with the parents that a runtime directory may have.
+// container makes the places of the table below. /mnt is a memory file system as an
+// engine mounts it, with the parents that a runtime directory may have.
 func container(t *testing.T) {
 	t.Helper()
 	at := func(name string, uid int, mode fs.FileMode) error {
@@ -48,14 +48,14 @@ func container(t *testing.T) {
 	))
 }
 
-// TestOpen: where the token would be written, who else could write there, and
-// who could put another directory in its place.
+// TestOpen checks where the token is written, which other users could write there,
+// and which could put another directory in its place.
 func TestOpen(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
 	}
 	container(t)
-	const closed = 0o700 // what a directory that we make or mend looks like
+	const closed = 0o700 // the mode of a directory that we make or mend
 	for name, c := range map[string]struct {
 		path   string
 		want   error  // nil: opens as
@@ -110,7 +110,7 @@ func TestOpen(t *testing.T) {
 			if d.Path != path || d.Shared != c.shared || d.Disk != "" {
 				t.Errorf("got %+v", d)
 			}
-			again, err := Open(path, true) // the next life
+			again, err := Open(path, true) // the next run
 			testenv.Must(t, err)
 			again.File.Close()
 		})
@@ -123,8 +123,8 @@ func TestOpen(t *testing.T) {
 	})
 }
 
-// TestFallback: a container without --tmpfs has one memory file system that only
-// root can write, its /dev.
+// TestFallback checks that the one memory file system of a container without --tmpfs
+// that only root can write, its /dev, is used.
 func TestFallback(t *testing.T) {
 	for name, c := range map[string]struct {
 		dev  func() error
@@ -161,7 +161,7 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// TestDisk: require_tmpfs: false is the only way onto a disk, and says so.
+// TestDisk checks that only require_tmpfs: false permits a disk, which Disk names.
 func TestDisk(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -182,7 +182,7 @@ func TestDisk(t *testing.T) {
 	if _, err := (rules{}).open(disk+"/x", true); !errors.Is(err, errNotTmpfs) {
 		t.Errorf("the same where a disk is not permitted: %v", err)
 	}
-	// Permitted is not demanded: memory is taken for what it is.
+	// A disk is permitted and not demanded, so memory is accepted as such.
 	d, err = Open("/mnt/run/x", false)
 	testenv.Must(t, err)
 	if d.Disk != "" {
@@ -190,8 +190,8 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// testdata is a directory of the source tree, where /tmp is a memory file
-// system itself.
+// testdata returns a directory of the source tree, where /tmp is a memory file system
+// itself.
 func testdata(t *testing.T) string {
 	t.Helper()
 	wd, err := os.Getwd()
@@ -203,7 +203,7 @@ func testdata(t *testing.T) string {
 	return d
 }
 
-// TestSystemCallFails: what the kernel does not say is never taken for fine.
+// TestSystemCallFails checks that an error of the kernel is never a good answer.
 func TestSystemCallFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		path string

@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// message is one netlink message, padded.
+// message returns one netlink message, padded.
 func message(kind, flags uint16, body []byte) []byte {
 	b := make([]byte, nlHeader, nlHeader+len(body)+3)
 	ne := binary.NativeEndian
@@ -25,7 +25,7 @@ func message(kind, flags uint16, body []byte) []byte {
 	return append(b, make([]byte, (4-len(b)%4)%4)...)
 }
 
-// socketBody is the inet_diag_msg of s.
+// socketBody returns the inet_diag_msg of s.
 func socketBody(s socket) []byte {
 	b := make([]byte, diagMsg)
 	b[0], b[1] = unix.AF_INET, s.state
@@ -50,7 +50,7 @@ var (
 	v6Socket = socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::1]:81"), tcpEstablished, 4294967294, 4294967295}
 )
 
-// An answer that is cut short or interrupted reads as "nobody else listens".
+// TestParseDiag checks that half an answer is never a port without other listeners.
 func TestParseDiag(t *testing.T) {
 	const multi = unix.NLM_F_MULTI
 	one, two := message(unix.SOCK_DIAG_BY_FAMILY, multi, socketBody(v4Socket)), message(unix.SOCK_DIAG_BY_FAMILY, multi, socketBody(v6Socket))
@@ -102,7 +102,7 @@ func TestParseDiag(t *testing.T) {
 	}
 }
 
-// A port with more listeners than are counted proves nothing.
+// TestParseDiagBound checks that too many listeners prove nothing.
 func TestParseDiagBound(t *testing.T) {
 	one := message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket))
 	out := make([]socket, maxSocket-1)
@@ -115,8 +115,8 @@ func TestParseDiagBound(t *testing.T) {
 	}
 }
 
-// The kernel filters by the very port: a filter that lets others pass costs
-// time, one that holds ours back hides a stranger.
+// TestPortFilter checks that the kernel filters by the very port. A wider filter
+// costs time, and a narrower one hides a foreign listener.
 func TestPortFilter(t *testing.T) {
 	for range 4 {
 		testenv.Serve(t, "tcp4", "127.0.0.1:0", stranger, nil) // on either side of ours
@@ -132,7 +132,7 @@ func TestPortFilter(t *testing.T) {
 	}
 }
 
-// Only what says that sock_diag is not to be had leads to /proc.
+// TestIsUnavailable checks that only an error of a missing sock_diag leads to /proc.
 func TestIsUnavailable(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.EOPNOTSUPP, unix.ENOENT, unix.EINVAL} {
 		if !isUnavailable(errno) {
@@ -146,9 +146,9 @@ func TestIsUnavailable(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ the sockets, written as the kernel writes them, are read again as
-// the same; what was found before stays; and a second copy of the datagram adds
-// the same sockets, so no message changes how another is read.
+// FuzzNetlinkMessages checks that accepted sockets, written as the kernel writes
+// them, are read again as the same. Earlier sockets stay, and a second copy of the
+// datagram adds the same ones, so no message changes how another is read.
 func FuzzNetlinkMessages(f *testing.F) {
 	f.Add(slices.Concat(message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket)),
 		message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v6Socket)), message(unix.NLMSG_DONE, 0, errnoBody(0))))

@@ -11,8 +11,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// The process itself counts, not what is below it; what cannot be seen is an
-// error.
+// TestHolds checks that only the process itself counts, and not its descendants. A
+// process that cannot be seen is an error.
 func TestHolds(t *testing.T) {
 	l := testenv.Listen(t, "127.0.0.1:0")
 	ls, err := Listeners(netip.MustParseAddrPort(l.Addr().String()).Port())
@@ -31,8 +31,8 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// A socket is the tree's if a descendant alone has it, and nobody's beyond doubt only
-// if all of the tree can be seen.
+// TestTreeHolds checks that a socket that only a descendant has is the tree's. It is
+// certainly not the tree's only if the whole tree can be seen.
 func TestTreeHolds(t *testing.T) {
 	l := testenv.Listen(t, "127.0.0.1:0")
 	ls, err := Listeners(netip.MustParseAddrPort(l.Addr().String()).Port())
@@ -59,7 +59,7 @@ func TestTreeHolds(t *testing.T) {
 	if unheld, err := ListUnheld(ls, 1<<22); unheld != nil || !errors.Is(err, ErrUnproven) {
 		t.Errorf("nobody: %v, %v", unheld, err)
 	}
-	if unheld, err := ListUnheld(nil, 1<<22); unheld != nil || err != nil { // nobody is asked
+	if unheld, err := ListUnheld(nil, 1<<22); unheld != nil || err != nil { // no process is looked at
 		t.Errorf("of nothing: %v, %v", unheld, err)
 	}
 }

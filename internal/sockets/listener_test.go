@@ -18,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// ways are both ways to ask; the second is what gVisor and old seccomp profiles force.
+// ways are both ways to ask. gVisor and old seccomp profiles force the second.
 var ways = map[string]struct {
 	list  func(port uint16) ([]Listener, error)
 	owner func(local, remote netip.AddrPort) (uint32, error)
@@ -41,7 +41,7 @@ var ways = map[string]struct {
 	"proc-net-tcp": {ListenersByProc, OwnerByProc},
 }
 
-// me is our uid in these tests, stranger somebody else's.
+// me is our uid in these tests, and stranger that of another user.
 var me = uint32(os.Geteuid())
 
 const stranger = testenv.Stranger
@@ -49,7 +49,7 @@ const stranger = testenv.Stranger
 // keep keeps a connection until the client hangs up.
 func keep(c *testenv.Client, _ int) { c.Request() }
 
-// A listener that is overlooked lets the agent answer in the gateway's place.
+// TestListeners checks that the agent cannot listen unseen in the gateway's place.
 func TestListeners(t *testing.T) {
 	for name, c := range map[string]struct {
 		network, host string
@@ -79,8 +79,8 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// The agent may bind the other family's address beside a healthy gateway: both
-// must be seen, or the proof would be made with half of the truth.
+// TestListenersBeside checks that a listener of the other family, which the agent may
+// bind beside a healthy gateway, is seen.
 func TestListenersBeside(t *testing.T) {
 	ours := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
 	testenv.Serve(t, "tcp6", "[::1]:"+strconv.Itoa(int(ours.Port())), stranger, nil)
@@ -95,7 +95,7 @@ func TestListenersBeside(t *testing.T) {
 	}
 }
 
-// Connections, and listeners on other ports, are no listeners on this one.
+// TestListenersOnlyListening checks that connections and other ports do not count.
 func TestListenersOnlyListening(t *testing.T) {
 	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, keep)
 	c, err := net.Dial("tcp4", s.Addr.String())
@@ -112,7 +112,7 @@ func TestListenersOnlyListening(t *testing.T) {
 	}
 }
 
-// A uid that is wrong in either family hands the token to a stranger.
+// TestOwner checks both families. A wrong uid gives the token to another user.
 func TestOwner(t *testing.T) {
 	for name, c := range map[string]struct {
 		network, host, dial string
@@ -142,8 +142,8 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// A connection that waits in the backlog belongs to nobody yet: its uid reads
-// as root's in one kernel and as the listener's in the next.
+// TestOwnerUnaccepted checks that a connection in the backlog has no owner yet. Its
+// uid reads as root's in one kernel and as the listener's in the next.
 func TestOwnerUnaccepted(t *testing.T) {
 	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
 	conn, local := dial(t, s.Addr)
@@ -155,7 +155,7 @@ func TestOwnerUnaccepted(t *testing.T) {
 	}
 }
 
-// A connection that its server has closed is nobody's, whoever listens there.
+// TestOwnerClosed checks that a connection that its server has closed has no owner.
 func TestOwnerClosed(t *testing.T) {
 	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, func(*testenv.Client, int) {})
 	conn, local := dial(t, s.Addr)
@@ -170,8 +170,8 @@ func TestOwnerClosed(t *testing.T) {
 	}
 }
 
-// Half-closed by us it still is the server's; half-closed by the server, nothing
-// more comes from there.
+// TestOwnerHalfClosed checks that a connection that we half-closed still is the
+// server's. After the server has half-closed it, no more data comes from there.
 func TestOwnerHalfClosed(t *testing.T) {
 	for name, c := range map[string]struct {
 		ours bool
@@ -205,8 +205,8 @@ func TestOwnerHalfClosed(t *testing.T) {
 	}
 }
 
-// A refusal of netlink leads to /proc; any other failure is unproven, never an
-// empty list.
+// TestListenersFailure checks that a refusal of netlink leads to /proc. Any other
+// failure is unproven, never an empty list.
 func TestListenersFailure(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error

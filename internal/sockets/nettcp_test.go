@@ -13,7 +13,7 @@ import (
 
 const tcpHeading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
-// tcpLine is a line as the kernel prints it (net/ipv4/tcp_ipv4.c).
+// tcpLine returns a line as the kernel prints it (net/ipv4/tcp_ipv4.c).
 func tcpLine(s socket) string {
 	return fmt.Sprintf("   0: %s %s %02X 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0 100 0 0 10 0\n",
 		tcpAddr(s.local), tcpAddr(s.remote), s.state, s.uid, s.inode)
@@ -29,7 +29,7 @@ func tcpAddr(a netip.AddrPort) string {
 	return b.String()
 }
 
-// A column that is misread gives a socket to another user.
+// TestParseNetTCPLine checks columns. A misread one gives a socket to another user.
 func TestParseNetTCPLine(t *testing.T) {
 	for name, c := range map[string]struct{ local, remote string }{
 		"v4":       {"127.0.0.1:18789", "0.0.0.0:0"},
@@ -80,7 +80,7 @@ func TestParseNetTCPLineRefuses(t *testing.T) {
 	}
 }
 
-// A masked table is not an empty one, and half a table proves nothing.
+// TestScanSockets checks that a masked table, or half a table, proves nothing.
 func TestScanSockets(t *testing.T) {
 	one := socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5}
 	other := one
@@ -111,7 +111,7 @@ func TestScanSockets(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ the line that the socket stands for parses to the same socket.
+// FuzzParseNetTCP checks that the line of an accepted socket parses to the same.
 func FuzzParseNetTCP(f *testing.F) {
 	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5})), false)
 	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), tcpEstablished, 0, 0})), true)

@@ -144,7 +144,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is accepted encodes, and decodes to the same again.
+// FuzzDecode checks that an accepted record encodes, and decodes to the same again.
 func FuzzDecode(f *testing.F) {
 	good, _ := Encode(sample())
 	f.Add(good)
@@ -158,7 +158,7 @@ func FuzzDecode(f *testing.F) {
 		first, err := Encode(r)
 		if err != nil {
 			// The text may have been shorter than its canonical form (an escaped
-			// rune, omitted members); only then may it not fit any more.
+			// rune, omitted members). Only then may the record be too large.
 			if strings.Contains(err.Error(), "limit") {
 				return
 			}
@@ -187,7 +187,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestReadWhileReplaced: a reader never takes a replacement for an attack.
+// TestReadWhileReplaced checks that a replacement is never taken for an attack.
 func TestReadWhileReplaced(t *testing.T) {
 	path := t.TempDir()
 	dir, err := os.Open(path)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// places has one of each.
+// places has one field of each kind.
 type places struct {
 	Text  string             `json:"text"`
 	Flag  bool               `json:"flag"`
@@ -89,7 +89,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// FuzzFields: what encoding/json wrote comes back as it was.
+// FuzzFields checks that text of encoding/json comes back as it was.
 func FuzzFields(f *testing.F) {
 	f.Add("x", true, -1, uint8(3), uint64(1)<<62, "a", int64(math.MinInt64), uint16(7))
 	f.Fuzz(func(t *testing.T, text string, flag bool, n int, b uint8, large uint64, item string, deep int64, a uint16) {
@@ -99,7 +99,7 @@ func FuzzFields(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What is no UTF-8 does not survive encoding/json: compare with what it reads.
+		// encoding/json changes text that is no UTF-8, so read that text with it.
 		if err := json.Unmarshal(data, &want); err != nil {
 			t.Fatal(err)
 		}

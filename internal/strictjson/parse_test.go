@@ -98,7 +98,7 @@ func TestParsePositions(t *testing.T) {
 	}
 }
 
-// The text of a value, cut out by its offsets, is that value.
+// TestOffsets checks that the text between the offsets of a value is that value.
 func TestOffsets(t *testing.T) {
 	text := " {\"a\" : [1, \"é\\n\" ,{}], \"b\":-1.5e3 ,\"c\":null}\n"
 	v, err := Parse([]byte(text))
@@ -136,7 +136,7 @@ func TestKindString(t *testing.T) {
 	}
 }
 
-// Whatever is accepted means the same to encoding/json.
+// FuzzParse checks that accepted text means the same to encoding/json.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{`{"a":[1,true,null,"x\n\ud83d\ude00"],"b":{"c":-0.5e-7}}`, `"\u0000"`, "[[[]]]", " 0 "} {
 		f.Add([]byte(s))

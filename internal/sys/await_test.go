@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestWait: it waits, reaps, and tells an end from a stop, which it reports once.
+// TestWait checks that Wait reaps, and reports a stop once.
 func TestWait(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -50,8 +50,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestInterruptAfter: who waits looks up when the time has come, and again and
-// again. A stop is no end: without the timer the wait would be for good.
+// TestInterruptAfter checks that a wait is interrupted on time, again and again. A
+// stop is no end, so without the timer the wait would last forever.
 func TestInterruptAfter(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -77,7 +77,7 @@ func TestInterruptAfter(t *testing.T) {
 	}
 }
 
-// TestSubreaperBit: what is set is read.
+// TestSubreaperBit checks that the setting is read.
 func TestSubreaperBit(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -95,14 +95,14 @@ func TestSubreaperBit(t *testing.T) {
 	}
 }
 
-// TestForegroundOf: a terminal's foreground is ours, then another group's, then
-// ours again although we are in the background.
+// TestForegroundOf checks that a terminal's foreground is ours, then another group's,
+// then ours again although we are in the background.
 func TestForegroundOf(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
 	runtime.LockOSThread()
-	signal.Ignore(unix.SIGHUP) // of the terminal's end
+	signal.Ignore(unix.SIGHUP) // the terminal's end sends it
 	_, slave := openPTY(t)
 	fd := int(slave.Fd())
 	if IsControlling(fd) || Foreground(fd) {
@@ -132,7 +132,7 @@ func TestForegroundOf(t *testing.T) {
 	}
 }
 
-// TestWriteQuietly: nobody reads, and no signal is left over.
+// TestWriteQuietly checks that a write without a reader leaves no signal.
 func TestWriteQuietly(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

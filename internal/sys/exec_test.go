@@ -32,7 +32,7 @@ func inherited(t *testing.T, fd int) bool {
 	return flags&unix.FD_CLOEXEC == 0
 }
 
-// TestCloseOnExecFrom: whatever the engine left open must not reach the
+// TestCloseOnExecFrom checks that no descriptor that the engine left open reaches the
 // gateway, on an old kernel either.
 func TestCloseOnExecFrom(t *testing.T) {
 	for name, refuse := range map[string][]uint32{"close-range": nil, "proc-self-fd": {unix.SYS_CLOSE_RANGE}} {
@@ -65,7 +65,7 @@ func TestCloseOnExecFrom(t *testing.T) {
 		testenv.Refuse(t, unix.EPERM, unix.SYS_CLOSE_RANGE)
 		testenv.Must(t, unix.Mount("none", "/proc", "tmpfs", 0, ""))
 		fds := leaky(t, 1)
-		CloseOnExecFrom(3) // nothing to be done, and no harm
+		CloseOnExecFrom(3) // there is nothing to do
 		CloseOnExec(fds[0])
 		if inherited(t, fds[0]) {
 			t.Error("still inherited")
@@ -99,7 +99,7 @@ func TestDuplicate(t *testing.T) {
 	}
 }
 
-// TestLookPath: as execvp(3), but never in the current directory.
+// TestLookPath compares with execvp(3), but without the current directory.
 func TestLookPath(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -126,7 +126,7 @@ func TestLookPath(t *testing.T) {
 		"later-executable":  {"both", both, d + "/b/both", nil},
 		"nowhere":           {"nothing", both, "", unix.ENOENT},
 		"empty-name":        {"", both, "", unix.ENOENT},
-		"absolute":          {"/no/such", both, "/no/such", nil}, // execve(2) will say
+		"absolute":          {"/no/such", both, "/no/such", nil}, // execve(2) will report it
 		"with-a-slash":      {"./here", both, "./here", nil},
 		"no-path":           {"tool", []string{"PATHS=" + d + "/b"}, "", unix.ENOENT},
 		"empty-path":        {"here", path(""), "", unix.ENOENT},

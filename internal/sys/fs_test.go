@@ -62,13 +62,13 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestTakeForeground: a background group that asks for the terminal would be
-// stopped by the kernel, and PID 1's child with it.
+// TestTakeForeground checks that a background group can take the terminal. The kernel
+// would stop it, and with it PID 1's child.
 func TestTakeForeground(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
-	signal.Ignore(unix.SIGHUP) // of the terminal's end, below
+	signal.Ignore(unix.SIGHUP) // the terminal's end sends it, below
 	master, tty, err := pty.Open()
 	testenv.Must(t, err)
 	defer master.Close()
@@ -140,8 +140,8 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// TestRandomRefused: no randomness is an error, never a token of zeros. The
-// first draw of a process asks the kernel, later ones may not (vdso(7)).
+// TestRandomRefused checks that a refusal is an error, never a token of zeros. The
+// first draw of a process asks the kernel, and later ones may not (vdso(7)).
 func TestRandomRefused(t *testing.T) {
 	for name, errno := range map[string]unix.Errno{"refused": unix.EPERM, "fills-nothing": 0} {
 		t.Run(name, func(t *testing.T) {

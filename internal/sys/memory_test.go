@@ -33,7 +33,7 @@ func TestParseMapping(t *testing.T) {
 	}
 }
 
-// Trim must leave a program that goes on, with fewer pages of its own.
+// TestTrim checks that a program goes on after Trim, with fewer pages of its own.
 func TestTrim(t *testing.T) {
 	before := strings.Repeat("x", 1<<10)
 	if len(programMappings()) < 2 {

@@ -17,11 +17,11 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// readmeCaps is a root of the README's flags: it may not read what is not its.
+// readmeCaps are the rights of the README's flags, without DAC_OVERRIDE.
 const readmeCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
 
-// TestAsFileOwner: inside, the files are the owner's and no right is left;
-// nobody can touch us meanwhile; afterwards all is as before.
+// TestAsFileOwner checks that f has the owner's files and no right, that no other
+// process can touch us meanwhile, and that afterwards all is as before.
 func TestAsFileOwner(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNS) {
 		return
@@ -69,7 +69,7 @@ func TestAsFileOwner(t *testing.T) {
 	rootAgain(t, readmeCaps)
 }
 
-// rootAgain: every thread is as it was before AsFileOwner.
+// rootAgain checks that every thread is as it was before AsFileOwner.
 func rootAgain(t *testing.T, caps uint64) {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -85,8 +85,8 @@ func rootAgain(t *testing.T, caps uint64) {
 	}
 }
 
-// TestAsFileOwnerFails: what f says is handed on, and what cannot be had is an
-// error before f runs, with nothing changed.
+// TestAsFileOwnerFails checks that f's error is returned, and that an id that is
+// refused is an error before f runs, with nothing changed.
 func TestAsFileOwnerFails(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -110,21 +110,21 @@ func TestAsFileOwnerFails(t *testing.T) {
 	}
 }
 
-// TestAsFileOwnerCannotReturn: a thread that is somebody else for good is an
-// error even if f was content, and is not used again.
+// TestAsFileOwnerCannotReturn checks that a thread that cannot become root again is
+// an error, even if f returned none, and is not used again.
 func TestAsFileOwnerCannotReturn(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
 	err := AsFileOwner(gateway, gateway, func() error {
-		// From here on this thread is the gateway's also by its other ids.
+		// From here on this thread has the gateway's other ids, too.
 		return syscallErr(unix.RawSyscall(unix.SYS_SETRESUID, gateway, gateway, gateway))
 	})
 	if !errors.Is(err, unix.EPERM) {
 		t.Errorf("got %v", err)
 	}
-	// Its thread has ended (the first of a process sleeps for good): whoever runs
-	// now, on whatever thread, is root.
+	// Its thread has ended (the first of a process sleeps forever), so a goroutine on
+	// any thread is root.
 	results := make(chan int)
 	for range 50 {
 		go func() {

@@ -19,9 +19,9 @@ import (
 
 const gateway, stranger = testenv.Gateway, testenv.Stranger
 
-// sleeper starts a process of uid that leads a session of its own. It keeps the
-// test on its thread: the child would die with the thread that forked it, and
-// KillUser ends one that it cannot put back.
+// sleeper starts a process of uid that leads its own session. It keeps the test on
+// its thread, because the child would die with the thread that forked it, and
+// KillUser ends a thread that it cannot put back.
 func sleeper(t *testing.T, uid uint32) *exec.Cmd {
 	t.Helper()
 	runtime.LockOSThread()
@@ -35,25 +35,25 @@ func sleeper(t *testing.T, uid uint32) *exec.Cmd {
 	return cmd
 }
 
-// lives tells whether cmd neither ended nor was stopped.
+// lives reports whether cmd neither ended nor was stopped.
 func lives(t *testing.T, cmd *exec.Cmd) bool {
 	t.Helper()
 	return strings.Contains("RSD", state(t, cmd.Process.Pid))
 }
 
-// state is the letter in /proc/PID/status.
+// state returns the letter in /proc/PID/status.
 func state(t *testing.T, pid int) string {
 	t.Helper()
 	return testenv.Status(t, "/proc/"+strconv.Itoa(pid)+"/status")["State"][:1]
 }
 
-// TestKillUser: everything of one user ends, and nobody else; afterwards every
-// thread is root again, with all rights.
+// TestKillUser checks that every process of one user ends, and no other. Afterwards
+// every thread is root again, with all rights.
 func TestKillUser(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}
-	if err := KillUser(gateway, unix.SIGKILL); err != nil { // nobody there
+	if err := KillUser(gateway, unix.SIGKILL); err != nil { // there is none
 		t.Errorf("alone: %v", err)
 	}
 	before := testenv.Status(t, "/proc/self/status")
@@ -65,7 +65,7 @@ func TestKillUser(t *testing.T) {
 	if alive, err := UserAlive(gateway); err != nil || !alive {
 		t.Errorf("before: %v %v", alive, err)
 	}
-	testenv.Must(t, KillUser(gateway, 0)) // harms nobody
+	testenv.Must(t, KillUser(gateway, 0)) // signal 0 does no harm
 	testenv.Must(t, KillUser(gateway, unix.SIGKILL))
 	for _, v := range victims {
 		testenv.Eventually(t, "a zombie", func() bool { return state(t, v.Process.Pid) == "Z" })
@@ -99,8 +99,7 @@ func TestKillUser(t *testing.T) {
 	}
 }
 
-// TestKillUserSaved: a program may have put its uid aside; it is the gateway's
-// all the same.
+// TestKillUserSaved checks a program that keeps the gateway's uid as its saved one.
 func TestKillUserSaved(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -112,8 +111,8 @@ func TestKillUserSaved(t *testing.T) {
 	}
 }
 
-// TestKillUserRefused: without the right nothing is signalled; of root nothing
-// ever is.
+// TestKillUserRefused checks that without the right no process is signaled, and no
+// process of root ever is.
 func TestKillUserRefused(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return

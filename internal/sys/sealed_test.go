@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What was hashed is what runs: nothing can be written after the seal.
+// TestSealedMemfd checks that the hashed program cannot change after the seal.
 func TestSealedMemfd(t *testing.T) {
 	f, err := SealedMemfd("x", strings.NewReader("text"), 4)
 	if err != nil {

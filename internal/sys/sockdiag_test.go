@@ -32,8 +32,8 @@ func dump(family byte) []byte {
 	return b
 }
 
-// TestSockDiag: the dump of a network namespace has every listener, in as many
-// datagrams as it takes.
+// TestSockDiag checks that the dump of a network namespace has every listener, in as
+// many datagrams as it takes.
 func TestSockDiag(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNET) {
 		return
@@ -66,7 +66,7 @@ func TestSockDiag(t *testing.T) {
 	if err := SockDiag(dump(unix.AF_INET), func([]byte) (bool, error) { return false, errors.ErrUnsupported }); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("the reader's error: %v", err)
 	}
-	// Who asks for more after the end is told so, and does not wait.
+	// A request for more after the end fails, and does not wait.
 	if err := SockDiag(dump(unix.AF_INET), func([]byte) (bool, error) { return false, nil }); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("past the end: %v", err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// listen opens a port on loopback; handle gets its first connection.
+// listen opens a port on loopback. handle gets its first connection.
 func listen(t *testing.T, address string, handle func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -32,7 +32,7 @@ func listen(t *testing.T, address string, handle func(net.Conn)) netip.AddrPort 
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
-// soon is a deadline that passes, later one that no test reaches.
+// soon returns a deadline that passes, and later one that no test reaches.
 func soon() time.Time  { return time.Now().Add(50 * time.Millisecond) }
 func later() time.Time { return time.Now().Add(20 * time.Second) }
 
@@ -87,7 +87,7 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// TestDeadlines: a server that accepts and says nothing holds nobody up.
+// TestDeadlines checks that a server that accepts and says nothing holds up no call.
 func TestDeadlines(t *testing.T) {
 	hold := make(chan struct{})
 	defer close(hold)
@@ -108,7 +108,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestDialFull: a queue that takes nobody more answers nothing at all.
+// TestDialFull checks a full backlog, which does not answer at all.
 func TestDialFull(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	testenv.Must(t, err)
@@ -131,8 +131,8 @@ func TestDialFull(t *testing.T) {
 	t.Error("the queue was never full")
 }
 
-// TestDialErrors: "nobody listens", "no such address" and "went away" decide
-// about a restart, and must not be taken for each other.
+// TestDialErrors checks that "no listener", "no such address" and "went away" are
+// never taken for each other, because they decide about a restart.
 func TestDialErrors(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNET) {
 		return
@@ -190,7 +190,7 @@ func TestRefusedAndReset(t *testing.T) {
 	}
 }
 
-// TestLocalAddrUnix: an address that is none of TCP's.
+// TestLocalAddrUnix checks an address that is none of TCP's.
 func TestLocalAddrUnix(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	testenv.Must(t, err)

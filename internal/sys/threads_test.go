@@ -20,8 +20,8 @@ func threadCount(t *testing.T) int {
 	return len(tasks)
 }
 
-// TestWarmThreads: the threads stay after they were asked for; at the pids
-// limit there are no others.
+// TestWarmThreads checks that the threads stay. At the pids limit there are no
+// others.
 func TestWarmThreads(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -32,7 +32,7 @@ func TestWarmThreads(t *testing.T) {
 	if before < 24 {
 		t.Fatalf("%d threads", before)
 	}
-	// As many goroutines as were asked for, each on a thread of its own: no new one.
+	// Each of these goroutines has its own thread, and no thread is new.
 	ready, release := make(chan struct{}), make(chan struct{})
 	for range 20 {
 		go func() {
@@ -71,7 +71,7 @@ func TestAllThreads(t *testing.T) {
 	}
 }
 
-// TestCaps: what is set is what is there, above 32 bits too; nothing is regained.
+// TestCaps checks a set with bits above 32, of which no right can be regained.
 func TestCaps(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

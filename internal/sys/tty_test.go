@@ -43,7 +43,7 @@ func termios(t *testing.T, f *os.File) unix.Termios {
 	return *got
 }
 
-// TestRaw: raw, no byte is changed or eaten; and back, all is as it was.
+// TestRaw checks that raw mode changes no byte, and that the old mode comes back.
 func TestRaw(t *testing.T) {
 	master, slave := openPTY(t)
 	before := termios(t, slave)
@@ -97,8 +97,8 @@ func TestCopySize(t *testing.T) {
 	}
 }
 
-// TestSignalForeground: the signal goes to whoever has the terminal, without a
-// pid.
+// TestSignalForeground checks that the signal goes to the group that has the
+// terminal, without a pid.
 func TestSignalForeground(t *testing.T) {
 	master, slave := openPTY(t)
 	for sig, want := range map[unix.Signal]string{unix.SIGINT: "int", unix.SIGQUIT: "quit"} {
@@ -127,7 +127,7 @@ func waitOutput(t *testing.T, f *os.File, want string) {
 	})
 }
 
-// TestNonBlocking: what waits has a deadline again.
+// TestNonBlocking checks that a read has a deadline again.
 func TestNonBlocking(t *testing.T) {
 	master, _ := openPTY(t)
 	master.Fd() // makes it blocking
@@ -140,8 +140,8 @@ func TestNonBlocking(t *testing.T) {
 	}
 }
 
-// TestCleanSignals: a child starts as if nobody had ever ignored or blocked
-// anything.
+// TestCleanSignals checks that a child starts as if no signal had ever been ignored
+// or blocked.
 func TestCleanSignals(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

@@ -13,7 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// start starts a shell without anything that would reap it.
+// start starts a shell that nothing else reaps.
 func start(t *testing.T, script string) int {
 	t.Helper()
 	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", script}, &os.ProcAttr{Files: []*os.File{nil, os.Stdout, os.Stderr}})
@@ -21,7 +21,7 @@ func start(t *testing.T, script string) int {
 	return p.Pid
 }
 
-// ended waits until a child has.
+// ended waits until a child has ended, and returns its pid.
 func ended(t *testing.T) (pid int) {
 	t.Helper()
 	testenv.Eventually(t, "a child has ended", func() bool {
@@ -33,8 +33,8 @@ func ended(t *testing.T) (pid int) {
 	return pid
 }
 
-// TestPeekAndReap: between the two the pid is still the child's, so that a
-// signal cannot reach anybody else.
+// TestPeekAndReap checks that between the two the pid is still the child's, so that a
+// signal cannot reach another process.
 func TestPeekAndReap(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -79,7 +79,7 @@ func TestPeekAndReap(t *testing.T) {
 	}
 }
 
-// TestOrphans: a subreaper is handed what its children leave behind.
+// TestOrphans checks that a subreaper is handed the orphans of its children.
 func TestOrphans(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -88,7 +88,7 @@ func TestOrphans(t *testing.T) {
 	parent := start(t, "(sh -c 'exit 5' & ) ; exit 6")
 	codes := map[int]bool{}
 	orphans := 0
-	for range 3 { // the shell, its subshell is reaped by it, the grandchild
+	for range 3 { // the shell and the grandchild, and maybe the subshell, if the shell does not reap it
 		if len(codes) == 2 {
 			break
 		}

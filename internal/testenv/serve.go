@@ -20,11 +20,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runAs runs f on a thread whose file system uid is uid. The kernel notes that uid
-// as the owner of each socket the thread makes or accepts, so this is a server
-// of another user, without a process of its own. The thread is never unlocked:
-// it ends with f. Raw, because it must change one thread only, which is also
-// what works under the race detector.
+// runAs runs f on a thread whose file system uid is uid. The kernel notes that uid as
+// the owner of each socket the thread makes or accepts, so this is a server of
+// another user, without its own process. The thread is never unlocked, so it ends
+// with f. The raw call changes one thread only, also under the race detector.
 func runAs(t *testing.T, uid uint32, f func()) (ended <-chan struct{}) {
 	t.Helper()
 	done, failed := make(chan struct{}), make(chan syscall.Errno, 1)
@@ -47,7 +46,7 @@ func runAs(t *testing.T, uid uint32, f func()) (ended <-chan struct{}) {
 	return done
 }
 
-// Server is what stands for a gateway.
+// Server stands for a gateway.
 type Server struct {
 	T        *testing.T
 	Listener net.Listener
@@ -60,15 +59,15 @@ type Server struct {
 }
 
 // Serve listens as uid at host ("127.0.0.1:0", "[::]:0", ...) and runs handle for
-// each connection, one after the other, the number of it in n. A nil handle
-// never accepts.
+// each connection, one after the other, with its number n. A nil handle never
+// accepts.
 func Serve(t *testing.T, network, host string, uid uint32, handle func(c *Client, n int)) *Server {
 	t.Helper()
 	s := &Server{T: t}
 	up := make(chan error, 1)
 	s.ended = runAs(t, uid, func() {
 		var err error
-		// The socket is made on this very thread; so is every accepted one.
+		// This thread makes the socket, and every accepted one.
 		s.Listener, err = (&net.ListenConfig{}).Listen(context.Background(), network, host)
 		if err == nil {
 			s.Addr = netip.MustParseAddrPort(s.Listener.Addr().String())
@@ -113,7 +112,7 @@ func (s *Server) Stop() {
 	<-s.ended
 }
 
-// Heard returns all that was heard so far.
+// Heard returns all bytes that were read so far.
 func (s *Server) Heard() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +141,7 @@ func (c *Client) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Request reads one request; "" when the client has hung up.
+// Request reads one request. It returns "" when the client has closed.
 func (c *Client) Request() string {
 	var text strings.Builder
 	length := 0

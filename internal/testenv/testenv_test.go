@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestInside: the second life is PID 1 of its own namespace and sees only its
-// own /proc; mounts and filters stay there.
+// TestInside checks that the second process is PID 1 of its own namespace and sees
+// only its own /proc, and that mounts and filters stay there.
 func TestInside(t *testing.T) {
 	if !Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -24,7 +24,7 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// TestTmpfs: it is as small as it was asked to be, and no path leads to it.
+// TestTmpfs checks that a tmpfs is as small as requested, and has no path.
 func TestTmpfs(t *testing.T) {
 	dir := Tmpfs(t, "size=4k", "mode=0711")
 	Must(t, os.WriteFile(Path(dir, "a"), make([]byte, 4096), 0o600))

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// etc is a root with both files.
+// etc makes a root directory with both files.
 func etc(t *testing.T) (root, passwdFile, groupFile string) {
 	t.Helper()
 	root = t.TempDir()

@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Without root a container runs as whatever user the engine was given; that
-// passwd does not know it, or that its home is gone, is no reason not to start.
+// TestSelf checks that without root a container starts as any user that the engine
+// gives it, even if passwd does not have it, or its home is gone.
 func TestSelf(t *testing.T) {
 	for name, c := range map[string]struct {
 		passwd string
@@ -48,7 +48,7 @@ func TestSelf(t *testing.T) {
 			}
 		})
 	}
-	t.Run("setuid", func(t *testing.T) { // somebody else's uid would prove nothing about who started us
+	t.Run("setuid", func(t *testing.T) { // another uid would prove nothing about the user that started us
 		if !testenv.Inside(t, 0) {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 )
 
-// Lines that some reader takes for root, for somebody else, or for nothing.
+// passwd has lines that some reader takes for root, another user or no user.
 const passwd = "root:x:0:0:root:/root:/bin/sh\n" +
 	"gateway:x:9001:9001::/var/lib/gateway:/bin/false\n" +
 	"sandbox:x:9002:9002:agent:/sandbox:\n" +
@@ -219,7 +219,7 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
-// Separate is all three, or the first thing that speaks against one.
+// TestSeparate checks that Separate gives all three, or the first refusal.
 func TestSeparate(t *testing.T) {
 	db := &Database{passwd: []byte("g:x:1:1::/g:\ns:x:2:2::/s:\no:x:3:3::/o:\n"), group: []byte("g:x:1:\ns:x:2:\no:x:3:\n")}
 	g, s, o, err := db.Separate("g", "2", "o")
@@ -239,8 +239,8 @@ func TestSeparate(t *testing.T) {
 	}
 }
 
-// Whatever the files hold, nothing resolves to root or out of range, and what
-// resolves by name does so by exactly one line.
+// FuzzResolve checks that nothing resolves to root or out of range, whatever the
+// files hold, and that a name resolves by exactly one line.
 func FuzzResolve(f *testing.F) {
 	f.Add("gateway", passwd, group)
 	f.Add("9001", passwd, group)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package version is the version that both binaries report.
+// Package version has the version that both binaries report.
 package version
 
 // None is the version of a build for which the linker set none.

@@ -224,8 +224,8 @@ func (c *Client) await(ctx context.Context, nonce string, onStage func(string)) 
 	}
 }
 
-// supervisorGone returns how many looks in a row found no supervisor. One look is not enough,
-// because a FIFO that is just being replaced has no reader for an instant.
+// supervisorGone returns how many looks in a row found no supervisor. One look is not
+// enough, because a FIFO that is just being replaced has no reader for an instant.
 func (c *Client) supervisorGone(before int) int {
 	if c.Alive != nil && c.Alive() != nil {
 		return before + 2
@@ -300,8 +300,8 @@ func pollPause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// contextError returns context.Canceled if ctx was canceled, and ErrDeadline otherwise.
-// The file's own deadline may expire an instant before ctx reports its deadline.
+// contextError returns context.Canceled if ctx was canceled, or else ErrDeadline. The
+// file's own deadline may expire an instant before ctx reports its deadline.
 func contextError(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Canceled

@@ -35,7 +35,7 @@ func newFake(t *testing.T) *fake {
 	return &fake{t: t, path: path, dir: dir}
 }
 
-// start serves; answer runs for each request, in a goroutine of its own.
+// start serves requests. answer runs for each of them, in its own goroutine.
 func (f *fake) start(answer func(s *Server, r Incoming)) {
 	f.t.Helper()
 	server, err := NewServer(f.dir)
@@ -74,14 +74,14 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// within is a bound that no passing run comes near.
+// within returns a context whose deadline no passing run comes near.
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// soon is a deadline that the run is meant to reach.
+// soon returns a context whose deadline the run is meant to reach.
 func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Millisecond)
 	t.Cleanup(cancel)
@@ -161,8 +161,8 @@ func TestClientRefusesToEncode(t *testing.T) {
 	}
 }
 
-// TestClientFIFO: what stands at the FIFO's place decides, and nothing waits for
-// a supervisor that cannot come.
+// TestClientFIFO checks that the file at the FIFO's place decides the error, and that
+// a client does not wait for a supervisor that cannot come.
 func TestClientFIFO(t *testing.T) {
 	tests := map[string]struct {
 		plant func(t *testing.T, f *fake)
@@ -214,7 +214,7 @@ func TestClientRefusesForeignOwner(t *testing.T) {
 	}
 }
 
-// TestClientWaitsForBoot: the container has just started (L16).
+// TestClientWaitsForBoot checks a container that has just started (L16).
 func TestClientWaitsForBoot(t *testing.T) {
 	f := newFake(t)
 	c := f.client()
@@ -229,7 +229,7 @@ func TestClientWaitsForBoot(t *testing.T) {
 	check(t, err)
 }
 
-// TestClientWaitsForRepair: PID 1 puts its FIFO back at its next status write.
+// TestClientWaitsForRepair checks that a client waits for PID 1 to repair its FIFO.
 func TestClientWaitsForRepair(t *testing.T) {
 	f := newFake(t)
 	f.start(func(s *Server, r Incoming) { s.Reply(Reply{Nonce: r.Nonce, Outcome: OK}) })
@@ -282,7 +282,7 @@ func TestClientDeadline(t *testing.T) {
 	})
 }
 
-// full makes a FIFO that nobody empties, and fills it.
+// full makes a FIFO that no process reads, and fills it.
 func full(t *testing.T, f *fake) *os.File {
 	t.Helper()
 	check(t, os.MkdirAll(filepath.Join(f.path, Dir, Replies), 0o700))
@@ -300,7 +300,7 @@ func full(t *testing.T, f *fake) *os.File {
 	return end
 }
 
-// TestClientWaitsForRoom: a full FIFO delays a request, it does not lose it.
+// TestClientWaitsForRoom checks that a full FIFO delays a request and keeps it.
 func TestClientWaitsForRoom(t *testing.T) {
 	f := newFake(t)
 	end := full(t, f)
@@ -384,7 +384,7 @@ func TestClientBadReply(t *testing.T) {
 	}
 }
 
-// put makes the reply appear at once, as a whole.
+// put makes the whole reply appear at once.
 func put(f *fake, nonce, text string, mode os.FileMode) error {
 	file := filepath.Join(f.path, "new")
 	if err := os.WriteFile(file, []byte(text), mode); err != nil {

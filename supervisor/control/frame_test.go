@@ -12,7 +12,7 @@ import (
 // nonceOf is a valid nonce for each letter.
 func nonceOf(hexDigit string) string { return strings.Repeat(hexDigit, NonceLen) }
 
-// Every request there is survives the way through the FIFO.
+// TestEncodeDecode checks that each request comes back unchanged.
 func TestEncodeDecode(t *testing.T) {
 	for name, c := range map[string]struct {
 		r    Request
@@ -45,7 +45,7 @@ func TestEncodeDecode(t *testing.T) {
 	}
 }
 
-// A request that cannot be written as a frame is refused before it is written.
+// TestEncodeRefuses checks that a request that is no frame is not written.
 func TestEncodeRefuses(t *testing.T) {
 	for name, r := range map[string]Request{
 		"no-nonce":       {Action: Probe},
@@ -66,8 +66,8 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// Half a frame, another version, a key from the future: each causes nothing,
-// and is answered where the nonce can be read.
+// TestDecodeRefuses checks that half a frame, another version or an unknown key
+// causes nothing, and that the nonce is returned if it can be read.
 func TestDecodeRefuses(t *testing.T) {
 	n := nonceOf("a")
 	for name, c := range map[string]struct {
@@ -123,7 +123,7 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		})
 	}
-	// The longest line: 511 bytes are looked at, the 512th is the newline's.
+	// The longest line has 511 bytes, and the newline is the 512th.
 	longest := "v1 " + n + " restart "
 	longest += strings.Repeat("x", maxFrame-1-len(longest))
 	if _, err := Decode([]byte(longest)); !errors.Is(err, ErrMalformed) || len(longest) != maxFrame-1 {
@@ -135,8 +135,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// rotate merges only with its like: else a plain restart would be told that the
-// token was replaced, or a rotation that it was not.
+// TestMergeable checks that only equal restarts merge. Otherwise a plain restart
+// would be told that the token was replaced, or a rotation that it was not.
 func TestMergeable(t *testing.T) {
 	kinds := []Request{
 		{Action: Restart}, {Action: Restart, Rotate: true}, {Action: Restart, Drain: 5}, {Action: Restart, Drain: 6},
@@ -152,9 +152,9 @@ func TestMergeable(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ it can be encoded, and means the same when it is decoded again; if
-// its keys stood in our order, as the same bytes. Refused ⇒ it carries nothing
-// but a valid nonce, and the error none of the bytes.
+// FuzzFrame checks that an accepted frame can be encoded and is decoded as the same
+// request, and as the same bytes if its keys are in our order. A refused frame gives
+// only a valid nonce, and an error without any of its bytes.
 func FuzzFrame(f *testing.F) {
 	n := nonceOf("0")
 	for _, tail := range []string{" restart", " restart rotate=1 drain=5", " restart drain=5 rotate=1", " stop", " probe x=1", ""} {

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// numbered is a request whose nonce ends in n.
+// numbered returns a request whose nonce ends in n.
 func numbered(a Action, n int) Request {
 	return Request{Nonce: fmt.Sprintf("%064x", n), Action: a}
 }
 
-// fill puts "restart stop stop" into a queue, as nonces 0, 1, 2.
+// fill puts actions such as "restart stop stop" into a queue, as nonces 0, 1, 2.
 func fill(t *testing.T, actions string) *Queue {
 	t.Helper()
 	q := new(Queue)
@@ -26,7 +26,7 @@ func fill(t *testing.T, actions string) *Queue {
 	return q
 }
 
-// text is jobs as "restart[0 1] stop[2]".
+// text prints jobs as "restart[0 1] stop[2]".
 func text(jobs []*Job) string {
 	var out []string
 	for _, j := range jobs {
@@ -46,8 +46,8 @@ func drain(q *Queue) (jobs []*Job) {
 	return jobs
 }
 
-// Order is kept, and only neighbors merge: start stop start must not become
-// start stop.
+// TestQueueOrder checks that order is kept and only neighbors merge. The requests
+// start, stop, start must not become start, stop.
 func TestQueueOrder(t *testing.T) {
 	for name, c := range map[string]struct{ add, want string }{
 		"nothing":        {"", ""},
@@ -69,8 +69,8 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
-// A job that was taken never absorbs a later request: who asks for a restart
-// while one runs gets another one.
+// TestQueueInProgress checks that a job in progress never absorbs a later request, so
+// a restart that is requested during a restart is another one.
 func TestQueueInProgress(t *testing.T) {
 	q := fill(t, "restart")
 	running := q.Next()
@@ -80,7 +80,7 @@ func TestQueueInProgress(t *testing.T) {
 	}
 }
 
-// 256 requests wait, merged or not; the next one is refused and changes nothing.
+// TestQueueFull checks that the 257th request is refused and changes nothing.
 func TestQueueFull(t *testing.T) {
 	for name, actions := range map[string][]Action{
 		"alike":     {Restart, Restart},
@@ -104,8 +104,8 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// A stop takes along what wanted the gateway running before it, and nothing
-// that was asked after it.
+// TestTakeStop checks that a stop supersedes the requests before it that want the
+// gateway running, and none after it.
 func TestTakeStop(t *testing.T) {
 	for name, c := range map[string]struct{ add, stop, superseded, rest string }{
 		"none":        {"restart probe start", "", "", "restart[0] probe[1] start[2]"},
@@ -132,7 +132,7 @@ func TestTakeStop(t *testing.T) {
 	}
 }
 
-// Each request is answered by exactly one job.
+// TestQueueAnswersAll checks that each request is answered by exactly one job.
 func TestQueueAnswersAll(t *testing.T) {
 	q := new(Queue)
 	kinds := []Action{Start, Start, Probe, Restart, Stop, Restart, Restart}
@@ -162,7 +162,7 @@ func TestQueueAnswersAll(t *testing.T) {
 	}
 }
 
-// A nonce that was used causes nothing, until 4096 others came after it.
+// TestReplay checks that a nonce works once, until 4096 others have come.
 func TestReplay(t *testing.T) {
 	var r Replay
 	nonce := func(i int) string { return numbered(Probe, i).Nonce }
@@ -176,7 +176,7 @@ func TestReplay(t *testing.T) {
 			t.Fatalf("%d is forgotten", i)
 		}
 	}
-	// Having been seen again does not push others out.
+	// A nonce that is seen again does not push others out.
 	if r.Seen(nonce(replayDepth)) || !r.Seen(nonce(1)) || r.Seen(nonce(0)) {
 		t.Error("the oldest, and it alone, is forgotten")
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// replyNames are the files in replies/.
+// replyNames lists the files in replies/.
 func replyNames(t *testing.T, s *Server) (names []string) {
 	t.Helper()
 	_, err := s.replies.Seek(0, 0)
@@ -27,7 +27,7 @@ func replyNames(t *testing.T, s *Server) (names []string) {
 
 func answerOf(n int) Reply { return Reply{Nonce: numbered(Probe, n).Nonce, Outcome: OK, NewPID: n} }
 
-// An answer replaces "accepted" at once: a reader sees the one or the other.
+// TestServerReply checks that a reader sees "accepted" or the answer, whole.
 func TestServerReply(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
@@ -53,7 +53,7 @@ func TestServerReply(t *testing.T) {
 	}
 }
 
-// The newest 512 answers stay; "accepted" of one who still waits is not counted.
+// TestServerKeepsTheNewest checks that 512 answers stay, without those that wait.
 func TestServerKeepsTheNewest(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
@@ -74,8 +74,8 @@ func TestServerKeepsTheNewest(t *testing.T) {
 	}
 }
 
-// An old nonce that is answered again (replayed) is a new answer: it must not go
-// when its first place is reached.
+// TestServerKeepsAReplayed checks that the answer to a replayed nonce is a new one,
+// and is not removed when its first entry is the oldest.
 func TestServerKeepsAReplayed(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
@@ -99,7 +99,7 @@ func TestServerKeepsAReplayed(t *testing.T) {
 	}
 }
 
-// Root removed an answer, or made a directory of it: the others are answered.
+// TestServerForgetsWhatIsSpoiled checks answers that root removed or replaced.
 func TestServerForgetsWhatIsSpoiled(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
@@ -122,8 +122,8 @@ func TestServerForgetsWhatIsSpoiled(t *testing.T) {
 	}
 }
 
-// A runtime directory that others fill: old answers give way before the reserve
-// is touched, and with no room at all nothing is lost but the answer.
+// TestServerFull checks that old answers are removed before a full runtime directory
+// needs the reserve, and that without any room only the answer is lost.
 func TestServerFull(t *testing.T) {
 	dir := testenv.Tmpfs(t, "size=256k")
 	s := serving(t, dir)
@@ -138,7 +138,7 @@ func TestServerFull(t *testing.T) {
 	if free := fs.Bavail * uint64(fs.Bsize); free < reserve-8<<10 {
 		t.Errorf("%d bytes are free", free)
 	}
-	// Somebody takes all of it.
+	// Another process takes all of it.
 	check(t, s.Reply(Reply{Nonce: nonceOf("a"), Outcome: Accepted}))
 	check(t, s.Reply(Reply{Nonce: nonceOf("b"), Outcome: Accepted}))
 	hog, err := os.Create(testenv.Path(dir, "hog"))
@@ -166,7 +166,7 @@ func TestServerFull(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(data), " accepted\n") {
 		t.Errorf("what stood there: %q, %v", data, err)
 	}
-	// It is not forgotten that a file stands there.
+	// The list keeps the nonce, because the file is still there.
 	if len(s.kept) != 1 || s.kept[0] != nonceOf("b") {
 		t.Errorf("kept: %v", s.kept)
 	}

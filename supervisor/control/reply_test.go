@@ -9,7 +9,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
-// The lines of docs/design.md, section 8, byte for byte: scripts read them.
+// TestReply checks the lines of docs/design.md, section 8, which scripts read.
 func TestReply(t *testing.T) {
 	n := nonceOf("c")
 	for want, r := range map[string]Reply{
@@ -43,7 +43,7 @@ func TestReply(t *testing.T) {
 	}
 }
 
-// What is no reply must not be read as a success.
+// TestParseReplyRefuses checks that a line that is no reply is not read as a success.
 func TestParseReplyRefuses(t *testing.T) {
 	n := nonceOf("c")
 	for name, line := range map[string]string{
@@ -81,7 +81,7 @@ func TestParseReplyRefuses(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ it is written as the very line it was read from.
+// FuzzReply checks that an accepted line is written as it was read.
 func FuzzReply(f *testing.F) {
 	n := nonceOf("0")
 	for _, s := range []string{" accepted", " complete ok 1 2\n", " failed exited 0 0", " complete stopped 5 0"} {

@@ -18,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// serving is a Server in dir, without a supervisor behind it.
+// serving returns a Server in dir, without a supervisor behind it.
 func serving(t *testing.T, dir *os.File) *Server {
 	t.Helper()
 	s, err := NewServer(dir)
@@ -37,7 +37,7 @@ func (f *fake) send(text string) {
 	check(f.t, err)
 }
 
-// next is the next frame that arrives.
+// next returns the next frame that arrives.
 func next(t *testing.T, s *Server) Incoming {
 	t.Helper()
 	select {
@@ -57,7 +57,7 @@ func kinds(t *testing.T, path string) string {
 	return fmt.Sprintf("%v uid %d links %d", i.Mode(), st.Uid, st.Nlink)
 }
 
-// What is made is root's alone, whatever the umask, and so is the authority.
+// TestServerMakes checks that only root can use the files, whatever the umask is.
 func TestServerMakes(t *testing.T) {
 	f := newFake(t)
 	old := syscall.Umask(0)
@@ -77,8 +77,8 @@ func TestServerMakes(t *testing.T) {
 	}
 }
 
-// Whatever bytes come before, in between and without an end: the next frame is
-// found, and nothing ever blocks.
+// TestServerReads checks that the next frame is found after any bytes, between any
+// and without an end before it, and that nothing blocks.
 func TestServerReads(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
@@ -108,8 +108,8 @@ func TestServerReads(t *testing.T) {
 	}
 }
 
-// A supervisor that is busy loses nothing: the pipe fills, writers are told to
-// come back, and all that was written is read in its order.
+// TestServerSlowSupervisor checks that a busy supervisor loses nothing. The pipe
+// fills, writers get EAGAIN, and all written frames are read in order.
 func TestServerSlowSupervisor(t *testing.T) {
 	f := newFake(t)
 	s := serving(t, f.dir)
@@ -117,7 +117,7 @@ func TestServerSlowSupervisor(t *testing.T) {
 	check(t, err)
 	defer w.Close()
 	sent := 0
-	for ; ; sent++ { // by the raw call: the poller of os.File would wait for room
+	for ; ; sent++ { // a raw call, because the poller of os.File would wait for room
 		frame, err := Encode(numbered(Probe, sent))
 		check(t, err)
 		if _, err = unix.Write(int(w.Fd()), frame); errors.Is(err, unix.EAGAIN) {
@@ -138,8 +138,8 @@ func TestServerSlowSupervisor(t *testing.T) {
 	}
 }
 
-// Another life's files are replaced; whatever else has their names refuses the
-// boot by name, and nothing behind a link is touched.
+// TestNewServerLeftovers checks that files of an earlier run are replaced. Any other
+// file of their names ends the boot by name, and no file behind a link is touched.
 func TestNewServerLeftovers(t *testing.T) {
 	at := func(f *fake, parts ...string) string { return filepath.Join(append([]string{f.path}, parts...)...) }
 	for name, c := range map[string]struct {
@@ -218,7 +218,7 @@ func TestNewServerLeftovers(t *testing.T) {
 	}
 }
 
-// A FIFO that was removed, replaced or opened up is made anew, and heard.
+// TestServerCheck checks that a FIFO that was removed or changed is replaced.
 func TestServerCheck(t *testing.T) {
 	remove := func(f *fake) error { return os.Remove(f.fifo()) }
 	for name, c := range map[string]struct {

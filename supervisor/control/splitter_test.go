@@ -25,7 +25,7 @@ func lines(s *splitter, data string, size int) (out []string) {
 
 const tooLong = "\x00too-long"
 
-// Whatever was written before, in whatever pieces, the next frame is found.
+// TestSplitter checks that the next frame is found after any input, in any pieces.
 func TestSplitter(t *testing.T) {
 	full := strings.Repeat("x", maxFrame-1)
 	for name, c := range map[string]struct {
@@ -56,9 +56,9 @@ func TestSplitter(t *testing.T) {
 	}
 }
 
-// The frames are those of a plain split at newlines, lines without room for
-// their newline reported as too long; in whatever two pieces the bytes come; and
-// a frame written after a newline is always found.
+// FuzzSplitter checks that the frames are those of a plain split at newlines, in any
+// two pieces. Lines without room for their newline are reported as too long, and a
+// frame after a newline is always found.
 func FuzzSplitter(f *testing.F) {
 	f.Add([]byte("a\nb\n"), 1)
 	f.Add([]byte(strings.Repeat("x", 600)+"\nb"), 511)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exitauth is the exact-exit authorization (docs/design.md, section 11).
-// When root ends the gateway of a supervisor without root from outside, it writes a
-// file that only root can have made. The file names one gateway and one controller,
-// each by pid and start time, and counts only while that controller lives. If it
-// counts, that one exit does not count as a failure and the next start is immediate. It permits
-// nothing else, and without it the gateway is started again anyway.
+// Package exitauth is the exact-exit authorization (docs/design.md, section 11). When
+// root ends the gateway of a supervisor without root from outside, it writes a file
+// that only root can have made. The file names one gateway and one controller, each
+// by pid and start time, and counts only while that controller lives. If it counts,
+// that one exit is no failure and the next start is immediate. It permits nothing
+// else, and without it the gateway is started again anyway.
 //
 // A request over the FIFO would not do, because the FIFO and all data in it belong
 // to the user that the agent has, too.
@@ -179,8 +179,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// verifyRootProcess returns nil if p is alive, all of its uids are root's, and its argv[0]
-// names the controller's program. Only a process of root can look like that.
+// verifyRootProcess returns nil if p is alive, all of its uids are root's, and its
+// argv[0] names the controller's program. Only a process of root can look like that.
 func verifyRootProcess(p procfs.ID) error {
 	proc, err := procfs.Open(p.PID)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 var gateway = procfs.ID{PID: 1234, Start: 567890}
 
-// started is a process that runs until the test ends, called argv0, as uid.
+// started starts a process called argv0, as uid, that runs until the test ends.
 func started(t *testing.T, argv0 string, uid uint32) procfs.ID {
 	t.Helper()
 	cmd := &exec.Cmd{Path: "/bin/sleep", Args: []string{argv0, "1000"},
@@ -35,7 +35,7 @@ func started(t *testing.T, argv0 string, uid uint32) procfs.ID {
 	return p
 }
 
-// place is a directory of root's in which nobody else can put anything.
+// place returns a root-owned directory in which no other user can put anything.
 func place(t *testing.T) (name string, dir *os.File) {
 	t.Helper()
 	name, err := os.MkdirTemp("/run", "exitauth")
@@ -48,8 +48,8 @@ func place(t *testing.T) (name string, dir *os.File) {
 	return name, dir
 }
 
-// One that root published counts for that one exit while the controller lives,
-// and no longer.
+// TestCheck checks that an authorization counts for its one exit while the controller
+// lives, and no longer.
 func TestCheck(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 	controller := started(t, "/usr/local/sbin/gatewayctl", 0)
 	a := Authorization{gateway, controller}
 	testenv.Must(t, Publish(dir, a))
-	testenv.Must(t, Publish(dir, a)) // over the one before
+	testenv.Must(t, Publish(dir, a)) // replaces the one before
 	if pid, err := checkPlace(dirs, gateway); err != nil || pid != controller.PID {
 		t.Errorf("got %d, %v", pid, err)
 	}
@@ -73,13 +73,13 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	testenv.Must(t, Withdraw(dir))
-	testenv.Must(t, Withdraw(dir)) // once more is no error
+	testenv.Must(t, Withdraw(dir)) // a second call is no error
 	if _, err := checkPlace(dirs, gateway); !errors.Is(err, ErrNone) {
 		t.Errorf("after it was withdrawn: %v", err)
 	}
 }
 
-// Whose controller is not root's gatewayctl, or not there any more, is refused.
+// TestCheckController checks controllers that are not root's, or have ended.
 func TestCheckController(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
@@ -114,8 +114,8 @@ func TestCheckController(t *testing.T) {
 	}
 }
 
-// What anybody but root could have put there is refused, and hides no good one
-// elsewhere.
+// TestCheckFile checks that a file that another user could have made is refused, and
+// does not hide a valid one elsewhere.
 func TestCheckFile(t *testing.T) {
 	testenv.Root(t)
 	a := Authorization{gateway, started(t, programName, 0)}
@@ -147,7 +147,7 @@ func TestCheckFile(t *testing.T) {
 	}
 }
 
-// Who owns a directory on the way can put another one in the place of root's.
+// TestCheckWay checks a directory on the way whose owner could replace the next.
 func TestCheckWay(t *testing.T) {
 	testenv.Root(t)
 	name, _ := place(t)
@@ -163,9 +163,9 @@ func TestCheckWay(t *testing.T) {
 	}
 }
 
-// Where nothing of root's can be there is no authorization, and nothing to say at
-// each exit: a directory of the supervisor's own, one that it may not search, one
-// without the file. A good one elsewhere is found all the same.
+// TestCheckPlace checks that a directory that cannot hold root's file gives no
+// authorization and no log line: the supervisor's own, one that it may not search,
+// one without the file. A valid file elsewhere is still found.
 func TestCheckPlace(t *testing.T) {
 	for what, spoil := range map[string]func(dir string) error{
 		"the supervisor's": func(dir string) error { return os.Chown(dir, testenv.Gateway, 0) },
@@ -195,14 +195,14 @@ func TestCheckPlace(t *testing.T) {
 	}
 }
 
-// unprivileged makes the test a supervisor's user until it ends.
+// unprivileged gives the test the effective uid of a supervisor until it ends.
 func unprivileged(t *testing.T) {
 	t.Helper()
 	testenv.Must(t, syscall.Setreuid(-1, testenv.Gateway))
 	t.Cleanup(func() { testenv.Must(t, syscall.Setreuid(-1, 0)) })
 }
 
-// A tmpfs of root's that others may search and not read is as good as any.
+// TestCheckSearched checks a root-owned tmpfs that others may search and not read.
 func TestCheckSearched(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)
@@ -219,7 +219,7 @@ func rewrite(name, text string) error {
 	return errors.Join(os.Remove(name), os.WriteFile(name, []byte(text), 0o444), os.Chmod(name, 0o444))
 }
 
-// A failure to write or to remove is said, with the file's name.
+// TestPublishFails checks that a failure to write or to remove names the file.
 func TestPublishFails(t *testing.T) {
 	testenv.Root(t)
 	name, dir := place(t)

@@ -26,14 +26,14 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// fields are the numbers in /proc/PID/stat after the name (proc_pid_stat(5)):
+// fields returns the fields of /proc/PID/stat after the name (proc_pid_stat(5)):
 // state, ppid, pgrp, session, ...
 func fields(stat string) []string { return strings.Fields(stat[strings.LastIndex(stat, ")")+1:]) }
 
 const none = "0000000000000000"
 
-// TestChild: what PID 1 is must not show in what it starts. It has signal
-// handlers, descriptors, rights and a umask of its own.
+// TestChild checks that a child has none of PID 1's signal handlers, descriptors,
+// rights and umask.
 func TestChild(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -67,7 +67,7 @@ func TestChild(t *testing.T) {
 	if got, want := output(t, program(t, "cat", "/proc/self/environ")), "PATH=/usr/bin:/bin\x00A=b\x00"; got != want {
 		t.Errorf("its environment is %q, want %q", got, want)
 	}
-	if got := output(t, program(t, "ls", "-1", "/proc/self/fd")); got != "0\n1\n2\n3\n" { // 3 is its own look at the directory
+	if got := output(t, program(t, "ls", "-1", "/proc/self/fd")); got != "0\n1\n2\n3\n" { // 3 is the directory that ls reads
 		t.Errorf("its descriptors are %q", got)
 	}
 	stat := fields(output(t, program(t, "cat", "/proc/self/stat")))
@@ -95,8 +95,8 @@ func TestChild(t *testing.T) {
 	}
 }
 
-// TestNofile: the limit is what the configuration says, hard and soft, or what
-// PID 1 was started with: Go raises its own.
+// TestNofile checks that the limit, hard and soft, is that of the configuration, or
+// the one that PID 1 was started with. Go raises its own.
 func TestNofile(t *testing.T) {
 	testenv.Root(t)
 	limit := func(nofile uint64) string {
@@ -114,8 +114,8 @@ func TestNofile(t *testing.T) {
 	}
 }
 
-// TestToken: the token is in the environment of the target, once, and nowhere
-// else that anybody could look.
+// TestToken checks that the token is in the environment of the target, once, and in
+// no other place that another process could read.
 func TestToken(t *testing.T) {
 	testenv.Root(t)
 	c := program(t, "cat", "/proc/self/environ", "/proc/self/cmdline")
@@ -131,7 +131,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// withToken gives c a token in root's file, as PID 1 does, and returns its text.
+// withToken gives c a token in a root-owned file, and returns its text.
 func withToken(t *testing.T, c *child, env string) string {
 	t.Helper()
 	dir := testenv.Tmpfs(t, "mode=0700")
@@ -144,8 +144,8 @@ func withToken(t *testing.T, c *child, env string) string {
 	return string(secret.Bytes())
 }
 
-// TestTokenOffset: one description serves two children, whose reads must not
-// disturb each other.
+// TestTokenOffset checks that two children that share one file description both read
+// the token.
 func TestTokenOffset(t *testing.T) {
 	testenv.Root(t)
 	first, second := program(t, "cat", "/proc/self/environ"), program(t, "cat", "/proc/self/environ")
@@ -160,10 +160,10 @@ func TestTokenOffset(t *testing.T) {
 	}
 }
 
-// TestReexecChildIsClosedToOthers: the orders of a re-exec child, and the token's
-// file that it holds, are closed to other processes of its user: the link in
-// /proc/PID/fd leads to a file of root with mode 0400. It is so even for a re-exec
-// child that can be traced.
+// TestReexecChildIsClosedToOthers checks that no other process of its user can open
+// the orders of a re-exec child or the token file that it holds. The link in
+// /proc/PID/fd leads to a root-owned file with mode 0400, so this is true even if the
+// re-exec child can be traced.
 func TestReexecChildIsClosedToOthers(t *testing.T) {
 	testenv.Root(t)
 	c := program(t, "true")
@@ -181,12 +181,12 @@ func TestReexecChildIsClosedToOthers(t *testing.T) {
 	}
 }
 
-// TestForeground: a command at a terminal owns it, or its first read stops it.
+// TestForeground checks that a command owns its terminal. Else a read stops it.
 func TestForeground(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
 	}
-	signal.Ignore(unix.SIGHUP) // of the terminal's end, below
+	signal.Ignore(unix.SIGHUP) // the terminal's end sends it, below
 	master, tty, err := pty.Open()
 	testenv.Must(t, err)
 	defer master.Close()
@@ -218,8 +218,8 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// TestForegroundElsewhere: without a terminal the wish is met by doing nothing;
-// with one that cannot be taken it is a failure of its own.
+// TestForegroundElsewhere checks that without a terminal Foreground has no effect. A
+// terminal that cannot be taken is a separate failure.
 func TestForegroundElsewhere(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -248,8 +248,8 @@ func ignoreRealtime(t *testing.T) {
 	}
 }
 
-// TestInheritedIgnore: an engine, or nohup, may have started PID 1 with signals
-// ignored. The gateway must still be stopped by SIGTERM and the like.
+// TestInheritedIgnore checks that the gateway ignores no signal, even if an engine or
+// nohup started PID 1 with signals ignored. SIGTERM must still stop it.
 func TestInheritedIgnore(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

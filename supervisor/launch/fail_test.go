@@ -20,8 +20,8 @@ import (
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// TestFailures: each step of the re-exec child fails in its turn, and the answer says
-// which one and why: 126 is not 127, and neither is a reason to try again.
+// TestFailures checks that each step of the re-exec child that fails is reported with
+// its errno. 126 is not 127, and neither is a reason to try again.
 func TestFailures(t *testing.T) {
 	testenv.Root(t)
 	d, err := os.MkdirTemp("", "launch") // t.TempDir's parent is closed to the child
@@ -100,8 +100,8 @@ func waitFor(pid int) (status syscall.WaitStatus, err error) {
 	}
 }
 
-// TestForkFails: at a limit of processes there is an error to come back with,
-// and nothing is left behind: no child, no descriptor.
+// TestForkFails checks that a fork that fails gives an error, and leaves no child and
+// no descriptor.
 func TestForkFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit func(*testing.T)
@@ -151,8 +151,8 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
-// TestDeathBetweenForkAndExec: a re-exec child that is killed before it becomes the
-// gateway must not pass for a gateway that runs.
+// TestDeathBetweenForkAndExec checks that a re-exec child that is killed before it
+// becomes the gateway is not taken for a running gateway.
 func TestDeathBetweenForkAndExec(t *testing.T) {
 	testenv.Root(t)
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
@@ -170,7 +170,7 @@ func TestDeathBetweenForkAndExec(t *testing.T) {
 		if errWait != nil || status.Signal() != unix.SIGKILL {
 			t.Fatalf("ended with %v, %v", status, errWait)
 		}
-		if name == "sleep" { // too late: it had become the target
+		if name == "sleep" { // too late, because it was the target already
 			testenv.Must(t, err)
 			continue
 		}
@@ -181,14 +181,14 @@ func TestDeathBetweenForkAndExec(t *testing.T) {
 		if err != nil {
 			t.Fatalf("got %v, want %s", err, launch.StepDied)
 		}
-		// Stopped between its last word and execve(2): the one moment in which
-		// it cannot be told; the exit follows, and that is what counts.
+		// It was stopped between Ready and execve(2). Only there the report cannot
+		// tell, and the exit that follows counts.
 	}
 	t.Error("never met a stage")
 }
 
-// TestSignal: by pidfd, and by pid where an old profile refuses that; to a
-// child that has ended, and to a group.
+// TestSignal checks signals by pidfd, and by pid if an old profile refuses that: to a
+// process, to one that has ended, and to a group.
 func TestSignal(t *testing.T) {
 	for name, refuse := range map[string]unix.Errno{"pidfd": 0, "enosys": unix.ENOSYS, "eperm": unix.EPERM} {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestSignal(t *testing.T) {
 			}
 			testenv.Must(t, p.Signal(syscall.SIGUSR1))
 			testenv.Eventually(t, "its end", func() bool { return state(t, p.PID) == "Z" })
-			testenv.Must(t, p.Signal(syscall.SIGKILL)) // it has ended: no error
+			testenv.Must(t, p.Signal(syscall.SIGKILL)) // it has ended, which is no error
 			testenv.Must(t, p.SignalGroup(syscall.SIGKILL))
 			status, err := waitFor(p.PID)
 			if err != nil || status.ExitStatus() != 7 {
@@ -226,7 +226,7 @@ func TestSignal(t *testing.T) {
 				return sys.Kill(-p.PID, 0) != nil
 			})
 			if refuse == 0 {
-				testenv.Must(t, p.Signal(syscall.SIGKILL)) // reaped: the pidfd means nobody else
+				testenv.Must(t, p.Signal(syscall.SIGKILL)) // after the reaping the pidfd means no other process
 			}
 			testenv.Must(t, p.SignalGroup(syscall.SIGKILL))
 			p.Close()

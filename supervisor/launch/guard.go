@@ -37,13 +37,12 @@ func BoundMemory() {
 }
 
 // guardedFork runs fork and makes sure that it returns. Go forks by vfork(2), so this
-// thread sleeps in the kernel until the child has executed the re-exec child. The child has
-// the target's UID for some microseconds before that. A process of that UID that
+// thread sleeps in the kernel until the child has executed gateway-init. The child
+// has the target's UID for some microseconds before that. A process of that UID that
 // sends SIGSTOP to all processes it may signal can hit those microseconds. PID 1
-// would then stand still for as long as that process likes. So another goroutine,
-// on the second P (init/main.go), kills a child that was stopped there. The
-// sleeping thread cannot be stopped for a collection, so there must be none
-// meanwhile.
+// would then stand still for as long as that process likes. So another goroutine, on
+// the second P (init/main.go), kills a child that was stopped there. The sleeping
+// thread cannot be stopped for a collection, so there must be none meanwhile.
 func guardedFork(fork func() (int, error)) (int, error) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(forkLimit))
 	awaitCollection()
@@ -65,9 +64,9 @@ func guardedFork(fork func() (int, error)) (int, error) {
 }
 
 // awaitCollection returns when no collection is under way. The caller has raised the
-// memory limit, so none begins. ReadMemStats waits while a collection is just beginning
-// or just ending, because it stops the world too. SetGCPercent, which changes nothing
-// here, waits for the marking in between.
+// memory limit, so none begins. ReadMemStats waits while a collection is just
+// beginning or just ending, because it stops the world too. SetGCPercent, which
+// changes nothing here, waits for the marking in between.
 func awaitCollection() {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

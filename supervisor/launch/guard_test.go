@@ -14,12 +14,12 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// garbage is what the collector is kept busy with.
+// garbage keeps the collector busy.
 var garbage []byte
 
-// A process of the target's UID that stops all it may, over and over, hit the
-// moment between setuid and exec: the fork did not come back, and PID 1 stood
-// still.
+// TestForkComesBack checks that a fork returns although a process of the target's UID
+// stops all that it may, over and over. A SIGSTOP between setuid and exec once held
+// up the fork, and PID 1 with it.
 func TestForkComesBack(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -32,7 +32,7 @@ func TestForkComesBack(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		for range 100 {
-			for range 160 { // beyond the memory limit: a collection begins, and the fork must wait for it
+			for range 160 { // beyond the memory limit, so that a collection begins and the fork must wait for it
 				garbage = make([]byte, 64<<10)
 			}
 			p, err := launch.Start(c.Child, func(int, error) {})

@@ -27,13 +27,13 @@ func TestMain(m *testing.M) {
 
 const gateway, stranger = testenv.Gateway, testenv.Stranger
 
-// child is a program of the gateway's, with stdout in a pipe.
+// child is a program that runs as the gateway, with stdout in a pipe.
 type child struct {
 	launch.Child
 	out *os.File // the read end
 }
 
-// program is a child that executes argv.
+// program returns a child that executes argv.
 func program(t *testing.T, argv ...string) *child {
 	t.Helper()
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
@@ -67,19 +67,18 @@ func start(t *testing.T, c *child) (*launch.Proc, error) {
 	}
 }
 
-// output is what c prints until it ends.
+// output returns the text that c prints until it ends.
 func output(t *testing.T, c *child) string {
 	t.Helper()
 	_, err := start(t, c)
 	testenv.Must(t, err)
-	c.Stdio[1].Close() // the other write end is the child's
+	c.Stdio[1].Close() // the child has the other write end
 	data, err := io.ReadAll(c.out)
 	testenv.Must(t, err)
 	return string(data)
 }
 
-// asPID1 subscribes to every signal, as PID 1 does: nothing of that may reach a
-// child.
+// asPID1 subscribes to every signal, as PID 1 does. No child may inherit that.
 func asPID1(t *testing.T) {
 	t.Helper()
 	signals := make(chan os.Signal, 128)

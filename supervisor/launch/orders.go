@@ -14,9 +14,9 @@ import (
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
 
-// encode returns the orders in the form that the re-exec child reads: the Spec as JSON,
-// then each variable of Env after a NUL. The JSON has no NUL, because encoding/json
-// escapes it. JSON cannot carry a variable that is no UTF-8.
+// encode returns the orders in the form that the re-exec child reads: the Spec as
+// JSON, then each variable of Env after a NUL. The JSON has no NUL, because
+// encoding/json escapes it. JSON cannot carry a variable that is no UTF-8.
 func (s Spec) encode() ([]byte, error) {
 	data, err := json.Marshal(s)
 	if err != nil {

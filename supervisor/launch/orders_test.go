@@ -14,7 +14,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestOrdersArrive: what PID 1 encodes, the re-exec child reads; no field is forgotten.
+// TestOrdersArrive checks that no field is forgotten.
 func TestOrdersArrive(t *testing.T) {
 	token := Token{Env: "TOKEN"}
 	for i := range token.Sum {
@@ -52,8 +52,8 @@ func TestOrdersArrive(t *testing.T) {
 	}
 }
 
-// TestOrdersRefused: what could not arrive whole is an error of the launch, and
-// the error names the variable and not its value.
+// TestOrdersRefused checks that orders that could not arrive whole are an error of
+// the launch, which names the variable and not its value.
 func TestOrdersRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  []string

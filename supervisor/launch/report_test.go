@@ -15,8 +15,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestReadReport: the re-exec child runs as the target's user, so a hostile process of
-// that user may have written anything, or holds the pipe open.
+// TestReadReport checks reports of a hostile process of the target's user, which may
+// write anything or hold the pipe open.
 func TestReadReport(t *testing.T) {
 	died, spec := &Failure{Step: StepDied}, &Failure{Step: StepSpec}
 	for name, c := range map[string]struct {
@@ -83,8 +83,8 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// FuzzParseReport: what is accepted is one of the closed set, and the line a
-// stage would have sent for it.
+// FuzzParseReport checks that an accepted report is one of the closed set, and the
+// line that a re-exec child would have sent for it.
 func FuzzParseReport(f *testing.F) {
 	for _, s := range []string{"exec 2\n", "token-changed 0\n", "spec 4095", "exec 02\n", "exec +2\n", "", "\n"} {
 		f.Add(s)
@@ -104,7 +104,7 @@ func FuzzParseReport(f *testing.F) {
 	})
 }
 
-// TestReadSpec: orders come from PID 1, yet are read with a bound.
+// TestReadSpec checks orders, which are read with a bound although PID 1 writes them.
 func TestReadSpec(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string

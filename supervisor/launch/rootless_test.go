@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// Without root a child has our own user: the kernel refuses every call that
-// would set one, so none is made. Another user's is refused, never run as ours.
+// TestChildWithoutRoot checks that without root a child with our own user is started.
+// No call sets its user, because the kernel would refuse it.
 func TestChildWithoutRoot(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return

@@ -11,11 +11,11 @@ import (
 )
 
 // raiseScore raises our own OOM score adjustment to adj for the length of a fork,
-// because a child inherits it (proc_pid_oom_score_adj(5)). restore puts our own
-// value back, and must be called. A re-exec child with another user cannot raise its own,
-// because its program is closed to that user, so the kernel gives its files in
-// /proc to root. An adj of 0, or one not above our own, changes nothing. The caller
-// is the only goroutine that forks.
+// because a child inherits it (proc_pid_oom_score_adj(5)). restore puts our own value
+// back, and must be called. A re-exec child of another user cannot raise its own,
+// because its program is closed to that user, so the kernel gives its files in /proc
+// to root. An adj of 0, or one not above our own, changes nothing. The caller is the
+// only goroutine that forks.
 func raiseScore(adj int) (restore func() error, err error) {
 	restore = func() error { return nil }
 	if adj == 0 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package launch starts children of PID 1 in two steps. The fork sets the target's
-// UID, GID and groups and executes gateway-init again as that user (the launch
-// stage). The re-exec child sets the properties of the new process (umask, limits,
-// descriptors, environment, token), then executes the target. PID 1 itself never
-// holds the token. It changes no state of its own for a child, except its OOM score
-// during the fork (raiseScore).
+// UID, GID and groups and executes gateway-init again as that user. This re-exec
+// child sets the properties of the new process (umask, limits, descriptors,
+// environment, token), then executes the target. PID 1 itself never holds the token.
+// It changes no state of its own for a child, except its OOM score during the fork
+// (raiseScore).
 //
 // The re-exec child gets its orders as a Spec in an anonymous file and answers over a
 // close-on-exec pipe. Ready and then end of file mean that the target runs. A line
@@ -20,8 +20,8 @@ import (
 	"syscall"
 )
 
-// ReexecName is the re-exec child's argv[0]. A user who executes gateway-init under this
-// name gains nothing, because it runs with the rights of its caller.
+// ReexecName is the re-exec child's argv[0]. A user who executes gateway-init under
+// it gains nothing, because it runs with the rights of its caller.
 const ReexecName = "gateway-init:reexec"
 
 // Descriptors of the re-exec child beyond 0 to 2.
@@ -40,8 +40,8 @@ const (
 	maxEnv    = 2 << 20
 )
 
-// Spec holds the orders for the re-exec child. Env may hold keys that "pass_env" names, so
-// the file that carries a Spec is closed to the target's user (orders.go).
+// Spec holds the orders for the re-exec child. Env may hold keys that "pass_env"
+// names, so the file that carries a Spec is closed to the target's user (orders.go).
 type Spec struct {
 	Argv       []string        `json:"argv,omitempty"` // Argv[0] has a slash or is looked up in PATH
 	Env        []string        `json:"-"`              // any bytes but NUL
@@ -54,7 +54,7 @@ type Spec struct {
 	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
 }
 
-// Token means that the re-exec child gets the token on TokenFD, and describes that token.
+// Token describes the token that the re-exec child gets on TokenFD.
 type Token struct {
 	Env string   `json:"env"` // the variable to put it into; a worker has none
 	Sum [32]byte `json:"sum"` // SHA-256 of the token
@@ -104,8 +104,8 @@ func (f *Failure) Encode() string { return fmt.Sprintf("%s %d\n", f.Step, int(f.
 // maxReport bounds a re-exec child's answer.
 const maxReport = 64
 
-// parseReport parses the answer strictly, because the re-exec child runs as the target's
-// UID, so a hostile process of that UID may have written it.
+// parseReport parses the answer strictly, because the re-exec child runs as the
+// target's UID, so a hostile process of that UID may have written it.
 func parseReport(line string) *Failure {
 	step, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	errno, err := strconv.ParseUint(number, 10, 12)

@@ -33,13 +33,13 @@ type Proc struct {
 	pidfd    int   // -1 where the kernel has none
 }
 
-// reportTimeout bounds the wait for a re-exec child's answer, because a process of the
-// target's UID could hold the pipe open, and a re-exec child could be stopped.
+// reportTimeout bounds the wait for a re-exec child's answer, because a process of
+// the target's UID could hold the pipe open, and a re-exec child could be stopped.
 const reportTimeout = 10 * time.Second
 
-// Start forks and executes the re-exec child. It returns as soon as the re-exec child runs. report
-// is called once, from another goroutine, with nil if the target runs and with a
-// *Failure if it does not. Start returns errors of the fork itself (EAGAIN at the
+// Start forks and executes the re-exec child, and returns as soon as that runs.
+// report is called once, from another goroutine, with nil if the target runs and with
+// a *Failure if it does not. Start returns errors of the fork itself (EAGAIN at the
 // pids limit), and then leaves nothing behind.
 func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	adj := c.Spec.OOMAdj
@@ -130,9 +130,9 @@ func name(s Spec) string {
 	return s.Argv[0]
 }
 
-// readReport waits for the answer of the re-exec child. The re-exec child writes Ready right before
-// execve(2). End of file after that means that the target runs. End of file without
-// it means that the re-exec child itself was killed (or died at the pids limit).
+// readReport waits for the answer of the re-exec child, which writes Ready right
+// before execve(2). End of file after that means that the target runs. End of file
+// without it means that the re-exec child was killed (or died at the pids limit).
 func readReport(r *os.File, limit time.Duration) error {
 	r.SetReadDeadline(time.Now().Add(limit))
 	buf := make([]byte, maxReport)

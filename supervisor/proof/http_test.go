@@ -14,7 +14,7 @@ import (
 	"testing/iotest"
 )
 
-// plain turns an io.Reader into ours, where the end is 0 and nil.
+// plain turns an io.Reader into a reader, whose end is 0 and nil.
 type plain struct{ io.Reader }
 
 func (p plain) Read(b []byte) (int, error) {
@@ -29,7 +29,7 @@ func parse(text string) (response, error) {
 	return readResponse(&source{r: plain{strings.NewReader(text)}})
 }
 
-// What a server may send, in whatever pieces it arrives.
+// TestReadResponse checks answers that a server may send, in pieces of any size.
 func TestReadResponse(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, body string
@@ -58,7 +58,7 @@ func TestReadResponse(t *testing.T) {
 				if err != nil || got.status != c.status || string(got.body) != c.body {
 					t.Errorf("got %d %q, %v", got.status, got.body, err)
 				}
-				// In single bytes nobody can see that more is coming.
+				// A reader of single bytes cannot see that more is coming.
 				if _, whole := r.(*strings.Reader); got.last != c.last && (whole || name != "more-than-asked") {
 					t.Errorf("last is %v", got.last)
 				}
@@ -67,7 +67,7 @@ func TestReadResponse(t *testing.T) {
 	}
 }
 
-// What is no answer, or two in one: refused, not guessed at.
+// TestReadResponseRefuses checks that data that is no answer, or two, is refused.
 func TestReadResponseRefuses(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, text := range map[string]string{
@@ -119,7 +119,7 @@ func TestReadResponseRefuses(t *testing.T) {
 	})
 }
 
-// Two answers on one connection are read one after the other.
+// TestReadResponseTwice reads two answers on one connection, one after the other.
 func TestReadResponseTwice(t *testing.T) {
 	one := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 	s := &source{r: plain{iotest.OneByteReader(strings.NewReader(one + "HTTP/1.1 401 No\r\nContent-Length: 1\r\n\r\nx"))}}
@@ -133,9 +133,9 @@ func TestReadResponseTwice(t *testing.T) {
 	}
 }
 
-// Accepted ⇒ within the bounds, whatever pieces it came in; net/http, which is
-// not linked into PID 1, reads the same status and body; and the answer written
-// anew is read as the same.
+// FuzzHTTPResponse checks that an accepted answer is within the bounds, in whatever
+// pieces it came. net/http, which is not linked into PID 1, must read the same status
+// and body. The answer that is written from them must be read as the same.
 func FuzzHTTPResponse(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -174,7 +174,7 @@ func FuzzHTTPResponse(f *testing.F) {
 	})
 }
 
-// standard is what net/http makes of it; not ok where it refuses.
+// standard reads data with net/http. ok is false if that refuses it.
 func standard(data []byte) (status int, body []byte, ok bool) {
 	in := bufio.NewReader(bytes.NewReader(data))
 	for {

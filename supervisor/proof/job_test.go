@@ -11,7 +11,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 )
 
-// What PID 1 encodes, the worker reads; no field is forgotten.
+// TestJobArrives checks that the worker reads every field that PID 1 encodes.
 func TestJobArrives(t *testing.T) {
 	all := Job{
 		Mode: Prove, Port: 65535, UID: 1<<32 - 1, PID: 4194304, Deadline: time.Hour + 1,

@@ -38,11 +38,11 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Where agent and gateway have one uid, only who has the socket open has it.
+// TestJudgeHolders checks that the holder has the socket, without separation.
 func TestJudgeHolders(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string
-		with   bool // the child has it
+		with   bool // the child has the listener
 		want   Ownership
 	}{
 		"itself":     {"exec sleep 100", true, Ours},
@@ -80,9 +80,9 @@ func TestJudgeHolders(t *testing.T) {
 	}
 }
 
-// A connection is the gateway's if it has the server's end open, nobody's known
-// while that end is closed, and a stranger's only if it is there and held by no
-// process of the gateway.
+// TestHolderOwnerOf checks that a connection is the gateway's if it has the server's
+// end open, and another user's only if it exists and no process of the gateway has
+// it. After that end is closed, no owner is known.
 func TestHolderOwnerOf(t *testing.T) {
 	l := testenv.Listen(t, "127.0.0.1:0")
 	client, err := net.Dial("tcp4", l.Addr().String())
@@ -95,7 +95,7 @@ func TestHolderOwnerOf(t *testing.T) {
 		t.Errorf("its own: %d, %v", uid, err)
 	}
 	other := testenv.Shell(t, nil, "exec sleep 100")
-	testenv.Eventually(t, "a stranger's", func() bool { // once sh has closed what it was started with
+	testenv.Eventually(t, "a stranger's", func() bool { // after sh has closed the descriptors that it got
 		uid, err := (holder{pid: other, uid: 7}).ownerOf(local, remote)
 		return uid == noUser && err == nil
 	})
@@ -106,7 +106,7 @@ func TestHolderOwnerOf(t *testing.T) {
 	})
 }
 
-// One beside the gateway's is named, and it alone.
+// TestJudgeHoldersBeside checks that only the listener beside the gateway's is named.
 func TestJudgeHoldersBeside(t *testing.T) {
 	l := testenv.Listen(t, "127.0.0.1:0")
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
@@ -120,7 +120,7 @@ func TestJudgeHoldersBeside(t *testing.T) {
 	}
 }
 
-// What cannot be seen is nobody's: neither the gateway's nor a stranger's.
+// TestJudgeHoldersUnproven checks that a socket that cannot be seen is unproven.
 func TestJudgeHoldersUnproven(t *testing.T) {
 	ls := []sockets.Listener{{Inode: 1}}
 	if _, _, err := JudgeHolders(ls, 1<<22); !errors.Is(err, sockets.ErrUnproven) {
@@ -130,13 +130,13 @@ func TestJudgeHoldersUnproven(t *testing.T) {
 		return
 	}
 	testenv.Must(t, errors.Join(unix.Setgroups(nil), unix.Setresuid(int(stranger), int(stranger), int(stranger))))
-	_, _, err := JudgeHolders(ls, 1) // root's
+	_, _, err := JudgeHolders(ls, 1) // of root
 	if !errors.Is(err, sockets.ErrUnproven) || !errors.Is(err, unix.EACCES) {
 		t.Errorf("descriptors that are not ours to see: %v", err)
 	}
 }
 
-// A connection belongs to whom its server's end is open for.
+// TestHolderOwner checks that the holder of the server's end has the connection.
 func TestHolderOwner(t *testing.T) {
 	l := testenv.Listen(t, "127.0.0.1:0")
 	conn, err := net.DialTimeout("tcp4", l.Addr().String(), 5*time.Second)

@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testenv.IPv6Main(m)) }
 
-// A gateway that listens on [::] is reached by IPv4 in a container that has no
-// IPv6, although [::1] is the address that is tried first.
+// TestWorkWithoutIPv6 checks that a gateway on [::] is reached by IPv4 in a container
+// without IPv6, although [::1] is tried first.
 func TestWorkWithoutIPv6(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNET) {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// me is the gateway's uid in these tests, stranger somebody else's.
+// me is the gateway's uid in these tests, and stranger that of another user.
 var me = uint32(os.Geteuid())
 
 const stranger = 54321
@@ -26,7 +26,7 @@ const bound = 20 * time.Second
 // secret stands for a token.
 const secret = "feedfacefeedfacefeedfacefeedfacefeedfacefeedfacefeedfacefeedface"
 
-// ways are both ways to ask; the second is what gVisor and old seccomp profiles force.
+// ways are both ways to ask. gVisor and old seccomp profiles force the second.
 var ways = map[string]struct {
 	list  func(port uint16) ([]sockets.Listener, error)
 	owner func(local, remote netip.AddrPort) (uint32, error)
@@ -45,13 +45,13 @@ func serve(t *testing.T, network, host string, uid uint32, handle func(c *client
 	return testenv.Serve(t, network, host, uid, handle)
 }
 
-// answer is a whole answer that keeps the connection.
+// answer returns a whole answer that keeps the connection.
 func answer(status, body string) string {
 	return "HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
 
-// good serves like a gateway: ready, and with the one right token.
+// good serves as a gateway does, which is ready and takes the one right token.
 func good(c *client, _ int) {
 	for r := c.Request(); r != ""; r = c.Request() {
 		c.Say(goodAnswer(r))
@@ -68,7 +68,7 @@ func goodAnswer(request string) string {
 	return answer("401 Unauthorized", `{}`)
 }
 
-// job is a proof of the server at port.
+// job returns a proof of the server at port.
 func job(port uint16) Job {
 	return Job{
 		Mode: Prove, Port: port, UID: me, Deadline: bound,

@@ -16,16 +16,16 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// claim makes a worker believe that the listener is the gateway's: it was, an
-// instant ago. How the agent gets there is not for the worker to know.
+// claim makes a worker believe that the listener is the gateway's, as it was an
+// instant ago. The worker cannot know how the agent got there.
 func claim(s *server, ownerOf func(local, remote netip.AddrPort) (uint32, error)) *worker {
 	return &worker{job: job(s.Port()), ownerOf: ownerOf, listeners: func(uint16) ([]sockets.Listener, error) {
 		return []sockets.Listener{{Addr: s.Addr, UID: me, Inode: 1}}, nil
 	}}
 }
 
-// A predecessor sent the token to whoever had the port: the agent only had to
-// be faster than a restarting gateway.
+// TestForeignPeerNeverGetsTheToken checks that another user gets no token. An earlier
+// program sent it if the agent was faster than a restarting gateway.
 func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 	for name, handle := range map[string]func(*client, int){
 		"plays-the-gateway": good,
@@ -44,7 +44,7 @@ func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 				switch got := j.work([]byte(secret)); got {
 				case ForeignPeer:
 				case Dropped, Unproven:
-					if name != "hangs-up" { // gone before it could be looked at
+					if name != "hangs-up" { // it is gone before the check
 						t.Errorf("got %v", got)
 					}
 				default:
@@ -67,9 +67,9 @@ func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 	})
 }
 
-// The gateway closes the connection after the answer without token, and by the
-// time of the next one the agent has the port. The connection is new, so the
-// check must be too.
+// TestPortChangesHands checks that a new connection is checked again. The gateway
+// closes the first one after the answer without token, and then the agent has the
+// port.
 func TestPortChangesHands(t *testing.T) {
 	testenv.Root(t) // the stranger is another user
 	for way, ask := range ways {
@@ -101,8 +101,8 @@ func TestPortChangesHands(t *testing.T) {
 	}
 }
 
-// Servers close a connection that they said they keep: before the token, the
-// worker connects and checks again, and the gateway is proven.
+// TestKeepAliveClosedBeforeTheToken checks a server that closes a connection that it
+// said it keeps. Before the token, the worker connects and checks again.
 func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
 	for name, last := range map[string]string{
 		"silently":         "",
@@ -134,7 +134,7 @@ func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
 						c.Request()
 						c.Conn.(interface{ SetLinger(int) error }).SetLinger(0)
 					case "wait":
-						c.In.ReadString('\n') // it was accepted, seen, and goes away
+						c.In.ReadString('\n') // it was accepted and checked, and closes
 					default:
 						if strings.HasPrefix(last, "HTTP/1.1 408") {
 							c.Say(last)
@@ -153,7 +153,7 @@ func TestKeepAliveClosedBeforeTheToken(t *testing.T) {
 	}
 }
 
-// counted is good, and counts the requests that were read.
+// counted serves as good does, and counts the requests.
 func counted(n *atomic.Int32) func(*client, int) {
 	return func(c *client, _ int) {
 		for r := c.Request(); r != ""; r = c.Request() {
@@ -163,8 +163,8 @@ func counted(n *atomic.Int32) func(*client, int) {
 	}
 }
 
-// A server says 408 and hangs up in the very moment of the next request: that is
-// a farewell, and its answer comes on the next connection.
+// TestFarewellBetweenRequests checks that a server that says 408 and closes just when
+// the next request comes gets that request again on the next connection.
 func TestFarewellBetweenRequests(t *testing.T) {
 	var answered atomic.Int32
 	hangUp, gone := make(chan bool), make(chan bool)
@@ -186,7 +186,7 @@ func TestFarewellBetweenRequests(t *testing.T) {
 	})
 	var once sync.Once
 	w := claim(s, func(local, remote netip.AddrPort) (uint32, error) {
-		if answered.Load() == 2 { // so this is the request with the token
+		if answered.Load() == 2 { // the next request has the token
 			once.Do(func() { close(hangUp); <-gone })
 		}
 		return sockets.Owner(local, remote)
@@ -196,8 +196,8 @@ func TestFarewellBetweenRequests(t *testing.T) {
 	}
 }
 
-// The owner is asked for in each request, on a kept connection too. Where it
-// cannot be found out, nothing is proven and no token leaves.
+// TestOwnerNotToBeHad checks that the owner is looked up for each request, on a kept
+// connection too. If it cannot be found out, nothing is proven and no token is sent.
 func TestOwnerNotToBeHad(t *testing.T) {
 	for way, errno := range map[string]unix.Errno{"no-descriptors": unix.EMFILE, "no-memory": unix.ENOBUFS} {
 		t.Run(way, func(t *testing.T) {
@@ -219,8 +219,8 @@ func TestOwnerNotToBeHad(t *testing.T) {
 	}
 }
 
-// On each connection the token comes once, after a request without it, in a
-// request that is otherwise the same.
+// TestTokenSentOnce checks that each connection gets the token once, after a request
+// without it that is otherwise the same.
 func TestTokenSentOnce(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
 	if got := Work(job(s.Port()), []byte(secret)); got != OK {

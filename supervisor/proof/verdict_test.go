@@ -8,8 +8,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
-// Definite verdicts end a gateway. One that the agent can bring about by itself
-// (a listener, a flood, a changed token file) must not be among them.
+// TestVerdicts checks that no verdict that the agent can cause by itself (a listener,
+// a flood, a changed token file) is definite, and so ends a gateway.
 func TestVerdicts(t *testing.T) {
 	for v, want := range map[Verdict]struct {
 		reason   reason.Reason
@@ -41,8 +41,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// A worker that crashed, was killed or never began has not proven anything:
-// only exit codes of our own are verdicts, and 0 is the only success.
+// TestFromExit checks that a worker that crashed, was killed or never began has not
+// proven anything. Only our own exit codes are verdicts, and 0 is the only success.
 func TestFromExit(t *testing.T) {
 	verdicts := 0
 	for code := -300; code <= 300; code++ {

@@ -148,10 +148,10 @@ func (w *worker) auth(token []byte) Verdict {
 	return TokenRefused
 }
 
-// unexpectedStatus returns the verdict for a status that was not configured. A gateway
-// that serves tells a client that asks too often to wait. The agent comes from the
-// same address and can ask as often as it likes, so such a status must not end a
-// healthy gateway.
+// unexpectedStatus returns the verdict for a status that was not configured. A
+// gateway that serves tells a client that asks too often to wait. The agent comes
+// from the same address and can ask as often as it likes, so such a status must not
+// end a healthy gateway.
 func unexpectedStatus(status int) Verdict {
 	switch status {
 	case 408, 425, 429: // timeout of an idle connection, too early, too many requests

@@ -15,14 +15,14 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
-// One answer of a gateway that misbehaves. Each of these was, or would have
-// been, taken for a healthy gateway, or hung whoever asked.
+// TestWorkMisbehaving checks answers of a gateway that misbehaves. Each of them was,
+// or would have been, taken for a healthy gateway, or held up the worker.
 func TestWorkMisbehaving(t *testing.T) {
 	say := func(text string) func(*client, int) {
 		return func(c *client, _ int) {
 			c.Request()
 			c.Say(text)
-			c.Request() // until the worker has hung up
+			c.Request() // until the worker has closed
 		}
 	}
 	hang := func(c *client, _ int) { c.Request(); c.Request() }
@@ -92,17 +92,17 @@ func TestWorkMisbehaving(t *testing.T) {
 
 const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7;x=y\r\n{\"ready\r\n7\r\n\":true}\r\n0\r\nX: y\r\n\r\n"
 
-// short is a deadline that is meant to be reached.
+// short sets a deadline that is meant to be reached.
 func short(j *Job) { j.Deadline = 100 * time.Millisecond }
 
-// drip sends a byte whenever the connection is there, and never the end.
+// drip sends single bytes as long as the connection lasts, and never the end.
 func drip(c *client, _ int) {
 	c.Request()
 	for _, b := range []byte("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 100000)) {
 		if _, err := c.Write([]byte{b}); err != nil {
 			return
 		}
-		time.Sleep(5 * time.Millisecond) // the pace is what is tested
+		time.Sleep(5 * time.Millisecond) // this test is about the pace
 	}
 }
 
@@ -114,21 +114,21 @@ func flood(first, again string) func(*client, int) {
 		more := []byte(strings.Repeat(again, 1+4096/len(again)))
 		for sent := 0; sent < 64*maxWire; sent += len(more) {
 			if _, err := c.Write(more); err != nil {
-				return // the worker had enough
+				return // the worker has closed
 			}
 		}
 		c.S.T.Errorf("the worker read %d bytes", 64*maxWire)
 	}
 }
 
-// Nobody listens: connection refused, not a timeout and not unknown.
+// TestWorkRefused checks that a port without a listener is Refused, not Timeout.
 func TestWorkRefused(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
 	s.Stop()
 	if got := Work(job(s.Port()), []byte(secret)); got != Refused {
 		t.Errorf("got %v", got)
 	}
-	// The listener went away between the look and the connection.
+	// The listener was closed between the look and the connection.
 	w := &worker{job: job(s.Port()), ownerOf: sockets.Owner, listeners: func(port uint16) ([]sockets.Listener, error) {
 		return []sockets.Listener{{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), UID: me}}, nil
 	}}
@@ -137,8 +137,8 @@ func TestWorkRefused(t *testing.T) {
 	}
 }
 
-// Where the gateway is reached depends on what it listens on: a dual-stack
-// socket, IPv6 alone, an address of its own.
+// TestWorkReaches checks that a gateway is reached at the address that it listens on:
+// a dual-stack socket, IPv6 alone, or another one.
 func TestWorkReaches(t *testing.T) {
 	for name, c := range map[string]struct{ network, host string }{
 		"v4-loopback":   {"tcp4", "127.0.0.1:0"},
@@ -164,8 +164,8 @@ func TestWorkReaches(t *testing.T) {
 	}
 }
 
-// A server that waits for data before it accepts (TCP_DEFER_ACCEPT) is no
-// deadlock: half of the request is what it waits for.
+// TestWorkDeferredAccept checks a server that waits for data before it accepts
+// (TCP_DEFER_ACCEPT). Half of the request is enough for it.
 func TestWorkDeferredAccept(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, _ int) { good(c, 0) })
 	raw, err := s.Listener.(*net.TCPListener).SyscallConn()
@@ -179,7 +179,7 @@ func TestWorkDeferredAccept(t *testing.T) {
 	}
 }
 
-// What the two answers of the auth check mean.
+// TestWorkAuth checks the verdicts on the two answers of the auth check.
 func TestWorkAuth(t *testing.T) {
 	by := func(without, with string) func(*client, int) {
 		return func(c *client, _ int) {
@@ -198,7 +198,7 @@ func TestWorkAuth(t *testing.T) {
 	for name, c := range map[string]struct {
 		handle func(*client, int)
 		want   Verdict
-		sent   bool // the token was
+		sent   bool // the token was sent
 	}{
 		"in-force":                 {by("401 Unauthorized", "404 Not Found"), OK, true},
 		"another-token":            {by("401 Unauthorized", "401 Unauthorized"), TokenRefused, true},
@@ -229,8 +229,8 @@ func TestWorkAuth(t *testing.T) {
 	})
 }
 
-// Answers that nobody has asked for yet are answers to nothing: taken for those
-// to the next requests, they prove a token that was never tried.
+// TestWorkPrematureAnswers checks that answers that come before their requests do not
+// count. Otherwise they would prove a token that was never tried.
 func TestWorkPrematureAnswers(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, func(c *client, n int) {
 		for r := c.Request(); r != ""; r = c.Request() {
@@ -247,7 +247,7 @@ func TestWorkPrematureAnswers(t *testing.T) {
 	}
 }
 
-// candidates: what is connected to, and above all what is not.
+// TestOnlyOwnListenersAreCandidates checks which listeners are not connected to.
 func TestOnlyOwnListenersAreCandidates(t *testing.T) {
 	at := func(uid uint32, addrs ...string) (ls []sockets.Listener) {
 		for _, a := range addrs {
@@ -279,7 +279,7 @@ func TestOnlyOwnListenersAreCandidates(t *testing.T) {
 	}
 }
 
-// A body is judged by members, types included.
+// TestMatchBody checks that a body is judged by its members, types included.
 func TestMatchBody(t *testing.T) {
 	want := []config.Expect{{Key: "ok", Value: "true"}, {Key: "n", Value: "5"}, {Key: "s", Value: `"live"`}}
 	for name, c := range map[string]struct {

@@ -132,11 +132,11 @@ func limits(nofile uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: nofile, Max: nofile})
 }
 
-// oomAdj makes the kernel kill this process before PID 1 when memory runs out. It
-// is for a re-exec child that has PID 1's own user. For another user PID 1 sets the score
-// around the fork, and adj is 0. A process needs no right to raise its own value,
-// but the file belongs to root while we are not dumpable (proc_pid(5)). An error is
-// ignored, because boot has tried the same and reports it under hardening.
+// oomAdj makes the kernel kill this process before PID 1 when memory runs out. It is
+// for a re-exec child that has PID 1's own user. For another user PID 1 sets the
+// score around the fork, and adj is 0. A process needs no right to raise its own
+// value, but the file belongs to root while we are not dumpable (proc_pid(5)). An
+// error is ignored, because boot has tried the same and reports it under hardening.
 func oomAdj(adj int) {
 	if adj == 0 {
 		return
@@ -152,7 +152,7 @@ func oomAdj(adj int) {
 	_ = sys.SetDumpable(was) // to false it cannot fail
 }
 
-// report writes the failure to PID 1 and returns the exit code of a failed stage.
+// report writes the failure to PID 1 and returns the exit code for it.
 func report(out *os.File, step launch.Step, err error) int {
 	f := launch.Failure{Step: step}
 	var errno syscall.Errno

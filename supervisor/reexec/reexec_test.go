@@ -48,7 +48,7 @@ func runChild(t *testing.T, orders string, token *os.File) (report string, code 
 	defer r.Close()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{launch.ReexecName, "test"}
-	cmd.Env = []string{} // nil would be ours
+	cmd.Env = []string{} // nil would pass on our environment
 	cmd.ExtraFiles = []*os.File{spec, w}
 	if token != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, token)
@@ -73,8 +73,8 @@ func encode(t *testing.T, s launch.Spec) string {
 	return strings.Join(append([]string{string(data)}, s.Env...), "\x00")
 }
 
-// TestOrders: whoever runs gateway-init under the re-exec child's name gets an error,
-// not a crash.
+// TestOrders checks that a user who runs gateway-init under the re-exec child's name
+// gets an error and not a crash.
 func TestOrders(t *testing.T) {
 	testenv.Root(t)
 	for name, c := range map[string]struct{ orders, report string }{
@@ -103,7 +103,7 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-// TestNoDescriptors: the same by hand, without orders or anywhere to report to.
+// TestNoDescriptors checks a start by hand, without orders and a report.
 func TestNoDescriptors(t *testing.T) {
 	testenv.Root(t)
 	cmd := exec.Command("/proc/self/exe")
@@ -126,7 +126,7 @@ func minted(t *testing.T) (*os.File, *launch.Token, *tokenfile.Secret) {
 	return f, &launch.Token{Env: "TOKEN", Sum: s.Sum()}, s
 }
 
-// TestWorker: a worker answers by exit code, and says nothing.
+// TestWorker checks that a worker answers by exit code, and prints nothing.
 func TestWorker(t *testing.T) {
 	testenv.Root(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -155,7 +155,7 @@ func TestWorker(t *testing.T) {
 		want  proof.Verdict
 	}{
 		"nobody-listens":          {port, gateway, nil, nil, proof.Refused},
-		"a-stranger":              {open, gateway, nil, nil, proof.ForeignPeer}, // the test is root's
+		"a-stranger":              {open, gateway, nil, nil, proof.ForeignPeer}, // the test runs as root
 		"serves":                  {open, 0, nil, nil, proof.OK},
 		"serves-with-token":       {open, 0, token, file, proof.OK},
 		"token-changed":           {open, 0, &other, file, proof.TokenChanged},
@@ -179,8 +179,8 @@ func TestWorker(t *testing.T) {
 	}
 }
 
-// TestTokenOfAnother: a file that holds no token, or another one than PID 1 has
-// minted, is a failure before anything is executed.
+// TestTokenOfAnother checks that a file that holds no token, or another one than PID
+// 1 has minted, is a failure before anything is executed.
 func TestTokenOfAnother(t *testing.T) {
 	testenv.Root(t)
 	file, token, secret := minted(t)
@@ -216,8 +216,8 @@ func rewrite(f *os.File, text string) error {
 	return err
 }
 
-// TestReadOnlyProc: raising oom_score_adj is a wish; its failure is no reason
-// to keep the gateway down.
+// TestReadOnlyProc checks that the target is executed although its oom_score_adj
+// cannot be raised.
 func TestReadOnlyProc(t *testing.T) {
 	if !testenv.Inside(t, syscall.CLONE_NEWNS) {
 		return

@@ -17,13 +17,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// ByAncestry sweeps where gateway and agent have our own uid. PID 1 and subreapers are
-// handed orphans, generation by generation. So the remaining processes of the
+// ByAncestry sweeps where gateway and agent have our own uid. PID 1 and subreapers
+// are handed orphans, generation by generation. So the remaining processes of the
 // former gateway are those of our children that were seen below it while it lived,
-// are in its session, or were executed with one of our tokens in the token
-// variable. The agent is never executed with one of our tokens. The variable alone
-// says nothing, because the container's environment may have preset it for all
-// processes.
+// are in its session, or were executed with one of our tokens in the token variable.
+// The agent is never executed with one of our tokens. The variable alone says
+// nothing, because the container's environment may have preset it for all processes.
 //
 // Not found: a helper that made its own session and cleared its environment since
 // the last look (docs/tcb.md). Found by mistake: an orphan of the agent that took
@@ -142,7 +141,7 @@ func (d *ByAncestry) left() (found []int, err error) {
 		st, errLook := procfs.ReadStat(pid)
 		switch {
 		case errors.Is(errLook, procfs.ErrGone):
-		case errLook != nil: // not seen is not gone
+		case errLook != nil: // a process that cannot be seen may be alive
 			err = errors.Join(err, errLook)
 		case st.PPID != os.Getpid(): // it is not our child
 		case d.noted[pid] == st.Start, last.PID != 0 && st.Session == last.PID:
@@ -168,20 +167,20 @@ func (d *ByAncestry) Signal(_ uint32, sig syscall.Signal) {
 	}
 }
 
-// signal uses a pidfd, and sends sig only if the process is the one that was
-// listed. In a PID namespace that is not our own, its pid may belong to another
-// process now. If the kernel or a seccomp profile has no pidfd, a child of ours
-// gets its signal by pid. Only we can reap it, so until then its pid is not reused.
-// Its own children are handed to us when it has ended.
+// signal uses a pidfd, and sends sig only if the process is the one that was listed.
+// In a PID namespace that is not our own, its pid may belong to another process now.
+// If the kernel or a seccomp profile has no pidfd, our child gets its signal by pid.
+// Only we can reap it, so until then its pid is not reused. Its own children are
+// handed to us when it has ended.
 func signal(st procfs.Stat, sig syscall.Signal) {
 	if err := st.ID().Signal(sig); err != nil && st.PPID == os.Getpid() {
 		sys.Kill(st.PID, sig)
 	}
 }
 
-// Others reports whether any process that Signal would reach lives. One live child
-// of ours is enough for the answer, so /proc is not read through each time while
-// thousands are left.
+// Others reports whether any process that Signal would reach lives. One live child is
+// enough for the answer, so /proc is not read through each time while thousands are
+// left.
 func (d *ByAncestry) Others(uint32) (bool, error) {
 	pids, _ := Children() // without the list all processes are looked at
 	for _, pid := range pids {

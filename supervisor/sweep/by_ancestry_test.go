@@ -23,7 +23,7 @@ import (
 type family struct {
 	started map[int]bool
 	gateway int
-	last    procfs.ID // it, with its start
+	last    procfs.ID // the gateway, with its start time
 }
 
 func (f *family) byAncestry() *ByAncestry {
@@ -53,7 +53,7 @@ func (f *family) becomes(t *testing.T, script string) {
 	testenv.Must(t, err)
 }
 
-// sleepers are the live processes that sleep for so many seconds.
+// sleepers lists the live processes that sleep for so many seconds.
 func sleepers(t *testing.T, seconds string) (pids []int) {
 	t.Helper()
 	testenv.Must(t, procfs.Each(1<<22, func(pid int) error {
@@ -73,13 +73,13 @@ func await(t *testing.T, seconds string, n int) []int {
 	return sleepers(t, seconds)
 }
 
-// What the gateway left is swept by each of its marks; what is the agent's, in
-// whatever state, is not. Gateway, agent and we have one uid.
+// TestByAncestrySweepsByEachMark checks that the gateway's processes are swept by
+// each mark, and the agent's never. Gateway, agent and PID 1 have one uid.
 func TestByAncestrySweepsByEachMark(t *testing.T) {
 	for name, c := range map[string]struct {
 		script string // sleeps 1001 in the end
 		note   bool
-		left   bool // it is not found
+		left   bool // the process is not found
 	}{
 		"in-its-session":     {"env -u TOKEN sleep 1001 & exec sleep 1000", false, false},
 		"has-the-variable":   {"setsid sleep 1001 & exec sleep 1000", false, false},
@@ -110,7 +110,7 @@ func TestByAncestrySweepsByEachMark(t *testing.T) {
 				return errors.Is((procfs.ID{PID: f.gateway}).Verify(), procfs.ErrGone)
 			})
 			delete(f.started, f.gateway)
-			testenv.Must(t, d.Note()) // it has ended: what was seen before counts
+			testenv.Must(t, d.Note()) // it has ended, so the earlier record counts
 			testenv.Eventually(t, "nothing of the gateway to be left", func() bool {
 				testenv.Must(t, d.Sweep())
 				reap(t)
@@ -128,8 +128,8 @@ func TestByAncestrySweepsByEachMark(t *testing.T) {
 	}
 }
 
-// A process that was found by its token is left until it has been reaped: from
-// its SIGKILL on it has no environment, while its listener may be open still.
+// TestByAncestryWaitsForTheKilled checks that a process found by its token counts
+// until it is reaped. It has no environment after SIGKILL, but may still listen.
 func TestByAncestryWaitsForTheKilled(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -146,7 +146,7 @@ func TestByAncestryWaitsForTheKilled(t *testing.T) {
 	})
 	delete(f.started, f.gateway)
 	testenv.Must(t, d.Sweep())
-	await(t, "1001", 0) // a zombie: it has no command line either
+	await(t, "1001", 0) // a zombie has no command line either
 	if alive, err := d.Alive(); err != nil || !alive {
 		t.Errorf("alive %t, %v: it has not been reaped", alive, err)
 	}
@@ -158,8 +158,8 @@ func TestByAncestryWaitsForTheKilled(t *testing.T) {
 	})
 }
 
-// Who was seen below the gateway is remembered as its own through each look that
-// does not show it there any more, until it has ended.
+// TestByAncestryRemembersDescendants checks that a process once seen below the
+// gateway is remembered until it has ended.
 func TestByAncestryRemembersDescendants(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -192,8 +192,8 @@ func TestByAncestryRemembersDescendants(t *testing.T) {
 	await(t, "1001", 0)
 }
 
-// Who is in a session that is older than the gateway is not the gateway's,
-// whatever is in its environment; one with a session of its own is.
+// TestByAncestrySparesOlderSessions checks that a process in a session older than the
+// gateway is not the gateway's, whatever its environment holds.
 func TestByAncestrySparesOlderSessions(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -231,7 +231,7 @@ func TestByAncestrySparesOlderSessions(t *testing.T) {
 	}
 }
 
-// At the end everybody but the gateway's gets the signal, orphans included.
+// TestByAncestrySignalsAllButTheGateway checks that orphans get the signal, too.
 func TestByAncestrySignalsAllButTheGateway(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -258,7 +258,7 @@ func TestByAncestrySignalsAllButTheGateway(t *testing.T) {
 		testenv.Must(t, err)
 		return !others
 	})
-	if st, err := procfs.ReadStat(headless.Pid); err == nil && !st.Ended() { // or not reaped yet
+	if st, err := procfs.ReadStat(headless.Pid); err == nil && !st.Ended() { // it may not be reaped yet
 		t.Errorf("what has lost its first thread is left: %+v", st)
 	}
 	if len(sleepers(t, "1000")) != 1 || len(sleepers(t, "1001")) != 1 {
@@ -266,8 +266,8 @@ func TestByAncestrySignalsAllButTheGateway(t *testing.T) {
 	}
 }
 
-// Without pidfd, by kernel or seccomp profile, children have their signal by pid,
-// and what was below them once it is ours.
+// TestByAncestrySignalsWithoutPidfd checks that without pidfd children get their
+// signal by pid, and their descendants get it once they are our children.
 func TestByAncestrySignalsWithoutPidfd(t *testing.T) {
 	for name, c := range map[string]struct {
 		errno unix.Errno
@@ -303,8 +303,8 @@ func TestByAncestrySignalsWithoutPidfd(t *testing.T) {
 	}
 }
 
-// Where /proc hides strangers the end does not wait for them, and still for our
-// own whom it hides (who is not dumpable).
+// TestByAncestryWaitsForItsOwnHidden checks that the end waits for our own processes
+// that hidepid hides (not dumpable), and not for those of other users.
 func TestByAncestryWaitsForItsOwnHidden(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -332,8 +332,8 @@ func TestByAncestryWaitsForItsOwnHidden(t *testing.T) {
 	})
 }
 
-// Before there was a gateway nobody can have its token: what has the very value
-// is none of ours.
+// TestByAncestryFindsNoneBeforeAnyGateway checks that before the first gateway no
+// process counts as the gateway's, even if it has the same value in its environment.
 func TestByAncestryFindsNoneBeforeAnyGateway(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return
@@ -352,7 +352,7 @@ func TestByAncestryFindsNoneBeforeAnyGateway(t *testing.T) {
 	}
 }
 
-// The token is found wherever it stands, and nothing that only looks like it.
+// TestHasToken checks that the token is found at any place, and nothing similar.
 func TestHasToken(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
 		return

@@ -18,7 +18,7 @@ import (
 
 // ByUID ends the processes of one UID.
 //
-// As PID 1 of its own PID namespace it lets the kernel do it: it takes the UID and
+// As PID 1 of its own PID namespace it lets the kernel do it. It takes the UID and
 // calls kill(-1), without a fork, a look at /proc or a race. If the namespace is
 // shared with other containers, the same UID may be theirs, too. Then it ends only
 // its own descendants, child by child. It is a subreaper, so each generation is
@@ -39,7 +39,7 @@ func NewByUID(uid uint32, shared bool) *ByUID {
 // now on.
 func (s *ByUID) Share() { s.shared.Store(true) }
 
-// Track does nothing. Track and Note are for Descent, because the kernel knows the
+// Track does nothing. Track and Note are for ByAncestry, because the kernel knows the
 // gateway's processes by uid.
 func (s *ByUID) Track(func(pid int) bool, func() procfs.ID) {}
 
@@ -101,7 +101,7 @@ func (s *ByUID) children(uid uint32) ([]int, error) {
 		real, errLook := procfs.ReadUID(pid)
 		switch {
 		case procfs.IsGone(errLook):
-		case errLook != nil: // not seen is not gone
+		case errLook != nil: // a process that cannot be seen may be alive
 			err = errors.Join(err, errLook)
 		case real == uid:
 			found = append(found, pid)

@@ -18,7 +18,7 @@ import (
 
 const gateway, stranger = testenv.Gateway, testenv.Stranger
 
-// run starts a shell of uid and reaps nothing: that is for reap.
+// run starts a shell as uid. reap must reap it.
 func run(t *testing.T, uid uint32, script string) int {
 	t.Helper()
 	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", script}, &os.ProcAttr{
@@ -29,7 +29,7 @@ func run(t *testing.T, uid uint32, script string) int {
 	return p.Pid
 }
 
-// reap takes all exits there are, as the supervisor does.
+// reap reaps all children that have ended, as the supervisor does.
 func reap(t *testing.T) {
 	t.Helper()
 	for {
@@ -55,7 +55,7 @@ func swept(t *testing.T, s *ByUID) {
 	})
 }
 
-// count is how many processes of uid that are no zombies /proc shows.
+// count returns the number of processes of uid in /proc that are no zombies.
 func count(t *testing.T, uid uint32) (n int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -73,9 +73,9 @@ func count(t *testing.T, uid uint32) (n int) {
 	return n
 }
 
-// helpers are what a gateway leaves behind: in its session, in one of their
-// own, in the background of a parent that ended, deaf to every signal that
-// can be ignored, and stopped.
+// helpers are processes that a gateway may leave behind: in its session, in their
+// own, in the background of a parent that ended, ignoring every signal that can be
+// ignored, and stopped.
 var helpers = map[string]string{
 	"plain":      "exec sleep 1000",
 	"session":    "setsid sleep 1000",
@@ -88,9 +88,8 @@ var helpers = map[string]string{
 // modes are the two ways to sweep.
 var modes = map[string]bool{"namespace": false, "descent": true}
 
-// TestSweep: nothing of the former gateway may be there when the next one is
-// started, or it finds its port and its locks taken; everybody else is left
-// alone.
+// TestSweep checks that no process of the former gateway is left, because the next
+// one needs its port and its locks. All others are left alone.
 func TestSweep(t *testing.T) {
 	for mode, shared := range modes {
 		for name, script := range helpers {
@@ -114,7 +113,7 @@ func TestSweep(t *testing.T) {
 					t.Errorf("%d of the agent's are left of 2", count(t, stranger))
 				}
 				testenv.Must(t, sys.Kill(root, 0))
-				testenv.Must(t, s.Sweep()) // of nothing
+				testenv.Must(t, s.Sweep()) // there is none left
 				if alive, err := s.Others(stranger); err != nil || !alive {
 					t.Errorf("the agent's: %v %v", alive, err)
 				}
@@ -134,19 +133,19 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestSweepForkBomb: what multiplies as fast as it can does not outrun one
-// kill of the kernel's.
+// TestSweepForkBomb checks that processes that fork as fast as they can do not outrun
+// one kill(-1).
 func TestSweepForkBomb(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}
-	// Bounded for the machine's sake, and not by a shell's ulimit, which has another
-	// flag in each; root is not bound by it. Each starts two and is waited for by none.
+	// The limit protects the machine. The flag of a shell's ulimit differs, and root
+	// is not bound by it. Each shell starts two and waits for none.
 	testenv.Must(t, syscall.Setrlimit(unix.RLIMIT_NPROC, &syscall.Rlimit{Cur: 150, Max: 150}))
 	testenv.Eventually(t, "it multiplies", func() bool {
 		reap(t)
 		n := count(t, gateway)
-		if n == 0 { // at first, and when each shell has met the bound: it ends where it cannot fork
+		if n == 0 { // at first, and after the shells have met the bound and ended
 			run(t, gateway, "exec 2>/dev/null; bomb() { bomb | bomb & }; bomb; while :; do bomb; done")
 		}
 		return n >= 30
@@ -160,12 +159,12 @@ func TestSweepForkBomb(t *testing.T) {
 // foreignEnv carries the pid of a process that is not our descendant.
 const foreignEnv = "SWEEP_TEST_FOREIGN"
 
-// TestSweepShared: with two containers in one PID namespace the gateway's UID
-// is the other one's too. Only our own descendants end.
+// TestSweepShared checks that only our own descendants end where two containers share
+// a PID namespace, and the other gateway has the same UID.
 func TestSweepShared(t *testing.T) {
 	testenv.Root(t)
 	var foreign *exec.Cmd
-	if os.Getenv(foreignEnv) == "" { // outside, the other container
+	if os.Getenv(foreignEnv) == "" { // outside, for the other container
 		foreign = exec.Command("sleep", "1000")
 		foreign.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: &syscall.Credential{Uid: gateway, Gid: gateway}}
 		testenv.Must(t, foreign.Start())
@@ -182,7 +181,7 @@ func TestSweepShared(t *testing.T) {
 	}
 	testenv.Must(t, sys.SetSubreaper())
 	s := NewByUID(gateway, false)
-	s.Share() // before anything is swept: the other one has said that it is there
+	s.Share() // before the sweep, because the other container has announced itself
 	if alive, err := s.Alive(); err != nil || alive {
 		t.Errorf("the other container's counts as ours: %v %v", alive, err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestChildren: with the kernel's list and without it all of our children are
-// found, zombies too, and nobody else's.
+// TestChildren checks that all of our children are found with the kernel's list and
+// without it, zombies too, and no other process.
 func TestChildren(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -46,15 +46,15 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// withoutList takes the list of PID 1's children away.
+// withoutList hides the list of PID 1's children.
 func withoutList(t *testing.T) {
 	t.Helper()
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
 }
 
-// TestWithoutList: a kernel without CONFIG_PROC_CHILDREN (gVisor) keeps no
-// list; that must not mean that nothing is left.
+// TestWithoutList checks that processes are found in a kernel without
+// CONFIG_PROC_CHILDREN (gVisor), which keeps no list.
 func TestWithoutList(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -69,7 +69,7 @@ func TestWithoutList(t *testing.T) {
 	swept(t, s)
 }
 
-// TestErrors: what cannot be seen is an error, never "nothing is left".
+// TestErrors checks that a process that cannot be seen is an error.
 func TestErrors(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
@@ -82,7 +82,7 @@ func TestErrors(t *testing.T) {
 		if alive || err == nil || s.Sweep() == nil {
 			t.Errorf("got %v %v, sweep %v", alive, err, s.Sweep())
 		}
-		s.Signal(gateway, unix.SIGTERM) // of nobody, and no harm
+		s.Signal(gateway, unix.SIGTERM) // reaches no process
 	}
 	testenv.Must(t, unix.Mount("none", "/proc", "tmpfs", 0, ""))
 	task(func() error { return nil }) // no /proc/1/task
@@ -97,21 +97,21 @@ func TestErrors(t *testing.T) {
 	if err := os.Remove("/proc/1/task/1/children"); err != nil {
 		t.Fatal(err)
 	}
-	task(func() error { return os.Mkdir("/proc/7/stat", 0o755) }) // by scan, and it cannot be read
+	task(func() error { return os.Mkdir("/proc/7/stat", 0o755) }) // the scan finds it and cannot read it
 	testenv.Must(t, errors.Join(os.Remove("/proc/7/stat"),
 		os.WriteFile("/proc/7/stat", []byte("7 (x) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0"), 0o600)))
 	testenv.Must(t, os.WriteFile("/proc/7/status", []byte("Name:\tx\nState:\tS (sleeping)\nPPid:\t1\nUid:\t54321\t1\t1\t1\nGid:\t1\t1\t1\t1\nThreads:\t1\n"), 0o600))
 	if alive, err := s.Alive(); !alive || err != nil {
 		t.Errorf("by scan: %v %v", alive, err)
 	}
-	testenv.Must(t, s.Sweep()) // 7 is nobody: no error
+	testenv.Must(t, s.Sweep()) // no process has this pid, which is no error
 	testenv.Refuse(t, unix.EPERM, unix.SYS_KILL)
 	if err := s.Sweep(); !errors.Is(err, unix.EPERM) {
 		t.Errorf("kill refused: %v", err)
 	}
 }
 
-// TestScanErrors: /proc itself is gone.
+// TestScanErrors checks that a missing /proc is an error.
 func TestScanErrors(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
