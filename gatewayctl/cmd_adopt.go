@@ -124,7 +124,7 @@ func (a *app) unmanagedGateway(ctx context.Context, v view, say func(string)) (*
 	if ours == nil {
 		ours = func(procfs.Snapshot) bool { return false }
 	}
-	return a.strange(ctx, external.FromConfig(c), ours, say)
+	return a.findUnmanaged(ctx, external.FromConfig(c), ours, say)
 }
 
 // unsupervised adds to a look whether an unmanaged gateway serves instead of our

@@ -92,7 +92,7 @@ func (a *app) verifyImage(o imageArgs) int {
 	}
 	if o.token {
 		var err error
-		if o.Token, err = readNeedle(a.in); err != nil {
+		if o.Token, err = readTokenForms(a.in); err != nil {
 			return a.usage(fmt.Errorf("cannot use --token-stdin: %w", err), "verify-image")
 		}
 	}
@@ -113,8 +113,8 @@ func (a *app) verifyImage(o imageArgs) int {
 	return a.showImage(report, o.json)
 }
 
-// readNeedle reads a token and returns its forms. It clears its buffer.
-func readNeedle(r io.Reader) (*tokenscan.Set, error) {
+// readTokenForms reads a token and returns its forms. It clears its buffer.
+func readTokenForms(r io.Reader) (*tokenscan.Set, error) {
 	const most = 1024
 	text, err := io.ReadAll(io.LimitReader(r, most))
 	defer clear(text)

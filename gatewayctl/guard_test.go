@@ -79,7 +79,7 @@ func unproven() map[string]struct {
 			w.hold = func(procfs.ID) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
 		}, "identity-changed: pid 34 is not the gateway any more"},
 		"ended-at-the-fork": {func(w *fixture) {
-			w.hold = func(procfs.ID) (*os.File, error) { return pidfdOfOneThatEnded() }
+			w.hold = func(procfs.ID) (*os.File, error) { return endedPidfd() }
 		}, "identity-changed: pid 34 is not the gateway any more: the process is gone"},
 		"no-pidfd": {func(w *fixture) {
 			w.hold = func(procfs.ID) (*os.File, error) { return nil, fmt.Errorf("%w: %w", procfs.ErrNoPidfd, syscall.ENOSYS) }
@@ -87,8 +87,8 @@ func unproven() map[string]struct {
 	}
 }
 
-// pidfdOfOneThatEnded returns the pidfd of a process that has ended, which is readable.
-func pidfdOfOneThatEnded() (*os.File, error) {
+// endedPidfd returns the pidfd of a process that has ended, which is readable.
+func endedPidfd() (*os.File, error) {
 	cmd := exec.Command("true")
 	if err := cmd.Start(); err != nil {
 		return nil, err

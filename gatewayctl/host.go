@@ -26,21 +26,21 @@ import (
 
 // host collects all that this program asks of the machine it runs on.
 type host struct {
-	now       func() time.Time
-	euid      int
-	owner     uint32                                        // the supervisor's uid, which must own all its files
-	defaults  func() []string                               // the places of a runtime directory
-	booting   func() bool                                   // PID 1 is gateway-init, so missing files may still come
-	process   func(procfs.ID) error                         // nil if it is alive with this start time
-	uids      func(pid int) (procfs.Status, error)          // from /proc/PID/status
-	listeners func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
-	held      func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
-	hold      func(procfs.ID) (*os.File, error) // its pidfd
-	config    func() (*config.Config, error)
-	users     func(*config.Config) (identities, error)
-	find      func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
-	strange   func(context.Context, external.Settings, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
-	launch    func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
+	now           func() time.Time
+	euid          int
+	owner         uint32                                        // the supervisor's uid, which must own all its files
+	defaults      func() []string                               // the places of a runtime directory
+	booting       func() bool                                   // PID 1 is gateway-init, so missing files may still come
+	process       func(procfs.ID) error                         // nil if it is alive with this start time
+	uids          func(pid int) (procfs.Status, error)          // from /proc/PID/status
+	listeners     func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
+	held          func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
+	hold          func(procfs.ID) (*os.File, error) // its pidfd
+	config        func() (*config.Config, error)
+	users         func(*config.Config) (identities, error)
+	find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
+	findUnmanaged func(context.Context, external.Settings, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
+	launch        func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
 
 	patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
 	tokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
@@ -48,21 +48,21 @@ type host struct {
 
 func newHost(env []string) host {
 	h := host{
-		now:       time.Now,
-		euid:      os.Geteuid(),
-		owner:     findOwner(env),
-		defaults:  runtimeDirs,
-		booting:   isBooting,
-		process:   procfs.ID.Verify,
-		uids:      procfs.ReadStatus,
-		listeners: sockets.Listeners,
-		held:      proof.JudgeHolders,
-		hold:      procfs.ID.Pidfd,
-		config:    func() (*config.Config, error) { return config.Load(config.DefaultFile) },
-		users:     resolveUsers,
-		find:      external.Find,
-		strange:   external.FindUnmanaged,
-		launch:    (*client.Plan).Run,
+		now:           time.Now,
+		euid:          os.Geteuid(),
+		owner:         findOwner(env),
+		defaults:      runtimeDirs,
+		booting:       isBooting,
+		process:       procfs.ID.Verify,
+		uids:          procfs.ReadStatus,
+		listeners:     sockets.Listeners,
+		held:          proof.JudgeHolders,
+		hold:          procfs.ID.Pidfd,
+		config:        func() (*config.Config, error) { return config.Load(config.DefaultFile) },
+		users:         resolveUsers,
+		find:          external.Find,
+		findUnmanaged: external.FindUnmanaged,
+		launch:        (*client.Plan).Run,
 
 		tokenTries: 20,
 		patience:   ownPatience,

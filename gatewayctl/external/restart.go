@@ -85,7 +85,7 @@ func (c *Controller) begin(ctx context.Context) (done func(), err error) {
 // notAuthorized notes that the exit cannot be authorized. The restart goes on all
 // the same.
 func (c *Controller) notAuthorized(why error) {
-	c.Notes = append(c.Notes, fmt.Sprintf("the exit cannot be authorized, so the supervisor charges it: %v", why))
+	c.Notes = append(c.Notes, fmt.Sprintf("the exit cannot be authorized, so it counts as a failure: %v", why))
 }
 
 // replace ends g and waits for another gateway. Anything that makes that

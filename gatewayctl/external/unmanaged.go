@@ -53,7 +53,7 @@ func FindUnmanaged(ctx context.Context, s Settings, ours func(procfs.Snapshot) b
 		return nil, c.fail(err)
 	}
 	for _, gid := range gids {
-		if found, err := c.unmanagedBeside(ctx, uid, gid, ours); found != nil || err != nil {
+		if found, err := c.findUnmanagedOf(ctx, uid, gid, ours); found != nil || err != nil {
 			return found, c.fail(err)
 		}
 	}
@@ -96,9 +96,9 @@ func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
 	return gids, err
 }
 
-// unmanagedBeside returns the process of that user and group that serves on the
+// findUnmanagedOf returns the process of that user and group that serves on the
 // port, or nil if none of their processes has the port open.
-func (c *Controller) unmanagedBeside(ctx context.Context, uid, gid uint32, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
+func (c *Controller) findUnmanagedOf(ctx context.Context, uid, gid uint32, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
 	eyes, err := inspector.Start(ctx, uid, gid, nil)
 	if err != nil {
 		return nil, err

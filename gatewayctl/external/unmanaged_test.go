@@ -217,10 +217,10 @@ func TestTooManyHolders(t *testing.T) {
 		testenv.Must(t, cmd.Start())
 		t.Cleanup(func() { endProcess(cmd) })
 	}
-	eyes, err := inspector.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
+	i, err := inspector.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
 	testenv.Must(t, err)
-	defer eyes.Close()
-	c := &Controller{Settings: Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: eyes, say: quiet}
+	defer i.Close()
+	c := &Controller{Settings: Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: i, say: quiet}
 	testenv.Must(t, l.Close()) // only the sleepers have it open now
 	if _, err := c.holders(ctx); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("%v", err)

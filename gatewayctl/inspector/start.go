@@ -31,10 +31,10 @@ type Inspector struct {
 
 // ErrLost means that the inspector ended or did not answer in time. Any process
 // with its uid can cause that.
-var ErrLost = errors.New("the witness is lost")
+var ErrLost = errors.New("the inspector is lost")
 
-// stepDownTimeout are the capabilities that are needed to become another user.
-const stepDownTimeout = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+// stepDownCaps are the capabilities that are needed to become another user.
+const stepDownCaps = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 
 // maxAnswer bounds a line; maxStderr bounds the text that it writes to stderr.
 const (
@@ -47,12 +47,12 @@ const (
 // to enter another one takes CAP_SYS_ADMIN. The caller must Close the Inspector.
 func Start(ctx context.Context, uid, gid uint32, network *os.File) (*Inspector, error) {
 	if permitted, err := sys.Permitted(); err == nil && (uid != uint32(os.Getuid()) || gid != uint32(os.Getgid())) &&
-		permitted&stepDownTimeout != stepDownTimeout {
+		permitted&stepDownCaps != stepDownCaps {
 		return nil, fmt.Errorf("cannot become uid %d to look at its processes: %w: the exec needs SETUID and SETGID", uid, fs.ErrPermission)
 	}
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return nil, errors.New("a witness needs a deadline")
+		return nil, errors.New("an inspector needs a deadline")
 	}
 	w := &Inspector{stderr: make(chan string, 1)}
 	theirIn, ours, err := os.Pipe()

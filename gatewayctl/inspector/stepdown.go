@@ -18,7 +18,7 @@ import (
 
 // Arg is the first argument that makes the caller's program an inspector. The uid,
 // the gid and the lifetime follow.
-const Arg = "as-witness"
+const Arg = "as-inspector"
 
 // Main runs the program as an inspector. It steps down, and answers each line of
 // its input with a line until the input ends. A user that calls it by hand becomes

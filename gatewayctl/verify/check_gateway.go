@@ -30,7 +30,7 @@ func (s *inspection) gatewayProgram() (p gatewayProgram, err error) {
 	}
 	var u users.User
 	if s.usersErr == nil {
-		u = s.people[gateway]
+		u = s.users[gateway]
 	}
 	p.Program, err = nodeflags.Resolve(g.Command, environ.Built(u, g.Env, g.PassEnv, container, g.TokenEnv), s.executable)
 	if err != nil {
@@ -69,7 +69,7 @@ func checkEnvironReadable(s *inspection) checkResult {
 	switch {
 	case err != nil:
 		return resultUnavailable("%v", err)
-	case p.node.lets(s.people[gateway], 4):
+	case p.node.lets(s.users[gateway], 4):
 		return resultNote("%s can be read by the gateway's user (mode %04o): so can /proc/PID/environ of the gateway, with the token: chown root and chmod 0711 it", p.path, p.node.mode)
 	}
 	return resultHeld("%s cannot be read by the gateway's user", p.path)

@@ -60,7 +60,7 @@ func checkDeviceState(s *inspection) checkResult {
 		return resultUnavailable("see users")
 	}
 	homes := []string{"/root"}
-	for _, u := range s.people {
+	for _, u := range s.users {
 		homes = append(homes, path.Clean(u.Home))
 	}
 	var found []string

@@ -16,7 +16,7 @@ func checkUsers(s *inspection) checkResult {
 	if s.usersErr != nil {
 		return resultFailed("%v", s.usersErr)
 	}
-	p := s.people
+	p := s.users
 	if err := users.Distinct(p[gateway], p[sandbox], p[operator]); err != nil {
 		return resultFailed("%v", err)
 	}
@@ -63,7 +63,7 @@ func checkSandboxGroup(s *inspection) checkResult {
 	if s.usersErr != nil {
 		return resultUnavailable("see users")
 	}
-	u := s.people[sandbox]
+	u := s.users[sandbox]
 	var others []string
 	for _, g := range s.groups {
 		if g.gid != u.GID {
@@ -91,13 +91,13 @@ func checkSandboxMember(s *inspection) checkResult {
 	if s.usersErr != nil {
 		return resultUnavailable("see users")
 	}
-	u := s.people[sandbox]
+	u := s.users[sandbox]
 	var bad []string
 	for _, g := range s.groups {
 		if !slices.Contains(u.Groups, g.gid) || g.gid == u.GID {
 			continue
 		}
-		shared := slices.Contains(s.people[gateway].Groups, g.gid) || slices.Contains(s.people[operator].Groups, g.gid)
+		shared := slices.Contains(s.users[gateway].Groups, g.gid) || slices.Contains(s.users[operator].Groups, g.gid)
 		if shared || isPowerfulGroup(g.name) {
 			bad = append(bad, fmt.Sprintf("%s (%d)", g.name, g.gid))
 		}
@@ -112,7 +112,7 @@ func checkHomes(s *inspection) checkResult {
 	if s.usersErr != nil {
 		return resultUnavailable("see users")
 	}
-	for i, u := range s.people {
+	for i, u := range s.users {
 		n := s.tree.at(u.Home)
 		switch {
 		case n == nil:
@@ -125,5 +125,5 @@ func checkHomes(s *inspection) checkResult {
 			return resultFailed("%s, the home of %s, has mode %04o: chmod 0700 it", u.Home, u.Name, n.mode)
 		}
 	}
-	return resultHeld("%s, %s, %s", s.people[0].Home, s.people[1].Home, s.people[2].Home)
+	return resultHeld("%s, %s, %s", s.users[0].Home, s.users[1].Home, s.users[2].Home)
 }

@@ -17,7 +17,7 @@ import (
 
 // ProgramRunArg as first argument makes gatewayctl give up its rights and become a
 // program of an image. main passes the other arguments to ProgramRun.
-const ProgramRunArg = "verify-image-trial"
+const ProgramRunArg = "verify-image-run"
 
 // Places where a program runs.
 const (

@@ -114,7 +114,7 @@ const (
 func (s *engineSource) try(ctx context.Context, sub *inspection) (t programRuns) {
 	uid, gid := uint32(nobodyID), uint32(nobodyID)
 	if sub.usersErr == nil {
-		uid, gid = sub.people[sandbox].UID, sub.people[sandbox].GID
+		uid, gid = sub.users[sandbox].UID, sub.users[sandbox].GID
 	}
 	known := func(at string) *checkResult {
 		v := checkResult{}

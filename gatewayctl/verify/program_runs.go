@@ -44,7 +44,7 @@ func (o outcome) version(name string) string {
 // checkRelease checks that the two programs are of one release, because only
 // then they know each other's formats.
 func checkRelease(s *inspection) checkResult {
-	init, ctl := s.trials.init, s.trials.ctl
+	init, ctl := s.runs.init, s.runs.ctl
 	switch {
 	case init.not != nil:
 		return *init.not
@@ -68,7 +68,7 @@ func checkRelease(s *inspection) checkResult {
 // program that was run from a copy says nothing about its mode, so the mode is
 // checked too.
 func checkProbeRoot(s *inspection) checkResult {
-	switch o := s.trials.ctl; {
+	switch o := s.runs.ctl; {
 	case o.not != nil:
 		return *o.not
 	case o.err != nil:
@@ -91,10 +91,10 @@ func checkProbeSandbox(s *inspection) checkResult {
 		return resultNotApplicable("in an image for containers without root everybody may execute gatewayctl")
 	case s.usersErr != nil:
 		return resultUnavailable("there is no sandbox user: see users")
-	case s.trials.sandboxCtl == nil:
+	case s.runs.sandboxCtl == nil:
 		return s.sandboxByMode()
 	}
-	init, ctl := s.trials.init, s.trials.sandboxCtl
+	init, ctl := s.runs.init, s.runs.sandboxCtl
 	switch {
 	case init.version("gateway-init") == "":
 		return resultUnavailable("gateway-init --version as the sandbox user: %s: so a refusal of gatewayctl would say nothing", init.complaint())
@@ -108,7 +108,7 @@ func checkProbeSandbox(s *inspection) checkResult {
 
 // sandboxByMode decides from owners and modes whether the kernel would refuse.
 func (s *inspection) sandboxByMode() checkResult {
-	u := s.people[sandbox]
+	u := s.users[sandbox]
 	if err := s.mayExecute(initPath, u); err != nil {
 		return resultUnavailable("the sandbox user cannot execute gateway-init: %v: so a refusal of gatewayctl would say nothing", err)
 	}

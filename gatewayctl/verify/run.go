@@ -45,7 +45,7 @@ func Run(ctx context.Context, src Source, o Options) (Report, error) {
 		return Report{}, err
 	}
 	s.resolve()
-	s.trials = src.try(ctx, s)
+	s.runs = src.try(ctx, s)
 	if err := ctx.Err(); err != nil {
 		return Report{}, err
 	}
@@ -82,9 +82,9 @@ type inspection struct {
 	groups   []group
 	problems []string // lines of both files
 	filesErr error    // why there are no accounts
-	people   [3]users.User
+	users    [3]users.User
 	usersErr error
-	trials   programRuns
+	runs     programRuns
 }
 
 // The indexes of people.
@@ -123,7 +123,7 @@ func (s *inspection) resolve() {
 		return
 	}
 	for i, spec := range []string{s.config.Gateway.User, s.config.SandboxUser, s.config.OperatorUser} {
-		s.people[i], err = users.Resolve(spec, bytes.NewReader(passwd), bytes.NewReader(groupFile))
+		s.users[i], err = users.Resolve(spec, bytes.NewReader(passwd), bytes.NewReader(groupFile))
 		if err != nil {
 			s.usersErr = err
 			return

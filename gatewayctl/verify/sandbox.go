@@ -133,7 +133,7 @@ func tryInside(ctx context.Context, s *inspection) (t programRuns) {
 		t.init = outcomeNotRun(resultUnavailable("there is no sandbox user to run it as: see users"))
 		return t
 	}
-	u := s.people[sandbox]
+	u := s.users[sandbox]
 	if known {
 		t.init = runProgramOf(inImage, u.UID, u.GID, initPath, []string{"--version"}).try(ctx, programTimeout)
 	}
