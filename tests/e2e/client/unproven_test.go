@@ -105,7 +105,7 @@ func TestRefusedThief(t *testing.T) {
 	if strings.Contains(c.FileText(loot), token[:16]) {
 		t.Fatal("the thief has the token")
 	}
-	// The thief would record a token: it gets the one that this request sends.
+	// The thief records each token that it gets, such as that of this request.
 	harness.Eventually(t, boot, "the thief to have the token that it was sent", func() error {
 		r := c.HTTP("GET", "/api/whoami", token, "")
 		if got := c.FileText(loot); !strings.Contains(got, token) {

@@ -241,7 +241,7 @@ func TestDockerStopWorksInEveryState(t *testing.T) {
 func waitListening(t *testing.T, c *harness.Container) {
 	harness.Eventually(t, boot, "a handler for SIGTERM", func() error {
 		pid := c.HostPID()
-		for _, p := range c.Processes() { // in the order of pids: its helpers come after it
+		for _, p := range c.Processes() { // its helpers come after it
 			if p.Comm == "gateway-init" {
 				pid = p.HostPID
 				break

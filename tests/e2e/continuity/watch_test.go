@@ -101,10 +101,10 @@ func (w *watcher) look(namespace string) {
 	}
 }
 
-// gatewayAt reports whether the host's process pid runs the demo gateway: it has the
-// effective uid and the program's name, and has not ended. A re-exec child and a proof
-// worker have another name. A helper has its parent's name until its exec, so a
-// gateway's child does not count. The owner of the directory is the fastest check.
+// gatewayAt reports whether the host's process pid runs the demo gateway. It checks the
+// effective uid, the program's name and the state. A re-exec child and a proof worker
+// have another name. A helper has its parent's name until its exec, so a gateway's
+// child does not count. The owner of the directory is the fastest check.
 func gatewayAt(pid string, uid uint32) (name string, ok bool) {
 	var st unix.Stat_t
 	if err := unix.Lstat("/proc/"+pid, &st); err != nil || st.Uid != uid {

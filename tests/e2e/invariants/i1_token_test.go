@@ -87,7 +87,7 @@ func TestTokenStaysWhereItBelongs(t *testing.T) {
 	}
 }
 
-// The search of the memory works: it finds the token in the gateway's memory.
+// The search of the memory finds the token in the gateway's memory.
 func TestMemoryIsSearched(t *testing.T) {
 	c := harness.Look(t, "readme", harness.Options{})
 	found := false

@@ -69,7 +69,7 @@ func TestRecoverIsPatient(t *testing.T) {
 	}
 }
 
-// A sidecar that has the token is no gateway, whatever its arguments became.
+// A sidecar that has the token is no gateway.
 func TestSidecarWithToken(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle, Config: map[string]any{"sidecars": []any{map[string]any{
