@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package client runs clients of the gateway in containers: gatewayctl exec, tui
-// and restart --revoke-devices, as a person has them from docker exec.
+// and restart --revoke-devices, as a user runs them with docker exec.
 package client
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// boot bounds what starts or ends.
+// boot bounds each start and each end.
 const boot = 30 * time.Second
 
 const (
@@ -27,22 +27,22 @@ const (
 	greeting = "type a line, or exit"
 )
 
-// serving is a container with a gateway that serves.
-func serving(t *testing.T, o harness.Options) *harness.Container {
+// startServing starts a container and waits until its gateway serves.
+func startServing(t *testing.T, o harness.Options) *harness.Container {
 	t.Helper()
 	c := harness.Start(t, o)
 	c.WaitServing(boot)
 	return c
 }
 
-// tui is docker exec -it C gatewayctl tui ARGS on a new terminal.
+// tui runs docker exec -it C gatewayctl tui ARGS on a new terminal.
 func tui(t *testing.T, c *harness.Container, args ...string) *harness.Terminal {
 	t.Helper()
 	all := append([]string{"exec", "-it", "-e", "TERM=xterm-256color", c.Name, "gatewayctl", "tui"}, args...)
 	return harness.OpenTerminal(t, pty.Winsize{Rows: 33, Cols: 111}, all...)
 }
 
-// operators are the processes of the operator's uid, without zombies.
+// operators returns the processes of the operator's uid, without zombies.
 func operators(c *harness.Container) (all []harness.Process) {
 	for _, p := range c.Processes() {
 		if p.UID == harness.OperatorUID && !strings.HasPrefix(p.State, "Z") {
@@ -52,8 +52,8 @@ func operators(c *harness.Container) (all []harness.Process) {
 	return all
 }
 
-// theClient is the one process of the operator's.
-func theClient(t *testing.T, c *harness.Container) harness.Process {
+// onlyClient waits for the operator's only process and returns it.
+func onlyClient(t *testing.T, c *harness.Container) harness.Process {
 	t.Helper()
 	var found harness.Process
 	harness.Eventually(t, boot, "a client", func() error {
@@ -67,8 +67,8 @@ func theClient(t *testing.T, c *harness.Container) harness.Process {
 	return found
 }
 
-// nobodyLeft waits until neither a client nor a relay is there.
-func nobodyLeft(t *testing.T, c *harness.Container) {
+// waitNoClients waits until no client and no relay is left.
+func waitNoClients(t *testing.T, c *harness.Container) {
 	t.Helper()
 	harness.Eventually(t, boot, "client and relay to be gone", func() error {
 		for _, p := range c.Processes() {
@@ -80,8 +80,8 @@ func nobodyLeft(t *testing.T, c *harness.Container) {
 	})
 }
 
-// noHomes: no temporary home is left.
-func noHomes(t *testing.T, c *harness.Container) {
+// checkNoHomes checks that no temporary home is left.
+func checkNoHomes(t *testing.T, c *harness.Container) {
 	t.Helper()
 	for _, dir := range []string{"/dev/shm", "/tmp"} {
 		left, err := filepath.Glob(c.HostPath(dir) + "/.gatewayctl*")
@@ -91,7 +91,7 @@ func noHomes(t *testing.T, c *harness.Container) {
 	}
 }
 
-// environ is a process's, as the host's root reads it.
+// environ returns a process's environment, as root on the host reads it.
 func environ(t *testing.T, hostPID int) []string {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", hostPID))

@@ -16,8 +16,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A running client ends with its gateway, within a second, and with it what it
-// started, also in a session of its own. Each of them ignores polite signals.
+// A running client ends within a second of its gateway. Its descendants end too,
+// even in their own session. None of these processes ends on SIGTERM.
 func TestEndsWithGateway(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(t *testing.T, c *harness.Container, gateway int){
@@ -27,11 +27,11 @@ func TestEndsWithGateway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := serving(t, harness.Options{})
+			c := startServing(t, harness.Options{})
 			family := execTerminal(t, c, "demotools", "orphan-then", "stubborn", "600", "--", "stubborn", "600")
 			ui := tui(t, c)
 			ui.WaitFor(greeting, 1, boot)
-			family.WaitFor("ignoring", 2, boot) // both are there, and what started the orphan is gone
+			family.WaitFor("ignoring", 2, boot) // both run, and the orphan's parent has ended
 			all := operators(c)
 			if len(all) != 3 {
 				t.Errorf("the operator has %v", all)
@@ -44,7 +44,7 @@ func TestEndsWithGateway(t *testing.T) {
 			if !lockHeld(t, c) {
 				t.Error("the lock is free while clients live")
 			}
-			gateway := c.GatewayHostPID() // takes an exec, which must not count
+			gateway := c.GatewayHostPID() // runs a docker exec, which must not be timed
 			begin := time.Now()
 			end(t, c, gateway)
 			harness.Eventually(t, boot, "no process of the operator", func() error {
@@ -65,12 +65,12 @@ func TestEndsWithGateway(t *testing.T) {
 			if lockHeld(t, c) {
 				t.Error("the lock is held afterwards")
 			}
-			nobodyLeft(t, c)
+			waitNoClients(t, c)
 		})
 	}
 }
 
-// execTerminal is docker exec -it C gatewayctl exec ARGS on a new terminal.
+// execTerminal runs docker exec -it C gatewayctl exec ARGS on a new terminal.
 func execTerminal(t *testing.T, c *harness.Container, args ...string) *harness.Terminal {
 	t.Helper()
 	all := append([]string{"exec", "-it", c.Name, "gatewayctl", "exec"}, args...)
@@ -80,14 +80,14 @@ func execTerminal(t *testing.T, c *harness.Container, args ...string) *harness.T
 // A client that ends by itself leaves the lock free for the next start.
 func TestLockIsFreeAfterwards(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	m := tui(t, c)
 	m.WaitFor(greeting, 1, boot)
 	if !lockHeld(t, c) {
 		t.Error("the lock is free while a client lives")
 	}
-	// Neither the client nor what it runs has the lock or the gateway's pidfd.
-	for _, link := range allLinks(t, theClient(t, c).HostPID) {
+	// The client has neither the lock nor the gateway's pidfd.
+	for _, link := range allLinks(t, onlyClient(t, c).HostPID) {
 		if strings.Contains(link, "clients.lock") || strings.Contains(link, "pidfd") {
 			t.Errorf("the client has %s", link)
 		}
@@ -116,12 +116,12 @@ func allLinks(t *testing.T, hostPID int) (all []string) {
 	return all
 }
 
-// PID 1 does not miss a client that lived when the gateway ended: the token that it
-// may have sent to another process is replaced. A gateway that ends alone keeps its
-// token.
+// PID 1 notices a client that lived when the gateway ended. The client may have sent
+// the token to another process, so PID 1 replaces it. Without a client the token
+// stays.
 func TestTokenIsReplacedAfterClient(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
+	c := startServing(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
 		"restart": map[string]any{"backoff_min": "10ms", "backoff_max": "10ms"}}}})
 	for round := range 6 {
 		alone := round%2 == 0

@@ -14,13 +14,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// What a client has and what it has not, by the kernel's word.
+// A client has the operator's ids, no capability, one token and one terminal. The
+// kernel's files say so.
 func TestClientProcess(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{Env: map[string]string{tokenEnv: "preset", "NODE_OPTIONS": "--require /tmp/evil.js"}})
+	c := startServing(t, harness.Options{Env: map[string]string{tokenEnv: "preset", "NODE_OPTIONS": "--require /tmp/evil.js"}})
 	m := tui(t, c)
 	m.WaitFor(greeting, 1, boot)
-	p := theClient(t, c)
+	p := onlyClient(t, c)
 	none := "0000000000000000"
 	ids := strings.Repeat(fmt.Sprint(harness.OperatorUID)+"\t", 4)
 	fields, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", p.HostPID))
@@ -52,8 +53,8 @@ func TestClientProcess(t *testing.T) {
 	if slices.Sort(want); tokens != 1 || !slices.Equal(names, want) || !slices.Contains(env, tokenEnv+"="+c.Token()) {
 		t.Errorf("%d tokens among %q, want %q", tokens, names, want)
 	}
-	descriptors(t, c, p)
-	// The relay keeps one right.
+	checkDescriptors(t, c, p)
+	// The relay keeps three capabilities.
 	for _, relay := range c.Processes() {
 		if relay.Comm != "gatewayctl" {
 			continue
@@ -72,8 +73,8 @@ func TestClientProcess(t *testing.T) {
 	}
 }
 
-// descriptors: one terminal, which is not that of docker exec.
-func descriptors(t *testing.T, c *harness.Container, p harness.Process) {
+// checkDescriptors checks that p has one terminal, which is not that of docker exec.
+func checkDescriptors(t *testing.T, c *harness.Container, p harness.Process) {
 	t.Helper()
 	links := map[string]bool{}
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.HostPID))
@@ -87,7 +88,7 @@ func descriptors(t *testing.T, c *harness.Container, p harness.Process) {
 		}
 		if strings.HasPrefix(link, "/dev/") {
 			links[link] = true
-		} else if !regexp.MustCompile(`^(anon_inode:|/sys/fs/cgroup/|pipe:|socket:)`).MatchString(link) { // what its own runtime opened
+		} else if !regexp.MustCompile(`^(anon_inode:|/sys/fs/cgroup/|pipe:|socket:)`).MatchString(link) { // opened by its own runtime
 			t.Errorf("descriptor %s is %s", path, link)
 		}
 	}
@@ -105,17 +106,17 @@ func descriptors(t *testing.T, c *harness.Container, p harness.Process) {
 	}
 }
 
-// The agent beside a running client gets nothing of it: not the token, not the
-// terminal, not a signal to it.
+// The agent beside a running client gets neither its token nor its terminal, and
+// cannot signal it.
 func TestAgentBesideClient(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := serving(t, harness.Options{Flags: flags})
+			c := startServing(t, harness.Options{Flags: flags})
 			m := tui(t, c)
 			m.WaitFor(greeting, 1, boot)
-			p := theClient(t, c)
+			p := onlyClient(t, c)
 			proc := fmt.Sprintf("/proc/%d/", p.PID)
 			terminal := regexp.MustCompile(`/dev/pts/\d+`).FindString(strings.Join(links(t, p.HostPID), " "))
 			if terminal == "" {
@@ -173,7 +174,7 @@ func homeOf(t *testing.T, hostPID int) string {
 	return ""
 }
 
-// Whoever can choose the environment of a docker exec runs no code in a client.
+// A caller that chooses the environment of a docker exec runs no code in a client.
 func TestCallersEnvironment(t *testing.T) {
 	t.Parallel()
 	c := harness.Look(t, "readme", harness.Options{})
@@ -196,7 +197,7 @@ func TestCallersEnvironment(t *testing.T) {
 func TestAgentsProgram(t *testing.T) {
 	t.Parallel()
 	const path = "/sandbox/tool"
-	c := serving(t, harness.Options{
+	c := startServing(t, harness.Options{
 		Extra:  []string{"--tmpfs", "/sandbox:uid=9002,gid=9002,mode=0755,exec"},
 		Config: map[string]any{"clients": map[string]any{"agents": []string{path}, "script": []string{"/usr/local/bin/demotools", "cat", path}}},
 	})
@@ -212,7 +213,7 @@ func TestAgentsProgram(t *testing.T) {
 			t.Errorf("%q: %v", args, r)
 		}
 	}
-	// As somebody else than the operator nothing gets it.
+	// No program gets it as another user than the operator.
 	for _, user := range []string{"gateway", "sandbox", "root", "0", "9001"} {
 		if r := c.Ctl("exec", "--user", user, "demotools", "env"); r.Code != 3 || r.Stdout != "" {
 			t.Errorf("as %s: %v", user, r)
@@ -220,11 +221,11 @@ func TestAgentsProgram(t *testing.T) {
 	}
 }
 
-// After a rotation clients have the new token, and what the old one had bought
-// is revoked by the client that is configured for it.
+// After a rotation clients have the new token, and the client "revoke-devices"
+// revokes the credentials that the old token had bought.
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	old := c.Token()
 	r := c.Ctl("restart", "--rotate-token", "--revoke-devices")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "with a new token\nrevoke-demo: the gateway takes the token\n") {
@@ -236,16 +237,16 @@ func TestRotation(t *testing.T) {
 	if r := c.Ctl("exec", "demotools", "env"); !strings.Contains(r.Stdout, tokenEnv+"="+c.Token()+"\n") {
 		t.Errorf("afterwards: code %d", r.Code)
 	}
-	nobodyLeft(t, c)
+	waitNoClients(t, c)
 
-	failing := serving(t, harness.Options{Config: map[string]any{"clients": map[string]any{"revoke-devices": []string{"/usr/local/bin/demotools", "exit", "3"}}}})
+	failing := startServing(t, harness.Options{Config: map[string]any{"clients": map[string]any{"revoke-devices": []string{"/usr/local/bin/demotools", "exit", "3"}}}})
 	old = failing.Token()
 	r = failing.Ctl("restart", "--rotate-token", "--revoke-devices")
 	if r.Code != 1 || !strings.Contains(r.Stderr, "the token was rotated, but credentials that the old one had bought may still work") ||
 		!strings.Contains(r.Stderr, "hint: gatewayctl exec --client revoke-devices") || failing.Token() == old {
 		t.Errorf("a client that fails: %v", r)
 	}
-	none := serving(t, harness.Options{Config: map[string]any{"clients": nil}})
+	none := startServing(t, harness.Options{Config: map[string]any{"clients": nil}})
 	before := none.Status()
 	if r := none.Ctl("restart", "--rotate-token", "--revoke-devices"); r.Code != 3 || !strings.Contains(r.Stderr, "has no client") {
 		t.Errorf("without a client: %v", r)

@@ -16,10 +16,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A session from beginning to end, as a person has it.
+// A user's whole session in the terminal UI works.
 func TestTUI(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	m := tui(t, c, "--", "--session", "main")
 	before := m.Mode()
 	m.WaitFor(greeting, 1, boot)
@@ -47,8 +47,8 @@ func TestTUI(t *testing.T) {
 	if strings.Contains(m.Shown(), c.Token()) {
 		t.Error("the token was shown")
 	}
-	nobodyLeft(t, c)
-	noHomes(t, c)
+	waitNoClients(t, c)
+	checkNoHomes(t, c)
 }
 
 // The exit code is the client's, with and without a terminal.
@@ -80,11 +80,10 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// A client with pipes: input to its end, output to the last byte, a reader that
-// goes away.
+// A client with pipes gets all its input, and all its output arrives.
 func TestPipes(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	text := strings.Repeat("0123456789abcdef\n", 64<<10)
 	if r := c.ExecInput("", []byte(text), "gatewayctl", "exec", "demotools", "cat"); r.Code != 0 || r.Stdout != text {
 		t.Errorf("code %d, %d of %d bytes, %s", r.Code, len(r.Stdout), len(text), r.Stderr)
@@ -95,15 +94,15 @@ func TestPipes(t *testing.T) {
 	if r := c.Ctl("exec", "demotools", "stdio-all", "1000"); r.Code != 0 || strings.Count(r.Stdout, "\n") != 1000 || strings.Count(r.Stderr, "stderr line") != 1000 {
 		t.Errorf("code %d, %d and %d lines", r.Code, strings.Count(r.Stdout, "\n"), strings.Count(r.Stderr, "\n"))
 	}
-	// What it leaves running neither keeps the call nor outlives it.
+	// An orphan of the client neither delays the end of the call nor outlives it.
 	begin := time.Now()
 	if r := c.Ctl("exec", "demotools", "orphan-then", "sleep", "600", "--", "exit", "4"); r.Code != 4 || time.Since(begin) > boot {
 		t.Errorf("after %v: %v", time.Since(begin), r)
 	}
-	nobodyLeft(t, c)
+	waitNoClients(t, c)
 }
 
-// The home: kept where there is one, taken away where there was none.
+// A home that exists is used and kept. Otherwise a temporary one is made and removed.
 func TestHome(t *testing.T) {
 	t.Parallel()
 	const flag = "/home/operator:uid=9003,gid=9003,mode=0700"
@@ -119,7 +118,7 @@ func TestHome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := serving(t, test.o)
+			c := startServing(t, test.o)
 			r := c.Ctl("exec", "demotools", "env")
 			temporary := !strings.HasSuffix(test.home, "operator")
 			if r.Code != 0 || !strings.Contains(r.Stdout, "\nHOME="+test.home) || !strings.Contains(r.Stdout, "\nTMPDIR="+test.home) ||
@@ -131,20 +130,20 @@ func TestHome(t *testing.T) {
 			if r.Code != 0 || (err == nil && string(kept) == "kept") == temporary {
 				t.Errorf("%v; the file: %q, %v", r, kept, err)
 			}
-			noHomes(t, c)
+			checkNoHomes(t, c)
 		})
 	}
-	c := serving(t, harness.Options{
-		Flags:  append([]string{"-v", "/dev/null:/dev/shm"}, without(harness.ReadmeFlags(), "--tmpfs", "/tmp")...),
-		Config: map[string]any{"prepare": nil}, // is in /tmp
+	c := startServing(t, harness.Options{
+		Flags:  append([]string{"-v", "/dev/null:/dev/shm"}, removeFlag(harness.ReadmeFlags(), "--tmpfs", "/tmp")...),
+		Config: map[string]any{"prepare": nil}, // its directory is in /tmp
 	})
 	if r := c.Ctl("tui"); r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "run the container with --tmpfs "+flag) {
 		t.Errorf("without any: %v", r)
 	}
 }
 
-// without takes a flag and its value out.
-func without(flags []string, name, value string) []string {
+// removeFlag removes a flag and its value.
+func removeFlag(flags []string, name, value string) []string {
 	for i := range flags {
 		if flags[i] == name && flags[i+1] == value {
 			return append(flags[:i:i], flags[i+2:]...)
@@ -153,27 +152,27 @@ func without(flags []string, name, value string) []string {
 	return flags
 }
 
-// docker exec dies. It closes the pipes of its exec, and a client that reads
-// ends by itself; a terminal it keeps open and tells nobody, so a client there
-// ends with the container, at the latest.
+// docker exec dies. The engine closes the pipes of such an exec, so a client that
+// reads them ends by itself. It keeps a terminal open without a signal, so a client
+// there ends with the container at the latest.
 func TestEngineClientKilled(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	m := tui(t, c)
 	m.WaitFor(greeting, 1, boot)
 	m.Kill()
-	// The relay that is killed from outside takes the client with it.
+	// If the relay is killed from outside, the client ends too.
 	for _, p := range c.Processes() {
 		if p.Comm == "gatewayctl" {
 			kill9(t, p.HostPID)
 		}
 	}
-	nobodyLeft(t, c)
+	waitNoClients(t, c)
 	if lockHeld(t, c) {
 		t.Error("the lock of a killed relay is held")
 	}
 	left, err := filepath.Glob(c.HostPath("/dev/shm") + "/.gatewayctl*")
-	if err != nil || len(left) != 1 { // nobody was there to remove it; it is the operator's, 0700
+	if err != nil || len(left) != 1 { // the killed relay could not remove it; its owner is the operator, its mode 0700
 		t.Errorf("homes: %q, %v", left, err)
 	}
 	m = tui(t, c)
@@ -187,10 +186,10 @@ func TestEngineClientKilled(t *testing.T) {
 	}
 }
 
-// docker stop while somebody sits at a terminal UI.
+// docker stop works while a terminal UI is in use.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	m := tui(t, c)
 	before := m.Mode()
 	m.WaitFor(greeting, 1, boot)
@@ -200,13 +199,13 @@ func TestStop(t *testing.T) {
 	if code := c.WaitExit(boot); code != 0 {
 		t.Errorf("the container's exit code is %d", code)
 	}
-	m.Code(boot) // whatever the engine makes of it
+	m.Code(boot) // depends on the engine
 	if after := m.Mode(); after != before {
 		t.Errorf("the terminal was %+v and is %+v", before, after)
 	}
 }
 
-// kill9 is by the host's root.
+// kill9 sends SIGKILL as root on the host.
 func kill9(t *testing.T, hostPID int) {
 	t.Helper()
 	p, err := os.FindProcess(hostPID)

@@ -18,9 +18,9 @@ const (
 	port = "127.0.0.1:18789"
 )
 
-// refused: neither exec nor tui runs a client with the token; the same command
-// runs without it.
-func refused(t *testing.T, c *harness.Container, reason string) {
+// checkRefused checks that neither exec nor tui runs a client with the token, and that
+// the same command runs without it.
+func checkRefused(t *testing.T, c *harness.Container, reason string) {
 	t.Helper()
 	health := c.Ctl("health")
 	if health.Code != 4 || !strings.Contains(health.Stdout, "not serving: "+reason+": ") {
@@ -37,11 +37,12 @@ func refused(t *testing.T, c *harness.Container, reason string) {
 	if lockHeld(t, c) {
 		t.Error("the lock is held")
 	}
-	bare(t, c)
+	checkNoToken(t, c)
 }
 
-// bare: a command without the token is the operator's, and it has no token.
-func bare(t *testing.T, c *harness.Container) {
+// checkNoToken checks that exec --no-token runs a command as the operator, without
+// a token.
+func checkNoToken(t *testing.T, c *harness.Container) {
 	t.Helper()
 	r := c.ExecFlags([]string{"-e", tokenEnv + "=preset"}, "", nil, "gatewayctl", "exec", "--no-token", "demotools", "env")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "USER=operator\n") || strings.Contains(r.Stdout, tokenEnv) || strings.Contains(r.Stdout, c.Token()) {
@@ -62,7 +63,7 @@ func lockHeld(t *testing.T, c *harness.Container) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() // the lock goes with it
+	defer f.Close() // releases the lock
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
 		t.Fatal(err)
@@ -70,24 +71,24 @@ func lockHeld(t *testing.T, c *harness.Container) bool {
 	return err != nil
 }
 
-// A stopped gateway has no port, so whoever takes it would get the token.
+// A stopped gateway has no port, so a process that takes the port would get the token.
 func TestRefusedStopped(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
-	bare(t, c)
+	c := startServing(t, harness.Options{})
+	checkNoToken(t, c)
 	c.MustCtl("stop")
-	refused(t, c, "not-running")
+	checkRefused(t, c, "not-running")
 	c.MustCtl("start")
 	if r := c.Ctl("exec", "--client", "revoke-devices"); r.Code != 0 || !strings.Contains(r.Stdout, "takes the token") {
 		t.Errorf("once it serves: %v", r)
 	}
 }
 
-// The gateway is killed, and the agent has its port before the next one: gatewayctl
-// knows it, and gave the token away all the same.
+// The gateway is killed, and the agent takes its port before the next gateway does.
+// gatewayctl knew this, and gave the token away all the same.
 func TestRefusedThief(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{})
+	c := startServing(t, harness.Options{})
 	token := c.Token()
 	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", port, loot)
 	kill9(t, c.GatewayHostPID())
@@ -100,11 +101,11 @@ func TestRefusedThief(t *testing.T) {
 		}
 		return nil
 	})
-	refused(t, c, "listener-foreign")
+	checkRefused(t, c, "listener-foreign")
 	if strings.Contains(c.FileText(loot), token[:16]) {
 		t.Fatal("the thief has the token")
 	}
-	// The control: a client that does send it is robbed.
+	// The thief records each token that it gets, such as that of this request.
 	harness.Eventually(t, boot, "the thief to have the token that it was sent", func() error {
 		r := c.HTTP("GET", "/api/whoami", token, "")
 		if got := c.FileText(loot); !strings.Contains(got, token) {
@@ -114,11 +115,11 @@ func TestRefusedThief(t *testing.T) {
 	})
 }
 
-// The agent listens beside a gateway that serves: a client that tries [::1] first
+// The agent listens beside a gateway that serves. A client that tries [::1] first
 // would reach the agent.
 func TestRefusedBeside(t *testing.T) {
 	t.Parallel()
-	c := serving(t, harness.Options{Extra: harness.IPv6()})
+	c := startServing(t, harness.Options{Extra: harness.IPv6()})
 	running := tui(t, c)
 	running.WaitFor(greeting, 1, boot)
 	c.ExecDetached("sandbox", "demotools", "thief", "-hold", "0", "[::1]:18789", loot)
@@ -132,7 +133,7 @@ func TestRefusedBeside(t *testing.T) {
 	if code := running.Code(boot); code != 4 {
 		t.Errorf("the client that ran already: exit code %d", code)
 	}
-	refused(t, c, "listener-foreign")
+	checkRefused(t, c, "listener-foreign")
 	for _, p := range c.Processes() {
 		if p.UID == harness.SandboxUID {
 			kill9(t, p.HostPID)

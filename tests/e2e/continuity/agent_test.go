@@ -13,12 +13,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// agentsFile is the gateway's configuration, in a directory of the agent's: the
-// demo gateway reads what DEMO_MISBEHAVE names.
+// agentsFile is the gateway's configuration, in a directory that the agent owns. The
+// demo gateway reads it because DEMO_MISBEHAVE names it.
 const agentsFile = "/sandbox/gateway.json"
 
-// agentContainer runs a gateway whose configuration the agent owns. The deadline
-// is what a start that cannot succeed takes.
+// agentContainer runs a gateway whose configuration the agent owns. deadline bounds
+// a start that cannot succeed.
 func agentContainer(t *testing.T, deadline string) *harness.Container {
 	t.Helper()
 	return harness.Start(t, harness.Options{
@@ -31,7 +31,7 @@ func agentContainer(t *testing.T, deadline string) *harness.Container {
 	})
 }
 
-// agentWrites changes the file as the agent does.
+// agentWrites writes text to agentsFile as the agent.
 func agentWrites(t *testing.T, c *harness.Container, text string) {
 	t.Helper()
 	if r := c.ExecInput("sandbox", []byte(text), "demotools", "write", agentsFile); r.Code != 0 {
@@ -43,7 +43,7 @@ func agentWrites(t *testing.T, c *harness.Container, text string) {
 // never blocks a relaunch.
 //
 // The agent changed its own configuration, and a guard refused to start the
-// gateway again (#7801, #8614). What is in it is the gateway's to judge.
+// gateway again (#7801, #8614). Only the gateway may judge the file's content.
 func TestAgentConfigNeverBlocksRelaunch(t *testing.T) {
 	t.Parallel()
 	remove := func(t *testing.T, c *harness.Container) { c.Tools("sandbox", "rmtmp", "/sandbox") }
@@ -53,7 +53,7 @@ func TestAgentConfigNeverBlocksRelaunch(t *testing.T) {
 			agentWrites(t, c, text)
 		}
 	}
-	// The gateway comes up with each of these, whatever they are.
+	// The gateway serves with each of these.
 	for name, change := range map[string]func(t *testing.T, c *harness.Container){
 		"other-values": write(`{"delay":"1ms"}`),
 		"empty-object": write("{}"),
@@ -86,19 +86,19 @@ func TestAgentConfigNeverBlocksRelaunch(t *testing.T) {
 			c.WaitServing(boot)
 			for range 2 {
 				change(t, c)
-				restarted(t, c.Ctl("restart"))
+				checkRestarted(t, c.Ctl("restart"))
 			}
 			if err := answers(c); err != nil {
 				t.Error(err)
 			}
-			lives(t, c, pid1)
+			checkLives(t, c, pid1)
 		})
 	}
 }
 
-// Scenario L18, a broken configuration. With these the gateway itself cannot
-// serve: that is reported as what it is, and once the file is good again one
-// command, or patience, is enough.
+// Scenario L18, a broken configuration. The gateway itself cannot serve with
+// these. The reason is reported, and once the file is good again one command, or
+// patience, is enough.
 func TestBrokenAgentConfigIsReported(t *testing.T) {
 	t.Parallel()
 	plant := func(args ...string) func(*testing.T, *harness.Container) {
@@ -138,12 +138,12 @@ func TestBrokenAgentConfigIsReported(t *testing.T) {
 			}
 			c.Tools("sandbox", "rmtmp", "/sandbox")
 			agentWrites(t, c, "{}")
-			restarted(t, wait(t, async(c, "restart"), time.Minute))
+			checkRestarted(t, wait(t, async(c, "restart"), time.Minute))
 			if err := answers(c); err != nil {
 				t.Error(err)
 			}
 
-			// And once more, with the command that does the least.
+			// recover, which does less than restart, must be enough too.
 			try.change(t, c)
 			if r := wait(t, async(c, "restart"), time.Minute); r.Code == 0 {
 				t.Errorf("second restart with a broken configuration: %v", r)
@@ -153,23 +153,23 @@ func TestBrokenAgentConfigIsReported(t *testing.T) {
 			r = wait(t, async(c, "recover"), time.Minute)
 			switch {
 			case try.reason == "auth-mismatch":
-				// It serves somebody: nothing but a restart that somebody
-				// asks for ends it, and that is what recover says.
+				// It may serve clients with its own token, so only a requested
+				// restart ends it. recover says so.
 				if r.Code == 0 || !strings.Contains(r.Stderr, "gatewayctl restart") {
 					t.Errorf("recover: want a hint to restart: %v", r)
 				}
-				restarted(t, wait(t, async(c, "restart"), time.Minute))
+				checkRestarted(t, wait(t, async(c, "restart"), time.Minute))
 			case try.reason == "exited" && r.Code != 0:
 				t.Errorf("recover: %v", r)
 			}
 			c.WaitServing(time.Minute)
-			lives(t, c, pid1)
+			checkLives(t, c, pid1)
 		})
 	}
 }
 
-// Scenario L18, the state. The gateway's own state is as good as the agent's:
-// an agent that reaches the gateway can have it changed.
+// Scenario L18, the state. An agent that reaches the gateway can make it change
+// its own state.
 func TestChangedAgentStateNeverBlocksRelaunch(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})

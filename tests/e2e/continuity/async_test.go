@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package continuity tests that the gateway outlives what happens around it:
-// other children, restarts of the container, requesters, the agent, and the
-// end. Scenarios L12 to L23 of tests/scenarios.md.
+// Package continuity tests that neither sidecars, restarts of the container,
+// requesters nor the agent keep the gateway down, and that all processes end with
+// the container. It has scenarios L12 to L23 of tests/scenarios.md.
 package continuity
 
 import (
@@ -17,21 +17,21 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 4, Topologies: []string{
-		// Which processes the sweep ends, and which it leaves.
+		// The sweep ends other processes.
 		"TestBrokenSidecarNeverBlocksRestart", "TestSidecarsOverACrash", "TestWatcherSeesTwoGateways",
-		// Who ends with the container, and by which signal of whom.
+		// Other processes end with the container, and another process signals them.
 		"TestDockerStopEndsEveryProcess", "TestStopSignalReachesExecProcesses", "TestDockerStopWorksInEveryState", "TestEventsAroundCommandKeepItsCode",
-		"TestOwnFailuresHaveOwnExitCodes", // what boot refuses without root
-		// The session and the terminal are a foreign PID 1's.
+		"TestOwnFailuresHaveOwnExitCodes", // boot refuses other things without root
+		// The session and the terminal belong to a foreign PID 1.
 		"TestInterruptNeverReachesTheGateway",
-		"TestRecoverReplacesOnlyWhatIsDown", // whose a listener is
-		// A supervisor that is not there yet, and is not PID 1.
+		"TestRecoverReplacesOnlyWhatIsDown", // the owner of a listener
+		// The supervisor is not PID 1, and may not run yet.
 		"TestRequestsWaitForStartingSupervisor", "TestRequestWaitsAtSecondStart",
-		"TestHalfLineNeverSwallowsNextRequest", // whose the FIFO is
-		// Whose the runtime directory is, and what another life left in it.
+		"TestHalfLineNeverSwallowsNextRequest", // the owner of the FIFO
+		// The owner of the runtime directory, and of the files of an earlier run.
 		"TestContainerBootsOverEarlierState", "TestForeignRuntimeFilesAreRefused",
-		"TestOperatorsToken", // a token that crosses users, or not
-		// What a launch sets, and whose a prepared directory may be.
+		"TestOperatorsToken", // the token goes to another user, or to the same
+		// A launch sets less, and a prepared directory has another owner.
 		"TestRelaunchKeepsEnvironmentAndLimits", "TestSquattedDirectoryIsNamed",
 	}}))
 }
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // boot is how long a container may take to serve on a busy machine.
 const boot = 2 * time.Minute
 
-// async runs gatewayctl meanwhile; the channel gets its end.
+// async runs gatewayctl in the background. The channel gets its result.
 func async(c *harness.Container, args ...string) <-chan harness.Result {
 	done := make(chan harness.Result, 1)
 	go func() {
@@ -49,7 +49,7 @@ func async(c *harness.Container, args ...string) <-chan harness.Result {
 	return done
 }
 
-// wait is the end of async, within the deadline.
+// wait returns the result of async. It fails the test after the deadline.
 func wait(t *testing.T, done <-chan harness.Result, deadline time.Duration) harness.Result {
 	t.Helper()
 	select {
@@ -64,16 +64,16 @@ func wait(t *testing.T, done <-chan harness.Result, deadline time.Duration) harn
 	}
 }
 
-// restarted fails the test unless the result is a proven restart or start.
-func restarted(t *testing.T, r harness.Result) {
+// checkRestarted fails the test unless the result is a proven restart or start.
+func checkRestarted(t *testing.T, r harness.Result) {
 	t.Helper()
 	if r.Code != 0 || !strings.Contains(r.Stdout, ", proven") {
 		t.Fatalf("restart: %v", r)
 	}
 }
 
-// samePID1 fails the test if the container has another PID 1 than pid: it was
-// restarted.
+// samePID1 returns an error if PID 1 is no longer pid, because the container has
+// ended or was restarted.
 func samePID1(c *harness.Container, pid int) error {
 	if !c.Running() {
 		return fmt.Errorf("the container has ended:\n%s", c.Logs())

@@ -17,8 +17,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// with is a sidecar with one more setting.
-func with(sidecar map[string]any, key, value string) map[string]any {
+// withSetting adds a setting to a sidecar.
+func withSetting(sidecar map[string]any, key, value string) map[string]any {
 	sidecar[key] = value
 	return sidecar
 }
@@ -44,9 +44,9 @@ func sidecars(c *harness.Container, running ...string) map[string]status.Child {
 	return all
 }
 
-// given is the value of a variable of a process, as the host reads it once the
-// process is its program: it is "running" a moment before.
-func given(t *testing.T, c *harness.Container, pid int, name string) (value string) {
+// environValue returns the value of a variable of a process. It waits, because a
+// process is "running" a moment before it executes its program.
+func environValue(t *testing.T, c *harness.Container, pid int, name string) (value string) {
 	t.Helper()
 	harness.Eventually(t, boot, name+" in its environment, once", func() error {
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.HostPIDOf(pid)))
@@ -74,24 +74,24 @@ func hostKill(t *testing.T, c *harness.Container, pid int) {
 	}
 }
 
-// A sidecar of the operator's gets the token that it cannot read: the one in
-// force, at each of its starts.
+// A sidecar that runs as the operator cannot read the token file. It gets the token
+// in force at each of its starts.
 func TestOperatorsToken(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
-		with(tool("pair", "operator", "sleep", "3600"), "token_env", "PAIR_TOKEN"),
+		withSetting(tool("pair", "operator", "sleep", "3600"), "token_env", "PAIR_TOKEN"),
 	}}})
 	is := func(old int) int {
 		t.Helper()
 		pid := sidecars(c, "pair")["pair"].PID
-		if pid == old || given(t, c, pid, "PAIR_TOKEN") != c.Token() {
+		if pid == old || environValue(t, c, pid, "PAIR_TOKEN") != c.Token() {
 			t.Errorf("process %d, was %d: it has another token than the one in force", pid, old)
 		}
 		return pid
 	}
 	first := is(0)
 	token := c.Token()
-	restarted(t, c.Ctl("restart", "--rotate-token"))
+	checkRestarted(t, c.Ctl("restart", "--rotate-token"))
 	if c.Token() == token {
 		t.Fatal("the token was not rotated")
 	}
@@ -100,7 +100,8 @@ func TestOperatorsToken(t *testing.T) {
 	c.MustCtl("start")
 	third := is(second)
 
-	// A spoiled file keeps the sidecar away, alone, and it comes back by itself.
+	// A token file with a wrong mode keeps only the sidecar down. Once the file is
+	// right, the sidecar starts by itself.
 	file := c.RuntimePath("gateway-token")
 	if err := os.Chmod(file, 0o440); err != nil {
 		t.Fatal(err)
@@ -124,15 +125,15 @@ func TestOperatorsToken(t *testing.T) {
 	}
 }
 
-// A one-shot is tried until it succeeds, and then rests until the gateway's next
-// start. Neither keeps anything else down.
+// A one-shot is tried until it succeeds, and runs again at the gateway's next start.
+// One that fails keeps nothing else down.
 func TestOneShot(t *testing.T) {
 	t.Parallel()
 	once := func(name, user string, args ...string) map[string]any {
-		return with(tool(name, user, args...), "restart", "on-failure")
+		return withSetting(tool(name, user, args...), "restart", "on-failure")
 	}
 	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
-		once("succeeds", "operator", "exit", "0"), with(once("fails", "operator", "exit", "4"), "pending", "no failure yet"),
+		once("succeeds", "operator", "exit", "0"), withSetting(once("fails", "operator", "exit", "4"), "pending", "no failure yet"),
 		once("long", "sandbox", "trap", "long", "1", "0"), tool("node", "sandbox", "sleep", "3600"),
 	}}})
 	runs := func(name string) int {
@@ -162,7 +163,7 @@ func TestOneShot(t *testing.T) {
 	if r := c.Ctl("status"); r.Code != 0 || !strings.HasPrefix(r.Stdout, "SERVING, no failure yet, long not done yet\n") {
 		t.Errorf("status: %v", r)
 	}
-	restarted(t, c.Ctl("restart"))
+	checkRestarted(t, c.Ctl("restart"))
 	settled(2)
 	if n := runs("succeeds"); n != 2 {
 		t.Errorf("after a restart it has run %d times", n)
@@ -177,19 +178,19 @@ func TestOneShot(t *testing.T) {
 	}
 }
 
-// After a crash the sidecars of other users are kept, but for one that has the
-// token: it is killed with its gateway, because the port can be another's by
-// then, and it starts again when the next gateway is proven. The next gateway has
-// a new token. Those of the gateway's user, which the sweep ends, come back beside
-// the next gateway, too, and not before. Where all are one user the sweep ends
-// what the gateway left, and no sidecar is that.
+// After a crash the sidecars of other users are kept, except one that has the token.
+// It is killed with its gateway, because another process may have the port by then.
+// It starts again when the next gateway is proven, which has a new token. The sweep
+// ends the sidecars of the gateway's user, and they start again beside the next
+// gateway. If all processes have one user, the sweep ends only descendants of the
+// gateway, and no sidecar is one.
 func TestSidecarsOverACrash(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{
 		"gateway": map[string]any{"restart": map[string]any{"backoff_min": "200ms", "backoff_max": "1h"}},
 		"sidecars": []any{
 			tool("node", "sandbox", "sleep", "3600"), tool("helper", "gateway", "sleep", "3600"),
-			with(tool("pair", "operator", "sleep", "3600"), "token_env", "PAIR_TOKEN"),
+			withSetting(tool("pair", "operator", "sleep", "3600"), "token_env", "PAIR_TOKEN"),
 		},
 	}})
 	all := func() map[string]status.Child { return sidecars(c, "node", "helper", "pair") }
@@ -212,7 +213,7 @@ func TestSidecarsOverACrash(t *testing.T) {
 				t.Errorf("%s was %+v and is %+v", name, old[name], now[name])
 			}
 		}
-		harness.Eventually(t, boot, "the sidecars of that uid, each with its program", func() error { // not its launch
+		harness.Eventually(t, boot, "the sidecars of that uid, each with its program", func() error { // launches have ended
 			if n := count(t, c, harness.GatewayUID, "demotools"); n != helpers {
 				return fmt.Errorf("%d, want %d", n, helpers)
 			}
@@ -222,7 +223,7 @@ func TestSidecarsOverACrash(t *testing.T) {
 			t.Error("the token that pair had when the gateway crashed is still in force")
 		}
 		token = c.Token()
-		if given(t, c, now["pair"].PID, "PAIR_TOKEN") != token {
+		if environValue(t, c, now["pair"].PID, "PAIR_TOKEN") != token {
 			t.Error("the token in force is another one")
 		}
 		old = now
@@ -234,9 +235,9 @@ func TestSidecarsOverACrash(t *testing.T) {
 		judge(all())
 	}
 	// While no gateway serves, nothing is started.
-	c.SetMisbehave(map[string]any{"start_exit": 78}) // held: an hour
+	c.SetMisbehave(map[string]any{"start_exit": 78}) // a hold code, so it waits an hour
 	hostKill(t, c, c.Status().Gateway.PID)
-	c.WaitStatus(boot, "the backoff of that exit", func(v harness.View) error { // the one of the kill comes first
+	c.WaitStatus(boot, "the backoff of that exit", func(v harness.View) error { // the kill has a backoff before it
 		if r := v.Record; r == nil || r.State != status.Backoff || r.LastExit == nil || r.LastExit.Code != 78 {
 			return fmt.Errorf("record: %+v", r)
 		}
@@ -261,14 +262,14 @@ func TestSidecarsOverACrash(t *testing.T) {
 		return allWait(&r)
 	})
 	c.SetMisbehave(nil)
-	restarted(t, c.Ctl("restart"))
+	checkRestarted(t, c.Ctl("restart"))
 	now := all()
-	if given(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() || c.Token() == token {
+	if environValue(t, c, now["pair"].PID, "PAIR_TOKEN") != c.Token() || c.Token() == token {
 		t.Errorf("pair was %+v and is %+v, or it has not a new token", old["pair"], now["pair"])
 	}
 }
 
-// allWait tells whether every sidecar waits for a gateway.
+// allWait returns an error unless every sidecar waits for a gateway.
 func allWait(r *status.Record) error {
 	for _, s := range r.Sidecars {
 		if r.State != "backoff" || s.State != "waiting" || s.PID != 0 {
@@ -278,8 +279,8 @@ func allWait(r *status.Record) error {
 	return nil
 }
 
-// One that ignores SIGTERM delays nothing and does not outlive its grace, and
-// there are never two of it.
+// A sidecar that ignores SIGTERM delays nothing and does not outlive its grace. It
+// never runs twice at a time.
 func TestStubbornSidecar(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{
@@ -289,7 +290,7 @@ func TestStubbornSidecar(t *testing.T) {
 	first := sidecars(c, "deaf")["deaf"].PID
 	waitLog(t, c, "ignoring")
 	killed := `"origin":"deaf","event":"killed","pid":` + strconv.Itoa(first)
-	restarted(t, c.Ctl("restart"))
+	checkRestarted(t, c.Ctl("restart"))
 	if logHas(c, killed) == nil {
 		t.Error("it kept the restart waiting until its grace was over")
 	}
@@ -318,12 +319,12 @@ func TestStubbornSidecar(t *testing.T) {
 	}
 }
 
-// What a sidecar's program leaves in its process group ends with it: the next
-// one would meet it at its port and its files.
+// The processes in a sidecar's process group end with it. They could hold the port
+// and the files that the next one needs.
 func TestSidecarsGroup(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: map[string]any{"sidecars": []any{
-		with(tool("leaves", "operator", "linger", "5", "3600"), "restart", "never"),
+		withSetting(tool("leaves", "operator", "linger", "5", "3600"), "restart", "never"),
 	}}})
 	c.WaitStatus(boot, "its end", func(v harness.View) error {
 		if s := v.Record.Sidecars[0]; s.State != "stopped" || s.Detail != "ended with exit code 0" {

@@ -15,22 +15,22 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// onDisk is a configuration whose runtime directory outlives the container.
-// Where PID 1 is not root runtime_dir says nothing, and the variable does.
+// onDisk sets a runtime directory that outlives the container. A PID 1 without root
+// takes it from the variable, not from runtime_dir.
 func onDisk(o harness.Options, parent string) harness.Options {
 	o.Config = map[string]any{"require_tmpfs": false, "runtime_dir": parent + "/gateway-init"}
 	o.Env = map[string]string{"XDG_RUNTIME_DIR": parent}
 	return o
 }
 
-// runtimeDir makes a directory of the host for it.
+// runtimeDir makes such a directory on the host.
 func runtimeDir(t *testing.T) string {
 	t.Helper()
 	return harness.HostDir(t, "runtime", int(harness.UID(t, 0)), 0o711)
 }
 
-// onDiskContainer runs one on that directory. The gateway's home is a volume of
-// the host too, as somebody who clones a sandbox has it.
+// onDiskContainer runs a container with the runtime directory dir. The gateway's
+// home is a volume of the host too, as in a sandbox that a user clones.
 func onDiskContainer(t *testing.T, dir string, o harness.Options) *harness.Container {
 	t.Helper()
 	o = onDisk(o, "/var")
@@ -38,7 +38,7 @@ func onDiskContainer(t *testing.T, dir string, o harness.Options) *harness.Conta
 	return harness.Start(t, o)
 }
 
-// tokenIn reads the token in a directory of the host.
+// tokenIn reads the token in the directory dir of the host.
 func tokenIn(t *testing.T, dir string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "gateway-token"))
@@ -51,8 +51,8 @@ func tokenIn(t *testing.T, dir string) string {
 // Scenario L17. A cloned or recreated container boots. State of an earlier
 // life is never an error.
 //
-// A cloned or recreated container did not boot, because of files that another
-// life had left (#6110).
+// A cloned or recreated container did not boot, because of files of an earlier
+// run (#6110).
 func TestContainerBootsOverEarlierState(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(t *testing.T, c *harness.Container, dir string){
@@ -60,7 +60,7 @@ func TestContainerBootsOverEarlierState(t *testing.T) {
 		"stopped": func(_ *testing.T, c *harness.Container, _ string) { c.Stop() },
 		"killed-in-the-middle-of-a-rotation": func(t *testing.T, c *harness.Container, dir string) {
 			c.SetMisbehave(map[string]any{"ignore_term": true})
-			restarted(t, c.Ctl("restart"))
+			checkRestarted(t, c.Ctl("restart"))
 			done := async(c, "restart", "--rotate-token")
 			c.WaitState("stopping", boot)
 			if _, err := os.Lstat(filepath.Join(dir, "gateway-token.new")); err != nil {
@@ -97,7 +97,7 @@ func TestContainerBootsOverEarlierState(t *testing.T) {
 			dir := runtimeDir(t)
 			first := onDiskContainer(t, dir, harness.Options{})
 			first.WaitServing(boot)
-			restarted(t, first.Ctl("restart")) // replies of another life
+			checkRestarted(t, first.Ctl("restart")) // leaves replies
 			old := tokenIn(t, dir)
 			leave(t, first, dir)
 			first.WaitExit(boot)
@@ -114,14 +114,13 @@ func TestContainerBootsOverEarlierState(t *testing.T) {
 			if err != nil || len(replies) != 0 {
 				t.Errorf("replies of another life: %v, %v", replies, err)
 			}
-			restarted(t, second.Ctl("restart", "--rotate-token"))
+			checkRestarted(t, second.Ctl("restart", "--rotate-token"))
 		})
 	}
 }
 
-// Scenario L17, a running original. A copy that was made while the original
-// served, and both serve on. The copy knows the original's pids, times and
-// nonces; none of them means anything.
+// Scenario L17, a running original. A copy is made while the original serves, and
+// both go on. The copy has the original's pids, times and nonces, but ignores them.
 func TestCloneOfRunningContainerServes(t *testing.T) {
 	t.Parallel()
 	dir, copied := runtimeDir(t), filepath.Join(t.TempDir(), "copy")
@@ -138,8 +137,8 @@ func TestCloneOfRunningContainerServes(t *testing.T) {
 	if tokenIn(t, copied) == tokenIn(t, dir) {
 		t.Error("two containers have one token")
 	}
-	restarted(t, clone.Ctl("restart"))
-	restarted(t, original.Ctl("restart"))
+	checkRestarted(t, clone.Ctl("restart"))
+	checkRestarted(t, original.Ctl("restart"))
 	for _, c := range []*harness.Container{original, clone} {
 		if v := c.View(); !v.Serving {
 			t.Errorf("%s: %s", v.Reason, v.Detail)
@@ -147,12 +146,11 @@ func TestCloneOfRunningContainerServes(t *testing.T) {
 	}
 }
 
-// Scenario L17, an image. docker commit of a container that served, and a
-// container of that image. The image must not bring a token either.
+// Scenario L17, an image. docker commit makes an image of a container that served.
+// A container of it boots, and the image does not bring a token.
 func TestCommittedImageBringsNoToken(t *testing.T) {
 	t.Parallel()
-	// A writable root, with the runtime directory in it: where everybody may make
-	// one.
+	// The runtime directory is in a writable root, where every user may make one.
 	const parent = "/tmp"
 	options := onDisk(harness.Options{Flags: harness.WritableFlags(t)}, parent)
 	first := harness.Start(t, options)
@@ -176,11 +174,11 @@ func TestCommittedImageBringsNoToken(t *testing.T) {
 	if string(again) == string(token) {
 		t.Error("the clone has the original's token")
 	}
-	restarted(t, second.Ctl("restart"))
+	checkRestarted(t, second.Ctl("restart"))
 }
 
-// Scenario L17, foreign files. What no former life of ours can have left is
-// refused by its name: whoever could put it there could do worse.
+// Scenario L17, foreign files. A file that no earlier run can have left is refused
+// by its name. A user who could put it there could do worse.
 func TestForeignRuntimeFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, plant := range map[string]struct {

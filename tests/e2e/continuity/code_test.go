@@ -12,13 +12,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// modes are the two ways to run a command.
+// modes returns the options of the two ways to run a command.
 func modes() map[string][]string {
 	return map[string][]string{"gateway": nil, "no-gateway": {"--no-gateway"}}
 }
 
-// code runs a container to its end.
-func code(t *testing.T, o harness.Options) (*harness.Container, int) {
+// runToEnd runs a container to its end and returns its exit code.
+func runToEnd(t *testing.T, o harness.Options) (*harness.Container, int) {
 	t.Helper()
 	c := harness.Start(t, o)
 	return c, c.WaitExit(boot)
@@ -27,9 +27,8 @@ func code(t *testing.T, o harness.Options) (*harness.Container, int) {
 // Scenario L23. The exit code of a finished command is passed on, 128+n for a
 // signal, and 126 or 127 for an error of execve(2).
 //
-// The exit code of the agent was lost, or another's was reported. These are
-// the engine's cases; every code, signal and exec error is in
-// tests/ns/command.
+// The exit code of the agent was lost, or that of another process was reported.
+// Here are the engine's cases. tests/ns/command has every code, signal and error.
 func TestCommandExitCodeIsPassedOn(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -47,12 +46,12 @@ func TestCommandExitCodeIsPassedOn(t *testing.T) {
 				"not-in-path": {[]string{"no-such-program"}, 127, "no-such-program"},
 				"directory":   {[]string{"/etc"}, 126, "/etc"},
 			}
-			if !harness.NonRoot(t) { // there gatewayctl is for everybody
+			if !harness.NonRoot(t) { // there every user may execute gatewayctl
 				rows["for-root-in-path"] = row{[]string{"gatewayctl"}, 126, "gatewayctl"}
 			}
 			for name, try := range rows {
 				t.Run(name, func(t *testing.T) {
-					c, got := code(t, harness.Options{Args: args, Command: try.command})
+					c, got := runToEnd(t, harness.Options{Args: args, Command: try.command})
 					if got != try.want {
 						t.Errorf("exit code %d, want %d", got, try.want)
 					}
@@ -67,8 +66,7 @@ func TestCommandExitCodeIsPassedOn(t *testing.T) {
 	}
 }
 
-// Scenario L23, a signal. The code is 137 for a command that somebody else
-// killed.
+// Scenario L23, a signal. The code is 137 if another process kills the command.
 func TestKilledCommandExitsWith137(t *testing.T) {
 	t.Parallel()
 	for mode, args := range modes() {
@@ -90,8 +88,8 @@ func TestKilledCommandExitsWith137(t *testing.T) {
 	}
 }
 
-// Scenario L23, other events. What goes on around the command does not change
-// its code.
+// Scenario L23, other events. Other events beside the command do not change its
+// code.
 func TestEventsAroundCommandKeepItsCode(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
@@ -102,7 +100,7 @@ func TestEventsAroundCommandKeepItsCode(t *testing.T) {
 		"gateway-crashes":  {map[string]any{"exit_after": "0s", "exit_code": 3}, nil, nil},
 		"gateway-ignores":  {map[string]any{"ignore_term": true}, nil, nil},
 		"gateway-stopped":  {nil, func(_ *testing.T, c *harness.Container) { c.WaitServing(boot); c.MustCtl("stop") }, nil},
-		"gateway-restarts": {nil, func(t *testing.T, c *harness.Container) { c.WaitServing(boot); restarted(t, c.Ctl("restart")) }, nil},
+		"gateway-restarts": {nil, func(t *testing.T, c *harness.Container) { c.WaitServing(boot); checkRestarted(t, c.Ctl("restart")) }, nil},
 		"orphans":          {nil, func(_ *testing.T, c *harness.Container) { c.Tools("sandbox", "zombies", "300") }, nil},
 		"no-gateway": {nil, func(t *testing.T, c *harness.Container) {
 			if r := c.Ctl("restart"); r.Code != 3 || !strings.Contains(r.Stderr, "not-permitted") {
@@ -139,15 +137,14 @@ func TestEventsAroundCommandKeepItsCode(t *testing.T) {
 	}
 }
 
-// Scenario L23, other failures. A failure of our own is none of the
-// command's: usage and configuration are 2, boot is 1, and the command never
-// ran.
+// Scenario L23, other failures. A failure of gateway-init has its own code, and the
+// command never runs. It is 2 for usage and configuration, and 1 for boot.
 func TestOwnFailuresHaveOwnExitCodes(t *testing.T) {
 	t.Parallel()
 	const ran = "the command ran"
 	command := []string{"demotools", "trap", ran, "0", "0"}
 	var notRoot []string
-	if !harness.NonRoot(t) { // there it is not, and a foreign PID 1 that is not root could start nobody
+	if !harness.NonRoot(t) { // there it runs without root anyway, and a foreign PID 1 without root cannot change users
 		notRoot = []string{"--user", "9002"}
 	}
 	for name, try := range map[string]struct {
@@ -165,7 +162,7 @@ func TestOwnFailuresHaveOwnExitCodes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, got := code(t, try.o)
+			c, got := runToEnd(t, try.o)
 			if got != try.want {
 				t.Errorf("exit code %d, want %d", got, try.want)
 			}

@@ -16,7 +16,7 @@ import (
 // command.
 //
 // After docker restart, stop and start, or a SIGKILL of PID 1 the gateway
-// stayed away until somebody ran a command (#6635).
+// stayed down until a user ran a command (#6635).
 func TestGatewayServesAfterContainerRestart(t *testing.T) {
 	t.Parallel()
 	kill := func(t *testing.T, c *harness.Container) {
@@ -88,14 +88,15 @@ func TestGatewayServesAfterContainerRestart(t *testing.T) {
 	}
 }
 
-// pidOf is PID 1's number on the host, 0 while the container is not running.
+// pidOf returns PID 1's pid on the host, or 0 while the container is not running.
 func pidOf(c *harness.Container) int {
 	var all struct{ State struct{ Pid int } }
 	c.Inspect(&all)
 	return all.State.Pid
 }
 
-// answers holds the gateway against the token in force, without our programs.
+// answers checks, without our programs, that the gateway takes the token in force and
+// refuses requests without it.
 func answers(c *harness.Container) error {
 	token := c.Token()
 	for given, want := range map[string]int{"": 401, token: 200} {

@@ -15,13 +15,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// tool is a sidecar that runs a tool.
+// tool returns a sidecar that runs a tool.
 func tool(name, user string, args ...string) map[string]any {
 	return map[string]any{"name": name, "user": user, "command": append([]string{"/usr/local/bin/demotools"}, args...)}
 }
 
-// endOptions is a container whose grace is short, so that what is killed at its
-// end is killed long before the engine would do it.
+// endOptions sets a short grace, so that gateway-init kills the last processes long
+// before the engine would.
 func endOptions(command []string, misbehave map[string]any, sidecars ...any) harness.Options {
 	config := map[string]any{"gateway": map[string]any{"stop": map[string]any{"grace": "2s"}}}
 	if len(sidecars) > 0 {
@@ -50,13 +50,14 @@ func logHas(c *harness.Container, texts ...string) error {
 // SIGKILL after the grace period, which is shorter than the engine's. The
 // exit code is that of section 9 of docs/design.md.
 //
-// docker stop killed the gateway and what the agent had started without a
-// warning, after ten seconds of nothing (#1015).
+// docker stop killed the gateway and the agent's processes without a signal before,
+// after ten seconds (#1015).
 func TestDockerStopEndsEveryProcess(t *testing.T) {
 	t.Parallel()
 	const killed = `"event":"killed"`
-	// Where all are one user what holds the gateway's output, in a session of its
-	// own and without its environment, is nobody's: it has the grace.
+	// If all processes have one user, a process that holds the gateway's output, in its
+	// own session and without its environment, is not known as a descendant. It has
+	// the grace.
 	holds := !harness.NonRoot(t)
 	for name, try := range map[string]struct {
 		command   []string
@@ -120,8 +121,8 @@ func TestDockerStopEndsEveryProcess(t *testing.T) {
 	}
 }
 
-// Scenario L22, docker exec. What was started by docker exec gets the signal
-// too, and the time: the agent's and the operator's. Root's own end with the
+// Scenario L22, docker exec. The agent's and the operator's processes that docker
+// exec started get the signal and the grace too. Those of root end with the
 // container.
 func TestStopSignalReachesExecProcesses(t *testing.T) {
 	t.Parallel()
@@ -145,8 +146,8 @@ func TestStopSignalReachesExecProcesses(t *testing.T) {
 	for user, g := range guests {
 		text, code := g.end(t)
 		if harness.Managed() {
-			// What enters the container is no child of ours: a foreign PID 1
-			// ends, and the kernel ends it.
+			// The kernel kills it when the foreign PID 1 ends, because it is not a
+			// descendant of gateway-init.
 			if code != 137 {
 				t.Errorf("docker exec as %s: exit code %d, %q", user, code, text)
 			}
@@ -158,8 +159,8 @@ func TestStopSignalReachesExecProcesses(t *testing.T) {
 	}
 }
 
-// Scenario L22, the signals. Every way to say stop, and said twice: the same
-// end.
+// Scenario L22, the signals. Each stop signal, and two of them, have the same
+// effect.
 func TestEveryStopSignalEndsAlike(t *testing.T) {
 	t.Parallel()
 	for name, signals := range map[string][]unix.Signal{
@@ -171,7 +172,7 @@ func TestEveryStopSignalEndsAlike(t *testing.T) {
 			c := harness.Start(t, endOptions([]string{"demotools", "trap", "command", "1", "8"}, nil))
 			c.WaitServing(boot)
 			waitLog(t, c, "command waits", `"event":"command-started"`)
-			// By the host, not by the engine: all of them before the first has its effect.
+			// The engine is too slow to send all of them before the first has its effect.
 			init := c.HostPID()
 			for _, sig := range signals {
 				if err := unix.Kill(init, sig); err != nil {
@@ -181,7 +182,7 @@ func TestEveryStopSignalEndsAlike(t *testing.T) {
 			if code := c.WaitExit(harness.EngineGrace); code != 8 {
 				t.Errorf("exit code %d, want the command's 8", code)
 			}
-			// Without a terminal nobody else can tell the command.
+			// Without a terminal only gateway-init can have signaled the command.
 			if err := logHas(c, "command got terminated"); err != nil {
 				t.Error(err)
 			}
@@ -189,7 +190,7 @@ func TestEveryStopSignalEndsAlike(t *testing.T) {
 	}
 }
 
-// Scenario L22, other states. docker stop while the gateway is stopped,
+// Scenario L22, other states. docker stop works while the gateway is stopped,
 // crashes, or is being replaced.
 func TestDockerStopWorksInEveryState(t *testing.T) {
 	t.Parallel()
@@ -211,18 +212,18 @@ func TestDockerStopWorksInEveryState(t *testing.T) {
 			})
 			c.WaitState("stopping", boot)
 		}, 0},
-		"frozen": {nil, func(t *testing.T, c *harness.Container) { // SIGSTOP: SIGTERM waits until it goes on
+		"frozen": {nil, func(t *testing.T, c *harness.Container) { // after SIGSTOP it does not handle SIGTERM
 			c.WaitServing(boot)
 			if err := syscall.Kill(c.GatewayHostPID(), syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
 		}, 137},
-		"just-started": {nil, listening, 0},
+		"just-started": {nil, waitListening, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := endOptions(nil, try.misbehave)
-			if try.misbehave["drain"] != nil { // long enough to be met, and within its grace
+			if try.misbehave["drain"] != nil { // the drain must be seen, and end within the grace
 				o.Config["gateway"] = map[string]any{"stop": map[string]any{"grace": "8s"}}
 			}
 			c := harness.Start(t, o)
@@ -235,12 +236,12 @@ func TestDockerStopWorksInEveryState(t *testing.T) {
 	}
 }
 
-// listening waits until gateway-init has a handler for SIGTERM: what comes before its
-// exec has finished is dropped by the kernel, whatever the init.
-func listening(t *testing.T, c *harness.Container) {
+// waitListening waits until gateway-init has a handler for SIGTERM. The kernel drops an
+// earlier SIGTERM to a PID 1.
+func waitListening(t *testing.T, c *harness.Container) {
 	harness.Eventually(t, boot, "a handler for SIGTERM", func() error {
 		pid := c.HostPID()
-		for _, p := range c.Processes() { // in order: its helpers come after it
+		for _, p := range c.Processes() { // its helpers come after it
 			if p.Comm == "gateway-init" {
 				pid = p.HostPID
 				break

@@ -12,9 +12,9 @@ import (
 // Scenario L16. In a container that has just started, gatewayctl restart
 // waits for the supervisor within its deadline.
 //
-// A restart right after the container's start failed, because the supervisor
-// was not there yet (#8726). The engine's "run" returns while PID 1 is still
-// the runtime's.
+// A restart right after the container's start failed, because the supervisor did
+// not run yet (#8726). The engine's "run" returns while PID 1 still executes the
+// container runtime.
 func TestRequestsWaitForStartingSupervisor(t *testing.T) {
 	t.Parallel()
 	slow := map[string]any{"listen_after": "1s"}
@@ -40,7 +40,7 @@ func TestRequestsWaitForStartingSupervisor(t *testing.T) {
 						t.Fatalf("gatewayctl %v in a container that has just started: %v", verb, r)
 					}
 				}
-				// What succeeded was proven: no further wait.
+				// Success means proven, so it serves without a further wait.
 				if v := c.View(); !v.Serving {
 					t.Fatalf("not serving after %v: %s: %s", try.verbs, v.Reason, v.Detail)
 				}
@@ -49,15 +49,14 @@ func TestRequestsWaitForStartingSupervisor(t *testing.T) {
 	}
 }
 
-// Scenario L16, the second start. A container that is starting for the second
-// time has its first life's clock and files behind it; the request waits just
-// the same.
+// Scenario L16, the second start. A container that starts again has times and files
+// of its first run. The request waits all the same.
 func TestRequestWaitsAtSecondStart(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(boot)
 	for range 5 {
 		c.Restart()
-		restarted(t, wait(t, async(c, "restart"), 2*time.Minute))
+		checkRestarted(t, wait(t, async(c, "restart"), 2*time.Minute))
 	}
 }

@@ -19,7 +19,7 @@ type guest struct {
 	out *bufio.Reader
 }
 
-// enter starts one and waits for its first line.
+// enter starts a guest and waits for its first line.
 func enter(t *testing.T, c *harness.Container, user string, args ...string) *guest {
 	t.Helper()
 	cmd := exec.Command(engine(), append(append(harness.ExecArgs(t, user), c.Name), args...)...)
@@ -37,7 +37,7 @@ func enter(t *testing.T, c *harness.Container, user string, args ...string) *gue
 	return g
 }
 
-// end is what else it wrote, and its exit code.
+// end waits for its end and returns the rest of its output and its exit code.
 func (g *guest) end(t *testing.T) (string, int) {
 	t.Helper()
 	text, err := io.ReadAll(g.out)
@@ -50,7 +50,7 @@ func (g *guest) end(t *testing.T) (string, int) {
 	return string(text), g.cmd.ProcessState.ExitCode()
 }
 
-// engine is the engine's command, as the harness has it.
+// engine returns the engine's command, as the harness chooses it.
 func engine() string {
 	if e := os.Getenv("ENGINE"); e != "" {
 		return e

@@ -18,7 +18,7 @@ import (
 // recover killed a gateway that served, because one probe was slow (#7418).
 func TestRecoverLeavesServingGatewayAlone(t *testing.T) {
 	t.Parallel()
-	// A slow answer that is mended while recover looks at it.
+	// slowOnce makes the gateway slow and mends it while recover probes it.
 	slowOnce := func(slow, mend func(t *testing.T, c *harness.Container)) func(*testing.T, *harness.Container) harness.Result {
 		return func(t *testing.T, c *harness.Container) harness.Result {
 			slow(t, c)
@@ -65,7 +65,7 @@ func TestRecoverLeavesServingGatewayAlone(t *testing.T) {
 		"healthy":       times(5, nil),
 		"one-503":       times(5, map[string]any{"fail_next": 1}),
 		"two-503":       times(5, map[string]any{"fail_next": 2}),
-		"three-503":     times(2, map[string]any{"fail_next": 3}), // the fourth in a row would be one too many
+		"three-503":     times(2, map[string]any{"fail_next": 3}), // the fourth in a row would end it
 		"slow-within":   times(2, map[string]any{"delay": "700ms"}),
 		"slow-beyond":   slowOnce(changes(map[string]any{"delay": "5s"}), changes(map[string]any{"delay": "0s"})),
 		"stopped-a-bit": slowOnce(signals(syscall.SIGSTOP), signals(syscall.SIGCONT)),
@@ -89,15 +89,14 @@ func TestRecoverLeavesServingGatewayAlone(t *testing.T) {
 	}
 }
 
-// Scenario L15, each verdict. Unknown is not down: what only makes the proof
-// impossible, or is the agent's doing, is refused by name and leaves the
-// gateway alone. What is down beyond doubt is replaced: else the test above
-// could not fail.
+// Scenario L15, each verdict. A gateway that cannot be proven, or that the agent
+// disturbs, is not down. recover refuses with the reason and leaves it alone. A
+// gateway that is surely down is replaced, otherwise the test above could not fail.
 func TestRecoverReplacesOnlyWhatIsDown(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		spoil  func(t *testing.T, c *harness.Container)
-		reason string // "": replaced
+		reason string // empty if the gateway is replaced
 	}{
 		"foreign-listener-beside-ours": {func(t *testing.T, c *harness.Container) {
 			c.ExecDetached("sandbox", "demotools", "hold-port", fmt.Sprintf("127.0.0.2:%d", harness.Port))

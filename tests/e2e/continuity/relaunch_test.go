@@ -19,8 +19,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// launch is all that a start gives to the gateway: as the gateway saw it at its
-// first instruction, and as the host sees it.
+// launch holds everything that a start gives to the gateway, as the gateway saw it
+// at its first instruction and as the host sees it.
 type launch struct {
 	Env      []string
 	Received map[string]any // limits, umask, groups, descriptors, directory
@@ -28,7 +28,7 @@ type launch struct {
 	Prepared string
 }
 
-// look takes one of the gateway that serves now.
+// look returns the launch of the gateway that serves now.
 func look(t *testing.T, c *harness.Container) launch {
 	t.Helper()
 	var l launch
@@ -57,7 +57,7 @@ func look(t *testing.T, c *harness.Container) launch {
 		}
 		l.Host[name] = string(data)
 	}
-	// The host reads the variables' values; the token's is compared, not kept.
+	// The host reads the variables' values. The token differs between launches.
 	data, err := os.ReadFile(proc + "environ")
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func look(t *testing.T, c *harness.Container) launch {
 	return l
 }
 
-// differ names what is not the same.
+// differ returns an error that names the first difference.
 func differ(first, now launch) error {
 	if !reflect.DeepEqual(first.Env, now.Env) {
 		return fmt.Errorf("environment was %q and is %q", first.Env, now.Env)
@@ -114,8 +114,8 @@ func wipe(t *testing.T, c *harness.Container) {
 // Scenario L19. A relaunch has the same environment, limits, umask and files
 // as the first launch, even after /tmp was emptied.
 //
-// A gateway that was started again had another environment, other limits and
-// no lock directory: the entrypoint's work was done once only (#2478).
+// A gateway that was started again had another environment, other limits and no
+// lock directory, because the entrypoint did its work only once (#2478).
 func TestRelaunchKeepsEnvironmentAndLimits(t *testing.T) {
 	t.Parallel()
 	kill := func(t *testing.T, c *harness.Container) {
@@ -125,15 +125,15 @@ func TestRelaunchKeepsEnvironmentAndLimits(t *testing.T) {
 	}
 	exec := func(args ...string) func(*testing.T, *harness.Container) {
 		return func(t *testing.T, c *harness.Container) {
-			// The requester's own environment is nothing to the gateway.
+			// The requester's environment does not reach the gateway.
 			flags := []string{"-e", "NODE_OPTIONS=--evil", "-e", "TZ=Mars/Olympus", "-e", "EXTRA=1", "-e", "LD_PRELOAD=/tmp/x.so", "-w", "/tmp"}
 			if r := c.ExecFlags(flags, "", nil, append([]string{"gatewayctl"}, args...)...); r.Code != 0 {
 				t.Fatalf("%v: %v", args, r)
 			}
 		}
 	}
-	// The kernel counts a uid's processes over all containers: nproc is more than
-	// those of other tests of that uid.
+	// The kernel counts a uid's processes over all containers, so nproc must allow
+	// for those of other tests.
 	c := harness.Start(t, harness.Options{
 		Env:   map[string]string{"TZ": "Europe/Berlin", "NOT_PASSED": "1", "OPENCLAW_GATEWAY_TOKEN": "preset"},
 		Extra: []string{"--ulimit", "nofile=4096:8192", "--ulimit", "nproc=20000", "--ulimit", "stack=4194304", "--group-add", "4242"},
@@ -175,10 +175,9 @@ func TestRelaunchKeepsEnvironmentAndLimits(t *testing.T) {
 	}
 }
 
-// Scenario L19, a place that is taken. The agent that has /tmp to itself
-// after it was wiped can take the place of the gateway's directory: an empty
-// one is removed, any other is named, and goes away by hand or with its
-// owner.
+// Scenario L19, a squatted directory. After /tmp was wiped the agent can create the
+// gateway's directory first. An empty one is removed. Any other is named, and has
+// to be removed by hand.
 func TestSquattedDirectoryIsNamed(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -187,7 +186,7 @@ func TestSquattedDirectoryIsNamed(t *testing.T) {
 
 	wipe(t, c)
 	c.Tools("sandbox", "mkdir", "/tmp/demo-gateway", "0777")
-	restarted(t, c.Ctl("restart"))
+	checkRestarted(t, c.Ctl("restart"))
 	if err := differ(first, look(t, c)); err != nil {
 		t.Error(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// underway waits until gatewayctl runs in the container, or has ended there.
-func underway(t *testing.T, c *harness.Container, done <-chan harness.Result) {
+// waitRequester waits until gatewayctl runs in the container, or has ended there.
+func waitRequester(t *testing.T, c *harness.Container, done <-chan harness.Result) {
 	t.Helper()
 	harness.Eventually(t, boot, "gatewayctl to run", func() error {
 		for _, p := range c.Processes() {
@@ -30,9 +30,9 @@ func underway(t *testing.T, c *harness.Container, done <-chan harness.Result) {
 	})
 }
 
-// killRequester ends the gatewayctl that runs in the container, which docker
-// exec started: its process, not the engine's command, which would leave it
-// running. It is false when there is none any more.
+// killRequester kills the gatewayctl that docker exec started in the container. The
+// end of the engine's command would leave it running. It reports whether it found
+// one.
 func killRequester(t *testing.T, c *harness.Container) bool {
 	t.Helper()
 	killed := false
@@ -59,21 +59,21 @@ func TestKilledRequesterBlocksNoRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// Slow enough to be met in the middle.
+			// Slow enough for a kill in the middle.
 			c := harness.Start(t, harness.Options{Misbehave: map[string]any{"drain": "150ms", "delay": "20ms"}})
 			c.WaitServing(boot)
 			kills := 0
-			// The moment is what is tested: from before its first line on.
+			// The test is about the moment of the kill, so it waits on the clock.
 			for delay := time.Duration(0); delay <= 400*time.Millisecond; delay += 25 * time.Millisecond {
 				done := async(c, args...)
-				underway(t, c, done)
+				waitRequester(t, c, done)
 				<-time.After(delay)
 				if killRequester(t, c) {
 					kills++
 				}
 				wait(t, done, boot)
-				restarted(t, wait(t, async(c, "restart"), boot))
-				nothingLeft(t, c)
+				checkRestarted(t, wait(t, async(c, "restart"), boot))
+				checkNothingLeft(t, c)
 			}
 			if kills == 0 {
 				t.Error("no requester was killed")
@@ -85,8 +85,8 @@ func TestKilledRequesterBlocksNoRequest(t *testing.T) {
 	}
 }
 
-// Scenario L21, each stage. The same at each stage of a restart: the effect
-// comes all the same, and the next request waits its turn.
+// Scenario L21, each stage. A restart is carried out although its requester is
+// killed, whatever its stage, and the next request waits its turn.
 func TestRestartOutlivesItsKilledRequester(t *testing.T) {
 	t.Parallel()
 	for stage, misbehave := range map[string]map[string]any{
@@ -114,15 +114,15 @@ func TestRestartOutlivesItsKilledRequester(t *testing.T) {
 			if after.Restarts != 1 || after.LastRequest == nil || after.LastRequest.Action != "restart" {
 				t.Errorf("the effect of the request: restarts %d, last request %+v", after.Restarts, after.LastRequest)
 			}
-			restarted(t, c.Ctl("restart"))
-			nothingLeft(t, c)
+			checkRestarted(t, c.Ctl("restart"))
+			checkNothingLeft(t, c)
 		})
 	}
 }
 
-// nothingLeft fails the test if the runtime directory holds anything that
-// somebody might have to remove: no lock, no marker, no unfinished file.
-func nothingLeft(t *testing.T, c *harness.Container) {
+// checkNothingLeft fails the test if the runtime directory has a file that a user might
+// have to remove, such as a lock, a marker or an unfinished file.
+func checkNothingLeft(t *testing.T, c *harness.Container) {
 	t.Helper()
 	want := map[string]bool{"control": true, "gateway-token": true, "status.json": true, "clients.lock": true}
 	entries, err := os.ReadDir(c.RuntimePath(""))
@@ -146,8 +146,8 @@ func nothingLeft(t *testing.T, c *harness.Container) {
 	}
 }
 
-// Scenario L21, half a line. A requester that wrote half of a line and died
-// swallowed the next request, which waited for its whole deadline.
+// Scenario L21, half a line. After a requester died that had written half a line,
+// the next request was lost and waited for its whole deadline.
 func TestHalfLineNeverSwallowsNextRequest(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})

@@ -12,7 +12,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// badSidecars fail in every way there is.
+// badSidecars returns sidecars that fail, each in another way.
 func badSidecars() []any {
 	tool := func(name, user string, args ...string) map[string]any {
 		command := append([]string{"/usr/local/bin/demotools"}, args...)
@@ -57,13 +57,13 @@ func TestBrokenSidecarNeverBlocksRestart(t *testing.T) {
 
 	for round := range 5 {
 		old := c.Status().Gateway.Process
-		restarted(t, c.Ctl("restart"))
+		checkRestarted(t, c.Ctl("restart"))
 		now := c.WaitNewGateway(old, 10*time.Second)
 		if err := syscall.Kill(c.HostPIDOf(now.Gateway.PID), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		c.WaitNewGateway(now.Gateway.Process, 10*time.Second)
-		// An end that the restart made does not count as a failure: no growing backoff.
+		// An end that the restart caused is no failure, so the backoff does not grow.
 		c.WaitStatus(10*time.Second, "the good ones to run in round "+strconv.Itoa(round), sidecarsAre(map[string]string{
 			"stubborn": "running", "stubborn-as-gateway": "running", "good": "running", "once": "stopped",
 		}))
@@ -76,8 +76,8 @@ func TestBrokenSidecarNeverBlocksRestart(t *testing.T) {
 	if n := count(t, c, harness.GatewayUID, "demogateway"); n != 1 {
 		t.Errorf("%d gateways: %v", n, c.Processes())
 	}
-	// The ones that ignore SIGTERM are adopted or replaced, never doubled.
-	most := 2 // stubborn, and for an instant clean-end
+	// A sidecar that ignores SIGTERM is adopted or replaced, and never runs twice.
+	most := 2 // stubborn and, for an instant, clean-end
 	if harness.NonRoot(t) {
 		most = 6 // all of them are of that user
 	}
@@ -89,8 +89,7 @@ func TestBrokenSidecarNeverBlocksRestart(t *testing.T) {
 	}
 }
 
-// sidecarsAre compares states; a sidecar that comes and goes may be seen while
-// it runs.
+// sidecarsAre compares the states of sidecars with those that are wanted.
 func sidecarsAre(want map[string]string) func(harness.View) error {
 	return func(v harness.View) error {
 		have := map[string]string{}
@@ -106,8 +105,8 @@ func sidecarsAre(want map[string]string) func(harness.View) error {
 	}
 }
 
-// count is how many live processes of a user have this name; a foreign PID 1 is
-// none. Where all are one user root alone is another.
+// count returns how many live processes of a user have this name, without a foreign
+// PID 1. If all processes have one user, only uid 0 is another.
 func count(t *testing.T, c *harness.Container, uid uint32, comm string) int {
 	t.Helper()
 	if uid != 0 {

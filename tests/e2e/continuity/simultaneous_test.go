@@ -13,7 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// answer is what gatewayctl prints when a restart was proven.
+// answer matches the line that gatewayctl prints when a restart was proven.
 var answer = regexp.MustCompile(`^(restarted: pid (\d+) → (\d+)|started: pid (\d+)), proven(, with a new token)?\n$`)
 
 // Scenario L20. Of two, and of fifty, simultaneous restarts each gets one
@@ -26,7 +26,7 @@ func TestEachSimultaneousRestartIsAnswered(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		n         int
-		rotate    int // every so many-th asks for a new token
+		rotate    int // every rotate-th restart asks for a new token
 		misbehave map[string]any
 	}{
 		"two":              {n: 2},
@@ -39,7 +39,7 @@ func TestEachSimultaneousRestartIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if try.n == 2 {
-				t.Parallel() // fifty have the machine for themselves
+				t.Parallel() // fifty run without other tests beside them
 			}
 			c := harness.Start(t, harness.Options{Misbehave: try.misbehave,
 				Config: map[string]any{"gateway": map[string]any{"stop": map[string]any{"grace": "2s"}}}})
@@ -71,8 +71,8 @@ func TestEachSimultaneousRestartIsAnswered(t *testing.T) {
 			if n := count(t, c, harness.GatewayUID, "demogateway"); try.misbehave["helper"] == nil && n != 1 {
 				t.Errorf("%d gateways at the end: %v", n, c.Processes())
 			}
-			// Everyone was told of a gateway that was made for somebody who
-			// asked: as many restarts as there are pids in the answers.
+			// Each answer names a gateway that a request started, so there are as
+			// many restarts as pids in the answers.
 			if after.Restarts != len(fresh) || len(fresh) > try.n {
 				t.Errorf("%d restarts, %d pids in %d answers", after.Restarts, len(fresh), try.n)
 			}
@@ -89,9 +89,9 @@ func TestEachSimultaneousRestartIsAnswered(t *testing.T) {
 	}
 }
 
-// Scenario L20, a mix. Other verbs beside restarts, and a gateway that is
-// killed meanwhile: nothing is refused as busy, and each answer is one of
-// those that the verb can have.
+// Scenario L20, a mix. Other verbs run beside restarts, and the gateway is killed
+// meanwhile. No request is refused as busy, and each answer is one that the verb
+// can have.
 func TestMixedRequestsAreNeverBusy(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: map[string]any{"drain": "50ms"}})
@@ -110,16 +110,16 @@ func TestMixedRequestsAreNeverBusy(t *testing.T) {
 		reason := failureReason(r.Stderr)
 		ok := r.Code == 0
 		switch verb {
-		case "probe": // of a gateway that is being replaced, or is stopped
+		case "probe": // the gateway may be stopped, or about to be replaced
 			ok = ok || reason == "not-running" || reason == "listener-missing" || reason == "exited" || reason == "superseded"
-		case "restart", "recover", "start": // a stop preempts what is not proven yet
+		case "restart", "recover", "start": // a stop preempts a start that is not proven yet
 			ok = ok || reason == "superseded"
 		}
 		if !ok {
 			t.Errorf("%s: %v", verb, r)
 		}
 	}
-	c.MustCtl("restart") // a mix in which the stops come first has one gateway only
+	c.MustCtl("restart") // if the stops came first, there was only one gateway
 	c.WaitServing(boot)
 	w.result(t)
 	if n := count(t, c, harness.GatewayUID, "demogateway"); n != 1 {
@@ -127,7 +127,7 @@ func TestMixedRequestsAreNeverBusy(t *testing.T) {
 	}
 }
 
-// failureReason is the word in "gatewayctl: cannot VERB: WORD: ...".
+// failureReason returns the WORD of "gatewayctl: cannot VERB: WORD: ...".
 func failureReason(stderr string) string {
 	_, rest, _ := strings.Cut(stderr, ": cannot ")
 	_, rest, _ = strings.Cut(rest, ": ")
@@ -135,8 +135,8 @@ func failureReason(stderr string) string {
 	return word
 }
 
-// Scenario L20, that it can fail. The watcher sees two gateways when there
-// are two: docker exec under the gateway's user makes the second.
+// Scenario L20, the watcher. It sees two gateways when docker exec under the
+// gateway's user starts a second one, so the other tests can fail.
 func TestWatcherSeesTwoGateways(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -152,10 +152,10 @@ func TestWatcherSeesTwoGateways(t *testing.T) {
 	if looks := w.finish(); len(w.overlap) == 0 {
 		t.Fatalf("%d looks did not see two gateways", looks)
 	}
-	restarted(t, c.Ctl("restart")) // the sweep ends the guest too
+	checkRestarted(t, c.Ctl("restart")) // the sweep ends the guest too
 	left := 1
 	if harness.NonRoot(t) {
-		left = 2 // no gateway of ours is its parent: it is the agent's as much
+		left = 2 // it is no descendant of our gateway, so it could be the agent's
 	}
 	if n := count(t, c, harness.GatewayUID, "demogateway"); n != left {
 		t.Errorf("%d gateways after a restart: %v", n, c.Processes())

@@ -13,8 +13,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// lives fails the test when the container was ended or started again.
-func lives(t *testing.T, c *harness.Container, pid1 int) {
+// checkLives fails the test if the container has ended or was restarted.
+func checkLives(t *testing.T, c *harness.Container, pid1 int) {
 	t.Helper()
 	if err := samePID1(c, pid1); err != nil {
 		t.Fatal(err)
@@ -28,8 +28,8 @@ func lives(t *testing.T, c *harness.Container, pid1 int) {
 // Scenario L14. PID 1 never exits with 0 within milliseconds in a loop. A
 // failed restart never ends the container.
 //
-// The supervisor exited 0 within milliseconds, in a loop with the engine's
-// restart policy, because its gateway did (#7404).
+// The supervisor exited with 0 because its gateway did. With the engine's restart
+// policy that was a loop of milliseconds (#7404).
 func TestFailingGatewayNeverEndsInit(t *testing.T) {
 	t.Parallel()
 	for name, misbehave := range map[string]map[string]any{
@@ -49,10 +49,10 @@ func TestFailingGatewayNeverEndsInit(t *testing.T) {
 			})
 			pid1 := c.HostPID()
 			harness.Never(t, 8*time.Second, "PID 1 stays", func() error { return samePID1(c, pid1) })
-			lives(t, c, pid1)
+			checkLives(t, c, pid1)
 			c.SetMisbehave(nil)
-			restarted(t, c.Ctl("restart"))
-			lives(t, c, pid1)
+			checkRestarted(t, c.Ctl("restart"))
+			checkLives(t, c, pid1)
 		})
 	}
 }
@@ -65,7 +65,7 @@ func TestFailedRestartNeverEndsContainer(t *testing.T) {
 		"ready": map[string]any{"timeout": "4s"},
 		"stop":  map[string]any{"grace": "2s"},
 	}
-	// Each breaks the next start, and mends it.
+	// do breaks the next start, and undo mends it.
 	for name, try := range map[string]struct {
 		reason string
 		args   []string
@@ -125,11 +125,11 @@ func TestFailedRestartNeverEndsContainer(t *testing.T) {
 				if r.Code == 0 || !strings.Contains(r.Stderr, ": "+try.reason+": ") {
 					t.Errorf("restart: want a failure with %s: %v", try.reason, r)
 				}
-				lives(t, c, pid1)
+				checkLives(t, c, pid1)
 			}
 			try.undo(t, c)
-			restarted(t, wait(t, async(c, append([]string{"restart"}, try.args...)...), time.Minute))
-			lives(t, c, pid1)
+			checkRestarted(t, wait(t, async(c, append([]string{"restart"}, try.args...)...), time.Minute))
+			checkLives(t, c, pid1)
 			if now := c.Status().Command; now == nil || now.PID != command {
 				t.Errorf("the command was process %d and is %+v", command, now)
 			}
@@ -137,7 +137,8 @@ func TestFailedRestartNeverEndsContainer(t *testing.T) {
 	}
 }
 
-// misbehaves is a change that counts from the next start.
+// misbehaves returns a function that changes the gateway's behavior from its next
+// start on.
 func misbehaves(m map[string]any) func(*testing.T, *harness.Container) {
 	return func(t *testing.T, c *harness.Container) {
 		if m["no_such_member"] == nil {

@@ -17,8 +17,8 @@ type terminal struct {
 	name string
 }
 
-// openTerminal runs the demo image on a new terminal of that size. args are
-// gateway-init's and the command.
+// openTerminal runs the demo image on a new terminal of that size. args are options
+// of gateway-init and the command.
 func openTerminal(t *testing.T, size pty.Winsize, args ...string) *terminal {
 	t.Helper()
 	name := harness.NewName(t)
@@ -32,10 +32,10 @@ func openTerminal(t *testing.T, size pty.Winsize, args ...string) *terminal {
 
 func (m *terminal) waitFor(text string, times int) { m.WaitFor(text, times, boot) }
 
-// code is the container's exit code.
+// code returns the container's exit code.
 func (m *terminal) code() int { return m.Code(boot) }
 
-// probe names the gateway that serves.
+// probe returns the gateway that serves.
 func (m *terminal) probe(t *testing.T) string {
 	t.Helper()
 	r := harness.Engine(t, nil, append(harness.ExecArgs(t, ""), m.name, "gatewayctl", "probe")...)
@@ -47,8 +47,8 @@ func (m *terminal) probe(t *testing.T) string {
 
 const ctrlC, ctrlBackslash = "\x03", "\x1c"
 
-// Scenario L23, a terminal. Ctrl-C did nothing, or ended the gateway and left
-// the command; the size of the window was lost.
+// Scenario L23, a terminal. Ctrl-C did nothing, or ended the gateway and not the
+// command. The size of the window was lost.
 func TestTerminalBelongsToTheCommand(t *testing.T) {
 	t.Parallel()
 	for mode, args := range modes() {
@@ -119,8 +119,8 @@ func TestTerminalBelongsToTheCommand(t *testing.T) {
 	}
 }
 
-// Scenario L23, a terminal and the gateway. Ctrl-C is for the agent: the
-// gateway has its own session and goes on.
+// Scenario L23, a terminal and the gateway. Ctrl-C is for the agent. The gateway has
+// its own session and goes on.
 func TestInterruptNeverReachesTheGateway(t *testing.T) {
 	t.Parallel()
 	m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, "demotools", "trap", "command", "5", "48")
@@ -136,14 +136,14 @@ func TestInterruptNeverReachesTheGateway(t *testing.T) {
 	}
 }
 
-// Scenario L23, a detached terminal. docker run -dt: a terminal that nobody
-// sits at.
+// Scenario L23, a detached terminal. With docker run -dt no client is attached to
+// the terminal.
 func TestDetachedTerminalKeepsExitCodes(t *testing.T) {
 	t.Parallel()
 	for mode, args := range modes() {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			c, got := code(t, harness.Options{Args: args, Extra: []string{"-t"}, Command: []string{"demotools", "tty-info"}})
+			c, got := runToEnd(t, harness.Options{Args: args, Extra: []string{"-t"}, Command: []string{"demotools", "tty-info"}})
 			if got != 0 {
 				t.Errorf("exit code %d", got)
 			}
@@ -158,7 +158,7 @@ func TestDetachedTerminalKeepsExitCodes(t *testing.T) {
 					t.Errorf("exit code %d after SIG%s, want the command's 47", got, sig)
 				}
 			}
-			_, got = code(t, harness.Options{Args: args, Extra: []string{"-t"}, Command: []string{"/no/such/program"}})
+			_, got = runToEnd(t, harness.Options{Args: args, Extra: []string{"-t"}, Command: []string{"/no/such/program"}})
 			if got != 127 {
 				t.Errorf("exit code %d of a program that is not there", got)
 			}

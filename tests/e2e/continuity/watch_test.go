@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// watcher looks at the processes of one container all the time, from the host,
-// for two gateways alive at one moment.
+// watcher scans the processes of one container again and again, from the host, for
+// two gateways that are alive at the same time.
 type watcher struct {
 	uid     uint32 // the gateway's
 	ns      string // the container's PID namespace
@@ -26,7 +26,7 @@ type watcher struct {
 	overlap []string
 }
 
-// watch starts one; result ends it.
+// watch starts a watcher. result or finish ends it.
 func watch(t *testing.T, c *harness.Container) *watcher {
 	t.Helper()
 	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", c.HostPID()))
@@ -48,7 +48,7 @@ func watch(t *testing.T, c *harness.Container) *watcher {
 	return w
 }
 
-// result fails the test if it ever saw two.
+// result ends the watcher and fails the test if it ever saw two gateways.
 func (w *watcher) result(t *testing.T) {
 	t.Helper()
 	w.finish()
@@ -61,7 +61,7 @@ func (w *watcher) result(t *testing.T) {
 	}
 }
 
-// finish ends it after a last look, and tells how often it looked.
+// finish ends the watcher after a last look and returns the number of looks.
 func (w *watcher) finish() int {
 	close(w.stop)
 	w.done.Wait()
@@ -69,9 +69,9 @@ func (w *watcher) finish() int {
 	return w.looks
 }
 
-// look lists the gateways that are alive. The listing takes time, and one may
-// have ended before the next was found: both count only if the first is still
-// alive after the second was seen. Start times make sure that it is the same.
+// look lists the gateways that are alive. One may end before the next is found, so
+// both count only if the first is still alive after the second was seen. Start times
+// make sure that it is the same process.
 func (w *watcher) look(namespace string) {
 	w.looks++
 	entries, err := os.ReadDir("/proc")
@@ -101,11 +101,10 @@ func (w *watcher) look(namespace string) {
 	}
 }
 
-// gatewayAt tells whether the host's process pid runs the demo gateway: the
-// effective uid, the program's name, and not ended. Re-exec child and proof worker have
-// the same uid and another name; a helper has its parent's until it executes,
-// so a gateway's child does not count. The owner of the directory is looked at first:
-// that is quick.
+// gatewayAt reports whether the host's process pid runs the demo gateway. It checks the
+// effective uid, the program's name and the state. A re-exec child and a proof worker
+// have another name. A helper has its parent's name until its exec, so a gateway's
+// child does not count. The owner of the directory is the fastest check.
 func gatewayAt(pid string, uid uint32) (name string, ok bool) {
 	var st unix.Stat_t
 	if err := unix.Lstat("/proc/"+pid, &st); err != nil || st.Uid != uid {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package faults holds scenarios of hostile neighbors and poor surroundings
-// that only an engine can make: limits, seccomp profiles, tmpfs options. Those
-// that need no engine are in tests/ns/faults.
+// Package faults tests hostile processes and unusual environments that need an
+// engine: limits, seccomp profiles, tmpfs options. tests/ns/faults has those that
+// need none.
 package faults

@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// processes counts what lives of a uid.
-func processes(c *harness.Container, uid int) int {
+// countProcesses returns the number of live processes of a uid.
+func countProcesses(c *harness.Container, uid int) int {
 	n := 0
 	for _, p := range c.Processes() {
 		if p.UID == uid && !strings.HasPrefix(p.State, "Z") {
@@ -28,9 +28,8 @@ func processes(c *harness.Container, uid int) int {
 // Scenario F01. During a fork bomb of the agent at the pids limit PID 1
 // lives. A gateway that was killed meanwhile is back within 5 s after it.
 //
-// An agent that forks until nothing more can be started, by mistake or not,
-// took down inits that need one more thread or process to react, and the
-// gateway with them.
+// An agent that forked until the limit, by mistake or not, took down inits that need
+// one more thread or process to react, and the gateway with them.
 func TestForkBombNeverEndsInit(t *testing.T) {
 	for name, limit := range map[string]string{"readme-limit": "512", "least-limit": "64"} {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +39,7 @@ func TestForkBombNeverEndsInit(t *testing.T) {
 
 			c.ExecDetached("sandbox", "demotools", "forkbomb", "8")
 			harness.Eventually(t, 5*time.Second, "a full pids limit", func() error {
-				if n := processes(c, harness.SandboxUID); 2*n < atoi(t, limit) {
+				if n := countProcesses(c, harness.SandboxUID); 2*n < atoi(t, limit) {
 					return fmt.Errorf("%d processes of the agent's", n)
 				}
 				return nil
@@ -48,13 +47,13 @@ func TestForkBombNeverEndsInit(t *testing.T) {
 			if err := unix.Kill(gateway, unix.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			// All the time that the bomb lasts, and nothing but PID 1's own life is
-			// asked for: there may be no pid left for a docker exec.
+			// While the bomb lasts the test only checks that PID 1 lives. There may
+			// be no pid left for a docker exec.
 			harness.Eventually(t, 20*time.Second, "the end of the bomb", func() error {
 				if !c.Running() || c.HostPID() != init {
 					t.Fatalf("PID 1 is gone\n%s", c.Logs())
 				}
-				if n := processes(c, harness.SandboxUID); n > 0 {
+				if n := countProcesses(c, harness.SandboxUID); n > 0 {
 					return fmt.Errorf("%d processes of the agent's", n)
 				}
 				return nil
@@ -71,8 +70,8 @@ func TestForkBombNeverEndsInit(t *testing.T) {
 	}
 }
 
-// Scenario F01, from the start. The bomb is there before the gateway is: PID
-// 1 has not needed yet whatever it needs for a launch, a proof or a sweep.
+// Scenario F01, from the start. The bomb runs before the gateway does, so PID 1 does
+// its first launch, proof and sweep under the bomb.
 func TestGatewayStartsUnderForkBomb(t *testing.T) {
 	for name, limit := range map[string]string{"readme-limit": "512", "least-limit": "64"} {
 		t.Run(name, func(t *testing.T) {
@@ -80,12 +79,12 @@ func TestGatewayStartsUnderForkBomb(t *testing.T) {
 				Extra:   []string{"--pids-limit", limit},
 				Config:  map[string]any{"command_start": "immediate"},
 				Command: []string{"demotools", "forkbomb", "8", "600"},
-				// So that there is a launch under the bomb in any case.
+				// The gateway exits, so there is a launch under the bomb in any case.
 				Misbehave: map[string]any{"start_exit": 1},
 			})
 			init := c.HostPID()
 			harness.Eventually(t, 5*time.Second, "a full pids limit", func() error {
-				if n := processes(c, harness.SandboxUID); 2*n < atoi(t, limit) {
+				if n := countProcesses(c, harness.SandboxUID); 2*n < atoi(t, limit) {
 					return fmt.Errorf("%d processes of the agent's", n)
 				}
 				return nil
@@ -95,7 +94,7 @@ func TestGatewayStartsUnderForkBomb(t *testing.T) {
 				if !c.Running() || c.HostPID() != init {
 					t.Fatalf("PID 1 is gone\n%s", c.Logs())
 				}
-				if n := processes(c, harness.SandboxUID); n > 1 {
+				if n := countProcesses(c, harness.SandboxUID); n > 1 {
 					return fmt.Errorf("%d processes of the agent's", n)
 				}
 				return nil
@@ -106,22 +105,21 @@ func TestGatewayStartsUnderForkBomb(t *testing.T) {
 	}
 }
 
-// Scenario F01, requests. Requests under the bomb have a definite answer, and
-// afterwards work.
+// Scenario F01, requests. Requests under the bomb have a definite answer. After it
+// they work.
 func TestRequestsUnderForkBombAreAnswered(t *testing.T) {
 	c := harness.Start(t, harness.Options{Extra: []string{"--pids-limit", "128"}})
 	before := c.WaitServing(20 * time.Second)
 	c.ExecDetached("sandbox", "demotools", "forkbomb", "5")
 	harness.Eventually(t, 5*time.Second, "a full pids limit", func() error {
-		if n := processes(c, harness.SandboxUID); n < 64 {
+		if n := countProcesses(c, harness.SandboxUID); n < 64 {
 			return fmt.Errorf("%d processes of the agent's", n)
 		}
 		return nil
 	})
-	// The engine may fail to start gatewayctl at all (126 and a message of its
-	// own); what counts is that PID 1 is there, and the gateway too if nobody
-	// could ask for a restart.
-	for processes(c, harness.SandboxUID) > 0 {
+	// The engine may fail to start gatewayctl at all, with 126 and its own message.
+	// Still PID 1 must live, and a gateway must serve in the end.
+	for countProcesses(c, harness.SandboxUID) > 0 {
 		r := c.Ctl("restart", "--timeout", "20s")
 		t.Logf("restart under the bomb: %d %s", r.Code, firstLine(r.Stdout+r.Stderr))
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// zombies counts those of a uid.
-func zombies(c *harness.Container, uid int) int {
+// countZombies returns the number of zombies of a uid.
+func countZombies(c *harness.Container, uid int) int {
 	n := 0
 	for _, p := range c.Processes() {
 		if p.UID == uid && strings.HasPrefix(p.State, "Z") {
@@ -29,8 +29,8 @@ func zombies(c *harness.Container, uid int) int {
 // restart work meanwhile. A child's death that coincides with 200 orphans' is
 // not lost.
 //
-// One SIGCHLD may stand for many children: inits that reap one child a signal
-// fill the pids limit with zombies, or miss the one death that matters.
+// One SIGCHLD may stand for many children. An init that reaps one child for each
+// signal fills the pids limit with zombies, or misses the death of the gateway.
 func TestEveryOrphanIsReaped(t *testing.T) {
 	t.Run("20000-orphans", func(t *testing.T) {
 		c := harness.Start(t, harness.Options{})
@@ -54,7 +54,7 @@ func TestEveryOrphanIsReaped(t *testing.T) {
 			}
 		}
 		harness.Eventually(t, 2*time.Second, "no zombies", func() error {
-			if n := zombies(c, harness.SandboxUID); n > 0 {
+			if n := countZombies(c, harness.SandboxUID); n > 0 {
 				return fmt.Errorf("there are %d", n)
 			}
 			return nil
@@ -67,14 +67,14 @@ func TestEveryOrphanIsReaped(t *testing.T) {
 		}
 	})
 
-	// All of them end at one moment, with the gateway in their middle.
+	// All of them end at the same moment as the gateway.
 	t.Run("gateway-among-200", func(t *testing.T) {
 		c := harness.Start(t, harness.Options{Config: map[string]any{"gateway": map[string]any{"restart": map[string]any{"backoff_max": "200ms"}}}})
 		for range 5 {
 			before := c.WaitServing(20 * time.Second)
 			c.ExecDetached("sandbox", "demotools", "linger", "200", "600")
 			harness.Eventually(t, 5*time.Second, "200 orphans", func() error {
-				if n := processes(c, harness.SandboxUID); n != 200 { // demotools has ended
+				if n := countProcesses(c, harness.SandboxUID); n != 200 { // demotools has ended
 					return fmt.Errorf("there are %d", n)
 				}
 				return nil
@@ -84,7 +84,7 @@ func TestEveryOrphanIsReaped(t *testing.T) {
 			}
 			c.WaitNewGateway(before.Gateway.Process, 5*time.Second)
 			harness.Eventually(t, 2*time.Second, "no zombies", func() error {
-				if n := zombies(c, harness.SandboxUID) + zombies(c, harness.GatewayUID); n > 0 {
+				if n := countZombies(c, harness.SandboxUID) + countZombies(c, harness.GatewayUID); n > 0 {
 					return fmt.Errorf("there are %d", n)
 				}
 				return nil
@@ -93,8 +93,8 @@ func TestEveryOrphanIsReaped(t *testing.T) {
 	})
 }
 
-// killTogether kills the agent's orphans and the gateway while PID 1 is
-// stopped: when it goes on, one SIGCHLD stands for all of them.
+// killTogether kills the agent's orphans and the gateway while PID 1 is stopped.
+// When it goes on, it gets one SIGCHLD for all of them.
 func killTogether(c *harness.Container, gateway int) (err error) {
 	init := c.HostPID()
 	if err := unix.Kill(init, unix.SIGSTOP); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// flags are the README's with the runtime directory's tmpfs replaced.
+// flags returns the README's flags with another tmpfs for the runtime directory.
 func flags(tmpfs ...string) []string {
 	var out []string
 	all := harness.ReadmeFlags()
@@ -28,14 +28,14 @@ func flags(tmpfs ...string) []string {
 	return out
 }
 
-// Scenario F05, with an engine. Small hosts and hand-written run commands: an
-// init that needs more than it was given, or trusts a directory that it
-// should not, must say so at once.
+// Scenario F05, with an engine. On small hosts, or with a hand-written run command,
+// gateway-init may get too little, or a directory that it cannot trust. Then it
+// must end with a reason at once.
 func TestSmallContainerServesOrExplains(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags, extra []string
-		down         string // what the one line says; empty: it boots and serves
-		missing      string // what status names under hardening
+		down         string // text of the one line, empty if it boots and serves
+		missing      string // name that status has under hardening
 	}{
 		"readme":         {},
 		"memory-64m":     {extra: []string{"--memory", "64m", "--memory-swap", "64m"}},
@@ -43,8 +43,8 @@ func TestSmallContainerServesOrExplains(t *testing.T) {
 		"descriptors-64": {extra: []string{"--ulimit", "nofile=64:64"}},
 		"descriptors-16": {extra: []string{"--ulimit", "nofile=16:16"}, down: "cannot run with 16 file descriptors"},
 		"all-small":      {extra: []string{"--memory", "64m", "--memory-swap", "64m", "--pids-limit", "64", "--ulimit", "nofile=64:64", "--cpus", "0.5"}},
-		// A mode for /run itself is not asked for: the image has that directory, and
-		// runc gives the mount its mode. tests/ns/faults has those cases.
+		// The mode of /run itself is not tested here, because runc gives the mount the
+		// mode that the directory has in the image. tests/ns/faults has those cases.
 		"run-noexec":            {flags: flags("/run:mode=0755,noexec,nosuid,nodev")},
 		"run-exec":              {flags: flags("/run:mode=0755,exec,suid,dev")},
 		"run-of-the-agent":      {flags: flags("/run:mode=0755,uid=9002"), down: "uid 9002"},
@@ -67,7 +67,7 @@ func TestSmallContainerServesOrExplains(t *testing.T) {
 			if c.missing != "" && !names(record, c.missing) {
 				t.Errorf("no %q under hardening: %v", c.missing, record.Hardening)
 			}
-			worksWhole(t, b)
+			checkOperations(t, b)
 		})
 	}
 }
@@ -81,13 +81,12 @@ func names(r status.Record, missing string) bool {
 	return false
 }
 
-// Scenario F05, started again. A container that is started again finds its
-// own files where the engine keeps the directory: they are another life's,
-// never an error.
+// Scenario F05, started again. If the engine keeps the directory, a container that
+// starts again finds its own files of an earlier run. They are never an error.
 func TestOwnLeftoverFilesAreNoError(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"readme": nil,
-		// A tmpfs of the host's outlives the container's processes.
+		// A tmpfs of the host outlives the container's processes.
 		"kept-tmpfs": append(flags(), "-v", keptTmpfs(t)+":/run/gateway-init"),
 	} {
 		t.Run(name, func(t *testing.T) {

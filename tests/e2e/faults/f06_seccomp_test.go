@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// rule is one of a seccomp profile, as the engines write them.
+// rule is a rule of a seccomp profile in the engines' format.
 type rule struct {
 	Names  []string `json:"names"`
 	Action string   `json:"action"`
@@ -30,15 +30,15 @@ type arg struct {
 	Op       string `json:"op"`
 }
 
-// clonePidfd is CLONE_PIDFD, which a fork of Go's asks for.
+// clonePidfd is CLONE_PIDFD, which Go's fork sets.
 const clonePidfd = 0x1000
 
-// errnos are what refusals look like: EPERM from profiles that are older than
+// errnos are the errors of a refused call: EPERM from profiles that are older than
 // the call, ENOSYS from newer engines and older kernels.
 var errnos = map[string]uint{"eperm": 1, "enosys": 38}
 
-// refused are the newer calls that we, or Go's runtime and library, make or may
-// come to make.
+// refused are the newer calls that our code, or Go's runtime and library, make now
+// or may make later.
 var refused = map[string]rule{
 	"pidfd_open":         {Names: []string{"pidfd_open"}},
 	"pidfd_send_signal":  {Names: []string{"pidfd_send_signal"}},
@@ -60,14 +60,15 @@ var refused = map[string]rule{
 	"everything-of-2019": {Names: []string{"pidfd_open", "pidfd_send_signal", "openat2", "close_range", "clone3", "faccessat2", "epoll_pwait2", "fchmodat2"}},
 }
 
-// down are those without which nothing can be done: boot ends, and its line
-// says what is missing.
+// down are the calls that boot needs. Without one boot ends with a line that names
+// it.
 var down = map[string]string{"getrandom": "getrandom"}
 
-// stuck are those without which no child can be launched: status says which.
+// stuck are the calls that a launch needs. Without one no child can be launched, and
+// status names it.
 var stuck = map[string]string{"memfd_create": "memfd_create"}
 
-// profile allows everything but the rule.
+// profile makes a seccomp profile that refuses only the rule's calls.
 func profile(t *testing.T, r rule, errno uint) string {
 	t.Helper()
 	r.Action, r.Errno = "SCMP_ACT_ERRNO", errno
@@ -85,9 +86,9 @@ func profile(t *testing.T, r rule, errno uint) string {
 // Scenario F06. If an old seccomp profile refuses a newer system call,
 // gateway-init does without it, or says so.
 //
-// On a host whose engine is older than the image a newer system call comes
-// back as EPERM, and programs that take that for a verdict fail in strange
-// ways (every pihole container once stopped to start).
+// On a host whose engine is older than the image a newer system call fails with
+// EPERM. Programs that do not expect it there fail in strange ways. Every pihole
+// container once failed to start.
 func TestOldSeccompProfileIsSurvived(t *testing.T) {
 	for name, r := range refused {
 		for errnoName, errno := range errnos {
@@ -106,15 +107,15 @@ func TestOldSeccompProfileIsSurvived(t *testing.T) {
 					})
 					return
 				}
-				worksWhole(t, c)
+				checkOperations(t, c)
 			})
 		}
 	}
 }
 
-// worksWhole goes through what uses the newer calls: launch, proof, signals,
-// rotation, the end.
-func worksWhole(t *testing.T, c *harness.Container) {
+// checkOperations goes through the operations that use the newer calls: launch, proof,
+// signals, rotation, shutdown.
+func checkOperations(t *testing.T, c *harness.Container) {
 	t.Helper()
 	before := c.WaitServing(20 * time.Second)
 	first := c.Token()
@@ -139,7 +140,8 @@ func worksWhole(t *testing.T, c *harness.Container) {
 	}
 }
 
-// endsWithOneLine: exit code 1 and one line that is no warning, with the word.
+// endsWithOneLine checks for exit code 1 and, beside warnings, one line that has the
+// word.
 func endsWithOneLine(t *testing.T, c *harness.Container, word string) {
 	t.Helper()
 	if code := c.WaitExit(20 * time.Second); code != 1 {

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keptTmpfs is a tmpfs of the host for a runtime directory that lives on.
+// keptTmpfs mounts a tmpfs on the host, for a runtime directory that outlives its
+// container.
 func keptTmpfs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -38,9 +38,9 @@ func verifyImage(t *testing.T, stdin []byte, args ...string) (code int, r verify
 	return cmd.ProcessState.ExitCode(), r, complaint.String()
 }
 
-// known are the flags with which the programs of an image are run: the hashes of
-// those that were built.
-func known(t *testing.T) (args []string) {
+// hashFlags returns the flags that let verify-image run the programs of an image: the
+// hashes of those that were built.
+func hashFlags(t *testing.T) (args []string) {
 	t.Helper()
 	for _, name := range []string{"gateway-init", "gatewayctl"} {
 		data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin", name))
@@ -50,8 +50,8 @@ func known(t *testing.T) (args []string) {
 	return args
 }
 
-// named are the checks with this result.
-func named(r verify.Report, result verify.Result) (names []string) {
+// checksWith returns the names of the checks with this result.
+func checksWith(r verify.Report, result verify.Result) (names []string) {
 	for _, c := range r.Checks {
 		if c.Result == result {
 			names = append(names, c.Name)
@@ -60,23 +60,22 @@ func named(r verify.Report, result verify.Result) (names []string) {
 	return names
 }
 
-// wantFailed: these checks fail and no others.
+// wantFailed checks that these checks fail and no others.
 func wantFailed(t *testing.T, code int, r verify.Report, stderr string, want ...string) {
 	t.Helper()
-	if got := named(r, verify.Failed); code != 1 || r.OK || !slices.Equal(got, want) {
+	if got := checksWith(r, verify.Failed); code != 1 || r.OK || !slices.Equal(got, want) {
 		t.Errorf("exit code %d, failed %v, want %v\n%s%+v", code, got, want, stderr, r.Checks)
 	}
 }
 
-// Scenario E01. The images that we ship pass their own validation, read as
-// the engine has them, as an archive, as a directory and from inside a build;
-// and each owner, mode, user, group, file or setting that is changed makes it
-// fail.
+// Scenario E01. The images that we ship pass their own validation, read from the
+// engine, as an archive, as a directory and from inside a build. A change of any
+// owner, mode, user, group, file or setting makes it fail.
 func TestChangedImageFailsVerification(t *testing.T) {
 	t.Run("the-demo", func(t *testing.T) {
-		code, r, stderr := verifyImage(t, nil, append(known(t), "--image", harness.DemoImage)...)
+		code, r, stderr := verifyImage(t, nil, append(hashFlags(t), "--image", harness.DemoImage)...)
 		absent := []string{"release", "gateway-not-readable", "token-bytes", "probe-root"}
-		if code != 0 || !r.OK || r.Profile != "demo" || !slices.Equal(named(r, verify.NotAvailable), absent) {
+		if code != 0 || !r.OK || r.Profile != "demo" || !slices.Equal(checksWith(r, verify.NotAvailable), absent) {
 			t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
 		}
 		if got := detail(r, "probe-sandbox"); got != "the kernel refuses gatewayctl to the sandbox user" {
@@ -93,11 +92,11 @@ func TestChangedImageFailsVerification(t *testing.T) {
 		}
 	})
 	t.Run("the-binaries-alone", func(t *testing.T) {
-		code, r, stderr := verifyImage(t, nil, append(known(t), "--image", harness.InitImage, "--profile", "demo")...)
-		// It is for COPY --from: the programs are right, the rest is the other image's.
+		code, r, stderr := verifyImage(t, nil, append(hashFlags(t), "--image", harness.InitImage, "--profile", "demo")...)
+		// This image is for COPY --from. It has only the programs.
 		wantFailed(t, code, r, stderr, "config", "users", "accounts", "health")
 		for _, name := range []string{"init", "ctl", "hashes", "entrypoint", "path"} {
-			if !slices.Contains(named(r, verify.Held), name) {
+			if !slices.Contains(checksWith(r, verify.Held), name) {
 				t.Errorf("%s does not hold: %+v", name, r.Checks)
 			}
 		}
@@ -105,7 +104,7 @@ func TestChangedImageFailsVerification(t *testing.T) {
 	t.Run("an-archive", func(t *testing.T) {
 		saved := save(t, harness.DemoImage)
 		code, r, stderr := verifyImage(t, saved, "--archive", "-")
-		if code != 0 || len(named(r, verify.Failed)) != 0 {
+		if code != 0 || len(checksWith(r, verify.Failed)) != 0 {
 			t.Errorf("exit code %d, %+v\n%s", code, r, stderr)
 		}
 	})
@@ -115,12 +114,12 @@ func TestChangedImageFailsVerification(t *testing.T) {
 			t.Errorf("exit code %d: %s", code, stderr)
 		}
 	})
-	t.Run("in-a-build", func(t *testing.T) { inABuild(t) })
-	t.Run("another-image", func(t *testing.T) { otherImages(t) })
-	t.Run("another-tree", func(t *testing.T) { otherTrees(t) })
+	t.Run("in-a-build", func(t *testing.T) { testInBuild(t) })
+	t.Run("another-image", func(t *testing.T) { testOtherImages(t) })
+	t.Run("another-tree", func(t *testing.T) { testOtherTrees(t) })
 }
 
-// detail is what a check says.
+// detail returns the detail of a check.
 func detail(r verify.Report, name string) string {
 	for _, c := range r.Checks {
 		if c.Name == name {
@@ -139,7 +138,7 @@ func save(t *testing.T, image string) []byte {
 	return []byte(r.Stdout)
 }
 
-// file is one that a derived image adds.
+// file is a file that a derived image adds.
 type file struct {
 	path     string
 	mode     int64
@@ -147,7 +146,8 @@ type file struct {
 	data     string
 }
 
-// build makes an image from the demo's: files in one layer, then instructions.
+// build makes an image from the demo image, with files in one layer and then
+// instructions.
 func build(t *testing.T, files []file, instructions ...string) (image string, r harness.Result) {
 	t.Helper()
 	var layer, context bytes.Buffer
@@ -184,8 +184,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// inABuild: root is the image, there is no supervisor and no engine.
-func inABuild(t *testing.T) {
+// testInBuild runs verify-image in a build, where the root is the image, and where
+// there is no supervisor and no engine.
+func testInBuild(t *testing.T) {
 	const look = `RUN ["/usr/local/bin/gatewayctl", "verify-image"]`
 	t.Run("good", func(t *testing.T) {
 		if _, r := build(t, nil, look); r.Code != 0 {
@@ -207,7 +208,7 @@ func inABuild(t *testing.T) {
 	})
 }
 
-func otherImages(t *testing.T) {
+func testOtherImages(t *testing.T) {
 	ctl, err := os.ReadFile(filepath.Join(harness.Root(t), "bin/gatewayctl"))
 	must(t, err)
 	token := strings.Repeat("0123456789abcdef", 4)
@@ -236,7 +237,7 @@ func otherImages(t *testing.T) {
 				t.Fatal(r)
 			}
 			if slices.Contains(c.want, "probe-sandbox") {
-				code, report, stderr := verifyImage(t, nil, append(known(t), "--image", image)...)
+				code, report, stderr := verifyImage(t, nil, append(hashFlags(t), "--image", image)...)
 				wantFailed(t, code, report, stderr, c.want...)
 				return
 			}
@@ -254,8 +255,8 @@ func otherImages(t *testing.T) {
 	})
 }
 
-// otherTrees changes the demo's exported tree, one thing at a time.
-func otherTrees(t *testing.T) {
+// testOtherTrees changes the demo's exported tree, one thing at a time.
+func testOtherTrees(t *testing.T) {
 	exported := export(t)
 	lines := func(path, old, new string) func(*testing.T, string) {
 		return func(t *testing.T, root string) {
@@ -314,7 +315,7 @@ func otherTrees(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := unpack(t, exported)
 			c.change(t, root)
-			code, r, stderr := verifyImage(t, nil, append(known(t), "--root", root)...)
+			code, r, stderr := verifyImage(t, nil, append(hashFlags(t), "--root", root)...)
 			if c.want != nil {
 				wantFailed(t, code, r, stderr, c.want...)
 			} else if code != 0 || !r.OK {

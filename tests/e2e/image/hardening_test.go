@@ -16,9 +16,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// mounted is the flag that puts a built program over one of the image, with a
-// mode.
-func mounted(t *testing.T, name, at string, mode fs.FileMode) []string {
+// mountFlags returns the flags that mount a built program, with a mode, over one of the
+// image.
+func mountFlags(t *testing.T, name, at string, mode fs.FileMode) []string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(harness.Root(t), "bin", name))
 	must(t, err)
@@ -28,8 +28,8 @@ func mounted(t *testing.T, name, at string, mode fs.FileMode) []string {
 	return []string{"-v", file + ":" + at + ":ro"}
 }
 
-// Boot names what the image and the container's PATH leave open, each by its
-// name, and require_hardening ends it for each that can be closed.
+// Boot names each protection that the image or the container's PATH lacks. With
+// require_hardening it ends for each, except those that this release always lacks.
 func TestHardeningOfTheImage(t *testing.T) {
 	const demo = "/usr/local/bin/demogateway"
 	node := map[string]any{"gateway": map[string]any{"command": []string{"/usr/local/bin/node"}}}
@@ -37,15 +37,15 @@ func TestHardeningOfTheImage(t *testing.T) {
 	for name, c := range map[string]struct {
 		extra  []string
 		config map[string]any
-		want   string // beside environment-open-in-children
+		want   string // in addition to environment-open-in-children
 	}{
-		"nothing-open":   {mounted(t, "demogateway", demo, 0o711), nil, ""},
-		"readable":       {mounted(t, "demogateway", demo, 0o755), nil, "environ-readable"},
-		"init-readable":  {append(mounted(t, "demogateway", demo, 0o711), mounted(t, "gateway-init", "/usr/local/sbin/gateway-init", 0o755)...), nil, "launch-traceable"},
-		"path-is-open":   {append(mounted(t, "demogateway", demo, 0o711), "-e", "PATH=/tmp:/usr/local/bin"), nil, "path"},
-		"path-of-agent":  {append(mounted(t, "demogateway", demo, 0o711), "-e", "PATH=/sandbox/bin:/usr/local/bin"), nil, "path"},
-		"node":           {mounted(t, "demogateway", "/usr/local/bin/node", 0o711), node, "node-debugger"},
-		"node-is-closed": {mounted(t, "demogateway", "/usr/local/bin/node", 0o711), closedNode, ""},
+		"nothing-open":   {mountFlags(t, "demogateway", demo, 0o711), nil, ""},
+		"readable":       {mountFlags(t, "demogateway", demo, 0o755), nil, "environ-readable"},
+		"init-readable":  {append(mountFlags(t, "demogateway", demo, 0o711), mountFlags(t, "gateway-init", "/usr/local/sbin/gateway-init", 0o755)...), nil, "launch-traceable"},
+		"path-is-open":   {append(mountFlags(t, "demogateway", demo, 0o711), "-e", "PATH=/tmp:/usr/local/bin"), nil, "path"},
+		"path-of-agent":  {append(mountFlags(t, "demogateway", demo, 0o711), "-e", "PATH=/sandbox/bin:/usr/local/bin"), nil, "path"},
+		"node":           {mountFlags(t, "demogateway", "/usr/local/bin/node", 0o711), node, "node-debugger"},
+		"node-is-closed": {mountFlags(t, "demogateway", "/usr/local/bin/node", 0o711), closedNode, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func TestHardeningOfTheImage(t *testing.T) {
 	}
 }
 
-// Without root the gateway must be readable, and that is the only thing to name.
+// Without root the gateway must be readable. That is the only protection to name.
 func TestHardeningWithoutRoot(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode fs.FileMode
@@ -105,7 +105,7 @@ func TestHardeningWithoutRoot(t *testing.T) {
 	}{"execute-only": {0o711, true}, "readable": {0o755, false}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			box := harness.Start(t, harness.Options{Flags: harness.NonRootFlags(t), NoState: true, Extra: mounted(t, "demogateway", "/opt/demogateway", c.mode),
+			box := harness.Start(t, harness.Options{Flags: harness.NonRootFlags(t), NoState: true, Extra: mountFlags(t, "demogateway", "/opt/demogateway", c.mode),
 				Config: map[string]any{"gateway": map[string]any{"working_dir": "/", "command": []string{"/opt/demogateway"}}}})
 			harness.Eventually(t, 30*time.Second, "a gateway to be started", func() error {
 				if !strings.Contains(box.Logs(), `"event":"gateway-started"`) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image looks at the built images themselves.
+// Package image tests the built images themselves.
 package image
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// What the engine is told by the image: without it docker stop sends another
-// signal, and nobody notices a gateway that is down.
+// The image has settings for the engine. Without them docker stop sends another
+// signal, and the engine does not notice a gateway that is down.
 func TestImageSettings(t *testing.T) {
 	r := harness.Engine(t, nil, "image", "inspect", harness.DemoImage)
 	if r.Code != 0 {
@@ -54,8 +54,8 @@ func TestImageSettings(t *testing.T) {
 	}
 }
 
-// Owners and modes are half of the protection: whoever can change a file on the
-// way to the gateway gets its token.
+// Owners and modes are half of the protection. A user who can change a file or a
+// directory that the gateway is started from gets its token.
 func TestImageFiles(t *testing.T) {
 	want := map[string]int64{
 		"usr/local/sbin/gateway-init": 0o711, "usr/local/bin/gatewayctl": 0o700,
@@ -93,7 +93,7 @@ func TestImageFiles(t *testing.T) {
 	}
 }
 
-// The engine's own word about the container follows the gateway.
+// The engine's health of the container follows the gateway.
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Extra: []string{"--health-interval", "1s", "--health-retries", "2", "--health-start-period", "0s"}})

@@ -20,7 +20,7 @@ func TestArgumentsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, harness.Options{Args: c.args}, 2, c.words...)
+			checkRefused(t, harness.Options{Args: c.args}, 2, c.words...)
 		})
 	}
 }

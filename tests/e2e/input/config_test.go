@@ -13,8 +13,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// An image whose config is missing or could have been changed by somebody else
-// must not boot with other settings than its author's.
+// If the config of an image is missing, or another user could have changed it, the
+// container must not boot with other settings than its author's.
 func TestConfigFileRefused(t *testing.T) {
 	good := harness.DemoConfig(t, nil)
 	for name, c := range map[string]struct {
@@ -65,25 +65,24 @@ func TestConfigFileRefused(t *testing.T) {
 			t.Parallel()
 			dir := configDir(t)
 			c.prepare(t, dir)
-			refused(t, harness.Options{Extra: []string{"-v", dir + ":/etc/gateway-init:ro"}}, 2, c.words...)
+			checkRefused(t, harness.Options{Extra: []string{"-v", dir + ":/etc/gateway-init:ro"}}, 2, c.words...)
 		})
 	}
 }
 
-// A port that cannot be is an error of the config, not a gateway that never
-// gets ready.
+// An impossible port is an error of the config, not a gateway that never gets ready.
 func TestPortRefused(t *testing.T) {
 	for name, port := range map[string]any{"zero": 0, "too-high": 70000, "negative": -1, "a-word": "abc", "a-fraction": 80.5} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, harness.Options{Config: map[string]any{"gateway": map[string]any{"listen": map[string]any{"port": port}}}},
+			checkRefused(t, harness.Options{Config: map[string]any{"gateway": map[string]any{"listen": map[string]any{"port": port}}}},
 				2, "config.json:", "gateway.listen.port", "1 to 65535")
 		})
 	}
 }
 
-// A gateway that is not there or cannot be executed will not be there in an
-// hour either: boot ends instead of retrying for ever.
+// If the gateway's program is missing or cannot be executed, a retry does not help,
+// so boot ends.
 func TestGatewayProgramRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		program string
@@ -96,22 +95,22 @@ func TestGatewayProgramRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, harness.Options{Config: map[string]any{"gateway": map[string]any{"command": []string{c.program}}}}, 1, c.words...)
+			checkRefused(t, harness.Options{Config: map[string]any{"gateway": map[string]any{"command": []string{c.program}}}}, 1, c.words...)
 		})
 	}
 	t.Run("not-a-program", func(t *testing.T) {
 		t.Parallel()
 		dir := configDir(t)
 		write(t, filepath.Join(dir, "gateway"), []byte("not a program\n"), 0o755)
-		refused(t, harness.Options{
+		checkRefused(t, harness.Options{
 			Config: map[string]any{"gateway": map[string]any{"command": []string{"/opt/gateway"}}},
 			Extra:  []string{"-v", dir + ":/opt:ro"},
 		}, 1, "/opt/gateway", "exec format error")
 	})
 }
 
-// The interpreter was root's, and the script that it ran was the agent's: the
-// next start would have handed it the token.
+// Root owned the interpreter, but the agent owned the script. The next start would
+// have given the token to the agent's code.
 func TestScriptRefused(t *testing.T) {
 	command := []string{"/usr/local/bin/demogateway", "run", "/opt/scripts/gateway.mjs"}
 	scripts := func(t *testing.T, uid int) (dir string, extra []string) {
@@ -127,12 +126,12 @@ func TestScriptRefused(t *testing.T) {
 	t.Run("boot", func(t *testing.T) {
 		t.Parallel()
 		_, extra := scripts(t, harness.SandboxUID)
-		refused(t, harness.Options{Config: gateway, Extra: extra}, 1, "/opt/scripts/gateway.mjs", "uid 9002", "chown")
+		checkRefused(t, harness.Options{Config: gateway, Extra: extra}, 1, "/opt/scripts/gateway.mjs", "uid 9002", "chown")
 	})
 	t.Run("boot-operators-sidecar", func(t *testing.T) {
 		t.Parallel()
 		_, extra := scripts(t, harness.SandboxUID)
-		refused(t, harness.Options{Extra: extra, Config: map[string]any{"sidecars": []any{map[string]any{
+		checkRefused(t, harness.Options{Extra: extra, Config: map[string]any{"sidecars": []any{map[string]any{
 			"name": "pair", "user": "operator", "command": command}}}}, 1, "/opt/scripts/gateway.mjs", "uid 9002")
 	})
 	t.Run("restart", func(t *testing.T) {
@@ -153,7 +152,7 @@ func TestScriptRefused(t *testing.T) {
 		if now := c.WaitServing(0); now.Gateway.Process != old {
 			t.Errorf("the old gateway was given up: %+v, was %+v", now.Gateway.Process, old)
 		}
-		if err := os.Remove(path); err != nil { // missing: the gateway's to complain
+		if err := os.Remove(path); err != nil { // PID 1 leaves a missing script to the gateway
 			t.Fatal(err)
 		}
 		c.MustCtl("restart")

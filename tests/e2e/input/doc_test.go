@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package input gives gateway-init and gatewayctl bad input in containers: each
-// gets one line that says what was wrong, where, and what to do.
+// Package input gives gateway-init and gatewayctl bad input in containers. For each
+// they write one line that says what was wrong, where, and what to do.
 package input
 
 import (
@@ -14,9 +14,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// refused starts a container that must end by itself with the exit code and
-// one line that has all the words.
-func refused(t *testing.T, o harness.Options, code int, words ...string) {
+// checkRefused starts a container. It must end by itself with the exit code and one line
+// that has all the words.
+func checkRefused(t *testing.T, o harness.Options, code int, words ...string) {
 	t.Helper()
 	c, r := harness.TryStart(t, o)
 	if r.Code != 0 {
@@ -25,12 +25,12 @@ func refused(t *testing.T, o harness.Options, code int, words ...string) {
 	if got := c.WaitExit(30 * time.Second); got != code {
 		t.Errorf("exit code %d, want %d", got, code)
 	}
-	oneLine(t, c.Logs(), words...)
+	checkOneLine(t, c.Logs(), words...)
 }
 
-// oneLine: warnings in the log's format may come before it; what is said to the
-// person who started the container is the last line and the only one of its kind.
-func oneLine(t *testing.T, output string, words ...string) {
+// checkOneLine checks that output has one line for the user, with all the words. Other
+// lines must have the log's format.
+func checkOneLine(t *testing.T, output string, words ...string) {
 	t.Helper()
 	var said []string
 	for _, line := range strings.Split(strings.TrimSpace(output), "\n") {
@@ -48,7 +48,7 @@ func oneLine(t *testing.T, output string, words ...string) {
 	}
 }
 
-// configDir is a directory to be mounted as /etc/gateway-init.
+// configDir makes a directory that will be mounted as /etc/gateway-init.
 func configDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "etc")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package invariants holds one test for each invariant of the trust boundary
-// (docs/threat-model.md, I1 to I8). A scenario tells a story; these state a
-// property, and each fails when the code that keeps it is taken out.
+// Package invariants tests the invariants of the trust boundary (I1 to I8 in
+// docs/threat-model.md). Each test states a property, and fails when the code that
+// keeps it is removed.
 package invariants
 
 import (
@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// memory reads every readable mapping of a process of the host and calls f with
-// each piece. Pieces overlap, so that nothing lies between two.
-func memory(t *testing.T, hostPID int, f func(at uint64, piece []byte)) (bytes int) {
+// readMemory reads every readable mapping of a process of the host and calls f with each
+// piece. Pieces overlap, so that f sees each text whole.
+func readMemory(t *testing.T, hostPID int, f func(at uint64, piece []byte)) (bytes int) {
 	t.Helper()
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", hostPID))
 	if err != nil {
@@ -39,7 +39,7 @@ func memory(t *testing.T, hostPID int, f func(at uint64, piece []byte)) (bytes i
 		}
 		buf := make([]byte, size+overlap)
 		for at := start; at < end; at += size {
-			n, _ := mem.ReadAt(buf[:min(size+overlap, end-at)], int64(at)) // a hole ends a piece
+			n, _ := mem.ReadAt(buf[:min(size+overlap, end-at)], int64(at)) // an unreadable page ends a piece
 			bytes += n
 			f(at, buf[:n])
 		}

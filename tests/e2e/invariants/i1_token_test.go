@@ -14,10 +14,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Invariant I1. The token is in its file, in the gateway's environment, in
-// that of a sidecar which is given it, and nowhere else; PID 1 keeps only its
-// SHA-256. The host looks into every process, PID 1's memory included: it is
-// PID 1's pipe through which the operator's sidecar got its token.
+// Invariant I1. The token is only in its file, in the gateway's environment and in
+// that of a sidecar with token_env. PID 1 keeps only its SHA-256. The host looks
+// into every process, and into PID 1's memory too, because the operator's sidecar
+// got its token through a pipe of PID 1.
 func TestTokenStaysWhereItBelongs(t *testing.T) {
 	c := harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "600"},
@@ -43,7 +43,7 @@ func TestTokenStaysWhereItBelongs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := memory(t, c.HostPID(), func(at uint64, piece []byte) {
+		n := readMemory(t, c.HostPID(), func(at uint64, piece []byte) {
 			for i := 0; i+16 <= len(token); i++ {
 				if bytes.Contains(piece, []byte(token[i:i+16])) {
 					t.Fatalf("PID 1's memory has part of the token near %x", at)
@@ -87,11 +87,11 @@ func TestTokenStaysWhereItBelongs(t *testing.T) {
 	}
 }
 
-// The search finds what is there: a gateway's own memory has its token.
+// The search of the memory finds the token in the gateway's memory.
 func TestMemoryIsSearched(t *testing.T) {
 	c := harness.Look(t, "readme", harness.Options{})
 	found := false
-	memory(t, c.GatewayHostPID(), func(_ uint64, piece []byte) {
+	readMemory(t, c.GatewayHostPID(), func(_ uint64, piece []byte) {
 		found = found || bytes.Contains(piece, []byte(c.Token()))
 	})
 	if !found {

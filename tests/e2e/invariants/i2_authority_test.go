@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Invariant I2. Only root requests anything. Every other user is kept out by
-// the owner and mode of FIFO and directories.
+// Invariant I2. Only root can send requests. The owner and mode of the FIFO and its
+// directories keep out every other user.
 func TestOtherUsersCannotWriteRequests(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	before := c.WaitServing(30 * time.Second)
@@ -31,16 +31,16 @@ func TestOtherUsersCannotWriteRequests(t *testing.T) {
 	if info, err := os.Lstat(c.HostPath("/run/gateway-init/control/request")); err != nil || info.Mode() != os.ModeNamedPipe|0o600 {
 		t.Errorf("FIFO: %v, %v", info.Mode(), err)
 	}
-	// The same bytes from root do act: it was not the frame that was wrong.
+	// The same bytes from root have an effect, so the frame itself is right.
 	if r := c.ExecInput("root", frame, "demotools", "write", "/run/gateway-init/control/request"); r.Code != 0 {
 		t.Fatalf("root: %v", r)
 	}
 	c.WaitNewGateway(before.Gateway.Process, 30*time.Second)
 }
 
-// Invariant I2, the answers. A record that another user could have written is
-// refused, whatever it says. Here root may read any file, so that it is our
-// own check of the owner that refuses, not the kernel.
+// Invariant I2, the answers. gatewayctl refuses a record that another user could have
+// written. Here root may read any file, so that our own check of the owner refuses
+// it, not the kernel.
 func TestForgedRecordIsNeverBelieved(t *testing.T) {
 	c := harness.Start(t, harness.Options{Flags: []string{}, // Docker's own capabilities: DAC_OVERRIDE is one
 		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}})
@@ -76,7 +76,7 @@ func TestForgedRecordIsNeverBelieved(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// As PID 1 wrote it, it is believed again.
+			// With its first owner and mode the record is believed again.
 			if err := errors.Join(os.Chown(path, 0, 0), os.Chmod(path, 0o600)); err != nil {
 				t.Fatal(err)
 			}

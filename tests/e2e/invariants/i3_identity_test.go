@@ -13,14 +13,14 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Invariant I3. A process is its pid and its start time. A record that names
-// a pid which has become another process's is believed by nobody, and PID 1
-// signals only what it holds itself, whatever is written about it. (Scenario
-// P06 lets the pids go round under real restarts.)
+// Invariant I3. A process is its pid and its start time. gatewayctl does not believe
+// a record whose pid now belongs to another process. PID 1 signals only processes
+// that it holds itself, whatever the record says. (Scenario P06 lets the pids wrap
+// under real restarts.)
 func TestRecordedPidIsNeverTrusted(t *testing.T) {
 	c := harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "600"}, // the bystander
-		// No health check writes a true record over a forged one.
+		// A health check would write a true record over a forged one.
 		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}},
 	})
 	c.WaitServing(30 * time.Second)
@@ -64,7 +64,7 @@ func TestRecordedPidIsNeverTrusted(t *testing.T) {
 			}
 		})
 	}
-	// PID 1 does not read what is written about it.
+	// PID 1 does not read its own record.
 	forged := r
 	forged.Gateway.PID, forged.Gateway.Start = r.Command.PID, startTicks(t, bystander)
 	writeRecord(t, c, forged)
@@ -89,8 +89,8 @@ func writeRecord(t *testing.T, c *harness.Container, r status.Record) {
 	}
 }
 
-// startTicks is field 22 of a process's stat line; of the host's, which has the
-// same clock as the container.
+// startTicks returns field 22 of the stat line of a host's process. The container has
+// the same clock.
 func startTicks(t *testing.T, hostPID int) (ticks uint64) {
 	t.Helper()
 	ticks, _, err := stat(hostPID)

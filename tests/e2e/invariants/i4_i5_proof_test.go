@@ -12,14 +12,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// quick is a gateway with a short ready timeout.
+// quick returns a configuration with a short ready timeout.
 func quick() map[string]any {
 	return map[string]any{"gateway": map[string]any{"ready": map[string]any{"timeout": "2s"}}}
 }
 
-// Invariant I4. Success means that the new gateway was proven. One that runs
-// but cannot be proven is a failure with its reason, in each way that it can
-// be unproven.
+// Invariant I4. Success means that the new gateway was proven. A gateway that runs
+// but cannot be proven is a failure, with the reason why.
 func TestUnprovenGatewayIsNeverSuccess(t *testing.T) {
 	for name, c := range map[string]struct {
 		misbehave map[string]any
@@ -49,20 +48,20 @@ func TestUnprovenGatewayIsNeverSuccess(t *testing.T) {
 	}
 }
 
-// Invariant I5. What cannot be found out is neither success nor failure of
-// the gateway: it is refused by name, and nothing is done to a gateway that
-// may be healthy.
+// Invariant I5. An unknown result is neither success nor failure of the gateway. The
+// request is refused with the reason, and a gateway that may be healthy is left
+// alone.
 func TestAmbiguousAnswerEndsNoGateway(t *testing.T) {
 	c := harness.Start(t, harness.Options{Config: map[string]any{"gateway": map[string]any{
 		"health": map[string]any{"interval": "1s"}}}})
 	before := c.WaitServing(30 * time.Second)
-	c.Misbehave(map[string]any{"status": 429}) // it serves, and says: later
+	c.Misbehave(map[string]any{"status": 429}) // it serves, and asks for a later try
 	for _, verb := range []string{"probe", "recover"} {
 		if r := c.Ctl(verb); r.Code != 4 || !strings.Contains(r.Stderr, "unproven") {
 			t.Errorf("%s: %v", verb, r)
 		}
 	}
-	// Health checks go on meanwhile; enough of them to end a gateway, if they counted.
+	// Health checks go on. If their failures counted, these would end the gateway.
 	at := func(r status.Record) string { return fmt.Sprint(r.Health.At) }
 	for range 6 {
 		last := at(c.Status())

@@ -22,18 +22,17 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// prepared is the demo's "prepare" entry, in a directory that the agent can
-// write too.
+// prepared is the path of the demo's "prepare" entry. The agent can write to the
+// directory above it.
 const prepared = "/tmp/demo-gateway"
 
-// Invariant I6, the place. What is planted where PID 1 makes a directory is
-// refused by name, whatever it leads to, and what it leads to stays as it
-// was.
+// Invariant I6, the place. The agent plants a file or link where PID 1 makes a
+// directory. PID 1 refuses it by name, and the target of a link is not changed.
 func TestPlantedPlaceIsRefusedByName(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
 	for name, plant := range map[string]func(path string) error{
-		// A link to a directory that would be right if it were followed.
+		// The target of this link has the right owner and mode.
 		"link-to-the-gateways": func(path string) error { return os.Symlink("/var/lib/gateway", path) },
 		"link-to-roots":        func(path string) error { return os.Symlink("/run/gateway-init/control", path) },
 		"dangling-link":        func(path string) error { return os.Symlink("/run/gateway-init/new", path) },
@@ -58,7 +57,7 @@ func TestPlantedPlaceIsRefusedByName(t *testing.T) {
 			if after := listing(t, c); after != before {
 				t.Errorf("what it leads to was\n%s\nand is\n%s", before, after)
 			}
-			// What it says is the way out.
+			// Its advice works.
 			if err := os.RemoveAll(path); err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +66,8 @@ func TestPlantedPlaceIsRefusedByName(t *testing.T) {
 	}
 }
 
-// listing is owner, mode and name of all that a planted link could lead to.
+// listing returns the owner, mode and name of each file that a planted link could
+// lead to.
 func listing(t *testing.T, c *harness.Container) string {
 	t.Helper()
 	var b strings.Builder
@@ -99,9 +99,8 @@ func names(entries []os.DirEntry) (all []string) {
 	return all
 }
 
-// Invariant I6, the moment. The parent of a place is exchanged for a link,
-// and back, all the time. PID 1 may fail then; it never makes anything where
-// the link leads.
+// Invariant I6, the moment. The parent directory is exchanged for a link, and back,
+// all the time. PID 1 may fail then, but never creates anything at the link's target.
 func TestExchangedParentIsNeverFollowed(t *testing.T) {
 	c := harness.Start(t, harness.Options{Config: map[string]any{
 		"prepare": []any{map[string]any{"path": "/tmp/agent/dir", "type": "directory", "owner": "gateway", "mode": "0700"}},
@@ -113,7 +112,7 @@ func TestExchangedParentIsNeverFollowed(t *testing.T) {
 	c.Ctl("recover")
 	c.WaitServing(30 * time.Second)
 	agent, other := c.HostPath("/tmp/agent"), c.HostPath("/tmp/other")
-	place, err := os.Open(agent) // wherever it is by then: no path of ours goes through the link
+	place, err := os.Open(agent) // a path could go through the link later
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +128,7 @@ func TestExchangedParentIsNeverFollowed(t *testing.T) {
 			case <-stop:
 				return
 			case <-tick.C:
-				// Whatever lies there by now; both names are the test's.
+				// Either name may be the link now.
 				_ = unix.Renameat2(unix.AT_FDCWD, agent, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
 				exchanges.Add(1)
 			}
@@ -160,8 +159,8 @@ func TestExchangedParentIsNeverFollowed(t *testing.T) {
 	}
 }
 
-// Invariant I6, the result. Who reads a file of ours sees the old or the new
-// one, whole, with its owner and mode; what is replaced is not written to.
+// Invariant I6, the result. A reader of our files sees the old or the new one, whole,
+// with its owner and mode. A file that was replaced is not written to.
 func TestReplacedFilesAreAlwaysWhole(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
@@ -208,11 +207,11 @@ func TestReplacedFilesAreAlwaysWhole(t *testing.T) {
 	watchers.Wait()
 }
 
-// readTwice reads an open file twice with a pause: it must not change in between.
+// readTwice reads an open file twice with a pause. The file must not change meanwhile.
 func readTwice(path string, good func([]byte, *syscall.Stat_t) error) (ino uint64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err // its name is never gone
+		return 0, err // its name always exists
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -227,7 +226,7 @@ func readTwice(path string, good func([]byte, *syscall.Stat_t) error) (ino uint6
 	if err != nil {
 		return 0, err
 	}
-	pause := time.NewTimer(5 * time.Millisecond) // time to write, not a wait for it
+	pause := time.NewTimer(5 * time.Millisecond) // time for a wrong write
 	<-pause.C
 	second := make([]byte, len(first)+1)
 	n, err := f.ReadAt(second, 0)

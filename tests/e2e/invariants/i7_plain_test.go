@@ -13,9 +13,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Invariant I7. PID 1 itself never talks to the network. It holds no socket
-// of the gateway's port, not even while a proof is on its way, and what it is
-// fed there (garbage, an endless answer) leaves it as it was.
+// Invariant I7. PID 1 itself never talks to the network. It holds no socket but
+// netlink, not even during a proof, and bad answers of the gateway (garbage, an
+// endless one) do it no harm.
 func TestInitNeverTouchesTheNetwork(t *testing.T) {
 	for _, answer := range []string{"garbage", "endless", "headers", "drip"} {
 		t.Run(answer, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestInitNeverTouchesTheNetwork(t *testing.T) {
 			c.Misbehave(map[string]any{"answer": answer})
 			c.ExecDetached("root", "gatewayctl", "probe")
 			c.WaitStatus(30*time.Second, "the probe to fail", func(v harness.View) error {
-				for _, target := range sockets(t, pid) {
+				for _, target := range openSockets(t, pid) {
 					t.Errorf("PID 1 holds %s", target)
 				}
 				if v.Record == nil || v.Record.LastRequest == nil {
@@ -49,11 +49,10 @@ func TestInitNeverTouchesTheNetwork(t *testing.T) {
 	}
 }
 
-// sockets are PID 1's descriptors that are sockets of any kind but netlink, of
-// which it has one for the length of a question to sock_diag. The descriptor is
-// read before and after the list of netlink sockets: the one that is the same
-// both times was open when the list was made.
-func sockets(t *testing.T, hostPID int) (found []string) {
+// openSockets returns PID 1's sockets except netlink, of which it has one during each
+// sock_diag request. It reads the descriptors before and after the list of netlink
+// sockets. A descriptor that is the same both times was open when the list was made.
+func openSockets(t *testing.T, hostPID int) (found []string) {
 	t.Helper()
 	before := socketLinks(t, hostPID)
 	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/netlink", hostPID))

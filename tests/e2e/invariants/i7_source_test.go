@@ -17,9 +17,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// home of each thing that PID 1 itself must not do: the only packages in which
-// the name may be used. supervisor/reexec is what gateway-init becomes after its
-// fork, with the gateway's UID; proof's worker runs there and nowhere else.
+// home has the only packages that may use a name that PID 1 itself must not use.
+// supervisor/reexec runs after a fork of gateway-init, in a child with the gateway's
+// UID. proof's worker runs only there.
 var home = map[string][]string{
 	"proof.Work":           {"supervisor/reexec"},
 	"sys.DialTCP":          {"supervisor/proof"},
@@ -37,9 +37,9 @@ var home = map[string][]string{
 	"log.Panic":            nil,
 }
 
-// Invariant I7, in the source. What is linked into gateway-init has no
-// network stack, no way to run a shell, no plugins and no panics; what reads
-// network bytes is called from the re-exec child alone.
+// Invariant I7, in the source. gateway-init links no network stack, no way to run a
+// shell, no plugins and no panics. Only the re-exec child calls the code that reads
+// network bytes.
 func TestInitLinksNoNetworkStack(t *testing.T) {
 	root := harness.Root(t)
 	cmd := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}\t{{.Dir}}\t{{join .GoFiles \" \"}}\t{{join .Imports \" \"}}", "./init")
@@ -59,12 +59,12 @@ func TestInitLinksNoNetworkStack(t *testing.T) {
 		if !ours {
 			continue
 		}
-		// The logger's module imports net for a formatter that nobody calls.
+		// The logger's module imports net for a formatter that no code calls.
 		if slices.Contains(strings.Fields(f[3]), "net") {
 			t.Errorf("%s imports net", pkg)
 		}
 		for _, name := range strings.Fields(f[2]) {
-			if err := homes(filepath.Join(f[1], name), pkg, used); err != nil {
+			if err := checkHomes(filepath.Join(f[1], name), pkg, used); err != nil {
 				t.Error(err)
 			}
 		}
@@ -76,8 +76,8 @@ func TestInitLinksNoNetworkStack(t *testing.T) {
 	}
 }
 
-// homes holds one file against home.
-func homes(path, pkg string, used map[string]bool) error {
+// checkHomes compares one file with home.
+func checkHomes(path, pkg string, used map[string]bool) error {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, path, nil, 0)
 	if err != nil {

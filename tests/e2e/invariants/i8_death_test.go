@@ -13,10 +13,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Invariant I8. Whatever dies, the next start finds a consistent state and
-// nobody removes a file by hand. The runtime directory is kept over the
-// deaths, as a host directory on tmpfs is; PID 1 is killed at growing delays
-// into a rotation, so that all of its steps are met.
+// Invariant I8. After any process has died, the next start finds a consistent state,
+// and no file has to be removed by hand. The runtime directory is a host directory on
+// tmpfs, so it outlives PID 1. PID 1 is killed at growing delays into a rotation, so
+// that all of its steps are met.
 func TestDeathsLeaveAConsistentState(t *testing.T) {
 	dir := filepath.Join("/dev/shm", harness.NewName(t))
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -29,7 +29,7 @@ func TestDeathsLeaveAConsistentState(t *testing.T) {
 	seen := map[string]bool{}
 	for step := range 20 {
 		c.ExecDetached("root", "gatewayctl", "restart", "--rotate-token")
-		delay := time.NewTimer(time.Duration(step) * 5 * time.Millisecond) // into the rotation, not for it
+		delay := time.NewTimer(time.Duration(step) * 5 * time.Millisecond) // a moment in the rotation
 		<-delay.C
 		c.Kill("KILL")
 		c.WaitExit(20 * time.Second)

@@ -10,9 +10,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A gateway's own configuration can set another token, or none. Such a gateway
-// is not called serving; it is not ended for it either, and what to change is
-// said where one looks.
+// A gateway's own configuration can set another token, or none. Such a gateway is not
+// reported as serving, but it is not ended either. gatewayctl says what to change.
 func TestAuthMismatch(t *testing.T) {
 	for mode, key := range map[string]string{"other": `gateway.auth.token there must be ""`, "none": `gateway.auth.mode there must be "token"`} {
 		t.Run(mode, func(t *testing.T) {
@@ -23,7 +22,7 @@ func TestAuthMismatch(t *testing.T) {
 			})
 			reason(status.Starting, "auth-mismatch")(t, c)
 			first := c.Status().Gateway.Process
-			// Long after 4 times ready.timeout, when one that does not serve is given up.
+			// A gateway that does not serve is replaced after 4 times ready.timeout.
 			harness.Eventually(t, serveBy, "fifteen seconds of the gateway's life", func() error {
 				if r := c.Status(); r.UpdatedAt.Sub(*r.Gateway.StartedAt).Seconds() < 15 {
 					return errors.New("not yet")
@@ -41,7 +40,7 @@ func TestAuthMismatch(t *testing.T) {
 			want(t, "restart", c.Ctl("restart"), 4, "cannot restart: auth-mismatch: ", key, hint)
 			c.SetMisbehave(nil)
 			want(t, "restart", c.Ctl("restart"), 0, "restarted: pid")
-			proven(t, c.WaitServing(0))
+			checkProven(t, c.WaitServing(0))
 		})
 	}
 }

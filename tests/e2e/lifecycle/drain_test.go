@@ -16,20 +16,21 @@ import (
 // helperAddr is where the sidecar of these tests listens.
 const helperAddr = "127.0.0.1:19000"
 
-// drains is a container with a gateway that drains, and a helper beside it.
-func drains(t *testing.T, m object, grace string) *harness.Container {
+// startDrainer starts a container with a gateway that drains, and a helper beside it.
+func startDrainer(t *testing.T, m object, grace string) *harness.Container {
 	t.Helper()
 	c := harness.Start(t, harness.Options{Misbehave: m, Config: object{
 		"gateway":  object{"stop": object{"grace": grace}},
 		"sidecars": []any{object{"name": "helper", "command": []string{"/usr/local/bin/demotools", "hold-port", "-retry", "10", helperAddr}}},
 	}})
 	c.WaitServing(serveBy)
-	helper(c, 0)
+	waitHelper(c, 0)
 	return c
 }
 
-// helper waits until the sidecar runs as another process than old.
-func helper(c *harness.Container, old int) int {
+// waitHelper waits until the sidecar runs as another process than old. It returns the
+// new pid.
+func waitHelper(c *harness.Container, old int) int {
 	r := c.WaitStatus(serveBy, "the helper", func(v harness.View) error {
 		if s := v.Record.Sidecars; len(s) != 1 || s[0].State != "running" || s[0].PID == old {
 			return fmt.Errorf("%+v", s)
@@ -39,15 +40,15 @@ func helper(c *harness.Container, old int) int {
 	return r.Sidecars[0].PID
 }
 
-// ctl runs gatewayctl meanwhile.
+// ctl runs gatewayctl in the background.
 func ctl(c *harness.Container, args ...string) <-chan harness.Result {
 	done := make(chan harness.Result, 1)
 	go func() { done <- c.Ctl(args...) }()
 	return done
 }
 
-// draining waits until the old gateway is being stopped.
-func draining(c *harness.Container) status.Record {
+// waitDraining waits until the old gateway is being stopped.
+func waitDraining(c *harness.Container) status.Record {
 	return c.WaitStatus(serveBy, "the drain", func(v harness.View) error {
 		if r := v.Record; r.State != status.Stopping || r.Request == nil || r.Request.Until == nil {
 			return fmt.Errorf("%s, %+v", r.State, r.Request)
@@ -56,8 +57,8 @@ func draining(c *harness.Container) status.Record {
 	})
 }
 
-// told is how often the gateway got its stop signal.
-func told(t *testing.T, c *harness.Container, want int) {
+// checkDrains checks that there were so many drains, and that none got a second signal.
+func checkDrains(t *testing.T, c *harness.Container, want int) {
 	t.Helper()
 	log := c.Logs()
 	if n := strings.Count(log, "demogateway: draining for "); n != want || strings.Contains(log, "ignoring another signal") {
@@ -65,23 +66,23 @@ func told(t *testing.T, c *harness.Container, want int) {
 	}
 }
 
-// A restart in the middle of an agent's run killed the run; a drain without the
-// tools that the run needs is as bad.
+// A restart in the middle of an agent's run killed the run. A drain must also keep
+// the helper that the run needs.
 func TestDrain(t *testing.T) {
 	t.Run("to-its-end", drainToItsEnd)
 	t.Run("too-long", drainTooLong)
 	t.Run("stop", drainStopped)
 	t.Run("container-stops", drainEnded)
-	t.Run("without-drain", notDrained)
+	t.Run("without-drain", restartWithoutDrain)
 }
 
 func drainToItsEnd(t *testing.T) {
 	t.Parallel()
-	c := drains(t, object{"drain": "5s", "drain_needs": helperAddr}, "7s")
-	old, beside := c.Status().Gateway, helper(c, 0)
+	c := startDrainer(t, object{"drain": "5s", "drain_needs": helperAddr}, "7s")
+	old, beside := c.Status().Gateway, waitHelper(c, 0)
 	c.SetMisbehave(nil)
 	first := ctl(c, "restart", "--drain", "60s")
-	r := draining(c)
+	r := waitDraining(c)
 	if left := time.Until(*r.Request.Until); left < 50*time.Second || left > time.Minute || r.Request.Stage != "stopping" {
 		t.Errorf("it has %v, %+v", left, r.Request)
 	}
@@ -109,32 +110,32 @@ func drainToItsEnd(t *testing.T) {
 	if len(ends) != 2 || ends[0].PID != old.PID || ends[0].Code != 0 {
 		t.Errorf("ends: %+v", ends)
 	}
-	if now := helper(c, beside); now == beside {
+	if now := waitHelper(c, beside); now == beside {
 		t.Error("the helper was not replaced")
 	}
-	told(t, c, 1)
-	proven(t, c.WaitServing(serveBy))
+	checkDrains(t, c, 1)
+	checkProven(t, c.WaitServing(serveBy))
 }
 
-// drainTooLong: then it is killed.
+// drainTooLong checks that a gateway that drains too long is killed.
 func drainTooLong(t *testing.T) {
 	t.Parallel()
-	c := drains(t, object{"drain": never}, "7s")
+	c := startDrainer(t, object{"drain": never}, "7s")
 	old := c.Status().Gateway
 	c.SetMisbehave(nil)
 	want(t, "restart --drain", c.Ctl("restart", "--drain", "2s"), 0, "restarted: pid")
 	if e := c.Status().LastExit; e == nil || e.PID != old.PID || e.Signal != 9 || !e.Requested || e.Failure {
 		t.Errorf("last exit %+v", e)
 	}
-	told(t, c, 1)
+	checkDrains(t, c, 1)
 }
 
-// drainStopped: who says stop does not want to wait for an hour.
+// drainStopped checks that a stop does not wait for a drain of an hour.
 func drainStopped(t *testing.T) {
 	t.Parallel()
-	c := drains(t, object{"drain": never}, "500ms")
+	c := startDrainer(t, object{"drain": never}, "500ms")
 	restart := ctl(c, "restart", "--drain", "1h", "--rotate-token")
-	generation := draining(c).Token.Generation
+	generation := waitDraining(c).Token.Generation
 	want(t, "stop", c.Ctl("stop"), 0, "stopped: pid")
 	want(t, "restart --drain", <-restart, 1, "superseded")
 	r := c.WaitStatus(serveBy, "the helper to end too", func(v harness.View) error {
@@ -146,18 +147,19 @@ func drainStopped(t *testing.T) {
 	if r.State != status.Stopped || r.Token.Generation != generation {
 		t.Errorf("%s, token %d, was %d", r.State, r.Token.Generation, generation)
 	}
-	told(t, c, 1)
+	checkDrains(t, c, 1)
 	c.SetMisbehave(nil)
 	want(t, "start", c.Ctl("start"), 0, "started: pid")
-	helper(c, 0)
+	waitHelper(c, 0)
 }
 
-// drainEnded: the engine gives ten seconds, whatever was asked for before.
+// drainEnded checks that docker stop does not wait for a drain. The engine gives only
+// ten seconds.
 func drainEnded(t *testing.T) {
 	t.Parallel()
-	c := drains(t, object{"drain": never}, "1s")
+	c := startDrainer(t, object{"drain": never}, "1s")
 	restart := ctl(c, "restart", "--drain", "1h")
-	draining(c)
+	waitDraining(c)
 	if took := c.Stop(); took > testenv.AtMost(t, 8*time.Second) {
 		t.Errorf("docker stop took %v", took)
 	}
@@ -167,14 +169,14 @@ func drainEnded(t *testing.T) {
 	if r := <-restart; r.Code == 0 {
 		t.Errorf("the restart: %v", r)
 	}
-	told(t, c, 1)
+	checkDrains(t, c, 1)
 }
 
-// notDrained: a plain restart tells the helper first, and the gateway has its
-// grace.
-func notDrained(t *testing.T) {
+// restartWithoutDrain checks that a plain restart stops the helper first, and that the
+// gateway has its grace.
+func restartWithoutDrain(t *testing.T) {
 	t.Parallel()
-	c := drains(t, object{"drain": "2s", "drain_needs": helperAddr}, "7s")
+	c := startDrainer(t, object{"drain": "2s", "drain_needs": helperAddr}, "7s")
 	c.SetMisbehave(nil)
 	want(t, "restart", c.Ctl("restart"), 0, "restarted: pid")
 	if e := c.Status().LastExit; e == nil || e.Code != 9 || !e.Requested {

@@ -11,8 +11,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A gateway that says "my configuration is invalid" by its exit code was started
-// again and again, and nobody could see what it had said.
+// A gateway whose exit code means "my configuration is invalid" was started again
+// and again, and status did not say that.
 func TestExit78(t *testing.T) {
 	t.Parallel()
 	const text = "its own configuration is invalid, or its state or lock directory belongs to another; see docker logs"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lifecycle is scenarios L01 to L11: how a gateway ends, is started
-// again, is found unresponsive and is asked for, against the shipped image.
+// Package lifecycle tests scenarios L01 to L11 with the shipped image: how a gateway
+// ends, is started again, is found unresponsive and is requested.
 package lifecycle
 
 import (
@@ -18,27 +18,27 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// object is a part of the configuration or of a misbehavior.
+// object is a JSON object of the configuration or of a misbehavior.
 type object = map[string]any
 
 // serveBy bounds a start on a loaded machine; a good gateway takes 20 ms.
 const serveBy = 20 * time.Second
 
-// Texts of settings that mean "not in this test".
+// never is a duration that does not pass in a test.
 const never = "1h"
 
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{SideBySide: 6, Topologies: []string{
-		"TestRestartEndsWithProvenReplacement", // who may ask, and who reads the answer
-		"TestProcessOnThePortIsNamed",          // the sweep, and whose a listener is
-		"TestVerbsInEachState",                 // the same, and whom gatewayctl looks for
-		"TestWaitSpansABoot",                   // a supervisor that is not there yet
-		"TestSecondSupervisor",                 // whose the runtime directory is
+		"TestRestartEndsWithProvenReplacement", // the user who may send requests and read replies
+		"TestProcessOnThePortIsNamed",          // the sweep, and the owner of a listener
+		"TestVerbsInEachState",                 // the same, and the supervisor that gatewayctl finds
+		"TestWaitSpansABoot",                   // a supervisor that does not run yet
+		"TestSecondSupervisor",                 // the owner of the runtime directory
 		"TestOOMScores",                        // a re-exec child without root sets its own score
 	}}))
 }
 
-// gatewayConfig is gateway.KEY of the configuration, for each key.
+// gatewayConfig returns a configuration with these keys of "gateway".
 func gatewayConfig(keys object) object { return object{"gateway": keys} }
 
 // event is a log line of PID 1.
@@ -54,16 +54,16 @@ type event struct {
 	Failure    bool   `json:"failure"`
 }
 
-// tick is the unit of a start time in /proc/PID/stat on every Linux there is.
+// tick is the unit of a start time in /proc/PID/stat on every Linux.
 const tick = 10 * time.Millisecond
 
-// between is how long after one process another was started, by the kernel's
-// clock; what the engine stamps on a line is when it read it.
-func between(first, second event) time.Duration {
+// startGap returns the time between the starts of two processes, by the kernel's
+// clock. The engine's time of a log line is when it read the line.
+func startGap(first, second event) time.Duration {
 	return time.Duration(second.StartTicks-first.StartTicks) * tick
 }
 
-// events are PID 1's log lines of those names, in order.
+// events returns PID 1's log lines of those names, in order.
 func events(t testing.TB, c *harness.Container, names ...string) []event {
 	t.Helper()
 	var all []event
@@ -81,22 +81,22 @@ func signal(c *harness.Container, pid int, name string) {
 	c.Tools("", "sigsend", strconv.Itoa(pid), name)
 }
 
-// life identifies the container's present life: another one has another PID 1.
+// life returns a text that changes when the container is restarted or recreated.
 func life(c *harness.Container) string {
 	r := c.Status()
 	return fmt.Sprintf("PID 1 since %v, host pid %d", r.StartedAt, c.HostPID())
 }
 
-// sameLife fails if the container was restarted or recreated meanwhile.
-func sameLife(t testing.TB, c *harness.Container, before string) {
+// checkSameLife fails the test if the container was restarted or recreated meanwhile.
+func checkSameLife(t testing.TB, c *harness.Container, before string) {
 	t.Helper()
 	if now := life(c); now != before {
 		t.Errorf("the container is not in the same life: %s, was %s", now, before)
 	}
 }
 
-// proven fails if not each signal of the proof was held.
-func proven(t testing.TB, r status.Record) {
+// checkProven fails the test unless each check of the proof held.
+func checkProven(t testing.TB, r status.Record) {
 	t.Helper()
 	p := r.Proof
 	if p.Child != status.Held || p.Listener != status.Held || p.Ready != status.Held || p.Auth != status.Held {
@@ -104,7 +104,7 @@ func proven(t testing.TB, r status.Record) {
 	}
 }
 
-// want fails if a command did not end with that code, or if what it wrote lacks
+// want fails the test if a command did not end with that code, or if its output lacks
 // a word.
 func want(t testing.TB, what string, r harness.Result, code int, words ...string) {
 	t.Helper()

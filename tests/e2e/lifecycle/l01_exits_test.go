@@ -14,8 +14,8 @@ import (
 // Scenario L01. If an operator signals the gateway and it exits with 0, it is
 // started again, and the container goes on.
 //
-// A gateway that somebody signalled exits 0, and the predecessor took that
-// for "finished" and ended the container.
+// A gateway exits with 0 after a signal. An older supervisor took that for
+// "finished" and ended the container.
 func TestSignaledGatewayIsStartedAgain(t *testing.T) {
 	for _, name := range []string{"TERM", "INT"} {
 		t.Run(name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestSignaledGatewayIsStartedAgain(t *testing.T) {
 			for round := 1; round <= 3; round++ {
 				signal(c, old.Gateway.PID, name)
 				now := c.WaitNewGateway(old.Gateway.Process, serveBy)
-				proven(t, now)
+				checkProven(t, now)
 				if now.Crashes != 0 || now.Restarts != 0 {
 					t.Errorf("round %d: %d crashes, %d restarts", round, now.Crashes, now.Restarts)
 				}
@@ -35,7 +35,7 @@ func TestSignaledGatewayIsStartedAgain(t *testing.T) {
 				}
 				old = now
 			}
-			sameLife(t, c, before)
+			checkSameLife(t, c, before)
 		})
 	}
 }
@@ -43,8 +43,8 @@ func TestSignaledGatewayIsStartedAgain(t *testing.T) {
 // Scenario L02. A requested restart of a gateway that exits with 0 on SIGTERM
 // ends with a proven replacement.
 //
-// The supervisor took the exit it had asked for as the end of the service,
-// and the request never came to an end.
+// The supervisor took the exit that it had requested for the end of the service, and
+// the request never ended.
 func TestRestartEndsWithProvenReplacement(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -56,7 +56,7 @@ func TestRestartEndsWithProvenReplacement(t *testing.T) {
 	if now.State != status.Running || now.Gateway.Process == old.Gateway.Process {
 		t.Errorf("after the answer: %s, gateway %+v, was %+v", now.State, now.Gateway, old.Gateway)
 	}
-	proven(t, now)
+	checkProven(t, now)
 	if e := now.LastExit; e == nil || e.PID != old.Gateway.PID || e.Code != 0 || !e.Requested || e.Failure {
 		t.Errorf("last exit %+v", e)
 	}
@@ -67,14 +67,14 @@ func TestRestartEndsWithProvenReplacement(t *testing.T) {
 	if answer := c.HTTP("GET", "/api/whoami", c.Token(), ""); answer.Code != 200 {
 		t.Errorf("the new gateway answers %d %v", answer.Code, answer.Err)
 	}
-	sameLife(t, c, before)
+	checkSameLife(t, c, before)
 }
 
 // Scenario L03. A requested restart works if the gateway exits with 1 on
 // SIGTERM. Exit code 75 is planned and does not count as a failure.
 //
-// A gateway that exits 1 or 75 on SIGTERM was put under quarantine for
-// restarts that its operator had asked for.
+// A gateway that exits with 1 or 75 on SIGTERM was put under quarantine for restarts
+// that its operator had requested.
 func TestPlannedExitsAreNoFailures(t *testing.T) {
 	for name, m := range map[string]object{
 		"exit-1":       {"exit_code": 1},
@@ -86,7 +86,7 @@ func TestPlannedExitsAreNoFailures(t *testing.T) {
 			t.Parallel()
 			c := harness.Start(t, harness.Options{Misbehave: m, Config: gatewayConfig(object{
 				"stop":    object{"grace": "500ms"},
-				"restart": object{"backoff_min": never, "backoff_max": never}, // any charge would show
+				"restart": object{"backoff_min": never, "backoff_max": never}, // any counted failure would show
 			})})
 			old := c.WaitServing(serveBy)
 			for range 2 {
@@ -125,8 +125,7 @@ func TestPlannedExitsAreNoFailures(t *testing.T) {
 // Scenario L04. After SIGKILL of the gateway a new one serves within 10 s, in
 // the same container, without a command.
 //
-// A gateway that was killed stayed away until somebody recreated the
-// container.
+// A gateway that was killed stayed down until a user recreated the container.
 func TestKilledGatewayServesAgainByItself(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -134,12 +133,12 @@ func TestKilledGatewayServesAgainByItself(t *testing.T) {
 	before := life(c)
 	signal(c, old.Gateway.PID, "KILL")
 	now := c.WaitNewGateway(old.Gateway.Process, 10*time.Second)
-	proven(t, now)
+	checkProven(t, now)
 	if e := now.LastExit; e == nil || e.Signal != 9 || e.Code != 137 || e.Requested || !e.Failure || now.Crashes != 1 {
 		t.Errorf("last exit %+v, %d crashes", e, now.Crashes)
 	}
 	if answer := c.HTTP("GET", "/api/whoami", c.Token(), ""); answer.Code != 200 {
 		t.Errorf("the new gateway answers %d %v", answer.Code, answer.Err)
 	}
-	sameLife(t, c, before)
+	checkSameLife(t, c, before)
 }

@@ -31,29 +31,29 @@ func TestOneCommandStartsStoppedGateway(t *testing.T) {
 			}
 			want(t, verb, c.Ctl(verb), 0, "started: pid", "proven")
 			now := c.WaitServing(0)
-			proven(t, now)
+			checkProven(t, now)
 			if now.Gateway.Process == old.Gateway.Process || now.Crashes != 0 {
 				t.Errorf("gateway %+v, was %+v, %d crashes", now.Gateway, old.Gateway, now.Crashes)
 			}
-			sameLife(t, c, before)
+			checkSameLife(t, c, before)
 		})
 	}
 	for _, verb := range []string{"start", "restart", "recover"} {
 		t.Run("backoff-"+verb, func(t *testing.T) {
 			t.Parallel()
-			c := inBackoff(t, object{"start_exit": 9})
+			c := startInBackoff(t, object{"start_exit": 9})
 			before := life(c)
 			c.SetMisbehave(nil)
 			want(t, verb, c.Ctl(verb), 0, "proven")
 			c.WaitServing(0)
-			sameLife(t, c, before)
+			checkSameLife(t, c, before)
 		})
 	}
 }
 
-// inBackoff is a container whose gateway fails at the start and waits for an
-// hour then.
-func inBackoff(t *testing.T, m object) *harness.Container {
+// startInBackoff starts a container whose gateway fails at its start and is then in
+// backoff for an hour.
+func startInBackoff(t *testing.T, m object) *harness.Container {
 	t.Helper()
 	c := harness.Start(t, harness.Options{Misbehave: m, Config: gatewayConfig(object{
 		"restart": object{"backoff_min": never, "backoff_max": never},
@@ -65,8 +65,8 @@ func inBackoff(t *testing.T, m object) *harness.Container {
 	return c
 }
 
-// Someone whose gateway crashed in a loop had to wait for the end of a
-// quarantine, although the cause was mended long ago.
+// After a crash loop a user had to wait for the end of a quarantine, although the
+// cause was mended long ago.
 func TestRecoverServesACrashLoop(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: object{"start_exit": 9}, Config: gatewayConfig(object{
@@ -82,7 +82,7 @@ func TestRecoverServesACrashLoop(t *testing.T) {
 	if loop.Backoff.Streak != loop.Crashes || loop.Reason != "exited" || loop.LastExit.Code != 9 {
 		t.Errorf("streak %d, %d crashes, reason %q, last exit %+v", loop.Backoff.Streak, loop.Crashes, loop.Reason, loop.LastExit)
 	}
-	// Still broken: a definite answer, and no end of trying.
+	// While it is still broken, recover has a definite answer and the retries go on.
 	want(t, "recover of a broken gateway", c.Ctl("recover"), 1, "exited")
 	if r := c.Status(); r.Goal != status.GoalRun || r.Backoff == nil {
 		t.Errorf("after it: %s, goal %s, backoff %+v", r.State, r.Goal, r.Backoff)
@@ -90,17 +90,17 @@ func TestRecoverServesACrashLoop(t *testing.T) {
 	c.SetMisbehave(nil)
 	want(t, "recover", c.Ctl("recover"), 0, "started: pid", "proven")
 	now := c.WaitServing(0)
-	proven(t, now)
-	// It serves: recover has nothing to do.
+	checkProven(t, now)
+	// Once it serves, recover does nothing.
 	want(t, "recover again", c.Ctl("recover"), 0, fmt.Sprintf("already running: pid %d", now.Gateway.PID))
 	if again := c.Status(); again.Gateway.Process != now.Gateway.Process {
 		t.Errorf("recover replaced a gateway that serves: %+v, was %+v", again.Gateway, now.Gateway)
 	}
-	sameLife(t, c, before)
+	checkSameLife(t, c, before)
 }
 
-// The delay that is shown is the delay that is kept: each crash in a row waits
-// twice as long as the one before, up to backoff_max.
+// The delay in the log is the real one. Each crash in a row waits twice as long as
+// the one before, up to backoff_max.
 func TestBackoffGrows(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: object{"start_exit": 9}, Config: gatewayConfig(object{
@@ -118,7 +118,7 @@ func TestBackoffGrows(t *testing.T) {
 		if w := waits[i]; w.Delay != (delay*time.Millisecond).String() || !w.Failure {
 			t.Errorf("backoff %d: %+v, want %d ms", i+1, w, delay)
 		}
-		if pause := between(starts[i], starts[i+1]); pause < delay*time.Millisecond-tick {
+		if pause := startGap(starts[i], starts[i+1]); pause < delay*time.Millisecond-tick {
 			t.Errorf("start %d came %v after the one before, want %d ms", i+2, pause, delay)
 		}
 	}
@@ -126,8 +126,8 @@ func TestBackoffGrows(t *testing.T) {
 
 // Scenario L06. Ten requested restarts in a minute never count as crashes.
 //
-// Restarts that an operator asked for were counted as crashes, and the tenth
-// put the gateway under quarantine.
+// Restarts that an operator had requested were counted as crashes, and the tenth put
+// the gateway under quarantine.
 func TestRequestedRestartsNeverCountAsCrashes(t *testing.T) {
 	for name, m := range map[string]object{
 		"good":                {},
@@ -149,7 +149,7 @@ func TestRequestedRestartsNeverCountAsCrashes(t *testing.T) {
 				t.Errorf("%d restarts took %v: more than a minute proves nothing here", restarts, d)
 			}
 			now := c.WaitServing(0)
-			proven(t, now)
+			checkProven(t, now)
 			if now.Restarts != restarts || now.Crashes != 0 || now.Backoff != nil {
 				t.Errorf("%d restarts, %d crashes, backoff %+v", now.Restarts, now.Crashes, now.Backoff)
 			}
@@ -159,7 +159,7 @@ func TestRequestedRestartsNeverCountAsCrashes(t *testing.T) {
 			if b := events(t, c, "backoff"); len(b) != 0 {
 				t.Errorf("backoff after a requested restart: %+v", b)
 			}
-			// The streak is untouched too: one crash now is the first.
+			// The streak did not grow either, so a crash now is the first.
 			signal(c, now.Gateway.PID, "KILL")
 			harness.Eventually(t, serveBy, "the crash in the log", func() error {
 				b := events(t, c, "backoff")

@@ -19,8 +19,8 @@ const listenAddr = "127.0.0.1:18789"
 // holds the port, that process is found and named. There is never an
 // EADDRINUSE loop without a reason in the status.
 //
-// A gateway replaced itself by a detached process that held the port; every
-// new one ended with EADDRINUSE, and nothing said who was in the way.
+// A gateway replaced itself with a detached process that held the port. Every new
+// one ended with EADDRINUSE, and nothing named the process.
 func TestProcessOnThePortIsNamed(t *testing.T) {
 	t.Run("detached-from-a-serving-gateway", detachedOnce)
 	t.Run("detaches-at-every-start", detachedAlways)
@@ -29,8 +29,8 @@ func TestProcessOnThePortIsNamed(t *testing.T) {
 	}
 }
 
-// detachedOnce: what the old gateway left is named, ended, and a child of ours
-// serves again.
+// detachedOnce checks that the process that the old gateway left is named and ended,
+// and that our child serves again.
 func detachedOnce(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: gatewayConfig(object{"restart": object{"backoff_min": "3s"}})})
@@ -38,7 +38,7 @@ func detachedOnce(t *testing.T) {
 	c.Misbehave(object{"detach": true})
 	waiting := c.WaitState(status.Backoff, serveBy)
 	whose := fmt.Sprintf("held by uid %d", harness.GatewayUID)
-	if harness.NonRoot(t) { // all have one
+	if harness.NonRoot(t) { // all processes have the same uid
 		whose = "held"
 	}
 	if waiting.Reason != "exited" || !strings.Contains(waiting.Detail, listenAddr+" is still "+whose) {
@@ -48,15 +48,15 @@ func detachedOnce(t *testing.T) {
 		t.Errorf("sockets in the way: %+v", f)
 	}
 	now := c.WaitNewGateway(old.Gateway.Process, serveBy)
-	proven(t, now)
+	checkProven(t, now)
 	if e := now.LastExit; e == nil || e.Code != 0 || e.Failure || now.Crashes != 0 || len(now.Proof.Foreign) != 0 {
 		t.Errorf("last exit %+v, %d crashes, in the way: %+v", e, now.Crashes, now.Proof.Foreign)
 	}
-	onlyGateway(t, c, now)
+	checkOnlyGateway(t, c, now)
 }
 
-// detachedAlways: as often as it does that, the port is free for the next one,
-// and status has a reason at any moment.
+// detachedAlways checks that the port is free for the next gateway each time, and
+// that status always has a reason.
 func detachedAlways(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: object{"detach": true}, Config: gatewayConfig(object{
@@ -82,12 +82,12 @@ func detachedAlways(t *testing.T) {
 	c.MustCtl("stop")
 	c.SetMisbehave(nil)
 	want(t, "start", c.Ctl("start"), 0, "proven")
-	onlyGateway(t, c, c.WaitServing(serveBy))
+	checkOnlyGateway(t, c, c.WaitServing(serveBy))
 }
 
-// onlyGateway fails if another process of the gateway's user is there. Workers
+// checkOnlyGateway fails the test if another process of the gateway's user stays. Workers
 // come and go.
-func onlyGateway(t *testing.T, c *harness.Container, r status.Record) {
+func checkOnlyGateway(t *testing.T, c *harness.Container, r status.Record) {
 	t.Helper()
 	harness.Eventually(t, 5*time.Second, "the gateway alone", func() error {
 		for _, p := range c.Processes() {
@@ -99,8 +99,8 @@ func onlyGateway(t *testing.T, c *harness.Container, r status.Record) {
 	})
 }
 
-// portTaken: somebody else took the port while the gateway was down. No start
-// is wasted on it, and the gateway serves as soon as the port is free.
+// portTaken checks that no gateway is launched while another process has the port,
+// and that one serves as soon as the port is free.
 func portTaken(t *testing.T, user string, uid uint32) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -132,14 +132,14 @@ func portTaken(t *testing.T, user string, uid uint32) {
 	}
 	want(t, "status", c.Ctl("status").Unwrapped(), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
 	want(t, "health", c.Ctl("health"), 4, "listener-foreign")
-	// It tries by itself, without launching anything and without a counted failure, and
-	// says so once.
+	// It tries by itself, without a launch and without a counted failure, and logs that
+	// once.
 	said, tries, until := len(events(t, c, "start-failed")), 0, time.Time{}
 	c.WaitStatus(serveBy, "two more tries", func(v harness.View) error {
 		if b := v.Record.Backoff; b != nil && !b.Until.Equal(until) {
 			tries, until = tries+1, b.Until
 		}
-		if tries < 3 { // the first is the one before
+		if tries < 3 { // the first was before
 			return fmt.Errorf("%d tries", tries)
 		}
 		return nil
@@ -152,7 +152,7 @@ func portTaken(t *testing.T, user string, uid uint32) {
 	}
 	signal(c, holder, "KILL")
 	now := c.WaitServing(serveBy)
-	proven(t, now)
+	checkProven(t, now)
 	if now.Crashes != 0 || len(now.Proof.Foreign) != 0 {
 		t.Errorf("%d crashes, in the way: %+v", now.Crashes, now.Proof.Foreign)
 	}

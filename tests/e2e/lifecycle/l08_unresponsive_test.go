@@ -13,7 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// quick makes health checks ten times a second.
+// quick returns a configuration with ten health checks a second.
 func quick(keys object) object {
 	all := object{"health": object{"interval": "100ms", "timeout": "1s"}}
 	for key, value := range keys {
@@ -26,24 +26,23 @@ func quick(keys object) object {
 // detected and restarted. A restart that saw one 200 and then no answer does
 // not report success.
 //
-// A gateway that stopped answering while its process lived was called healthy for
-// hours, and a restart that saw one 200 and then nothing was called a
-// success.
+// A gateway that stopped answering while its process lived was reported as healthy
+// for hours. A restart that saw one 200 and then nothing was reported as a success.
 func TestUnresponsiveGatewayIsRestarted(t *testing.T) {
 	t.Run("deaf-after-20-seconds", unresponsiveLater)
 	for name, m := range map[string]object{
 		"hang": {"after": 1, "accept": "hang"},
 		"drop": {"after": 1, "accept": "drop"},
 		"500":  {"after": 1, "status": 500},
-		// The token check has no third try: the answer without token is a 200, too.
+		// The gateway answers twice: the health check, and the request without a token.
 		"hang-at-the-token": {"after": 2, "accept": "hang"},
 	} {
 		t.Run("one-200-then-"+name, func(t *testing.T) { oneAnswer(t, m) })
 	}
 }
 
-// unresponsiveLater: it is detected, replaced and told apart from an operator's
-// restart.
+// unresponsiveLater checks that an unresponsive gateway is detected and replaced, and
+// that this does not look like an operator's restart.
 func unresponsiveLater(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: object{"deaf_after": "20s"}, Config: quick(nil)})
@@ -51,7 +50,7 @@ func unresponsiveLater(t *testing.T) {
 	before := life(c)
 	c.SetMisbehave(nil)
 	now := c.WaitNewGateway(old.Gateway.Process, 60*time.Second)
-	proven(t, now)
+	checkProven(t, now)
 	if e := now.LastExit; now.Crashes != 1 || now.Restarts != 0 || e == nil || e.PID != old.Gateway.PID {
 		t.Errorf("%d crashes, %d restarts, last exit %+v", now.Crashes, now.Restarts, e)
 	}
@@ -59,11 +58,11 @@ func unresponsiveLater(t *testing.T) {
 	if n := len(found); n < 5 || found[n-1].Event != "gateway-unresponsive" || found[n-2].Failures != 4 || found[n-2].Reason != "listener-missing" {
 		t.Errorf("what led to it: %+v", found)
 	}
-	sameLife(t, c, before)
+	checkSameLife(t, c, before)
 }
 
-// oneAnswer: the request fails with the reason, and the supervisor goes on
-// until a gateway serves.
+// oneAnswer checks that the request fails with the reason, and that the supervisor
+// goes on until a gateway serves.
 func oneAnswer(t *testing.T, m object) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "5s"}})})
@@ -78,13 +77,13 @@ func oneAnswer(t *testing.T, m object) {
 	c.SetMisbehave(nil)
 	want(t, "recover", c.Ctl("recover"), 0, "proven")
 	now := c.WaitServing(0)
-	proven(t, now)
+	checkProven(t, now)
 	if now.Gateway.Process == old.Gateway.Process {
 		t.Error("it is the first gateway")
 	}
 }
 
-// notServing is each way in which a gateway can be alive and not serve.
+// notServing returns the ways in which a gateway can be alive and not serve.
 func notServing() map[string]object {
 	return map[string]object{
 		"accept-then-hang": {"accept": "hang"},
@@ -104,8 +103,8 @@ func notServing() map[string]object {
 // HTTP 5xx each count as not serving. A gateway that never served is replaced
 // after a longer bound.
 //
-// Only a process that was gone counted as a failure: a gateway that accepted
-// and said nothing, or 502, was left as it was.
+// Only a process that had ended counted as a failure. A gateway that accepted and did
+// not answer, or answered 502, was left as it was.
 func TestFailedAnswersCountAsNotServing(t *testing.T) {
 	for name, m := range notServing() {
 		t.Run("served-then-"+name, func(t *testing.T) {
@@ -114,14 +113,14 @@ func TestFailedAnswersCountAsNotServing(t *testing.T) {
 			old := c.WaitServing(serveBy)
 			c.Misbehave(m)
 			now := c.WaitNewGateway(old.Gateway.Process, serveBy)
-			proven(t, now)
+			checkProven(t, now)
 			if now.Crashes != 1 || now.Restarts != 0 {
 				t.Errorf("%d crashes, %d restarts", now.Crashes, now.Restarts)
 			}
 			failures := 0
 			for _, e := range events(t, c, "health", "gateway-unresponsive") {
 				if e.Event == "gateway-unresponsive" {
-					break // on a busy machine the next gateway has a slow answer of its own
+					break // on a busy machine the next gateway may be slow, too
 				}
 				if failures++; e.Failures != failures || e.Reason != "health-timeout" && e.Reason != "listener-missing" {
 					t.Errorf("failure %d: %+v", failures, e)
@@ -134,14 +133,14 @@ func TestFailedAnswersCountAsNotServing(t *testing.T) {
 	}
 	for name, m := range notServing() {
 		if name == "http-500" || strings.HasPrefix(name, "endless") || name == "dripping-body" {
-			continue // each takes four times ready.timeout, and tells nothing new here
+			continue // each takes four times ready.timeout, and the result is the same
 		}
 		t.Run("never-served-"+name, func(t *testing.T) { neverServed(t, m) })
 	}
 	t.Run("slow-but-in-time", slowStart)
 }
 
-// neverServed: whoever waits hears it at ready.timeout; the process is given
+// neverServed checks that a request fails at ready.timeout, and that the process has
 // four times as long.
 func neverServed(t *testing.T, m object) {
 	t.Parallel()
@@ -177,7 +176,7 @@ func neverServed(t *testing.T, m object) {
 	if len(starts) != 2 {
 		t.Fatalf("%d starts: %+v", len(starts), starts)
 	}
-	if lived := between(starts[0], starts[1]); lived < 4*ready-tick {
+	if lived := startGap(starts[0], starts[1]); lived < 4*ready-tick {
 		t.Errorf("given up %v after its start, ready.timeout is %v", lived, ready)
 	}
 	if r := c.Status(); r.Gateway.PID == first[0].PID || r.Crashes != 1 {
@@ -185,8 +184,8 @@ func neverServed(t *testing.T, m object) {
 	}
 }
 
-// slowStart: late is not dead. The request that waited fails, the gateway lives
-// and is proven when it is ready.
+// slowStart checks that a slow start is not a failed one. The request that waited
+// fails, but the gateway lives and is proven when it is ready.
 func slowStart(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: quick(object{"ready": object{"timeout": "5s"}})})
@@ -198,7 +197,7 @@ func slowStart(t *testing.T) {
 		t.Fatalf("after ready.timeout: %s, pid %d", late.State, late.Gateway.PID)
 	}
 	now := c.WaitServing(serveBy)
-	proven(t, now)
+	checkProven(t, now)
 	if now.Gateway.Process != late.Gateway.Process || now.Crashes != 0 {
 		t.Errorf("gateway %+v, was %+v, %d crashes", now.Gateway, late.Gateway, now.Crashes)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// failures are the streaks in the log: each element is how long one got.
+// streaks returns the length of each streak of failed health checks in the log.
 func streaks(t *testing.T, c *harness.Container) []int {
 	t.Helper()
 	var all []int
@@ -27,8 +27,8 @@ func streaks(t *testing.T, c *harness.Container) []int {
 // Scenario L10. One failed probe never ends the gateway. The streak resets on
 // success and with a new process.
 //
-// One slow answer made the predecessor kill a gateway that worked, and the
-// count of failures was carried over into the next one's life.
+// An older supervisor killed a gateway that worked because of one slow answer, and
+// the next gateway inherited its count of failures.
 func TestOneFailedProbeNeverKills(t *testing.T) {
 	t.Run("reset-by-success", func(t *testing.T) {
 		t.Parallel()
@@ -106,7 +106,7 @@ func TestOneFailedProbeNeverKills(t *testing.T) {
 	}
 	t.Run("one-slow-answer", func(t *testing.T) {
 		t.Parallel()
-		// Mended before the fourth failure: three intervals are left for that.
+		// The gateway is mended within three intervals, before the fourth failure.
 		c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "3s", "timeout": "300ms"}})})
 		old := c.WaitServing(serveBy)
 		c.Misbehave(object{"delay": "1s"})
@@ -124,8 +124,7 @@ func TestOneFailedProbeNeverKills(t *testing.T) {
 	})
 	t.Run("unknown-is-not-down", func(t *testing.T) {
 		t.Parallel()
-		// The agent listens beside a healthy gateway: nothing that it does there
-		// may count.
+		// The agent listens beside a healthy gateway. That must not count as a failure.
 		c := harness.Start(t, harness.Options{Config: quick(nil), Extra: harness.IPv6()})
 		old := c.WaitServing(serveBy)
 		c.ExecDetached("sandbox", "demotools", "hold-port", "[::1]:18789")

@@ -14,10 +14,10 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// huge is 10^30: more than any integer type holds.
+// huge is 10^30, which overflows every integer type.
 const huge = "1000000000000000000000000000000"
 
-// setting is a key whose value could be absurd. least and most are accepted.
+// setting is a key that is tested with absurd values. least and most are accepted.
 type setting struct {
 	key         string
 	least, most string // JSON
@@ -42,7 +42,7 @@ func settings() []setting {
 	}
 }
 
-// absurd is values that must be refused, for durations and for numbers.
+// absurd returns values that must be refused, for durations or for numbers.
 func (s setting) absurd() []string {
 	if strings.HasPrefix(s.least, `"`) {
 		return []string{`"0s"`, `"0"`, `"-1s"`, `"-0.1ns"`, `"` + huge + `s"`, `"1e30s"`, `"abc"`, `""`, `"NaN"`, `"5"`, `0`, `-1`, `1e30`, `null`, `[]`}
@@ -54,7 +54,7 @@ func (s setting) absurd() []string {
 	return values
 }
 
-// config is the demo's with one value changed.
+// config returns the demo's configuration with one value changed.
 func (s setting) config(t testing.TB, value string) []byte {
 	t.Helper()
 	if s.list {
@@ -78,7 +78,7 @@ func TestAbsurdSettingsAreRefusedByName(t *testing.T) {
 	t.Run("boot", func(t *testing.T) {
 		for _, s := range settings() {
 			for _, value := range s.absurd()[:2] {
-				t.Run(strings.TrimPrefix(s.key, "gateway.")+"="+fmt.Sprintf("%.12s", value), func(t *testing.T) { bootRefused(t, s, value) })
+				t.Run(strings.TrimPrefix(s.key, "gateway.")+"="+fmt.Sprintf("%.12s", value), func(t *testing.T) { checkBootRefused(t, s, value) })
 			}
 		}
 	})
@@ -111,9 +111,9 @@ func checkConfig(t *testing.T) {
 	}
 }
 
-// bootRefused: the container ends with one line that names the key, and nothing
-// was launched.
-func bootRefused(t *testing.T, s setting, value string) {
+// checkBootRefused checks that the container ends with one line that names the key, and
+// that nothing was launched.
+func checkBootRefused(t *testing.T, s setting, value string) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{RawConfig: s.config(t, value), Command: []string{"demotools", "stdio-all", "1"}})
 	if code := c.WaitExit(serveBy); code != 2 {
@@ -125,7 +125,8 @@ func bootRefused(t *testing.T, s setting, value string) {
 	}
 }
 
-// absurdFlags: the same for those of gatewayctl; nothing is sent.
+// absurdFlags checks that gatewayctl refuses absurd values of its flags and sends
+// nothing.
 func absurdFlags(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})

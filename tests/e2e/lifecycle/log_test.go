@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A log whose lines one reader takes and another refuses is no record: a
-// sidecar's lines had two origins.
+// Each log line must be strict JSON, so that all readers take it the same way. The
+// lines of a sidecar had two origins.
 func TestLogLinesAreStrictJSON(t *testing.T) {
 	c := harness.Start(t, harness.Options{
 		Command: []string{"demotools", "sleep", "60"},
@@ -32,7 +32,7 @@ func TestLogLinesAreStrictJSON(t *testing.T) {
 	origins := map[string]int{}
 	for line := range strings.Lines(c.Logs()) {
 		if !strings.HasPrefix(line, "{") {
-			continue // the gateway's own
+			continue // a line of the gateway
 		}
 		v, err := strictjson.Parse([]byte(line))
 		if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// The kernel ends the agent's processes first, then the gateway, and PID 1 last.
-// The scores of a re-exec child that the kernel closes to its user are easily lost: it
-// cannot write its own file.
+// Out of memory, the kernel kills the agent's processes first, then the gateway, and
+// PID 1 last. The score of a re-exec child is easily lost, because a child that is not
+// dumpable cannot write its own file.
 func TestOOMScores(t *testing.T) {
 	t.Parallel()
 	sidecar := func(name, user string) object {

@@ -8,8 +8,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A request that looked at a deaf gateway while the health check replaced it
-// was never answered, and every later one waited behind it.
+// A request that probed an unresponsive gateway while the health check replaced it was
+// never answered, and every later one waited behind it.
 func TestRecoverMeetsTheHealthCheck(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Config: quick(object{"health": object{"interval": "150ms", "timeout": "300ms"}})})

@@ -9,9 +9,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A second gateway-init in the living one's runtime directory, by a docker exec
-// for instance, ends before it touches anything: token, requests and the next
-// start are those of the first.
+// A second gateway-init in the first one's runtime directory, for instance by a docker
+// exec, ends before it changes anything. Token, requests and the next start still
+// belong to the first.
 func TestSecondSupervisor(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})

@@ -13,8 +13,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// step is one command and how it ends. After it the state is as said, where
-// that is said.
+// step is one command and its result. If state is set, it is the state after the
+// command.
 type step struct {
 	command string
 	code    int
@@ -22,22 +22,22 @@ type step struct {
 	state   string
 }
 
-// story is what an operator may type in one state. Commands that change nothing
-// come first.
+// story holds the commands that an operator may run in one state. Those that change
+// nothing come first.
 type story struct {
 	options harness.Options
 	reach   func(t *testing.T, c *harness.Container)
 	steps   []step
 }
 
-// A script could not tell "down", "on its way", "broken" and "nobody there"
-// apart, and did the wrong thing.
+// A script could not distinguish "down", "starting", "broken" and "no supervisor", and
+// did the wrong thing.
 func TestVerbsInEachState(t *testing.T) {
 	all := stories()
 	for name, s := range brokenStories() {
 		all[name] = s
 	}
-	if harness.Managed() { // another user than PID 1, without a supervisor of its own, is refused
+	if harness.Managed() { // a user other than that of PID 1 is refused if it has no supervisor
 		nobody := all["no-supervisor"]
 		for i := range nobody.steps {
 			nobody.steps[i].code, nobody.steps[i].word = 3, "not-permitted"
@@ -63,7 +63,7 @@ func TestVerbsInEachState(t *testing.T) {
 
 func serving(_ *testing.T, c *harness.Container) { c.WaitServing(serveBy) }
 
-// stories are states in which nothing is broken.
+// stories returns the states in which nothing is broken.
 func stories() map[string]story {
 	return map[string]story{
 		"serving": {reach: serving, steps: []step{
@@ -81,7 +81,7 @@ func stories() map[string]story {
 				{"recover", 0, "started: pid", status.Running},
 			},
 		},
-		// A start that goes on for an hour.
+		// The start goes on for an hour.
 		"starting": {
 			options: harness.Options{Misbehave: object{"listen_after": never}, Config: gatewayConfig(object{"ready": object{"timeout": never}})},
 			reach:   reason(status.Starting, "listener-missing"),
@@ -132,8 +132,8 @@ func reason(state, word string) func(*testing.T, *harness.Container) {
 	}
 }
 
-// brokenStories are states in which the gateway is wanted and does not serve,
-// and the end of the container.
+// brokenStories returns the states in which the gateway should serve and does not,
+// and the shutdown.
 func brokenStories() map[string]story {
 	slow := gatewayConfig(object{"health": object{"interval": never, "timeout": "500ms"}})
 	long := gatewayConfig(object{"restart": object{"backoff_min": never, "backoff_max": never}})
@@ -142,16 +142,16 @@ func brokenStories() map[string]story {
 			options: harness.Options{Config: slow},
 			reach:   func(t *testing.T, c *harness.Container) { serving(t, c); c.Misbehave(object{"status": 503}) },
 			steps: []step{
-				{"health", 0, "serving", ""}, // PID 1 has not looked yet
+				{"health", 0, "serving", ""}, // PID 1 has not checked yet
 				{"probe", 4, "health-timeout", status.Running},
 				{"health", 4, "health-timeout", ""}, {"status", 4, "NOT SERVING", ""}, {"wait --timeout 1s", 6, "health-timeout", ""},
 				{"start", 4, "health-timeout", status.Running}, {"recover", 0, "restarted: pid", status.Running},
 				{"health", 0, "serving", ""}, {"stop", 0, "stopped: pid", status.Stopped},
 			},
 		},
-		// Alive, and ready.timeout has passed.
+		// It is alive, and ready.timeout has passed.
 		"late": {
-			options: harness.Options{Misbehave: object{"status": 503}, Config: gatewayConfig(object{"ready": object{"timeout": "8s"}})}, // four times that is left for the steps
+			options: harness.Options{Misbehave: object{"status": 503}, Config: gatewayConfig(object{"ready": object{"timeout": "8s"}})}, // the steps have four times as long
 			reach: func(t *testing.T, c *harness.Container) {
 				harness.Eventually(t, serveBy, "ready.timeout", func() error {
 					if len(events(t, c, "not-ready-in-time")) == 0 {
@@ -201,7 +201,7 @@ func brokenStories() map[string]story {
 				{"stop", 0, "stopped: pid", status.Stopped}, {"start", 4, "listener-foreign", status.Backoff},
 			},
 		},
-		// It ends while a gateway that ignores SIGTERM uses up the grace.
+		// The gateway ignores SIGTERM, so the shutdown takes the whole grace.
 		"shutting-down": {
 			options: harness.Options{Misbehave: object{"ignore_term": true}, Config: gatewayConfig(object{"stop": object{"grace": never}})},
 			reach: func(t *testing.T, c *harness.Container) {
@@ -218,7 +218,7 @@ func brokenStories() map[string]story {
 	}
 }
 
-// wait that is asked before there is anything is answered by the first proof.
+// A wait that begins before the supervisor runs ends with the first proof.
 func TestWaitSpansABoot(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Misbehave: object{"listen_after": "2s"}})

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package load holds the tests that repeat one thing many times in one
-// container: restarts in a row and at once, and an idle minute.
+// Package load has the tests of PID 1's resources: many restarts in a row and at
+// once, and an idle minute.
 package load
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// usage is what PID 1 holds on to.
+// usage is the resources that PID 1 holds.
 type usage struct {
 	rssKB, threads, fds int
 	switches            int // voluntary context switches of all threads
@@ -29,7 +29,7 @@ func measure(t *testing.T, pid int) (u usage) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d", pid)
 	fields := statusOf(t, dir)
-	u.rssKB, u.threads = number(t, fields["VmRSS"]), number(t, fields["Threads"])
+	u.rssKB, u.threads = parseNumber(t, fields["VmRSS"]), parseNumber(t, fields["Threads"])
 	fds, err := os.ReadDir(dir + "/fd")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func measure(t *testing.T, pid int) (u usage) {
 		t.Fatalf("cannot list the threads of PID 1: %v", err)
 	}
 	for _, task := range tasks {
-		u.switches += number(t, statusOf(t, task)["voluntary_ctxt_switches"])
+		u.switches += parseNumber(t, statusOf(t, task)["voluntary_ctxt_switches"])
 	}
 	return u
 }
@@ -54,8 +54,8 @@ func statusOf(t *testing.T, dir string) map[string]string {
 	return fields
 }
 
-// number is the first number of a field such as "3220 kB".
-func number(t *testing.T, field string) int {
+// parseNumber returns the first number of a field such as "3220 kB".
+func parseNumber(t *testing.T, field string) int {
 	t.Helper()
 	n, err := strconv.Atoi(strings.Fields(field + " ?")[0])
 	if err != nil {
@@ -64,9 +64,9 @@ func number(t *testing.T, field string) int {
 	return n
 }
 
-// zombies are the dead processes of the container that nobody reaped. An exec'd
-// one is the engine's to reap and counts only while it lasts.
-func zombies(c *harness.Container) error {
+// checkNoZombies returns an error if the container has a zombie. The engine reaps the
+// processes of its execs, which may be zombies for a moment.
+func checkNoZombies(c *harness.Container) error {
 	for _, p := range c.Processes() {
 		if p.State == "Z" {
 			return fmt.Errorf("zombie %d (%s) of uid %d", p.PID, p.Comm, p.UID)

@@ -10,8 +10,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// maxWakeups a minute are allowed between two health checks: one is that of the Go
-// runtime's monitor thread.
+// maxWakeups is the number of wakeups a minute that are allowed between two health
+// checks. The Go runtime's monitor thread has one.
 const maxWakeups = 3
 
 // An init that wakes up keeps the CPU of a laptop or of a dense host from
@@ -22,8 +22,8 @@ func TestIdleMinute(t *testing.T) {
 		"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}})
 	c.WaitServing(30 * time.Second)
 	pid := c.HostPID()
-	// The runtime's own helpers go to sleep some time after the last work, the
-	// later the busier the machine is.
+	// The runtime's own threads go to sleep some time after the last work, later on a
+	// busy machine.
 	var last usage
 	var since time.Time
 	harness.Eventually(t, 2*time.Minute, "PID 1 to come to rest", func() error {
@@ -37,7 +37,7 @@ func TestIdleMinute(t *testing.T) {
 		return nil
 	})
 	start := measure(t, pid)
-	minute := time.NewTimer(time.Minute) // what is measured is this minute, nothing is waited for
+	minute := time.NewTimer(time.Minute) // the minute that is measured
 	<-minute.C
 	end := measure(t, pid)
 	t.Logf("before: %v; a minute later: %v", start, end)

@@ -13,20 +13,20 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// maxRSS is the mission's bound on PID 1, in KiB.
+// maxRSS bounds the memory of PID 1, in KiB.
 const maxRSS = 4096
 
 const restartsInARow = 1000
 
-// A supervisor that leaks a descriptor or a zombie with each restart dies
-// weeks later, at night.
+// A supervisor that leaks a descriptor or a zombie with each restart fails weeks
+// later.
 func TestThousandRestarts(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
-	// By one call of the engine: that takes longer than the restart.
+	// One call of the engine does all restarts, because a call takes longer than one.
 	restart := func(n int) { c.Tools("root", "repeat", strconv.Itoa(n), "/usr/local/bin/gatewayctl", "restart") }
-	restart(50) // whatever is allocated once
+	restart(50) // some memory is allocated only once
 	before := measure(t, c.HostPID())
 	restart(restartsInARow - 50)
 	after := measure(t, c.HostPID())
@@ -44,18 +44,18 @@ func TestThousandRestarts(t *testing.T) {
 	if after.rssKB > maxRSS {
 		t.Errorf("PID 1 has %d KiB, more than %d", after.rssKB, maxRSS)
 	}
-	// Half a KiB a restart would be a leak; the newest 4096 nonces are not.
+	// Half a KiB for each restart is a leak. The newest 4096 nonces take less.
 	if grown := after.rssKB - before.rssKB; grown > restartsInARow/2 {
 		t.Errorf("PID 1 has grown by %d KiB in %d restarts", grown, restartsInARow)
 	}
-	harness.Eventually(t, 5*time.Second, "no zombie", func() error { return zombies(c) })
+	harness.Eventually(t, 5*time.Second, "no zombie", func() error { return checkNoZombies(c) })
 	if lost := strings.Count(c.Logs(), `"level":"error"`); lost != 0 {
 		t.Errorf("%d error lines in the log", lost)
 	}
 }
 
-// Sixty-four operators (or one retrying script) at once: each gets one definite
-// answer, and there are never two gateways.
+// Sixty-four simultaneous requests (as of a script that retries) get one definite
+// answer each, and there are never two gateways.
 func TestSimultaneousRestarts(t *testing.T) {
 	c := harness.Start(t, harness.Options{})
 	c.WaitServing(30 * time.Second)
@@ -81,19 +81,20 @@ func TestSimultaneousRestarts(t *testing.T) {
 		}
 	}
 	r := c.WaitServing(10 * time.Second)
-	// Merged ones count once; those in progress absorb none, so each round is two at least.
+	// Merged requests count once. A restart in progress absorbs none, so each round has
+	// two at least.
 	if r.Restarts < 2*rounds || r.Restarts > rounds*64 {
 		t.Errorf("%d restarts were done for %d requests in %d rounds", r.Restarts, rounds*64, rounds)
 	}
 	t.Logf("%d requests were answered by %d restarts", rounds*64, r.Restarts)
 }
 
-// watchGateways looks again and again, from the host, how many processes run
-// as the gateway's user with the gateway's program. Proof workers share the
-// user; they are re-exec children of gateway-init and never listen.
+// watchGateways counts again and again, from the host, the processes that run as the
+// gateway's user with the gateway's program. Proof workers share the user but are
+// re-exec children of gateway-init.
 func watchGateways(c *harness.Container, done <-chan struct{}) error {
 	looks := 0
-	tick := time.NewTicker(10 * time.Millisecond) // a look costs the processor that the restarts need
+	tick := time.NewTicker(10 * time.Millisecond) // each look takes processor time from the restarts
 	defer tick.Stop()
 	for ; ; <-tick.C {
 		select {

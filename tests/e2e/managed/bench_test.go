@@ -11,14 +11,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// orphans are the processes in each container of the benchmark, children of its
-// supervisor that are none of its own.
+// orphans is the number of processes in each container of the benchmark. They are
+// children of the supervisor that it has not started.
 const orphans = 5000
 
-// BenchmarkRestart is what an operator waits for a restart, docker exec and all,
-// in turns: of root's PID 1, and below a foreign one as the supervisor's user
-// and as root, the controller. The goal is at most twice the direct one
-// (CONTRIBUTING.md says how to run it).
+// BenchmarkRestart measures a restart with its docker exec: by PID 1 as root, and below
+// a foreign PID 1 by the supervisor's user and by root as the controller. The goal is
+// at most twice the direct one. CONTRIBUTING.md says how to run it.
 func BenchmarkRestart(b *testing.B) {
 	start := func(topology string) *harness.Container {
 		b.Setenv(harness.TopologyVariable, topology)

@@ -11,9 +11,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Processes that come and go, that are dead and stay, that have any name, and a
-// pid that is somebody else's soon: root's commands work among them, and find
-// the same gateway as the supervisor.
+// root's commands work among short-lived processes, zombies, forged names and reused
+// pids, and find the same gateway as the supervisor.
 func TestControllerInACrowd(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle, Extra: []string{"--security-opt", "systempaths=unconfined"}})

@@ -14,12 +14,12 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// A controller against the hostile agent, in so many containers at once. A round
-// that meets a stopped inspector takes its whole deadline.
+// The controllers run against the hostile agent in several containers at once. A round
+// takes its whole deadline if the agent stops the inspector.
 const (
 	boxes    = 4
 	deadline = 2 * time.Second
-	patience = 30 * time.Second // beyond a deadline: that is a hang, not a slow machine
+	patience = 30 * time.Second // a command that takes longer beyond its deadline hangs
 )
 
 var (
@@ -27,10 +27,9 @@ var (
 	begun = regexp.MustCompile(`"event":"gateway-started","pid":(\d+),`)
 )
 
-// An agent of the supervisor's own user does its worst against root's restarts:
-// no success is claimed for anything but a gateway that the supervisor itself
-// has started, nobody but a gateway gets a signal, and no command lasts beyond
-// its deadline. Once the agent is gone the next restart works.
+// An agent with the supervisor's user attacks root's restarts. Success is only reported
+// for a gateway that the supervisor itself has started, only a gateway gets a signal,
+// and no command lasts beyond its deadline. Once the agent has ended, a restart works.
 func TestHostileAgent(t *testing.T) {
 	var succeeded, failed, replaced atomic.Int64
 	rounds := harness.Rounds(t, 60, 1000)
@@ -38,7 +37,7 @@ func TestHostileAgent(t *testing.T) {
 		for i := range boxes {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
-				attacked(t, rounds/boxes, &succeeded, &failed, &replaced)
+				runAttack(t, rounds/boxes, &succeeded, &failed, &replaced)
 			})
 		}
 	})
@@ -48,7 +47,7 @@ func TestHostileAgent(t *testing.T) {
 	}
 }
 
-func attacked(t *testing.T, rounds int, succeeded, failed, replaced *atomic.Int64) {
+func runAttack(t *testing.T, rounds int, succeeded, failed, replaced *atomic.Int64) {
 	dir := harness.HostDir(t, "struck", harness.NonRootUID, 0o777)
 	box := harness.Start(t, harness.Options{Command: idle, Extra: []string{"-v", dir + ":/struck"},
 		Config: map[string]any{"gateway": map[string]any{
@@ -76,7 +75,7 @@ func attacked(t *testing.T, rounds int, succeeded, failed, replaced *atomic.Int6
 		if m == nil {
 			t.Fatalf("round %d: %v", i, r)
 		}
-		claimed[m[1]] = !strings.HasPrefix(r.Stdout, "adopted") // then it was a stranger
+		claimed[m[1]] = !strings.HasPrefix(r.Stdout, "adopted") // an adopted gateway was unmanaged
 		if m[2] != "" {
 			claimed[m[2]] = true
 			replacements[m[2]]++

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package managed is root as the controller of a gateway-init that is somebody
-// else's child and not root. What lifecycle, continuity, proof and open test of
-// such containers is asked as the supervisor's user (tests/harness/doc.go).
+// Package managed tests root as the controller of a gateway-init without root below a
+// foreign PID 1. The packages lifecycle, continuity, proof and open test such
+// containers as the supervisor's user (tests/harness/doc.go).
 package managed
 
 import (
@@ -34,8 +34,8 @@ func root(box *harness.Container, args ...string) harness.Result {
 
 var idle = []string{"demotools", "sleep", "600"}
 
-// Every command of root's, and what it leaves: each is proved by root, told in
-// the supervisor's own record, and never a failure.
+// root runs every command and proves its result. The supervisor records it, and never
+// as a failure.
 func TestController(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -92,9 +92,8 @@ func TestController(t *testing.T) {
 	}
 }
 
-// A gateway that does not answer is replaced by recover, with SIGKILL if it must
-// be; one that is slow to come back is waited for, and the stage is named at the
-// deadline.
+// recover replaces a gateway that does not answer, with SIGKILL if necessary. A restart
+// waits for a gateway that starts slowly, and names its stage at the deadline.
 func TestRecoverAndDeadline(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle, Config: map[string]any{"gateway": map[string]any{
@@ -119,8 +118,8 @@ func TestRecoverAndDeadline(t *testing.T) {
 	}
 }
 
-// A supervisor that answers nothing is waited for until the deadline, whatever is
-// asked of it; one that answers afterwards finds the request withdrawn or done.
+// Each command waits for a supervisor that does not answer, until its deadline. A
+// supervisor that goes on afterwards finds the request withdrawn or done.
 func TestAskedInVain(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -168,7 +167,7 @@ func TestStopDuringDrain(t *testing.T) {
 	}
 }
 
-// Of two that adopt at once one does, and the other finds ours.
+// Of two simultaneous adopts one adopts, and the other finds our gateway.
 func TestAdoptedTwice(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -201,8 +200,8 @@ func TestAdoptedTwice(t *testing.T) {
 	}
 }
 
-// A gateway of ours that nobody reaches is not for adopt: it says what that gateway
-// lacks, and leaves it alone.
+// adopt does not replace our own gateway if it cannot be reached. It says what that
+// gateway lacks and leaves it alone.
 func TestAdoptOfOurs(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle,
@@ -217,8 +216,8 @@ func TestAdoptOfOurs(t *testing.T) {
 	}
 }
 
-// Ten controllers at once queue up: each ends with a definite answer, one after
-// the other, and one gateway is left.
+// Ten simultaneous controllers queue up. Each gets a definite answer, one after the
+// other, and one gateway is left.
 func TestControllersQueue(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -240,8 +239,8 @@ func TestControllersQueue(t *testing.T) {
 	}
 }
 
-// Without the right to become the gateway's user root sees too little, and says
-// what it needs. The gateway's user is not concerned.
+// Without the right to change to the gateway's user, root sees too little. gatewayctl
+// says which capabilities it needs.
 func TestWithoutSetuid(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -254,8 +253,8 @@ func TestWithoutSetuid(t *testing.T) {
 	}
 }
 
-// Two that look like the supervisor are no proof of either. A root process that
-// has its name is nobody: root sees what root's processes execute.
+// If two processes look like the supervisor, root believes neither. A root process with
+// its name does not count, because root sees which program it executes.
 func TestAmbiguous(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -263,12 +262,12 @@ func TestAmbiguous(t *testing.T) {
 	decoy := []string{"/usr/local/bin/demotools", "decoy", "gateway-init", "/usr/local/sbin/gateway-init"}
 	for _, c := range []struct {
 		user string
-		want string // "": all is well
+		want string // empty if the commands work
 	}{
 		{"", "both look like the supervisor"},
 		{"0:0", ""},
 	} {
-		// What an exec starts has no other ancestor than PID 1.
+		// A process that an exec starts has only PID 1 as its ancestor.
 		box.ExecFlags([]string{"-d"}, c.user, nil, append([]string{"demotools", "orphan"}, decoy...)...)
 		decoys := func() (pids []int) {
 			for _, p := range box.Processes() {

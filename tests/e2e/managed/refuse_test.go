@@ -10,8 +10,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// "proven" has the token in it: a gateway that answers without one is not, for
-// root as for PID 1.
+// A gateway that answers without a token is not proven, neither for root nor for PID 1.
 func TestAuthenticationOff(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -31,8 +30,8 @@ func TestAuthenticationOff(t *testing.T) {
 	}
 }
 
-// What makes the next start impossible is found before a healthy gateway is
-// ended: the agent must not make a restart an outage.
+// If the next start is impossible, a restart finds that before it ends a healthy
+// gateway. Otherwise the agent could turn a restart into an outage.
 func TestNotStoppedInVain(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle})
@@ -54,8 +53,7 @@ func TestNotStoppedInVain(t *testing.T) {
 	}
 }
 
-// recover gives a gateway its time to start, and does not end one that was slow
-// once.
+// recover gives a gateway time to start, and does not end one that was slow once.
 func TestRecoverIsPatient(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle, Misbehave: map[string]any{"ready_after": "4s"}})
@@ -71,7 +69,7 @@ func TestRecoverIsPatient(t *testing.T) {
 	}
 }
 
-// A sidecar that has the token is no gateway, whatever its arguments became.
+// A sidecar that has the token is no gateway.
 func TestSidecarWithToken(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Command: idle, Config: map[string]any{"sidecars": []any{map[string]any{

@@ -16,8 +16,8 @@ import (
 // Scenario F14. If the agent binds [::1]:PORT beside a healthy gateway, the
 // gateway is not killed for it. The listener is reported until it is gone.
 //
-// An agent that opened a second listener on the gateway's port made the
-// supervisor end a gateway that was perfectly well.
+// The supervisor ended a healthy gateway when the agent opened a second listener on its
+// port.
 func TestListenerBesideNeverEndsTheGateway(t *testing.T) {
 	t.Parallel()
 	for name, addr := range map[string]string{
@@ -35,7 +35,7 @@ func TestListenerBesideNeverEndsTheGateway(t *testing.T) {
 				return nil
 			}
 			c.ExecDetached("sandbox", "demotools", "hold-port", "-http", addr)
-			// An address that cannot be had fails here: it would prove nothing.
+			// The test would prove nothing if the agent could not have this address.
 			harness.Eventually(t, 10*time.Second, "the agent's listener", func() error {
 				if r := c.Exec("sandbox", "demotools", "connect", addr); r.Code != 0 {
 					return fmt.Errorf("%v", r)
@@ -49,7 +49,7 @@ func TestListenerBesideNeverEndsTheGateway(t *testing.T) {
 				}
 				return same(*v.Record)
 			})
-			// Some twenty checks, of which four bad ones in a row would be the end.
+			// Some twenty checks run. Four failures in a row would end the gateway.
 			harness.Never(t, 4*time.Second, "the gateway beside the agent's listener", func() error {
 				v := c.View()
 				if v.Serving || v.Reason != "listener-foreign" || v.Record.Health.Failures != 0 {

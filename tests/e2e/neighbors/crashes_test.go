@@ -12,8 +12,8 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// crashing is a gateway that ends at once with code 3.
-func crashing() map[string]any { return map[string]any{"start_exit": 3} }
+// crashConfig makes a gateway end at once with code 3.
+func crashConfig() map[string]any { return map[string]any{"start_exit": 3} }
 
 func restartConfig(over map[string]any) map[string]any {
 	return map[string]any{"gateway": map[string]any{"restart": over}}
@@ -32,15 +32,15 @@ func waitStreak(c *harness.Container, n int, deadline time.Duration) status.Reco
 // Scenario F11. After 500 crashes in a row the delay is capped, and there is
 // less than one start a second after the tenth. recover serves at once.
 //
-// A gateway that crashed on every start was started without pause until the
-// machine had no time left, or given up for good.
+// A gateway that crashed on every start was started without pause, or never again. The
+// starts took all processor time.
 func TestCrashLoopDelayIsCapped(t *testing.T) {
 	t.Parallel()
 
 	t.Run("many-in-a-row", func(t *testing.T) {
 		t.Parallel()
 		most := harness.Rounds(t, 150, 500)
-		c := harness.Start(t, harness.Options{Misbehave: crashing(),
+		c := harness.Start(t, harness.Options{Misbehave: crashConfig(),
 			Config: restartConfig(map[string]any{"backoff_min": "10ms", "backoff_max": "20ms"})})
 		c.WaitStatus(3*time.Minute, fmt.Sprintf("%d crashes", most), func(v harness.View) error {
 			r := v.Record
@@ -64,9 +64,9 @@ func TestCrashLoopDelayIsCapped(t *testing.T) {
 
 	t.Run("defaults-after-the-tenth", func(t *testing.T) {
 		t.Parallel()
-		c := harness.Start(t, harness.Options{Misbehave: crashing()})
-		// A request does not wait for the backoff: that is how ten come quickly.
-		// Some come by themselves in between.
+		c := harness.Start(t, harness.Options{Misbehave: crashConfig()})
+		// A request does not wait for the backoff, so ten crashes come quickly. Some
+		// starts need no request.
 		var tenth status.Record
 		for streak := 0; streak < 10; {
 			tenth = c.WaitStatus(40*time.Second, "one more crash", func(v harness.View) error {
@@ -103,7 +103,7 @@ func TestCrashLoopDelayIsCapped(t *testing.T) {
 
 	t.Run("reset-after-it-was-healthy", func(t *testing.T) {
 		t.Parallel()
-		c := harness.Start(t, harness.Options{Misbehave: crashing(),
+		c := harness.Start(t, harness.Options{Misbehave: crashConfig(),
 			Config: restartConfig(map[string]any{"backoff_min": "20s", "backoff_max": "40s", "reset_after": "1s"})})
 		waitStreak(c, 1, 20*time.Second)
 		c.Ctl("recover")
@@ -124,7 +124,7 @@ func TestCrashLoopDelayIsCapped(t *testing.T) {
 		if r.Backoff.Streak != 0 || r.Backoff.DelayMS != 20000 || r.LastExit.Failure || r.Crashes != 2 {
 			t.Errorf("after it was healthy: %+v, %+v, crashes %d", r.Backoff, r.LastExit, r.Crashes)
 		}
-		c.SetMisbehave(crashing())
+		c.SetMisbehave(crashConfig())
 		c.Ctl("recover")
 		if r := waitStreak(c, 1, 10*time.Second); r.Backoff.DelayMS != 20000 {
 			t.Errorf("the next crash waits %d ms: the first of a new streak waits 20 s", r.Backoff.DelayMS)
@@ -136,7 +136,7 @@ func TestCrashLoopDelayIsCapped(t *testing.T) {
 // lost in the crash loop.
 func TestRecoverInCrashLoopIsServed(t *testing.T) {
 	t.Parallel()
-	c := harness.Start(t, harness.Options{Misbehave: crashing(),
+	c := harness.Start(t, harness.Options{Misbehave: crashConfig(),
 		Config: restartConfig(map[string]any{"backoff_min": "10ms", "backoff_max": "10ms"})})
 	c.WaitStatus(30*time.Second, "a crash loop", func(v harness.View) error {
 		if v.Record.Crashes < 10 {
@@ -144,7 +144,7 @@ func TestRecoverInCrashLoopIsServed(t *testing.T) {
 		}
 		return nil
 	})
-	for range 10 { // whatever moment of the loop it meets: one definite answer
+	for range 10 { // at any moment of the loop it has one definite answer
 		r := c.Ctl("recover")
 		if r.Code != 1 && r.Code != 4 {
 			t.Fatalf("recover of a gateway that cannot start: %v", r)

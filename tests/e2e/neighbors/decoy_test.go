@@ -17,9 +17,9 @@ import (
 
 const gatewayPath = "/usr/local/bin/demogateway"
 
-// decoys are the host's pids of the sandbox user's processes that look like the
-// gateway: its argv, or its name.
-func decoys(c *harness.Container) []int {
+// findDecoys returns the host's pids of the sandbox user's processes that have the
+// gateway's argv or name.
+func findDecoys(c *harness.Container) []int {
 	var found []int
 	for _, p := range c.Processes() {
 		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.HostPID))
@@ -35,13 +35,13 @@ func decoys(c *harness.Container) []int {
 // Scenario F09. Processes of the agent with the gateway's argv, title and
 // comm are never adopted, signaled or named as the gateway.
 //
-// A supervisor that looked for its gateway by name adopted, signalled and
-// reported processes that the agent had made up.
+// A supervisor that looked for its gateway by name adopted, signaled and reported
+// processes that the agent had forged.
 func TestDecoysAreNeverTheGateway(t *testing.T) {
 	t.Parallel()
 	const forged = ") S 1 1 ("
 	c := harness.Start(t, harness.Options{
-		// One is PID 1's own child, one an orphan it was handed, one came by exec.
+		// One is PID 1's own child, one its orphan, and docker exec starts one.
 		Command: []string{"demotools", "decoy", forged, gatewayPath},
 		Config:  map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "200ms"}}},
 	})
@@ -50,19 +50,20 @@ func TestDecoysAreNeverTheGateway(t *testing.T) {
 	c.ExecDetached("sandbox", "demotools", "decoy", forged, gatewayPath, "--listen", "127.0.0.1:18789")
 	var want []int
 	harness.Eventually(t, 10*time.Second, "three decoys", func() error {
-		if want = decoys(c); len(want) != 3 {
+		if want = findDecoys(c); len(want) != 3 {
 			return fmt.Errorf("%v of %v", want, c.Processes())
 		}
 		return nil
 	})
-	alone := func(t *testing.T) {
+	checkDecoys := func(t *testing.T) {
 		t.Helper()
-		if got := decoys(c); !slices.Equal(got, want) {
+		if got := findDecoys(c); !slices.Equal(got, want) {
 			t.Fatalf("decoys were %v and are %v", want, got)
 		}
 	}
-	// ours is what nobody can make up: a child of PID 1 with the gateway's uid.
-	ours := func(t *testing.T, g status.Process) {
+	// checkGateway checks for a child of PID 1 with the gateway's uid. The agent cannot
+	// forge that.
+	checkGateway := func(t *testing.T, g status.Process) {
 		t.Helper()
 		fields, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", c.HostPIDOf(g.PID)))
 		if err != nil {
@@ -75,7 +76,7 @@ func TestDecoysAreNeverTheGateway(t *testing.T) {
 			t.Errorf("status names pid %d, a child of %s, as the gateway", g.PID, fields["PPid"])
 		}
 	}
-	ours(t, first.Gateway.Process)
+	checkGateway(t, first.Gateway.Process)
 	last := first
 	for _, step := range []struct {
 		name string
@@ -94,18 +95,18 @@ func TestDecoysAreNeverTheGateway(t *testing.T) {
 			if r := c.Ctl("probe"); r.Code == 0 {
 				t.Errorf("a probe of a stopped gateway: %v", r)
 			}
-			alone(t)
+			checkDecoys(t)
 			c.MustCtl("recover")
 		}},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			step.do(t)
 			last = c.WaitNewGateway(last.Gateway.Process, 15*time.Second)
-			ours(t, last.Gateway.Process)
-			alone(t)
+			checkGateway(t, last.Gateway.Process)
+			checkDecoys(t)
 		})
 	}
-	// The real one's last helper gone, they must not count as its remains.
+	// After the stop they must not count as processes that the gateway left.
 	c.MustCtl("stop")
 	harness.Eventually(t, 5*time.Second, "nothing of the gateway's user", func() error {
 		for _, p := range c.Processes() {
@@ -115,5 +116,5 @@ func TestDecoysAreNeverTheGateway(t *testing.T) {
 		}
 		return nil
 	})
-	alone(t)
+	checkDecoys(t)
 }

@@ -17,8 +17,8 @@ import (
 // that value never reaches the gateway. There is exactly one entry, and one
 // warning.
 //
-// A token preset in the container's environment won over the minted one, or
-// stood beside it, and which of the two a program took was its own choice.
+// A token in the container's environment replaced the new one or stood beside it, and
+// each program took either of the two.
 func TestPresetTokenNeverReachesTheGateway(t *testing.T) {
 	t.Parallel()
 	const preset = "preset-by-the-host-0123456789abcdef"
@@ -50,7 +50,7 @@ func TestPresetTokenNeverReachesTheGateway(t *testing.T) {
 		c.MustCtl("restart")
 		record = c.WaitNewGateway(record.Gateway.Process, 10*time.Second)
 	}
-	// Nobody but PID 1, which cannot help what it was executed with.
+	// Only PID 1 has it, because it was executed with it.
 	seen := 0
 	for _, p := range c.Processes() {
 		if p.PID == 1 {
@@ -58,7 +58,7 @@ func TestPresetTokenNeverReachesTheGateway(t *testing.T) {
 		}
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.HostPID))
 		if err != nil {
-			continue // ended meanwhile
+			continue // it ended meanwhile
 		}
 		seen++
 		if strings.Contains(string(data), preset) {

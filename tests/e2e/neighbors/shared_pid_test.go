@@ -13,9 +13,9 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// ofGateway are the host's pids of one container's processes of the gateway's
-// uid: those whose line of parents leads to its gateway-init.
-func ofGateway(t *testing.T, c *harness.Container) []int {
+// gatewayProcesses returns the host's pids of the processes with the gateway's uid that
+// descend from the container's gateway-init.
+func gatewayProcesses(t *testing.T, c *harness.Container) []int {
 	t.Helper()
 	top := fmt.Sprint(c.HostPID())
 	var found []int
@@ -32,7 +32,7 @@ func ofGateway(t *testing.T, c *harness.Container) []int {
 				found = append(found, p.HostPID)
 				break
 			}
-			// Another gateway-init on the way: it is that one's.
+			// It descends from another gateway-init.
 			if strings.HasPrefix(fields["Name"], "gateway-init") {
 				break
 			}
@@ -45,11 +45,11 @@ func ofGateway(t *testing.T, c *harness.Container) []int {
 // Scenario F13. With two containers in one PID namespace, the sweep of one
 // never reaches the other's processes of the same uid.
 //
-// The sweep that clears a former gateway's remains by uid would end the
-// gateway of another container that shares the PID namespace and the uid.
+// A sweep that ends the former gateway's processes by uid would end the gateway of
+// another container that shares the PID namespace and the uid.
 func TestSweepSparesTheOtherContainer(t *testing.T) {
 	t.Parallel()
-	// Helpers with sessions of their own: what the sweep is there for.
+	// The helpers have their own sessions, so only the sweep ends them.
 	leaves := map[string]any{"helper": true, "hold_stdout": true}
 	first := harness.Start(t, harness.Options{Misbehave: leaves})
 	first.WaitServing(20 * time.Second)
@@ -57,19 +57,19 @@ func TestSweepSparesTheOtherContainer(t *testing.T) {
 	second.WaitServing(20 * time.Second)
 	all := map[string]*harness.Container{"first": first, "second": second}
 
-	// quiet does something to one and sees that the other notices nothing.
-	quiet := func(t *testing.T, who string, do func(c *harness.Container)) {
+	// changesOnly calls do on one container and checks that nothing changes in the other.
+	changesOnly := func(t *testing.T, who string, do func(c *harness.Container)) {
 		t.Helper()
 		mine, other := all[who], all["first"]
 		if who == "first" {
 			other = all["second"]
 		}
-		processes, before := ofGateway(t, other), other.WaitServing(10*time.Second)
+		processes, before := gatewayProcesses(t, other), other.WaitServing(10*time.Second)
 		if len(processes) != 3 {
 			t.Fatalf("the other has %d processes of the gateway's uid, want gateway and two helpers", len(processes))
 		}
 		do(mine)
-		if got := ofGateway(t, other); !slices.Equal(got, processes) {
+		if got := gatewayProcesses(t, other); !slices.Equal(got, processes) {
 			t.Errorf("the other's processes were %v and are %v", processes, got)
 		}
 		after := other.WaitServing(10 * time.Second)
@@ -77,10 +77,10 @@ func TestSweepSparesTheOtherContainer(t *testing.T) {
 			t.Errorf("the other's gateway was %+v and is %+v", before.Gateway, after.Gateway)
 		}
 	}
-	// swept: nothing of before is left of one's own.
-	swept := func(t *testing.T, c *harness.Container, before []int) {
+	// checkSwept checks that no process of before is left.
+	checkSwept := func(t *testing.T, c *harness.Container, before []int) {
 		t.Helper()
-		for _, pid := range ofGateway(t, c) {
+		for _, pid := range gatewayProcesses(t, c) {
 			if slices.Contains(before, pid) {
 				t.Errorf("process %d of the former gateway is still there", pid)
 			}
@@ -88,24 +88,24 @@ func TestSweepSparesTheOtherContainer(t *testing.T) {
 	}
 	for _, who := range []string{"first", "second"} {
 		t.Run(who+"-restart", func(t *testing.T) {
-			quiet(t, who, func(c *harness.Container) {
-				before := ofGateway(t, c)
+			changesOnly(t, who, func(c *harness.Container) {
+				before := gatewayProcesses(t, c)
 				c.MustCtl("restart")
-				swept(t, c, before)
+				checkSwept(t, c, before)
 			})
 		})
 		t.Run(who+"-crash", func(t *testing.T) {
-			quiet(t, who, func(c *harness.Container) {
-				before, old := ofGateway(t, c), c.Status().Gateway
+			changesOnly(t, who, func(c *harness.Container) {
+				before, old := gatewayProcesses(t, c), c.Status().Gateway
 				c.Tools("", "sigsend", fmt.Sprint(old.PID), "KILL")
 				c.WaitNewGateway(old.Process, 10*time.Second)
-				swept(t, c, before)
+				checkSwept(t, c, before)
 			})
 		})
 		t.Run(who+"-stop-and-start", func(t *testing.T) {
-			quiet(t, who, func(c *harness.Container) {
+			changesOnly(t, who, func(c *harness.Container) {
 				c.MustCtl("stop")
-				if left := ofGateway(t, c); len(left) != 0 {
+				if left := gatewayProcesses(t, c); len(left) != 0 {
 					t.Errorf("stopped, and %v are left", left)
 				}
 				if s := c.WaitState(status.Stopped, 5*time.Second); s.Gateway.PID != 0 {
@@ -116,8 +116,8 @@ func TestSweepSparesTheOtherContainer(t *testing.T) {
 		})
 	}
 	t.Run("second-container-stops", func(t *testing.T) {
-		quiet(t, "second", func(c *harness.Container) {
-			before := ofGateway(t, c)
+		changesOnly(t, "second", func(c *harness.Container) {
+			before := gatewayProcesses(t, c)
 			c.Stop()
 			if code := c.WaitExit(5 * time.Second); code != 0 {
 				t.Errorf("exit code %d", code)
@@ -130,11 +130,11 @@ func TestSweepSparesTheOtherContainer(t *testing.T) {
 			}
 		})
 	})
-	// It comes back into the same namespace, which the first one knows as shared.
+	// It starts again in the same namespace, which the first one knows as shared.
 	t.Run("second-container-starts-again", func(t *testing.T) {
 		second.StartAgain()
 		second.WaitServing(20 * time.Second)
-		quiet(t, "first", func(c *harness.Container) { c.MustCtl("restart") })
-		quiet(t, "second", func(c *harness.Container) { c.MustCtl("restart") })
+		changesOnly(t, "first", func(c *harness.Container) { c.MustCtl("restart") })
+		changesOnly(t, "second", func(c *harness.Container) { c.MustCtl("restart") })
 	})
 }

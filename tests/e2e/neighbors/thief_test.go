@@ -15,7 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// partLen is how much of the token is a leak.
+// partLen is the number of characters of the token that count as a leak.
 const partLen = 16
 
 const (
@@ -24,7 +24,7 @@ const (
 	takes    = 25
 )
 
-// tokenIn tells whether data holds any part of the token.
+// tokenIn reports whether data has a part of the token.
 func tokenIn(data, token string) bool {
 	for i := 0; i+partLen <= len(token); i++ {
 		if strings.Contains(data, token[i:i+partLen]) {
@@ -34,8 +34,8 @@ func tokenIn(data, token string) bool {
 	return false
 }
 
-// hasToken reports whether the thief has a part of a token: of the first one, of one
-// that a later gateway was started with, or of the one in force.
+// hasToken reports whether the thief has a part of the first token, of one that a later
+// gateway was started with, or of the one in force.
 func hasToken(t *testing.T, c *harness.Container, first string) bool {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(c.StateDir(), "lives"))
@@ -55,15 +55,15 @@ func hasToken(t *testing.T, c *harness.Container, first string) bool {
 // Scenario F15. If the gateway ends between the check of the listener and the
 // token, and the agent takes the port, the token is not sent.
 //
-// The port changes hands after the supervisor has seen whose it is and before
-// it sends the token, which the agent then had.
+// The agent took the port after the supervisor had checked its owner and before it
+// sent the token, so the agent got the token.
 func TestPortThiefNeverGetsTheToken(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]struct {
-		give string // before which answer the gateway loses its port
-		ends bool   // and then it is gone itself
+		give string // the gateway loses its port before this answer
+		ends bool   // then the gateway ends, too
 		args []string
-		// What the thief must have been asked, so that the race was run at all.
+		// The thief must have got this request, otherwise the race was not tested.
 		asked string
 	}{
 		"deaf-after-ready":         {"ready", false, nil, "GET /api/whoami "},
@@ -83,11 +83,11 @@ func TestPortThiefNeverGetsTheToken(t *testing.T) {
 			old := c.WaitServing(20 * time.Second)
 			token := c.Token()
 			misbehavior := map[string]any{"give_port": m.give, "give_and_end": m.ends, "note_lives": true}
-			c.SetMisbehave(misbehavior) // for those that come after this one
+			c.SetMisbehave(misbehavior) // for the next gateways
 			c.Misbehave(misbehavior)
 			c.ExecDetached("sandbox", append(append([]string{"demotools", "thief"}, m.args...), portAddr, loot)...)
 			harness.Eventually(t, 3*time.Minute, fmt.Sprintf("%d thefts", takes), func() error {
-				// Probes and recovers ask for a proof, as often as they may.
+				// Each probe and each recover starts a proof.
 				for _, verb := range []string{"probe", "recover"} {
 					c.Ctl(verb)
 				}
@@ -119,7 +119,7 @@ func TestPortThiefNeverGetsTheToken(t *testing.T) {
 	}
 }
 
-// The recorder of F15 records: a client that does send a token to it is found.
+// The thief of F15 records a token that a client sends to it.
 func TestThiefRecords(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// briskHealth finds a gateway that hangs within a second or two.
+// briskHealth returns a configuration that finds a hanging gateway within two seconds.
 func briskHealth() map[string]any {
 	return map[string]any{"gateway": map[string]any{
 		"health": map[string]any{"interval": "200ms", "timeout": "500ms"}}}
@@ -21,11 +21,10 @@ func briskHealth() map[string]any {
 // Scenario F10. Clock steps change nothing. A request completes over a docker
 // pause of 3 s. A stopped (SIGSTOP) gateway is replaced.
 //
-// What stops the clock or a process for a while was taken for a crash, or not
+// If the clock or a process had stopped for a while, that was taken for a crash, or not
 // noticed at all.
 //
-// The wall clock is not stepped here: there is one for the whole host, and no
-// namespace for it.
+// This test does not step the wall clock, because the whole host has only one.
 func TestPauseIsNeverTakenForCrash(t *testing.T) {
 	t.Parallel()
 

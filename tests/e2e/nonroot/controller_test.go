@@ -10,13 +10,13 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// Root beside a PID 1 that is gateway-init without root believes the live shape
-// of it and no file: it says which topology it found, and replaces the gateway
-// from outside.
+// Root beside a PID 1 that is gateway-init without root looks at its processes and
+// believes no file. It says which topology it found, and replaces the gateway from
+// outside.
 func TestController(t *testing.T) {
 	t.Parallel()
-	// Root's exec has what the container may have; none of it with no-new-privileges,
-	// which the README's flags set.
+	// Root's exec has the container's capabilities. With no-new-privileges, which the
+	// README's flags set, it has none.
 	flags := []string{"--user", "1000:1000", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL"}
 	box := harness.Start(t, harness.Options{Flags: flags, Extra: harness.OneUserPrograms(t), Command: []string{"demotools", "sleep", "600"}})
 	old := box.WaitServing(serveBy)

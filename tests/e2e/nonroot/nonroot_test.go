@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nonroot is gateway-init as PID 1 without root: what differs there. Tests
-// of other packages run in such containers as well (tests/harness).
+// Package nonroot tests the differences of a gateway-init that is PID 1 without root.
+// Tests of other packages run in such containers as well (tests/harness).
 package nonroot
 
 import (
@@ -27,8 +27,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// With and without a name, a home or a group for the user: the container works,
-// says once and in status that nothing is separated, and fails who demands it.
+// The container works with and without a name, a home or a group for the user. It logs
+// once, and says in status, that nothing is separated. A command that requires
+// separation fails.
 func TestUsers(t *testing.T) {
 	for name, c := range map[string]struct {
 		user string
@@ -73,8 +74,8 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// The kernel does not tell whose a process is. A restart ends what the gateway
-// left, and nothing of the agent's; the container's end ends all of it.
+// The uid does not say whether a process is the gateway's or the agent's. A restart ends
+// only the gateway's processes, and the shutdown ends all.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{
@@ -133,8 +134,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// Who demands separation gets no container without it, in one line that says
-// what to do.
+// With require_separation a container without it ends, with one line that says what to
+// do.
 func TestRequireSeparation(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Config: map[string]any{"require_separation": true}})
@@ -181,8 +182,8 @@ func TestOnlyUserOfPID1MayRequest(t *testing.T) {
 	}
 }
 
-// A listener counts as the gateway's only while its processes have it open: one
-// that the agent holds beside it is named, although it has the same uid.
+// A listener counts as the gateway's only while the gateway's processes have it open. A
+// listener of the agent is named, although it has the same uid.
 func TestListenerBeside(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{Extra: harness.IPv6(),
@@ -201,8 +202,8 @@ func TestListenerBeside(t *testing.T) {
 	}
 }
 
-// What was made for the gateway's user is not the one user's: the line says
-// which directory it is.
+// A working_dir that was made for the gateway's user does not belong to the only user.
+// The error names the directory.
 func TestWorkingDirOfAnother(t *testing.T) {
 	t.Parallel()
 	box := harness.Start(t, harness.Options{NoState: true})

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package open opens the agent's terminal UI as docs/operate.md and
-// docs/non-root.md say it is done, against the demo gateway. tests/e2e/client
-// and tests/e2e/openclaw hold what else such a client may expect.
+// Package open opens the agent's terminal UI as docs/operate.md and docs/non-root.md
+// describe it, with the demo gateway. tests/e2e/client and tests/e2e/openclaw have the
+// other tests of such clients.
 package open
 
 import (
@@ -15,19 +15,19 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// serveBy bounds what starts or ends.
+// serveBy bounds each start and each end.
 const serveBy = 30 * time.Second
 
 const tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
 
-// Where nothing is separated another command is documented.
+// TestMain runs the test without separation too, where the documented command differs.
 func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{Topologies: []string{"TestDocumentedCommandOpensTerminalUI"}}))
 }
 
-// open is the documented command. Where nothing is separated there is no
-// operator to run the UI as: the token comes out of gatewayctl and goes in
-// through a variable of docker exec, which is in nobody's arguments.
+// open runs the documented command. Without separation there is no operator to run the
+// UI. Then gatewayctl prints the token, and a variable of docker exec passes it to the
+// UI, so that it is in no process's arguments.
 func open(t *testing.T, c *harness.Container) *harness.Terminal {
 	t.Helper()
 	flags, client := []string{"-it"}, []string{"gatewayctl", "tui"}
@@ -43,8 +43,8 @@ func open(t *testing.T, c *harness.Container) *harness.Terminal {
 // root, without root, with no-new-privileges and with a read-only root, at
 // the first start, after a restart and after a rotation.
 //
-// The token was kept from everybody, and the user's way to the terminal UI
-// failed; nobody had tried it in every kind of container (#2480).
+// The token was kept from all users, and the documented way to the terminal UI failed.
+// It had not been tried in every kind of container (#2480).
 func TestDocumentedCommandOpensTerminalUI(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"readme":   harness.Flags(t), // read-only, no-new-privileges

@@ -18,23 +18,23 @@ import (
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
-// pace is between two tries of one hammer: some hundred a second, and the two
-// cores stay free for what is hammered.
+// pace is the time between two tries of one hammer. Some hundred tries a second leave
+// two cores free for the gateway.
 const pace = 2 * time.Millisecond
 
-// hammer asks with a token over the container's loopback, again and again, and
-// notes when it was let in. It calls no engine: a rotation is over before one
-// call of that returns.
+// hammer sends requests with a token over the container's loopback, again and again,
+// and records when the gateway took it. It does not use the engine, because a call of
+// that takes longer than a rotation.
 type hammer struct {
 	client *http.Client
-	token  func() string // "" is no try
+	token  func() string // returns "" for no try
 
 	mu                  sync.Mutex
 	tries               int
-	firstEnd, lastBegin time.Time // of the tries that were let in
+	firstEnd, lastBegin time.Time // of the tries whose token the gateway took
 }
 
-// newHammer begins; stop ends it.
+// newHammer starts a hammer. stop ends it.
 func newHammer(pid int, token func() string) (h *hammer, stop func()) {
 	h = &hammer{token: token, client: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -92,8 +92,8 @@ func (h *hammer) seen() (tries int, firstEnd, lastBegin time.Time) {
 	return h.tries, h.firstEnd, h.lastBegin
 }
 
-// overlap is for how long both tokens worked beyond doubt: the old one was let
-// in by a try that began after the new one had been let in.
+// overlap returns how long both tokens surely worked: from the first try that the new
+// one passed to the begin of the last one that the old one passed.
 func overlap(newFirstEnd, oldLastBegin time.Time) time.Duration {
 	if newFirstEnd.IsZero() || oldLastBegin.IsZero() {
 		return 0
@@ -101,8 +101,8 @@ func overlap(newFirstEnd, oldLastBegin time.Time) time.Duration {
 	return max(0, oldLastBegin.Sub(newFirstEnd))
 }
 
-// dialIn connects in the network namespace of a process. The thread that
-// entered it is never given back: it ends with its goroutine.
+// dialIn connects in the network namespace of a process. The thread that entered it
+// stays locked, so it ends with its goroutine.
 func dialIn(ctx context.Context, pid int, network, addr string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn

@@ -14,8 +14,8 @@ import (
 // 16 characters, or its base64, in any file, environment, command line, log,
 // core or backup.
 //
-// The agent read the token from a file, from a process list, from a log or
-// from a core file; whoever has it controls the agent's controller.
+// The agent read the token from a file, a process list, a log or a core file. A process
+// with the token controls the gateway, which controls the agent.
 func TestAgentNeverReadsTheToken(t *testing.T) {
 	for name, flags := range map[string][]string{"readme": nil, "plain": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestAgentNeverReadsTheToken(t *testing.T) {
 				t.Fatal("the rotation kept the token")
 			}
 			look("after a rotation")
-			// A crash that asks for a core file. The kernel writes none of it.
+			// The crash asks for a core file, but the kernel writes none.
 			old := c.Status().Gateway.Process
 			crash(t, c.GatewayHostPID())
 			c.WaitNewGateway(old, 30*time.Second)

@@ -18,24 +18,24 @@ var quits = []os.Signal{syscall.SIGQUIT, syscall.SIGABRT}
 // Scenario T05. When the token cannot be read, the message names the path and
 // the reason. No URL with an empty token is ever printed.
 //
-// A helper that could not read the token printed a dashboard address with an
-// empty fragment, and the user was told that it had worked.
+// A helper that could not read the token printed a dashboard address with an empty
+// fragment, and reported success.
 func TestUnreadableTokenIsExplained(t *testing.T) {
 	t.Run("not-running", func(t *testing.T) {
 		t.Parallel()
 		c := harness.Start(t, harness.Options{
 			Extra: []string{"--entrypoint", "/usr/local/bin/demotools"}, Args: []string{"sleep", "600"}})
-		refusedToken(t, c, "root", 5, "not-running", "gateway-token")
+		checkRefused(t, c, "root", 5, "not-running", "gateway-token")
 	})
 	t.Run("not-readable", func(t *testing.T) {
 		t.Parallel()
 		c := harness.Start(t, harness.Options{})
 		c.WaitServing(30 * time.Second)
-		// A root without CAP_DAC_OVERRIDE is shut out by a mode, too.
+		// A mode keeps out a root without CAP_DAC_OVERRIDE, too.
 		if err := os.Chmod(c.HostPath("/run/gateway-init"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refusedToken(t, c, "root", 1, "not-readable", "/run/gateway-init")
+		checkRefused(t, c, "root", 1, "not-readable", "/run/gateway-init")
 		if err := os.Chmod(c.HostPath("/run/gateway-init"), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -43,12 +43,12 @@ func TestUnreadableTokenIsExplained(t *testing.T) {
 			t.Errorf("afterwards: %q", out)
 		}
 	})
-	// With the README's flags the kernel does not even execute it for others.
+	// With the README's flags the kernel refuses even to execute it for other users.
 	t.Run("not-permitted", func(t *testing.T) {
 		t.Parallel()
 		c := harness.Look(t, "plain", harness.Options{Flags: []string{}})
 		for _, user := range []string{"sandbox", "operator", "gateway"} {
-			refusedToken(t, c, user, 3, "not-permitted", "docker exec CONTAINER /usr/local/bin/gatewayctl token")
+			checkRefused(t, c, user, 3, "not-permitted", "docker exec CONTAINER /usr/local/bin/gatewayctl token")
 		}
 	})
 	for reason, spoil := range map[string]func(t *testing.T, path string){
@@ -71,8 +71,8 @@ func TestUnreadableTokenIsExplained(t *testing.T) {
 				t.Fatalf("a good token: %q", out)
 			}
 			spoil(t, c.HostPath("/run/gateway-init/gateway-token"))
-			refusedToken(t, c, "root", 1, reason, "/run/gateway-init/gateway-token")
-			// The way out that is printed works.
+			checkRefused(t, c, "root", 1, reason, "/run/gateway-init/gateway-token")
+			// The printed advice works.
 			c.MustCtl("restart", "--rotate-token")
 			if out := c.MustCtl("token"); strings.TrimSpace(out) != c.Token() || len(c.Token()) != 64 {
 				t.Errorf("after the rotation: %q", out)
@@ -93,8 +93,9 @@ func overwrite(t *testing.T, path, text string) {
 	}
 }
 
-// refusedToken: nothing on stdout, the reason and the path on stderr.
-func refusedToken(t *testing.T, c *harness.Container, user string, code int, reason, path string) {
+// checkRefused checks that stdout is empty, and that stderr has the reason and the
+// path.
+func checkRefused(t *testing.T, c *harness.Container, user string, code int, reason, path string) {
 	t.Helper()
 	for _, args := range [][]string{{"token"}, {"token", "--url", "http://127.0.0.1:18789/"}} {
 		r := c.Exec(user, append([]string{"gatewayctl"}, args...)...)

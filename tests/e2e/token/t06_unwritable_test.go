@@ -17,8 +17,8 @@ import (
 // Scenario T06. When the token cannot be written, boot ends with one line,
 // and no gateway runs without authentication.
 //
-// The token could not be written, the entrypoint went on, and the gateway ran
-// without any authentication.
+// When the token could not be written, the entrypoint went on, and the gateway ran
+// without authentication.
 func TestUnwritableTokenEndsBoot(t *testing.T) {
 	for name, c := range map[string]struct {
 		options string // of the tmpfs
@@ -58,7 +58,7 @@ func TestUnwritableTokenEndsBoot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := tmpfs(t, c.options)
+			dir := mountTmpfs(t, c.options)
 			if c.plant != nil {
 				if err := c.plant(dir, filepath.Join(dir, "gateway-token")); err != nil {
 					t.Fatal(err)
@@ -93,8 +93,8 @@ func TestUnwritableTokenEndsBoot(t *testing.T) {
 	}
 }
 
-// tmpfs mounts one on the host, to be handed to a container.
-func tmpfs(t *testing.T, options string) string {
+// mountTmpfs mounts a tmpfs on the host, for a container.
+func mountTmpfs(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {

@@ -14,8 +14,8 @@ import (
 // Scenario T07. After a rotation the old token is refused and the new one
 // works. At no moment both work.
 //
-// After a leak the operator rotated the token, and the old one went on
-// working for as long as the old process lived.
+// After a leak the operator rotated the token, but the old one worked as long as the
+// old process lived.
 func TestOldTokenIsRefusedAfterRotation(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -23,8 +23,8 @@ func TestOldTokenIsRefusedAfterRotation(t *testing.T) {
 	pid, path := c.HostPID(), c.HostPath("/run/gateway-init/gateway-token")
 	for round := range 5 {
 		before := c.Token()
-		// The next token is tried from the moment that it exists: as name.new,
-		// while the old gateway still serves, and then in its place.
+		// The next token is tried as soon as it exists: first in name.new, while the old
+		// gateway still serves, and then in its place.
 		next := func() string {
 			for _, name := range []string{path + ".new", path} {
 				if data, err := os.ReadFile(name); err == nil && len(data) == 64 && string(data) != before {
@@ -35,16 +35,16 @@ func TestOldTokenIsRefusedAfterRotation(t *testing.T) {
 		}
 		old, stopOld := newHammer(pid, func() string { return before })
 		fresh, stopFresh := newHammer(pid, next)
-		defer stopOld() // a test that fails in between
+		defer stopOld() // in case the test fails in between
 		defer stopFresh()
-		harness.Eventually(t, 10*time.Second, "the old token to work", func() error { return letIn(old) })
+		harness.Eventually(t, 10*time.Second, "the old token to work", func() error { return checkLetIn(old) })
 		c.MustCtl("restart", "--rotate-token")
 		after := c.Token()
 		if before == after {
 			t.Fatal("the token is the same")
 		}
-		harness.Eventually(t, 10*time.Second, "the new token to work", func() error { return letIn(fresh) })
-		// The old one is tried some more times beside the new one.
+		harness.Eventually(t, 10*time.Second, "the new token to work", func() error { return checkLetIn(fresh) })
+		// The old token is tried some more times beside the new one.
 		tries, _, _ := old.seen()
 		harness.Eventually(t, 10*time.Second, "more tries", func() error {
 			if now, _, _ := old.seen(); now < tries+20 {
@@ -72,8 +72,8 @@ func TestOldTokenIsRefusedAfterRotation(t *testing.T) {
 	}
 }
 
-// letIn tells whether a try was let in.
-func letIn(h *hammer) error {
+// checkLetIn returns an error unless the gateway took the hammer's token.
+func checkLetIn(h *hammer) error {
 	if _, first, _ := h.seen(); first.IsZero() {
 		return errors.New("not let in")
 	}
