@@ -117,7 +117,7 @@ func (s *Supervisor) answered(a answer) {
 			break
 		}
 		if err := send(); err != nil {
-			s.fault("cannot signal what was a stage", err)
+			s.fault("cannot signal the target of a re-exec child", err)
 		}
 	}
 	a.c.waiting = nil

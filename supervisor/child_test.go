@@ -107,7 +107,7 @@ func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err erro
 	check(t, send(c, syscall.SIGTERM))
 	time.Sleep(20 * time.Millisecond)
 	if d.reap(); !c.alive() {
-		t.Fatalf("the stage has got it: %v", c.exit)
+		t.Fatalf("the re-exec child has got it: %v", c.exit)
 	}
 	d.answered(answer{c, err})
 	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM {
@@ -144,7 +144,7 @@ func TestTermInALaunch(t *testing.T) {
 		}
 	}
 	if waited == 0 || waited == rounds {
-		t.Errorf("the signal came to a stage in %d of %d launches", waited, rounds)
+		t.Errorf("the signal came to a re-exec child in %d of %d launches", waited, rounds)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestWaitingSignalFails(t *testing.T) {
 	c.waiting = append(c.waiting, func() error { return syscall.EPERM })
 	check(t, c.signal(syscall.SIGTERM))
 	d.answered(answer{c, nil})
-	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM || !strings.Contains(d.log.String(), "cannot signal what was a stage") {
+	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM || !strings.Contains(d.log.String(), "cannot signal the target of a re-exec child") {
 		t.Errorf("ended with %v; logged %s", c.exit, d.log.String())
 	}
 }

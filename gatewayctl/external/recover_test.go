@@ -68,6 +68,7 @@ func TestGone(t *testing.T) {
 	cmd := exec.Command("/bin/sleep", "1000")
 	testenv.Must(t, cmd.Start())
 	defer endProcess(cmd)
+	testenv.Executed(t, cmd.Process.Pid)
 	n, err := sys.PidfdOpen(cmd.Process.Pid)
 	testenv.Must(t, err)
 	fd := os.NewFile(uintptr(n), "pidfd")
@@ -102,6 +103,7 @@ func TestJudgeElsewhere(t *testing.T) {
 	cmd.Env, cmd.SysProcAttr = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNET}
 	testenv.Must(t, cmd.Start())
 	defer endProcess(cmd)
+	testenv.Executed(t, cmd.Process.Pid)
 	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	g, err := c.hold(p)
@@ -128,6 +130,7 @@ func TestPrepared(t *testing.T) {
 	cmd.Env, cmd.SysProcAttr, cmd.ExtraFiles = []string{"TOKEN=x"}, &syscall.SysProcAttr{Setsid: true}, []*os.File{f}
 	testenv.Must(t, cmd.Start())
 	defer endProcess(cmd)
+	testenv.Executed(t, cmd.Process.Pid)
 	testenv.Must(t, f.Close())
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
 	c.Port = port

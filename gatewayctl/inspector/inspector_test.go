@@ -55,6 +55,7 @@ func startChild(t *testing.T, env []string, argv ...string) procfs.ID {
 		SysProcAttr: &syscall.SysProcAttr{Setsid: argv[0] != "of another session", Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testenv.Executed(t, cmd.Process.Pid)
 	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	return p
@@ -153,6 +154,7 @@ func serve(t *testing.T) (p procfs.ID, port uint16) {
 		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testenv.Executed(t, cmd.Process.Pid)
 	p, err = procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	return p, netip.MustParseAddrPort(l.Addr().String()).Port()
@@ -201,6 +203,7 @@ func TestElsewhere(t *testing.T) {
 		Cloneflags: unix.CLONE_NEWNET, Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testenv.Executed(t, cmd.Process.Pid)
 	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	if a, err := startInspector(t, ctx, testenv.Stranger, nil).Ask(ctx, judgeOf(p, 1)); err != nil || !a.Elsewhere {

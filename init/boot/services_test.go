@@ -94,7 +94,7 @@ func TestChildren(t *testing.T) {
 	for name, env := range map[string][]string{"gateway": gateway.Spec.Env, "command": command.Spec.Env, "helper": helper.Spec.Env,
 		"pair": pair.Spec.Env, "agent": agent.Spec.Env, "stray": stray.Spec.Env} {
 		if count(env, "TOKEN") != 0 {
-			t.Errorf("%s has the token's variable before the stage adds it: %q", name, env)
+			t.Errorf("%s has the token's variable before the re-exec child adds it: %q", name, env)
 		}
 		if name != "command" && (count(env, "SECRET") != 0 || count(env, "HELPER_TOKEN") != 0) {
 			t.Errorf("%s inherits what it was not given: %q", name, env)

@@ -99,8 +99,8 @@ func TestKillUser(t *testing.T) {
 	}
 }
 
-// TestKillUserSaved checks a program that keeps the gateway's uid as its saved one.
-func TestKillUserSaved(t *testing.T) {
+// TestKillUserEndsItsProcesses checks that the signal reaches a process of the uid.
+func TestKillUserEndsItsProcesses(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWPID) {
 		return
 	}

@@ -51,6 +51,17 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// Executed waits until pid, which has just been started, has its arguments and its
+// environment. The parent's Start returns as soon as execve(2) has closed the
+// descriptors, and /proc shows neither for a moment after that.
+func Executed(t testing.TB, pid int) {
+	t.Helper()
+	Eventually(t, "the program has its arguments", func() bool {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return err == nil && len(line) > 0
+	})
+}
+
 // ThreadsIdle waits until all other threads of this process sleep. A thread that has
 // just been released is not in the runtime's reserve before it sleeps, and on a busy
 // machine that takes a while.

@@ -133,14 +133,14 @@ func (s *Server) open() error {
 		return err
 	}
 	s.fifo, s.info = f, info
-	go readReply(f, s.out)
+	go readRequests(f, s.out)
 	return nil
 }
 
-// readReply sends frames to out until the FIFO is closed. It waits in the runtime's
+// readRequests sends frames to out until the FIFO is closed. It waits in the runtime's
 // poller, not in a system call, so it holds no thread. When the supervisor is slow,
 // read stops reading. Then the pipe fills, and writers get EAGAIN.
-func readReply(f *os.File, out chan<- Incoming) {
+func readRequests(f *os.File, out chan<- Incoming) {
 	var split splitter
 	buf := make([]byte, maxFrame)
 	for {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,11 +24,7 @@ func started(t *testing.T, argv0 string, uid uint32) procfs.ID {
 		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}}
 	testenv.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	// Start returns while execve(2) is still filling in the new program's arguments.
-	testenv.Eventually(t, "the arguments are there", func() bool {
-		line, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/cmdline")
-		return err == nil && strings.HasPrefix(string(line), argv0)
-	})
+	testenv.Executed(t, cmd.Process.Pid)
 	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
 	return p

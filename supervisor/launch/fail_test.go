@@ -184,7 +184,7 @@ func TestDeathBetweenForkAndExec(t *testing.T) {
 		// It was stopped between Ready and execve(2). Only there the report cannot
 		// tell, and the exit that follows counts.
 	}
-	t.Error("never met a stage")
+	t.Error("never met a re-exec child")
 }
 
 // TestSignal checks signals by pidfd, and by pid if an old profile refuses that: to a

@@ -54,7 +54,7 @@ func TestFromExit(t *testing.T) {
 			t.Errorf("code %d reads as %d, %v", code, v, ok)
 		}
 		if ok && (code == 1 || code == 2 || code >= 126) {
-			t.Errorf("code %d is also that of a crash or a stage", code)
+			t.Errorf("code %d is also that of a crash or a re-exec child", code)
 		}
 	}
 	if verdicts != 13 {

@@ -44,11 +44,11 @@ func Run() int {
 	if spec.Worker != nil {
 		return runWorker(spec, out)
 	}
-	return setUser(spec, out)
+	return runTarget(spec, out)
 }
 
-// setUser sets up this process and executes the target.
-func setUser(spec launch.Spec, out *os.File) int {
+// runTarget sets up this process and executes the target.
+func runTarget(spec launch.Spec, out *os.File) int {
 	syscall.Umask(spec.Umask)
 	oomAdj(spec.OOMAdj)
 	if err := limits(spec.Nofile); err != nil {
