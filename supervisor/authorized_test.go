@@ -59,17 +59,17 @@ func TestAuthorizedExit(t *testing.T) {
 // TestAuthorizedExitDuringALook checks that a request that was checking the gateway
 // when root ended it is answered by the next gateway.
 func TestAuthorizedExitDuringALook(t *testing.T) {
-	for _, words := range []string{"recover", "start"} {
+	for words, state := range map[string]requestState{"recover": requestRecovering, "start": requestChecking} {
 		d := newFixture(t).serving().running()
 		d.request(1, words)
-		d.task = &task{job: d.queue.Next(), old: 77}
+		d.inProgress(d.requests.queue.Next(), state)
 		d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 		d.c.Authorized = func(procfs.ID) (int, error) { return 42, nil }
 		d.gatewayDone(d.gateway)
 		d.gateway = &child{proc: &launch.Proc{PID: 78}}
-		d.startProven()
+		d.tell(outcomeReady, "")
 		d.replies("complete ok 77 78")
-		if d.task != nil {
+		if d.requests.job != nil {
 			t.Errorf("%s waits for ever", words)
 		}
 	}

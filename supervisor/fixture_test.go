@@ -116,6 +116,12 @@ func (d *fixture) request(n int, words string) {
 	d.receive(control.Incoming{Request: r, Err: err})
 }
 
+// inProgress makes j the request in progress, in a state.
+func (d *fixture) inProgress(j *control.Job, state requestState) {
+	d.requests.begin(j, d.gateway.pid())
+	d.requests.state = state
+}
+
 // step runs one round of the loop without waiting.
 func (d *fixture) step() { d.handleEvents() }
 

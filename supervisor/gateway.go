@@ -64,7 +64,7 @@ func (s *Supervisor) sweepAgain() {
 	}
 	if waited := time.Since(s.sweepStart); waited > sweepPatience && s.rec.Reason != reason.StopTimeout {
 		s.startTrouble(reason.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
-		s.failStart(reason.StopTimeout)
+		s.tell(outcomeFailed, reason.StopTimeout)
 	}
 	s.timers.arm(sweepTimer, s.sweepPause)
 	s.sweepPause = min(2*s.sweepPause, sweepPauseMax)
@@ -168,7 +168,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	next := eventDied
 	if c.err == nil && !c.asked && s.authorized(c) {
 		c.asked, next = true, eventRestart
-		s.joinStart()
+		s.tell(outcomeReplaced, "")
 	}
 	last := &status.Exit{PID: c.pid(), Code: code, Text: s.g.ExitText(code), At: time.Now(), Requested: c.asked, Proven: served}
 	if c.exit.Status.Signaled() {
@@ -338,7 +338,7 @@ func (s *Supervisor) scheduleRetry() {
 	s.gateway, s.proven = nil, time.Time{}
 	s.startTrouble(why, detail)
 	s.recordNotServing(detail)
-	s.failStart(why)
+	s.tell(outcomeFailed, why)
 	s.timers.arm(retryTimer, delay)
 	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
 	if s.lastLogged = detail; again {
@@ -360,7 +360,8 @@ func (s *Supervisor) onReady() {
 	s.log.Info().Str("event", evProven).Int("pid", s.gateway.pid()).Stringer("after", now.Sub(s.gateway.started)).Msg("")
 	s.beginCommand()
 	s.wantSidecars()
-	s.startProven()
+	s.drain = 0
+	s.tell(outcomeReady, "")
 }
 
 // onStopped records that the gateway is stopped, as requested.
@@ -374,7 +375,8 @@ func (s *Supervisor) onStopped() {
 			s.fault("cannot remove the prepared token", err)
 		}
 	}
-	s.stopped()
+	s.drain = 0
+	s.tell(outcomeStopped, "")
 	if s.phase == phaseTerminated {
 		s.pollShutdown()
 	}

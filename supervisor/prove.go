@@ -12,7 +12,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -250,19 +249,26 @@ func (s *Supervisor) beginProof() {
 	s.attempt()
 }
 
-// attempt tries once to prove a gateway that is starting, or makes the next proof
-// of a recover.
+// attempt tries once to prove a gateway that is starting, or makes the proof that a
+// request has asked for.
 func (s *Supervisor) attempt() {
 	if s.phase == phaseStarting {
 		s.check(proof.Prove, s.attempted)
 	} else {
-		s.check(proof.Prove, s.recovered)
+		s.check(proof.Prove, s.requestProved)
 	}
 }
 
+// requestProved handles the result of a proof of a running gateway that a request has
+// asked for.
+func (s *Supervisor) requestProved(r result) {
+	s.noteHealth(r)
+	s.tellResult(r)
+}
+
 func (s *Supervisor) attempted(r result) {
-	if t := s.task; t != nil && t.job.Action == control.Probe {
-		s.probed(r)
+	if s.requests.state == requestProbing {
+		s.tellResult(r)
 	}
 	if r.ok {
 		s.post(eventProven)
@@ -290,7 +296,7 @@ func (s *Supervisor) readyTimeout() {
 		s.startTrouble(reason.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
 	}
 	s.log.Warn().Str("event", evReadyTimeout).Str("reason", string(s.rec.Reason)).Str("detail", s.rec.Detail).Msg("")
-	s.failStart(s.rec.Reason)
+	s.tell(outcomeFailed, s.rec.Reason)
 	s.beginCommand()
 }
 
@@ -309,7 +315,7 @@ func (s *Supervisor) giveUp(why string) {
 	s.rec.Crashes++
 	s.backoff.streak++
 	s.log.Warn().Str("event", evUnresponsive).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
-	s.joinStart()
+	s.tell(outcomeReplaced, "")
 	s.post(eventRestart)
 }
 

@@ -57,14 +57,7 @@ func (s *Supervisor) fill() {
 	if s.phase != phaseBackingOff {
 		r.Backoff = nil
 	}
-	r.Queued = s.queue.Len()
-	r.Request = nil
-	if t := s.task; t != nil {
-		r.Request = &status.Request{Nonce: t.job.Nonce[:8], Action: string(t.job.Action), Stage: s.stage(), Since: t.since}
-		if until := s.timers.due[graceTimer]; !until.IsZero() {
-			r.Request.Until = &until
-		}
-	}
+	s.requests.fill(r, s.stage(), s.timers.due[graceTimer])
 	if s.c.Gateway != nil {
 		r.Token = s.c.Token.Status()
 	}

@@ -110,8 +110,8 @@ func TestFillRequest(t *testing.T) {
 			d := newFixture(t)
 			d.phase, d.executed, d.proof = c.phase, c.launched, c.run
 			r := control.Request{Nonce: strings.Repeat("ab", 32), Action: control.Restart}
-			d.task = &task{job: &control.Job{Request: r, Nonces: []string{r.Nonce}}, since: time.Now()}
-			d.queue.Add(control.Request{Nonce: nonce(1), Action: control.Stop})
+			d.inProgress(&control.Job{Request: r, Nonces: []string{r.Nonce}}, requestAwaitingStart)
+			d.requests.queue.Add(control.Request{Nonce: nonce(1), Action: control.Stop})
 			d.fill()
 			q := d.rec.Request
 			if q == nil || q.Stage != c.want || q.Nonce != "abababab" || q.Action != "restart" || d.rec.Queued != 1 {
@@ -129,7 +129,8 @@ func TestFillRequest(t *testing.T) {
 // TestFillUntil checks that only a gateway that is being stopped has a deadline.
 func TestFillUntil(t *testing.T) {
 	d := newFixture(t)
-	d.phase, d.task = phaseRestarting, &task{job: &control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}}
+	d.phase = phaseRestarting
+	d.inProgress(&control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}, requestAwaitingStart)
 	d.timers.arm(graceTimer, time.Hour)
 	d.fill()
 	if until := d.rec.Request.Until; until == nil || time.Until(*until) < 59*time.Minute {

@@ -31,16 +31,16 @@ func TestReceiveRefuses(t *testing.T) {
 			d := newFixture(t).serving()
 			d.request(1, c.words)
 			d.replies(c.reply)
-			if d.rec.Refused != c.counts || d.queue.Len() != 0 || !d.dirty {
-				t.Errorf("counted %+v, %d wait", d.rec.Refused, d.queue.Len())
+			if d.requests.refused != c.counts || d.requests.queue.Len() != 0 || !d.dirty {
+				t.Errorf("counted %+v, %d wait", d.requests.refused, d.requests.queue.Len())
 			}
 		})
 	}
 	t.Run("no-nonce", func(t *testing.T) {
 		d := newFixture(t).serving()
 		d.receive(control.Incoming{Err: control.ErrMalformed})
-		if d.rec.Refused.Malformed != 1 || !strings.Contains(d.log.String(), `"reason":"malformed"`) {
-			t.Errorf("counted %+v, logged %s", d.rec.Refused, d.log.String())
+		if d.requests.refused.Malformed != 1 || !strings.Contains(d.log.String(), `"reason":"malformed"`) {
+			t.Errorf("counted %+v, logged %s", d.requests.refused, d.log.String())
 		}
 	})
 	t.Run("no-gateway", func(t *testing.T) {
@@ -69,18 +69,18 @@ func TestReceiveReplayed(t *testing.T) {
 			t.Errorf("after %q the first requester reads %q", words, d.reply(1))
 		}
 	}
-	if n := d.queue.Len(); n != 1 {
+	if n := d.requests.queue.Len(); n != 1 {
 		t.Errorf("%d wait, want 1", n)
 	}
-	d.queue.Next()
+	d.requests.queue.Next()
 	d.request(1, "restart")
 	d.replies("failed replayed 0 0")
-	if d.queue.Len() != 0 || d.rec.Refused.Replayed != 3 {
-		t.Errorf("%d wait, counted %+v", d.queue.Len(), d.rec.Refused)
+	if d.requests.queue.Len() != 0 || d.requests.refused.Replayed != 3 {
+		t.Errorf("%d wait, counted %+v", d.requests.queue.Len(), d.requests.refused)
 	}
 	// The request in progress counts as waiting, too.
 	d.request(2, "stop")
-	d.task = &task{job: d.queue.Next()}
+	d.inProgress(d.requests.queue.Next(), requestAwaitingStart)
 	d.request(2, "stop")
 	d.request(2, "stop x")
 	d.replies("failed replayed 0 0", "accepted")
@@ -96,8 +96,8 @@ func TestReceiveQueueFull(t *testing.T) {
 	if got := d.reply(1000); got != "failed queue-full 0 0" {
 		t.Errorf("the next reads %q", got)
 	}
-	if d.reply(control.MaxWaiting) != "accepted" || d.rec.Refused.QueueFull != 1 || d.queue.Len() != control.MaxWaiting {
-		t.Errorf("%d wait, counted %+v", d.queue.Len(), d.rec.Refused)
+	if d.reply(control.MaxWaiting) != "accepted" || d.requests.refused.QueueFull != 1 || d.requests.queue.Len() != control.MaxWaiting {
+		t.Errorf("%d wait, counted %+v", d.requests.queue.Len(), d.requests.refused)
 	}
 }
 
@@ -108,7 +108,7 @@ func TestServeAtOnce(t *testing.T) {
 	d.request(2, "stop")
 	d.step()
 	d.replies("failed not-running 0 0", "complete stopped 0 0")
-	if r := d.rec.LastRequest; r == nil || r.Action != "stop" || r.Result != "complete stopped 0 0" || r.Nonce != nonce(2)[:8] {
+	if r := d.requests.last; r == nil || r.Action != "stop" || r.Result != "complete stopped 0 0" || r.Nonce != nonce(2)[:8] {
 		t.Errorf("last request %+v", r)
 	}
 	d = newFixture(t).serving().running()
@@ -130,8 +130,8 @@ func TestServeBehindAStop(t *testing.T) {
 	d.step()
 	// Equal requests that wait are merged.
 	d.replies("complete stopped 0 0", "failed not-running 0 0", "complete stopped 0 0", "failed not-running 0 0")
-	if d.task != nil || d.queue.Len() != 0 {
-		t.Errorf("task %+v, %d wait", d.task, d.queue.Len())
+	if d.requests.job != nil || d.requests.queue.Len() != 0 {
+		t.Errorf("in progress %+v, %d wait", d.requests.job, d.requests.queue.Len())
 	}
 }
 
@@ -158,14 +158,14 @@ func TestStopSupersedes(t *testing.T) {
 	for n, words := range []string{"start", "recover", "stop", "start"} {
 		d.request(n+1, words)
 	}
-	d.task = &task{job: d.queue.Next(), awaits: true}
+	d.inProgress(d.requests.queue.Next(), requestAwaitingStart)
 	d.serve()
 	d.replies("failed superseded 0 0", "failed superseded 0 0", "accepted", "accepted")
-	if d.task == nil || !d.task.stops || len(d.events) != 1 || d.events[0] != eventStop {
-		t.Errorf("task %+v, events %v", d.task, d.events)
+	if d.requests.state != requestAwaitingStop || len(d.events) != 1 || d.events[0] != eventStop {
+		t.Errorf("%v, events %v", d.requests.state, d.events)
 	}
 	d.events = nil
-	d.stopped()
+	d.tell(outcomeStopped, "")
 	d.replies("failed superseded 0 0", "failed superseded 0 0", "complete stopped 0 0", "accepted")
 }
 
@@ -176,10 +176,11 @@ func TestShutdownRefusesQueuedRequests(t *testing.T) {
 	for n, words := range []string{"stop", "restart", "probe", "probe"} {
 		d.request(n+1, words)
 	}
-	d.task, d.shuttingDown = &task{job: d.queue.Next(), stops: true}, true
+	d.inProgress(d.requests.queue.Next(), requestAwaitingStop)
+	d.shuttingDown = true
 	d.serve()
 	d.replies("accepted", "failed shutting-down 0 0", "failed shutting-down 0 0", "failed shutting-down 0 0")
-	d.stopped()
+	d.tell(outcomeStopped, "")
 	d.replies("complete stopped 0 0")
 }
 
@@ -203,10 +204,10 @@ func TestRecovered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).serving().running()
 			d.request(1, "recover")
-			d.task = &task{job: d.queue.Next(), old: 77}
+			d.inProgress(d.requests.queue.Next(), requestRecovering)
 			for i, r := range c.results {
 				d.timers.cancel(attemptTimer)
-				d.recovered(r)
+				d.requestProved(r)
 				if again := d.timers.armed(attemptTimer); again != (r.definite && i < recoverTries-1) {
 					t.Errorf("after result %d another look is armed: %v", i+1, again)
 				}
@@ -284,7 +285,7 @@ func TestReplyCannotBeWritten(t *testing.T) {
 	d.request(1, "reboot")
 	d.request(2, "reboot")
 	d.replies("", "failed unknown-action 0 0")
-	if !strings.Contains(d.log.String(), evReplyWriteFailed) || len(d.Supervisor.replies) != 0 {
+	if !strings.Contains(d.log.String(), evReplyWriteFailed) || len(d.requests.replies) != 0 {
 		t.Errorf("logged %s", d.log.String())
 	}
 }

@@ -10,9 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
 const (
@@ -121,9 +119,7 @@ func (s *Supervisor) killRemaining() {
 // command's exit code, if there was a command.
 func (s *Supervisor) completeShutdown() {
 	s.done, s.dirty = true, true
-	if s.task != nil { // a stop of a gateway that SIGKILL did not end
-		s.finish(control.Reply{Outcome: control.Failed, Reason: reason.ShuttingDown})
-	}
+	s.tell(outcomeTerminated, "") // a stop of a gateway that SIGKILL did not end
 	switch {
 	case s.fatalLaunch != nil:
 		s.code = 1

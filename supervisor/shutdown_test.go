@@ -55,7 +55,8 @@ func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 func TestShutdownAnswersAStopRequest(t *testing.T) {
 	d := newFixture(t).serving()
 	d.request(1, "stop")
-	d.phase, d.task = phaseShuttingDown, &task{job: d.queue.Next(), stops: true}
+	d.phase = phaseShuttingDown
+	d.inProgress(d.requests.queue.Next(), requestAwaitingStop)
 	d.completeShutdown()
 	d.replies("failed shutting-down 0 0")
 }

@@ -291,7 +291,7 @@ func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	if s.child.asked {
 		t.Error("a start ended it")
 	}
-	d.task, d.events = nil, nil
+	d.requests.job, d.requests.state, d.events = nil, requestIdle, nil
 	d.request(2, "restart rotate=1")
 	d.serve()
 	if !s.child.asked || s.killAt.IsZero() {

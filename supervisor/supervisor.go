@@ -113,11 +113,7 @@ type Supervisor struct {
 	proofPause time.Duration
 	sweepPause time.Duration // pause before the next check of the sweep
 
-	queue  control.Queue
-	replay control.Replay
-	task   *task
-
-	replies []control.Reply // to be written after the next record
+	requests requests
 
 	command        *child
 	commandStarted bool // the command was started, or could not be
@@ -143,6 +139,7 @@ func New(c Config) *Supervisor {
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
+	s.requests.log = s.log
 	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() procfs.ID { return s.last })
 	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit}
 	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,

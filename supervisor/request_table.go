@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import "github.com/gateway-init/gateway-init/supervisor/control"
+
+// requestState is how far the request in progress is.
+type requestState uint8
+
+// The states.
+const (
+	requestIdle          requestState = iota // no request is in progress
+	requestProbing                           // a probe waits for the proof
+	requestChecking                          // a start proves the gateway that runs
+	requestRecovering                        // a recover proves the gateway that runs
+	requestAwaitingStart                     // it waits for the first proof of a gateway that starts
+	requestAwaitingStop                      // it waits until the gateway is gone
+	requestStates
+)
+
+var requestStateText = [requestStates]string{
+	"idle", "probing", "checking", "recovering", "awaiting-start", "awaiting-stop",
+}
+
+func (s requestState) String() string { return requestStateText[s] }
+
+// outcome is something that can decide the request in progress.
+type outcome uint8
+
+// The outcomes. A result is the result of a proof that the request asked for.
+const (
+	outcomeProven      outcome = iota // result: the proof held
+	outcomeUnknown                    // result: it is not known whether the gateway serves
+	outcomeDown                       // result: the gateway definitely does not serve
+	outcomeDownForGood                // result: the same, for the last time that a recover asks
+	outcomeReady                      // the gateway that starts was proven
+	outcomeFailed                     // the start failed, or the gateway has ended
+	outcomeReplaced                   // the gateway is being replaced, and no result will come
+	outcomeStopped                    // the gateway is gone, as requested
+	outcomeSuperseded                 // a later stop comes first
+	outcomeShutdown                   // the container ends
+	outcomeTerminated                 // the container has ended
+	outcomes
+)
+
+var outcomeText = [outcomes]string{
+	"proven", "unknown", "down", "down-for-good", "ready", "failed", "replaced", "stopped", "superseded",
+	"shutdown", "terminated",
+}
+
+func (o outcome) String() string { return outcomeText[o] }
+
+// verdict is what an outcome means for the request in progress: an answer, or a wish
+// to the gateway or the prover.
+type verdict uint8
+
+// The verdicts.
+const (
+	wait             verdict = iota // the outcome does not concern the request
+	answerOK                        // complete ok
+	answerRunning                   // complete already-running
+	answerStopped                   // complete stopped
+	answerFailed                    // failed, with the reason of the outcome
+	answerSuperseded                // failed superseded
+	answerShutdown                  // failed shutting-down
+	wishProof                       // prove the gateway again, after a pause
+	wishStart                       // start the gateway
+	wishRestart                     // replace the gateway
+	verdicts
+)
+
+var verdictText = [verdicts]string{
+	"wait", "ok", "already-running", "stopped", "REASON", "superseded", "shutting-down", "prove", "start", "restart",
+}
+
+func (v verdict) String() string { return verdictText[v] }
+
+type requestCell struct {
+	next    requestState
+	verdict verdict
+}
+
+// requestTable has a cell for each outcome in each state. A request that is answered
+// is over. The row of idle is empty: outcomes that no request waits for.
+var requestTable = [requestStates][outcomes]requestCell{
+	requestProbing: {
+		outcomeProven: {requestIdle, answerOK}, outcomeUnknown: {requestIdle, answerFailed},
+		outcomeDown: {requestIdle, answerFailed}, outcomeDownForGood: {requestIdle, answerFailed},
+		outcomeReady: {requestProbing, wait}, outcomeFailed: {requestIdle, answerFailed},
+		outcomeReplaced: {requestProbing, wait}, outcomeStopped: {requestProbing, wait},
+		outcomeSuperseded: {requestProbing, wait}, outcomeShutdown: {requestIdle, answerShutdown},
+		outcomeTerminated: {requestIdle, answerShutdown},
+	},
+	requestChecking: {
+		outcomeProven: {requestIdle, answerRunning}, outcomeUnknown: {requestIdle, answerFailed},
+		outcomeDown: {requestIdle, answerFailed}, outcomeDownForGood: {requestIdle, answerFailed},
+		outcomeReady: {requestChecking, wait}, outcomeFailed: {requestAwaitingStart, wishStart},
+		outcomeReplaced: {requestAwaitingStart, wait}, outcomeStopped: {requestChecking, wait},
+		outcomeSuperseded: {requestChecking, wait}, outcomeShutdown: {requestIdle, answerShutdown},
+		outcomeTerminated: {requestIdle, answerShutdown},
+	},
+	requestRecovering: {
+		outcomeProven: {requestIdle, answerRunning}, outcomeUnknown: {requestIdle, answerFailed},
+		outcomeDown: {requestRecovering, wishProof}, outcomeDownForGood: {requestAwaitingStart, wishRestart},
+		outcomeReady: {requestRecovering, wait}, outcomeFailed: {requestAwaitingStart, wishStart},
+		outcomeReplaced: {requestAwaitingStart, wait}, outcomeStopped: {requestRecovering, wait},
+		outcomeSuperseded: {requestRecovering, wait}, outcomeShutdown: {requestIdle, answerShutdown},
+		outcomeTerminated: {requestIdle, answerShutdown},
+	},
+	requestAwaitingStart: {
+		outcomeProven: {requestAwaitingStart, wait}, outcomeUnknown: {requestAwaitingStart, wait},
+		outcomeDown: {requestAwaitingStart, wait}, outcomeDownForGood: {requestAwaitingStart, wait},
+		outcomeReady: {requestIdle, answerOK}, outcomeFailed: {requestIdle, answerFailed},
+		outcomeReplaced: {requestAwaitingStart, wait}, outcomeStopped: {requestAwaitingStart, wait},
+		outcomeSuperseded: {requestIdle, answerSuperseded}, outcomeShutdown: {requestIdle, answerShutdown},
+		outcomeTerminated: {requestIdle, answerShutdown},
+	},
+	requestAwaitingStop: {
+		outcomeProven: {requestAwaitingStop, wait}, outcomeUnknown: {requestAwaitingStop, wait},
+		outcomeDown: {requestAwaitingStop, wait}, outcomeDownForGood: {requestAwaitingStop, wait},
+		outcomeReady: {requestAwaitingStop, wait}, outcomeFailed: {requestAwaitingStop, wait},
+		outcomeReplaced: {requestAwaitingStop, wait}, outcomeStopped: {requestIdle, answerStopped},
+		outcomeSuperseded: {requestAwaitingStop, wait}, outcomeShutdown: {requestAwaitingStop, wait},
+		outcomeTerminated: {requestIdle, answerShutdown},
+	},
+}
+
+// situation is all that decides how a request begins.
+type situation struct {
+	phase         phase
+	executed      bool // the gateway that starts was executed
+	readyTimedOut bool // it had its ready.timeout, and earlier requests are answered
+	down          bool // it definitely did not serve at the last proof
+	proving       bool // a proof is in progress
+}
+
+// beginning is how a request begins: its first state, and the first verdict on it.
+// An answerFailed has the reason of the situation.
+func beginRequest(action control.Action, s situation) requestCell {
+	starting := s.phase == phaseStarting
+	switch action {
+	case control.Stop:
+		return requestCell{requestAwaitingStop, wait}
+	case control.Probe:
+		switch {
+		case s.phase == phaseRunning, starting && s.executed && !s.proving:
+			return requestCell{requestProbing, wishProof}
+		case starting && s.executed: // the proof in progress answers
+			return requestCell{requestProbing, wait}
+		}
+		return requestCell{requestIdle, answerFailed}
+	case control.Restart:
+		return requestCell{requestAwaitingStart, wishRestart}
+	}
+	recover := action == control.Recover
+	switch {
+	case s.phase == phaseRunning && recover:
+		return requestCell{requestRecovering, wishProof}
+	case s.phase == phaseRunning:
+		return requestCell{requestChecking, wishProof}
+	case starting && s.readyTimedOut && s.down && recover:
+		return requestCell{requestAwaitingStart, wishRestart}
+	case starting && s.readyTimedOut: // alive, and earlier requests were answered
+		return requestCell{requestIdle, answerFailed}
+	}
+	return requestCell{requestAwaitingStart, wishStart}
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+)
+
+// This file connects the requests with the gateway: it begins each request in its
+// turn, tells the request in progress what happens, and carries out its wishes.
+
+// receive handles a frame from the FIFO.
+func (s *Supervisor) receive(in control.Incoming) {
+	s.dirty = true
+	refusal := reason.Reason("")
+	switch {
+	case s.shuttingDown:
+		refusal = reason.ShuttingDown
+	case s.c.Gateway == nil:
+		refusal = reason.NotPermitted
+	}
+	s.requests.receive(in, refusal)
+}
+
+// deliver writes the answers. An answer that cannot be written is logged, and the
+// effect of its request stands.
+func (s *Supervisor) deliver() {
+	for _, r := range s.requests.takeReplies() {
+		if err := s.c.Server.Reply(r); err != nil {
+			s.log.Error().Str("event", evReplyWriteFailed).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
+		}
+	}
+}
+
+// serve begins waiting requests, in order, until one of them has posted an event,
+// and reports whether it began any. A stop does not wait for a start that is not
+// proven yet, but supersedes it.
+func (s *Supervisor) serve() (began bool) {
+	if s.shuttingDown {
+		s.requests.shutDown(s.gateway.pid())
+		s.dirty = s.dirty || len(s.requests.replies) > 0
+		return false
+	}
+	if stop := s.requests.supersede(s.gateway.pid()); stop != nil {
+		s.begin(stop)
+		began = true
+	}
+	for s.requests.job == nil && len(s.events) == 0 {
+		j := s.requests.queue.Next()
+		if j == nil {
+			return began
+		}
+		s.begin(j)
+		began = true
+	}
+	return began
+}
+
+// begin starts a request.
+func (s *Supervisor) begin(j *control.Job) {
+	s.dirty = true
+	s.requests.begin(j, s.gateway.pid())
+	c, why := beginRequest(j.Action, s.situation()), s.rec.Reason
+	switch j.Action {
+	case control.Stop:
+		s.post(eventStop)
+	case control.Probe:
+		why = reason.NotRunning
+	case control.Restart:
+		if refusal := s.prepareRestart(j); refusal != "" {
+			c, why = requestCell{requestIdle, answerFailed}, refusal
+		}
+	}
+	s.fulfil(s.requests.decide(c, why, s.gateway.pid()))
+}
+
+func (s *Supervisor) situation() situation {
+	return situation{phase: s.phase, executed: s.executed, readyTimedOut: s.readyTimedOut,
+		down: s.rec.Health.State == status.NotServing, proving: s.proof != nil}
+}
+
+// tell applies an outcome to the request in progress, and carries out its wish.
+func (s *Supervisor) tell(o outcome, why reason.Reason) {
+	v := s.requests.on(o, why, s.gateway.pid())
+	s.dirty = s.dirty || v != wait
+	s.fulfil(v)
+}
+
+// fulfil carries out a wish of the request in progress.
+func (s *Supervisor) fulfil(v verdict) {
+	switch v {
+	case wishStart:
+		s.post(eventStart)
+	case wishRestart:
+		s.post(eventRestart)
+	case wishProof:
+		if n := s.requests.tries; n > 0 {
+			s.timers.arm(attemptTimer, healthPauseFirst<<n)
+			return
+		}
+		s.attempt()
+	}
+}
+
+// tellResult applies the result of a proof that the request in progress has asked for.
+func (s *Supervisor) tellResult(r result) {
+	switch {
+	case r.ok:
+		s.tell(outcomeProven, "")
+	case r.definite:
+		s.tell(outcomeDown, r.reason)
+	default:
+		s.tell(outcomeUnknown, r.reason)
+	}
+}
+
+// prepareRestart does all that can fail while the old gateway still serves, so that a
+// refusal leaves that gateway alone. It returns the reason of a refusal, or "".
+func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
+	if err := s.c.Validate(); err != nil {
+		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.UnsafeConfig)).Err(err).Msg("")
+		return reason.UnsafeConfig
+	}
+	if beside := s.foreignBeside(); beside != "" {
+		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")
+		return reason.ListenerForeign
+	}
+	if j.Rotate {
+		if err := s.c.Token.Prepare(); err != nil {
+			s.log.Warn().Str("event", evRefused).Str("reason", string(reason.TokenFailed)).Err(err).Msg("")
+			return reason.TokenFailed
+		}
+		s.rotate = true
+	}
+	s.drain = time.Duration(j.Drain) * time.Second
+	if !s.gateway.alive() {
+		s.stopSidecars() // sidecars that outlived a crash do not have a new token
+	}
+	return ""
+}
+
+// foreignBeside describes a foreign listener beside a gateway that listens itself,
+// or returns "". Such a gateway must not be stopped, because it could not start
+// again, and an agent that holds the port would turn a restart into an outage.
+func (s *Supervisor) foreignBeside() string {
+	if s.phase != phaseRunning {
+		return ""
+	}
+	ls, _, foreign, err := s.judgeListeners()
+	if err != nil || len(foreign) == 0 || len(foreign) == len(ls) {
+		return ""
+	}
+	return s.foreignText(foreign[0])
+}
+
+// stage returns the progress word that a waiting client sees.
+func (s *Supervisor) stage() string {
+	switch {
+	case s.phase == phaseRestarting || s.phase == phaseStopping:
+		return "stopping"
+	case s.phase == phaseStarting && s.executed, s.proof != nil:
+		return "proving"
+	case s.phase == phaseStarting:
+		return "starting"
+	}
+	return "accepted"
+}
