@@ -18,12 +18,6 @@ const (
 	requestStates
 )
 
-var requestStateText = [requestStates]string{
-	"idle", "probing", "checking", "recovering", "awaiting-start", "awaiting-stop",
-}
-
-func (s requestState) String() string { return requestStateText[s] }
-
 // outcome is something that can decide the request in progress.
 type outcome uint8
 
@@ -43,13 +37,6 @@ const (
 	outcomes
 )
 
-var outcomeText = [outcomes]string{
-	"proven", "unknown", "down", "down-for-good", "ready", "failed", "replaced", "stopped", "superseded",
-	"shutdown", "terminated",
-}
-
-func (o outcome) String() string { return outcomeText[o] }
-
 // verdict is what an outcome means for the request in progress: an answer, or a wish
 // to the gateway or the prover.
 type verdict uint8
@@ -66,14 +53,7 @@ const (
 	wishProof                       // prove the gateway again, after a pause
 	wishStart                       // start the gateway
 	wishRestart                     // replace the gateway
-	verdicts
 )
-
-var verdictText = [verdicts]string{
-	"wait", "ok", "already-running", "stopped", "REASON", "superseded", "shutting-down", "prove", "start", "restart",
-}
-
-func (v verdict) String() string { return verdictText[v] }
 
 type requestCell struct {
 	next    requestState

@@ -11,6 +11,25 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
+var requestStateText = [requestStates]string{
+	"idle", "probing", "checking", "recovering", "awaiting-start", "awaiting-stop",
+}
+
+func (s requestState) String() string { return requestStateText[s] }
+
+var outcomeText = [outcomes]string{
+	"proven", "unknown", "down", "down-for-good", "ready", "failed", "replaced", "stopped", "superseded",
+	"shutdown", "terminated",
+}
+
+func (o outcome) String() string { return outcomeText[o] }
+
+var verdictText = [...]string{
+	"wait", "ok", "already-running", "stopped", "REASON", "superseded", "shutting-down", "prove", "start", "restart",
+}
+
+func (v verdict) String() string { return verdictText[v] }
+
 func (v verdict) answers() bool { return v >= answerOK && v <= answerShutdown }
 
 // TestRequestTableIsTotal checks that each request that is over was answered, that no
