@@ -120,13 +120,17 @@ func TestNamesInContributing(t *testing.T) {
 	}
 }
 
-// TestTranscript checks that the README shows what make demo prints: each line of
-// its tour is in the script.
+// TestTranscript checks that the README shows what make demo prints: each heading
+// and each line of its tour is in the script.
 func TestTranscript(t *testing.T) {
 	script := read(t, "image/demo.sh")
 	result := regexp.MustCompile(`: (permission denied|nothing|the gateway takes the token)$`)
+	heading := regexp.MustCompile(`^    ([a-z]+: .+)\n$`)
 	seen := 0
 	for line := range strings.Lines(read(t, "README.md")) {
+		if m := heading.FindStringSubmatch(line); m != nil && !strings.Contains(script, `step "`+m[1]+`"`) {
+			t.Errorf("README.md: image/demo.sh has no step %q", m[1])
+		}
 		text, ok := strings.CutPrefix(strings.TrimSpace(line), "ok  ")
 		if !ok || strings.HasPrefix(text, "restarted: pid ") {
 			continue

@@ -12,7 +12,8 @@ func cmdHealth() verb {
 		name: "health", summary: "say in one line whether the gateway serves (for HEALTHCHECK)",
 		help: `Verifies the supervisor, the gateway's process and its listener against the
 kernel, and reads the rest from PID 1's record. It sends nothing and does not
-wait.
+wait. If the supervisor does not run as root, root has no record to believe, so
+root's gatewayctl asks the gateway itself.
 
 Exit code: 0 serving, 4 not serving, 5 no supervisor.
 `,

@@ -20,7 +20,7 @@ ok "$line"
 line=$(in_container gatewayctl restart --rotate-token --timeout 30s) || fail "restart with a new token"
 ok "$line"
 
-step "client: a program with the token, as the operator, for as long as it runs"
+step "client: a program that has the token runs as the operator's user"
 line=$(in_container gatewayctl exec demotools id 2>/dev/null) || fail "gatewayctl exec"
 [[ $line == uid=9003* ]] || fail "a client runs as $line"
 ok "gatewayctl exec demotools id: $line"

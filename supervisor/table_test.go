@@ -84,14 +84,32 @@ func TestLaunchOnlyAfterSweep(t *testing.T) {
 
 // TestDiagramIsTheTable checks that the page shows the table as it is.
 func TestDiagramIsTheTable(t *testing.T) {
-	const page, begin, end = "../docs/design.md", "<!-- table -->\n", "<!-- end of table -->"
+	comparePage(t, "table", render())
+}
+
+// The page shows the state and the goal of each phase as they are.
+func TestPhasesAreTheTable(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("\n| phase | state | goal |\n|---|---|---|\n")
+	for p := range phases {
+		fmt.Fprintf(&b, "| %v | `%s` | `%s` |\n", p, p.state(), p.goal())
+	}
+	b.WriteByte('\n')
+	comparePage(t, "phases", b.String())
+}
+
+// comparePage compares the part of docs/design.md between the marks of a name with
+// want.
+func comparePage(t *testing.T, name, want string) {
+	t.Helper()
+	const page = "../docs/design.md"
 	data, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(data), begin)
-	if got, _, _ := strings.Cut(rest, end); got != render() {
-		t.Errorf("%s has another table; between its marks it should have\n%s", page, render())
+	_, rest, _ := strings.Cut(string(data), "<!-- "+name+" -->\n")
+	if got, _, _ := strings.Cut(rest, "<!-- end of "+name+" -->"); got != want {
+		t.Errorf("%s differs; between the marks of %s it should have\n%s", page, name, want)
 	}
 }
 

@@ -45,6 +45,7 @@ func (c *Config) table() table {
 
 func (g *Gateway) table() table {
 	ready := g.Ready.table("as gateway.health.path", "as gateway.health.status", "as gateway.health.json", `"1m30s"`)
+	ready[2].field = &limited{ready[2].field, "the default is {} if gateway.ready.path is set"}
 	health := g.Health.table(`"/health"`, `[200]`, `{}`, `"3s"`)
 	return table{
 		{"command", (*command)(&g.Command), needed},
@@ -104,13 +105,13 @@ func (p *Prepare) table() table {
 
 func (s *Sidecar) table() table {
 	return table{
-		{"name", &limited{&word{&s.Name, &sidecarName}, "each once"}, needed},
+		{"name", &limited{&word{&s.Name, &sidecarName}, "each name once"}, needed},
 		{"command", (*command)(&s.Command), needed},
 		{"user", &word{&s.User, &userForm}, "as sandbox.user"},
 		{"working_dir", &word{&s.WorkingDir, &filePath}, none},
 		{"env", (*env)(&s.Env), `{}`},
 		{"pass_env", (*passEnv)(&s.PassEnv), `[]`},
-		{"token_env", &limited{&word{&s.TokenEnv, &envName}, "only if user is written as gateway.user or operator.user is"}, none},
+		{"token_env", &limited{&word{&s.TokenEnv, &envName}, "only if sidecars[].user has the same text as gateway.user or operator.user"}, none},
 		{"restart", &choice{&s.Restart, "always, on-failure, never"}, `"always"`},
 		{"pending", &word{&s.Pending, &pendingText}, none},
 	}

@@ -79,7 +79,7 @@ func OpenOwn(places []string, uid uint32, requireTmpfs bool) (*Dir, error) {
 }
 
 // Own returns the places where the directory of a uid without root may be
-// (docs/design.md, section 11). They are in xdg, the value of XDG_RUNTIME_DIR, and in
+// (docs/design.md, section 7). They are in xdg, the value of XDG_RUNTIME_DIR, and in
 // /dev/shm, which engines mount as a tmpfs of mode 1777.
 func Own(xdg string, uid uint32) (places []string) {
 	if path.IsAbs(xdg) {
