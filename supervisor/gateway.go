@@ -40,7 +40,9 @@ func (s *Supervisor) sweep() {
 		s.drain = 0
 		s.stopSidecars()
 	}
-	s.sweptSidecars()
+	if !s.c.Unseparated {
+		s.sidecars.expectSweep(s.c.Gateway.UID)
+	}
 	s.sweepStart, s.sweepPause = time.Now(), sweepPauseMin
 	s.startErr, s.executed, s.readyTimedOut, s.proven = nil, false, false, time.Time{}
 	s.sweepAgain()

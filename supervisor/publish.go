@@ -76,8 +76,5 @@ func (s *Supervisor) fillChildren() {
 		}
 		r.Command = c
 	}
-	r.Sidecars = r.Sidecars[:0]
-	for _, c := range s.sidecars {
-		r.Sidecars = append(r.Sidecars, c.record(s.sidecarsMayStart()))
-	}
+	s.sidecars.fill(r, s.sidecarsMayStart())
 }

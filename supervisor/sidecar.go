@@ -34,98 +34,54 @@ func newSidecar(cfg config.Sidecar, l launch.Child, log zerolog.Logger) *sidecar
 		backoff: backoff{min: time.Second, max: 30 * time.Second, reset: time.Minute}}
 }
 
-// wantSidecars starts all sidecars after the gateway was proven. A sidecar that
-// still runs is left alone. If it was told to end, it is replaced once it has
-// ended.
-func (s *Supervisor) wantSidecars() {
-	for _, c := range s.sidecars {
-		c.wanted = true
-	}
-	s.startDueSidecars()
-}
+// sidecarStep is what is to be done with a sidecar now.
+type sidecarStep uint8
 
-// stopSidecars tells all sidecars to end, each of them once. From then on a sidecar
-// has the gateway's grace.
-func (s *Supervisor) stopSidecars() {
-	for _, c := range s.sidecars {
-		c.wanted = false
-		if c.child.alive() && c.killAt.IsZero() {
-			c.child.asked, c.killAt = true, time.Now().Add(s.g.StopGrace)
-			c.child.signalGroup(syscall.SIGTERM)
-		}
-	}
-	s.startDueSidecars()
-}
+// The steps.
+const (
+	sidecarWaits sidecarStep = iota
+	sidecarStarts
+	sidecarIsKilled
+)
 
-// sweptSidecars marks the sidecars that have the gateway's UID as asked to end,
-// because the sweep is about to kill them.
-func (s *Supervisor) sweptSidecars() {
-	for _, c := range s.sidecars {
-		if c.child.alive() && c.launch.UID == s.c.Gateway.UID && !s.c.Unseparated {
-			c.child.asked = true
-		}
-	}
-}
-
-// sidecarsMayStart reports whether the gateway serves or drains. Sidecars may start
-// during a drain, because the gateway's remaining work may need them.
-func (s *Supervisor) sidecarsMayStart() bool {
-	return s.phase == phaseRunning || s.drain > 0 && !s.proven.IsZero()
-}
-
-// startDueSidecars starts and kills the sidecars that are due, and arms the timer for
-// the next one.
-func (s *Supervisor) startDueSidecars() {
-	var next time.Time
-	for _, c := range s.sidecars {
-		if due := s.startDueSidecar(c, time.Now()); !due.IsZero() && (next.IsZero() || due.Before(next)) {
-			next = due
-		}
-	}
-	s.timers.cancel(sidecarTimer)
-	if !next.IsZero() {
-		s.timers.arm(sidecarTimer, time.Until(next))
-	}
-}
-
-// startDueSidecar starts or kills c if that is due, and returns the time of the next
-// call. The zero time means that c waits for an event and not for a time.
-func (s *Supervisor) startDueSidecar(c *sidecar, now time.Time) time.Time {
+// next returns the step that is due, and the time of the next look. The zero time
+// means that c waits for an event and not for a time. portOurs is asked only for a
+// sidecar that is to have the token.
+func (c *sidecar) next(now time.Time, mayStart bool, portOurs func() bool) (step sidecarStep, again time.Time) {
 	switch {
+	case c.child.alive() && !c.killAt.IsZero() && !c.killAt.After(now):
+		return sidecarIsKilled, time.Time{}
 	case c.child.alive():
-		if !c.killAt.IsZero() && !c.killAt.After(now) {
-			s.killSidecar(c)
-		}
-		return c.killAt
+		return sidecarWaits, c.killAt
 	case c.child.pending(): // its end is not reported yet, and a sidecar never runs twice
-		return time.Time{}
-	case !c.wanted || !s.sidecarsMayStart():
-		return time.Time{}
-	case c.launch.Spec.Token != nil && !c.due.After(now) && !s.portOurs():
+	case !c.wanted || !mayStart:
+	case c.due.After(now):
+		return sidecarWaits, c.due
+	case c.hasToken() && !portOurs():
 		c.rec.Detail = "it has the token, and waits until the gateway alone listens on its port"
-		return now.Add(plainRetry)
-	case !c.due.After(now):
-		s.startSidecar(c)
+		return sidecarWaits, now.Add(plainRetry)
+	default:
+		return sidecarStarts, time.Time{}
 	}
-	return c.due
+	return sidecarWaits, time.Time{}
 }
 
-// killSidecar runs once for each stop. If we lack the permission, the next stop tries
+func (c *sidecar) hasToken() bool { return c.launch.Spec.Token != nil }
+
+// kill is called once for each stop. If we lack the permission, the next stop tries
 // again.
-func (s *Supervisor) killSidecar(c *sidecar) {
-	s.killed = s.killed || s.shuttingDown
+func (c *sidecar) kill() {
 	c.killAt = time.Time{}
 	c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
 	c.child.signalGroup(syscall.SIGKILL)
 }
 
-func (s *Supervisor) startSidecar(c *sidecar) {
-	s.dirty = true
-	c.child = &child{group: true, up: func(*child) {}, done: func(*child) { s.sidecarDone(c) }}
-	if err := s.start(c.launch, c.child); err != nil {
+// begun records the start of a process for c, or why there is none.
+func (c *sidecar) begun(err error, now time.Time) {
+	if err != nil {
 		c.child = nil
 		c.rec.State, c.rec.Detail = "failed", err.Error()
-		c.due = time.Now().Add(c.backoff.max)
+		c.due = now.Add(c.backoff.max)
 		return
 	}
 	c.due = time.Time{}
@@ -133,10 +89,10 @@ func (s *Supervisor) startSidecar(c *sidecar) {
 	c.log.Info().Str("event", evSidecarStarted).Int("pid", c.child.pid()).Msg("")
 }
 
-func (s *Supervisor) sidecarDone(c *sidecar) {
-	s.holderDone(c)
+// ended records the end of c's process, and schedules the next start.
+func (c *sidecar) ended() {
 	was, code := c.child, c.child.exit.Code()
-	c.child, c.killAt, s.dirty = nil, time.Time{}, true
+	c.child, c.killAt = nil, time.Time{}
 	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+formatInt(code)
 	if was.err != nil {
 		c.rec.State, c.rec.Detail = "failed", was.err.Error()
@@ -152,7 +108,6 @@ func (s *Supervisor) sidecarDone(c *sidecar) {
 	default:
 		c.retry(was, code)
 	}
-	s.startDueSidecars()
 }
 
 // retry schedules the next start of a sidecar that ended by itself and should run.

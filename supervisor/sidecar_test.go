@@ -188,7 +188,7 @@ func TestSidecarWaits(t *testing.T) {
 		end  func(*fixture)
 		want string
 	}{
-		"swept":   {func(d *fixture) { d.sweptSidecars() }, "waiting"},
+		"swept":   {func(d *fixture) { d.sidecars.expectSweep(d.c.Gateway.UID) }, "waiting"},
 		"stopped": {func(d *fixture) { d.stopSidecars() }, "stopped"},
 	} {
 		t.Run(name, func(t *testing.T) {

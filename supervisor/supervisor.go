@@ -118,7 +118,7 @@ type Supervisor struct {
 	command        *child
 	commandStarted bool // the command was started, or could not be
 	cmdCode        *int // its exit code, once it has ended
-	sidecars       []*sidecar
+	sidecars       sidecars
 
 	shuttingDown  bool
 	shutdownPause time.Duration // pause before the next check that all processes are gone
@@ -308,7 +308,7 @@ func (s *Supervisor) elapsed(k timerKind) {
 	case shutdownGraceTimer:
 		s.forceShutdown()
 	case sidecarTimer:
-		s.startDueSidecars()
+		s.tendSidecars()
 	}
 }
 

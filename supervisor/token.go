@@ -5,7 +5,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -100,15 +99,9 @@ func (s *Supervisor) endHolders() {
 // of them, or "" if there is none. It is called when the gateway has ended, or when
 // another process listens on the gateway's port.
 func (s *Supervisor) killHolders(why string) (name string) {
-	for _, c := range s.sidecars {
-		if c.launch.Spec.Token == nil || !c.child.alive() {
-			continue
-		}
-		name, c.child.asked = c.cfg.Name, true
-		c.log.Info().Str("event", evHolderKilled).Int("pid", c.child.pid()).Str("detail", why).Msg("it has the token")
-		if err := c.child.signalGroup(syscall.SIGKILL); err != nil {
-			s.fault("cannot kill a sidecar that has the token", err)
-		}
+	name, err := s.sidecars.killHolders(why)
+	if err != nil {
+		s.fault("cannot kill a sidecar that has the token", err)
 	}
 	return name
 }
@@ -126,7 +119,7 @@ func (s *Supervisor) portOurs() bool {
 // its sockets before it is a zombie, so holderDone also requires that the gateway
 // still listens.
 func (s *Supervisor) holderDone(c *sidecar) {
-	if c.launch.Spec.Token == nil || !s.gateway.alive() {
+	if !c.hasToken() || !s.gateway.alive() {
 		return
 	}
 	if !s.portOurs() {

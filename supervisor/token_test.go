@@ -238,14 +238,14 @@ func TestHolderWaitsForGateway(t *testing.T) {
 	} {
 		port := d.g.Port
 		wait()
-		d.startDueSidecars()
+		d.tendSidecars()
 		if s.rec.State == "failed" || !d.timers.armed(sidecarTimer) {
 			t.Errorf("%s: %s, tried again: %v", name, s.rec.State, d.timers.armed(sidecarTimer))
 		}
 		d.g.Port, d.c.Gateway.UID = port, uint32(os.Getuid())
 	}
 	d.gateway.id = lives(t)
-	d.startDueSidecars()
+	d.tendSidecars()
 	if s.rec.State != "failed" {
 		t.Error("it was not started beside a gateway that lives and has its port")
 	}
