@@ -29,22 +29,22 @@ func TestAuthorizedExit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).running()
-			d.backoff.reset = time.Hour // an exit after that time does not count as a failure
-			d.gateway.id = procfs.ID{PID: 77, Start: 99}
-			d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+			d.unit.backoff.reset = time.Hour // an exit after that time does not count as a failure
+			d.unit.child.id = procfs.ID{PID: 77, Start: 99}
+			d.unit.child.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 			d.c.Authorized = func(p procfs.ID) (int, error) {
-				if p != d.gateway.id {
+				if p != d.unit.child.id {
 					t.Errorf("asked about %v", p)
 				}
 				return 42, c.says
 			}
 			started := false
 			d.c.Prepare = func() error { started = true; return errors.New("no further") }
-			d.gatewayDone(d.gateway)
+			d.gatewayDone(d.unit.child)
 			d.apply()
 			authorized := c.says == nil
-			if started != authorized || d.rec.LastExit.Requested != authorized || d.rec.LastExit.Failure == authorized || (d.rec.Crashes == 0) != authorized {
-				t.Errorf("started at once: %v; %+v; %d crashes", started, d.rec.LastExit, d.rec.Crashes)
+			if started != authorized || d.unit.lastExit.Requested != authorized || d.unit.lastExit.Failure == authorized || (d.unit.crashes == 0) != authorized {
+				t.Errorf("started at once: %v; %+v; %d crashes", started, d.unit.lastExit, d.unit.crashes)
 			}
 			if !d.timers.armed(retryTimer) {
 				t.Error("it is never tried again")
@@ -63,10 +63,10 @@ func TestAuthorizedExitDuringALook(t *testing.T) {
 		d := newFixture(t).serving().running()
 		d.request(1, words)
 		d.inProgress(d.requests.queue.Next(), state)
-		d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+		d.unit.child.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 		d.c.Authorized = func(procfs.ID) (int, error) { return 42, nil }
-		d.gatewayDone(d.gateway)
-		d.gateway = &child{proc: &launch.Proc{PID: 78}}
+		d.gatewayDone(d.unit.child)
+		d.unit.child = &child{proc: &launch.Proc{PID: 78}}
 		d.tell(outcomeReady, "")
 		d.replies("complete ok 77 78")
 		if d.requests.job != nil {
@@ -84,19 +84,19 @@ func TestNotAskedAbout(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).running()
-			d.launchedBefore = true
+			d.unit.start.launchedBefore = true
 			d.c.Gateway.Spec.Argv = []string{"/gateway"}
-			d.gateway.exit = &sys.Exit{PID: 77}
-			spoil(d.gateway)
+			d.unit.child.exit = &sys.Exit{PID: 77}
+			spoil(d.unit.child)
 			d.c.Authorized = func(procfs.ID) (int, error) { t.Error("asked"); return 0, nil }
-			d.gatewayDone(d.gateway)
+			d.gatewayDone(d.unit.child)
 		})
 	}
 	d := newFixture(t).running() // where root sends its own requests
-	d.proven = time.Now()
-	d.gateway.exit = &sys.Exit{PID: 77}
-	d.gatewayDone(d.gateway)
-	if d.rec.LastExit.Requested {
+	d.unit.proven = time.Now()
+	d.unit.child.exit = &sys.Exit{PID: 77}
+	d.gatewayDone(d.unit.child)
+	if d.unit.lastExit.Requested {
 		t.Error("authorized by nobody")
 	}
 }

@@ -64,17 +64,17 @@ func (d *fixture) await(c *child) {
 func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
 	d := newFixture(t)
-	d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{silent}
-	d.gateway = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
-	g := d.gateway
+	d.unit.phase, d.unit.start.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{silent}
+	d.unit.child = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
+	g := d.unit.child
 	d.answered(answer{g, late})
 	d.await(g)
 	d.apply()
-	if d.phase != phaseBackingOff || d.rec.Reason != reason.LaunchFailed || d.rec.Crashes != 0 || !d.timers.armed(retryTimer) {
-		t.Errorf("%v, %s %q, %d crashes", d.phase, d.rec.Reason, d.rec.Detail, d.rec.Crashes)
+	if d.unit.phase != phaseBackingOff || d.unit.trouble.reason != reason.LaunchFailed || d.unit.crashes != 0 || !d.timers.armed(retryTimer) {
+		t.Errorf("%v, %s %q, %d crashes", d.unit.phase, d.unit.trouble.reason, d.unit.trouble.detail, d.unit.crashes)
 	}
-	if d.rec.LastExit.Signal != int(syscall.SIGKILL) || strings.Contains(d.log.String(), "internal") {
-		t.Errorf("%+v; logged %s", d.rec.LastExit, d.log.String())
+	if d.unit.lastExit.Signal != int(syscall.SIGKILL) || strings.Contains(d.log.String(), "internal") {
+		t.Errorf("%+v; logged %s", d.unit.lastExit, d.log.String())
 	}
 
 	// A worker executes no target, and has its own deadline.

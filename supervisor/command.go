@@ -17,10 +17,10 @@ const (
 
 // beginCommand starts the container's command, once.
 func (s *Supervisor) beginCommand() {
-	if s.commandStarted || s.c.Command == nil || s.shuttingDown {
+	if s.shutdown.commandStarted || s.c.Command == nil || s.shutdown.begun {
 		return
 	}
-	s.commandStarted, s.dirty = true, true
+	s.shutdown.commandStarted = true
 	c := &child{done: s.commandDone}
 	if err := s.start(*s.c.Command, c); err != nil {
 		// There are no pids or no memory left, so the container cannot do its work.
@@ -28,7 +28,7 @@ func (s *Supervisor) beginCommand() {
 		s.commandEnded(codeNotExecutable)
 		return
 	}
-	s.command = c
+	s.shutdown.command = c
 	s.log.Info().Str("event", evCommandStarted).Int("pid", c.pid()).Msg("")
 }
 
@@ -47,6 +47,6 @@ func (s *Supervisor) commandDone(c *child) {
 
 // commandEnded records the command's exit code, and ends the container.
 func (s *Supervisor) commandEnded(code int) {
-	s.cmdCode, s.dirty = &code, true
+	s.shutdown.commandCode = &code
 	s.beginShutdown()
 }

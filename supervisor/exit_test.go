@@ -32,16 +32,16 @@ func TestExitTexts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).running()
-			d.g.HoldCodes, d.backoff.hold = []int{78, 79}, []int{78, 79}
+			d.g.HoldCodes, d.unit.backoff.hold = []int{78, 79}, []int{78, 79}
 			d.g.ExitTexts = []config.ExitText{{Code: 78, Text: text}, {Code: 1, Text: "a token is missing"}, {Code: 137, Text: "out of memory, maybe"}}
-			d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
-			d.gatewayDone(d.gateway)
+			d.unit.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
+			d.gatewayDone(d.unit.child)
 			d.apply()
-			if d.phase != phaseBackingOff || d.rec.Detail != "the gateway ended with "+c.detail || d.rec.LastExit.Text != c.text {
-				t.Errorf("%v, detail %q, text %q", d.phase, d.rec.Detail, d.rec.LastExit.Text)
+			if d.unit.phase != phaseBackingOff || d.unit.trouble.detail != "the gateway ended with "+c.detail || d.unit.lastExit.Text != c.text {
+				t.Errorf("%v, detail %q, text %q", d.unit.phase, d.unit.trouble.detail, d.unit.lastExit.Text)
 			}
-			if held := d.rec.Backoff.DelayMS == time.Minute.Milliseconds(); held != strings.HasPrefix(name, "held") {
-				t.Errorf("the next try in %d ms", d.rec.Backoff.DelayMS)
+			if held := d.unit.waiting.DelayMS == time.Minute.Milliseconds(); held != strings.HasPrefix(name, "held") {
+				t.Errorf("the next try in %d ms", d.unit.waiting.DelayMS)
 			}
 			if c.text != "" && !strings.Contains(d.log.String(), c.text) {
 				t.Errorf("logged %s", d.log.String())
@@ -54,27 +54,27 @@ func TestExitTexts(t *testing.T) {
 // mark of an exit. A re-exec child that could not execute the gateway has its own.
 func TestLastExitKeepsItsFailureMark(t *testing.T) {
 	d := newFixture(t).running()
-	d.launchedBefore, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
-	d.backoff.reset = time.Hour // an exit after that time does not count as a failure
+	d.unit.start.launchedBefore, d.c.Gateway.Spec.Argv = true, []string{"/gateway"}
+	d.unit.backoff.reset = time.Hour // an exit after that time does not count as a failure
 	d.c.Prepare = func() error { return errors.New("no further") }
-	d.gateway.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
-	d.gatewayDone(d.gateway)
+	d.unit.child.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+	d.gatewayDone(d.unit.child)
 	d.apply()
-	if d.phase != phaseBackingOff || !d.rec.LastExit.Failure {
-		t.Fatalf("%v, %+v", d.phase, d.rec.LastExit)
+	if d.unit.phase != phaseBackingOff || !d.unit.lastExit.Failure {
+		t.Fatalf("%v, %+v", d.unit.phase, d.unit.lastExit)
 	}
 	d.post(eventRetry)
 	d.apply()
-	if d.phase != phaseBackingOff || d.rec.Reason != "prepare-failed" || !d.rec.LastExit.Failure || d.rec.Crashes != 1 {
-		t.Errorf("%v, %s, %+v, %d crashes", d.phase, d.rec.Reason, d.rec.LastExit, d.rec.Crashes)
+	if d.unit.phase != phaseBackingOff || d.unit.trouble.reason != "prepare-failed" || !d.unit.lastExit.Failure || d.unit.crashes != 1 {
+		t.Errorf("%v, %s, %+v, %d crashes", d.unit.phase, d.unit.trouble.reason, d.unit.lastExit, d.unit.crashes)
 	}
 	for step, failure := range map[launch.Step]bool{launch.StepExec: true, launch.StepDied: false} {
-		d.phase = phaseStarting
-		d.gateway = &child{proc: &launch.Proc{PID: 78}, exit: &sys.Exit{PID: 78}, err: &launch.Failure{Step: step}}
-		d.gatewayDone(d.gateway)
+		d.unit.phase = phaseStarting
+		d.unit.child = &child{proc: &launch.Proc{PID: 78}, exit: &sys.Exit{PID: 78}, err: &launch.Failure{Step: step}}
+		d.gatewayDone(d.unit.child)
 		d.apply()
-		if d.rec.LastExit.PID != 78 || d.rec.LastExit.Failure != failure {
-			t.Errorf("%s: %+v", step, d.rec.LastExit)
+		if d.unit.lastExit.PID != 78 || d.unit.lastExit.Failure != failure {
+			t.Errorf("%s: %+v", step, d.unit.lastExit)
 		}
 	}
 }

@@ -103,8 +103,8 @@ func (d *fixture) serving() *fixture {
 // running gives the fixture a proven gateway. That gateway is no process, so no test
 // may signal it.
 func (d *fixture) running() *fixture {
-	d.phase, d.proven = phaseRunning, time.Now()
-	d.gateway = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
+	d.unit.phase, d.unit.proven = phaseRunning, time.Now()
+	d.unit.child = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
 	return d
 }
 
@@ -118,7 +118,7 @@ func (d *fixture) request(n int, words string) {
 
 // inProgress makes j the request in progress, in a state.
 func (d *fixture) inProgress(j *control.Job, state requestState) {
-	d.requests.begin(j, d.gateway.pid())
+	d.requests.begin(j, d.unit.child.pid())
 	d.requests.state = state
 }
 

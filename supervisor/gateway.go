@@ -35,16 +35,16 @@ type startError struct {
 // sweep ends all remaining processes of a former gateway and waits until they are
 // gone. The event Swept follows.
 func (s *Supervisor) sweep() {
-	s.cancelRun()    // the worker has the gateway's UID
-	if s.drain > 0 { // the draining gateway could have needed them until now
-		s.drain = 0
+	s.cancelRun()         // the worker has the gateway's UID
+	if s.unit.drain > 0 { // the draining gateway could have needed them until now
+		s.unit.drain = 0
 		s.stopSidecars()
 	}
 	if !s.c.Unseparated {
 		s.sidecars.expectSweep(s.c.Gateway.UID)
 	}
-	s.sweepStart, s.sweepPause = time.Now(), sweepPauseMin
-	s.startErr, s.executed, s.readyTimedOut, s.proven = nil, false, false, time.Time{}
+	s.unit.sweep.start, s.unit.sweep.pause = time.Now(), sweepPauseMin
+	s.unit.start.err, s.unit.start.executed, s.unit.start.readyTimedOut, s.unit.proven = nil, false, false, time.Time{}
 	s.sweepAgain()
 }
 
@@ -60,16 +60,16 @@ func (s *Supervisor) sweepAgain() {
 		s.fault("cannot tell whether the gateway's processes are gone", err)
 	}
 	if !alive && err == nil {
-		s.last = procfs.ID{}
+		s.unit.last = procfs.ID{}
 		s.post(eventSwept)
 		return
 	}
-	if waited := time.Since(s.sweepStart); waited > sweepPatience && s.rec.Reason != reason.StopTimeout {
+	if waited := time.Since(s.unit.sweep.start); waited > sweepPatience && s.unit.trouble.reason != reason.StopTimeout {
 		s.startTrouble(reason.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
 		s.tell(outcomeFailed, reason.StopTimeout)
 	}
-	s.timers.arm(sweepTimer, s.sweepPause)
-	s.sweepPause = min(2*s.sweepPause, sweepPauseMax)
+	s.timers.arm(sweepTimer, s.unit.sweep.pause)
+	s.unit.sweep.pause = min(2*s.unit.sweep.pause, sweepPauseMax)
 }
 
 // launch starts the gateway. The port must be free, and the entries of "prepare"
@@ -77,7 +77,7 @@ func (s *Supervisor) sweepAgain() {
 // and the new one is not there yet, so two tokens never work at the same time.
 func (s *Supervisor) launch() {
 	if foreign := s.portTaken(); foreign != nil {
-		s.rec.Proof.Foreign = foreign
+		s.prover.signals.Foreign = foreign
 		s.markTokenExposed("the gateway's port was taken before its start")
 		s.startFailed(reason.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.listenerDetail(foreign[0].UID), foreign[0].Addr), true)
 		return
@@ -99,8 +99,8 @@ func (s *Supervisor) launch() {
 		s.startFailed(why, err, true)
 		return
 	}
-	s.gateway, s.last, s.dirty = c, c.id, true
-	s.rec.Proof = status.Proof{Child: status.Held, Listener: status.NotAvailable,
+	s.unit.child, s.unit.last = c, c.id
+	s.prover.signals = status.Proof{Child: status.Held, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable}
 	s.timers.arm(readyTimer, s.g.Ready.Timeout)
 	s.timers.arm(neverServedTimer, neverServedFactor*s.g.Ready.Timeout)
@@ -121,16 +121,16 @@ func (s *Supervisor) portTaken() []status.Listener {
 // although the gateway has just ended, or "". Usually the socket belongs to a process
 // that got the listener from the gateway, and the next sweep ends that process.
 func (s *Supervisor) remainingListeners() string {
-	s.rec.Proof.Foreign = s.portTaken()
-	if len(s.rec.Proof.Foreign) == 0 {
+	s.prover.signals.Foreign = s.portTaken()
+	if len(s.prover.signals.Foreign) == 0 {
 		return ""
 	}
-	for _, l := range s.rec.Proof.Foreign {
+	for _, l := range s.prover.signals.Foreign {
 		if !s.c.Unseparated && l.UID != s.c.Gateway.UID {
 			s.markTokenExposed("the gateway's port was taken when it ended")
 		}
 	}
-	l := s.rec.Proof.Foreign[0]
+	l := s.prover.signals.Foreign[0]
 	return "; " + l.Addr + " is still held" + s.listenerDetail(l.UID)
 }
 
@@ -145,28 +145,28 @@ func (s *Supervisor) listenerDetail(uid uint32) string {
 
 // startFailed ends a start that failed before there was a process.
 func (s *Supervisor) startFailed(why reason.Reason, err error, plain bool) {
-	s.startErr = &startError{reason: why, err: err, plain: plain}
+	s.unit.start.err = &startError{reason: why, err: err, plain: plain}
 	s.post(eventFailed)
 }
 
 // gatewayUp handles the report that the re-exec child has executed the gateway.
 func (s *Supervisor) gatewayUp(c *child) {
-	if c != s.gateway {
+	if c != s.unit.child {
 		return
 	}
-	s.executed, s.lastLogged, s.dirty = true, "", true
+	s.unit.start.executed, s.unit.start.lastLogged = true, ""
 	s.post(eventLaunched)
 }
 
 // gatewayDone handles the end of the gateway, or of its re-exec child.
 func (s *Supervisor) gatewayDone(c *child) {
-	if c != s.gateway { // its answer came late, and another gateway has taken its place
+	if c != s.unit.child { // its answer came late, and another gateway has taken its place
 		return
 	}
 	s.cancelRun()
 	s.endHolders()
 	code := c.exit.Code()
-	served := !s.proven.IsZero()
+	served := !s.unit.proven.IsZero()
 	next := eventDied
 	if c.err == nil && !c.asked && s.authorized(c) {
 		c.asked, next = true, eventRestart
@@ -176,7 +176,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	if c.exit.Status.Signaled() {
 		last.Signal = int(c.exit.Status.Signal())
 	}
-	s.rec.LastExit, s.dirty = last, true
+	s.unit.lastExit = last
 	if s.cannotEverStart(c.err) {
 		return
 	}
@@ -196,7 +196,7 @@ func (s *Supervisor) gatewayDone(c *child) {
 	case launch.StepDied:
 		plain = true // killed, or out of pids, which is not the gateway's fault
 	}
-	s.startErr = &startError{reason: why, err: s.notExecuted(c.err), plain: plain, exited: true}
+	s.unit.start.err = &startError{reason: why, err: s.notExecuted(c.err), plain: plain, exited: true}
 	s.post(eventFailed)
 }
 
@@ -232,15 +232,15 @@ func (s *Supervisor) notExecuted(err error) error {
 // shows that the image can never work, because the program is missing or cannot be
 // executed.
 func (s *Supervisor) cannotEverStart(err error) bool {
-	first := !s.launchedBefore
-	s.launchedBefore = true
+	first := !s.unit.start.launchedBefore
+	s.unit.start.launchedBefore = true
 	if !first || err == nil {
 		return false
 	}
 	for _, errno := range []error{syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC} {
 		if errors.Is(err, errno) {
-			s.fatalLaunch = s.notExecuted(err)
-			s.gateway = nil
+			s.unit.start.fatal = s.notExecuted(err)
+			s.unit.child = nil
 			s.beginShutdown()
 			return true
 		}
@@ -252,22 +252,22 @@ func (s *Supervisor) cannotEverStart(err error) bool {
 func (s *Supervisor) stopGateway() {
 	s.cancelRun()
 	grace := s.g.StopGrace
-	if s.drain > 0 { // the sidecars stay, because the draining gateway may need them
-		grace = s.drain
+	if s.unit.drain > 0 { // the sidecars stay, because the draining gateway may need them
+		grace = s.unit.drain
 	} else {
 		s.stopSidecars()
 	}
-	if !s.gateway.alive() {
+	if !s.unit.child.alive() {
 		s.sweep()
 		return
 	}
 	s.recordDescendants()
-	s.gateway.asked = true
-	if err := s.gateway.signal(s.g.StopSignal); err != nil {
+	s.unit.child.asked = true
+	if err := s.unit.child.signal(s.g.StopSignal); err != nil {
 		s.fault("cannot signal the gateway", err)
 	}
 	s.timers.arm(graceTimer, grace)
-	s.log.Info().Str("event", evStopping).Int("pid", s.gateway.pid()).Stringer("grace", grace).Msg("")
+	s.log.Info().Str("event", evStopping).Int("pid", s.unit.child.pid()).Stringer("grace", grace).Msg("")
 }
 
 // recordDescendants records the gateway's processes while it is still their parent.
@@ -280,19 +280,19 @@ func (s *Supervisor) recordDescendants() {
 // shortenGrace handles a stop, or the container's end, while the gateway is being
 // stopped. The stop signal was sent already. A drain is cut short.
 func (s *Supervisor) shortenGrace() {
-	s.drain = 0
+	s.unit.drain = 0
 	s.stopSidecars()
 	s.timers.shorten(graceTimer, s.g.StopGrace)
 }
 
 // kill ends a gateway that did not stop in time. The event Died follows.
 func (s *Supervisor) kill() {
-	if !s.gateway.alive() {
+	if !s.unit.child.alive() {
 		return
 	}
-	s.killed = s.killed || s.shuttingDown
-	s.log.Warn().Str("event", evKilled).Int("pid", s.gateway.pid()).Msg("the gateway did not stop within its grace")
-	if err := s.gateway.signal(syscall.SIGKILL); err != nil {
+	s.shutdown.killed = s.shutdown.killed || s.shutdown.begun
+	s.log.Warn().Str("event", evKilled).Int("pid", s.unit.child.pid()).Msg("the gateway did not stop within its grace")
+	if err := s.unit.child.signal(syscall.SIGKILL); err != nil {
 		s.fault("cannot kill the gateway", err)
 		// Without CAP_KILL we cannot signal a process of another uid. The sweep can,
 		// because it takes that uid. Otherwise this stop would never end.
@@ -307,86 +307,86 @@ func (s *Supervisor) scheduleRetry() {
 	delay, failure := plainRetry, false
 	why, detail := reason.Exited, ""
 	again := false // the same failure was logged at the last try, a second ago
-	switch e := s.startErr; {
+	switch e := s.unit.start.err; {
 	case e != nil:
 		why, detail = e.reason, e.err.Error()
 		if !e.plain {
-			delay, failure = s.backoff.countFailure(exitFacts{code: -1})
+			delay, failure = s.unit.backoff.countFailure(exitFacts{code: -1})
 		}
-		if again = e.plain && detail == s.lastLogged; !again {
+		if again = e.plain && detail == s.unit.start.lastLogged; !again {
 			s.log.Warn().Str("event", evStartFailed).Str("reason", string(why)).Err(e.err).Msg("")
 		}
-	case s.gateway != nil && s.gateway.exit != nil:
-		e := exitFacts{code: s.gateway.exit.Code(), proven: !s.proven.IsZero()}
+	case s.unit.child != nil && s.unit.child.exit != nil:
+		e := exitFacts{code: s.unit.child.exit.Code(), proven: !s.unit.proven.IsZero()}
 		if e.proven {
-			e.served = time.Since(s.proven)
+			e.served = time.Since(s.unit.proven)
 		}
-		delay, failure = s.backoff.countFailure(e)
+		delay, failure = s.unit.backoff.countFailure(e)
 		detail = "the gateway ended with exit code " + formatInt(e.code)
 		if text := s.g.ExitText(e.code); text != "" {
 			detail += " (" + text + ")"
 		}
 		detail += s.remainingListeners()
-		if s.backoff.held(e.code) {
+		if s.unit.backoff.held(e.code) {
 			detail += "; the next try is after " + delay.String() + ", gatewayctl recover tries at once"
 		}
 	}
 	if failure {
-		s.rec.Crashes++
+		s.unit.crashes++
 	}
-	if e := s.startErr; s.rec.LastExit != nil && (e == nil || e.exited) {
-		s.rec.LastExit.Failure = failure
+	if e := s.unit.start.err; s.unit.lastExit != nil && (e == nil || e.exited) {
+		s.unit.lastExit.Failure = failure
 	}
-	s.gateway, s.proven = nil, time.Time{}
+	s.unit.child, s.unit.proven = nil, time.Time{}
 	s.startTrouble(why, detail)
 	s.recordNotServing(detail)
 	s.tell(outcomeFailed, why)
 	s.timers.arm(retryTimer, delay)
-	s.rec.Backoff = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.backoff.streak}
-	if s.lastLogged = detail; again {
+	s.unit.waiting = &status.Waiting{Until: time.Now().Add(delay), DelayMS: delay.Milliseconds(), Streak: s.unit.backoff.streak}
+	if s.unit.start.lastLogged = detail; again {
 		return
 	}
 	s.log.Info().Str("event", evBackoff).Str("reason", string(why)).Str("detail", detail).Stringer("delay", delay).
-		Bool("failure", failure).Int("streak", s.backoff.streak).Msg("")
+		Bool("failure", failure).Int("streak", s.unit.backoff.streak).Msg("")
 }
 
 // onReady handles the first proof of a gateway. It arms the health checks, starts
 // the command and the sidecars, and answers the waiting request.
 func (s *Supervisor) onReady() {
 	now := time.Now()
-	s.proven, s.readyTimedOut = now, false
-	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
+	s.unit.proven, s.unit.start.readyTimedOut = now, false
+	s.unit.trouble.reason, s.unit.trouble.detail, s.unit.waiting = "", "", nil
 	s.recordServing()
 	s.trimMemory = true
 	s.timers.arm(healthTimer, s.g.Health.Interval)
-	s.log.Info().Str("event", evProven).Int("pid", s.gateway.pid()).Stringer("after", now.Sub(s.gateway.started)).Msg("")
+	s.log.Info().Str("event", evProven).Int("pid", s.unit.child.pid()).Stringer("after", now.Sub(s.unit.child.started)).Msg("")
 	s.beginCommand()
 	s.wantSidecars()
-	s.drain = 0
+	s.unit.drain = 0
 	s.tell(outcomeReady, "")
 }
 
 // onStopped records that the gateway is stopped, as requested.
 func (s *Supervisor) onStopped() {
-	s.gateway, s.proven = nil, time.Time{}
-	s.rec.Reason, s.rec.Detail, s.rec.Backoff = "", "", nil
+	s.unit.child, s.unit.proven = nil, time.Time{}
+	s.unit.trouble.reason, s.unit.trouble.detail, s.unit.waiting = "", "", nil
 	s.recordNotServing("")
-	if s.rotate {
-		s.rotate = false
+	if s.unit.token.rotate {
+		s.unit.token.rotate = false
 		if err := s.c.Token.Abort(); err != nil {
 			s.fault("cannot remove the prepared token", err)
 		}
 	}
-	s.drain = 0
+	s.unit.drain = 0
 	s.tell(outcomeStopped, "")
-	if s.phase == phaseTerminated {
+	if s.unit.phase == phaseTerminated {
 		s.pollShutdown()
 	}
 }
 
 // startTrouble sets the reason why the gateway does not serve, for the status.
 func (s *Supervisor) startTrouble(why reason.Reason, detail string) {
-	s.rec.Reason, s.rec.Detail, s.dirty = why, detail, true
+	s.unit.trouble.reason, s.unit.trouble.detail = why, detail
 }
 
 // listeners converts the first 8 listeners for the status record.

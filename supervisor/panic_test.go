@@ -25,7 +25,7 @@ func TestPanicIsSurvived(t *testing.T) {
 	// The next round does its work, and writes the record.
 	published := 0
 	d.c.Publish = func(status.Record) error { published++; return nil }
-	d.dirty = true
+	d.unit.crashes++
 	d.c.Signals.Child <- os.Interrupt
 	if d.round() || published != 1 {
 		t.Errorf("the next round published %d records", published)

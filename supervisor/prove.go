@@ -38,6 +38,20 @@ type result struct {
 	signals  status.Proof
 }
 
+// prover owns the proofs and what they say about the gateway.
+type prover struct {
+	run     *proofRun // the proof in progress
+	pause   time.Duration
+	health  status.Health
+	signals status.Proof // of the last proof
+}
+
+// noSignals is the proof of a gateway about which nothing is proven.
+func noSignals() status.Proof {
+	return status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
+		Ready: status.NotAvailable, Auth: status.NotAvailable}
+}
+
 // proofRun is a proof in progress. There is at most one.
 type proofRun struct {
 	mode   proof.Mode
@@ -54,7 +68,7 @@ func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 	u := &proofRun{mode: mode, end: end, r: result{signals: status.Proof{
 		Child: status.NotAvailable, Listener: status.NotAvailable,
 		Ready: status.NotAvailable, Auth: status.NotAvailable, At: &now}}}
-	s.proof = u
+	s.prover.run = u
 	if s.before(u) {
 		s.ask(u)
 	} else {
@@ -65,14 +79,14 @@ func (s *Supervisor) check(mode proof.Mode, end func(result)) {
 // cancelRun abandons the proof in progress. It kills the worker, and ignores an
 // answer that still comes.
 func (s *Supervisor) cancelRun() {
-	if s.proof == nil {
+	if s.prover.run == nil {
 		return
 	}
-	if w := s.proof.worker; w.alive() {
+	if w := s.prover.run.worker; w.alive() {
 		w.asked = true
 		w.signal(syscall.SIGKILL)
 	}
-	s.proof = nil
+	s.prover.run = nil
 	s.timers.cancel(workerTimer)
 }
 
@@ -81,11 +95,11 @@ func (s *Supervisor) cancelRun() {
 func (s *Supervisor) before(u *proofRun) bool { return s.childHeld(u) && s.listenerHeld(u) }
 
 func (s *Supervisor) childHeld(u *proofRun) bool {
-	if !s.gateway.alive() {
+	if !s.unit.child.alive() {
 		u.r.fail(&u.r.signals.Child, reason.NotRunning, "there is no gateway process", true)
 		return false
 	}
-	if err := s.gateway.id.Verify(); err != nil {
+	if err := s.unit.child.id.Verify(); err != nil {
 		u.r.fail(&u.r.signals.Child, reason.IdentityChanged, err.Error(), false)
 		return false
 	}
@@ -122,7 +136,7 @@ func (s *Supervisor) judgeListeners() (ls []sockets.Listener, o proof.Ownership,
 	switch {
 	case err != nil:
 	case s.c.Unseparated:
-		o, foreign, err = proof.JudgeHolders(ls, s.gateway.pid())
+		o, foreign, err = proof.JudgeHolders(ls, s.unit.child.pid())
 	default:
 		o, foreign = proof.Judge(ls, s.c.Gateway.UID)
 	}
@@ -150,7 +164,7 @@ func (r *result) fail(signal *string, why reason.Reason, detail string, definite
 func (s *Supervisor) ask(u *proofRun) {
 	job := proof.Job{Mode: u.mode, Port: s.g.Port, UID: s.c.Gateway.UID, Check: s.g.Health}
 	if s.c.Unseparated {
-		job.PID = s.gateway.pid()
+		job.PID = s.unit.child.pid()
 	}
 	job.Deadline = s.g.Health.Timeout
 	if u.mode == proof.Prove {
@@ -185,7 +199,7 @@ func (s *Supervisor) ask(u *proofRun) {
 // workerLate kills a worker that did not keep its own deadline, because it was
 // stopped or starved.
 func (s *Supervisor) workerLate() {
-	if u := s.proof; u != nil && u.worker.alive() {
+	if u := s.prover.run; u != nil && u.worker.alive() {
 		u.worker.signal(syscall.SIGKILL)
 	}
 }
@@ -193,7 +207,7 @@ func (s *Supervisor) workerLate() {
 // workerDone takes the worker's verdict. After an OK it checks the listener and the
 // child once more.
 func (s *Supervisor) workerDone(u *proofRun, c *child) {
-	if s.proof != u {
+	if s.prover.run != u {
 		return
 	}
 	s.timers.cancel(workerTimer)
@@ -235,24 +249,24 @@ func (s *Supervisor) judge(u *proofRun, v proof.Verdict) {
 }
 
 func (s *Supervisor) finishRun(u *proofRun) {
-	s.proof = nil
+	s.prover.run = nil
 	if u.mode == proof.Health { // a health check says nothing about the token
-		u.r.signals.Auth = s.rec.Proof.Auth
+		u.r.signals.Auth = s.prover.signals.Auth
 	}
-	s.rec.Proof, s.dirty = u.r.signals, true
+	s.prover.signals = u.r.signals
 	u.end(u.r)
 }
 
 // beginProof makes the first attempt to prove a gateway that was just executed.
 func (s *Supervisor) beginProof() {
-	s.proofPause = proofPauseFirst
+	s.prover.pause = proofPauseFirst
 	s.attempt()
 }
 
 // attempt tries once to prove a gateway that is starting, or makes the proof that a
 // request has asked for.
 func (s *Supervisor) attempt() {
-	if s.phase == phaseStarting {
+	if s.unit.phase == phaseStarting {
 		s.check(proof.Prove, s.attempted)
 	} else {
 		s.check(proof.Prove, s.requestProved)
@@ -279,31 +293,31 @@ func (s *Supervisor) attempted(r result) {
 	if r.asked || r.reason != reason.ListenerMissing {
 		first, last = healthPauseFirst, healthPauseLast
 	}
-	s.proofPause = min(max(2*s.proofPause, first), last)
-	s.timers.arm(attemptTimer, s.proofPause)
-	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit, At: r.signals.At, Detail: r.detail}
+	s.prover.pause = min(max(2*s.prover.pause, first), last)
+	s.timers.arm(attemptTimer, s.prover.pause)
+	s.prover.health = status.Health{State: status.Unknown, Limit: healthLimit, At: r.signals.At, Detail: r.detail}
 	if r.definite {
-		s.rec.Health.State = status.NotServing
+		s.prover.health.State = status.NotServing
 	}
 }
 
 // readyTimeout handles the end of ready.timeout. A requester that waits gets its
 // answer, and the attempts go on.
 func (s *Supervisor) readyTimeout() {
-	s.readyTimedOut = true
+	s.unit.start.readyTimedOut = true
 	// No attempt has ended yet, or the last one ended before the gateway listened.
-	if awaited := s.proof != nil && s.proof.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == reason.ListenerMissing {
+	if awaited := s.prover.run != nil && s.prover.run.r.asked; s.unit.trouble.reason == "" || awaited && s.unit.trouble.reason == reason.ListenerMissing {
 		s.startTrouble(reason.HealthTimeout, "no answer within "+s.g.Ready.Timeout.String())
 	}
-	s.log.Warn().Str("event", evReadyTimeout).Str("reason", string(s.rec.Reason)).Str("detail", s.rec.Detail).Msg("")
-	s.tell(outcomeFailed, s.rec.Reason)
+	s.log.Warn().Str("event", evReadyTimeout).Str("reason", string(s.unit.trouble.reason)).Str("detail", s.unit.trouble.detail).Msg("")
+	s.tell(outcomeFailed, s.unit.trouble.reason)
 	s.beginCommand()
 }
 
 // neverServedTimeout gives up a gateway that is definitely not serving. Any other
 // gateway gets another ready.timeout.
 func (s *Supervisor) neverServedTimeout() {
-	if s.rec.Health.State != status.NotServing {
+	if s.prover.health.State != status.NotServing {
 		s.timers.arm(neverServedTimer, s.g.Ready.Timeout)
 		return
 	}
@@ -312,9 +326,9 @@ func (s *Supervisor) neverServedTimeout() {
 
 // giveUp replaces a gateway that is alive but does not serve.
 func (s *Supervisor) giveUp(why string) {
-	s.rec.Crashes++
-	s.backoff.streak++
-	s.log.Warn().Str("event", evUnresponsive).Int("pid", s.gateway.pid()).Str("detail", s.rec.Detail).Msg(why)
+	s.unit.crashes++
+	s.unit.backoff.streak++
+	s.log.Warn().Str("event", evUnresponsive).Int("pid", s.unit.child.pid()).Str("detail", s.unit.trouble.detail).Msg(why)
 	s.tell(outcomeReplaced, "")
 	s.post(eventRestart)
 }
@@ -325,7 +339,7 @@ func (s *Supervisor) checkHealth() {
 	s.timers.arm(healthTimer, s.g.Health.Interval)
 	s.checkFIFO()
 	s.recordDescendants()
-	if s.proof == nil {
+	if s.prover.run == nil {
 		s.check(proof.Health, s.healthChecked)
 	}
 }
@@ -333,7 +347,7 @@ func (s *Supervisor) checkHealth() {
 func (s *Supervisor) healthChecked(r result) {
 	s.trimMemory = true
 	s.noteHealth(r)
-	if s.rec.Health.Failures >= healthLimit {
+	if s.prover.health.Failures >= healthLimit {
 		s.giveUp("health checks failed")
 	}
 }
@@ -344,38 +358,36 @@ func (s *Supervisor) healthChecked(r result) {
 func (s *Supervisor) noteHealth(r result) {
 	switch {
 	case r.ok:
-		s.rec.Reason, s.rec.Detail = "", ""
+		s.unit.trouble.reason, s.unit.trouble.detail = "", ""
 		s.recordServing()
 	case r.definite:
-		s.rec.Health.State = status.NotServing
-		s.rec.Health.Failures++
-		s.rec.Health.Detail, s.rec.Health.At = r.detail, r.signals.At
+		s.prover.health.State = status.NotServing
+		s.prover.health.Failures++
+		s.prover.health.Detail, s.prover.health.At = r.detail, r.signals.At
 		s.startTrouble(r.reason, r.detail)
 	default:
-		if s.rec.Health.Failures == 0 {
-			s.rec.Health.State = status.Unknown
+		if s.prover.health.Failures == 0 {
+			s.prover.health.State = status.Unknown
 		}
-		s.rec.Health.Detail, s.rec.Health.At = r.detail, r.signals.At
+		s.prover.health.Detail, s.prover.health.At = r.detail, r.signals.At
 		s.startTrouble(r.reason, r.detail)
 	}
 	if !r.ok {
 		s.log.Warn().Str("event", evHealth).Str("reason", string(r.reason)).Str("detail", r.detail).
-			Int("failures", s.rec.Health.Failures).Msg("")
+			Int("failures", s.prover.health.Failures).Msg("")
 	}
 }
 
 // recordServing and recordNotServing set the health field.
 func (s *Supervisor) recordServing() {
 	now := time.Now()
-	s.rec.Health = status.Health{State: status.Serving, Limit: healthLimit, At: &now}
-	s.dirty = true
+	s.prover.health = status.Health{State: status.Serving, Limit: healthLimit, At: &now}
 }
 
 func (s *Supervisor) recordNotServing(detail string) {
-	s.rec.Health = status.Health{State: status.NotServing, Limit: healthLimit, Detail: detail}
-	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
-		Ready: status.NotAvailable, Auth: status.NotAvailable, Foreign: s.rec.Proof.Foreign}
-	s.dirty = true
+	s.prover.health = status.Health{State: status.NotServing, Limit: healthLimit, Detail: detail}
+	s.prover.signals = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
+		Ready: status.NotAvailable, Auth: status.NotAvailable, Foreign: s.prover.signals.Foreign}
 }
 
 func formatInt(n int) string { return strconv.Itoa(n) }

@@ -24,12 +24,12 @@ func TestPublish(t *testing.T) {
 		t.Fatalf("written %d times, want once", len(d.published))
 	}
 	// A failed write is logged and does no harm.
-	d.full, d.dirty = true, true
+	d.full, d.unit.crashes = true, 1
 	d.publish()
 	if !strings.Contains(d.log.String(), evStatusWriteFailed) {
 		t.Errorf("logged %s", d.log.String())
 	}
-	d.full, d.dirty = false, true
+	d.full, d.unit.crashes = false, 2
 	d.publish()
 	if len(d.published) != 2 {
 		t.Errorf("written %d times after there was space again", len(d.published))
@@ -49,7 +49,7 @@ func TestPublishRepairsTheFIFO(t *testing.T) {
 	} {
 		spoil()
 		d.log.Reset()
-		d.dirty = true
+		d.unit.crashes++
 		d.publish()
 		if !strings.Contains(d.log.String(), evFIFO) {
 			t.Errorf("%s: not logged: %s", name, d.log.String())
@@ -68,22 +68,22 @@ func TestPublishRepairsTheFIFO(t *testing.T) {
 // TestFill checks that the record has nothing of a gateway that is gone.
 func TestFill(t *testing.T) {
 	d := newFixture(t).running()
-	d.gateway.id = status.Process{PID: 77, Start: 99}
-	d.rec.Backoff = &status.Waiting{Streak: 3}
+	d.unit.child.id = status.Process{PID: 77, Start: 99}
+	d.unit.waiting = &status.Waiting{Streak: 3}
 	d.fill()
 	g := d.rec.Gateway
 	if d.rec.State != status.Running || d.rec.Goal != status.GoalRun || g.PID != 77 || g.Start != 99 ||
-		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
+		g.StartedAt == nil || g.ProvenAt == nil || d.unit.waiting != nil || d.rec.Token.Path != "token" {
 		t.Errorf("running: %+v", d.rec)
 	}
-	d.phase, d.gateway, d.proven = phaseBackingOff, nil, time.Time{}
-	d.rec.Backoff = &status.Waiting{Streak: 3}
+	d.unit.phase, d.unit.child, d.unit.proven = phaseBackingOff, nil, time.Time{}
+	d.unit.waiting = &status.Waiting{Streak: 3}
 	d.fill()
 	g = d.rec.Gateway
-	if d.rec.State != status.Backoff || g.PID != 0 || g.Start != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.rec.Backoff == nil {
+	if d.rec.State != status.Backoff || g.PID != 0 || g.Start != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.unit.waiting == nil {
 		t.Errorf("waiting: %+v", d.rec)
 	}
-	d.shuttingDown = true
+	d.shutdown.begun = true
 	d.fill()
 	if d.rec.Goal != status.GoalExit {
 		t.Errorf("ending: goal %q", d.rec.Goal)
@@ -108,7 +108,7 @@ func TestFillRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t)
-			d.phase, d.executed, d.proof = c.phase, c.launched, c.run
+			d.unit.phase, d.unit.start.executed, d.prover.run = c.phase, c.launched, c.run
 			r := control.Request{Nonce: strings.Repeat("ab", 32), Action: control.Restart}
 			d.inProgress(&control.Job{Request: r, Nonces: []string{r.Nonce}}, requestAwaitingStart)
 			d.requests.queue.Add(control.Request{Nonce: nonce(1), Action: control.Stop})
@@ -129,7 +129,7 @@ func TestFillRequest(t *testing.T) {
 // TestFillUntil checks that only a gateway that is being stopped has a deadline.
 func TestFillUntil(t *testing.T) {
 	d := newFixture(t)
-	d.phase = phaseRestarting
+	d.unit.phase = phaseRestarting
 	d.inProgress(&control.Job{Request: control.Request{Nonce: nonce(1), Action: control.Restart}}, requestAwaitingStart)
 	d.timers.arm(graceTimer, time.Hour)
 	d.fill()
@@ -154,8 +154,8 @@ func TestFillCommand(t *testing.T) {
 		detail string
 	}{
 		{func() {}, "waiting", ""},
-		{func() { d.command = &child{proc: &launch.Proc{PID: 88}} }, "running", ""},
-		{func() { d.cmdCode = &code }, "stopped", "ended with exit code 3"},
+		{func() { d.shutdown.command = &child{proc: &launch.Proc{PID: 88}} }, "running", ""},
+		{func() { d.shutdown.commandCode = &code }, "stopped", "ended with exit code 3"},
 	} {
 		c.set()
 		d.fill()

@@ -31,7 +31,7 @@ func TestReceiveRefuses(t *testing.T) {
 			d := newFixture(t).serving()
 			d.request(1, c.words)
 			d.replies(c.reply)
-			if d.requests.refused != c.counts || d.requests.queue.Len() != 0 || !d.dirty {
+			if d.requests.refused != c.counts || d.requests.queue.Len() != 0 {
 				t.Errorf("counted %+v, %d wait", d.requests.refused, d.requests.queue.Len())
 			}
 		})
@@ -51,7 +51,7 @@ func TestReceiveRefuses(t *testing.T) {
 	})
 	t.Run("container-ends", func(t *testing.T) {
 		d := newFixture(t).serving()
-		d.shuttingDown = true
+		d.shutdown.begun = true
 		d.request(1, "restart")
 		d.replies("failed shutting-down 0 0")
 	})
@@ -145,8 +145,8 @@ func TestRestartRefused(t *testing.T) {
 	d.request(2, "restart rotate=1")
 	d.step()
 	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
-	if d.phase != phaseRunning || d.rotate || d.token.prepared != 1 || len(d.events) != 0 {
-		t.Errorf("phase %v, rotate %v, prepared %d times", d.phase, d.rotate, d.token.prepared)
+	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.events) != 0 {
+		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestRestartRefused(t *testing.T) {
 // and those that wait before it. Requests after the stop keep waiting.
 func TestStopSupersedes(t *testing.T) {
 	d := newFixture(t).serving()
-	d.phase = phaseStarting
+	d.unit.phase = phaseStarting
 	for n, words := range []string{"start", "recover", "stop", "start"} {
 		d.request(n+1, words)
 	}
@@ -177,7 +177,7 @@ func TestShutdownRefusesQueuedRequests(t *testing.T) {
 		d.request(n+1, words)
 	}
 	d.inProgress(d.requests.queue.Next(), requestAwaitingStop)
-	d.shuttingDown = true
+	d.shutdown.begun = true
 	d.serve()
 	d.replies("accepted", "failed shutting-down 0 0", "failed shutting-down 0 0", "failed shutting-down 0 0")
 	d.tell(outcomeStopped, "")
@@ -245,11 +245,11 @@ func TestHealthChecked(t *testing.T) {
 			for _, r := range c.results {
 				d.healthChecked(r)
 			}
-			if h := d.rec.Health; h.State != c.state || h.Failures != c.failures {
+			if h := d.prover.health; h.State != c.state || h.Failures != c.failures {
 				t.Errorf("health %q with %d failures, want %q with %d", h.State, h.Failures, c.state, c.failures)
 			}
-			if ended := len(d.events) > 0; ended != c.ended || d.rec.Crashes > 0 != c.ended {
-				t.Errorf("given up: %v, %d crashes", ended, d.rec.Crashes)
+			if ended := len(d.events) > 0; ended != c.ended || d.unit.crashes > 0 != c.ended {
+				t.Errorf("given up: %v, %d crashes", ended, d.unit.crashes)
 			}
 		})
 	}
@@ -259,7 +259,7 @@ func TestHealthChecked(t *testing.T) {
 // status, for example complete for a restart of a gateway that does not serve yet.
 func TestStatusIsThereBeforeTheAnswer(t *testing.T) {
 	d := newFixture(t).serving()
-	d.phase, d.done = phaseStopped, true // one round, without a wait for another event
+	d.unit.phase, d.shutdown.over = phaseStopped, true // one round, without a wait for another event
 	publish := d.c.Publish
 	d.c.Publish = func(r status.Record) error {
 		if got := d.written(1); got != "" {

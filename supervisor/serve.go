@@ -15,10 +15,9 @@ import (
 
 // receive handles a frame from the FIFO.
 func (s *Supervisor) receive(in control.Incoming) {
-	s.dirty = true
 	refusal := reason.Reason("")
 	switch {
-	case s.shuttingDown:
+	case s.shutdown.begun:
 		refusal = reason.ShuttingDown
 	case s.c.Gateway == nil:
 		refusal = reason.NotPermitted
@@ -40,12 +39,11 @@ func (s *Supervisor) deliver() {
 // and reports whether it began any. A stop does not wait for a start that is not
 // proven yet, but supersedes it.
 func (s *Supervisor) serve() (began bool) {
-	if s.shuttingDown {
-		s.requests.shutDown(s.gateway.pid())
-		s.dirty = s.dirty || len(s.requests.replies) > 0
+	if s.shutdown.begun {
+		s.requests.shutDown(s.unit.child.pid())
 		return false
 	}
-	if stop := s.requests.supersede(s.gateway.pid()); stop != nil {
+	if stop := s.requests.supersede(s.unit.child.pid()); stop != nil {
 		s.begin(stop)
 		began = true
 	}
@@ -62,9 +60,8 @@ func (s *Supervisor) serve() (began bool) {
 
 // begin starts a request.
 func (s *Supervisor) begin(j *control.Job) {
-	s.dirty = true
-	s.requests.begin(j, s.gateway.pid())
-	c, why := beginRequest(j.Action, s.situation()), s.rec.Reason
+	s.requests.begin(j, s.unit.child.pid())
+	c, why := beginRequest(j.Action, s.situation()), s.unit.trouble.reason
 	switch j.Action {
 	case control.Stop:
 		s.post(eventStop)
@@ -75,18 +72,17 @@ func (s *Supervisor) begin(j *control.Job) {
 			c, why = requestCell{requestIdle, answerFailed}, refusal
 		}
 	}
-	s.fulfil(s.requests.decide(c, why, s.gateway.pid()))
+	s.fulfil(s.requests.decide(c, why, s.unit.child.pid()))
 }
 
 func (s *Supervisor) situation() situation {
-	return situation{phase: s.phase, executed: s.executed, readyTimedOut: s.readyTimedOut,
-		down: s.rec.Health.State == status.NotServing, proving: s.proof != nil}
+	return situation{phase: s.unit.phase, executed: s.unit.start.executed, readyTimedOut: s.unit.start.readyTimedOut,
+		down: s.prover.health.State == status.NotServing, proving: s.prover.run != nil}
 }
 
 // tell applies an outcome to the request in progress, and carries out its wish.
 func (s *Supervisor) tell(o outcome, why reason.Reason) {
-	v := s.requests.on(o, why, s.gateway.pid())
-	s.dirty = s.dirty || v != wait
+	v := s.requests.on(o, why, s.unit.child.pid())
 	s.fulfil(v)
 }
 
@@ -134,10 +130,10 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 			s.log.Warn().Str("event", evRefused).Str("reason", string(reason.TokenFailed)).Err(err).Msg("")
 			return reason.TokenFailed
 		}
-		s.rotate = true
+		s.unit.token.rotate = true
 	}
-	s.drain = time.Duration(j.Drain) * time.Second
-	if !s.gateway.alive() {
+	s.unit.drain = time.Duration(j.Drain) * time.Second
+	if !s.unit.child.alive() {
 		s.stopSidecars() // sidecars that outlived a crash do not have a new token
 	}
 	return ""
@@ -147,7 +143,7 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 // or returns "". Such a gateway must not be stopped, because it could not start
 // again, and an agent that holds the port would turn a restart into an outage.
 func (s *Supervisor) foreignBeside() string {
-	if s.phase != phaseRunning {
+	if s.unit.phase != phaseRunning {
 		return ""
 	}
 	ls, _, foreign, err := s.judgeListeners()
@@ -160,11 +156,11 @@ func (s *Supervisor) foreignBeside() string {
 // stage returns the progress word that a waiting client sees.
 func (s *Supervisor) stage() string {
 	switch {
-	case s.phase == phaseRestarting || s.phase == phaseStopping:
+	case s.unit.phase == phaseRestarting || s.unit.phase == phaseStopping:
 		return "stopping"
-	case s.phase == phaseStarting && s.executed, s.proof != nil:
+	case s.unit.phase == phaseStarting && s.unit.start.executed, s.prover.run != nil:
 		return "proving"
-	case s.phase == phaseStarting:
+	case s.unit.phase == phaseStarting:
 		return "starting"
 	}
 	return "accepted"

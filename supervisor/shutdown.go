@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 const (
@@ -20,12 +22,43 @@ const (
 	codeKilled       = 128 + int(unix.SIGKILL)
 )
 
+// shutdown owns the container's command and the end of the container.
+type shutdown struct {
+	command        *child
+	commandStarted bool // the command was started, or could not be
+	commandCode    *int // its exit code, once it has ended
+	begun          bool
+	pause          time.Duration // before the next check that all processes are gone
+	killed         bool          // a process had to be killed at the end
+	killDeadline   time.Time     // set once all processes were killed
+	code           int           // of the container
+	over           bool
+}
+
+// fill sets what the record says about the command and the goal. c is the command's
+// launch, or nil.
+func (d *shutdown) fill(r *status.Record, c *launch.Child) {
+	if d.begun {
+		r.Goal = status.GoalExit
+	}
+	if c == nil {
+		return
+	}
+	r.Command = &status.Child{Name: "command", State: "waiting", UID: c.UID}
+	switch {
+	case d.commandCode != nil:
+		r.Command.State, r.Command.Detail = "stopped", "ended with exit code "+formatInt(*d.commandCode)
+	case d.command.alive():
+		r.Command.State, r.Command.PID = "running", d.command.pid()
+	}
+}
+
 // signalled handles TERM, INT, QUIT or HUP. If the command owns the terminal, the
 // last three are forwarded to it, and the container ends when the command ends.
 func (s *Supervisor) signalled(sig os.Signal) {
 	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
-	if sig != syscall.SIGTERM && s.command.alive() && s.c.Command.Spec.Foreground {
-		if err := s.command.signalGroup(sig.(syscall.Signal)); err != nil {
+	if sig != syscall.SIGTERM && s.shutdown.command.alive() && s.c.Command.Spec.Foreground {
+		if err := s.shutdown.command.signalGroup(sig.(syscall.Signal)); err != nil {
 			s.fault("cannot forward a signal to the command", err)
 		}
 		return
@@ -36,41 +69,41 @@ func (s *Supervisor) signalled(sig os.Signal) {
 // beginShutdown begins the shutdown of the container, once. Every process gets its
 // stop signal. All of them share one grace, and SIGKILL follows.
 func (s *Supervisor) beginShutdown() {
-	if s.shuttingDown {
+	if s.shutdown.begun {
 		return
 	}
-	s.shuttingDown, s.dirty = true, true
+	s.shutdown.begun = true
 	s.log.Info().Str("event", evShutdown).Stringer("grace", s.g.StopGrace).Msg("")
 	s.stopSidecars()
-	if s.command.alive() {
-		s.command.asked = true
-		s.command.signal(syscall.SIGTERM)
+	if s.shutdown.command.alive() {
+		s.shutdown.command.asked = true
+		s.shutdown.command.signal(syscall.SIGTERM)
 	}
 	for _, uid := range s.c.Others {
 		s.c.Sweeper.Signal(uid, syscall.SIGTERM)
 	}
-	s.drain = 0
+	s.unit.drain = 0
 	s.post(eventShutdown)
 	s.timers.arm(shutdownGraceTimer, s.g.StopGrace)
-	s.shutdownPause = shutdownPauseMin
-	s.timers.arm(shutdownTimer, s.shutdownPause)
+	s.shutdown.pause = shutdownPauseMin
+	s.timers.arm(shutdownTimer, s.shutdown.pause)
 }
 
 // pollShutdown checks whether all processes are gone. It does not wait for root's own
 // processes (a docker exec), because they end with the PID namespace.
 func (s *Supervisor) pollShutdown() {
-	if s.done {
+	if s.shutdown.over {
 		return
 	}
-	if s.phase == phaseTerminated && !s.command.pending() && !s.othersAlive() {
+	if s.unit.phase == phaseTerminated && !s.shutdown.command.pending() && !s.othersAlive() {
 		s.completeShutdown()
 		return
 	}
-	if !s.killDeadline.IsZero() && os.Getpid() != 1 {
+	if !s.shutdown.killDeadline.IsZero() && os.Getpid() != 1 {
 		s.killRemaining() // processes that were forked since the last check
 	}
-	s.shutdownPause = min(2*s.shutdownPause, shutdownPauseMax)
-	s.timers.arm(shutdownTimer, s.shutdownPause)
+	s.shutdown.pause = min(2*s.shutdown.pause, shutdownPauseMax)
+	s.timers.arm(shutdownTimer, s.shutdown.pause)
 }
 
 func (s *Supervisor) othersAlive() bool {
@@ -85,12 +118,12 @@ func (s *Supervisor) othersAlive() bool {
 // forceShutdown handles the end of the grace. It kills all remaining processes, and
 // waits at most killBound for them to end.
 func (s *Supervisor) forceShutdown() {
-	if s.killed && !s.killDeadline.IsZero() {
+	if s.shutdown.killed && !s.shutdown.killDeadline.IsZero() {
 		s.completeShutdown() // a process that survives SIGKILL for a second is stuck in the kernel
 		return
 	}
-	s.killed = true
-	s.killDeadline = time.Now().Add(killBound)
+	s.shutdown.killed = true
+	s.shutdown.killDeadline = time.Now().Add(killBound)
 	s.log.Warn().Str("event", evKilled).Msg("the container's processes did not end within the grace")
 	s.killRemaining()
 	s.timers.arm(shutdownGraceTimer, killBound)
@@ -110,23 +143,23 @@ func (s *Supervisor) killRemaining() {
 	for _, uid := range s.c.Others {
 		s.c.Sweeper.Signal(uid, syscall.SIGKILL)
 	}
-	if s.command.alive() {
-		s.command.signal(syscall.SIGKILL)
+	if s.shutdown.command.alive() {
+		s.shutdown.command.signal(syscall.SIGKILL)
 	}
 }
 
 // completeShutdown ends the loop and sets the container's exit code. It is the
 // command's exit code, if there was a command.
 func (s *Supervisor) completeShutdown() {
-	s.done, s.dirty = true, true
+	s.shutdown.over = true
 	s.tell(outcomeTerminated, "") // a stop of a gateway that SIGKILL did not end
 	switch {
-	case s.fatalLaunch != nil:
-		s.code = 1
-	case s.cmdCode != nil:
-		s.code = *s.cmdCode
-	case s.killed:
-		s.code = codeKilled
+	case s.unit.start.fatal != nil:
+		s.shutdown.code = 1
+	case s.shutdown.commandCode != nil:
+		s.shutdown.code = *s.shutdown.commandCode
+	case s.shutdown.killed:
+		s.shutdown.code = codeKilled
 	}
-	s.log.Info().Str("event", evTerminated).Int("code", s.code).Msg("")
+	s.log.Info().Str("event", evTerminated).Int("code", s.shutdown.code).Msg("")
 }

@@ -33,8 +33,8 @@ func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 		d.c.Sweeper, d.c.Others = f, []uint32{1000}
 		began := time.Now()
 		d.beginShutdown()
-		d.killed = true // a sidecar was killed
-		for !d.done {
+		d.shutdown.killed = true // a sidecar was killed
+		for !d.shutdown.over {
 			d.apply()
 			<-d.timers.set(time.Now())
 			for k, ok := d.timers.take(time.Now()); ok; k, ok = d.timers.take(time.Now()) {
@@ -44,8 +44,8 @@ func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 				t.Fatalf("killed after %v of %v", time.Since(began), d.g.StopGrace)
 			}
 		}
-		if f.left != 0 || f.kills != 3 || time.Since(began) > d.g.StopGrace+killBound/2 || d.code != codeKilled {
-			t.Errorf("%d left, killed %d times, over after %v with %d", f.left, f.kills, time.Since(began), d.code)
+		if f.left != 0 || f.kills != 3 || time.Since(began) > d.g.StopGrace+killBound/2 || d.shutdown.code != codeKilled {
+			t.Errorf("%d left, killed %d times, over after %v with %d", f.left, f.kills, time.Since(began), d.shutdown.code)
 		}
 	})
 }
@@ -55,7 +55,7 @@ func TestShutdownKillsUntilNobodyIsLeft(t *testing.T) {
 func TestShutdownAnswersAStopRequest(t *testing.T) {
 	d := newFixture(t).serving()
 	d.request(1, "stop")
-	d.phase = phaseShuttingDown
+	d.unit.phase = phaseShuttingDown
 	d.inProgress(d.requests.queue.Next(), requestAwaitingStop)
 	d.completeShutdown()
 	d.replies("failed shutting-down 0 0")

@@ -74,7 +74,7 @@ func TestSidecarDone(t *testing.T) {
 				if s.rec.State != c.state || s.wanted != c.wanted || s.rec.Restarts != c.restarts || delay != c.delay {
 					t.Errorf("%s, wanted %v, %d restarts, again in %v", s.rec.State, s.wanted, s.rec.Restarts, delay)
 				}
-				if s.child != nil || !s.killAt.IsZero() || s.rec.PID != 0 || s.rec.Detail == "" || !d.dirty {
+				if s.child != nil || !s.killAt.IsZero() || s.rec.PID != 0 || s.rec.Detail == "" {
 					t.Errorf("left: %+v", s)
 				}
 			})
@@ -165,8 +165,8 @@ func TestSidecarsMayStart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newFixture(t)
 				s := d.beside("always")
-				if d.phase, d.drain = c.phase, c.drain; c.proven {
-					d.proven = time.Now()
+				if d.unit.phase, d.unit.drain = c.phase, c.drain; c.proven {
+					d.unit.proven = time.Now()
 				}
 				d.ends(s, 1, nil)
 				if d.timers.armed(sidecarTimer) != c.want {
@@ -221,9 +221,9 @@ func TestDrainKeepsSidecars(t *testing.T) {
 	drained := func(t *testing.T) (*fixture, *sidecar) {
 		d := newFixture(t).running()
 		d.c.Sweeper = fakeSweeper{}
-		d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+		d.unit.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
 		s := d.beside("always")
-		d.drain = 5 * time.Minute
+		d.unit.drain = 5 * time.Minute
 		d.post(eventRestart)
 		d.apply()
 		if s.child.asked || !s.wanted || time.Until(d.timers.due[graceTimer]) != 5*time.Minute {
@@ -238,7 +238,7 @@ func TestDrainKeepsSidecars(t *testing.T) {
 		grace time.Duration // the gateway's remaining time
 		phase phase
 	}{
-		"gateway-ends":   {func(d *fixture) { d.gateway.exit = &sys.Exit{}; d.post(eventDied); d.apply() }, 0, phaseStarting},
+		"gateway-ends":   {func(d *fixture) { d.unit.child.exit = &sys.Exit{}; d.post(eventDied); d.apply() }, 0, phaseStarting},
 		"stop":           {func(d *fixture) { d.post(eventStop); d.apply() }, 7 * time.Second, phaseStopping},
 		"container-ends": {func(d *fixture) { d.beginShutdown(); d.apply() }, 7 * time.Second, phaseShuttingDown},
 	} {
@@ -247,11 +247,11 @@ func TestDrainKeepsSidecars(t *testing.T) {
 				d, s := drained(t)
 				d.c.Prepare = func() error { return errors.New("not in this test") }
 				c.do(d)
-				if !s.child.asked || d.drain != 0 || time.Until(s.killAt) != 7*time.Second {
-					t.Errorf("asked %v, drain %v, killed in %v", s.child.asked, d.drain, time.Until(s.killAt))
+				if !s.child.asked || d.unit.drain != 0 || time.Until(s.killAt) != 7*time.Second {
+					t.Errorf("asked %v, drain %v, killed in %v", s.child.asked, d.unit.drain, time.Until(s.killAt))
 				}
-				if c.grace > 0 && (left(d) != c.grace || d.phase != c.phase) {
-					t.Errorf("the gateway has %v, phase %v", left(d), d.phase)
+				if c.grace > 0 && (left(d) != c.grace || d.unit.phase != c.phase) {
+					t.Errorf("the gateway has %v, phase %v", left(d), d.unit.phase)
 				}
 				if n := strings.Count(d.log.String(), evStopping); n != 1 {
 					t.Errorf("it was told to stop %d times", n)
@@ -266,7 +266,7 @@ func TestStopDoesNotProlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
 		d.timers.arm(graceTimer, 2*time.Second)
-		d.phase = phaseRestarting
+		d.unit.phase = phaseRestarting
 		d.post(eventStop)
 		d.apply()
 		if got := time.Until(d.timers.due[graceTimer]); got != 2*time.Second {
@@ -285,7 +285,7 @@ func TestStopDoesNotProlong(t *testing.T) {
 func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	d := newFixture(t).serving()
 	s := d.beside("always")
-	d.phase = phaseBackingOff
+	d.unit.phase = phaseBackingOff
 	d.request(1, "start")
 	d.serve()
 	if s.child.asked {

@@ -80,7 +80,7 @@ func (s *Supervisor) stopSidecars() {
 // sidecarsMayStart reports whether the gateway serves or drains. Sidecars may start
 // during a drain, because the gateway's remaining work may need them.
 func (s *Supervisor) sidecarsMayStart() bool {
-	return s.phase == phaseRunning || s.drain > 0 && !s.proven.IsZero()
+	return s.unit.phase == phaseRunning || s.unit.drain > 0 && !s.unit.proven.IsZero()
 }
 
 // tendSidecars starts and kills the sidecars that are due, and arms the timer for the
@@ -94,7 +94,7 @@ func (s *Supervisor) tendSidecars() {
 			s.startSidecar(c)
 			again = c.due
 		case sidecarIsKilled:
-			s.killed = s.killed || s.shuttingDown
+			s.shutdown.killed = s.shutdown.killed || s.shutdown.begun
 			c.kill()
 		}
 		if !again.IsZero() && (first.IsZero() || again.Before(first)) {
@@ -110,12 +110,10 @@ func (s *Supervisor) tendSidecars() {
 func (s *Supervisor) startSidecar(c *sidecar) {
 	c.child = &child{group: true, up: func(*child) {}, done: func(*child) { s.sidecarDone(c) }}
 	c.begun(s.start(c.launch, c.child), time.Now())
-	s.dirty = true
 }
 
 func (s *Supervisor) sidecarDone(c *sidecar) {
 	s.holderDone(c)
 	c.ended()
-	s.dirty = true
 	s.tendSidecars()
 }

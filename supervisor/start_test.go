@@ -28,7 +28,7 @@ func taken(t *testing.T) (d *fixture, addr string) {
 // again makes one more try, and returns its log.
 func (d *fixture) again() string {
 	d.log.Reset()
-	d.phase = phaseBackingOff
+	d.unit.phase = phaseBackingOff
 	d.post(eventRetry)
 	d.apply()
 	return d.log.String()
@@ -47,20 +47,20 @@ func TestSameFailureIsSaidOnce(t *testing.T) {
 		}
 	}
 	said("first", d.again(), true)
-	at := d.rec.Backoff.Until
+	at := d.unit.waiting.Until
 	for range 3 {
 		said("again", d.again(), false)
 	}
-	if d.phase != phaseBackingOff || d.rec.Reason != "listener-foreign" || !d.rec.Backoff.Until.After(at) || !d.timers.armed(retryTimer) {
-		t.Errorf("%v, %s, %+v", d.phase, d.rec.Reason, d.rec.Backoff)
+	if d.unit.phase != phaseBackingOff || d.unit.trouble.reason != "listener-foreign" || !d.unit.waiting.Until.After(at) || !d.timers.armed(retryTimer) {
+		t.Errorf("%v, %s, %+v", d.unit.phase, d.unit.trouble.reason, d.unit.waiting)
 	}
 	port := d.g.Port
 	d.g.Port = 0
 	said("another", d.again(), true)
 	d.g.Port = port
 	said("the first after another", d.again(), true)
-	d.gateway = &child{proc: &launch.Proc{PID: nobody}}
-	d.gatewayUp(d.gateway)
+	d.unit.child = &child{proc: &launch.Proc{PID: nobody}}
+	d.gatewayUp(d.unit.child)
 	d.events = nil
 	said("after a gateway", d.again(), true)
 }
@@ -74,7 +74,7 @@ func TestForeignTexts(t *testing.T) {
 		ls, err := sockets.Listeners(d.g.Port)
 		check(t, err)
 		uid := " uid " + formatInt(os.Getuid())
-		for _, text := range []string{d.rec.Detail, d.remainingListeners(), d.foreignText(ls[0])} {
+		for _, text := range []string{d.unit.trouble.detail, d.remainingListeners(), d.foreignText(ls[0])} {
 			if !strings.Contains(text, addr) || strings.Contains(text, uid) == unseparated {
 				t.Errorf("without separation %v: %q", unseparated, text)
 			}
@@ -94,12 +94,12 @@ func TestTokenNotHanded(t *testing.T) {
 		launch.StepExec:         "cannot execute the gateway /gateway: exec",
 	} {
 		d := newFixture(t)
-		d.phase, d.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{"/gateway"}
-		d.gateway = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
-		d.gatewayDone(d.gateway)
+		d.unit.phase, d.unit.start.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{"/gateway"}
+		d.unit.child = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
+		d.gatewayDone(d.unit.child)
 		d.apply()
-		if d.phase != phaseBackingOff || d.rec.Detail != want {
-			t.Errorf("%v, %q", d.phase, d.rec.Detail)
+		if d.unit.phase != phaseBackingOff || d.unit.trouble.detail != want {
+			t.Errorf("%v, %q", d.unit.phase, d.unit.trouble.detail)
 		}
 	}
 }

@@ -81,69 +81,39 @@ type Sweeper interface {
 	Others(uid uint32) (bool, error)       // whether any process of that UID lives
 }
 
-// Supervisor owns the state machine. All its fields belong to the goroutine of Run.
+// Supervisor is the loop. It hands events to five owners and carries out what they
+// decide. Everything below belongs to the goroutine of Run.
 type Supervisor struct {
-	c     Config
-	g     config.Gateway
-	log   zerolog.Logger
-	phase phase
-	since time.Time
+	c   Config
+	g   config.Gateway
+	log zerolog.Logger
 
 	events   []event // posted, not yet applied
 	timers   *timers
 	children map[int]*child // by pid, until reaped
 	answers  chan answer
 
-	gateway        *child
-	last           procfs.ID // the gateway, until its remaining processes have been swept
-	proven         time.Time // zero: not proven
-	executed       bool      // the re-exec child executed it
-	readyTimedOut  bool      // ready.timeout has passed
-	startErr       *startError
-	lastLogged     string    // the detail that was logged last, so that it is not repeated
-	sweepStart     time.Time // when the running sweep began
-	backoff        backoff
-	drain          time.Duration // the grace of one stop, instead of stop.grace
-	rotate         bool          // a prepared token waits for the old gateway to be gone
-	exposed        string        // why the token in force may be known; "": it is not
-	launchedBefore bool          // there was a launch before
-	fatalLaunch    error         // why the very first launch can never work
-
-	proof      *proofRun // the proof in progress
-	proofPause time.Duration
-	sweepPause time.Duration // pause before the next check of the sweep
-
+	unit     gatewayUnit
+	prover   prover
 	requests requests
+	sidecars sidecars
+	shutdown shutdown
 
-	command        *child
-	commandStarted bool // the command was started, or could not be
-	cmdCode        *int // its exit code, once it has ended
-	sidecars       sidecars
-
-	shuttingDown  bool
-	shutdownPause time.Duration // pause before the next check that all processes are gone
-	killed        bool          // a process had to be killed at the end
-	killDeadline  time.Time
-	code          int
-	done          bool
-
-	rec        status.Record
-	dirty      bool
-	trimMemory bool // work is over for now, so its memory can be given back
+	base       status.Record // the fields that no owner fills
+	lastRecord []byte        // the last record, without its time
+	trimMemory bool          // work is over for now, so its memory can be given back
 }
 
 // New returns a supervisor that has started nothing.
 func New(c Config) *Supervisor {
 	s := &Supervisor{
-		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), phase: phaseStopped, since: time.Now(),
+		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), base: c.Base,
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
-		backoff: newBackoff(c.Settings.Gateway), rec: c.Base, dirty: true,
 	}
+	s.unit = gatewayUnit{phase: phaseStopped, since: time.Now(), backoff: newBackoff(s.g)}
+	s.prover = prover{health: status.Health{State: status.Unknown, Limit: healthLimit}, signals: noSignals()}
 	s.requests.log = s.log
-	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() procfs.ID { return s.last })
-	s.rec.Health = status.Health{State: status.Unknown, Limit: healthLimit}
-	s.rec.Proof = status.Proof{Child: status.NotAvailable, Listener: status.NotAvailable,
-		Ready: status.NotAvailable, Auth: status.NotAvailable}
+	c.Sweeper.Track(func(pid int) bool { return s.children[pid] != nil }, func() procfs.ID { return s.unit.last })
 	for i := range c.Sidecars {
 		s.sidecars = append(s.sidecars, newSidecar(c.Settings.Sidecars[i], c.Sidecars[i], c.Log))
 	}
@@ -163,7 +133,7 @@ func (s *Supervisor) Run() (code int, err error) {
 	s.reap() // children that ended before we subscribed to SIGCHLD
 	for !s.round() {
 	}
-	return s.code, s.fatalLaunch
+	return s.shutdown.code, s.unit.start.fatal
 }
 
 // round runs one iteration of the loop and reports whether the supervisor is done.
@@ -179,7 +149,7 @@ func (s *Supervisor) round() (over bool) {
 	s.handleEvents()
 	s.publish()
 	s.deliver()
-	if s.done {
+	if s.shutdown.over {
 		return true
 	}
 	if s.trimMemory {
@@ -233,12 +203,12 @@ func (s *Supervisor) apply() {
 	for len(s.events) > 0 {
 		e := s.events[0]
 		s.events = s.events[1:]
-		to, action, err := next(s.phase, e)
+		to, action, err := next(s.unit.phase, e)
 		if err != nil {
 			s.fault("event refused", err)
 			continue
 		}
-		if to != s.phase {
+		if to != s.unit.phase {
 			s.enter(to)
 		}
 		s.do(action)
@@ -248,9 +218,9 @@ func (s *Supervisor) apply() {
 
 // enter changes the phase, and cancels the timers of the old one.
 func (s *Supervisor) enter(to phase) {
-	s.log.Debug().Str("event", "phase").Stringer("from", s.phase).Stringer("to", to).Msg("")
+	s.log.Debug().Str("event", "phase").Stringer("from", s.unit.phase).Stringer("to", to).Msg("")
 	stopping := to == phaseRestarting || to == phaseStopping || to == phaseShuttingDown
-	if !stopping || s.phase != phaseRestarting && s.phase != phaseStopping {
+	if !stopping || s.unit.phase != phaseRestarting && s.unit.phase != phaseStopping {
 		// Between two ways of stopping, grace and sweep go on.
 		s.timers.cancel(graceTimer, sweepTimer)
 	}
@@ -258,7 +228,7 @@ func (s *Supervisor) enter(to phase) {
 	if to != phaseStarting {
 		s.timers.cancel(readyTimer, neverServedTimer)
 	}
-	s.phase, s.since, s.dirty = to, time.Now(), true
+	s.unit.phase, s.unit.since = to, time.Now()
 }
 
 func (s *Supervisor) do(a action) {

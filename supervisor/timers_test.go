@@ -118,7 +118,7 @@ func TestEnterCancels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newFixture(t)
-				d.phase = c.from
+				d.unit.phase = c.from
 				machine := []timerKind{graceTimer, retryTimer, sweepTimer, attemptTimer, readyTimer, neverServedTimer, healthTimer}
 				for _, k := range machine {
 					d.timers.arm(k, time.Minute)
@@ -129,8 +129,8 @@ func TestEnterCancels(t *testing.T) {
 						t.Errorf("timer %d: armed is %v", k, d.timers.armed(k))
 					}
 				}
-				if d.phase != c.to || !d.since.Equal(time.Now()) || !d.dirty {
-					t.Errorf("in %v since %v, dirty %v", d.phase, d.since, d.dirty)
+				if d.unit.phase != c.to || !d.unit.since.Equal(time.Now()) {
+					t.Errorf("in %v since %v", d.unit.phase, d.unit.since)
 				}
 			})
 		})

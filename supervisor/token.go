@@ -41,8 +41,8 @@ const seenForeign = "a foreign listener was seen on the gateway's port"
 // markTokenExposed records that the token in force may be known, and why. The next
 // start then mints another token. Only the first reason is kept.
 func (s *Supervisor) markTokenExposed(why string) {
-	if s.exposed == "" {
-		s.exposed = why
+	if s.unit.token.exposed == "" {
+		s.unit.token.exposed = why
 	}
 }
 
@@ -51,18 +51,18 @@ func (s *Supervisor) markTokenExposed(why string) {
 // takes no new token, it returns an error and the gateway does not start, because
 // the old token must not work again.
 func (s *Supervisor) renewToken() error {
-	why := s.exposed
-	if !s.rotate && why == "" {
+	why := s.unit.token.exposed
+	if !s.unit.token.rotate && why == "" {
 		return nil
 	}
-	if !s.rotate {
+	if !s.unit.token.rotate {
 		if err := s.c.Token.Prepare(); err != nil {
 			return fmt.Errorf("cannot replace the token, which may be known (%s): %w", why, err)
 		}
 	}
 	if err := s.c.Token.Commit(); err != nil {
-		if s.rotate { // the next try prepares another
-			s.rotate = false
+		if s.unit.token.rotate { // the next try prepares another
+			s.unit.token.rotate = false
 			s.markTokenExposed("a requested rotation failed")
 		}
 		return err
@@ -70,7 +70,7 @@ func (s *Supervisor) renewToken() error {
 	if err := s.c.ForgetClients(); err != nil {
 		s.fault("cannot forget the clients of the former token", err)
 	}
-	s.rotate, s.exposed, s.dirty = false, "", true
+	s.unit.token.rotate, s.unit.token.exposed = false, ""
 	line := s.log.Info().Str("event", evRotated)
 	if why != "" {
 		line.Str("detail", why)
@@ -110,7 +110,7 @@ func (s *Supervisor) killHolders(why string) (name string) {
 // port. A sidecar that has the token is started only then.
 func (s *Supervisor) portOurs() bool {
 	_, o, _, err := s.judgeListeners()
-	return err == nil && o == proof.Ours && s.gateway.id.Verify() == nil
+	return err == nil && o == proof.Ours && s.unit.child.id.Verify() == nil
 }
 
 // holderDone exposes the token if c had it and the gateway had ended, or may have
@@ -119,7 +119,7 @@ func (s *Supervisor) portOurs() bool {
 // its sockets before it is a zombie, so holderDone also requires that the gateway
 // still listens.
 func (s *Supervisor) holderDone(c *sidecar) {
-	if !c.hasToken() || !s.gateway.alive() {
+	if !c.hasToken() || !s.unit.child.alive() {
 		return
 	}
 	if !s.portOurs() {
@@ -133,12 +133,11 @@ func (s *Supervisor) scored(err error) {
 		return
 	}
 	const name = "oom-score"
-	for _, h := range s.rec.Hardening {
+	for _, h := range s.base.Hardening {
 		if h.Name == name {
 			return
 		}
 	}
-	s.rec.Hardening = append(s.rec.Hardening, status.Hardening{Name: name, Detail: err.Error()})
-	s.dirty = true
+	s.base.Hardening = append(s.base.Hardening, status.Hardening{Name: name, Detail: err.Error()})
 	s.log.Warn().Str("event", evHardening).Str("name", name).Str("detail", err.Error()).Msg("")
 }

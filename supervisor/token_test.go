@@ -21,8 +21,8 @@ import (
 
 // gatewayEnds reports the end of the gateway, as the loop does.
 func (d *fixture) gatewayEnds() {
-	d.gateway.exit = &sys.Exit{PID: d.gateway.pid()}
-	d.gatewayDone(d.gateway)
+	d.unit.child.exit = &sys.Exit{PID: d.unit.child.pid()}
+	d.gatewayDone(d.unit.child)
 	d.apply()
 }
 
@@ -86,23 +86,23 @@ func TestNewTokenAfterExposure(t *testing.T) {
 		"sidecar-ended-before": {func(d *fixture) {
 			d.listens()
 			s := d.beside("always")
-			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, lives(d.t)
+			s.launch.Spec.Token, d.unit.child.id = &launch.Token{}, lives(d.t)
 			d.ends(s, 0, nil)
 		}, (*fixture).gatewayEnds, 0, ""},
 		"sidecar-ended-without-listener": {func(d *fixture) {
 			s := d.beside("always")
-			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, lives(d.t)
+			s.launch.Spec.Token, d.unit.child.id = &launch.Token{}, lives(d.t)
 			d.ends(s, 0, nil)
 		}, (*fixture).gatewayEnds, 1, "sidecar side"},
 		"sidecar-reaped-before": {func(d *fixture) { // the gateway is a zombie by then
 			d.listens()
 			s := d.beside("always")
-			s.launch.Spec.Token, d.gateway.id = &launch.Token{}, zombie(d.t)
+			s.launch.Spec.Token, d.unit.child.id = &launch.Token{}, zombie(d.t)
 			d.ends(s, 0, nil)
 		}, (*fixture).gatewayEnds, 1, "sidecar side"},
 		"other-reaped-before": {func(d *fixture) {
 			s := d.beside("always")
-			d.gateway.id = zombie(d.t)
+			d.unit.child.id = zombie(d.t)
 			d.ends(s, 0, nil)
 		}, (*fixture).gatewayEnds, 0, ""},
 	} {
@@ -132,8 +132,8 @@ func TestNewTokenAfterPortWasTaken(t *testing.T) {
 	for range 3 {
 		d.again()
 	}
-	if d.token.committed != 0 || d.rec.Reason != reason.ListenerForeign {
-		t.Errorf("%d tokens, %s", d.token.committed, d.rec.Reason)
+	if d.token.committed != 0 || d.unit.trouble.reason != reason.ListenerForeign {
+		t.Errorf("%d tokens, %s", d.token.committed, d.unit.trouble.reason)
 	}
 	d.startsAgain()
 	if d.token.committed != 1 {
@@ -148,10 +148,10 @@ func TestNoStartWithoutNewToken(t *testing.T) {
 	d.clients, d.token.fail = true, errors.New("no space")
 	d.gatewayEnds()
 	d.clients = false
-	d.gateway, d.c.Prepare = nil, func() error { return nil }
+	d.unit.child, d.c.Prepare = nil, func() error { return nil }
 	d.launch()
-	if d.startErr == nil || d.startErr.reason != reason.TokenFailed || !d.startErr.plain || !strings.Contains(d.startErr.err.Error(), "no space") {
-		t.Fatalf("%+v", d.startErr)
+	if d.unit.start.err == nil || d.unit.start.err.reason != reason.TokenFailed || !d.unit.start.err.plain || !strings.Contains(d.unit.start.err.err.Error(), "no space") {
+		t.Fatalf("%+v", d.unit.start.err)
 	}
 	d.token.fail, d.events = nil, nil
 	d.startsAgain()
@@ -163,11 +163,11 @@ func TestNoStartWithoutNewToken(t *testing.T) {
 // TestRotationCoversExposure checks that a requested rotation is the only new token.
 func TestRotationCoversExposure(t *testing.T) {
 	d := newFixture(t).running()
-	d.clients, d.rotate = true, true
+	d.clients, d.unit.token.rotate = true, true
 	d.gatewayEnds()
 	d.startsAgain()
-	if d.token.prepared != 0 || d.token.committed != 1 || d.rotate || d.exposed != "" {
-		t.Errorf("%d prepared, %d committed, %q", d.token.prepared, d.token.committed, d.exposed)
+	if d.token.prepared != 0 || d.token.committed != 1 || d.unit.token.rotate || d.unit.token.exposed != "" {
+		t.Errorf("%d prepared, %d committed, %q", d.token.prepared, d.token.committed, d.unit.token.exposed)
 	}
 }
 
@@ -176,10 +176,10 @@ func TestTokenFileMissing(t *testing.T) {
 	d := newFixture(t).running()
 	d.token.missing = errors.New("it is gone")
 	d.c.Gateway.Spec.Token = &launch.Token{Env: "T"}
-	d.gateway, d.c.Prepare = nil, func() error { return nil }
+	d.unit.child, d.c.Prepare = nil, func() error { return nil }
 	d.launch()
-	if d.startErr == nil || d.startErr.reason != reason.TokenFailed || !d.startErr.plain {
-		t.Fatalf("%+v", d.startErr)
+	if d.unit.start.err == nil || d.unit.start.err.reason != reason.TokenFailed || !d.unit.start.err.plain {
+		t.Fatalf("%+v", d.unit.start.err)
 	}
 	s := d.running().beside("always")
 	s.launch.Spec.Token, s.child = &launch.Token{Env: "T"}, nil
@@ -215,7 +215,7 @@ func TestHoldersEndWithGateway(t *testing.T) {
 		t.Errorf("the sidecar without the token: %v", err)
 	}
 	d.ends(holder, 9, nil)
-	if holder.rec.Restarts != 0 || !holder.wanted || !holder.due.IsZero() || d.phase == phaseRunning {
+	if holder.rec.Restarts != 0 || !holder.wanted || !holder.due.IsZero() || d.unit.phase == phaseRunning {
 		t.Errorf("%+v", holder.rec)
 	}
 	check(t, stays.Process.Kill())
@@ -232,8 +232,8 @@ func TestHolderWaitsForGateway(t *testing.T) {
 	s.launch.Spec.Token, s.child = &launch.Token{Env: "T"}, nil
 	d.token.missing = errors.New("it was started")
 	for name, wait := range map[string]func(){
-		"ended":   func() { d.gateway.id = zombie(t) },
-		"foreign": func() { d.gateway.id, d.c.Gateway.UID = lives(t), testenv.Gateway },
+		"ended":   func() { d.unit.child.id = zombie(t) },
+		"foreign": func() { d.unit.child.id, d.c.Gateway.UID = lives(t), testenv.Gateway },
 		"closed":  func() { d.g.Port = 0 },
 	} {
 		port := d.g.Port
@@ -244,7 +244,7 @@ func TestHolderWaitsForGateway(t *testing.T) {
 		}
 		d.g.Port, d.c.Gateway.UID = port, uint32(os.Getuid())
 	}
-	d.gateway.id = lives(t)
+	d.unit.child.id = lives(t)
 	d.tendSidecars()
 	if s.rec.State != "failed" {
 		t.Error("it was not started beside a gateway that lives and has its port")
@@ -256,17 +256,17 @@ func TestHolderWaitsForGateway(t *testing.T) {
 func TestHoldersEndBesideForeignListener(t *testing.T) {
 	d := newFixture(t).running()
 	d.listens()
-	d.gateway.id = lives(t)
+	d.unit.child.id = lives(t)
 	holder, other := d.beside("always"), d.beside("always")
 	holder.launch.Spec.Token = &launch.Token{}
 	d.check(proof.Health, func(result) {}) // no worker can be started
-	if holder.child.asked || d.exposed != "" {
-		t.Errorf("asked %v, %q", holder.child.asked, d.exposed)
+	if holder.child.asked || d.unit.token.exposed != "" {
+		t.Errorf("asked %v, %q", holder.child.asked, d.unit.token.exposed)
 	}
 	d.c.Gateway.UID = testenv.Gateway // the listener now belongs to another user
 	d.check(proof.Health, func(result) {})
-	if !holder.child.asked || other.child.asked || d.exposed != seenForeign || d.phase != phaseRunning {
-		t.Errorf("holder asked %v, other %v, %q, %v", holder.child.asked, other.child.asked, d.exposed, d.phase)
+	if !holder.child.asked || other.child.asked || d.unit.token.exposed != seenForeign || d.unit.phase != phaseRunning {
+		t.Errorf("holder asked %v, other %v, %q, %v", holder.child.asked, other.child.asked, d.unit.token.exposed, d.unit.phase)
 	}
 }
 
@@ -274,9 +274,9 @@ func TestHoldersEndBesideForeignListener(t *testing.T) {
 // The next start prepares another token.
 func TestCommitFails(t *testing.T) {
 	d := newFixture(t).running()
-	d.rotate, d.token.broken = true, errors.New("it is gone")
-	if err := d.renewToken(); err == nil || d.rotate {
-		t.Fatalf("%v, rotate %v", err, d.rotate)
+	d.unit.token.rotate, d.token.broken = true, errors.New("it is gone")
+	if err := d.renewToken(); err == nil || d.unit.token.rotate {
+		t.Fatalf("%v, rotate %v", err, d.unit.token.rotate)
 	}
 	d.token.broken = nil
 	d.startsAgain()
