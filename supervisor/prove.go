@@ -284,6 +284,7 @@ func (s *Supervisor) attempted(r result) {
 // readyTimeout handles the end of ready.timeout. A requester that waits gets its
 // answer, and the attempts go on.
 func (s *Supervisor) readyTimeout() {
+	s.dirty = true // the record no longer has the time of ready.timeout
 	s.readyTimedOut = true
 	// No attempt has ended yet, or the last one ended before the gateway listened.
 	if awaited := s.proof != nil && s.proof.r.asked; s.rec.Reason == "" || awaited && s.rec.Reason == reason.ListenerMissing {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -161,5 +162,27 @@ func TestFillCommand(t *testing.T) {
 		if got := d.rec.Command; got.State != c.state || got.Detail != c.detail || got.UID != 9002 {
 			t.Errorf("got %+v, want %q %q", got, c.state, c.detail)
 		}
+	}
+}
+
+// TestReadyByEndsWithItsTime checks that the record loses the time of ready.timeout when
+// that has passed, even if the reason stays the same.
+func TestReadyByEndsWithItsTime(t *testing.T) {
+	d := newFixture(t).serving()
+	d.phase, d.executed = phaseStarting, true
+	d.gateway = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+	d.timers.arm(readyTimer, time.Hour)
+	d.startTrouble(reason.HealthTimeout, "x")
+	d.proof = &proofRun{r: result{asked: true}, worker: &child{proc: &launch.Proc{PID: nobody}}}
+	d.publish()
+	if d.published[0].Gateway.ReadyBy == nil {
+		t.Fatal("a start has no time of ready.timeout")
+	}
+	d.timers.cancel(readyTimer)
+	d.elapsed(readyTimer)
+	d.handleEvents()
+	d.publish()
+	if by := d.published[len(d.published)-1].Gateway.ReadyBy; by != nil {
+		t.Errorf("it is still %v", by)
 	}
 }
