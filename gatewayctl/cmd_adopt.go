@@ -145,7 +145,7 @@ func (a *app) unsupervised(ctx context.Context, v view) view {
 		v.detail += "; " + detail
 		return v
 	}
-	v.detail, v.hint = detail, "gatewayctl adopt"
+	v.detail, v.hint, v.unmanaged = detail, "gatewayctl adopt", true
 	return v
 }
 

@@ -26,6 +26,7 @@ whether the gateway serves, the second what to do; then come the facts.
 
 Exit code: 0 the gateway serves, 3 it serves but --require-separation is given
 and the agent is not separated, 4 it does not serve, 5 there is no supervisor.
+If the record cannot be read: 1, or 3 without the permission.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			asJSON := f.Bool("json", false, "")

@@ -183,7 +183,7 @@ func (a *app) showImage(r verify.Report, asJSON bool) int {
 			return a.fail(exitFailed, fmt.Errorf("cannot print JSON: %w", err), "")
 		}
 		text.Reset()
-		text.Write(append(data, '\n'))
+		text.WriteString(escapeControls(data) + "\n")
 	}
 	if code := a.write(text.String()); code != exitOK || r.OK {
 		return code

@@ -68,16 +68,16 @@ func (p *page) until(t time.Time) string {
 	return "at " + formatClock(t)
 }
 
-// checked says when a periodic check was made. A page that is not live says nothing,
-// because the check alone is no change.
-func (p *page) checked(t *time.Time) string {
+// renewed says when a check or the record was last made anew, after text. A page that
+// is not live says nothing, because that alone is no change.
+func (p *page) renewed(text string, t *time.Time) string {
 	if t == nil || !p.live {
 		return ""
 	}
-	return ", checked " + p.ago(*t)
+	return text + p.ago(*t)
 }
 
-func formatClock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+func formatClock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // formatSpan formats a duration in its two largest units. A clock that was set back
 // gives 0.

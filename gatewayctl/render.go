@@ -74,6 +74,8 @@ func headline(v view) (word, color, text string) {
 		return "UNKNOWN", colorRed, why
 	case r == nil:
 		return "NOT SERVING", colorRed, why
+	case v.unmanaged && r.State != status.Running, r.State == status.Stopping && r.Reason == reason.StopTimeout:
+		return strings.ToUpper(r.State), colorYellow, why
 	case r.Goal == status.GoalExit:
 		return "STOPPING", colorYellow, "the container ends"
 	case !r.Gateway.Enabled:
@@ -164,7 +166,7 @@ func (p *page) health(h status.Health) string {
 	if h.State == status.NotServing || h.Failures > 0 {
 		text += fmt.Sprintf(" %d/%d", h.Failures, h.Limit)
 	}
-	text += p.checked(h.At)
+	text += p.renewed(", checked ", h.At)
 	if h.Detail != "" {
 		text += ": " + h.Detail
 	}

@@ -99,7 +99,7 @@ func (p *page) evidence(v view) {
 		if t := r.Token; t.Inode != 0 {
 			p.add("token", "%s, number %d since boot, minted %s", t.Path, t.Generation, p.ago(t.MintedAt))
 		}
-		p.add("supervisor", "gateway-init %s, pid %d, started %s, record written %s", r.Version, r.Init.PID, p.ago(r.StartedAt), p.ago(r.UpdatedAt))
+		p.add("supervisor", "gateway-init %s, pid %d, started %s%s", r.Version, r.Init.PID, p.ago(r.StartedAt), p.renewed(", record written ", &r.UpdatedAt))
 		p.add("topology", "%s", v.topology)
 	}
 	label := "verified now"
@@ -111,12 +111,8 @@ func (p *page) evidence(v view) {
 		return
 	}
 	pr := v.record.Proof
-	when := ""
-	if pr.At != nil {
-		when = " " + p.ago(*pr.At)
-	}
-	p.add("PID 1 proved", "%s", strings.TrimSpace("child "+resultText(pr.Child)+", listener "+resultText(pr.Listener)+
-		", ready "+resultText(pr.Ready)+", auth "+resultText(pr.Auth))+","+when)
+	p.add("PID 1 proved", "%s", "child "+resultText(pr.Child)+", listener "+resultText(pr.Listener)+
+		", ready "+resultText(pr.Ready)+", auth "+resultText(pr.Auth)+p.renewed(", ", pr.At))
 	for _, l := range pr.Foreign {
 		p.add("foreign", "%s of uid %d", l.Addr, l.UID)
 	}

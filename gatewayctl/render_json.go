@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -42,5 +43,19 @@ func renderJSON(v view) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot encode status: %w", err)
 	}
-	return string(data) + "\n", nil
+	return escapeControls(data) + "\n", nil
+}
+
+// escapeControls writes the characters that clean removes as \u escapes. The encoder
+// leaves some of them as they are, and a terminal would obey them.
+func escapeControls(data []byte) string {
+	var b strings.Builder
+	for _, r := range string(data) {
+		if clean(string(r)) == string(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
 }

@@ -83,6 +83,9 @@ func TestRender(t *testing.T) {
 		"pending": {func(r *status.Record) {
 			r.Sidecars = []status.Child{{Name: "pair", State: "running", PID: 50, UID: 1002, Pending: "tools not connected yet"}, {Name: "node", State: "running", UID: 1000}}
 		}, allHeld()},
+		"stop-timeout": {func(r *status.Record) {
+			r.State, r.Reason, r.Detail = status.Stopping, "stop-timeout", "processes of the gateway's user are still there after SIGKILL"
+		}, allHeld()},
 		"draining": {func(r *status.Record) {
 			r.State = status.Stopping
 			r.Request = &status.Request{Nonce: "aabbccdd", Action: "restart", Stage: "stopping", Since: before(12 * time.Second), Until: ptr(noon.Add(303 * time.Second))}
@@ -173,6 +176,57 @@ func TestRenderFromOutside(t *testing.T) {
 		verdict: verdict{serving: true, hint: "nothing to do"}}
 	golden(t, "outside.txt", render(v, noon, format{}))
 	golden(t, "outside-v.txt", render(v, noon, format{verbose: true}))
+}
+
+// TestUnsupervisedIsNamedInEachState checks that the first line names a gateway that was
+// started by hand, whatever the state of our own gateway is.
+func TestUnsupervisedIsNamedInEachState(t *testing.T) {
+	for _, c := range []struct{ state, goal, word string }{
+		{status.Stopped, status.GoalStop, "STOPPED"}, {status.Stopping, status.GoalStop, "STOPPING"},
+		{status.Stopping, status.GoalRun, "STOPPING"}, {status.Starting, status.GoalRun, "STARTING"},
+		{status.Backoff, status.GoalRun, "BACKOFF"}, {status.Running, status.GoalRun, "NOT SERVING"},
+	} {
+		r := servingRecord()
+		r.State, r.Goal, r.Gateway.PID = c.state, c.goal, 0
+		r.Health.State = status.NotServing
+		v := view{record: &r, checks: noGateway(allHeld())}
+		v.verdict = judge(&r, v.checks)
+		v.detail, v.hint, v.unmanaged = "unsupervised: pid 50 of uid 9001 serves", "gatewayctl adopt", true
+		first, _, _ := strings.Cut(render(v, noon, format{}), "\nnext ")
+		if !strings.HasPrefix(first, c.word+" ") || !strings.Contains(first, "unsupervised: pid 50") {
+			t.Errorf("%s, to %s: %s", c.state, c.goal, first)
+		}
+	}
+}
+
+// TestWatchPrintsNoRenewal checks that a record that was written again, and a check that
+// was made again, are no change, also with the evidence.
+func TestWatchPrintsNoRenewal(t *testing.T) {
+	r := servingRecord()
+	v := view{record: &r, checks: allHeld()}
+	v.verdict = judge(&r, v.checks)
+	old := newPage(v, noon, false, true).rows
+	r.UpdatedAt, r.Proof.At, r.Health.At = noon.Add(time.Hour), ptr(noon.Add(time.Hour)), ptr(noon.Add(time.Hour))
+	r.Queued = 1
+	got := changes(old, newPage(v, noon.Add(time.Hour), false, true).rows, noon)
+	if got != noon.Format(time.RFC3339)+" request: 1 waiting\n" {
+		t.Errorf("printed\n%s", got)
+	}
+}
+
+// TestJSONHasNoControlCharacters checks that a hostile record cannot write to a terminal
+// through --json either, and that the text stays the same.
+func TestJSONHasNoControlCharacters(t *testing.T) {
+	r := servingRecord()
+	r.Detail = "a\u009b\u202e\x7f\u2066b\nc"
+	text, err := renderJSON(view{record: &r})
+	must(t, err)
+	if clean(strings.TrimSuffix(text, "\n")) != strings.TrimSuffix(text, "\n") {
+		t.Errorf("printed %q", text)
+	}
+	if got := decode(t, text); got.Record.Detail != r.Detail {
+		t.Errorf("read back %q", got.Record.Detail)
+	}
 }
 
 // TestRowBreaksBetweenWords checks that a word longer than the page stays whole.

@@ -28,6 +28,8 @@ type verdict struct {
 	reason  reason.Reason // or wordNoSupervisor; "" if it serves
 	detail  string
 	hint    string
+
+	unmanaged bool // another gateway serves, which gateway-init did not start; detail names it
 }
 
 // view is one look at the supervisor. record is nil if there is none to read.
@@ -144,7 +146,7 @@ func judge(r *status.Record, cs checks) verdict {
 	if r.State != status.Running {
 		v := notServingVerdict(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
-			if v.reason != reason.AuthMismatch { // waiting does not repair that
+			if v.reason != reason.AuthMismatch && v.reason != reason.StopTimeout { // waiting does not repair these
 				v.hint = "gatewayctl wait"
 			}
 			if r.Detail == "" {

@@ -34,7 +34,12 @@ type fixture struct {
 	forgot    int   // how often clients were forgotten
 	full      bool  // there is no space for the status record
 	unsafe    error // the error of Validate
+	rec       status.Record
 }
+
+// fill reads the status record from the owners.
+func (d *fixture) fill() { d.rec = d.record() }
+
 
 // fakeToken counts the calls. No test needs a token.
 type fakeToken struct {

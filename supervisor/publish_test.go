@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -73,14 +74,14 @@ func TestFill(t *testing.T) {
 	d.fill()
 	g := d.rec.Gateway
 	if d.rec.State != status.Running || d.rec.Goal != status.GoalRun || g.PID != 77 || g.Start != 99 ||
-		g.StartedAt == nil || g.ProvenAt == nil || d.unit.waiting != nil || d.rec.Token.Path != "token" {
+		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
 		t.Errorf("running: %+v", d.rec)
 	}
 	d.unit.phase, d.unit.child, d.unit.proven = phaseBackingOff, nil, time.Time{}
 	d.unit.waiting = &status.Waiting{Streak: 3}
 	d.fill()
 	g = d.rec.Gateway
-	if d.rec.State != status.Backoff || g.PID != 0 || g.Start != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.unit.waiting == nil {
+	if d.rec.State != status.Backoff || g.PID != 0 || g.Start != 0 || g.StartedAt != nil || g.ProvenAt != nil || d.rec.Backoff == nil {
 		t.Errorf("waiting: %+v", d.rec)
 	}
 	d.shutdown.begun = true
@@ -162,5 +163,27 @@ func TestFillCommand(t *testing.T) {
 		if got := d.rec.Command; got.State != c.state || got.Detail != c.detail || got.UID != 9002 {
 			t.Errorf("got %+v, want %q %q", got, c.state, c.detail)
 		}
+	}
+}
+
+// TestReadyByEndsWithItsTime checks that the record loses the time of ready.timeout when
+// that has passed, even if the reason stays the same.
+func TestReadyByEndsWithItsTime(t *testing.T) {
+	d := newFixture(t).serving()
+	d.unit.phase, d.unit.start.executed = phaseStarting, true
+	d.unit.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
+	d.timers.arm(readyTimer, time.Hour)
+	d.startTrouble(reason.HealthTimeout, "x")
+	d.prover.run = &proofRun{r: result{asked: true}, worker: &child{proc: &launch.Proc{PID: nobody}}}
+	d.publish()
+	if d.published[0].Gateway.ReadyBy == nil {
+		t.Fatal("a start has no time of ready.timeout")
+	}
+	d.timers.cancel(readyTimer)
+	d.elapsed(readyTimer)
+	d.handleEvents()
+	d.publish()
+	if by := d.published[len(d.published)-1].Gateway.ReadyBy; by != nil {
+		t.Errorf("it is still %v", by)
 	}
 }

@@ -292,7 +292,7 @@ func TestChildWithoutOOMScoreIsNamed(t *testing.T) {
 		d.scored(errors.New("read-only file system"))
 		d.scored(nil)
 	}
-	if h := d.rec.Hardening; len(h) != 1 || h[0].Name != "oom-score" || h[0].Detail != "read-only file system" {
+	if h := d.base.Hardening; len(h) != 1 || h[0].Name != "oom-score" || h[0].Detail != "read-only file system" {
 		t.Errorf("%+v", h)
 	}
 }

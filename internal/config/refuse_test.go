@@ -228,8 +228,9 @@ func TestParseRefusesTheRest(t *testing.T) {
 		"sidecar-token-pass": {`"sidecars": [{"name": "s", "command": ["/s"], "user": "gateway", "token_env": "T", "pass_env": ["T"]}]`, "sidecars[0].pass_env: names the token's variable T"},
 		"sidecar-pass-gw":    {`"sidecars": [{"name": "s", "command": ["/s"], "pass_env": ["OPENCLAW_GATEWAY_TOKEN"]}]`, "sidecars[0].pass_env: names OPENCLAW_GATEWAY_TOKEN"},
 		"sidecar-restart":    {`"sidecars": [{"name": "s", "restart": "no"}]`, `"no" is unknown (accepted: always, on-failure, never)`},
-		"sidecar-pending":    {`"sidecars": [{"name": "s", "pending": ""}]`, `sidecars[0].pending: "" is empty or holds a character that cannot be printed`},
-		"pending-control":    {`"sidecars": [{"name": "s", "pending": "a\u202eb"}]`, `is empty or holds a character that cannot be printed`},
+		"sidecar-pending":    {`"sidecars": [{"name": "s", "pending": ""}]`, `sidecars[0].pending: "" is empty, begins or ends with a space, or holds`},
+		"pending-control":    {`"sidecars": [{"name": "s", "pending": "a\u202eb"}]`, `is empty, begins or ends with a space, or holds a character that cannot be printed`},
+		"pending-space":      {`"sidecars": [{"name": "s", "pending": " "}]`, `" " is empty, begins or ends with a space`},
 		"pending-long":       {`"sidecars": [{"name": "s", "pending": "` + strings.Repeat("x", 61) + `"}]`, "is 61 bytes long (accepted: at most 60)"},
 		"sidecars-many":      {`"sidecars": [` + repeat(`{}`, 17) + `]`, "sidecars: has 17 entries (accepted: at most 16)"},
 	} {

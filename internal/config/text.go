@@ -74,7 +74,7 @@ var (
 	requestPath = form{1024, urlPath, "is not a request path (accepted: " + urlPath + ")", validRequestPath}
 	sidecarName = form{maxName, "1 to 32 of " + nameChars + ", " + notOrigins,
 		"is no name for a sidecar (accepted: " + nameChars + ", " + notOrigins + ")", validSidecarName}
-	pendingText = form{60, "1 to 60 bytes, printable", "is empty or holds a character that cannot be printed", validPending}
+	pendingText = form{60, "1 to 60 bytes, printable, no space at the ends", "is empty, begins or ends with a space, or holds a character that cannot be printed", validPending}
 	bodyText    = form{4096, "at most 4096 bytes, no control character", "", func(string) bool { return true }}
 )
 
@@ -86,7 +86,7 @@ func validUser(s string) bool {
 }
 
 func validPending(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) })
+	return s != "" && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
 func validEnvName(s string) bool {

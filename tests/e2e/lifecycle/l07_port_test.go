@@ -130,7 +130,7 @@ func portTaken(t *testing.T, user string, uid uint32) {
 	if f := v.Record.Proof.Foreign; len(f) != 1 || f[0].Addr != listenAddr || f[0].UID != uid {
 		t.Errorf("sockets in the way: %+v", f)
 	}
-	want(t, "status", c.Ctl("status").Unwrapped(), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
+	want(t, "status", c.Ctl("status", "-v").Unwrapped(), 4, "listener-foreign", listenAddr, fmt.Sprintf("uid %d", uid))
 	want(t, "health", c.Ctl("health"), 4, "listener-foreign")
 	// It tries by itself, without a launch and without a counted failure, and logs that
 	// once.
