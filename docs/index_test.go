@@ -124,7 +124,7 @@ func TestNamesInContributing(t *testing.T) {
 // and each line of its tour is in the script.
 func TestTranscript(t *testing.T) {
 	script := read(t, "image/demo.sh")
-	result := regexp.MustCompile(`: (permission denied|nothing|the gateway takes the token)$`)
+	result := regexp.MustCompile(`: (permission denied|nothing|the gateway accepts the token)$`)
 	heading := regexp.MustCompile(`^    ([a-z]+: .+)\n$`)
 	seen := 0
 	for line := range strings.Lines(read(t, "README.md")) {

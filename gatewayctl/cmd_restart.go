@@ -40,7 +40,7 @@ gateway was restarted and the devices were not revoked: 1.
 				f.Visit(func(f *flag.Flag) { given[f.Name] = true })
 				r := control.Request{Action: control.Restart, Rotate: *rotate}
 				if *revoke && !*rotate {
-					return a.usage(errors.New("--revoke-devices needs --rotate-token: who has the old token could pair again"), "restart")
+					return a.usage(errors.New("--revoke-devices needs --rotate-token: a process that has the old token could pair again"), "restart")
 				}
 				if given["drain"] {
 					if err := checkDrain(*drain); err != nil {

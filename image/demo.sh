@@ -25,7 +25,7 @@ line=$(in_container gatewayctl exec demotools id 2>/dev/null) || fail "gatewayct
 [[ $line == uid=9003* ]] || fail "a client runs as $line"
 ok "gatewayctl exec demotools id: $line"
 line=$("$engine" exec -i "$name" gatewayctl tui 2>/dev/null <<<exit | sed -n 's/^gateway: //p') || fail "gatewayctl tui"
-[[ $line == "takes the token" ]] || fail "the gateway $line"
+[[ $line == "accepts the token" ]] || fail "the gateway $line"
 ok "gatewayctl tui: the gateway $line"
 
 step "attack: the same container, as the agent's user"

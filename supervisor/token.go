@@ -35,7 +35,7 @@ func (s *Supervisor) handToken(l *launch.Child) (closeFile func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// seenForeign is the reason that expose gets after a look at the port.
+// seenForeign is the reason that markTokenExposed gets after a look at the port.
 const seenForeign = "a foreign listener was seen on the gateway's port"
 
 // markTokenExposed records that the token in force may be known, and why. The next

@@ -22,7 +22,7 @@ var table = [...]row{
 	{ListenerMissing, ExitNotServing, "no process listens on the gateway's port",
 		"check gateway.listen.port against the gateway's own setting; then: gatewayctl restart"},
 	{ListenerForeign, ExitNotServing, "another process listens on the gateway's port",
-		"end the process that holds the port (its uid is in gatewayctl status); then: gatewayctl recover"},
+		"end the process that holds the port (its uid is in gatewayctl status); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token"},
 	{IdentityChanged, ExitFailed, "the gateway's process is no longer the same",
 		"gatewayctl probe, then if it fails: gatewayctl restart"},
 	{AuthMismatch, ExitNotServing, "the token in force is not the one PID 1 minted",

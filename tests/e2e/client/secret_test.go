@@ -228,7 +228,7 @@ func TestRotation(t *testing.T) {
 	c := startServing(t, harness.Options{})
 	old := c.Token()
 	r := c.Ctl("restart", "--rotate-token", "--revoke-devices")
-	if r.Code != 0 || !strings.Contains(r.Stdout, "with a new token\nrevoke-demo: the gateway takes the token\n") {
+	if r.Code != 0 || !strings.Contains(r.Stdout, "with a new token\nrevoke-demo: the gateway accepts the token\n") {
 		t.Errorf("revoke: %v", r)
 	}
 	if c.Token() == old {

@@ -25,7 +25,7 @@ func TestTUI(t *testing.T) {
 	m.WaitFor(greeting, 1, boot)
 	m.WaitFor("tty=yes rows=33 cols=111 foreground=true session-leader=true", 1, boot) // the engine sets it at the start or a moment later
 	for _, want := range []string{"args: --session main", "uid=9003 euid=9003 gid=9003 egid=9003 groups=[9003]",
-		"gateway: takes the token", "gatewayctl: note: HOME is a temporary directory"} {
+		"gateway: accepts the token", "gatewayctl: note: HOME is a temporary directory"} {
 		if !strings.Contains(m.Shown(), want) {
 			t.Errorf("no %q", want)
 		}

@@ -79,7 +79,7 @@ func TestRefusedStopped(t *testing.T) {
 	c.MustCtl("stop")
 	checkRefused(t, c, "not-running")
 	c.MustCtl("start")
-	if r := c.Ctl("exec", "--client", "revoke-devices"); r.Code != 0 || !strings.Contains(r.Stdout, "takes the token") {
+	if r := c.Ctl("exec", "--client", "revoke-devices"); r.Code != 0 || !strings.Contains(r.Stdout, "accepts the token") {
 		t.Errorf("once it serves: %v", r)
 	}
 }

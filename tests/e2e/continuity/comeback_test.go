@@ -95,7 +95,7 @@ func pidOf(c *harness.Container) int {
 	return all.State.Pid
 }
 
-// answers checks, without our programs, that the gateway takes the token in force and
+// answers checks, without our programs, that the gateway accepts the token in force and
 // refuses requests without it.
 func answers(c *harness.Container) error {
 	token := c.Token()

@@ -58,7 +58,7 @@ func TestDocumentedCommandOpensTerminalUI(t *testing.T) {
 					c.MustCtl(before...)
 				}
 				m := open(t, c)
-				m.WaitFor("gateway: takes the token", 1, serveBy)
+				m.WaitFor("gateway: accepts the token", 1, serveBy)
 				m.WaitFor("type a line, or exit", 1, serveBy)
 				m.Type("exit\r")
 				if code := m.Code(serveBy); code != 0 {
