@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"errors"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -179,3 +180,5 @@ func (s *Supervisor) reap() (more bool) {
 	}
 	return true
 }
+
+func formatInt(n int) string { return strconv.Itoa(n) }

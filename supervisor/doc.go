@@ -5,12 +5,20 @@
 // to it. Signals, request frames and the re-exec children's answers arrive over
 // channels, and time over one timer.
 //
-// The state machine is the pure table in table.go; docs/design.md, section 9, shows
-// it. Its phases join state and goal of a status record, because only eight of
-// their combinations exist.
+// The loop (supervisor.go) hands events to five owners, each with its own state:
 //
-// A proof is not a state. It is a separate run (prove.go), and its outcome is an
-// event or a health result. A request is not a state either (requests.go). It posts
-// events, and it is answered when the state machine reaches the phase that the
-// request wanted.
+//   - gatewayUnit (unit.go): the phase, the process, starts, stops, the backoff, the
+//     token's renewal. start.go and gateway.go have what it does.
+//   - prover (prove.go): the proof in progress, and what proofs say (health.go).
+//   - requests (requests.go): the requests that wait and the one in progress. serve.go
+//     connects them with the gateway.
+//   - sidecars (sidecars.go): the processes beside the gateway.
+//   - shutdown (shutdown.go): the command, and the end of the container.
+//
+// Two pure tables decide: table.go, what an event does in a phase of the gateway, and
+// request_table.go, what an outcome means for the request in progress. docs/design.md
+// shows both, in sections 9 and 8. The phases join state and goal of a status record,
+// because only eight of their combinations exist.
+//
+// The status record is read from the owners after each event, and written if it changed.
 package supervisor

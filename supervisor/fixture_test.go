@@ -40,7 +40,6 @@ type fixture struct {
 // fill reads the status record from the owners.
 func (d *fixture) fill() { d.rec = d.record() }
 
-
 // fakeToken counts the calls. No test needs a token.
 type fakeToken struct {
 	prepared, committed, aborted int
