@@ -16,7 +16,7 @@ import (
 // child is a process that PID 1 started: the gateway, the command, a sidecar or
 // a worker.
 type child struct {
-	proc     *launch.Proc
+	proc     process
 	id       procfs.ID
 	started  time.Time
 	reported bool  // the re-exec child has answered
@@ -48,17 +48,17 @@ func (s *Supervisor) start(l launch.Child, c *child) error {
 		}
 		defer closeToken()
 	}
-	proc, err := launch.Start(l, func(_ int, err error) { s.answers <- answer{c, err} })
+	proc, unscored, err := s.kernel.start(l, func(err error) { s.answers <- answer{c, err} })
 	if err != nil {
 		return err
 	}
 	c.proc, c.started = proc, time.Now()
-	s.scored(proc.Unscored)
-	c.id, err = procfs.Identify(proc.PID)
+	s.scored(unscored)
+	c.id, err = s.kernel.identify(proc.Pid())
 	if err != nil { // it may have ended already; its pid is not reused before we reap it
-		c.id = procfs.ID{PID: proc.PID}
+		c.id = procfs.ID{PID: proc.Pid()}
 	}
-	s.children[proc.PID] = c
+	s.children[proc.Pid()] = c
 	return nil
 }
 
@@ -75,7 +75,7 @@ func (c *child) pid() int {
 	if c == nil {
 		return 0
 	}
-	return c.proc.PID
+	return c.proc.Pid()
 }
 
 // signal sends sig to c's process, and signalGroup to its process group.
@@ -153,7 +153,7 @@ const reapLimit = 256
 // the pid.
 func (s *Supervisor) reap() (more bool) {
 	for range reapLimit {
-		pid, err := sys.Peek()
+		pid, err := s.kernel.peek()
 		if err != nil {
 			s.fault("cannot look for ended children", err)
 			return false
@@ -165,7 +165,7 @@ func (s *Supervisor) reap() (more bool) {
 		if c != nil && c.group { // until it is reaped, no other group can have its number
 			c.signalGroup(syscall.SIGKILL)
 		}
-		exit, err := sys.Reap(pid)
+		exit, err := s.kernel.reap(pid)
 		if err != nil {
 			s.fault("cannot reap", err)
 			return false

@@ -26,7 +26,7 @@ type Config struct {
 	Worker launch.Child
 
 	Token    TokenStore
-	Server   *control.Server
+	Server   Server
 	Sweeper  Sweeper
 	Validate func() error // called before a running gateway is stopped for a restart
 	Prepare  func() error // called before each start
@@ -63,6 +63,14 @@ type TokenStore interface {
 	Prepare() error // write the next one beside it
 	Commit() error  // the next one replaces it
 	Abort() error   // forget the next one
+}
+
+// Server is the request FIFO and the replies (control.Server).
+type Server interface {
+	Requests() <-chan control.Incoming
+	Reply(control.Reply) error
+	// Check creates the FIFO again if problem is not nil.
+	Check() (problem, err error)
 }
 
 // Sweeper ends the remaining processes of a former gateway.

@@ -98,9 +98,10 @@ func (d *fixture) serving() *fixture {
 	dir, err := os.Open(d.dir)
 	check(d.t, err)
 	d.t.Cleanup(func() { dir.Close() })
-	d.c.Server, err = control.NewServer(dir)
+	server, err := control.NewServer(dir)
 	check(d.t, err)
-	d.t.Cleanup(d.c.Server.Close)
+	d.c.Server = server
+	d.t.Cleanup(server.Close)
 	return d
 }
 

@@ -81,7 +81,7 @@ func (s *Supervisor) childHeld(u *proofRun) bool {
 		u.r.fail(&u.r.signals.Child, reason.NotRunning, "there is no gateway process", true)
 		return false
 	}
-	if err := s.unit.child.id.Verify(); err != nil {
+	if err := s.kernel.verify(s.unit.child.id); err != nil {
 		u.r.fail(&u.r.signals.Child, reason.IdentityChanged, err.Error(), false)
 		return false
 	}
@@ -114,11 +114,11 @@ func (s *Supervisor) listenerHeld(u *proofRun) bool {
 // looks for the processes that have the sockets open. A client may have connected
 // to a foreign listener, so the token counts as known from then on.
 func (s *Supervisor) judgeListeners() (ls []sockets.Listener, o proof.Ownership, foreign []sockets.Listener, err error) {
-	ls, err = sockets.Listeners(s.g.Port)
+	ls, err = s.kernel.listeners(s.g.Port)
 	switch {
 	case err != nil:
 	case s.c.Unseparated:
-		o, foreign, err = proof.JudgeHolders(ls, s.unit.child.pid())
+		o, foreign, err = s.kernel.judge(ls, s.unit.child.pid())
 	default:
 		o, foreign = proof.Judge(ls, s.c.Gateway.UID)
 	}

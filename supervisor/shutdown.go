@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
@@ -99,7 +98,7 @@ func (s *Supervisor) pollShutdown() {
 		s.completeShutdown()
 		return
 	}
-	if !s.shutdown.killDeadline.IsZero() && os.Getpid() != 1 {
+	if !s.shutdown.killDeadline.IsZero() && !s.kernel.isInit {
 		s.killRemaining() // processes that were forked since the last check
 	}
 	s.shutdown.pause = min(2*s.shutdown.pause, shutdownPauseMax)
@@ -134,8 +133,8 @@ func (s *Supervisor) forceShutdown() {
 // enough, because the kernel kills every process of the namespace in one step, and a
 // fork under way does not succeed.
 func (s *Supervisor) killRemaining() {
-	if os.Getpid() == 1 {
-		if err := sys.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+	if s.kernel.isInit {
+		if err := s.kernel.killAll(); err != nil && !errors.Is(err, unix.ESRCH) {
 			s.fault("cannot kill what is left", err)
 		}
 		return

@@ -101,7 +101,7 @@ func (s *Supervisor) launch() {
 // portTaken lists the sockets that listen on the gateway's port although no gateway
 // is alive. If they cannot be listed, the start goes on, and the proof decides.
 func (s *Supervisor) portTaken() []status.Listener {
-	ls, err := sockets.Listeners(s.g.Port)
+	ls, err := s.kernel.listeners(s.g.Port)
 	if err != nil || len(ls) == 0 {
 		return nil
 	}

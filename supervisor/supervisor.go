@@ -11,7 +11,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Supervisor is the loop. It hands events to five owners and carries out what they
@@ -20,6 +19,8 @@ type Supervisor struct {
 	c   Config
 	g   config.Gateway
 	log zerolog.Logger
+
+	kernel kernel
 
 	events   []event // posted, not yet applied
 	timers   *timers
@@ -40,7 +41,7 @@ type Supervisor struct {
 // New returns a supervisor that has started nothing.
 func New(c Config) *Supervisor {
 	s := &Supervisor{
-		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), base: c.Base,
+		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), base: c.Base, kernel: realKernel(),
 		timers: newTimers(), children: map[int]*child{}, answers: make(chan answer, 8),
 	}
 	s.unit = gatewayUnit{phase: phaseStopped, since: time.Now(), backoff: newBackoff(s.g)}
@@ -87,7 +88,7 @@ func (s *Supervisor) round() (over bool) {
 	}
 	if s.trimMemory {
 		s.trimMemory = false
-		sys.Trim()
+		s.kernel.trim()
 	}
 	s.nextInput()
 	return false

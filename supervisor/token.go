@@ -110,7 +110,7 @@ func (s *Supervisor) killHolders(why string) (name string) {
 // port. A sidecar that has the token is started only then.
 func (s *Supervisor) portOurs() bool {
 	_, o, _, err := s.judgeListeners()
-	return err == nil && o == proof.Ours && s.unit.child.id.Verify() == nil
+	return err == nil && o == proof.Ours && s.kernel.verify(s.unit.child.id) == nil
 }
 
 // holderDone exposes the token if c had it and the gateway had ended, or may have

@@ -33,6 +33,9 @@ type Proc struct {
 	pidfd    int   // -1 where the kernel has none
 }
 
+// Pid returns the process's id.
+func (p *Proc) Pid() int { return p.PID }
+
 // reportTimeout bounds the wait for a re-exec child's answer, because a process of
 // the target's UID could hold the pipe open, and a re-exec child could be stopped.
 const reportTimeout = 10 * time.Second

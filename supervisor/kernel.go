@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// process is a child that was started and is not reaped yet.
+type process interface {
+	Pid() int
+	Signal(syscall.Signal) error
+	SignalGroup(syscall.Signal) error
+	Close()
+}
+
+// kernel has the functions by which the loop asks the operating system, so that a
+// simulation can stand in its place. No function blocks.
+type kernel struct {
+	// start forks a child. report is called once, from another goroutine, when the
+	// re-exec child has answered. unscored says why the child has no OOM score.
+	start     func(l launch.Child, report func(error)) (p process, unscored, err error)
+	identify  func(pid int) (procfs.ID, error)
+	verify    func(procfs.ID) error
+	listeners func(port uint16) ([]sockets.Listener, error)
+	// judge decides by open files whose listeners these are, where uids prove nothing.
+	judge   func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error)
+	peek    func() (pid int, err error)
+	reap    func(pid int) (sys.Exit, error)
+	killAll func() error // SIGKILL to every other process of the PID namespace
+	trim    func()
+	isInit  bool // this is PID 1, so killAll reaches every process
+}
+
+func realKernel() kernel {
+	return kernel{
+		start: func(l launch.Child, report func(error)) (process, error, error) {
+			p, err := launch.Start(l, func(_ int, err error) { report(err) })
+			if err != nil {
+				return nil, nil, err
+			}
+			return p, p.Unscored, nil
+		},
+		identify: procfs.Identify, verify: procfs.ID.Verify,
+		listeners: sockets.Listeners, judge: proof.JudgeHolders,
+		peek: sys.Peek, reap: sys.Reap, trim: sys.Trim,
+		killAll: func() error { return sys.Kill(-1, unix.SIGKILL) }, isInit: os.Getpid() == 1,
+	}
+}
