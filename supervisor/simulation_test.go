@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+)
+
+// schedules is how many schedules TestSimulation runs. SIMULATION_SEED runs one again.
+const schedules = 1000
+
+// TestSimulation runs the loop with simulated children, proofs, requests and clock. Each
+// seed is another schedule of faults. It checks that
+//   - each request is answered once,
+//   - there are never two gateways,
+//   - no request succeeds without a proof of the gateway that it names,
+//   - the gateway runs in the end if that is wanted, and nothing runs after the end,
+//   - an idle loop wakes up for its health checks only,
+//   - no process that has the token outlives its gateway.
+func TestSimulation(t *testing.T) {
+	first, last := uint64(1), uint64(schedules)
+	if os.Getenv("GATEWAY_TEST_LONG") != "" {
+		last = 10 * schedules
+	}
+	if seed, err := strconv.ParseUint(os.Getenv("SIMULATION_SEED"), 10, 64); err == nil {
+		first, last = seed, seed
+	}
+	for seed := first; seed <= last && !t.Failed(); seed++ {
+		synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+	}
+}
+
+// simulate runs one schedule.
+func simulate(t *testing.T, seed uint64) {
+	w := newWorld(seed)
+	ended := make(chan int)
+	go func() {
+		code, _ := w.s.Run()
+		ended <- code
+	}()
+	time.Sleep(w.upTo(2 * time.Second))
+	for range 3 + w.rng.IntN(20) {
+		w.disturb()
+		time.Sleep(w.upTo(time.Duration(w.rng.IntN(20_000)) * time.Millisecond))
+	}
+	w.calmDown()
+	time.Sleep(15 * time.Minute)
+	synctest.Wait()
+	if r := w.latest; r.Goal == status.GoalRun && r.State != status.Running {
+		w.fail("after 15 calm minutes it is %s: %s %s", r.State, r.Reason, r.Detail)
+	}
+	if w.open() > 0 {
+		w.fail("%d requests have no answer", w.open())
+	}
+	before := w.looks
+	time.Sleep(10 * time.Minute)
+	if n := w.looks - before; n > 20*8 { // a check each 30 s: timer, answer, exit, and what they cause
+		w.fail("%d wakeups in ten idle minutes", n)
+	}
+	w.request(control.Restart, 0)
+	time.Sleep(w.upTo(200 * time.Millisecond))
+	w.s.c.Signals.Stop <- syscall.SIGTERM
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		w.fail("the container did not end")
+		w.dead = true
+		<-ended
+	}
+	if w.open() > 0 {
+		w.fail("%d requests have no answer after the end", w.open())
+	}
+	for _, p := range w.processes {
+		if p.alive && p.kind != "worker" {
+			w.fail("%s %d lives after the end", p.kind, p.pid)
+		}
+	}
+	close(w.over)
+	synctest.Wait()
+	for _, problem := range w.problems {
+		t.Errorf("seed %d: %s", seed, problem)
+	}
+}
+
+// newWorld returns a supervisor in a simulated container.
+func newWorld(seed uint64) *world {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 1)), processes: map[int]*simulated{}, answers: map[string]int{},
+		frames: make(chan control.Incoming, 64), over: make(chan struct{}), next: 10, token: 1}
+	gateway := config.Gateway{Port: 18789, StopGrace: 7 * time.Second, BackoffMin: 200 * time.Millisecond,
+		BackoffMax: 30 * time.Second, ResetAfter: time.Minute, StopSignal: syscall.SIGTERM,
+		Ready:  config.Probe{Timeout: time.Minute},
+		Health: config.Probe{Timeout: 3 * time.Second, Interval: 30 * time.Second}}
+	child := func(name string, uid uint32, token bool) launch.Child {
+		c := launch.Child{Spec: launch.Spec{Argv: []string{name}}, UID: uid}
+		if token {
+			c.Spec.Token = &launch.Token{Env: "TOKEN"}
+		}
+		return c
+	}
+	main := child("gateway", gatewayUID, true)
+	command := child("command", agentUID, false)
+	w.s = New(Config{
+		Settings: &config.Config{Gateway: gateway, CommandStart: "after-gateway", Sidecars: []config.Sidecar{
+			{Name: "holder", Restart: "always"}, {Name: "once", Restart: "on-failure"}, {Name: "plain", Restart: "always"}}},
+		Gateway: &main, Command: &command, Worker: child("worker", gatewayUID, false),
+		Sidecars: []launch.Child{child("holder", operatorUID, true), child("once", operatorUID, true), child("plain", agentUID, false)},
+		Token:    w, Server: w, Sweeper: w, Others: []uint32{agentUID, operatorUID},
+		Validate: func() error { return w.sometimes(20) }, Prepare: func() error { return w.sometimes(30) },
+		Clients: func() (bool, error) { return w.rng.IntN(4) == 0, nil }, ForgetClients: func() error { return nil },
+		Publish: func(r status.Record) error { w.latest = r; return w.sometimes(50) },
+		Signals: Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 4), Shared: make(chan os.Signal)},
+		Log:     zerolog.Nop(),
+	})
+	w.s.kernel = w.kernel()
+	return w
+}
+
+// disturb does one thing that an operator, the agent or fate may do.
+func (w *world) disturb() {
+	switch w.rng.IntN(9) {
+	case 0, 1, 2, 3:
+		actions := []control.Action{control.Start, control.Stop, control.Restart, control.Recover, control.Probe}
+		w.request(actions[w.rng.IntN(len(actions))], w.rng.IntN(3))
+	case 4:
+		w.kill("gateway")
+	case 5:
+		w.kill([]string{"holder", "once", "plain", "worker"}[w.rng.IntN(4)])
+	case 6:
+		w.foreign = !w.foreign
+	case 7:
+		w.sick = !w.sick
+	case 8:
+		w.forks = !w.forks
+	}
+}
+
+// calmDown ends all faults. A request makes sure that nothing waits for one.
+func (w *world) calmDown() {
+	w.foreign, w.sick, w.forks, w.calm = false, false, false, true
+	w.request(control.Probe, 0)
+}
+
+func (w *world) request(a control.Action, variant int) {
+	w.nonces++
+	r := control.Request{Nonce: fmt.Sprintf("%064x", w.nonces), Action: a}
+	if a == control.Restart {
+		r.Rotate = variant == 1
+		r.Drain = 20 * (variant / 2)
+	}
+	w.answers[r.Nonce] = 0
+	w.frames <- control.Incoming{Request: r}
+}
+
+// open counts the requests that have no answer.
+func (w *world) open() (n int) {
+	for _, answers := range w.answers {
+		if answers == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// sometimes returns an error once in n calls, unless it is calm.
+func (w *world) sometimes(n int) error {
+	if !w.calm && w.rng.IntN(n) == 0 {
+		return errors.New("it happens")
+	}
+	return nil
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/sockets"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// The users of the simulated container.
+const (
+	gatewayUID  = 1001
+	agentUID    = 1000
+	operatorUID = 1002
+)
+
+// world is the container of a simulation: its kernel, its agent, its FIFO and its token.
+// One goroutine of the bubble runs at a time, so nothing of it is locked.
+type world struct {
+	s         *Supervisor
+	rng       *rand.Rand
+	processes map[int]*simulated
+	next      int // the next pid
+	token     int // the number of the token in force
+	foreign   bool
+	sick      bool // the gateway answers wrongly
+	forks     bool // forks are refused now and then
+	calm      bool // no more faults
+	dead      bool // everything is killed
+	frames    chan control.Incoming
+	answers   map[string]int // final answers, by nonce
+	nonces    int
+	latest    status.Record
+	looks     int // rounds of the loop
+	problems  []string
+	over      chan struct{}
+}
+
+// simulated is a process.
+type simulated struct {
+	w         *world
+	pid       int
+	uid       uint32
+	kind      string
+	token     int  // the number of the token that it has; 0: none
+	alive     bool // not a zombie
+	reaped    bool
+	status    unix.WaitStatus
+	listensAt time.Time
+	readyAt   time.Time
+	proven    bool // a worker has seen it serve
+	stubborn  bool // SIGTERM does not end it
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.problems = append(w.problems, fmt.Sprintf(format, args...))
+}
+
+func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.rng.Int64N(int64(d) + 1)) }
+
+// after calls f after d, unless the simulation is over.
+func (w *world) after(d time.Duration, f func()) {
+	go func() {
+		select {
+		case <-time.After(d):
+			f()
+		case <-w.over:
+		}
+	}()
+}
+
+func (w *world) kernel() kernel {
+	return kernel{
+		start: w.start, listeners: w.listeners, peek: w.peek, reap: w.reap, trim: func() {},
+		identify: func(pid int) (procfs.ID, error) { return procfs.ID{PID: pid, Start: uint64(pid)}, nil },
+		verify: func(id procfs.ID) error {
+			if p := w.processes[id.PID]; p == nil || p.reaped || !p.alive {
+				return procfs.ErrGone
+			}
+			return nil
+		},
+		killAll: func() error {
+			for _, p := range w.processes {
+				p.Signal(syscall.SIGKILL)
+			}
+			return nil
+		},
+		isInit: true,
+	}
+}
+
+// start simulates a fork and what its child does.
+func (w *world) start(l launch.Child, report func(error)) (process, error, error) {
+	if w.forks && l.Spec.Argv[0] != "command" && w.rng.IntN(3) == 0 { // without its command the container ends
+		return nil, nil, syscall.EAGAIN
+	}
+	w.next++
+	p := &simulated{w: w, pid: w.next, uid: l.UID, kind: l.Spec.Argv[0], alive: true}
+	if l.Spec.Token != nil {
+		p.token = w.token
+	}
+	if p.kind == "gateway" {
+		w.checkAlone()
+	}
+	w.processes[p.pid] = p
+	answer := w.upTo(5 * time.Millisecond)
+	if w.sometimes(15) != nil && p.kind != "command" && w.next > 12 {
+		w.after(answer, func() {
+			report(&launch.Failure{Step: launch.StepDied})
+			p.exit(126 << 8)
+		})
+		return p, nil, nil
+	}
+	w.after(answer, func() { report(nil) })
+	now := time.Now().Add(answer)
+	switch p.kind {
+	case "gateway":
+		p.listensAt = now.Add(w.upTo(3 * time.Second))
+		p.readyAt = p.listensAt.Add(w.upTo(2 * time.Second))
+		if !w.calm && w.rng.IntN(8) == 0 {
+			p.readyAt = now.Add(24 * time.Hour) // it hangs
+		}
+		p.stubborn = !w.calm && w.rng.IntN(8) == 0
+		if w.sometimes(6) != nil {
+			w.after(answer+w.upTo(time.Minute), func() { p.exit(unix.WaitStatus(w.rng.IntN(80) << 8)) })
+		}
+	case "worker":
+		w.after(answer+w.upTo(40*time.Millisecond), p.judge)
+	case "once":
+		w.after(answer+w.upTo(5*time.Second), func() { p.exit(unix.WaitStatus(w.rng.IntN(2) << 8)) })
+	case "holder", "plain":
+		p.stubborn = !w.calm && w.rng.IntN(4) == 0
+	}
+	return p, nil, nil
+}
+
+// checkAlone checks what must be true when a gateway starts.
+func (w *world) checkAlone() {
+	for _, p := range w.processes {
+		switch {
+		case p.kind == "gateway" && !p.reaped:
+			w.fail("gateway %d is there when another one starts", p.pid)
+		case p.token == w.token && p.alive && p.kind != "gateway":
+			w.fail("%s %d outlived a gateway whose token the next one has", p.kind, p.pid)
+		}
+	}
+}
+
+// judge ends a worker with what it has found.
+func (p *simulated) judge() {
+	v := proof.Refused
+	g := p.w.gateway()
+	switch {
+	case p.w.foreign:
+		v = proof.ForeignPeer
+	case !p.w.calm && p.w.rng.IntN(20) == 0:
+		v = proof.Unproven
+	case g == nil || time.Now().Before(g.listensAt):
+	case p.w.sick || time.Now().Before(g.readyAt):
+		v = proof.BadStatus
+	default:
+		v, g.proven = proof.OK, true
+	}
+	p.exit(unix.WaitStatus(int(v) << 8))
+}
+
+// gateway returns the gateway that lives, or nil.
+func (w *world) gateway() *simulated {
+	for _, p := range w.processes {
+		if p.kind == "gateway" && p.alive {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *world) listeners(uint16) (ls []sockets.Listener, err error) {
+	addr := netip.MustParseAddrPort("127.0.0.1:18789")
+	if g := w.gateway(); g != nil && !time.Now().Before(g.listensAt) {
+		ls = append(ls, sockets.Listener{Addr: addr, UID: gatewayUID, Inode: 1})
+	}
+	if w.foreign {
+		ls = append(ls, sockets.Listener{Addr: addr, UID: agentUID, Inode: 2})
+	}
+	return ls, nil
+}
+
+// exit makes p a zombie and tells the loop.
+func (p *simulated) exit(s unix.WaitStatus) {
+	if !p.alive {
+		return
+	}
+	p.alive, p.status = false, s
+	select {
+	case p.w.s.c.Signals.Child <- syscall.SIGCHLD:
+	default:
+	}
+}
+
+func (p *simulated) Pid() int { return p.pid }
+func (p *simulated) Close()   {}
+
+func (p *simulated) Signal(sig syscall.Signal) error {
+	switch {
+	case !p.alive:
+	case sig == syscall.SIGKILL:
+		p.w.after(p.w.upTo(3*time.Millisecond), func() { p.exit(unix.WaitStatus(syscall.SIGKILL)) })
+	case !p.stubborn:
+		p.w.after(p.w.upTo(2*time.Second), func() { p.exit(0) })
+	}
+	return nil
+}
+
+func (p *simulated) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
+
+// kill kills a process of this kind, from outside.
+func (w *world) kill(kind string) {
+	for _, p := range w.processes {
+		if p.kind == kind && p.alive {
+			p.exit(unix.WaitStatus(syscall.SIGKILL))
+			return
+		}
+	}
+}
+
+func (w *world) peek() (int, error) {
+	for pid, p := range w.processes {
+		if !p.alive && !p.reaped {
+			return pid, nil
+		}
+	}
+	return 0, nil
+}
+
+func (w *world) reap(pid int) (sys.Exit, error) {
+	p := w.processes[pid]
+	p.reaped = true
+	return sys.Exit{PID: pid, Status: p.status}, nil
+}
+
+// The sweeper of the simulation.
+
+func (w *world) Track(func(int) bool, func() procfs.ID) {}
+func (w *world) Note() error                            { return nil }
+
+func (w *world) Sweep() error {
+	w.Signal(gatewayUID, syscall.SIGKILL)
+	return nil
+}
+
+func (w *world) Alive() (bool, error) { return w.Others(gatewayUID) }
+
+func (w *world) Signal(uid uint32, sig syscall.Signal) {
+	for _, p := range w.processes {
+		if p.uid == uid {
+			p.Signal(sig)
+		}
+	}
+}
+
+func (w *world) Others(uid uint32) (bool, error) {
+	for _, p := range w.processes {
+		if p.uid == uid && !p.reaped {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// The token of the simulation.
+
+func (w *world) Open() (*os.File, error) { return os.Open(os.DevNull) }
+func (w *world) Sum() [32]byte           { return [32]byte{} }
+func (w *world) Status() status.Token    { return status.Token{} }
+func (w *world) Prepare() error          { return w.sometimes(20) }
+func (w *world) Commit() error {
+	err := w.sometimes(40)
+	if err == nil {
+		w.token++
+	}
+	return err
+}
+func (w *world) Abort() error { return nil }
+
+// The FIFO and the replies of the simulation.
+
+func (w *world) Requests() <-chan control.Incoming {
+	w.looks++ // each round asks for it once
+	return w.frames
+}
+
+func (w *world) Check() (problem, err error) { return nil, nil }
+
+func (w *world) Reply(r control.Reply) error {
+	if !r.Final() {
+		return nil
+	}
+	if w.answers[r.Nonce]++; w.answers[r.Nonce] > 1 {
+		w.fail("request %s has %d answers", r.Nonce[60:], w.answers[r.Nonce])
+	}
+	if r.Outcome == control.OK || r.Outcome == control.AlreadyRunning {
+		if g := w.processes[r.NewPID]; g == nil || g.kind != "gateway" || !g.proven {
+			w.fail("%s without a proof of %d", r.Result(), r.NewPID)
+		}
+	}
+	return nil
+}
