@@ -31,7 +31,8 @@ const schedules = 1000
 //   - no request succeeds without a proof of the gateway that it names,
 //   - the gateway runs in the end if that is wanted, and nothing runs after the end,
 //   - an idle loop wakes up for its health checks only,
-//   - no process that has the token outlives its gateway.
+//   - no process that has the token outlives its gateway, or gets it before the proof,
+//   - no event comes in a phase in which it cannot happen.
 func TestSimulation(t *testing.T) {
 	first, last := uint64(1), uint64(schedules)
 	if os.Getenv("GATEWAY_TEST_LONG") != "" {
@@ -124,7 +125,7 @@ func newWorld(seed uint64) *world {
 		Clients: func() (bool, error) { return w.rng.IntN(4) == 0, nil }, ForgetClients: func() error { return nil },
 		Publish: func(r status.Record) error { w.latest = r; return w.sometimes(50) },
 		Signals: Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 4), Shared: make(chan os.Signal)},
-		Log:     zerolog.Nop(),
+		Log:     zerolog.New(logWatch{w}),
 	})
 	w.s.kernel = w.kernel()
 	return w

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -142,6 +143,11 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 		w.after(answer+w.upTo(40*time.Millisecond), p.judge)
 	case "once":
 		w.after(answer+w.upTo(5*time.Second), func() { p.exit(unix.WaitStatus(w.rng.IntN(2) << 8)) })
+	}
+	if g := w.gateway(); p.kind != "gateway" && p.token > 0 && (g == nil || !g.proven || w.foreign) {
+		w.fail("%s %d gets the token, and the gateway is not proven or not alone on its port", p.kind, p.pid)
+	}
+	switch p.kind {
 	case "holder", "plain":
 		p.stubborn = !w.calm && w.rng.IntN(4) == 0
 	}
@@ -281,6 +287,17 @@ func (w *world) Others(uid uint32) (bool, error) {
 	return false, nil
 }
 
+// logWatch reads the log. An event that cannot happen in a phase is a bug, and so is a
+// panic.
+type logWatch struct{ w *world }
+
+func (l logWatch) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("event refused")) || bytes.Contains(line, []byte("panic")) {
+		l.w.fail("logged %s", line)
+	}
+	return len(line), nil
+}
+
 // The token of the simulation.
 
 func (w *world) Open() (*os.File, error) { return os.Open(os.DevNull) }
@@ -313,8 +330,8 @@ func (w *world) Reply(r control.Reply) error {
 		w.fail("request %s has %d answers", r.Nonce[60:], w.answers[r.Nonce])
 	}
 	if r.Outcome == control.OK || r.Outcome == control.AlreadyRunning {
-		if g := w.processes[r.NewPID]; g == nil || g.kind != "gateway" || !g.proven {
-			w.fail("%s without a proof of %d", r.Result(), r.NewPID)
+		if g := w.processes[r.NewPID]; g == nil || g.kind != "gateway" || !g.proven || !g.alive {
+			w.fail("%s, and %d is not a proven gateway that lives", r.Result(), r.NewPID)
 		}
 	}
 	return nil
