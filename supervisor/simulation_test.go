@@ -21,8 +21,12 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// schedules is how many schedules TestSimulation runs. SIMULATION_SEED runs one again.
-const schedules = 1000
+// TestSimulation runs some schedules, and many in the long rounds. SIMULATION_SEED=N runs
+// one again.
+const (
+	someSchedules = 300
+	manySchedules = 10_000
+)
 
 // TestSimulation runs the loop with simulated children, proofs, requests and clock. Each
 // seed is another schedule of faults. It checks that
@@ -34,9 +38,9 @@ const schedules = 1000
 //   - no process that has the token outlives its gateway, or gets it before the proof,
 //   - no event comes in a phase in which it cannot happen.
 func TestSimulation(t *testing.T) {
-	first, last := uint64(1), uint64(schedules)
+	first, last := uint64(1), uint64(someSchedules)
 	if os.Getenv("GATEWAY_TEST_LONG") != "" {
-		last = 10 * schedules
+		last = manySchedules
 	}
 	if seed, err := strconv.ParseUint(os.Getenv("SIMULATION_SEED"), 10, 64); err == nil {
 		first, last = seed, seed
@@ -47,17 +51,21 @@ func TestSimulation(t *testing.T) {
 }
 
 // simulate runs one schedule.
-func simulate(t *testing.T, seed uint64) {
-	w := newWorld(seed)
+func simulate(t *testing.T, seed uint64) { simulateIn(t, newWorld(seed), seed) }
+
+func simulateIn(t *testing.T, w *world, seed uint64) {
 	ended := make(chan int)
 	go func() {
 		code, _ := w.s.Run()
 		ended <- code
 	}()
-	time.Sleep(w.upTo(2 * time.Second))
+	w.rest(2 * time.Second)
 	for range 3 + w.rng.IntN(20) {
+		w.mu.Lock()
 		w.disturb()
-		time.Sleep(w.upTo(time.Duration(w.rng.IntN(20_000)) * time.Millisecond))
+		pause := time.Duration(w.rng.IntN(20_000)) * time.Millisecond
+		w.mu.Unlock()
+		w.rest(pause)
 	}
 	w.calmDown()
 	time.Sleep(15 * time.Minute)
@@ -70,23 +78,23 @@ func simulate(t *testing.T, seed uint64) {
 	}
 	before := w.looks
 	time.Sleep(10 * time.Minute)
+	synctest.Wait()
 	if n := w.looks - before; n > 20*8 { // a check each 30 s: timer, answer, exit, and what they cause
 		w.fail("%d wakeups in ten idle minutes", n)
 	}
+	synctest.Wait()
 	w.request(control.Restart, 0)
-	time.Sleep(w.upTo(200 * time.Millisecond))
+	w.rest(200 * time.Millisecond)
 	w.s.c.Signals.Stop <- syscall.SIGTERM
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
-		w.fail("the container did not end")
-		w.dead = true
-		<-ended
+		t.Fatalf("seed %d: the container does not end", seed)
 	}
 	if w.open() > 0 {
 		w.fail("%d requests have no answer after the end", w.open())
 	}
-	for _, p := range w.processes {
+	for _, p := range w.all {
 		if p.alive && p.kind != "worker" {
 			w.fail("%s %d lives after the end", p.kind, p.pid)
 		}
@@ -121,9 +129,9 @@ func newWorld(seed uint64) *world {
 		Gateway: &main, Command: &command, Worker: child("worker", gatewayUID, false),
 		Sidecars: []launch.Child{child("holder", operatorUID, true), child("once", operatorUID, true), child("plain", agentUID, false)},
 		Token:    w, Server: w, Sweeper: w, Others: []uint32{agentUID, operatorUID},
-		Validate: func() error { return w.sometimes(20) }, Prepare: func() error { return w.sometimes(30) },
-		Clients: func() (bool, error) { return w.rng.IntN(4) == 0, nil }, ForgetClients: func() error { return nil },
-		Publish: func(r status.Record) error { w.latest = r; return w.sometimes(50) },
+		Validate: func() error { return w.maybe(20) }, Prepare: func() error { return w.maybe(30) },
+		Clients: func() (bool, error) { return w.maybe(4) != nil, nil }, ForgetClients: func() error { return nil },
+		Publish: func(r status.Record) error { w.latest = r; return w.maybe(50) },
 		Signals: Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 4), Shared: make(chan os.Signal)},
 		Log:     zerolog.New(logWatch{w}),
 	})
@@ -152,6 +160,8 @@ func (w *world) disturb() {
 
 // calmDown ends all faults. A request makes sure that nothing waits for one.
 func (w *world) calmDown() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.foreign, w.sick, w.forks, w.calm = false, false, false, true
 	w.request(control.Probe, 0)
 }
@@ -177,10 +187,43 @@ func (w *world) open() (n int) {
 	return n
 }
 
-// sometimes returns an error once in n calls, unless it is calm.
+// rest waits for up to d.
+func (w *world) rest(d time.Duration) {
+	w.mu.Lock()
+	d = w.upTo(d)
+	w.mu.Unlock()
+	time.Sleep(d)
+}
+
+// maybe is sometimes for callers without the lock.
+func (w *world) maybe(n int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sometimes(n)
+}
+
+// sometimes returns an error once in n calls, unless it is calm. The caller has the
+// lock.
 func (w *world) sometimes(n int) error {
 	if !w.calm && w.rng.IntN(n) == 0 {
 		return errors.New("it happens")
 	}
 	return nil
+}
+
+// TestSimulationIsReplayed checks that a seed gives the same schedule again.
+func TestSimulationIsReplayed(t *testing.T) {
+	run := func(seed uint64) (story string) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(seed)
+			w.heard = &story
+			simulateIn(t, w, seed)
+		})
+		return story
+	}
+	for seed := range uint64(5) {
+		if first, again := run(seed), run(seed); first != again || first == "" {
+			t.Errorf("seed %d has two stories", seed)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,24 +31,26 @@ const (
 )
 
 // world is the container of a simulation: its kernel, its agent, its FIFO and its token.
-// One goroutine of the bubble runs at a time, so nothing of it is locked.
+// Whatever the loop, the schedule or a process calls takes the lock first.
 type world struct {
+	mu        sync.Mutex
 	s         *Supervisor
 	rng       *rand.Rand
-	processes map[int]*simulated
-	next      int // the next pid
-	token     int // the number of the token in force
+	processes map[int]*simulated // by pid
+	all       []*simulated       // in the order of their start
+	next      int                // the next pid
+	token     int                // the number of the token in force
 	foreign   bool
 	sick      bool // the gateway answers wrongly
 	forks     bool // forks are refused now and then
 	calm      bool // no more faults
-	dead      bool // everything is killed
 	frames    chan control.Incoming
 	answers   map[string]int // final answers, by nonce
 	nonces    int
 	latest    status.Record
 	looks     int // rounds of the loop
 	problems  []string
+	heard     *string // gets each log line, if set
 	over      chan struct{}
 }
 
@@ -73,8 +76,18 @@ func (w *world) fail(format string, args ...any) {
 
 func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.rng.Int64N(int64(d) + 1)) }
 
-// after calls f after d, unless the simulation is over.
+// after calls f after d with the lock, unless the simulation is over. The caller has
+// the lock.
 func (w *world) after(d time.Duration, f func()) {
+	w.later(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		f()
+	})
+}
+
+// later is after without the lock.
+func (w *world) later(d time.Duration, f func()) {
 	go func() {
 		select {
 		case <-time.After(d):
@@ -89,14 +102,18 @@ func (w *world) kernel() kernel {
 		start: w.start, listeners: w.listeners, peek: w.peek, reap: w.reap, trim: func() {},
 		identify: func(pid int) (procfs.ID, error) { return procfs.ID{PID: pid, Start: uint64(pid)}, nil },
 		verify: func(id procfs.ID) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if p := w.processes[id.PID]; p == nil || p.reaped || !p.alive {
 				return procfs.ErrGone
 			}
 			return nil
 		},
 		killAll: func() error {
-			for _, p := range w.processes {
-				p.Signal(syscall.SIGKILL)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, p := range w.all {
+				p.signal(syscall.SIGKILL)
 			}
 			return nil
 		},
@@ -106,6 +123,8 @@ func (w *world) kernel() kernel {
 
 // start simulates a fork and what its child does.
 func (w *world) start(l launch.Child, report func(error)) (process, error, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.forks && l.Spec.Argv[0] != "command" && w.rng.IntN(3) == 0 { // without its command the container ends
 		return nil, nil, syscall.EAGAIN
 	}
@@ -117,16 +136,14 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 	if p.kind == "gateway" {
 		w.checkAlone()
 	}
-	w.processes[p.pid] = p
+	w.processes[p.pid], w.all = p, append(w.all, p)
 	answer := w.upTo(5 * time.Millisecond)
 	if w.sometimes(15) != nil && p.kind != "command" && w.next > 12 {
-		w.after(answer, func() {
-			report(&launch.Failure{Step: launch.StepDied})
-			p.exit(126 << 8)
-		})
+		w.later(answer, func() { report(&launch.Failure{Step: launch.StepDied}) })
+		w.after(answer+1+w.upTo(time.Millisecond), func() { p.exit(126 << 8) })
 		return p, nil, nil
 	}
-	w.after(answer, func() { report(nil) })
+	w.later(answer, func() { report(nil) })
 	now := time.Now().Add(answer)
 	switch p.kind {
 	case "gateway":
@@ -156,7 +173,7 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 
 // checkAlone checks what must be true when a gateway starts.
 func (w *world) checkAlone() {
-	for _, p := range w.processes {
+	for _, p := range w.all {
 		switch {
 		case p.kind == "gateway" && !p.reaped:
 			w.fail("gateway %d is there when another one starts", p.pid)
@@ -186,7 +203,7 @@ func (p *simulated) judge() {
 
 // gateway returns the gateway that lives, or nil.
 func (w *world) gateway() *simulated {
-	for _, p := range w.processes {
+	for _, p := range w.all {
 		if p.kind == "gateway" && p.alive {
 			return p
 		}
@@ -195,6 +212,8 @@ func (w *world) gateway() *simulated {
 }
 
 func (w *world) listeners(uint16) (ls []sockets.Listener, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	addr := netip.MustParseAddrPort("127.0.0.1:18789")
 	if g := w.gateway(); g != nil && !time.Now().Before(g.listensAt) {
 		ls = append(ls, sockets.Listener{Addr: addr, UID: gatewayUID, Inode: 1})
@@ -221,6 +240,13 @@ func (p *simulated) Pid() int { return p.pid }
 func (p *simulated) Close()   {}
 
 func (p *simulated) Signal(sig syscall.Signal) error {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.signal(sig)
+	return nil
+}
+
+func (p *simulated) signal(sig syscall.Signal) {
 	switch {
 	case !p.alive:
 	case sig == syscall.SIGKILL:
@@ -228,14 +254,13 @@ func (p *simulated) Signal(sig syscall.Signal) error {
 	case !p.stubborn:
 		p.w.after(p.w.upTo(2*time.Second), func() { p.exit(0) })
 	}
-	return nil
 }
 
 func (p *simulated) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
 
 // kill kills a process of this kind, from outside.
 func (w *world) kill(kind string) {
-	for _, p := range w.processes {
+	for _, p := range w.all {
 		if p.kind == kind && p.alive {
 			p.exit(unix.WaitStatus(syscall.SIGKILL))
 			return
@@ -244,15 +269,19 @@ func (w *world) kill(kind string) {
 }
 
 func (w *world) peek() (int, error) {
-	for pid, p := range w.processes {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.all {
 		if !p.alive && !p.reaped {
-			return pid, nil
+			return p.pid, nil
 		}
 	}
 	return 0, nil
 }
 
 func (w *world) reap(pid int) (sys.Exit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	p := w.processes[pid]
 	p.reaped = true
 	return sys.Exit{PID: pid, Status: p.status}, nil
@@ -271,15 +300,19 @@ func (w *world) Sweep() error {
 func (w *world) Alive() (bool, error) { return w.Others(gatewayUID) }
 
 func (w *world) Signal(uid uint32, sig syscall.Signal) {
-	for _, p := range w.processes {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.all {
 		if p.uid == uid {
-			p.Signal(sig)
+			p.signal(sig)
 		}
 	}
 }
 
 func (w *world) Others(uid uint32) (bool, error) {
-	for _, p := range w.processes {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.all {
 		if p.uid == uid && !p.reaped {
 			return true, nil
 		}
@@ -292,6 +325,11 @@ func (w *world) Others(uid uint32) (bool, error) {
 type logWatch struct{ w *world }
 
 func (l logWatch) Write(line []byte) (int, error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if l.w.heard != nil {
+		*l.w.heard += time.Now().String() + string(line)
+	}
 	if bytes.Contains(line, []byte("event refused")) || bytes.Contains(line, []byte("panic")) {
 		l.w.fail("logged %s", line)
 	}
@@ -303,8 +341,10 @@ func (l logWatch) Write(line []byte) (int, error) {
 func (w *world) Open() (*os.File, error) { return os.Open(os.DevNull) }
 func (w *world) Sum() [32]byte           { return [32]byte{} }
 func (w *world) Status() status.Token    { return status.Token{} }
-func (w *world) Prepare() error          { return w.sometimes(20) }
+func (w *world) Prepare() error          { return w.maybe(20) }
 func (w *world) Commit() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	err := w.sometimes(40)
 	if err == nil {
 		w.token++
@@ -316,6 +356,8 @@ func (w *world) Abort() error { return nil }
 // The FIFO and the replies of the simulation.
 
 func (w *world) Requests() <-chan control.Incoming {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.looks++ // each round asks for it once
 	return w.frames
 }
@@ -326,6 +368,8 @@ func (w *world) Reply(r control.Reply) error {
 	if !r.Final() {
 		return nil
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.answers[r.Nonce]++; w.answers[r.Nonce] > 1 {
 		w.fail("request %s has %d answers", r.Nonce[60:], w.answers[r.Nonce])
 	}
