@@ -60,16 +60,14 @@ func simulateIn(t *testing.T, w *world, seed uint64) {
 		ended <- code
 	}()
 	w.rest(2 * time.Second)
-	for range 3 + w.rng.IntN(20) {
-		w.mu.Lock()
+	for range 3 + w.plan.IntN(20) {
 		w.disturb()
-		pause := time.Duration(w.rng.IntN(20_000)) * time.Millisecond
-		w.mu.Unlock()
-		w.rest(pause)
+		w.rest(time.Duration(w.plan.IntN(20_000)) * time.Millisecond)
 	}
 	w.calmDown()
 	time.Sleep(15 * time.Minute)
 	synctest.Wait()
+	w.mu.Lock()
 	if r := w.latest; r.Goal == status.GoalRun && r.State != status.Running {
 		w.fail("after 15 calm minutes it is %s: %s %s", r.State, r.Reason, r.Detail)
 	}
@@ -77,13 +75,15 @@ func simulateIn(t *testing.T, w *world, seed uint64) {
 		w.fail("%d requests have no answer", w.open())
 	}
 	before := w.looks
+	w.mu.Unlock()
 	time.Sleep(10 * time.Minute)
 	synctest.Wait()
+	w.mu.Lock()
 	if n := w.looks - before; n > 20*8 { // a check each 30 s: timer, answer, exit, and what they cause
 		w.fail("%d wakeups in ten idle minutes", n)
 	}
-	synctest.Wait()
 	w.request(control.Restart, 0)
+	w.mu.Unlock()
 	w.rest(200 * time.Millisecond)
 	w.s.c.Signals.Stop <- syscall.SIGTERM
 	select {
@@ -91,6 +91,8 @@ func simulateIn(t *testing.T, w *world, seed uint64) {
 	case <-time.After(time.Minute):
 		t.Fatalf("seed %d: the container does not end", seed)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.open() > 0 {
 		w.fail("%d requests have no answer after the end", w.open())
 	}
@@ -100,7 +102,6 @@ func simulateIn(t *testing.T, w *world, seed uint64) {
 		}
 	}
 	close(w.over)
-	synctest.Wait()
 	for _, problem := range w.problems {
 		t.Errorf("seed %d: %s", seed, problem)
 	}
@@ -108,7 +109,7 @@ func simulateIn(t *testing.T, w *world, seed uint64) {
 
 // newWorld returns a supervisor in a simulated container.
 func newWorld(seed uint64) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 1)), processes: map[int]*simulated{}, answers: map[string]int{},
+	w := &world{plan: rand.New(rand.NewPCG(seed, 1)), rng: rand.New(rand.NewPCG(seed, 2)), processes: map[int]*simulated{}, answers: map[string]int{},
 		frames: make(chan control.Incoming, 64), over: make(chan struct{}), next: 10, token: 1}
 	gateway := config.Gateway{Port: 18789, StopGrace: 7 * time.Second, BackoffMin: 200 * time.Millisecond,
 		BackoffMax: 30 * time.Second, ResetAfter: time.Minute, StopSignal: syscall.SIGTERM,
@@ -131,7 +132,7 @@ func newWorld(seed uint64) *world {
 		Token:    w, Server: w, Sweeper: w, Others: []uint32{agentUID, operatorUID},
 		Validate: func() error { return w.maybe(20) }, Prepare: func() error { return w.maybe(30) },
 		Clients: func() (bool, error) { return w.maybe(4) != nil, nil }, ForgetClients: func() error { return nil },
-		Publish: func(r status.Record) error { w.latest = r; return w.maybe(50) },
+		Publish: w.publish,
 		Signals: Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 4), Shared: make(chan os.Signal)},
 		Log:     zerolog.New(logWatch{w}),
 	})
@@ -141,14 +142,16 @@ func newWorld(seed uint64) *world {
 
 // disturb does one thing that an operator, the agent or fate may do.
 func (w *world) disturb() {
-	switch w.rng.IntN(9) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch w.plan.IntN(9) {
 	case 0, 1, 2, 3:
 		actions := []control.Action{control.Start, control.Stop, control.Restart, control.Recover, control.Probe}
-		w.request(actions[w.rng.IntN(len(actions))], w.rng.IntN(3))
+		w.request(actions[w.plan.IntN(len(actions))], w.plan.IntN(3))
 	case 4:
 		w.kill("gateway")
 	case 5:
-		w.kill([]string{"holder", "once", "plain", "worker"}[w.rng.IntN(4)])
+		w.kill([]string{"holder", "once", "plain", "worker"}[w.plan.IntN(4)])
 	case 6:
 		w.foreign = !w.foreign
 	case 7:
@@ -189,10 +192,7 @@ func (w *world) open() (n int) {
 
 // rest waits for up to d.
 func (w *world) rest(d time.Duration) {
-	w.mu.Lock()
-	d = w.upTo(d)
-	w.mu.Unlock()
-	time.Sleep(d)
+	time.Sleep(time.Duration(w.plan.Int64N(int64(d) + 1)))
 }
 
 // maybe is sometimes for callers without the lock.

@@ -35,7 +35,8 @@ const (
 type world struct {
 	mu        sync.Mutex
 	s         *Supervisor
-	rng       *rand.Rand
+	plan      *rand.Rand         // of the goroutine that disturbs, which runs beside the loop
+	rng       *rand.Rand         // of all others; under the lock
 	processes map[int]*simulated // by pid
 	all       []*simulated       // in the order of their start
 	next      int                // the next pid
@@ -360,6 +361,13 @@ func (w *world) Requests() <-chan control.Incoming {
 	defer w.mu.Unlock()
 	w.looks++ // each round asks for it once
 	return w.frames
+}
+
+func (w *world) publish(r status.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.latest = r
+	return w.sometimes(50)
 }
 
 func (w *world) Check() (problem, err error) { return nil, nil }
