@@ -123,19 +123,24 @@ func newWorld(seed uint64) *world {
 		return c
 	}
 	main := child("gateway", gatewayUID, true)
+	beside := []launch.Child{child("holder", operatorUID, true), child("once", operatorUID, true), child("plain", agentUID, false)}
 	command := child("command", agentUID, false)
-	w.s = New(Config{
+	c := Config{
 		Settings: &config.Config{Gateway: gateway, CommandStart: "after-gateway", Sidecars: []config.Sidecar{
 			{Name: "holder", Restart: "always"}, {Name: "once", Restart: "on-failure"}, {Name: "plain", Restart: "always"}}},
 		Gateway: &main, Command: &command, Worker: child("worker", gatewayUID, false),
-		Sidecars: []launch.Child{child("holder", operatorUID, true), child("once", operatorUID, true), child("plain", agentUID, false)},
+		Sidecars: beside,
 		Token:    w, Server: w, Sweeper: w, Others: []uint32{agentUID, operatorUID},
 		Validate: func() error { return w.maybe(20) }, Prepare: func() error { return w.maybe(30) },
 		Clients: func() (bool, error) { return w.maybe(4) != nil, nil }, ForgetClients: func() error { return nil },
 		Publish: w.publish,
 		Signals: Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 4), Shared: make(chan os.Signal)},
 		Log:     zerolog.New(logWatch{w}),
-	})
+	}
+	if seed%8 == 0 { // --no-gateway
+		c.Gateway, c.Sidecars = nil, nil
+	}
+	w.s = New(c)
 	w.s.kernel = w.kernel()
 	return w
 }

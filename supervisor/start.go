@@ -31,7 +31,7 @@ func (s *Supervisor) sweep() {
 		s.unit.drain = 0
 		s.stopSidecars()
 	}
-	if !s.c.Unseparated {
+	if s.c.Gateway != nil && !s.c.Unseparated {
 		s.sidecars.expectSweep(s.c.Gateway.UID)
 	}
 	s.unit.sweep.start, s.unit.sweep.pause = time.Now(), sweepPauseMin
