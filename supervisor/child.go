@@ -152,6 +152,7 @@ const reapLimit = 256
 // looks at a child before reaping it, because until then no other process can have
 // the pid.
 func (s *Supervisor) reap() (more bool) {
+	s.orphansOnly = true
 	for range reapLimit {
 		pid, err := s.kernel.peek()
 		if err != nil {
@@ -173,6 +174,7 @@ func (s *Supervisor) reap() (more bool) {
 		if c == nil {
 			continue // an orphan that was handed to us
 		}
+		s.orphansOnly = false
 		delete(s.children, pid)
 		c.exit = &exit
 		c.proc.Close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 	"github.com/gateway-init/gateway-init/supervisor/reexec"
 )
@@ -157,5 +158,44 @@ func TestWaitingSignalFails(t *testing.T) {
 	d.answered(answer{c, nil})
 	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM || !strings.Contains(d.log.String(), "cannot signal the target of a re-exec child") {
 		t.Errorf("ended with %v; logged %s", c.exit, d.log.String())
+	}
+}
+
+// TestOrphansCauseNoRecord checks that the end of orphans costs no status record, and
+// that the end of our own child does.
+func TestOrphansCauseNoRecord(t *testing.T) {
+	d := newFixture(t).serving()
+	d.c.Signals = Signals{Child: make(chan os.Signal, 1)}
+	d.publish()
+	ended := []int{501, 502, 503}
+	d.kernel.peek = func() (int, error) {
+		if len(ended) == 0 {
+			return 0, nil
+		}
+		return ended[0], nil
+	}
+	d.kernel.reap = func(pid int) (sys.Exit, error) {
+		ended = ended[1:]
+		return sys.Exit{PID: pid}, nil
+	}
+	d.c.Signals.Child <- syscall.SIGCHLD
+	d.lastRecord = nil // the next look would write
+	d.round()          // takes the signal
+	d.lastRecord = nil
+	d.c.Signals.Child <- syscall.SIGCHLD
+	written := len(d.published)
+	d.round()
+	if len(d.published) != written {
+		t.Errorf("orphans caused %d records", len(d.published)-written)
+	}
+	own := &child{proc: &launch.Proc{PID: 504}, reported: true, done: func(*child) {}}
+	d.children[504], ended = own, []int{504}
+	d.c.Signals.Child <- syscall.SIGCHLD
+	d.round() // reaps it
+	d.lastRecord = nil
+	d.c.Signals.Child <- syscall.SIGCHLD
+	d.round()
+	if len(d.published) != written+1 {
+		t.Errorf("our own child caused %d records", len(d.published)-written)
 	}
 }

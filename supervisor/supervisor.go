@@ -33,9 +33,11 @@ type Supervisor struct {
 	sidecars sidecars
 	shutdown shutdown
 
-	base       status.Record // the fields that no owner fills
-	lastRecord []byte        // the last record, without its time
-	trimMemory bool          // work is over for now, so its memory can be given back
+	base        status.Record // the fields that no owner fills
+	orphansOnly bool          // the last input was the end of orphans, which changes no record
+
+	lastRecord []byte // the last record, without its time
+	trimMemory bool   // work is over for now, so its memory can be given back
 }
 
 // New returns a supervisor that has started nothing.
@@ -65,6 +67,7 @@ func (s *Supervisor) Run() (code int, err error) {
 		s.beginCommand()
 	}
 	s.reap() // children that ended before we subscribed to SIGCHLD
+	s.orphansOnly = false
 	for !s.round() {
 	}
 	return s.shutdown.code, s.unit.start.fatal
@@ -81,8 +84,10 @@ func (s *Supervisor) round() (over bool) {
 		}
 	}()
 	s.handleEvents()
-	s.publish()
-	s.deliver()
+	if !s.orphansOnly {
+		s.publish()
+		s.deliver()
+	}
 	if s.shutdown.over {
 		return true
 	}
@@ -109,6 +114,7 @@ const panicPause = 100 * time.Millisecond
 
 // nextInput waits for one event and handles it.
 func (s *Supervisor) nextInput() {
+	s.orphansOnly = false
 	select {
 	case <-s.c.Signals.Child:
 		if s.reap() {
