@@ -123,8 +123,7 @@ func (d *fixture) request(n int, words string) {
 
 // inProgress makes j the request in progress, in a state.
 func (d *fixture) inProgress(j *control.Job, state requestState) {
-	d.requests.begin(j, d.unit.child.pid())
-	d.requests.state = state
+	d.requests.begin(j, d.unit.child.pid(), state)
 }
 
 // step runs one round of the loop without waiting.

@@ -23,7 +23,13 @@ func (s *Supervisor) checkFIFO() {
 
 // publish writes the record if anything in it changed.
 func (s *Supervisor) publish() {
+	if s.recording { // the last try panicked, so the next input comes first
+		s.recording = false
+		return
+	}
+	s.recording = true
 	r := s.record()
+	s.recording = false
 	now, err := json.Marshal(r)
 	if err == nil && bytes.Equal(now, s.lastRecord) {
 		return
@@ -32,6 +38,7 @@ func (s *Supervisor) publish() {
 	s.checkFIFO()
 	r.UpdatedAt = time.Now()
 	if err := s.c.Publish(r); err != nil {
+		s.lastRecord = nil // try again at the next event
 		s.log.Error().Str("event", evStatusWriteFailed).Err(err).Msg("")
 	}
 }

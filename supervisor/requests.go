@@ -87,16 +87,19 @@ func (q *requests) refuse(nonce string, why reason.Reason) {
 // requester that reads the record sees the result of its request.
 func (q *requests) reply(r control.Reply) { q.replies = append(q.replies, r) }
 
-// takeReplies returns the answers that are to be written now.
-func (q *requests) takeReplies() []control.Reply {
-	all := q.replies
-	q.replies = nil
-	return all
+// nextReply removes and returns the next answer that is to be written.
+func (q *requests) nextReply() (r control.Reply, ok bool) {
+	if len(q.replies) == 0 {
+		q.replies = nil
+		return r, false
+	}
+	r, q.replies = q.replies[0], q.replies[1:]
+	return r, true
 }
 
-// begin starts a request, while the gateway has the pid.
-func (q *requests) begin(j *control.Job, pid int) {
-	q.job, q.since, q.old, q.tries = j, time.Now(), pid, 0
+// begin starts a request in its first state, while the gateway has the pid.
+func (q *requests) begin(j *control.Job, pid int, first requestState) {
+	q.job, q.state, q.since, q.old, q.tries = j, first, time.Now(), pid, 0
 }
 
 // decide takes the first verdict on the request that has just begun.

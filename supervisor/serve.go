@@ -28,7 +28,7 @@ func (s *Supervisor) receive(in control.Incoming) {
 // deliver writes the answers. An answer that cannot be written is logged, and the
 // effect of its request stands.
 func (s *Supervisor) deliver() {
-	for _, r := range s.requests.takeReplies() {
+	for r, ok := s.requests.nextReply(); ok; r, ok = s.requests.nextReply() {
 		if err := s.c.Server.Reply(r); err != nil {
 			s.log.Error().Str("event", evReplyWriteFailed).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
 		}
@@ -58,21 +58,24 @@ func (s *Supervisor) serve() (began bool) {
 	return began
 }
 
-// begin starts a request.
+// begin starts a request. Its state is set before anything that can fail, so that an
+// outcome finds it.
 func (s *Supervisor) begin(j *control.Job) {
-	s.requests.begin(j, s.unit.child.pid())
-	c, why := beginRequest(j.Action, s.situation()), s.unit.trouble.reason
+	c, why, pid := beginRequest(j.Action, s.situation()), s.unit.trouble.reason, s.unit.child.pid()
+	s.requests.begin(j, pid, c.next)
 	switch j.Action {
 	case control.Stop:
 		s.post(eventStop)
 	case control.Probe:
-		why = reason.NotRunning
+		if c.verdict == answerFailed {
+			why, pid = reason.NotRunning, 0
+		}
 	case control.Restart:
 		if refusal := s.prepareRestart(j); refusal != "" {
 			c, why = requestCell{requestIdle, answerFailed}, refusal
 		}
 	}
-	s.fulfil(s.requests.decide(c, why, s.unit.child.pid()))
+	s.fulfil(s.requests.decide(c, why, pid))
 }
 
 func (s *Supervisor) situation() situation {

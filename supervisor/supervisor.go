@@ -35,6 +35,7 @@ type Supervisor struct {
 
 	base        status.Record // the fields that no owner fills
 	orphansOnly bool          // the last input was the end of orphans, which changes no record
+	recording   bool          // the record is being read; true in the next round: that panicked
 
 	lastRecord []byte // the last record, without its time
 	trimMemory bool   // work is over for now, so its memory can be given back
