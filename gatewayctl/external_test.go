@@ -27,17 +27,17 @@ func TestExternalFailed(t *testing.T) {
 		code int
 		says string
 	}{
-		"said":          {exitCode(exitNotServing), exitNotServing, ""},
-		"said-usage":    {fmt.Errorf("x: %w", exitCode(exitRefused)), exitRefused, ""},
-		"said-nobody":   {exitCode(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
-		"ambiguous":     {&external.Failure{Stage: "x", Reason: reason.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
-		"no-right":      {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
-		"nobody":        {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
-		"ours":          {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
-		"deadline":      {&external.Failure{Stage: "y", Reason: reason.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
-		"interrupted":   {context.Canceled, exitFailed, "canceled"},
-		"with-a-reason": {&external.Failure{Stage: "z", Reason: reason.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
-		"without":       {errors.New("v"), exitFailed, "cannot adopt: v"},
+		"said":                       {exitCode(exitNotServing), exitNotServing, ""},
+		"said-usage":                 {fmt.Errorf("x: %w", exitCode(exitRefused)), exitRefused, ""},
+		"no-supervisor-by-exit-code": {exitCode(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
+		"ambiguous":                  {&external.Failure{Stage: "x", Reason: reason.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
+		"no-right":                   {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
+		"no-supervisor":              {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
+		"ours":                       {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
+		"deadline":                   {&external.Failure{Stage: "y", Reason: reason.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
+		"interrupted":                {context.Canceled, exitFailed, "canceled"},
+		"with-a-reason":              {&external.Failure{Stage: "z", Reason: reason.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
+		"without":                    {errors.New("v"), exitFailed, "cannot adopt: v"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
@@ -105,7 +105,7 @@ func TestControls(t *testing.T) {
 	w.find = func(context.Context) (*external.Supervisor, error) { return nil, external.ErrAmbiguous }
 	must(t, os.Mkdir(w.path+"/"+controlDir, 0o700))
 	if w.controls() {
-		t.Error("beside a supervisor of root's")
+		t.Error("beside a supervisor that runs as root")
 	}
 	must(t, os.Chown(w.path, testenv.Stranger, testenv.Stranger))
 	if !w.controls() {

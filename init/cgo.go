@@ -4,7 +4,7 @@
 
 package main
 
-// A build with cgo must fail. In such a program a system call cannot be made in all
-// threads (syscall.AllThreadsSyscall), so PID 1 would keep every capability that the
-// engine gave it.
-var _ = build_gateway_init_with_CGO_ENABLED_0
+// linksCgo reports whether the program may link cgo. In such a program a system call
+// cannot be made in all threads (syscall.AllThreadsSyscall), so PID 1 would keep every
+// capability that the engine gave it.
+const linksCgo = true

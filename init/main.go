@@ -16,7 +16,13 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/reexec"
 )
 
-func main() { os.Exit(run(os.Args, os.Environ())) }
+func main() {
+	if linksCgo {
+		os.Stderr.WriteString("gateway-init: built with cgo, so it cannot drop its rights: build it with CGO_ENABLED=0\n")
+		os.Exit(1)
+	}
+	os.Exit(run(os.Args, os.Environ()))
+}
 
 func run(args, env []string) int {
 	if args[0] == launch.ReexecName {

@@ -97,6 +97,6 @@ func TestNotAskedAbout(t *testing.T) {
 	d.unit.child.exit = &sys.Exit{PID: 77}
 	d.gatewayDone(d.unit.child)
 	if d.unit.lastExit.Requested {
-		t.Error("authorized by nobody")
+		t.Error("authorized, and no process did it")
 	}
 }

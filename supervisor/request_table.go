@@ -37,27 +37,27 @@ const (
 	outcomes
 )
 
-// verdict is what an outcome means for the request in progress: an answer, or a wish
+// decision is what an outcome means for the request in progress: an answer, or a wish
 // to the gateway or the prover.
-type verdict uint8
+type decision uint8
 
-// The verdicts.
+// The decisions.
 const (
-	wait             verdict = iota // the outcome does not concern the request
-	answerOK                        // complete ok
-	answerRunning                   // complete already-running
-	answerStopped                   // complete stopped
-	answerFailed                    // failed, with the reason of the outcome
-	answerSuperseded                // failed superseded
-	answerShutdown                  // failed shutting-down
-	wishProof                       // prove the gateway again, after a pause
-	wishStart                       // start the gateway
-	wishRestart                     // replace the gateway
+	wait             decision = iota // the outcome does not concern the request
+	answerOK                         // complete ok
+	answerRunning                    // complete already-running
+	answerStopped                    // complete stopped
+	answerFailed                     // failed, with the reason of the outcome
+	answerSuperseded                 // failed superseded
+	answerShutdown                   // failed shutting-down
+	wishProof                        // prove the gateway again, after a pause
+	wishStart                        // start the gateway
+	wishRestart                      // replace the gateway
 )
 
 type requestCell struct {
-	next    requestState
-	verdict verdict
+	next     requestState
+	decision decision
 }
 
 // requestTable has a cell for each outcome in each state. A request that is answered
@@ -114,7 +114,7 @@ type situation struct {
 	proving       bool // a proof is in progress
 }
 
-// beginning is how a request begins: its first state, and the first verdict on it.
+// beginning is how a request begins: its first state, and the first decision on it.
 // An answerFailed has the reason of the situation.
 func beginRequest(action control.Action, s situation) requestCell {
 	starting := s.phase == phaseStarting

@@ -24,13 +24,13 @@ var outcomeText = [outcomes]string{
 
 func (o outcome) String() string { return outcomeText[o] }
 
-var verdictText = [...]string{
+var decisionText = [...]string{
 	"wait", "ok", "already-running", "stopped", "REASON", "superseded", "shutting-down", "prove", "start", "restart",
 }
 
-func (v verdict) String() string { return verdictText[v] }
+func (v decision) String() string { return decisionText[v] }
 
-func (v verdict) answers() bool { return v >= answerOK && v <= answerShutdown }
+func (v decision) answers() bool { return v >= answerOK && v <= answerShutdown }
 
 // TestRequestTableIsTotal checks that each request that is over was answered, that no
 // request is answered and goes on, and that no cell was forgotten.
@@ -38,11 +38,11 @@ func TestRequestTableIsTotal(t *testing.T) {
 	for state := range requestStates {
 		for o := range outcomes {
 			c := requestTable[state][o]
-			if over := c.next == requestIdle; state != requestIdle && over != c.verdict.answers() {
-				t.Errorf("%v, %v: %v, and then %v", state, o, c.verdict, c.next)
+			if over := c.next == requestIdle; state != requestIdle && over != c.decision.answers() {
+				t.Errorf("%v, %v: %v, and then %v", state, o, c.decision, c.next)
 			}
 			if state == requestIdle && c != (requestCell{}) {
-				t.Errorf("no request is in progress, and %v leads to %v", o, c.verdict)
+				t.Errorf("no request is in progress, and %v leads to %v", o, c.decision)
 			}
 		}
 	}
@@ -52,8 +52,8 @@ func TestRequestTableIsTotal(t *testing.T) {
 // and that the end of the container always does.
 func TestEachRequestEnds(t *testing.T) {
 	for state := requestIdle + 1; state < requestStates; state++ {
-		if c := requestTable[state][outcomeTerminated]; c.verdict != answerShutdown {
-			t.Errorf("%v: %v at the end", state, c.verdict)
+		if c := requestTable[state][outcomeTerminated]; c.decision != answerShutdown {
+			t.Errorf("%v: %v at the end", state, c.decision)
 		}
 	}
 }
@@ -66,8 +66,8 @@ func TestBeginRequest(t *testing.T) {
 			for bits := range 16 {
 				s := situation{p, bits&1 != 0, bits&2 != 0, bits&4 != 0, bits&8 != 0}
 				c := beginRequest(action, s)
-				if (c.next == requestIdle) != c.verdict.answers() || c.verdict.answers() && c.verdict != answerFailed {
-					t.Errorf("%s in %+v: %v, and then %v", action, s, c.verdict, c.next)
+				if (c.next == requestIdle) != c.decision.answers() || c.decision.answers() && c.decision != answerFailed {
+					t.Errorf("%s in %+v: %v, and then %v", action, s, c.decision, c.next)
 				}
 			}
 		}
@@ -93,7 +93,7 @@ func TestBeginRequest(t *testing.T) {
 		"probe-stopped":         {control.Probe, situation{phase: phaseStopped}, requestCell{requestIdle, answerFailed}},
 	} {
 		if got := beginRequest(c.action, c.s); got != c.want {
-			t.Errorf("%s: %v, and then %v", name, got.verdict, got.next)
+			t.Errorf("%s: %v, and then %v", name, got.decision, got.next)
 		}
 	}
 }
@@ -122,12 +122,12 @@ func renderRequests() string {
 		line := indent
 		for o := range outcomes {
 			c := requestTable[state][o]
-			if c.verdict == wait && c.next == state {
+			if c.decision == wait && c.next == state {
 				continue
 			}
 			cell := fmt.Sprintf(" %v→%v", o, c.next)
-			if c.verdict != wait {
-				cell += "/" + c.verdict.String()
+			if c.decision != wait {
+				cell += "/" + c.decision.String()
 			}
 			if line += len([]rune(cell)); line > 92 {
 				b.WriteString("\n" + strings.Repeat(" ", indent+3))

@@ -102,30 +102,30 @@ func (q *requests) begin(j *control.Job, pid int, first requestState) {
 	q.job, q.state, q.since, q.old, q.tries = j, first, time.Now(), pid, 0
 }
 
-// decide takes the first verdict on the request that has just begun.
-func (q *requests) decide(c requestCell, why reason.Reason, pid int) verdict {
+// decide takes the first decision on the request that has just begun.
+func (q *requests) decide(c requestCell, why reason.Reason, pid int) decision {
 	q.state = c.next
-	q.carryOut(c.verdict, why, pid)
-	return c.verdict
+	q.carryOut(c.decision, why, pid)
+	return c.decision
 }
 
 // on applies an outcome to the request in progress, and answers it if that is the
-// verdict. why is the reason of a failure, and pid that of the gateway now. The loop
+// decision. why is the reason of a failure, and pid that of the gateway now. The loop
 // carries out a wish.
-func (q *requests) on(o outcome, why reason.Reason, pid int) verdict {
+func (q *requests) on(o outcome, why reason.Reason, pid int) decision {
 	if o == outcomeDown && q.state == requestRecovering {
 		if q.tries++; q.tries >= recoverTries {
 			o = outcomeDownForGood
 		}
 	}
 	c := requestTable[q.state][o]
-	if c.verdict == answerFailed && q.state == requestAwaitingStart && pid == q.old {
+	if c.decision == answerFailed && q.state == requestAwaitingStart && pid == q.old {
 		pid = 0 // there is no new gateway
 	}
 	return q.decide(c, why, pid)
 }
 
-func (q *requests) carryOut(v verdict, why reason.Reason, pid int) {
+func (q *requests) carryOut(v decision, why reason.Reason, pid int) {
 	switch v {
 	case answerOK:
 		if q.job.Action == control.Restart || q.job.Action == control.Recover {

@@ -67,7 +67,7 @@ func (s *Supervisor) begin(j *control.Job) {
 	case control.Stop:
 		s.post(eventStop)
 	case control.Probe:
-		if c.verdict == answerFailed {
+		if c.decision == answerFailed {
 			why, pid = reason.NotRunning, 0
 		}
 	case control.Restart:
@@ -75,7 +75,7 @@ func (s *Supervisor) begin(j *control.Job) {
 			c, why = requestCell{requestIdle, answerFailed}, refusal
 		}
 	}
-	s.fulfil(s.requests.decide(c, why, pid))
+	s.carryOutWish(s.requests.decide(c, why, pid))
 }
 
 func (s *Supervisor) situation() situation {
@@ -86,11 +86,11 @@ func (s *Supervisor) situation() situation {
 // tell applies an outcome to the request in progress, and carries out its wish.
 func (s *Supervisor) tell(o outcome, why reason.Reason) {
 	v := s.requests.on(o, why, s.unit.child.pid())
-	s.fulfil(v)
+	s.carryOutWish(v)
 }
 
-// fulfil carries out a wish of the request in progress.
-func (s *Supervisor) fulfil(v verdict) {
+// carryOutWish carries out a wish of the request in progress.
+func (s *Supervisor) carryOutWish(v decision) {
 	switch v {
 	case wishStart:
 		s.post(eventStart)

@@ -23,6 +23,7 @@ var (
 	options  = regexp.MustCompile(`(?s)Topologies: \[\]string\{(.*?)\}`)
 	quoted   = regexp.MustCompile(`"(Test\w+)"`)
 	cited    = regexp.MustCompile(`\bTest[A-Z]\w*`)
+	literal  = regexp.MustCompile("\"(?:[^\"\\\\\n]|\\\\.)*\"|`[^`]*`")
 	lead     = regexp.MustCompile(`^(?:Scenario ([A-HJ-Z]\d\d)|Invariant (I\d\d?))[.,] `)
 	idName   = regexp.MustCompile(`^Test(Scenario|Invariant)?[A-Z]{1,2}[0-9]+`)
 	anyRow   = regexp.MustCompile(`^\| [A-Z]\d\d? `)
@@ -163,12 +164,24 @@ func TestNamedTestsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	tree := inTree(t)
+	// Tests name others in strings: in patterns for go test -run, and in lists of topologies.
+	for _, dir := range []string{"ns/*", "e2e/*"} {
+		files, err := filepath.Glob(dir + "/*_test.go")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no tests in %s: %v", dir, err)
+		}
+		pages = append(pages, files...)
+	}
 	for _, page := range append(pages, "scenarios.md", "../Makefile", "../CONTRIBUTING.md") {
-		text, err := os.ReadFile(page)
+		data, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range set(cited.FindAllString(string(text), -1)) {
+		text := string(data)
+		if strings.HasSuffix(page, ".go") {
+			text = strings.Join(literal.FindAllString(text, -1), " ")
+		}
+		for _, name := range set(cited.FindAllString(text, -1)) {
 			if !slices.ContainsFunc(tree, func(f test) bool { return f.name == name }) {
 				t.Errorf("%s names %s, which does not exist", page, name)
 			}

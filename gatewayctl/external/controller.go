@@ -126,9 +126,9 @@ func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 }
 
 // lookNow proves the supervisor's one gateway. The inspector says which child has
-// the token, and this process proves that it is that child. If there is more than
-// one, the error is ErrAmbiguous; if there is none, it is ErrIdle. The caller must
-// Close the Gateway.
+// the token, and this process proves that it is that child. The error is
+// ErrAmbiguous if several children have the token, and ErrIdle if no child has it. The
+// caller must Close the Gateway.
 func (c *Controller) lookNow(ctx context.Context) (*Gateway, error) {
 	k := c.Supervisor.Key
 	q := inspector.Question{Children: &inspector.Children{

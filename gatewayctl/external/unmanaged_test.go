@@ -161,10 +161,10 @@ func TestOwns(t *testing.T) {
 		key  procfs.Snapshot
 		want bool
 	}{
-		"itself":         {s.Key, true},
-		"its child":      {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 9}, true},
-		"an orphan":      {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 8}, false},
-		"somebody below": {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 8}, Session: 9}, false},
+		"itself":       {s.Key, true},
+		"its child":    {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 9}, true},
+		"an orphan":    {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 8}, false},
+		"a descendant": {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 8}, Session: 9}, false},
 	} {
 		if got := s.Owns(c.key); got != c.want {
 			t.Errorf("%s: %t", what, got)

@@ -87,15 +87,15 @@ func TestChildren(t *testing.T) {
 	if a, err := w.Ask(ctx, q); err == nil || !strings.Contains(err.Error(), procfs.ErrReplaced.Error()) {
 		t.Errorf("of another supervisor: %+v, %v", a, err)
 	}
-	for name, bad := range map[string]Question{"nothing": {}, "of nobody": {Children: &Children{Of: procfs.ID{PID: 1 << 30}}}} {
+	for name, bad := range map[string]Question{"nothing": {}, "of no process": {Children: &Children{Of: procfs.ID{PID: 1 << 30}}}} {
 		if _, err := w.Ask(ctx, bad); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 }
 
-// TestHeadless checks that a child that shows nothing any more may be the gateway,
-// so the answer is not that there is none.
+// TestHeadless checks that a child whose environment cannot be read any more counts as a
+// possible gateway, so the inspector does not answer that no gateway runs.
 func TestHeadless(t *testing.T) {
 	testenv.Root(t)
 	ctx := testenv.Within(t, 20*time.Second)
@@ -179,7 +179,7 @@ func TestJudgeAndHolders(t *testing.T) {
 		t.Errorf("another's: %+v, %v", a, err)
 	}
 	if a, err := w.Ask(ctx, judgeOf(other, 1)); err != nil || a.Ownership != proof.Missing {
-		t.Errorf("nobody's: %+v, %v", a, err)
+		t.Errorf("of no process: %+v, %v", a, err)
 	}
 	if _, err := w.Ask(ctx, judgeOf(procfs.ID{PID: p.PID, Start: p.Start + 1}, port)); err == nil {
 		t.Error("a process that is another one was judged")

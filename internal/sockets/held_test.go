@@ -27,7 +27,7 @@ func TestHolds(t *testing.T) {
 		})
 	}
 	if has, err := Holds(1<<22, ls); has || err == nil {
-		t.Errorf("nobody: %v, %v", has, err)
+		t.Errorf("no process: %v, %v", has, err)
 	}
 }
 
@@ -54,10 +54,10 @@ func TestTreeHolds(t *testing.T) {
 		})
 	}
 	if held, err := IsHeld(ls[0].Inode, 1<<22); held || !errors.Is(err, ErrUnproven) {
-		t.Errorf("nobody: %v, %v", held, err)
+		t.Errorf("no process: %v, %v", held, err)
 	}
 	if unheld, err := ListUnheld(ls, 1<<22); unheld != nil || !errors.Is(err, ErrUnproven) {
-		t.Errorf("nobody: %v, %v", unheld, err)
+		t.Errorf("no process: %v, %v", unheld, err)
 	}
 	if unheld, err := ListUnheld(nil, 1<<22); unheld != nil || err != nil { // no process is looked at
 		t.Errorf("of nothing: %v, %v", unheld, err)

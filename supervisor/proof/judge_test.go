@@ -23,12 +23,12 @@ func TestJudge(t *testing.T) {
 		want    Ownership
 		foreign int
 	}{
-		"nobody":         {nil, Missing, 0},
-		"ours":           {[]sockets.Listener{ours, ours}, Ours, 0},
-		"theirs":         {[]sockets.Listener{theirs}, Foreign, 1},
-		"ours-first":     {[]sockets.Listener{ours, theirs}, Foreign, 1},
-		"theirs-first":   {[]sockets.Listener{theirs, theirs, ours}, Foreign, 2},
-		"root-is-nobody": {[]sockets.Listener{{UID: 0}}, Foreign, 1},
+		"no-listener":     {nil, Missing, 0},
+		"ours":            {[]sockets.Listener{ours, ours}, Ours, 0},
+		"theirs":          {[]sockets.Listener{theirs}, Foreign, 1},
+		"ours-first":      {[]sockets.Listener{ours, theirs}, Foreign, 1},
+		"theirs-first":    {[]sockets.Listener{theirs, theirs, ours}, Foreign, 2},
+		"root-is-foreign": {[]sockets.Listener{{UID: 0}}, Foreign, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o, foreign := Judge(c.ls, 7); o != c.want || len(foreign) != c.foreign {
@@ -65,7 +65,7 @@ func TestJudgeHolders(t *testing.T) {
 				return o == c.want && (len(foreign) == 1) == (c.want == Foreign)
 			})
 			if o, foreign, err := JudgeHolders(nil, pid); o != Missing || foreign != nil || err != nil {
-				t.Errorf("nobody listens: %v, %v, %v", o, foreign, err)
+				t.Errorf("no listener: %v, %v, %v", o, foreign, err)
 			}
 			h := holder{pid: pid, uid: 7}
 			ls, err := h.listeners(port)

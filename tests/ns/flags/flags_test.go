@@ -3,6 +3,7 @@
 package flags
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,11 +26,17 @@ var extras = []struct {
 		"TestInherited", []string{"ignored: blocked 0000000000000000, ignored 0000000000000000", "blocked: blocked 0000000000000000", "limits of descriptors are"}},
 }
 
-// rest are tests that must pass, beside those of plain mode that need no extra. Of F07,
+// rest are tests of gateway mode that must pass. Of the last one some cases run, because
 // boot-to-serving needs the extra early-stop.
-var rest = map[string]string{
-	"command": "^TestScenarioL23Exec",
-	"faults":  "^TestScenarioF0[358]$|^TestScenarioF07$/^(proving|backoff|stopped|command|helper-that-ignores-it)$/^once$",
+var rest = []struct {
+	pkg, pattern string
+	tests        []string // each must have run
+}{
+	{"command", "^TestExecErrorsAre126Or127$", []string{"TestExecErrorsAre126Or127"}},
+	{"faults", "^(TestOnlyDocumentedSignalsHaveEffect|TestLeftoverFilesNeverHangBoot|TestDescendantNeverDelaysARestart)$" +
+		"|^TestTermEndsContainerInEveryState$/^(proving|backoff|stopped|command|helper-that-ignores-it)$/^once$",
+		[]string{"TestOnlyDocumentedSignalsHaveEffect", "TestLeftoverFilesNeverHangBoot", "TestDescendantNeverDelaysARestart",
+			"TestTermEndsContainerInEveryState/helper-that-ignores-it/once"}},
 }
 
 // TestBuildWithoutFlags: what the page promises.
@@ -51,17 +58,23 @@ func TestBuildWithoutFlags(t *testing.T) {
 			}
 		})
 	}
-	pass := func(name string, args ...string) {
+	pass := func(name string, ran []string, args ...string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if out, err := run(t, dir, name, args...); err != nil {
+			out, err := run(t, dir, name, append(args, "-test.v")...)
+			if err != nil {
 				t.Errorf("%v\n%s", err, out)
+			}
+			for _, test := range ran {
+				if !strings.Contains(out, "--- PASS: "+test+" ") {
+					t.Errorf("%s did not run", test)
+				}
 			}
 		})
 	}
-	pass("plain", "-test.skip", skipped)
-	for name, pattern := range rest {
-		pass(name, "-test.run", pattern)
+	pass("plain", []string{"TestAllSignals", "TestExitCodes"}, "-test.skip", skipped)
+	for _, r := range rest {
+		pass(r.pkg, r.tests, "-test.run", r.pattern)
 	}
 }
 
@@ -70,16 +83,29 @@ func TestBuildWithoutFlags(t *testing.T) {
 func build(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	gotool(t, "build", "-o", dir+"/gateway-init", "./init")
-	gotool(t, "build", "-ldflags=-s -w", "-o", dir+"/", "./gatewayctl", "./tests/fixtures/demogateway", "./tests/fixtures/demotools")
-	gotool(t, "test", "-c", "-ldflags=-s -w", "-o", dir+"/", "./tests/ns/plain", "./tests/ns/command", "./tests/ns/faults")
+	gotool(t, "0", "build", "-o", dir+"/gateway-init", "./init")
+	gotool(t, "0", "build", "-ldflags=-s -w", "-o", dir+"/", "./gatewayctl", "./tests/fixtures/demogateway", "./tests/fixtures/demotools")
+	gotool(t, "0", "test", "-c", "-ldflags=-s -w", "-o", dir+"/", "./tests/ns/plain", "./tests/ns/command", "./tests/ns/faults")
 	return dir
 }
 
-func gotool(t *testing.T, args ...string) {
+// TestBuildWithCgoRefuses checks that a program that cannot drop its rights does not
+// start, in either mode. Go links cgo by itself where a C compiler is.
+func TestBuildWithCgoRefuses(t *testing.T) {
+	program := t.TempDir() + "/gateway-init"
+	gotool(t, "1", "build", "-tags=netgo,osusergo", "-o", program, "./init") // these need no C compiler
+	for _, args := range [][]string{{"/bin/true"}, {"--no-gateway", "/bin/true"}, {"--version"}} {
+		out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "build it with CGO_ENABLED=0") {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
+	}
+}
+
+func gotool(t *testing.T, cgo string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Dir, cmd.Env = harness.Root(t), append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false") // git refuses a checkout of another user
+	cmd.Dir, cmd.Env = harness.Root(t), append(os.Environ(), "CGO_ENABLED="+cgo, "GOFLAGS=-buildvcs=false") // git refuses a checkout of another user
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
