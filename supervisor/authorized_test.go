@@ -40,7 +40,7 @@ func TestAuthorizedExit(t *testing.T) {
 			}
 			started := false
 			d.c.Prepare = func() error { started = true; return errors.New("no further") }
-			d.gatewayDone(d.unit.child)
+			d.gatewayEnded(d.unit.child)
 			d.apply()
 			authorized := c.says == nil
 			if started != authorized || d.unit.lastExit.Requested != authorized || d.unit.lastExit.Failure == authorized || (d.unit.crashes == 0) != authorized {
@@ -65,7 +65,7 @@ func TestAuthorizedExitDuringALook(t *testing.T) {
 		d.inProgress(d.requests.queue.Next(), state)
 		d.unit.child.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
 		d.c.Authorized = func(procfs.ID) (int, error) { return 42, nil }
-		d.gatewayDone(d.unit.child)
+		d.gatewayEnded(d.unit.child)
 		d.unit.child = &child{proc: &launch.Proc{PID: 78}}
 		d.tell(outcomeReady, "")
 		d.replies("complete ok 77 78")
@@ -89,13 +89,13 @@ func TestNotAskedAbout(t *testing.T) {
 			d.unit.child.exit = &sys.Exit{PID: 77}
 			spoil(d.unit.child)
 			d.c.Authorized = func(procfs.ID) (int, error) { t.Error("asked"); return 0, nil }
-			d.gatewayDone(d.unit.child)
+			d.gatewayEnded(d.unit.child)
 		})
 	}
 	d := newFixture(t).running() // where root sends its own requests
-	d.unit.proven = time.Now()
+	d.unit.start.proven = time.Now()
 	d.unit.child.exit = &sys.Exit{PID: 77}
-	d.gatewayDone(d.unit.child)
+	d.gatewayEnded(d.unit.child)
 	if d.unit.lastExit.Requested {
 		t.Error("authorized, and no process did it")
 	}

@@ -66,7 +66,7 @@ func TestLateAnswer(t *testing.T) {
 	late := &launch.Failure{Step: launch.StepDied, Errno: syscall.ETIMEDOUT}
 	d := newFixture(t)
 	d.unit.phase, d.unit.start.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{silent}
-	d.unit.child = d.silent(&child{up: d.gatewayUp, done: d.gatewayDone})
+	d.unit.child = d.silent(&child{role: roleGateway})
 	g := d.unit.child
 	d.answered(answer{g, late})
 	d.await(g)
@@ -79,7 +79,7 @@ func TestLateAnswer(t *testing.T) {
 	}
 
 	// A worker executes no target, and has its own deadline.
-	w := d.silent(&child{done: func(*child) {}})
+	w := d.silent(&child{role: roleWorker})
 	d.answered(answer{w, late})
 	time.Sleep(20 * time.Millisecond)
 	if d.reap(); !w.alive() {
@@ -94,7 +94,7 @@ func TestSignalsWaitForTheTarget(t *testing.T) {
 			t.Run(name+"/"+answer, func(t *testing.T) { testWaiting(t, send, err) })
 		}
 		d := newFixture(t)
-		c := d.silent(&child{done: func(*child) {}})
+		c := d.silent(&child{role: roleWorker})
 		check(t, send(c, syscall.SIGKILL))
 		if d.await(c); c.exit.Status.Signal() != syscall.SIGKILL {
 			t.Errorf("%s: ended with %v", name, c.exit)
@@ -104,7 +104,7 @@ func TestSignalsWaitForTheTarget(t *testing.T) {
 
 func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err error) {
 	d := newFixture(t)
-	c := d.silent(&child{done: func(*child) {}})
+	c := d.silent(&child{role: roleWorker})
 	check(t, send(c, syscall.SIGTERM))
 	time.Sleep(20 * time.Millisecond)
 	if d.reap(); !c.alive() {
@@ -121,7 +121,7 @@ func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err erro
 func TestTermInALaunch(t *testing.T) {
 	const rounds = 400
 	d := newFixture(t)
-	sleeper := func() *child { return d.child(&child{done: func(*child) {}}, "sleep", "1000") }
+	sleeper := func() *child { return d.child(&child{role: roleWorker}, "sleep", "1000") }
 	begin := time.Now()
 	sleeper()
 	d.answered(<-d.answers)
@@ -152,7 +152,7 @@ func TestTermInALaunch(t *testing.T) {
 // TestWaitingSignalFails checks that the other signals are sent all the same.
 func TestWaitingSignalFails(t *testing.T) {
 	d := newFixture(t)
-	c := d.silent(&child{done: func(*child) {}})
+	c := d.silent(&child{role: roleWorker})
 	c.waiting = append(c.waiting, func() error { return syscall.EPERM })
 	check(t, c.signal(syscall.SIGTERM))
 	d.answered(answer{c, nil})
@@ -188,7 +188,7 @@ func TestOrphansCauseNoRecord(t *testing.T) {
 	if len(d.published) != written {
 		t.Errorf("orphans caused %d records", len(d.published)-written)
 	}
-	own := &child{proc: &launch.Proc{PID: 504}, reported: true, done: func(*child) {}}
+	own := &child{proc: &launch.Proc{PID: 504}, reported: true, role: roleWorker}
 	d.children[504], ended = own, []int{504}
 	d.c.Signals.Child <- syscall.SIGCHLD
 	d.round() // reaps it

@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"errors"
+	"os"
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -15,38 +16,89 @@ const (
 	codeNotExecutable = 126
 )
 
-// beginCommand starts the container's command, once.
-func (s *Supervisor) beginCommand() {
-	if s.shutdown.commandStarted || s.c.Command == nil || s.shutdown.begun {
+// beginCommand starts the container's command, once. If there are no pids or no memory
+// left, it records an exit code, because the container cannot do its work.
+func (d *shutdown) beginCommand() {
+	if d.commandStarted || d.c.Command == nil || d.begun {
 		return
 	}
-	s.shutdown.commandStarted = true
-	c := &child{done: s.commandDone}
-	if err := s.start(*s.c.Command, c); err != nil {
-		// There are no pids or no memory left, so the container cannot do its work.
-		s.log.Error().Str("event", evCommandFailed).Err(err).Msg("")
-		s.commandEnded(codeNotExecutable)
+	d.commandStarted = true
+	c := &child{role: roleCommand}
+	if err := d.start(*d.c.Command, c); err != nil {
+		d.log.Error().Str("event", evCommandFailed).Err(err).Msg("")
+		code := codeNotExecutable
+		d.commandCode = &code
 		return
 	}
-	s.shutdown.command = c
-	s.log.Info().Str("event", evCommandStarted).Int("pid", c.pid()).Msg("")
+	d.command = c
+	d.log.Info().Str("event", evCommandStarted).Int("pid", c.pid()).Msg("")
 }
 
-func (s *Supervisor) commandDone(c *child) {
+// commandEnded records the command's exit code.
+func (d *shutdown) commandEnded(c *child) {
 	code := c.exit.Code()
 	if step := failedAt(c.err); step != "" && step != launch.StepDied {
 		code = codeNotExecutable
 		if errors.Is(c.err, syscall.ENOENT) {
 			code = codeNotFound
 		}
-		s.log.Error().Str("event", evCommandFailed).Str("command", s.c.Command.Spec.Argv[0]).Err(c.err).Msg("")
+		d.log.Error().Str("event", evCommandFailed).Str("command", d.c.Command.Spec.Argv[0]).Err(c.err).Msg("")
 	}
-	s.log.Info().Str("event", evCommandExited).Int("pid", c.pid()).Int("code", code).Msg("")
-	s.commandEnded(code)
+	d.log.Info().Str("event", evCommandExited).Int("pid", c.pid()).Int("code", code).Msg("")
+	d.commandCode = &code
 }
 
-// commandEnded records the command's exit code, and ends the container.
-func (s *Supervisor) commandEnded(code int) {
-	s.shutdown.commandCode = &code
+// The rest has what the command and the container's end mean for the other owners.
+
+// beginCommand starts the command, once. The container ends with it.
+func (s *Supervisor) beginCommand() {
+	if s.shutdown.beginCommand(); s.shutdown.commandCode != nil {
+		s.beginShutdown()
+	}
+}
+
+func (s *Supervisor) commandEnded(c *child) {
+	s.shutdown.commandEnded(c)
 	s.beginShutdown()
+}
+
+// signalled handles TERM, INT, QUIT or HUP. If the command owns the terminal, the
+// last three are forwarded to it, and the container ends when the command ends.
+func (s *Supervisor) signalled(sig os.Signal) {
+	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
+	if !s.shutdown.forward(sig) {
+		s.beginShutdown()
+	}
+}
+
+// beginShutdown begins the shutdown of the container, once. Every process gets its
+// stop signal. All of them share one grace, and SIGKILL follows.
+func (s *Supervisor) beginShutdown() {
+	if !s.shutdown.begin() {
+		return
+	}
+	s.stopSidecars()
+	s.shutdown.terminate()
+	s.unit.drain = 0
+	s.unit.post(eventShutdown)
+}
+
+// pollShutdown checks whether all processes are gone.
+func (s *Supervisor) pollShutdown() {
+	if !s.shutdown.over && s.shutdown.poll(s.unit.phase == phaseTerminated) {
+		s.completeShutdown()
+	}
+}
+
+// forceShutdown handles the end of the grace.
+func (s *Supervisor) forceShutdown() {
+	if s.shutdown.force() {
+		s.completeShutdown()
+	}
+}
+
+// completeShutdown ends the loop.
+func (s *Supervisor) completeShutdown() {
+	s.shutdown.complete(s.unit.start.fatal)
+	s.tell(outcomeTerminated, "") // a stop of a gateway that SIGKILL did not end
 }

@@ -5,15 +5,21 @@
 // to it. Signals, request frames and the re-exec children's answers arrive over
 // channels, and time over one timer.
 //
-// The loop (supervisor.go) hands events to five owners, each with its own state:
+// The loop (supervisor.go, loop.go) gives its input to five owners. Each has its own
+// state and returns values. No owner can reach another one.
 //
-//   - gatewayUnit (unit.go): the phase, the process, starts, stops, the backoff, the
-//     token's renewal. start.go and gateway.go have what it does.
-//   - prover (prove.go): the proof in progress, and what proofs say (health.go).
-//   - requests (requests.go): the requests that wait and the one in progress. serve.go
-//     connects them with the gateway.
-//   - sidecars (sidecars.go): the processes beside the gateway.
+//   - gatewayUnit (unit.go): the phase, the process, the token's renewal (token.go).
+//     stop.go, start.go and exits.go have what it does.
+//   - prover (prover.go): the proof in progress (result.go), and what proofs say
+//     (health.go).
+//   - requests (requests.go): the requests that wait and the one in progress.
+//   - sidecars (sidecars.go, sidecar.go): the processes beside the gateway.
 //   - shutdown (shutdown.go): the command, and the end of the container.
+//
+// The methods of Supervisor say what one owner's news means for the others: actions.go
+// for the gateway and its proofs, serve.go and answers.go for requests, holders.go for
+// sidecars, command.go for the end. docs/design.md, section 8, has the way of one restart
+// through these files.
 //
 // Two pure tables decide: table.go, what an event does in a phase of the gateway, and
 // request_table.go, what an outcome means for the request in progress. docs/design.md

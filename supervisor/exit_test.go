@@ -35,7 +35,7 @@ func TestExitTexts(t *testing.T) {
 			d.g.HoldCodes, d.unit.backoff.hold = []int{78, 79}, []int{78, 79}
 			d.g.ExitTexts = []config.ExitText{{Code: 78, Text: text}, {Code: 1, Text: "a token is missing"}, {Code: 137, Text: "out of memory, maybe"}}
 			d.unit.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now(), exit: &sys.Exit{Status: c.status}}
-			d.gatewayDone(d.unit.child)
+			d.gatewayEnded(d.unit.child)
 			d.apply()
 			if d.unit.phase != phaseBackingOff || d.unit.trouble.detail != "the gateway ended with "+c.detail || d.unit.lastExit.Text != c.text {
 				t.Errorf("%v, detail %q, text %q", d.unit.phase, d.unit.trouble.detail, d.unit.lastExit.Text)
@@ -58,12 +58,12 @@ func TestLastExitKeepsItsFailureMark(t *testing.T) {
 	d.unit.backoff.reset = time.Hour // an exit after that time does not count as a failure
 	d.c.Prepare = func() error { return errors.New("no further") }
 	d.unit.child.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
-	d.gatewayDone(d.unit.child)
+	d.gatewayEnded(d.unit.child)
 	d.apply()
 	if d.unit.phase != phaseBackingOff || !d.unit.lastExit.Failure {
 		t.Fatalf("%v, %+v", d.unit.phase, d.unit.lastExit)
 	}
-	d.post(eventRetry)
+	d.unit.post(eventRetry)
 	d.apply()
 	if d.unit.phase != phaseBackingOff || d.unit.trouble.reason != "prepare-failed" || !d.unit.lastExit.Failure || d.unit.crashes != 1 {
 		t.Errorf("%v, %s, %+v, %d crashes", d.unit.phase, d.unit.trouble.reason, d.unit.lastExit, d.unit.crashes)
@@ -71,7 +71,7 @@ func TestLastExitKeepsItsFailureMark(t *testing.T) {
 	for step, failure := range map[launch.Step]bool{launch.StepExec: true, launch.StepDied: false} {
 		d.unit.phase = phaseStarting
 		d.unit.child = &child{proc: &launch.Proc{PID: 78}, exit: &sys.Exit{PID: 78}, err: &launch.Failure{Step: step}}
-		d.gatewayDone(d.unit.child)
+		d.gatewayEnded(d.unit.child)
 		d.apply()
 		if d.unit.lastExit.PID != 78 || d.unit.lastExit.Failure != failure {
 			t.Errorf("%s: %+v", step, d.unit.lastExit)

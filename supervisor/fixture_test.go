@@ -19,6 +19,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // fixture is a Supervisor that starts nothing. Its input comes from the test, and its
@@ -39,6 +40,25 @@ type fixture struct {
 
 // fill reads the status record from the owners.
 func (d *fixture) fill() { d.rec = d.record() }
+
+// finds handles the result of a proof.
+func (d *fixture) finds(p purpose, r result) {
+	r.purpose = p
+	d.proved(&r)
+}
+
+// verdict handles a worker's verdict on the running gateway.
+func (d *fixture) verdict(v proof.Verdict) {
+	r := result{}
+	r.judge(v)
+	d.finds(requestProof, r)
+}
+
+// wantsSidecars wants and starts the sidecars, as after a proof.
+func (d *fixture) wantsSidecars() {
+	d.sidecars.want()
+	d.tendSidecars()
+}
 
 // fakeToken counts the calls. No test needs a token.
 type fakeToken struct {
@@ -108,7 +128,7 @@ func (d *fixture) serving() *fixture {
 // running gives the fixture a proven gateway. That gateway is no process, so no test
 // may signal it.
 func (d *fixture) running() *fixture {
-	d.unit.phase, d.unit.proven = phaseRunning, time.Now()
+	d.unit.phase, d.unit.start.proven = phaseRunning, time.Now()
 	d.unit.child = &child{proc: &launch.Proc{PID: 77}, started: time.Now()}
 	return d
 }

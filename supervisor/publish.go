@@ -46,13 +46,24 @@ func (s *Supervisor) publish() {
 // record returns the status record as the owners fill it, without its time.
 func (s *Supervisor) record() status.Record {
 	r := s.base
+	s.common.fill(&r)
 	s.unit.fill(&r, s.timers.due[readyTimer])
-	r.Health, r.Proof = s.prover.health, s.prover.signals
+	s.prover.fill(&r)
 	s.requests.fill(&r, s.stage(), s.timers.due[graceTimer])
-	s.sidecars.fill(&r, s.sidecarsMayStart())
-	s.shutdown.fill(&r, s.c.Command)
+	s.sidecars.fill(&r, s.unit.letsSidecarsStart())
+	s.shutdown.fill(&r)
 	if s.c.Gateway != nil {
 		r.Token = s.c.Token.Status()
 	}
 	return r
+}
+
+// deliver writes the answers. An answer that cannot be written is logged, and the
+// effect of its request stands.
+func (s *Supervisor) deliver() {
+	for r, ok := s.requests.nextReply(); ok; r, ok = s.requests.nextReply() {
+		if err := s.c.Server.Reply(r); err != nil {
+			s.log.Error().Str("event", evReplyWriteFailed).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
+		}
+	}
 }

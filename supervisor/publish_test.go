@@ -77,7 +77,7 @@ func TestFill(t *testing.T) {
 		g.StartedAt == nil || g.ProvenAt == nil || d.rec.Backoff != nil || d.rec.Token.Path != "token" {
 		t.Errorf("running: %+v", d.rec)
 	}
-	d.unit.phase, d.unit.child, d.unit.proven = phaseBackingOff, nil, time.Time{}
+	d.unit.phase, d.unit.child, d.unit.start.proven = phaseBackingOff, nil, time.Time{}
 	d.unit.waiting = &status.Waiting{Streak: 3}
 	d.fill()
 	g = d.rec.Gateway
@@ -137,7 +137,7 @@ func TestFillUntil(t *testing.T) {
 	if until := d.rec.Request.Until; until == nil || time.Until(*until) < 59*time.Minute {
 		t.Errorf("until %v", until)
 	}
-	d.enter(phaseStarting)
+	d.unit.enter(phaseStarting)
 	d.fill()
 	if until := d.rec.Request.Until; until != nil {
 		t.Errorf("of a start: until %v", until)
@@ -173,7 +173,7 @@ func TestReadyByEndsWithItsTime(t *testing.T) {
 	d.unit.phase, d.unit.start.executed = phaseStarting, true
 	d.unit.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
 	d.timers.arm(readyTimer, time.Hour)
-	d.startTrouble(reason.HealthTimeout, "x")
+	d.unit.setTrouble(reason.HealthTimeout, "x")
 	d.prover.run = &proofRun{r: result{asked: true}, worker: &child{proc: &launch.Proc{PID: nobody}}}
 	d.publish()
 	if d.published[0].Gateway.ReadyBy == nil {

@@ -2,8 +2,6 @@
 
 package supervisor
 
-import "github.com/gateway-init/gateway-init/supervisor/control"
-
 // requestState is how far the request in progress is.
 type requestState uint8
 
@@ -103,45 +101,4 @@ var requestTable = [requestStates][outcomes]requestCell{
 		outcomeSuperseded: {requestAwaitingStop, wait}, outcomeShutdown: {requestAwaitingStop, wait},
 		outcomeTerminated: {requestIdle, answerShutdown},
 	},
-}
-
-// situation is all that decides how a request begins.
-type situation struct {
-	phase         phase
-	executed      bool // the gateway that starts was executed
-	readyTimedOut bool // it had its ready.timeout, and earlier requests are answered
-	down          bool // it definitely did not serve at the last proof
-	proving       bool // a proof is in progress
-}
-
-// beginning is how a request begins: its first state, and the first decision on it.
-// An answerFailed has the reason of the situation.
-func beginRequest(action control.Action, s situation) requestCell {
-	starting := s.phase == phaseStarting
-	switch action {
-	case control.Stop:
-		return requestCell{requestAwaitingStop, wait}
-	case control.Probe:
-		switch {
-		case s.phase == phaseRunning, starting && s.executed && !s.proving:
-			return requestCell{requestProbing, wishProof}
-		case starting && s.executed: // the proof in progress answers
-			return requestCell{requestProbing, wait}
-		}
-		return requestCell{requestIdle, answerFailed}
-	case control.Restart:
-		return requestCell{requestAwaitingStart, wishRestart}
-	}
-	recover := action == control.Recover
-	switch {
-	case s.phase == phaseRunning && recover:
-		return requestCell{requestRecovering, wishProof}
-	case s.phase == phaseRunning:
-		return requestCell{requestChecking, wishProof}
-	case starting && s.readyTimedOut && s.down && recover:
-		return requestCell{requestAwaitingStart, wishRestart}
-	case starting && s.readyTimedOut: // alive, and earlier requests were answered
-		return requestCell{requestIdle, answerFailed}
-	}
-	return requestCell{requestAwaitingStart, wishStart}
 }

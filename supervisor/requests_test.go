@@ -145,7 +145,7 @@ func TestRestartRefused(t *testing.T) {
 	d.request(2, "restart rotate=1")
 	d.step()
 	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
-	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.events) != 0 {
+	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}
 }
@@ -161,10 +161,10 @@ func TestStopSupersedes(t *testing.T) {
 	d.inProgress(d.requests.queue.Next(), requestAwaitingStart)
 	d.serve()
 	d.replies("failed superseded 0 0", "failed superseded 0 0", "accepted", "accepted")
-	if d.requests.state != requestAwaitingStop || len(d.events) != 1 || d.events[0] != eventStop {
-		t.Errorf("%v, events %v", d.requests.state, d.events)
+	if d.requests.state != requestAwaitingStop || len(d.unit.events) != 1 || d.unit.events[0] != eventStop {
+		t.Errorf("%v, events %v", d.requests.state, d.unit.events)
 	}
-	d.events = nil
+	d.unit.events = nil
 	d.tell(outcomeStopped, "")
 	d.replies("failed superseded 0 0", "failed superseded 0 0", "complete stopped 0 0", "accepted")
 }
@@ -207,14 +207,14 @@ func TestRecovered(t *testing.T) {
 			d.inProgress(d.requests.queue.Next(), requestRecovering)
 			for i, r := range c.results {
 				d.timers.cancel(attemptTimer)
-				d.requestProved(r)
+				d.finds(requestProof, r)
 				if again := d.timers.armed(attemptTimer); again != (r.definite && i < recoverTries-1) {
 					t.Errorf("after result %d another look is armed: %v", i+1, again)
 				}
 			}
 			d.replies(c.reply)
-			if len(d.events) != c.events || c.events == 1 && d.events[0] != eventRestart {
-				t.Errorf("events %v", d.events)
+			if len(d.unit.events) != c.events || c.events == 1 && d.unit.events[0] != eventRestart {
+				t.Errorf("events %v", d.unit.events)
 			}
 		})
 	}
@@ -243,12 +243,12 @@ func TestHealthChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t).running()
 			for _, r := range c.results {
-				d.healthChecked(r)
+				d.finds(healthProof, r)
 			}
 			if h := d.prover.health; h.State != c.state || h.Failures != c.failures {
 				t.Errorf("health %q with %d failures, want %q with %d", h.State, h.Failures, c.state, c.failures)
 			}
-			if ended := len(d.events) > 0; ended != c.ended || d.unit.crashes > 0 != c.ended {
+			if ended := len(d.unit.events) > 0; ended != c.ended || d.unit.crashes > 0 != c.ended {
 				t.Errorf("given up: %v, %d crashes", ended, d.unit.crashes)
 			}
 		})

@@ -5,16 +5,29 @@ package supervisor
 import (
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// purpose says why a proof is made.
+type purpose uint8
+
+// The purposes.
+const (
+	startProof   purpose = iota // a gateway starts
+	requestProof                // a request has asked for it
+	healthProof                 // the regular health check
 )
 
 // result is the result of a proof. A signal that the proof did not reach is
 // not-available.
 type result struct {
+	purpose  purpose
 	ok       bool
 	definite bool // the gateway certainly does not serve
 	reason   reason.Reason
 	detail   string
 	asked    bool // a worker was used, so the pause before the next proof is longer
+	exposed  bool // a foreign listener was seen, so the token may be known
 	signals  status.Proof
 }
 
@@ -27,4 +40,20 @@ func noSignals() status.Proof {
 func (r *result) fail(signal *string, why reason.Reason, detail string, definite bool) {
 	*signal = status.Failed
 	r.reason, r.detail, r.definite = why, detail, definite
+}
+
+// judge records a verdict under the signal that it is about.
+func (r *result) judge(v proof.Verdict) {
+	switch v.Reason() {
+	case reason.AuthMismatch, reason.TokenChanged, reason.TokenFailed:
+		r.signals.Ready = status.Held
+		r.fail(&r.signals.Auth, v.Reason(), v.String(), v.Definite())
+	case reason.ListenerForeign, reason.ListenerMissing:
+		r.exposed = r.exposed || v == proof.ForeignPeer
+		r.fail(&r.signals.Listener, v.Reason(), v.String(), v.Definite())
+	case reason.Unproven:
+		r.reason, r.detail = reason.Unproven, v.String()
+	default:
+		r.fail(&r.signals.Ready, v.Reason(), v.String(), v.Definite())
+	}
 }

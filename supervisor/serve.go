@@ -6,34 +6,10 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/reason"
-	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// This file connects the requests with the gateway: it begins each request in its
-// turn, tells the request in progress what happens, and carries out its wishes.
-
-// receive handles a frame from the FIFO.
-func (s *Supervisor) receive(in control.Incoming) {
-	refusal := reason.Reason("")
-	switch {
-	case s.shutdown.begun:
-		refusal = reason.ShuttingDown
-	case s.c.Gateway == nil:
-		refusal = reason.NotPermitted
-	}
-	s.requests.receive(in, refusal)
-}
-
-// deliver writes the answers. An answer that cannot be written is logged, and the
-// effect of its request stands.
-func (s *Supervisor) deliver() {
-	for r, ok := s.requests.nextReply(); ok; r, ok = s.requests.nextReply() {
-		if err := s.c.Server.Reply(r); err != nil {
-			s.log.Error().Str("event", evReplyWriteFailed).Str("nonce", r.Nonce[:8]).Str("result", r.Result()).Err(err).Msg("")
-		}
-	}
-}
+// This file begins each request in its turn. answers.go answers it.
 
 // serve begins waiting requests, in order, until one of them has posted an event,
 // and reports whether it began any. A stop does not wait for a start that is not
@@ -47,7 +23,7 @@ func (s *Supervisor) serve() (began bool) {
 		s.begin(stop)
 		began = true
 	}
-	for s.requests.job == nil && len(s.events) == 0 {
+	for s.requests.job == nil && len(s.unit.events) == 0 {
 		j := s.requests.queue.Next()
 		if j == nil {
 			return began
@@ -65,7 +41,7 @@ func (s *Supervisor) begin(j *control.Job) {
 	s.requests.begin(j, pid, c.next)
 	switch j.Action {
 	case control.Stop:
-		s.post(eventStop)
+		s.unit.post(eventStop)
 	case control.Probe:
 		if c.decision == answerFailed {
 			why, pid = reason.NotRunning, 0
@@ -80,41 +56,7 @@ func (s *Supervisor) begin(j *control.Job) {
 
 func (s *Supervisor) situation() situation {
 	return situation{phase: s.unit.phase, executed: s.unit.start.executed, readyTimedOut: s.unit.start.readyTimedOut,
-		down: s.prover.health.State == status.NotServing, proving: s.prover.run != nil}
-}
-
-// tell applies an outcome to the request in progress, and carries out its wish.
-func (s *Supervisor) tell(o outcome, why reason.Reason) {
-	v := s.requests.on(o, why, s.unit.child.pid())
-	s.carryOutWish(v)
-}
-
-// carryOutWish carries out a wish of the request in progress.
-func (s *Supervisor) carryOutWish(v decision) {
-	switch v {
-	case wishStart:
-		s.post(eventStart)
-	case wishRestart:
-		s.post(eventRestart)
-	case wishProof:
-		if n := s.requests.tries; n > 0 {
-			s.timers.arm(attemptTimer, healthPauseFirst<<n)
-			return
-		}
-		s.attempt()
-	}
-}
-
-// tellResult applies the result of a proof that the request in progress has asked for.
-func (s *Supervisor) tellResult(r result) {
-	switch {
-	case r.ok:
-		s.tell(outcomeProven, "")
-	case r.definite:
-		s.tell(outcomeDown, r.reason)
-	default:
-		s.tell(outcomeUnknown, r.reason)
-	}
+		down: s.prover.isDown(), proving: s.prover.run != nil}
 }
 
 // prepareRestart does all that can fail while the old gateway still serves, so that a
@@ -149,11 +91,11 @@ func (s *Supervisor) foreignBeside() string {
 	if s.unit.phase != phaseRunning {
 		return ""
 	}
-	ls, _, foreign, err := s.judgeListeners()
+	ls, _, foreign, err := s.judgePort()
 	if err != nil || len(foreign) == 0 || len(foreign) == len(ls) {
 		return ""
 	}
-	return s.foreignText(foreign[0])
+	return s.prover.foreignText(foreign[0])
 }
 
 // stage returns the progress word that a waiting client sees.
@@ -167,4 +109,45 @@ func (s *Supervisor) stage() string {
 		return "starting"
 	}
 	return "accepted"
+}
+
+// situation is all that decides how a request begins.
+type situation struct {
+	phase         phase
+	executed      bool // the gateway that starts was executed
+	readyTimedOut bool // it had its ready.timeout, and earlier requests are answered
+	down          bool // it definitely did not serve at the last proof
+	proving       bool // a proof is in progress
+}
+
+// beginRequest returns the first state of a request and the first decision on it.
+// An answerFailed has the reason of the situation.
+func beginRequest(action control.Action, s situation) requestCell {
+	starting := s.phase == phaseStarting
+	switch action {
+	case control.Stop:
+		return requestCell{requestAwaitingStop, wait}
+	case control.Probe:
+		switch {
+		case s.phase == phaseRunning, starting && s.executed && !s.proving:
+			return requestCell{requestProbing, wishProof}
+		case starting && s.executed: // the proof in progress answers
+			return requestCell{requestProbing, wait}
+		}
+		return requestCell{requestIdle, answerFailed}
+	case control.Restart:
+		return requestCell{requestAwaitingStart, wishRestart}
+	}
+	recover := action == control.Recover
+	switch {
+	case s.phase == phaseRunning && recover:
+		return requestCell{requestRecovering, wishProof}
+	case s.phase == phaseRunning:
+		return requestCell{requestChecking, wishProof}
+	case starting && s.readyTimedOut && s.down && recover:
+		return requestCell{requestAwaitingStart, wishRestart}
+	case starting && s.readyTimedOut: // alive, and earlier requests were answered
+		return requestCell{requestIdle, answerFailed}
+	}
+	return requestCell{requestAwaitingStart, wishStart}
 }

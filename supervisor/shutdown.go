@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 const (
@@ -23,6 +22,7 @@ const (
 
 // shutdown owns the container's command and the end of the container.
 type shutdown struct {
+	*common
 	command        *child
 	commandStarted bool // the command was started, or could not be
 	commandCode    *int // its exit code, once it has ended
@@ -34,12 +34,12 @@ type shutdown struct {
 	over           bool
 }
 
-// fill sets what the record says about the command and the goal. c is the command's
-// launch, or nil.
-func (d *shutdown) fill(r *status.Record, c *launch.Child) {
+// fill sets what the record says about the command and the goal.
+func (d *shutdown) fill(r *status.Record) {
 	if d.begun {
 		r.Goal = status.GoalExit
 	}
+	c := d.c.Command
 	if c == nil {
 		return
 	}
@@ -52,113 +52,113 @@ func (d *shutdown) fill(r *status.Record, c *launch.Child) {
 	}
 }
 
-// signalled handles TERM, INT, QUIT or HUP. If the command owns the terminal, the
-// last three are forwarded to it, and the container ends when the command ends.
-func (s *Supervisor) signalled(sig os.Signal) {
-	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
-	if sig != syscall.SIGTERM && s.shutdown.command.alive() && s.c.Command.Spec.Foreground {
-		if err := s.shutdown.command.signalGroup(sig.(syscall.Signal)); err != nil {
-			s.fault("cannot forward a signal to the command", err)
-		}
-		return
+// forward sends a signal to the command if that owns the terminal, and reports whether
+// it did. SIGTERM is never forwarded, because it ends the container.
+func (d *shutdown) forward(sig os.Signal) bool {
+	if sig == syscall.SIGTERM || !d.command.alive() || !d.c.Command.Spec.Foreground {
+		return false
 	}
-	s.beginShutdown()
+	if err := d.command.signalGroup(sig.(syscall.Signal)); err != nil {
+		d.fault("cannot forward a signal to the command", err)
+	}
+	return true
 }
 
-// beginShutdown begins the shutdown of the container, once. Every process gets its
-// stop signal. All of them share one grace, and SIGKILL follows.
-func (s *Supervisor) beginShutdown() {
-	if s.shutdown.begun {
-		return
+// begin begins the shutdown, and reports whether it had not begun yet.
+func (d *shutdown) begin() bool {
+	if d.begun {
+		return false
 	}
-	s.shutdown.begun = true
-	s.log.Info().Str("event", evShutdown).Stringer("grace", s.g.StopGrace).Msg("")
-	s.stopSidecars()
-	if s.shutdown.command.alive() {
-		s.shutdown.command.asked = true
-		s.shutdown.command.signal(syscall.SIGTERM)
-	}
-	for _, uid := range s.c.Others {
-		s.c.Sweeper.Signal(uid, syscall.SIGTERM)
-	}
-	s.unit.drain = 0
-	s.post(eventShutdown)
-	s.timers.arm(shutdownGraceTimer, s.g.StopGrace)
-	s.shutdown.pause = shutdownPauseMin
-	s.timers.arm(shutdownTimer, s.shutdown.pause)
+	d.begun = true
+	d.log.Info().Str("event", evShutdown).Stringer("grace", d.g.StopGrace).Msg("")
+	return true
 }
 
-// pollShutdown checks whether all processes are gone. It does not wait for root's own
-// processes (a docker exec), because they end with the PID namespace.
-func (s *Supervisor) pollShutdown() {
-	if s.shutdown.over {
-		return
+// terminate asks the command, and all processes of other users, to end within the grace.
+func (d *shutdown) terminate() {
+	if d.command.alive() {
+		d.command.asked = true
+		d.command.signal(syscall.SIGTERM)
 	}
-	if s.unit.phase == phaseTerminated && !s.shutdown.command.pending() && !s.othersAlive() {
-		s.completeShutdown()
-		return
+	for _, uid := range d.c.Others {
+		d.c.Sweeper.Signal(uid, syscall.SIGTERM)
 	}
-	if !s.shutdown.killDeadline.IsZero() && !s.kernel.isInit {
-		s.killRemaining() // processes that were forked since the last check
-	}
-	s.shutdown.pause = min(2*s.shutdown.pause, shutdownPauseMax)
-	s.timers.arm(shutdownTimer, s.shutdown.pause)
+	d.timers.arm(shutdownGraceTimer, d.g.StopGrace)
+	d.pause = shutdownPauseMin
+	d.timers.arm(shutdownTimer, d.pause)
 }
 
-func (s *Supervisor) othersAlive() bool {
-	for _, uid := range s.c.Others {
-		if alive, err := s.c.Sweeper.Others(uid); err != nil || alive {
+// noteKill records that a process had to be killed at the end.
+func (d *shutdown) noteKill(killed bool) { d.killed = d.killed || d.begun && killed }
+
+// poll reports whether all processes are gone. It does not wait for root's own processes
+// (a docker exec), because they end with the PID namespace.
+func (d *shutdown) poll(gatewayGone bool) bool {
+	if gatewayGone && !d.command.pending() && !d.othersAlive() {
+		return true
+	}
+	if !d.killDeadline.IsZero() && !d.kernel.isInit {
+		d.killRemaining() // processes that were forked since the last check
+	}
+	d.pause = min(2*d.pause, shutdownPauseMax)
+	d.timers.arm(shutdownTimer, d.pause)
+	return false
+}
+
+func (d *shutdown) othersAlive() bool {
+	for _, uid := range d.c.Others {
+		if alive, err := d.c.Sweeper.Others(uid); err != nil || alive {
 			return true
 		}
 	}
 	return false
 }
 
-// forceShutdown handles the end of the grace. It kills all remaining processes, and
-// waits at most killBound for them to end.
-func (s *Supervisor) forceShutdown() {
-	if s.shutdown.killed && !s.shutdown.killDeadline.IsZero() {
-		s.completeShutdown() // a process that survives SIGKILL for a second is stuck in the kernel
-		return
+// force handles the end of the grace. It kills all remaining processes, and waits at
+// most killBound for them to end. It reports whether that time is over, too: a process
+// that survives SIGKILL for a second is stuck in the kernel.
+func (d *shutdown) force() bool {
+	if d.killed && !d.killDeadline.IsZero() {
+		return true
 	}
-	s.shutdown.killed = true
-	s.shutdown.killDeadline = time.Now().Add(killBound)
-	s.log.Warn().Str("event", evKilled).Msg("the container's processes did not end within the grace")
-	s.killRemaining()
-	s.timers.arm(shutdownGraceTimer, killBound)
-	s.timers.arm(shutdownTimer, shutdownPauseMin)
+	d.killed = true
+	d.killDeadline = time.Now().Add(killBound)
+	d.log.Warn().Str("event", evKilled).Msg("the container's processes did not end within the grace")
+	d.killRemaining()
+	d.timers.arm(shutdownGraceTimer, killBound)
+	d.timers.arm(shutdownTimer, shutdownPauseMin)
+	return false
 }
 
 // killRemaining sends SIGKILL to all remaining processes. As PID 1, one call is
 // enough, because the kernel kills every process of the namespace in one step, and a
 // fork under way does not succeed.
-func (s *Supervisor) killRemaining() {
-	if s.kernel.isInit {
-		if err := s.kernel.killAll(); err != nil && !errors.Is(err, unix.ESRCH) {
-			s.fault("cannot kill what is left", err)
+func (d *shutdown) killRemaining() {
+	if d.kernel.isInit {
+		if err := d.kernel.killAll(); err != nil && !errors.Is(err, unix.ESRCH) {
+			d.fault("cannot kill what is left", err)
 		}
 		return
 	}
-	for _, uid := range s.c.Others {
-		s.c.Sweeper.Signal(uid, syscall.SIGKILL)
+	for _, uid := range d.c.Others {
+		d.c.Sweeper.Signal(uid, syscall.SIGKILL)
 	}
-	if s.shutdown.command.alive() {
-		s.shutdown.command.signal(syscall.SIGKILL)
+	if d.command.alive() {
+		d.command.signal(syscall.SIGKILL)
 	}
 }
 
-// completeShutdown ends the loop and sets the container's exit code. It is the
-// command's exit code, if there was a command.
-func (s *Supervisor) completeShutdown() {
-	s.shutdown.over = true
-	s.tell(outcomeTerminated, "") // a stop of a gateway that SIGKILL did not end
+// complete ends the loop and sets the container's exit code. It is the command's exit
+// code, if there was a command, and 1 if the image can never work.
+func (d *shutdown) complete(fatal error) {
+	d.over = true
 	switch {
-	case s.unit.start.fatal != nil:
-		s.shutdown.code = 1
-	case s.shutdown.commandCode != nil:
-		s.shutdown.code = *s.shutdown.commandCode
-	case s.shutdown.killed:
-		s.shutdown.code = codeKilled
+	case fatal != nil:
+		d.code = 1
+	case d.commandCode != nil:
+		d.code = *d.commandCode
+	case d.killed:
+		d.code = codeKilled
 	}
-	s.log.Info().Str("event", evTerminated).Int("code", s.shutdown.code).Msg("")
+	d.log.Info().Str("event", evTerminated).Int("code", d.code).Msg("")
 }

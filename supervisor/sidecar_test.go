@@ -26,14 +26,14 @@ func (d *fixture) beside(restart string) *sidecar {
 	c := newSidecar(config.Sidecar{Name: "side", Restart: restart}, launch.Child{UID: 9002}, d.c.Log)
 	c.wanted, c.rec.State, c.rec.PID = true, "running", nobody
 	c.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
-	d.sidecars = append(d.sidecars, c)
+	d.sidecars.list = append(d.sidecars.list, c)
 	return c
 }
 
 // ends reports the end of c's process.
 func (d *fixture) ends(c *sidecar, code int, err error) {
 	c.child.exit, c.child.err = &sys.Exit{PID: nobody, Status: unix.WaitStatus(code << 8)}, err
-	d.sidecarDone(c)
+	d.sidecarEnded(c)
 }
 
 // TestSidecarDone checks that a one-shot that failed is not called done, and that one
@@ -112,9 +112,9 @@ func TestSidecarGrace(t *testing.T) {
 		d.stopSidecars()
 		told := time.Now()
 		time.Sleep(3 * time.Second)
-		d.wantSidecars() // the next gateway is there
-		d.stopSidecars() // and is restarted too
-		d.wantSidecars()
+		d.wantsSidecars() // the next gateway is there
+		d.stopSidecars()  // and is restarted too
+		d.wantsSidecars()
 		if got := s.killAt.Sub(told); got != 7*time.Second || !s.child.asked || !s.wanted {
 			t.Fatalf("it has %v, asked %v, wanted %v", got, s.child.asked, s.wanted)
 		}
@@ -134,7 +134,7 @@ func TestSidecarGrace(t *testing.T) {
 		// do until then, so no timer is armed.
 		s.child.exit = &sys.Exit{}
 		time.Sleep(time.Minute)
-		if d.wantSidecars(); d.timers.armed(sidecarTimer) {
+		if d.wantsSidecars(); d.timers.armed(sidecarTimer) {
 			t.Error("the loop spins")
 		}
 		if s.child == nil || s.rec.State != "running" {
@@ -166,7 +166,7 @@ func TestSidecarsMayStart(t *testing.T) {
 				d := newFixture(t)
 				s := d.beside("always")
 				if d.unit.phase, d.unit.drain = c.phase, c.drain; c.proven {
-					d.unit.proven = time.Now()
+					d.unit.start.proven = time.Now()
 				}
 				d.ends(s, 1, nil)
 				if d.timers.armed(sidecarTimer) != c.want {
@@ -224,7 +224,7 @@ func TestDrainKeepsSidecars(t *testing.T) {
 		d.unit.child = &child{proc: &launch.Proc{PID: nobody}, started: time.Now()}
 		s := d.beside("always")
 		d.unit.drain = 5 * time.Minute
-		d.post(eventRestart)
+		d.unit.post(eventRestart)
 		d.apply()
 		if s.child.asked || !s.wanted || time.Until(d.timers.due[graceTimer]) != 5*time.Minute {
 			t.Fatalf("asked %v, wanted %v, grace %v", s.child.asked, s.wanted, time.Until(d.timers.due[graceTimer]))
@@ -238,8 +238,8 @@ func TestDrainKeepsSidecars(t *testing.T) {
 		grace time.Duration // the gateway's remaining time
 		phase phase
 	}{
-		"gateway-ends":   {func(d *fixture) { d.unit.child.exit = &sys.Exit{}; d.post(eventDied); d.apply() }, 0, phaseStarting},
-		"stop":           {func(d *fixture) { d.post(eventStop); d.apply() }, 7 * time.Second, phaseStopping},
+		"gateway-ends":   {func(d *fixture) { d.unit.child.exit = &sys.Exit{}; d.unit.post(eventDied); d.apply() }, 0, phaseStarting},
+		"stop":           {func(d *fixture) { d.unit.post(eventStop); d.apply() }, 7 * time.Second, phaseStopping},
 		"container-ends": {func(d *fixture) { d.beginShutdown(); d.apply() }, 7 * time.Second, phaseShuttingDown},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,13 +267,13 @@ func TestStopDoesNotProlong(t *testing.T) {
 		d := newFixture(t)
 		d.timers.arm(graceTimer, 2*time.Second)
 		d.unit.phase = phaseRestarting
-		d.post(eventStop)
+		d.unit.post(eventStop)
 		d.apply()
 		if got := time.Until(d.timers.due[graceTimer]); got != 2*time.Second {
 			t.Errorf("it has %v", got)
 		}
 		d.timers.cancel(graceTimer) // it is being killed already
-		d.shortenGrace()
+		d.do(actShortenGrace)
 		if d.timers.armed(graceTimer) {
 			t.Error("a grace after the kill")
 		}
@@ -291,7 +291,7 @@ func TestRestartInBackoffReplacesSidecars(t *testing.T) {
 	if s.child.asked {
 		t.Error("a start ended it")
 	}
-	d.requests.job, d.requests.state, d.events = nil, requestIdle, nil
+	d.requests.job, d.requests.state, d.unit.events = nil, requestIdle, nil
 	d.request(2, "restart rotate=1")
 	d.serve()
 	if !s.child.asked || s.killAt.IsZero() {

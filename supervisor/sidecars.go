@@ -3,7 +3,6 @@
 package supervisor
 
 import (
-	"errors"
 	"syscall"
 	"time"
 
@@ -11,22 +10,33 @@ import (
 )
 
 // sidecars owns the processes that run beside the gateway.
-type sidecars []*sidecar
+type sidecars struct {
+	*common
+	list []*sidecar
+}
+
+func newSidecars(e *common) sidecars {
+	l := sidecars{common: e}
+	for i, launch := range e.c.Sidecars {
+		l.list = append(l.list, newSidecar(e.c.Settings.Sidecars[i], launch, e.c.Log))
+	}
+	return l
+}
 
 // want wishes all of them to run, after the gateway was proven. A sidecar that still
 // runs is left alone. If it was told to end, it is replaced once it has ended.
-func (l sidecars) want() {
-	for _, c := range l {
+func (l *sidecars) want() {
+	for _, c := range l.list {
 		c.wanted = true
 	}
 }
 
 // stop tells all of them to end, each of them once. From then on each has the grace.
-func (l sidecars) stop(grace time.Duration, now time.Time) {
-	for _, c := range l {
+func (l *sidecars) stop() {
+	for _, c := range l.list {
 		c.wanted = false
 		if c.child.alive() && c.killAt.IsZero() {
-			c.child.asked, c.killAt = true, now.Add(grace)
+			c.child.asked, c.killAt = true, time.Now().Add(l.g.StopGrace)
 			c.child.signalGroup(syscall.SIGTERM)
 		}
 	}
@@ -34,8 +44,8 @@ func (l sidecars) stop(grace time.Duration, now time.Time) {
 
 // expectSweep marks those of the gateway's UID as asked to end, because the sweep is
 // about to kill them.
-func (l sidecars) expectSweep(uid uint32) {
-	for _, c := range l {
+func (l *sidecars) expectSweep(uid uint32) {
+	for _, c := range l.list {
 		if c.child.alive() && c.launch.UID == uid {
 			c.child.asked = true
 		}
@@ -44,76 +54,54 @@ func (l sidecars) expectSweep(uid uint32) {
 
 // killHolders kills those that have the token, and returns the name of one of them,
 // or "" if there is none.
-func (l sidecars) killHolders(why string) (name string, err error) {
-	for _, c := range l {
+func (l *sidecars) killHolders(why string) (name string) {
+	for _, c := range l.list {
 		if !c.hasToken() || !c.child.alive() {
 			continue
 		}
 		name, c.child.asked = c.cfg.Name, true
 		c.log.Info().Str("event", evHolderKilled).Int("pid", c.child.pid()).Str("detail", why).Msg("it has the token")
-		err = errors.Join(err, c.child.signalGroup(syscall.SIGKILL))
+		if err := c.child.signalGroup(syscall.SIGKILL); err != nil {
+			l.fault("cannot kill a sidecar that has the token", err)
+		}
 	}
-	return name, err
+	return name
 }
 
-func (l sidecars) fill(r *status.Record, mayStart bool) {
-	r.Sidecars = make([]status.Child, 0, len(l))
-	for _, c := range l {
-		r.Sidecars = append(r.Sidecars, c.record(mayStart))
-	}
-}
-
-// The rest connects the sidecars with the gateway.
-
-// wantSidecars starts all sidecars.
-func (s *Supervisor) wantSidecars() {
-	s.sidecars.want()
-	s.tendSidecars()
-}
-
-// stopSidecars tells all sidecars to end.
-func (s *Supervisor) stopSidecars() {
-	s.sidecars.stop(s.g.StopGrace, time.Now())
-	s.tendSidecars()
-}
-
-// sidecarsMayStart reports whether the gateway serves or drains. Sidecars may start
-// during a drain, because the gateway's remaining work may need them.
-func (s *Supervisor) sidecarsMayStart() bool {
-	return s.unit.phase == phaseRunning || s.unit.drain > 0 && !s.unit.proven.IsZero()
-}
-
-// tendSidecars starts and kills the sidecars that are due, and arms the timer for the
-// next one.
-func (s *Supervisor) tendSidecars() {
+// tend starts and kills the sidecars that are due, and arms the timer for the next one.
+// It reports whether it killed any. portOurs is asked before a sidecar gets the token.
+func (l *sidecars) tend(mayStart bool, portOurs func() bool) (killed bool) {
 	var first time.Time
-	for _, c := range s.sidecars {
-		step, again := c.next(time.Now(), s.sidecarsMayStart(), s.portOurs)
+	for _, c := range l.list {
+		step, again := c.next(time.Now(), mayStart, portOurs)
 		switch step {
 		case sidecarStarts:
-			s.startSidecar(c)
+			l.begin(c)
 			again = c.due
 		case sidecarIsKilled:
-			s.shutdown.killed = s.shutdown.killed || s.shutdown.begun
+			killed = true
 			c.kill()
 		}
 		if !again.IsZero() && (first.IsZero() || again.Before(first)) {
 			first = again
 		}
 	}
-	s.timers.cancel(sidecarTimer)
+	l.timers.cancel(sidecarTimer)
 	if !first.IsZero() {
-		s.timers.arm(sidecarTimer, time.Until(first))
+		l.timers.arm(sidecarTimer, time.Until(first))
 	}
+	return killed
 }
 
-func (s *Supervisor) startSidecar(c *sidecar) {
-	c.child = &child{group: true, up: func(*child) {}, done: func(*child) { s.sidecarDone(c) }}
-	c.begun(s.start(c.launch, c.child), time.Now())
+func (l *sidecars) begin(c *sidecar) {
+	c.child = &child{role: roleSidecar, sidecar: c, group: true}
+	c.begun(l.start(c.launch, c.child), time.Now())
 }
 
-func (s *Supervisor) sidecarDone(c *sidecar) {
-	s.holderDone(c)
-	c.ended()
-	s.tendSidecars()
+// fill sets what the record says about sidecars.
+func (l *sidecars) fill(r *status.Record, mayStart bool) {
+	r.Sidecars = make([]status.Child, 0, len(l.list))
+	for _, c := range l.list {
+		r.Sidecars = append(r.Sidecars, c.record(mayStart))
+	}
 }

@@ -5,154 +5,120 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
-	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // startError says why a start failed.
 type startError struct {
-	reason reason.Reason
-	err    error
-	plain  bool // not a failure, so retried after plainRetry
-	exited bool // there was a process, and LastExit describes its exit
+	reason  reason.Reason
+	err     error
+	plain   bool              // not a failure, so retried after plainRetry
+	exited  bool              // there was a process, and LastExit describes its exit
+	foreign []status.Listener // who has the port
 }
 
-// sweep ends all remaining processes of a former gateway and waits until they are
-// gone. The event Swept follows.
-func (s *Supervisor) sweep() {
-	s.cancelRun()         // the worker has the gateway's UID
-	if s.unit.drain > 0 { // the draining gateway could have needed them until now
-		s.unit.drain = 0
-		s.stopSidecars()
+// launch starts the gateway, and reports whether there is a process now. Otherwise it
+// posts the event failed. The port must be free, and the entries of "prepare" must be
+// there. A new token is put in force now, because the old gateway is gone and the new
+// one is not there yet, so two tokens never work at the same time.
+func (u *gatewayUnit) launch() bool {
+	e := u.tryLaunch()
+	if e != nil {
+		e.plain = true
+		u.failStart(e)
+		return false
 	}
-	if s.c.Gateway != nil && !s.c.Unseparated {
-		s.sidecars.expectSweep(s.c.Gateway.UID)
-	}
-	s.unit.sweep.start, s.unit.sweep.pause = time.Now(), sweepPauseMin
-	s.unit.start.err, s.unit.start.executed, s.unit.start.readyTimedOut, s.unit.proven = nil, false, false, time.Time{}
-	s.sweepAgain()
+	u.timers.arm(readyTimer, u.g.Ready.Timeout)
+	u.timers.arm(neverServedTimer, neverServedFactor*u.g.Ready.Timeout)
+	u.log.Info().Str("event", evStarted).Int("pid", u.child.pid()).Uint64("start_ticks", u.child.id.Start).Msg("")
+	return true
 }
 
-// sweepAgain kills the remaining processes and checks whether they are gone. It
-// kills each time, because a docker exec as the gateway's user may have started
-// another process since.
-func (s *Supervisor) sweepAgain() {
-	if err := s.c.Sweeper.Sweep(); err != nil {
-		s.fault("cannot sweep", err)
+func (u *gatewayUnit) tryLaunch() *startError {
+	if foreign := u.portTaken(); foreign != nil {
+		u.expose("the gateway's port was taken before its start")
+		err := fmt.Errorf("port %d is taken%s: %s listens", u.g.Port, u.listenerDetail(foreign[0].UID), foreign[0].Addr)
+		return &startError{reason: reason.ListenerForeign, err: err, foreign: foreign}
 	}
-	alive, err := s.c.Sweeper.Alive()
-	if err != nil {
-		s.fault("cannot tell whether the gateway's processes are gone", err)
+	if err := u.c.Prepare(); err != nil {
+		return &startError{reason: reason.PrepareFailed, err: err}
 	}
-	if !alive && err == nil {
-		s.unit.last = procfs.ID{}
-		s.post(eventSwept)
-		return
+	if err := u.renewToken(); err != nil {
+		return &startError{reason: reason.TokenFailed, err: err}
 	}
-	if waited := time.Since(s.unit.sweep.start); waited > sweepPatience && s.unit.trouble.reason != reason.StopTimeout {
-		s.startTrouble(reason.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
-		s.tell(outcomeFailed, reason.StopTimeout)
-	}
-	s.timers.arm(sweepTimer, s.unit.sweep.pause)
-	s.unit.sweep.pause = min(2*s.unit.sweep.pause, sweepPauseMax)
-}
-
-// launch starts the gateway. The port must be free, and the entries of "prepare"
-// must be there. A new token is put in force now, because the old gateway is gone
-// and the new one is not there yet, so two tokens never work at the same time.
-func (s *Supervisor) launch() {
-	if foreign := s.portTaken(); foreign != nil {
-		s.prover.signals.Foreign = foreign
-		s.markTokenExposed("the gateway's port was taken before its start")
-		s.startFailed(reason.ListenerForeign, fmt.Errorf("port %d is taken%s: %s listens", s.g.Port, s.listenerDetail(foreign[0].UID), foreign[0].Addr), true)
-		return
-	}
-	if err := s.c.Prepare(); err != nil {
-		s.startFailed(reason.PrepareFailed, err, true)
-		return
-	}
-	if err := s.renewToken(); err != nil {
-		s.startFailed(reason.TokenFailed, err, true)
-		return
-	}
-	c := &child{up: s.gatewayUp, done: s.gatewayDone}
-	if err := s.start(*s.c.Gateway, c); err != nil {
+	c := &child{role: roleGateway}
+	if err := u.common.start(*u.c.Gateway, c); err != nil {
 		why := reason.LaunchFailed
 		if errors.Is(err, errToken) {
 			why = reason.TokenFailed
 		}
-		s.startFailed(why, err, true)
-		return
+		return &startError{reason: why, err: err}
 	}
-	s.unit.child, s.unit.last = c, c.id
-	s.prover.signals = status.Proof{Child: status.Held, Listener: status.NotAvailable,
-		Ready: status.NotAvailable, Auth: status.NotAvailable}
-	s.timers.arm(readyTimer, s.g.Ready.Timeout)
-	s.timers.arm(neverServedTimer, neverServedFactor*s.g.Ready.Timeout)
-	s.log.Info().Str("event", evStarted).Int("pid", c.pid()).Uint64("start_ticks", c.id.Start).Msg("")
+	u.child, u.last = c, c.id
+	return nil
 }
 
 // portTaken lists the sockets that listen on the gateway's port although no gateway
 // is alive. If they cannot be listed, the start goes on, and the proof decides.
-func (s *Supervisor) portTaken() []status.Listener {
-	ls, err := s.kernel.listeners(s.g.Port)
+func (u *gatewayUnit) portTaken() []status.Listener {
+	ls, err := u.kernel.listeners(u.g.Port)
 	if err != nil || len(ls) == 0 {
 		return nil
 	}
 	return listeners(ls)
 }
 
-// startFailed ends a start that failed before there was a process.
-func (s *Supervisor) startFailed(why reason.Reason, err error, plain bool) {
-	s.unit.start.err = &startError{reason: why, err: err, plain: plain}
-	s.post(eventFailed)
+// listenerDetail returns a text that names the user of a listener, or "" where users
+// are not separated.
+func (u *gatewayUnit) listenerDetail(uid uint32) string {
+	if u.c.Unseparated {
+		return ""
+	}
+	return " by uid " + formatInt(int(uid))
 }
 
-// gatewayUp handles the report that the re-exec child has executed the gateway.
-func (s *Supervisor) gatewayUp(c *child) {
-	if c != s.unit.child {
-		return
-	}
-	s.unit.start.executed, s.unit.start.lastLogged = true, ""
-	s.post(eventLaunched)
+// failStart ends a start that failed.
+func (u *gatewayUnit) failStart(e *startError) {
+	u.start.err = e
+	u.post(eventFailed)
 }
 
-// notExecuted returns an error that says which step of the gateway's launch failed.
-func (s *Supervisor) notExecuted(err error) error {
-	spec := s.c.Gateway.Spec
-	switch failedAt(err) {
-	case launch.StepDir:
-		return fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, s.c.Gateway.UID, err)
-	case launch.StepTokenFailed, launch.StepTokenChanged:
-		return fmt.Errorf("cannot hand the gateway its token, its file is missing or changed: %w", err)
-	}
-	return fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
+// executed handles the report that the re-exec child has executed the gateway.
+func (u *gatewayUnit) executed() {
+	u.start.executed, u.start.lastLogged = true, ""
+	u.post(eventLaunched)
 }
 
-// cannotEverStart ends the container, and returns true, if the very first launch
-// shows that the image can never work, because the program is missing or cannot be
-// executed.
-func (s *Supervisor) cannotEverStart(err error) bool {
-	first := !s.unit.start.launchedBefore
-	s.unit.start.launchedBefore = true
-	if !first || err == nil {
-		return false
+// ready records the first proof of the gateway.
+func (u *gatewayUnit) ready() {
+	now := time.Now()
+	u.start.proven, u.start.readyTimedOut, u.waiting, u.drain = now, false, nil, 0
+	u.setTrouble("", "")
+	u.log.Info().Str("event", evProven).Int("pid", u.child.pid()).Stringer("after", now.Sub(u.child.started)).Msg("")
+}
+
+// readyTimeout records the end of ready.timeout. asked means that a worker waits for the
+// gateway's answer.
+func (u *gatewayUnit) readyTimeout(asked bool) {
+	u.start.readyTimedOut = true
+	// No attempt has ended yet, or the last one ended before the gateway listened.
+	if u.trouble.reason == "" || asked && u.trouble.reason == reason.ListenerMissing {
+		u.setTrouble(reason.HealthTimeout, "no answer within "+u.g.Ready.Timeout.String())
 	}
-	for _, errno := range []error{syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC} {
-		if errors.Is(err, errno) {
-			s.unit.start.fatal = s.notExecuted(err)
-			s.unit.child = nil
-			s.beginShutdown()
-			return true
-		}
-	}
-	return false
+	u.log.Warn().Str("event", evReadyTimeout).Str("reason", string(u.trouble.reason)).Str("detail", u.trouble.detail).Msg("")
+}
+
+// giveUp counts a gateway that is alive but does not serve as a failure, and has it
+// replaced.
+func (u *gatewayUnit) giveUp(why string) {
+	u.crashes++
+	u.backoff.streak++
+	u.log.Warn().Str("event", evUnresponsive).Int("pid", u.child.pid()).Str("detail", u.trouble.detail).Msg(why)
+	u.post(eventRestart)
 }
 
 // listeners converts the first 8 listeners for the status record.

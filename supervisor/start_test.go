@@ -29,7 +29,7 @@ func taken(t *testing.T) (d *fixture, addr string) {
 func (d *fixture) again() string {
 	d.log.Reset()
 	d.unit.phase = phaseBackingOff
-	d.post(eventRetry)
+	d.unit.post(eventRetry)
 	d.apply()
 	return d.log.String()
 }
@@ -60,8 +60,8 @@ func TestSameFailureIsSaidOnce(t *testing.T) {
 	d.g.Port = port
 	said("the first after another", d.again(), true)
 	d.unit.child = &child{proc: &launch.Proc{PID: nobody}}
-	d.gatewayUp(d.unit.child)
-	d.events = nil
+	d.unit.executed()
+	d.unit.events = nil
 	said("after a gateway", d.again(), true)
 }
 
@@ -74,12 +74,12 @@ func TestForeignTexts(t *testing.T) {
 		ls, err := sockets.Listeners(d.g.Port)
 		check(t, err)
 		uid := " uid " + formatInt(os.Getuid())
-		for _, text := range []string{d.unit.trouble.detail, d.remainingListeners(), d.foreignText(ls[0])} {
+		for _, text := range []string{d.unit.trouble.detail, d.unit.exitDetail(1, 0, d.unit.portTaken()), d.prover.foreignText(ls[0])} {
 			if !strings.Contains(text, addr) || strings.Contains(text, uid) == unseparated {
 				t.Errorf("without separation %v: %q", unseparated, text)
 			}
 		}
-		if text := d.foreignText(ls[0]); unseparated && text != addr+" is held by no process of the gateway" {
+		if text := d.prover.foreignText(ls[0]); unseparated && text != addr+" is held by no process of the gateway" {
 			t.Errorf("%q", text)
 		}
 	}
@@ -96,7 +96,7 @@ func TestTokenNotHanded(t *testing.T) {
 		d := newFixture(t)
 		d.unit.phase, d.unit.start.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{"/gateway"}
 		d.unit.child = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, err: &launch.Failure{Step: step}}
-		d.gatewayDone(d.unit.child)
+		d.gatewayEnded(d.unit.child)
 		d.apply()
 		if d.unit.phase != phaseBackingOff || d.unit.trouble.detail != want {
 			t.Errorf("%v, %q", d.unit.phase, d.unit.trouble.detail)

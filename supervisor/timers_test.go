@@ -123,7 +123,7 @@ func TestEnterCancels(t *testing.T) {
 				for _, k := range machine {
 					d.timers.arm(k, time.Minute)
 				}
-				d.enter(c.to)
+				d.unit.enter(c.to)
 				for _, k := range machine {
 					if d.timers.armed(k) != slices.Contains(c.left, k) {
 						t.Errorf("timer %d: armed is %v", k, d.timers.armed(k))

@@ -22,7 +22,7 @@ import (
 // gatewayEnds reports the end of the gateway, as the loop does.
 func (d *fixture) gatewayEnds() {
 	d.unit.child.exit = &sys.Exit{PID: d.unit.child.pid()}
-	d.gatewayDone(d.unit.child)
+	d.gatewayEnded(d.unit.child)
 	d.apply()
 }
 
@@ -56,13 +56,13 @@ func (d *fixture) listens() {
 // startsAgain renews the token, as the next start does.
 func (d *fixture) startsAgain() {
 	d.t.Helper()
-	check(d.t, d.renewToken())
+	check(d.t, d.unit.renewToken())
 }
 
 // TestNewTokenAfterExposure checks that the next start gets a new token only if the
 // old one may be known. A rotation costs every client its credential.
 func TestNewTokenAfterExposure(t *testing.T) {
-	foreign := func(d *fixture) { d.judge(&proofRun{mode: proof.Prove}, proof.ForeignPeer) }
+	foreign := func(d *fixture) { d.verdict(proof.ForeignPeer) }
 	for name, c := range map[string]struct {
 		before func(*fixture)
 		ends   func(*fixture) // while the gateway runs
@@ -77,7 +77,7 @@ func TestNewTokenAfterExposure(t *testing.T) {
 			d.foreignBeside()
 			d.g.Port = 0
 		}, (*fixture).gatewayEnds, 1, "foreign listener"},
-		"refused":           {func(d *fixture) { d.judge(&proofRun{mode: proof.Prove}, proof.Refused) }, (*fixture).gatewayEnds, 0, ""},
+		"refused":           {func(d *fixture) { d.verdict(proof.Refused) }, (*fixture).gatewayEnds, 0, ""},
 		"client":            {func(d *fixture) { d.clients = true }, (*fixture).gatewayEnds, 1, "client"},
 		"client-before":     {func(d *fixture) { d.clients = true; d.clients = false }, (*fixture).gatewayEnds, 0, ""},
 		"client-unknown":    {func(d *fixture) { d.c.Clients = func() (bool, error) { return false, errors.New("x") } }, (*fixture).gatewayEnds, 1, "client"},
@@ -149,11 +149,11 @@ func TestNoStartWithoutNewToken(t *testing.T) {
 	d.gatewayEnds()
 	d.clients = false
 	d.unit.child, d.c.Prepare = nil, func() error { return nil }
-	d.launch()
+	d.unit.launch()
 	if d.unit.start.err == nil || d.unit.start.err.reason != reason.TokenFailed || !d.unit.start.err.plain || !strings.Contains(d.unit.start.err.err.Error(), "no space") {
 		t.Fatalf("%+v", d.unit.start.err)
 	}
-	d.token.fail, d.events = nil, nil
+	d.token.fail, d.unit.events = nil, nil
 	d.startsAgain()
 	if d.token.committed != 1 {
 		t.Errorf("%d tokens", d.token.committed)
@@ -177,13 +177,13 @@ func TestTokenFileMissing(t *testing.T) {
 	d.token.missing = errors.New("it is gone")
 	d.c.Gateway.Spec.Token = &launch.Token{Env: "T"}
 	d.unit.child, d.c.Prepare = nil, func() error { return nil }
-	d.launch()
+	d.unit.launch()
 	if d.unit.start.err == nil || d.unit.start.err.reason != reason.TokenFailed || !d.unit.start.err.plain {
 		t.Fatalf("%+v", d.unit.start.err)
 	}
 	s := d.running().beside("always")
 	s.launch.Spec.Token, s.child = &launch.Token{Env: "T"}, nil
-	d.startSidecar(s)
+	d.sidecars.begin(s)
 	if s.child != nil || s.rec.State != "failed" || !strings.Contains(s.rec.Detail, "it is gone") {
 		t.Errorf("%s: %s", s.rec.State, s.rec.Detail)
 	}
@@ -259,12 +259,12 @@ func TestHoldersEndBesideForeignListener(t *testing.T) {
 	d.unit.child.id = lives(t)
 	holder, other := d.beside("always"), d.beside("always")
 	holder.launch.Spec.Token = &launch.Token{}
-	d.check(proof.Health, func(result) {}) // no worker can be started
+	d.prove(healthProof) // no worker can be started
 	if holder.child.asked || d.unit.token.exposed != "" {
 		t.Errorf("asked %v, %q", holder.child.asked, d.unit.token.exposed)
 	}
 	d.c.Gateway.UID = testenv.Gateway // the listener now belongs to another user
-	d.check(proof.Health, func(result) {})
+	d.prove(healthProof)
 	if !holder.child.asked || other.child.asked || d.unit.token.exposed != seenForeign || d.unit.phase != phaseRunning {
 		t.Errorf("holder asked %v, other %v, %q, %v", holder.child.asked, other.child.asked, d.unit.token.exposed, d.unit.phase)
 	}
@@ -275,7 +275,7 @@ func TestHoldersEndBesideForeignListener(t *testing.T) {
 func TestCommitFails(t *testing.T) {
 	d := newFixture(t).running()
 	d.unit.token.rotate, d.token.broken = true, errors.New("it is gone")
-	if err := d.renewToken(); err == nil || d.unit.token.rotate {
+	if err := d.unit.renewToken(); err == nil || d.unit.token.rotate {
 		t.Fatalf("%v, rotate %v", err, d.unit.token.rotate)
 	}
 	d.token.broken = nil
@@ -289,10 +289,10 @@ func TestCommitFails(t *testing.T) {
 func TestChildWithoutOOMScoreIsNamed(t *testing.T) {
 	d := newFixture(t)
 	for range 2 {
-		d.scored(errors.New("read-only file system"))
-		d.scored(nil)
+		d.noteUnscored(errors.New("read-only file system"))
+		d.noteUnscored(nil)
 	}
-	if h := d.base.Hardening; len(h) != 1 || h[0].Name != "oom-score" || h[0].Detail != "read-only file system" {
+	if h := d.record().Hardening; len(h) != 1 || h[0].Name != "oom-score" || h[0].Detail != "read-only file system" {
 		t.Errorf("%+v", h)
 	}
 }

@@ -12,11 +12,12 @@ import (
 
 // gatewayUnit owns the gateway: its phase, its process, its starts and stops.
 type gatewayUnit struct {
+	*common
+	events   []event // posted, not yet applied
 	phase    phase
 	since    time.Time
 	child    *child
 	last     procfs.ID // the gateway, until its remaining processes have been swept
-	proven   time.Time // zero: not proven
 	start    startState
 	sweep    sweepState
 	backoff  backoff
@@ -30,8 +31,9 @@ type gatewayUnit struct {
 
 // startState is how far the current start is.
 type startState struct {
-	executed       bool // the re-exec child executed the gateway
-	readyTimedOut  bool // ready.timeout has passed
+	executed       bool      // the re-exec child executed the gateway
+	proven         time.Time // zero: not proven
+	readyTimedOut  bool      // ready.timeout has passed
 	err            *startError
 	lastLogged     string // the detail that was logged last, so that it is not repeated
 	launchedBefore bool   // there was a launch before
@@ -56,6 +58,60 @@ type trouble struct {
 	detail string
 }
 
+func newGatewayUnit(e *common) gatewayUnit {
+	return gatewayUnit{common: e, phase: phaseStopped, since: time.Now(), backoff: newBackoff(e.g)}
+}
+
+// post queues an event. next takes the events in order, so that an action that posts
+// never runs inside another.
+func (u *gatewayUnit) post(e event) { u.events = append(u.events, e) }
+
+// next applies the oldest event to the phase, and returns the action that the loop has
+// to carry out. ok is false if there is no event.
+func (u *gatewayUnit) next() (a action, ok bool) {
+	if len(u.events) == 0 {
+		u.events = nil
+		return actIgnore, false
+	}
+	e := u.events[0]
+	u.events = u.events[1:]
+	to, a, err := next(u.phase, e)
+	if err != nil {
+		u.fault("event refused", err)
+		return actIgnore, true
+	}
+	if to != u.phase {
+		u.enter(to)
+	}
+	return a, true
+}
+
+// enter changes the phase, and cancels the timers of the old one.
+func (u *gatewayUnit) enter(to phase) {
+	u.log.Debug().Str("event", "phase").Stringer("from", u.phase).Stringer("to", to).Msg("")
+	stopping := to == phaseRestarting || to == phaseStopping || to == phaseShuttingDown
+	if !stopping || u.phase != phaseRestarting && u.phase != phaseStopping {
+		// Between two ways of stopping, grace and sweep go on.
+		u.timers.cancel(graceTimer, sweepTimer)
+	}
+	u.timers.cancel(retryTimer, attemptTimer, healthTimer)
+	if to != phaseStarting {
+		u.timers.cancel(readyTimer, neverServedTimer)
+	}
+	u.phase, u.since = to, time.Now()
+}
+
+// setTrouble sets the reason why the gateway does not serve, or "", for the status.
+func (u *gatewayUnit) setTrouble(why reason.Reason, detail string) {
+	u.trouble = trouble{why, detail}
+}
+
+// letsSidecarsStart reports whether the gateway serves or drains. Sidecars may start
+// during a drain, because the gateway's remaining work may need them.
+func (u *gatewayUnit) letsSidecarsStart() bool {
+	return u.phase == phaseRunning || u.drain > 0 && !u.start.proven.IsZero()
+}
+
 // fill sets what the record says about the gateway. readyBy is the end of
 // ready.timeout, or zero.
 func (u *gatewayUnit) fill(r *status.Record, readyBy time.Time) {
@@ -71,8 +127,8 @@ func (u *gatewayUnit) fill(r *status.Record, readyBy time.Time) {
 		started := g.started
 		r.Gateway.Process = status.Process{PID: g.pid(), Start: g.id.Start}
 		r.Gateway.StartedAt = &started
-		if !u.proven.IsZero() {
-			proven := u.proven
+		if !u.start.proven.IsZero() {
+			proven := u.start.proven
 			r.Gateway.ProvenAt = &proven
 		}
 	}

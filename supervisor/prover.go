@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
+)
+
+// workerSlack is the time that a worker has beyond its own deadline, to start and end.
+const workerSlack = 2 * time.Second
+
+// prover owns the proofs and what they say about the gateway.
+type prover struct {
+	*common
+	run     *proofRun     // the proof in progress
+	pause   time.Duration // before the next attempt to prove a gateway that starts
+	health  status.Health
+	signals status.Proof // of the last proof
+}
+
+// proofRun is a proof in progress. There is at most one.
+type proofRun struct {
+	gateway *child // may be nil
+	worker  *child
+	r       result
+}
+
+func newProver(e *common) prover {
+	return prover{common: e, health: status.Health{State: status.Unknown, Limit: healthLimit}, signals: noSignals()}
+}
+
+// begin proves the gateway g. It returns the result if the first checks decide, and nil
+// if a worker was started. It abandons a proof in progress, because the new one is at
+// least as important.
+func (p *prover) begin(why purpose, g *child) *result {
+	p.cancel()
+	now := time.Now()
+	p.run = &proofRun{gateway: g, r: result{purpose: why, signals: noSignals()}}
+	p.run.r.signals.At = &now
+	// These checks need no network.
+	if p.childHeld() && p.listenerHeld() && p.ask() {
+		return nil
+	}
+	return p.finish()
+}
+
+// cancel abandons the proof in progress. It kills the worker, and ignores an answer
+// that still comes.
+func (p *prover) cancel() {
+	if p.run == nil {
+		return
+	}
+	if w := p.run.worker; w.alive() {
+		w.asked = true
+		w.signal(syscall.SIGKILL)
+	}
+	p.run = nil
+	p.timers.cancel(workerTimer)
+}
+
+func (p *prover) childHeld() bool {
+	g, r := p.run.gateway, &p.run.r
+	if !g.alive() {
+		r.fail(&r.signals.Child, reason.NotRunning, "there is no gateway process", true)
+		return false
+	}
+	if err := p.kernel.verify(g.id); err != nil {
+		r.fail(&r.signals.Child, reason.IdentityChanged, err.Error(), false)
+		return false
+	}
+	r.signals.Child = status.Held
+	return true
+}
+
+func (p *prover) listenerHeld() bool {
+	r := &p.run.r
+	_, o, foreign, err := p.judgePort(p.run.gateway)
+	if err != nil {
+		r.reason, r.detail = reason.Unproven, err.Error()
+		return false
+	}
+	switch o {
+	case proof.Missing:
+		r.fail(&r.signals.Listener, reason.ListenerMissing, "no process listens on port "+formatInt(int(p.g.Port)), true)
+		return false
+	case proof.Foreign:
+		r.exposed, r.signals.Foreign = true, listeners(foreign)
+		r.fail(&r.signals.Listener, reason.ListenerForeign, p.foreignText(foreign[0]), false)
+		return false
+	}
+	r.signals.Listener = status.Held
+	return true
+}
+
+// judgePort returns the listeners on the port of the gateway g, and decides whether they
+// are the gateway's. It compares uids. Where all processes have one uid, it looks for
+// the processes that have the sockets open.
+func (p *prover) judgePort(g *child) (ls []sockets.Listener, o proof.Ownership, foreign []sockets.Listener, err error) {
+	ls, err = p.kernel.listeners(p.g.Port)
+	switch {
+	case err != nil:
+	case p.c.Unseparated:
+		o, foreign, err = p.kernel.judge(ls, g.pid())
+	default:
+		o, foreign = proof.Judge(ls, p.c.Gateway.UID)
+	}
+	return ls, o, foreign, err
+}
+
+func (p *prover) foreignText(l sockets.Listener) string {
+	whose := " is held by no process of the gateway"
+	if !p.c.Unseparated { // without separation all have one uid
+		whose = " belongs to uid " + formatInt(int(l.UID))
+	}
+	return l.Addr.String() + whose
+}
+
+// ask starts a worker with the gateway's UID for the network part, and reports whether
+// there is one. If the fork is refused, the result is unproven.
+func (p *prover) ask() bool {
+	r := &p.run.r
+	r.asked = true
+	job := p.job(r.purpose)
+	data, err := json.Marshal(job)
+	if err == nil {
+		l := p.c.Worker
+		l.Spec.Worker = data
+		if job.Auth != nil {
+			l.Spec.Token = &launch.Token{}
+		}
+		p.run.worker = &child{role: roleWorker}
+		err = p.start(l, p.run.worker)
+	}
+	switch {
+	case err == nil:
+		p.timers.arm(workerTimer, job.Deadline+workerSlack)
+		return true
+	case errors.Is(err, errToken):
+		r.fail(&r.signals.Auth, reason.TokenFailed, err.Error(), false)
+	default:
+		r.reason, r.detail = reason.Unproven, err.Error()
+	}
+	p.run.worker = nil
+	return false
+}
+
+// job returns what a worker has to do. A health check says nothing about the token.
+func (p *prover) job(why purpose) proof.Job {
+	job := proof.Job{Mode: proof.Prove, Port: p.g.Port, UID: p.c.Gateway.UID, Check: p.g.Ready,
+		Auth: p.g.AuthCheck, Deadline: p.g.Health.Timeout}
+	if why == healthProof {
+		job.Mode, job.Check, job.Auth = proof.Health, p.g.Health, nil
+	}
+	if p.c.Unseparated {
+		job.PID = p.run.gateway.pid()
+	}
+	return job
+}
+
+// killWorker kills a worker that did not keep its own deadline, because it was stopped
+// or starved.
+func (p *prover) killWorker() {
+	if p.run != nil && p.run.worker.alive() {
+		p.run.worker.signal(syscall.SIGKILL)
+	}
+}
+
+// workerEnded takes a worker's verdict, and returns the result of the proof, or nil if
+// that was abandoned. After an OK it checks the listener and the child once more.
+func (p *prover) workerEnded(w *child) *result {
+	if p.run == nil || p.run.worker != w {
+		return nil
+	}
+	p.timers.cancel(workerTimer)
+	verdict, ok := proof.Unproven, false
+	if w.exit.Status.Exited() {
+		verdict, ok = proof.FromExit(w.exit.Status.ExitStatus())
+	}
+	r := &p.run.r
+	switch {
+	case !ok:
+		r.reason, r.detail = reason.Unproven, "the worker ended with "+formatInt(w.exit.Code())
+	case verdict == proof.OK:
+		r.signals.Ready = status.Held
+		if r.purpose != healthProof && p.g.AuthCheck != nil {
+			r.signals.Auth = status.Held
+		}
+		r.ok = p.listenerHeld() && p.childHeld()
+	default:
+		r.judge(verdict)
+	}
+	return p.finish()
+}
+
+// finish ends the proof in progress and returns its result.
+func (p *prover) finish() *result {
+	r := &p.run.r
+	p.run = nil
+	if r.purpose == healthProof {
+		r.signals.Auth = p.signals.Auth
+	}
+	p.signals = r.signals
+	return r
+}

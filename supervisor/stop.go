@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/reason"
+)
+
+// Bounds of a sweep.
+const (
+	sweepPatience = 10 * time.Second       // then stop-timeout is reported; the sweep goes on
+	sweepPauseMin = time.Millisecond       // pause before the first check of a sweep; doubles
+	sweepPauseMax = 250 * time.Millisecond // longest pause
+)
+
+// stop asks the gateway to end, and reports whether there is one.
+func (u *gatewayUnit) stop() bool {
+	if !u.child.alive() {
+		return false
+	}
+	grace := u.g.StopGrace
+	if u.drain > 0 {
+		grace = u.drain
+	}
+	u.recordDescendants()
+	u.child.asked = true
+	if err := u.child.signal(u.g.StopSignal); err != nil {
+		u.fault("cannot signal the gateway", err)
+	}
+	u.timers.arm(graceTimer, grace)
+	u.log.Info().Str("event", evStopping).Int("pid", u.child.pid()).Stringer("grace", grace).Msg("")
+	return true
+}
+
+// recordDescendants records the gateway's processes while it is still their parent.
+func (u *gatewayUnit) recordDescendants() {
+	if err := u.c.Sweeper.Note(); err != nil {
+		u.fault("cannot look at the gateway's processes", err)
+	}
+}
+
+// shortenGrace handles a stop, or the container's end, while the gateway is being
+// stopped. The stop signal was sent already. A drain is cut short.
+func (u *gatewayUnit) shortenGrace() {
+	u.drain = 0
+	u.timers.shorten(graceTimer, u.g.StopGrace)
+}
+
+// kill ends a gateway that did not stop in time, and reports whether there was one. The
+// event died follows.
+func (u *gatewayUnit) kill() bool {
+	if !u.child.alive() {
+		return false
+	}
+	u.log.Warn().Str("event", evKilled).Int("pid", u.child.pid()).Msg("the gateway did not stop within its grace")
+	if err := u.child.signal(syscall.SIGKILL); err != nil {
+		u.fault("cannot kill the gateway", err)
+		// Without CAP_KILL we cannot signal a process of another uid. The sweep can,
+		// because it takes that uid. Otherwise this stop would never end.
+		if err := u.c.Sweeper.Sweep(); err != nil {
+			u.fault("cannot sweep", err)
+		}
+	}
+	return true
+}
+
+// beginSweep forgets the gateway that is gone.
+func (u *gatewayUnit) beginSweep() {
+	u.sweep = sweepState{start: time.Now(), pause: sweepPauseMin}
+	u.start.err, u.start.executed, u.start.readyTimedOut, u.start.proven = nil, false, false, time.Time{}
+}
+
+// checkSweep kills the remaining processes of the former gateway and checks whether
+// they are gone. It kills each time, because a docker exec as the gateway's user may
+// have started another process since. It posts the event swept, or arms the next check.
+// late is true once, when the sweep takes too long.
+func (u *gatewayUnit) checkSweep() (late bool) {
+	if err := u.c.Sweeper.Sweep(); err != nil {
+		u.fault("cannot sweep", err)
+	}
+	alive, err := u.c.Sweeper.Alive()
+	if err != nil {
+		u.fault("cannot tell whether the gateway's processes are gone", err)
+	}
+	if !alive && err == nil {
+		u.last = procfs.ID{}
+		u.post(eventSwept)
+		return false
+	}
+	late = time.Since(u.sweep.start) > sweepPatience && u.trouble.reason != reason.StopTimeout
+	if late {
+		u.setTrouble(reason.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
+	}
+	u.timers.arm(sweepTimer, u.sweep.pause)
+	u.sweep.pause = min(2*u.sweep.pause, sweepPauseMax)
+	return late
+}
+
+// stopped records that the gateway is stopped, as requested.
+func (u *gatewayUnit) stopped() {
+	u.child, u.start.proven, u.waiting, u.drain = nil, time.Time{}, nil, 0
+	u.setTrouble("", "")
+	if u.token.rotate {
+		u.token.rotate = false
+		if err := u.c.Token.Abort(); err != nil {
+			u.fault("cannot remove the prepared token", err)
+		}
+	}
+}
