@@ -29,7 +29,6 @@ func (s *Supervisor) do(a action) {
 			s.prover.forget()
 		}
 	case actProve:
-		s.prover.beginStart()
 		s.prove(startProof)
 	case actOnReady:
 		s.onReady()
@@ -123,7 +122,7 @@ func (s *Supervisor) proved(r *result) {
 			return
 		}
 		s.unit.setTrouble(r.reason, r.detail)
-		s.prover.tryAgain(r)
+		s.prover.tryAgain(r, s.unit.age())
 	case requestProof:
 		s.note(r)
 		s.tellResult(r)

@@ -40,7 +40,7 @@ func (s *Supervisor) carryOutWish(v decision) {
 		s.unit.post(eventRestart)
 	case wishProof:
 		if n := s.requests.tries; n > 0 {
-			s.timers.arm(attemptTimer, healthPauseFirst<<n)
+			s.timers.arm(attemptTimer, recoverPause<<n)
 			return
 		}
 		s.attempt()

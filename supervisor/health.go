@@ -12,13 +12,36 @@ import (
 
 // Bounds of proving.
 const (
-	healthLimit       = 4                      // not-serving results in a row before the gateway is replaced
-	neverServedFactor = 4                      // times ready.timeout before a gateway that never served is replaced
-	proofPauseFirst   = time.Millisecond       // pause between looks for the listener; doubles
-	proofPauseLast    = 250 * time.Millisecond // longest pause
-	healthPauseFirst  = 50 * time.Millisecond  // pause between workers; doubles
-	healthPauseLast   = time.Second            // longest pause
+	healthLimit       = 4                     // not-serving results in a row before the gateway is replaced
+	neverServedFactor = 4                     // times ready.timeout before a gateway that never served is replaced
+	recoverPause      = 50 * time.Millisecond // doubles before each further proof of a recover
+
+	// Pauses between two attempts to prove a gateway that starts. A look for its
+	// listener costs 0.1 ms of CPU, and a worker that asks it costs 2 to 3 ms.
+	soon      = 30 * time.Second       // so long after a start the pauses are short
+	lookFirst = time.Millisecond       // between looks
+	lookSoon  = 20 * time.Millisecond  // at most this, soon after the start
+	lookLate  = 250 * time.Millisecond // later
+	askFirst  = 25 * time.Millisecond  // between workers
+	askSoon   = 90 * time.Millisecond  // so a gateway that gets ready is asked within 100 ms
+	askLate   = time.Second
 )
+
+// attemptPause returns the pause before the next attempt to prove a gateway of this age.
+// At first it is an eighth of the age. asked says that a worker asked the gateway.
+func attemptPause(age time.Duration, asked bool) time.Duration {
+	first, last := lookFirst, lookSoon
+	if asked {
+		first, last = askFirst, askSoon
+	}
+	if age < soon {
+		return min(max(age/8, first), last)
+	}
+	if asked {
+		return askLate
+	}
+	return lookLate
+}
 
 // forget drops what was proven about a former gateway, because the next one is there.
 func (p *prover) forget() {
@@ -26,18 +49,9 @@ func (p *prover) forget() {
 	p.signals.Child = status.Held
 }
 
-// beginStart sets the first pause between the proofs of a gateway that was just
-// executed.
-func (p *prover) beginStart() { p.pause = proofPauseFirst }
-
-// tryAgain arms the next attempt to prove a gateway that starts, after the result r.
-func (p *prover) tryAgain(r *result) {
-	first, last := proofPauseFirst, proofPauseLast
-	if r.asked || r.reason != reason.ListenerMissing {
-		first, last = healthPauseFirst, healthPauseLast
-	}
-	p.pause = min(max(2*p.pause, first), last)
-	p.timers.arm(attemptTimer, p.pause)
+// tryAgain arms the next attempt to prove a gateway of this age, after the result r.
+func (p *prover) tryAgain(r *result, age time.Duration) {
+	p.timers.arm(attemptTimer, attemptPause(age, r.asked || r.reason != reason.ListenerMissing))
 	p.health = status.Health{State: status.Unknown, Limit: healthLimit, At: r.signals.At, Detail: r.detail}
 	if r.definite {
 		p.health.State = status.NotServing

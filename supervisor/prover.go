@@ -21,8 +21,7 @@ const workerSlack = 2 * time.Second
 // prover owns the proofs and what they say about the gateway.
 type prover struct {
 	*common
-	run     *proofRun     // the proof in progress
-	pause   time.Duration // before the next attempt to prove a gateway that starts
+	run     *proofRun // the proof in progress
 	health  status.Health
 	signals status.Proof // of the last proof
 }

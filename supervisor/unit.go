@@ -106,6 +106,14 @@ func (u *gatewayUnit) setTrouble(why reason.Reason, detail string) {
 	u.trouble = trouble{why, detail}
 }
 
+// age returns the time since the gateway's process was started, or 0 if there is none.
+func (u *gatewayUnit) age() time.Duration {
+	if u.child == nil {
+		return 0
+	}
+	return time.Since(u.child.started)
+}
+
 // letsSidecarsStart reports whether the gateway serves or drains. Sidecars may start
 // during a drain, because the gateway's remaining work may need them.
 func (u *gatewayUnit) letsSidecarsStart() bool {
