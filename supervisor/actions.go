@@ -10,7 +10,7 @@ import (
 
 // This file says what each step of a gateway's life means for the owners. It follows a
 // restart: the old gateway is stopped, it ends, its processes are swept, the next one
-// is launched and proved. docs/design.md, section 9, has the way of one restart.
+// is launched and proved. docs/design.md, section 8, has the way of one restart.
 
 // do carries out the action of a transition of the phase table.
 func (s *Supervisor) do(a action) {

@@ -80,6 +80,7 @@ type Sweeper interface {
 	// when all of its processes have been swept. A sweeper by uid ignores both.
 	Track(child func(pid int) bool, last func() procfs.ID)
 	Note() error                           // record the processes that a living gateway has started
+	Terminate() error                      // SIGTERM and SIGCONT to all of them
 	Sweep() error                          // SIGKILL to all of them
 	Alive() (bool, error)                  // whether any of them is left; zombies count
 	Signal(uid uint32, sig syscall.Signal) // to all processes of another UID, best effort

@@ -79,9 +79,11 @@ func (d *shutdown) terminate() {
 	if d.command.alive() {
 		d.command.asked = true
 		d.command.signal(syscall.SIGTERM)
+		d.command.signal(syscall.SIGCONT) // a stopped process does not see SIGTERM
 	}
 	for _, uid := range d.c.Others {
 		d.c.Sweeper.Signal(uid, syscall.SIGTERM)
+		d.c.Sweeper.Signal(uid, syscall.SIGCONT)
 	}
 	d.timers.arm(shutdownGraceTimer, d.g.StopGrace)
 	d.pause = shutdownPauseMin

@@ -210,6 +210,7 @@ type fakeSweeper struct{}
 
 func (fakeSweeper) Track(func(int) bool, func() procfs.ID) {}
 func (fakeSweeper) Note() error                            { return nil }
+func (fakeSweeper) Terminate() error                       { return nil }
 func (fakeSweeper) Sweep() error                           { return nil }
 func (fakeSweeper) Alive() (bool, error)                   { return false, nil }
 func (fakeSweeper) Signal(uint32, syscall.Signal)          {}

@@ -38,6 +38,7 @@ func (l *sidecars) stop() {
 		if c.child.alive() && c.killAt.IsZero() {
 			c.child.asked, c.killAt = true, time.Now().Add(l.g.StopGrace)
 			c.child.signalGroup(syscall.SIGTERM)
+			c.child.signalGroup(syscall.SIGCONT) // a stopped process does not see SIGTERM
 		}
 	}
 }

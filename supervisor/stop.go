@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"errors"
 	"syscall"
 	"time"
 
@@ -28,10 +29,11 @@ func (u *gatewayUnit) stop() bool {
 	}
 	u.recordDescendants()
 	u.child.asked = true
-	if err := u.child.signal(u.g.StopSignal); err != nil {
+	if err := errors.Join(u.child.signal(u.g.StopSignal), u.child.signal(syscall.SIGCONT)); err != nil {
 		u.fault("cannot signal the gateway", err)
 	}
 	u.timers.arm(graceTimer, grace)
+	u.sweep.by = time.Now().Add(grace)
 	u.log.Info().Str("event", evStopping).Int("pid", u.child.pid()).Stringer("grace", grace).Msg("")
 	return true
 }
@@ -48,6 +50,14 @@ func (u *gatewayUnit) recordDescendants() {
 func (u *gatewayUnit) shortenGrace() {
 	u.drain = 0
 	u.timers.shorten(graceTimer, u.g.StopGrace)
+	u.shortenSweep()
+}
+
+// shortenSweep leaves at most stop.grace to what the gateway leaves behind.
+func (u *gatewayUnit) shortenSweep() {
+	if by := time.Now().Add(u.g.StopGrace); u.sweep.by.After(by) {
+		u.sweep.by = by
+	}
 }
 
 // kill ends a gateway that did not stop in time, and reports whether there was one. The
@@ -68,36 +78,74 @@ func (u *gatewayUnit) kill() bool {
 	return true
 }
 
-// beginSweep forgets the gateway that is gone.
+// beginSweep forgets the gateway that is gone. The processes that it left behind have the
+// rest of its grace, so that the end of a wrapper is not taken for the end of the service.
+// A gateway that ended by itself left them in time (scheduleRetry), and before a start
+// they are killed.
 func (u *gatewayUnit) beginSweep() {
-	u.sweep = sweepState{start: time.Now(), pause: sweepPauseMin}
+	u.sweep.start, u.sweep.pause, u.sweep.asked = time.Now(), sweepPauseMin, false
+	switch {
+	case u.phase == phaseStarting:
+		u.sweep.by = time.Time{}
+	case u.sweep.by.IsZero(): // there was no gateway to stop
+		u.sweep.by = time.Now().Add(u.g.StopGrace)
+	default: // it may have had a long drain
+		u.shortenSweep()
+	}
 	u.start.err, u.start.executed, u.start.readyTimedOut, u.start.proven = nil, false, false, time.Time{}
 }
 
-// checkSweep kills the remaining processes of the former gateway and checks whether
-// they are gone. It kills each time, because a docker exec as the gateway's user may
-// have started another process since. It posts the event swept, or arms the next check.
-// late is true once, when the sweep takes too long.
+// checkSweep posts the event swept if no process of the former gateway is left. Otherwise
+// it ends them, and arms the next check. It kills each time, because a docker exec as the
+// gateway's user may have started another process since. late is true once, when the
+// sweep takes too long.
 func (u *gatewayUnit) checkSweep() (late bool) {
-	if err := u.c.Sweeper.Sweep(); err != nil {
-		u.fault("cannot sweep", err)
-	}
 	alive, err := u.c.Sweeper.Alive()
 	if err != nil {
 		u.fault("cannot tell whether the gateway's processes are gone", err)
 	}
 	if !alive && err == nil {
-		u.last = procfs.ID{}
+		u.last, u.sweep.by = procfs.ID{}, time.Time{}
 		u.post(eventSwept)
 		return false
 	}
-	late = time.Since(u.sweep.start) > sweepPatience && u.trouble.reason != reason.StopTimeout
+	now := time.Now()
+	grace := u.sweep.by.Sub(now)
+	if grace > 0 {
+		u.askToEnd()
+	} else {
+		u.endRemaining()
+		grace = sweepPauseMax
+	}
+	late = now.Sub(u.sweep.start) > sweepPatience && now.Sub(u.sweep.by) > sweepPatience && u.trouble.reason != reason.StopTimeout
 	if late {
 		u.setTrouble(reason.StopTimeout, "processes of the gateway's user are still there after SIGKILL")
 	}
-	u.timers.arm(sweepTimer, u.sweep.pause)
+	u.timers.arm(sweepTimer, min(u.sweep.pause, grace))
 	u.sweep.pause = min(2*u.sweep.pause, sweepPauseMax)
 	return late
+}
+
+// askToEnd asks the remaining processes of the former gateway to end, once.
+func (u *gatewayUnit) askToEnd() {
+	if u.sweep.asked {
+		return
+	}
+	u.sweep.asked = true
+	if err := u.c.Sweeper.Terminate(); err != nil {
+		u.fault("cannot signal the gateway's processes", err)
+	}
+}
+
+// endRemaining kills the remaining processes of the former gateway.
+func (u *gatewayUnit) endRemaining() {
+	if u.sweep.asked {
+		u.sweep.asked = false
+		u.log.Warn().Str("event", evKilled).Msg("processes that the gateway left behind did not end within its grace")
+	}
+	if err := u.c.Sweeper.Sweep(); err != nil {
+		u.fault("cannot sweep", err)
+	}
 }
 
 // stopped records that the gateway is stopped, as requested.

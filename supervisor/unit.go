@@ -44,6 +44,8 @@ type startState struct {
 type sweepState struct {
 	start time.Time
 	pause time.Duration // before the next check
+	by    time.Time     // the end of the grace of what the gateway left behind; zero: none
+	asked bool          // they were asked to end
 }
 
 // tokenState says whether the next start gets another token.

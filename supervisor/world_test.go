@@ -293,6 +293,11 @@ func (w *world) reap(pid int) (sys.Exit, error) {
 func (w *world) Track(func(int) bool, func() procfs.ID) {}
 func (w *world) Note() error                            { return nil }
 
+func (w *world) Terminate() error {
+	w.Signal(gatewayUID, syscall.SIGTERM)
+	return nil
+}
+
 func (w *world) Sweep() error {
 	w.Signal(gatewayUID, syscall.SIGKILL)
 	return nil

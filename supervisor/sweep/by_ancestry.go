@@ -92,6 +92,27 @@ func hasEnded(id procfs.ID) bool {
 	return errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrReplaced)
 }
 
+// Terminate sends SIGTERM once, and SIGCONT, because a stopped process does not see
+// SIGTERM. It reaches the remaining processes that are our children, and those that were
+// noted below the gateway.
+func (d *ByAncestry) Terminate() error {
+	pids, err := d.left()
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGCONT} {
+		reached := map[int]bool{}
+		for _, pid := range pids {
+			// Only we can reap our child, so until then its pid is not reused.
+			sys.Kill(pid, sig)
+			reached[pid] = true
+		}
+		for pid, start := range d.noted {
+			if !reached[pid] {
+				_ = procfs.ID{PID: pid, Start: start}.Signal(sig) // it may have ended
+			}
+		}
+	}
+	return err
+}
+
 // Sweep sends SIGKILL once. It must be called again while Alive returns true.
 func (d *ByAncestry) Sweep() error {
 	pids, err := d.left()

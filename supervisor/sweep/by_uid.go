@@ -46,15 +46,23 @@ func (s *ByUID) Track(func(pid int) bool, func() procfs.ID) {}
 // Note does nothing.
 func (s *ByUID) Note() error { return nil }
 
+// Terminate sends SIGTERM once, and SIGCONT, because a stopped process does not see
+// SIGTERM.
+func (s *ByUID) Terminate() error {
+	return errors.Join(s.kill(s.uid, unix.SIGTERM), s.kill(s.uid, unix.SIGCONT))
+}
+
 // Sweep sends SIGKILL once. It must be called again while Alive returns true.
-func (s *ByUID) Sweep() error {
+func (s *ByUID) Sweep() error { return s.kill(s.uid, unix.SIGKILL) }
+
+func (s *ByUID) kill(uid uint32, sig syscall.Signal) error {
 	if !s.shared.Load() {
-		return sys.KillUser(s.uid, unix.SIGKILL)
+		return sys.KillUser(uid, sig)
 	}
-	pids, err := s.children(s.uid)
+	pids, err := s.children(uid)
 	for _, pid := range pids {
 		// Only we can reap our child, so until then its pid is not reused.
-		if e := sys.Kill(pid, unix.SIGKILL); e != nil && !errors.Is(e, unix.ESRCH) {
+		if e := sys.Kill(pid, sig); e != nil && !errors.Is(e, unix.ESRCH) {
 			err = errors.Join(err, e)
 		}
 	}
@@ -75,16 +83,7 @@ func (s *ByUID) Others(uid uint32) (bool, error) {
 
 // Signal sends sig to all processes of uid. In a shared PID namespace it sends sig
 // only to those that are our children.
-func (s *ByUID) Signal(uid uint32, sig syscall.Signal) {
-	if !s.shared.Load() {
-		sys.KillUser(uid, sig)
-		return
-	}
-	pids, _ := s.children(uid)
-	for _, pid := range pids {
-		sys.Kill(pid, sig)
-	}
-}
+func (s *ByUID) Signal(uid uint32, sig syscall.Signal) { _ = s.kill(uid, sig) }
 
 // maxChildren is the kernel's own bound of pids (PID_MAX_LIMIT).
 const maxChildren = 1 << 22
