@@ -89,8 +89,10 @@ func TestReasonDetails(t *testing.T) {
 	last := -1
 	for _, m := range items {
 		i := slices.Index(reason.List(), reason.Reason(m[1]))
-		if i <= last {
-			t.Errorf("docs/reasons.md: %s is no reason, or not at its place", m[1])
+		if i < 0 {
+			t.Errorf("docs/reasons.md: the item %s is no word of internal/reason/table.go", m[1])
+		} else if i <= last {
+			t.Errorf("docs/reasons.md: move the item %s, because items stand in the order of the table", m[1])
 		}
 		last = max(last, i)
 	}
@@ -111,6 +113,6 @@ func TestManualHasTheReasons(t *testing.T) {
 				known = append(known, string(r))
 			}
 		}
-		same(t, "man/gatewayctl.1.md", strings.Split(m[1], ", "), known)
+		same(t, fmt.Sprintf("man/gatewayctl.1.md, EXIT STATUS, row %d", code), strings.Split(m[1], ", "), known)
 	}
 }

@@ -3,6 +3,8 @@
 package supervisor
 
 import (
+	"fmt"
+
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -11,6 +13,9 @@ import (
 // This file says what each step of a gateway's life means for the owners. It follows a
 // restart: the old gateway is stopped, it ends, its processes are swept, the next one
 // is launched and proved. docs/design.md, section 8, has the way of one restart.
+
+// noCase is the message about an action that do does not know.
+const noCase = "an action has no case"
 
 // do carries out the action of a transition of the phase table.
 func (s *Supervisor) do(a action) {
@@ -36,6 +41,9 @@ func (s *Supervisor) do(a action) {
 		s.scheduleRetry()
 	case actOnStopped:
 		s.onStopped()
+	case actIgnore, actImpossible:
+	default:
+		s.fault(noCase, fmt.Errorf("action %d", a))
 	}
 }
 

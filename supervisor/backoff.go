@@ -22,8 +22,8 @@ type exitFacts struct {
 	proven bool
 }
 
-// backoff decides how long to wait before the next start. streak is the number
-// of failures in a row.
+// backoff decides how long to wait before the next start, of the gateway or of a
+// sidecar. streak is the number of failures in a row.
 type backoff struct {
 	min, max, reset time.Duration
 	hold            []int

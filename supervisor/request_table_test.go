@@ -4,7 +4,6 @@ package supervisor
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -100,15 +99,7 @@ func TestBeginRequest(t *testing.T) {
 
 // TestRequestDiagramIsTheTable checks that the page shows the table as it is.
 func TestRequestDiagramIsTheTable(t *testing.T) {
-	const page, begin, end = "../docs/design.md", "<!-- request table -->\n", "<!-- end of request table -->"
-	data, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(data), begin)
-	if got, _, _ := strings.Cut(rest, end); got != renderRequests() {
-		t.Errorf("%s has another table; between its marks it should have\n%s", page, renderRequests())
-	}
+	comparePage(t, "request table", renderRequests())
 }
 
 // renderRequests draws the table as a block of Markdown. Outcomes that do not concern

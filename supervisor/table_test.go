@@ -4,10 +4,15 @@ package supervisor
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // TestTableIsTotal checks that every cell is filled on purpose. A zero cell would be
@@ -107,11 +112,22 @@ func comparePage(t *testing.T, name, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(data), "<!-- "+name+" -->\n")
-	if got, _, _ := strings.Cut(rest, "<!-- end of "+name+" -->"); got != want {
-		t.Errorf("%s differs; between the marks of %s it should have\n%s", page, name, want)
+	begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->"
+	before, rest, found := strings.Cut(string(data), begin)
+	got, after, ended := strings.Cut(rest, end)
+	switch {
+	case !found || !ended:
+		t.Errorf("%s has no marks of %s", page, name)
+	case got == want:
+	case *update:
+		check(t, os.WriteFile(page, []byte(before+begin+want+end+after), 0o644))
+	default:
+		t.Errorf("%s differs from the code at the marks of %s: run go test ./supervisor -update", page, name)
 	}
 }
+
+// update writes the generated parts of docs/design.md instead of comparing them.
+var update = flag.Bool("update", false, "write the generated parts of docs/design.md")
 
 var actionText = [actions]string{
 	actIgnore: "-", actImpossible: "!", actSweep: "sweep", actLaunch: "launch", actProve: "prove", actOnReady: "on-ready",
@@ -155,17 +171,45 @@ func render() string {
 func TestWords(t *testing.T) {
 	for p := range phases {
 		if p.String() == "" || p.state() == "" || p.goal() == "" {
-			t.Errorf("phase %d has no words", p)
+			t.Errorf("phase %d has no words: add them to phaseText in table.go", p)
 		}
 	}
 	for e := range events {
 		if e.String() == "" {
-			t.Errorf("event %d has no word", e)
+			t.Errorf("event %d has no word: add it to eventText in table.go", e)
 		}
 	}
 	for a := range actions {
 		if a.String() == "" {
-			t.Errorf("action %d has no word", a)
+			t.Errorf("action %d has no word: add it to actionText in table_test.go", a)
+		}
+	}
+}
+
+// TestEachActionIsCarriedOut checks that do has a case for each action.
+func TestEachActionIsCarriedOut(t *testing.T) {
+	for a := range actions {
+		if a == actIgnore || a == actImpossible {
+			continue
+		}
+		d := newFixture(t).serving()
+		d.unit.phase = phaseStarting
+		d.c.Prepare = func() error { return errors.New("not in this test") }
+		d.unit.child = &child{proc: &launch.Proc{PID: nobody}, exit: &sys.Exit{PID: nobody}, started: time.Now()}
+		if d.do(a); strings.Contains(d.log.String(), noCase) {
+			t.Errorf("%v has no case in do of actions.go", a)
+		}
+	}
+}
+
+// TestStatusPageNamesEachPhase checks the table of docs/status.md.
+func TestStatusPageNamesEachPhase(t *testing.T) {
+	page, err := os.ReadFile("../docs/status.md")
+	check(t, err)
+	for p := range phases {
+		row := fmt.Sprintf("| `%s` | `%s` |", p.state(), p.goal())
+		if !strings.Contains(string(page), row) || !strings.Contains(string(page), "| "+p.String()+" |\n") {
+			t.Errorf("docs/status.md, State and goal, has no row %s for %v", row, p)
 		}
 	}
 }

@@ -51,7 +51,8 @@ type world struct {
 	latest    status.Record
 	looks     int // rounds of the loop
 	problems  []string
-	heard     *string // gets each log line, if set
+	heard     *string         // gets each log line, if set
+	entered   map[string]bool // the phases that were entered
 	over      chan struct{}
 }
 
@@ -333,6 +334,10 @@ type logWatch struct{ w *world }
 func (l logWatch) Write(line []byte) (int, error) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
+	if _, to, ok := bytes.Cut(line, []byte(`"to":"`)); ok {
+		name, _, _ := bytes.Cut(to, []byte(`"`))
+		l.w.entered[string(name)] = true
+	}
 	if l.w.heard != nil {
 		*l.w.heard += time.Now().String() + string(line)
 	}

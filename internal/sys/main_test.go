@@ -9,4 +9,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.IPv6Main(m)) }
+func TestMain(m *testing.M) {
+	aim()
+	os.Exit(testenv.IPv6Main(m))
+}

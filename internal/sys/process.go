@@ -70,26 +70,44 @@ func UserAlive(uid uint32) (bool, error) {
 	return err == nil, err
 }
 
+// spareUID returns a uid that no process in our pid namespace has, or uid if none is
+// found. 65534 and 65532 are not tried, because images use them.
+func spareUID(uid uint32) uint32 {
+	for _, c := range []uint32{65533, 65531, 65530, 65529, 65528} {
+		if alive, err := UserAlive(c); c != uid && err == nil && !alive {
+			return c
+		}
+	}
+	return uid
+}
+
 // KillUser sends sig to every process that uid may signal, as the kernel decides it,
-// and to no other. One locked thread takes uid as its real and effective uid (saved
-// uid stays 0), which empties its effective capabilities, calls kill(-1, sig) and
-// takes its own ids back. kill(-1) runs under the kernel's task list lock, so with
-// SIGKILL no process of uid can escape by a fork; it spares us.
+// and to no other. One locked thread takes uid as its effective uid (saved uid stays
+// 0), which empties its effective capabilities, calls kill(-1, sig) and takes its own
+// ids back. kill(-1) runs under the kernel's task list lock, so with SIGKILL no process
+// of uid can escape by a fork; it spares us.
+//
+// Meanwhile the thread's real uid is one that no process has. A process may signal a
+// thread whose real or saved uid is its own (kill(2)), so with uid as the real uid every
+// process of uid could send a SIGTERM to us.
 //
 // The caller must be uid 0 with CAP_SETUID, and uid must not be 0. If the thread
 // cannot take its ids back it is not used again, because the goroutine ends locked.
-// Meanwhile a process of uid could signal this one thread. The gateway's UID is
-// trusted that far, and a SIGTERM is all that it could send us.
 func KillUser(uid uint32, sig unix.Signal) error {
 	if uid == 0 {
 		return os.NewSyscallError("setresuid", unix.EINVAL)
 	}
+	spare := spareUID(uid)
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // no new thread is ever cloned from a locked one
 		// syscall.Setresuid would change every thread; the raw call changes one.
 		const keep = ^uintptr(0)
-		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), keep); e != 0 {
+		_, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(spare), uintptr(uid), keep)
+		if e == syscall.EINVAL { // the user namespace does not map the spare uid
+			_, _, e = syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), keep)
+		}
+		if e != 0 {
 			done <- os.NewSyscallError("setresuid", e)
 			return
 		}
