@@ -128,6 +128,8 @@ func (p *page) gateway(v view) {
 		ready := ""
 		if r.Gateway.ReadyBy != nil {
 			ready = ", ready.timeout " + p.until(*r.Gateway.ReadyBy)
+		} else if r.Gateway.GiveUpAt != nil {
+			ready = ", replaced " + p.until(*r.Gateway.GiveUpAt) + " if it does not serve"
 		}
 		p.add("state", "%s %s%s", r.State, p.since(r.Since), ready)
 	}

@@ -93,7 +93,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(func() { dir.Close() })
 	d.Supervisor = New(Config{
 		Settings: &config.Config{Gateway: config.Gateway{StopGrace: 7 * time.Second, BackoffMin: time.Second, BackoffMax: time.Minute,
-			Ready: config.Probe{Timeout: time.Minute}, Health: config.Probe{Interval: 30 * time.Second}}},
+			Ready: config.Probe{Timeout: time.Minute}, GiveUp: 4 * time.Minute, Health: config.Probe{Interval: 30 * time.Second}}},
 		Gateway: &launch.Child{}, Token: &d.token, Log: zerolog.New(&d.log),
 		Sweeper:  fakeSweeper{},
 		Validate: func() error { return d.unsafe },

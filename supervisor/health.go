@@ -12,9 +12,9 @@ import (
 
 // Bounds of proving.
 const (
-	healthLimit       = 4                     // not-serving results in a row before the gateway is replaced
-	neverServedFactor = 4                     // times ready.timeout before a gateway that never served is replaced
-	recoverPause      = 50 * time.Millisecond // doubles before each further proof of a recover
+	healthLimit  = 4                     // not-serving results in a row before the gateway is replaced
+	longerStarts = 3                     // so often ready.give_up doubles, with each failure in a row
+	recoverPause = 50 * time.Millisecond // doubles before each further proof of a recover
 
 	// Pauses between two attempts to prove a gateway that starts. A look for its
 	// listener costs 0.1 ms of CPU, and a worker that asks it costs 2 to 3 ms.

@@ -44,5 +44,6 @@ const (
 	evShutdown          = "shutdown"
 	evTerminated        = "terminated"
 	evHardening         = "hardening"
+	evPaused            = "paused"
 	evInternal          = "internal"
 )

@@ -12,6 +12,8 @@ import (
 // nextInput waits for one event and handles it.
 func (s *Supervisor) nextInput() {
 	s.orphansOnly = false
+	s.notePause() // another input may have come first
+	alarm := s.timers.set(time.Now())
 	select {
 	case in := <-s.c.Server.Requests():
 		s.receive(in)
@@ -25,7 +27,8 @@ func (s *Supervisor) nextInput() {
 		s.signalled(sig)
 	case <-s.c.Signals.Shared:
 		s.c.Signals.shared()
-	case <-s.timers.set(time.Now()):
+	case <-alarm:
+		s.notePause()
 		for k, ok := s.timers.take(time.Now()); ok; k, ok = s.timers.take(time.Now()) {
 			s.elapsed(k)
 		}
@@ -42,6 +45,18 @@ func (s *Supervisor) receive(in control.Incoming) {
 		refusal = reason.NotPermitted
 	}
 	s.requests.receive(in, refusal)
+}
+
+// notePause puts off all deadlines of a process by the time in which the container was
+// paused.
+func (s *Supervisor) notePause() {
+	paused := s.timers.putOff(time.Now())
+	if paused == 0 {
+		return
+	}
+	s.unit.putOff(paused)
+	s.sidecars.putOff(paused)
+	s.log.Info().Str("event", evPaused).Stringer("for", paused.Round(time.Millisecond)).Msg("no process ran; deadlines are later by that time")
 }
 
 // handleEvents applies the posted events, and begins requests until one of them waits

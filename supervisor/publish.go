@@ -47,9 +47,9 @@ func (s *Supervisor) publish() {
 func (s *Supervisor) record() status.Record {
 	r := s.base
 	s.common.fill(&r)
-	s.unit.fill(&r, s.timers.due[readyTimer])
+	s.unit.fill(&r)
 	s.prover.fill(&r)
-	s.requests.fill(&r, s.stage(), s.timers.due[graceTimer])
+	s.requests.fill(&r, s.stage(), s.timers.armedFor(graceTimer))
 	s.sidecars.fill(&r, s.unit.letsSidecarsStart())
 	s.shutdown.fill(&r)
 	if s.c.Gateway != nil {

@@ -11,20 +11,23 @@ import (
 )
 
 var requestStateText = [requestStates]string{
-	"idle", "probing", "checking", "recovering", "awaiting-start", "awaiting-stop",
+	requestIdle: "idle", requestProbing: "probing", requestChecking: "checking", requestRecovering: "recovering",
+	requestAwaitingStart: "awaiting-start", requestAwaitingStop: "awaiting-stop",
 }
 
 func (s requestState) String() string { return requestStateText[s] }
 
 var outcomeText = [outcomes]string{
-	"proven", "unknown", "down", "down-for-good", "ready", "failed", "replaced", "stopped", "superseded",
-	"shutdown", "terminated",
+	outcomeProven: "proven", outcomeUnknown: "unknown", outcomeDown: "down", outcomeDownForGood: "down-for-good",
+	outcomeReady: "ready", outcomeFailed: "failed", outcomeReplaced: "replaced", outcomeStopped: "stopped",
+	outcomeSuperseded: "superseded", outcomeShutdown: "shutdown", outcomeTerminated: "terminated",
 }
 
 func (o outcome) String() string { return outcomeText[o] }
 
 var decisionText = [...]string{
-	"wait", "ok", "already-running", "stopped", "REASON", "superseded", "shutting-down", "prove", "start", "restart",
+	wait: "wait", answerOK: "ok", answerRunning: "already-running", answerStopped: "stopped", answerFailed: "REASON",
+	answerSuperseded: "superseded", answerShutdown: "shutting-down", wishProof: "prove", wishStart: "start", wishRestart: "restart",
 }
 
 func (v decision) String() string { return decisionText[v] }
@@ -35,7 +38,16 @@ func (v decision) answers() bool { return v >= answerOK && v <= answerShutdown }
 // request is answered and goes on, and that no cell was forgotten.
 func TestRequestTableIsTotal(t *testing.T) {
 	for state := range requestStates {
+		if state.String() == "" {
+			t.Errorf("state %d has no name: add it to requestStateText in this file", state)
+		}
+		if state != requestIdle && requestTable[state] == [outcomes]requestCell{} {
+			t.Errorf("%v has no row in requestTable (request_table.go)", state)
+		}
 		for o := range outcomes {
+			if o.String() == "" {
+				t.Errorf("outcome %d has no name: add it to outcomeText in this file", o)
+			}
 			c := requestTable[state][o]
 			if over := c.next == requestIdle; state != requestIdle && over != c.decision.answers() {
 				t.Errorf("%v, %v: %v, and then %v", state, o, c.decision, c.next)
@@ -60,15 +72,20 @@ func TestEachRequestEnds(t *testing.T) {
 // TestBeginRequest checks how each request begins in each situation: with an answer,
 // or with a state in which it waits.
 func TestBeginRequest(t *testing.T) {
-	for _, action := range []control.Action{control.Start, control.Stop, control.Restart, control.Recover, control.Probe} {
+	for _, action := range control.Actions() {
+		begins := false
 		for p := range phases {
 			for bits := range 16 {
 				s := situation{p, bits&1 != 0, bits&2 != 0, bits&4 != 0, bits&8 != 0}
 				c := beginRequest(action, s)
+				begins = begins || c.decision != answerFailed
 				if (c.next == requestIdle) != c.decision.answers() || c.decision.answers() && c.decision != answerFailed {
 					t.Errorf("%s in %+v: %v, and then %v", action, s, c.decision, c.next)
 				}
 			}
+		}
+		if !begins {
+			t.Errorf("%s has no case in beginRequest (serve.go)", action)
 		}
 	}
 	for name, c := range map[string]struct {

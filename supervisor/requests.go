@@ -114,14 +114,11 @@ func (q *requests) shutDown(pid int) {
 }
 
 // fill sets what the record says about requests. stage is the progress word of the
-// request in progress, and until the end of the old gateway's grace, or zero.
-func (q *requests) fill(r *status.Record, stage string, until time.Time) {
+// request in progress, and until the end of the old gateway's grace, or nil.
+func (q *requests) fill(r *status.Record, stage string, until *time.Time) {
 	r.Restarts, r.Queued, r.Refused, r.LastRequest, r.Request = q.restarts, q.queue.Len(), q.refused, q.last, nil
 	if q.job == nil {
 		return
 	}
-	r.Request = &status.Request{Nonce: q.job.Nonce[:8], Action: string(q.job.Action), Stage: stage, Since: q.since}
-	if !until.IsZero() {
-		r.Request.Until = &until
-	}
+	r.Request = &status.Request{Nonce: q.job.Nonce[:8], Action: string(q.job.Action), Stage: stage, Since: q.since, Until: until}
 }

@@ -137,17 +137,19 @@ func beginRequest(action control.Action, s situation) requestCell {
 		return requestCell{requestIdle, answerFailed}
 	case control.Restart:
 		return requestCell{requestAwaitingStart, wishRestart}
+	case control.Start, control.Recover:
+		recover := action == control.Recover
+		switch {
+		case s.phase == phaseRunning && recover:
+			return requestCell{requestRecovering, wishProof}
+		case s.phase == phaseRunning:
+			return requestCell{requestChecking, wishProof}
+		case starting && s.readyTimedOut && s.down && recover:
+			return requestCell{requestAwaitingStart, wishRestart}
+		case starting && s.readyTimedOut: // alive, and earlier requests were answered
+			return requestCell{requestIdle, answerFailed}
+		}
+		return requestCell{requestAwaitingStart, wishStart}
 	}
-	recover := action == control.Recover
-	switch {
-	case s.phase == phaseRunning && recover:
-		return requestCell{requestRecovering, wishProof}
-	case s.phase == phaseRunning:
-		return requestCell{requestChecking, wishProof}
-	case starting && s.readyTimedOut && s.down && recover:
-		return requestCell{requestAwaitingStart, wishRestart}
-	case starting && s.readyTimedOut: // alive, and earlier requests were answered
-		return requestCell{requestIdle, answerFailed}
-	}
-	return requestCell{requestAwaitingStart, wishStart}
+	return requestCell{requestIdle, answerFailed} // Decode lets no other action pass
 }

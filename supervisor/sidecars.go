@@ -43,6 +43,15 @@ func (l *sidecars) stop() {
 	}
 }
 
+// putOff puts off the end of each grace.
+func (l *sidecars) putOff(d time.Duration) {
+	for _, c := range l.list {
+		if !c.killAt.IsZero() {
+			c.killAt = c.killAt.Add(d)
+		}
+	}
+}
+
 // expectSweep marks those of the gateway's UID as asked to end, because the sweep is
 // about to kill them.
 func (l *sidecars) expectSweep(uid uint32) {

@@ -121,7 +121,7 @@ func newWorld(seed uint64) *world {
 		frames: make(chan control.Incoming, 64), over: make(chan struct{}), next: 10, token: 1}
 	gateway := config.Gateway{Port: 18789, StopGrace: 7 * time.Second, BackoffMin: 200 * time.Millisecond,
 		BackoffMax: 30 * time.Second, ResetAfter: time.Minute, StopSignal: syscall.SIGTERM,
-		Ready:  config.Probe{Timeout: time.Minute},
+		Ready: config.Probe{Timeout: time.Minute}, GiveUp: 100 * time.Second,
 		Health: config.Probe{Timeout: 3 * time.Second, Interval: 30 * time.Second}}
 	child := func(name string, uid uint32, token bool) launch.Child {
 		c := launch.Child{Spec: launch.Spec{Argv: []string{name}}, UID: uid}
@@ -159,7 +159,7 @@ func (w *world) disturb() {
 	defer w.mu.Unlock()
 	switch w.plan.IntN(9) {
 	case 0, 1, 2, 3:
-		actions := []control.Action{control.Start, control.Stop, control.Restart, control.Recover, control.Probe}
+		actions := control.Actions()
 		w.request(actions[w.plan.IntN(len(actions))], w.plan.IntN(3))
 	case 4:
 		w.kill("gateway")

@@ -33,9 +33,16 @@ func (u *gatewayUnit) launch() bool {
 		return false
 	}
 	u.timers.arm(readyTimer, u.g.Ready.Timeout)
-	u.timers.arm(neverServedTimer, neverServedFactor*u.g.Ready.Timeout)
+	u.timers.arm(neverServedTimer, u.giveUpAfter())
 	u.log.Info().Str("event", evStarted).Int("pid", u.child.pid()).Uint64("start_ticks", u.child.id.Start).Msg("")
 	return true
+}
+
+// giveUpAfter returns the time after which a gateway that was never proven is replaced.
+// It doubles with each failure in a row, because a start that does long work, such as a
+// migration, would otherwise begin it again and again.
+func (u *gatewayUnit) giveUpAfter() time.Duration {
+	return u.g.GiveUp << min(u.backoff.streak, longerStarts)
 }
 
 func (u *gatewayUnit) tryLaunch() *startError {

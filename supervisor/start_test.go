@@ -8,8 +8,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gateway-init/gateway-init/internal/sockets"
+	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
@@ -101,5 +103,30 @@ func TestTokenNotHanded(t *testing.T) {
 		if d.unit.phase != phaseBackingOff || d.unit.trouble.detail != want {
 			t.Errorf("%v, %q", d.unit.phase, d.unit.trouble.detail)
 		}
+	}
+}
+
+// TestStartGetsLongerAfterFailures checks that ready.give_up, not ready.timeout, ends a
+// start, and that it doubles with each failure in a row. Otherwise a migration at the
+// start would begin again and again.
+func TestStartGetsLongerAfterFailures(t *testing.T) {
+	d := newFixture(t)
+	d.g.GiveUp = 6 * time.Minute
+	for streak, want := range []time.Duration{6, 12, 24, 48, 48, 48} {
+		d.unit.backoff.streak = streak
+		if got := d.unit.giveUpAfter(); got != want*time.Minute {
+			t.Errorf("after %d failures it has %v", streak, got)
+		}
+	}
+	d = newFixture(t).running()
+	d.unit.phase = phaseStarting
+	d.timers.arm(neverServedTimer, time.Hour)
+	d.elapsed(readyTimer)
+	if d.fill(); d.rec.Gateway.GiveUpAt == nil || len(d.unit.events) != 0 {
+		t.Errorf("after ready.timeout: replaced at %v, events %v", d.rec.Gateway.GiveUpAt, d.unit.events)
+	}
+	d.prover.health.State = status.NotServing
+	if d.elapsed(neverServedTimer); len(d.unit.events) != 1 || d.unit.events[0] != eventRestart {
+		t.Errorf("after ready.give_up: %v", d.unit.events)
 	}
 }

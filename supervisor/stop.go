@@ -78,6 +78,13 @@ func (u *gatewayUnit) kill() bool {
 	return true
 }
 
+// putOff puts off the end of the grace of what the gateway left behind.
+func (u *gatewayUnit) putOff(d time.Duration) {
+	if !u.sweep.by.IsZero() {
+		u.sweep.by = u.sweep.by.Add(d)
+	}
+}
+
 // beginSweep forgets the gateway that is gone. The processes that it left behind have the
 // rest of its grace, so that the end of a wrapper is not taken for the end of the service.
 // A gateway that ended by itself left them in time (scheduleRetry), and before a start

@@ -14,7 +14,7 @@ const (
 	attemptTimer                        // prove again
 	workerTimer                         // the worker must have answered
 	readyTimer                          // ready.timeout of a start
-	neverServedTimer                    // it never served: 4 times ready.timeout
+	neverServedTimer                    // it never served: ready.give_up
 	healthTimer                         // the next health check
 	shutdownTimer                       // check again whether all processes are gone
 	shutdownGraceTimer                  // the container's grace is over
@@ -26,7 +26,30 @@ const (
 // idle, only that timer could wake it.
 type timers struct {
 	due   [timerKinds]time.Time // zero: not armed
+	wake  time.Time             // when the runtime timer fires; zero: never
 	timer *time.Timer
+}
+
+// allowances are the deadlines that leave a process its time. While one of them is
+// armed, the loop wakes up each tick, to notice that the container was paused.
+var allowances = []timerKind{graceTimer, readyTimer, neverServedTimer, shutdownGraceTimer}
+
+// tick is that pause. A loop that wakes up later than this after its time did not run.
+const tick = time.Second
+
+// putOff returns for how long the loop did not run, or 0. It puts off the allowances by
+// that time.
+func (t *timers) putOff(now time.Time) time.Duration {
+	if t.wake.IsZero() || now.Sub(t.wake) <= tick {
+		return 0
+	}
+	paused := now.Sub(t.wake)
+	for _, k := range allowances {
+		if !t.due[k].IsZero() {
+			t.due[k] = t.due[k].Add(paused)
+		}
+	}
+	return paused
 }
 
 func newTimers() *timers {
@@ -50,6 +73,15 @@ func (t *timers) cancel(kinds ...timerKind) {
 	}
 }
 
+// armedFor returns the deadline, or nil if it is not armed.
+func (t *timers) armedFor(k timerKind) *time.Time {
+	if t.due[k].IsZero() {
+		return nil
+	}
+	due := t.due[k]
+	return &due
+}
+
 // take returns an armed timer that is due and disarms it.
 func (t *timers) take(now time.Time) (timerKind, bool) {
 	for k, due := range t.due {
@@ -70,8 +102,13 @@ func (t *timers) set(now time.Time) <-chan time.Time {
 			first = due
 		}
 	}
+	for _, k := range allowances {
+		if soon := now.Add(tick); !t.due[k].IsZero() && first.After(soon) {
+			first = soon
+		}
+	}
 	t.timer.Stop()
-	if first.IsZero() {
+	if t.wake = first; first.IsZero() {
 		return nil
 	}
 	t.timer.Reset(first.Sub(now))

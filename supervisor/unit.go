@@ -122,9 +122,8 @@ func (u *gatewayUnit) letsSidecarsStart() bool {
 	return u.phase == phaseRunning || u.drain > 0 && !u.start.proven.IsZero()
 }
 
-// fill sets what the record says about the gateway. readyBy is the end of
-// ready.timeout, or zero.
-func (u *gatewayUnit) fill(r *status.Record, readyBy time.Time) {
+// fill sets what the record says about the gateway.
+func (u *gatewayUnit) fill(r *status.Record) {
 	r.State, r.Goal, r.Since = u.phase.state(), u.phase.goal(), u.since
 	r.Reason, r.Detail = u.trouble.reason, u.trouble.detail
 	r.Crashes, r.LastExit, r.Backoff = u.crashes, u.lastExit, nil
@@ -132,7 +131,7 @@ func (u *gatewayUnit) fill(r *status.Record, readyBy time.Time) {
 		r.Backoff = u.waiting
 	}
 	r.Gateway.Process = status.Process{}
-	r.Gateway.StartedAt, r.Gateway.ProvenAt, r.Gateway.ReadyBy = nil, nil, nil
+	r.Gateway.StartedAt, r.Gateway.ProvenAt, r.Gateway.ReadyBy, r.Gateway.GiveUpAt = nil, nil, nil, nil
 	if g := u.child; g.alive() {
 		started := g.started
 		r.Gateway.Process = status.Process{PID: g.pid(), Start: g.id.Start}
@@ -142,7 +141,8 @@ func (u *gatewayUnit) fill(r *status.Record, readyBy time.Time) {
 			r.Gateway.ProvenAt = &proven
 		}
 	}
-	if u.phase == phaseStarting && !readyBy.IsZero() {
-		r.Gateway.ReadyBy = &readyBy
+	if u.phase == phaseStarting {
+		r.Gateway.ReadyBy = u.timers.armedFor(readyTimer)
+		r.Gateway.GiveUpAt = u.timers.armedFor(neverServedTimer)
 	}
 }

@@ -45,7 +45,8 @@ type Gateway struct {
 	PassEnv    []string // names
 	TokenEnv   string
 	Port       uint16
-	Ready      Probe // Interval is unused
+	Ready      Probe         // Interval is unused
+	GiveUp     time.Duration // a gateway that was not proven by then is replaced
 	Health     Probe
 	AuthCheck  *AuthCheck // nil if the proof has no such part
 	StopSignal syscall.Signal

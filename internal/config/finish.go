@@ -54,7 +54,7 @@ func (d *decoder) where(any ...string) node {
 	return node{d.at[key], any[0]}
 }
 
-// deriveReady takes the values that ready does not give from health. A body belongs
+// deriveReady takes the values that ready does not give from health and its timeout. A body belongs
 // to its path, so it is taken over only together with the path.
 func (d *decoder) deriveReady() {
 	g := &d.c.Gateway
@@ -66,6 +66,12 @@ func (d *decoder) deriveReady() {
 	}
 	if g.Ready.Status == nil {
 		g.Ready.Status = slices.Clone(g.Health.Status)
+	}
+	if d.at["gateway.ready.give_up"] == nil {
+		g.GiveUp = 4 * g.Ready.Timeout
+	}
+	if g.GiveUp < g.Ready.Timeout {
+		d.fail(d.where("gateway.ready.give_up"), "%s is below gateway.ready.timeout %s", shortDuration(g.GiveUp), shortDuration(g.Ready.Timeout))
 	}
 }
 

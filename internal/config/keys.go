@@ -45,6 +45,8 @@ func (c *Config) table() table {
 
 func (g *Gateway) table() table {
 	ready := g.Ready.table("as gateway.health.path", "as gateway.health.status", "as gateway.health.json", `"1m30s"`)
+	ready = append(ready, key{"give_up", &limited{&duration{&g.GiveUp, 100 * time.Millisecond, 24 * time.Hour},
+		"not below gateway.ready.timeout; the default is four times that"}, `"6m"`})
 	ready[2].field = &limited{ready[2].field, "the default is {} if gateway.ready.path is set"}
 	health := g.Health.table(`"/health"`, `[200]`, `{}`, `"3s"`)
 	return table{

@@ -41,6 +41,8 @@ func TestParseRefusesWithPosition(t *testing.T) {
 		"trailing-comma":  {`{"log": {},}`, "config.json:1:12: expected a key"},
 		"not-an-object":   {`[]`, "config.json:1:1: is an array, not an object"},
 		"ready-interval":  {`{"gateway": {"ready": {"interval": "1s"}}}`, "gateway.ready.interval: unknown key"},
+		"give-up-early": {`{"gateway": {"command": ["/g"], "ready": {"timeout": "2m", "give_up": "1m"}}}`,
+			"config.json:1:71: gateway.ready.give_up: 1m is below gateway.ready.timeout 2m"},
 		"backoff-crossed": {`{"gateway": {"command": ["/g"], "restart": {"backoff_min": "31s"}}}`,
 			"config.json:1:60: gateway.restart.backoff_min: backoff_min 31s is above backoff_max 30s"},
 		"backoff-max-low": {`{"gateway": {"command": ["/g"], "restart": {"backoff_max": "100ms"}}}`,

@@ -108,8 +108,9 @@ type Gateway struct {
 	Port      uint16     `json:"port"`
 	StartedAt *time.Time `json:"started_at,omitempty"`
 	ProvenAt  *time.Time `json:"proven_at,omitempty"`
-	ReadyBy   *time.Time `json:"ready_by,omitempty"` // while it starts: when ready.timeout is over
-	Enabled   bool       `json:"enabled"`            // false with --no-gateway
+	ReadyBy   *time.Time `json:"ready_by,omitempty"`   // while it starts: when ready.timeout is over
+	GiveUpAt  *time.Time `json:"give_up_at,omitempty"` // while it starts: when it is replaced if it definitely does not serve
+	Enabled   bool       `json:"enabled"`              // false with --no-gateway
 }
 
 // Health is a field, not a state: "not-serving 2/4" is Failures 2, Limit 4.

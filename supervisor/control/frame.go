@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,6 +46,9 @@ const (
 	Start   Action = "start"
 	Probe   Action = "probe"
 )
+
+// Actions returns all of them.
+func Actions() []Action { return []Action{Restart, Recover, Stop, Start, Probe} }
 
 // Request is one decoded frame.
 type Request struct {
@@ -105,9 +109,7 @@ func Decode(line []byte) (Request, error) {
 		return r, ErrMalformed
 	}
 	action := Action(fields[2])
-	switch action {
-	case Restart, Recover, Stop, Start, Probe:
-	default:
+	if !slices.Contains(Actions(), action) {
 		return r, ErrUnknownAction
 	}
 	for _, kv := range fields[3:] {
