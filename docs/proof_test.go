@@ -4,6 +4,8 @@ package docs
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +28,10 @@ func TestProofResults(t *testing.T) {
 		if v.Definite() {
 			word = "definite"
 		}
-		known = append(known, fmt.Sprintf("| %s | %s | `%s` |", text, word, v.Reason()))
+		text = regexp.MustCompile("status [0-9]+").ReplaceAllString(text, "status N")
+		if row := fmt.Sprintf("| %s | %s | `%s` |", text, word, v.Reason()); !slices.Contains(known, row) {
+			known = append(known, row)
+		}
 	}
 	if len(known) < 10 {
 		t.Fatalf("found only %q", known)

@@ -50,7 +50,7 @@ func (d *fixture) finds(p purpose, r result) {
 // verdict handles a worker's verdict on the running gateway.
 func (d *fixture) verdict(v proof.Verdict) {
 	r := result{}
-	r.judge(v)
+	r.judge(v, config.Probe{})
 	d.finds(requestProof, r)
 }
 

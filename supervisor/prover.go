@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -154,15 +155,23 @@ func (p *prover) ask() bool {
 
 // job returns what a worker has to do. A health check says nothing about the token.
 func (p *prover) job(why purpose) proof.Job {
-	job := proof.Job{Mode: proof.Prove, Port: p.g.Port, UID: p.c.Gateway.UID, Check: p.g.Ready,
+	job := proof.Job{Mode: proof.Prove, Port: p.g.Port, UID: p.c.Gateway.UID, Check: p.checked(why),
 		Auth: p.g.AuthCheck, Deadline: p.g.Health.Timeout}
 	if why == healthProof {
-		job.Mode, job.Check, job.Auth = proof.Health, p.g.Health, nil
+		job.Mode, job.Auth = proof.Health, nil
 	}
 	if p.c.Unseparated {
 		job.PID = p.run.gateway.pid()
 	}
 	return job
+}
+
+// checked returns the request of a proof.
+func (p *prover) checked(why purpose) config.Probe {
+	if why == healthProof {
+		return p.g.Health
+	}
+	return p.g.Ready
 }
 
 // killWorker kills a worker that did not keep its own deadline, because it was stopped
@@ -195,7 +204,7 @@ func (p *prover) workerEnded(w *child) *result {
 		}
 		r.ok = p.listenerHeld() && p.childHeld()
 	default:
-		r.judge(verdict)
+		r.judge(verdict, p.checked(r.purpose))
 	}
 	return p.finish()
 }

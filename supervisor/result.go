@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -42,18 +43,23 @@ func (r *result) fail(signal *string, why reason.Reason, detail string, definite
 	r.reason, r.detail, r.definite = why, detail, definite
 }
 
-// judge records a verdict under the signal that it is about.
-func (r *result) judge(v proof.Verdict) {
+// judge records a verdict on an answer to the request asked, under the signal that it is
+// about.
+func (r *result) judge(v proof.Verdict, asked config.Probe) {
+	text := v.String()
+	if v.IsAnswer() {
+		text = "GET " + asked.Path + ": " + text
+	}
 	switch v.Reason() {
 	case reason.AuthMismatch, reason.TokenChanged, reason.TokenFailed:
 		r.signals.Ready = status.Held
-		r.fail(&r.signals.Auth, v.Reason(), v.String(), v.Definite())
+		r.fail(&r.signals.Auth, v.Reason(), text, v.Definite())
 	case reason.ListenerForeign, reason.ListenerMissing:
 		r.exposed = r.exposed || v == proof.ForeignPeer
-		r.fail(&r.signals.Listener, v.Reason(), v.String(), v.Definite())
+		r.fail(&r.signals.Listener, v.Reason(), text, v.Definite())
 	case reason.Unproven:
-		r.reason, r.detail = reason.Unproven, v.String()
+		r.reason, r.detail = reason.Unproven, text
 	default:
-		r.fail(&r.signals.Ready, v.Reason(), v.String(), v.Definite())
+		r.fail(&r.signals.Ready, v.Reason(), text, v.Definite())
 	}
 }

@@ -196,7 +196,7 @@ func (p *simulated) judge() {
 		v = proof.Unproven
 	case g == nil || time.Now().Before(g.listensAt):
 	case p.w.sick || time.Now().Before(g.readyAt):
-		v = proof.BadStatus
+		v = proof.BadBody
 	default:
 		v, g.proven = proof.OK, true
 	}

@@ -5,6 +5,7 @@ package proof
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strconv"
 )
 
@@ -16,8 +17,14 @@ const (
 	maxWire = 256 << 10 // on one connection, framing included
 )
 
-// errHTTP means that the data is no HTTP/1.x answer, or one beyond the bounds.
-var errHTTP = errors.New("not an http answer")
+// Errors of an answer.
+var (
+	errHTTP  = errors.New("not an http answer")
+	errTLS   = errors.New("a tls record")
+	errLong  = errors.New("longer than the bounds")
+	errEmpty = errors.New("closed without an answer")
+	errCut   = errors.New("closed in the middle of an answer")
+)
 
 // response is one answer. last means that the connection ends after it.
 type response struct {
@@ -48,7 +55,7 @@ func (s *source) fill() (bool, error) {
 		return false, err
 	}
 	if s.got += n; s.got > maxWire {
-		return false, errHTTP
+		return false, errLong
 	}
 	s.eof = n == 0
 	s.buf = append(s.buf, chunk[:n]...)
@@ -59,7 +66,7 @@ func (s *source) fill() (bool, error) {
 func (s *source) take(n int) ([]byte, error) {
 	for len(s.buf) < n {
 		if ok, err := s.fill(); err != nil || !ok {
-			return nil, errors.Join(errHTTP, err)
+			return nil, cut(err)
 		}
 	}
 	out := s.buf[:n:n]
@@ -76,28 +83,41 @@ func (s *source) line() ([]byte, error) {
 			return bytes.TrimSuffix(l, []byte{'\r'}), nil
 		}
 		if len(s.buf) > maxHead {
-			return nil, errHTTP
+			return nil, errLong
 		}
 		if ok, err := s.fill(); err != nil || !ok {
-			return nil, errors.Join(errHTTP, err)
+			return nil, cut(err)
 		}
 	}
 }
 
-// errEmpty means that the stream ended before the first byte of an answer.
-var errEmpty = errors.New("closed without an answer")
+// cut returns the error of a stream that ended in the middle of an answer.
+func cut(err error) error {
+	if err == nil {
+		return errCut
+	}
+	return err
+}
 
-// readResponse reads one answer (RFC 9112). Informational ones are skipped.
-func readResponse(s *source) (response, error) {
+// readResponse reads one answer (RFC 9112). Informational ones are skipped. If no body is
+// wanted, it waits for none.
+func readResponse(s *source, wantBody bool) (response, error) {
 	if len(s.buf) == 0 {
 		if ok, err := s.fill(); err != nil || !ok {
 			return response{}, errors.Join(errEmpty, err)
 		}
 	}
+	if isTLS(s.buf) {
+		return response{}, errTLS
+	}
 	for range 8 {
 		r, h, err := readHead(s)
 		if err != nil {
 			return r, err
+		}
+		if r.status >= 200 && !wantBody && !h.isComplete(r.status, len(s.buf)) {
+			r.last = true
+			return r, nil
 		}
 		if r.status >= 200 {
 			r.body, err = readBody(s, r.status, &h)
@@ -113,6 +133,11 @@ type head struct {
 	length  int // -1: not given
 	chunked bool
 	close   bool
+}
+
+// isComplete reports whether the whole body has arrived in so many bytes.
+func (h *head) isComplete(status, got int) bool {
+	return status == 204 || status == 304 || !h.chunked && h.length >= 0 && h.length <= got
 }
 
 func readHead(s *source) (r response, h head, err error) {
@@ -135,7 +160,7 @@ func readHead(s *source) (r response, h head, err error) {
 			return r, h, err
 		}
 		if size += len(l) + 2; size > maxHead {
-			return r, h, errHTTP
+			return r, h, errLong
 		}
 		if len(l) == 0 && old && h.chunked { // faulty framing (RFC 9112, 6.1)
 			return r, h, errHTTP
@@ -158,7 +183,10 @@ func (h *head) field(l []byte) error {
 	switch string(bytes.ToLower(name)) {
 	case "content-length":
 		n, err := strconv.Atoi(string(value))
-		if err != nil || n < 0 || n > maxBody || strconv.Itoa(n) != string(value) || h.length >= 0 && h.length != n {
+		if errors.Is(err, strconv.ErrRange) && n > 0 {
+			n, err = math.MaxInt, nil
+		}
+		if err != nil || n < 0 || n < math.MaxInt && strconv.Itoa(n) != string(value) || h.length >= 0 && h.length != n {
 			return errHTTP
 		}
 		h.length = n
@@ -171,68 +199,4 @@ func (h *head) field(l []byte) error {
 		h.close = h.close || bytes.Contains(value, []byte("close"))
 	}
 	return nil
-}
-
-func readBody(s *source, status int, h *head) ([]byte, error) {
-	switch {
-	case status == 204 || status == 304:
-		return nil, nil
-	case h.chunked:
-		h.close = h.close || h.length >= 0 // with two lengths, the start of the next answer is unknown (RFC 9112, 6.1)
-		return readChunks(s)
-	case h.length >= 0:
-		return s.take(h.length)
-	}
-	h.close = true
-	for {
-		if len(s.buf) > maxBody {
-			return nil, errHTTP
-		}
-		ok, err := s.fill()
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			body := s.buf
-			s.buf = nil
-			return body, nil
-		}
-	}
-}
-
-func readChunks(s *source) ([]byte, error) {
-	var body []byte
-	for {
-		l, err := s.line()
-		if err != nil {
-			return nil, err
-		}
-		text, _, _ := bytes.Cut(l, []byte{';'})
-		size, err := strconv.ParseUint(string(bytes.TrimSpace(text)), 16, 31)
-		if err != nil || len(body)+int(size) > maxBody {
-			return nil, errHTTP
-		}
-		if size == 0 {
-			break
-		}
-		data, err := s.take(int(size))
-		if err != nil {
-			return nil, err
-		}
-		body = append(body, data...)
-		if end, err := s.line(); err != nil || len(end) != 0 {
-			return nil, errHTTP
-		}
-	}
-	for total := 0; total < maxHead; { // trailer
-		l, err := s.line()
-		if err != nil {
-			return nil, err
-		}
-		if len(l) == 0 {
-			return body, nil
-		}
-		total += len(l)
-	}
-	return nil, errHTTP
 }

@@ -26,7 +26,7 @@ func (p plain) Read(b []byte) (int, error) {
 }
 
 func parse(text string) (response, error) {
-	return readResponse(&source{r: plain{strings.NewReader(text)}})
+	return readResponse(&source{r: plain{strings.NewReader(text)}}, true)
 }
 
 // TestReadResponse checks answers that a server may send, in pieces of any size.
@@ -54,7 +54,7 @@ func TestReadResponse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text))} {
-				got, err := readResponse(&source{r: plain{r}})
+				got, err := readResponse(&source{r: plain{r}}, true)
 				if err != nil || got.status != c.status || string(got.body) != c.body {
 					t.Errorf("got %d %q, %v", got.status, got.body, err)
 				}
@@ -107,8 +107,15 @@ func TestReadResponseRefuses(t *testing.T) {
 		"nul-line":          "\x00\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r, err := parse(text); !errors.Is(err, errHTTP) {
-				t.Errorf("got %d with %d bytes, %v", r.status, len(r.body), err)
+			want := errHTTP
+			switch name {
+			case "length-too-big", "chunk-over-body", "trailer-endless", "body-until-beyond", "head-long", "line-long":
+				want = errLong
+			case "body-short", "head-cut", "http0.9":
+				want = errCut
+			}
+			if r, err := parse(text); !errors.Is(err, want) {
+				t.Errorf("got %d with %d bytes, %v; want %v", r.status, len(r.body), err, want)
 			}
 		})
 	}
@@ -119,16 +126,39 @@ func TestReadResponseRefuses(t *testing.T) {
 	})
 }
 
+// TestReadResponseWithoutBody checks that no body is waited for that nobody wants, and that
+// no further answer is read from a connection on which it comes.
+func TestReadResponseWithoutBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		last bool
+	}{
+		"arrived":  {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", false},
+		"too-big":  {"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\nxxx", true},
+		"absurd":   {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nxxx", true},
+		"chunked":  {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n", true},
+		"no-end":   {"HTTP/1.1 200 OK\r\n\r\n", true},
+		"no-body":  {"HTTP/1.1 204 No Content\r\n\r\n", false},
+		"more":     {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 404", true},
+		"cut-body": {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", true},
+	} {
+		r, err := readResponse(&source{r: plain{strings.NewReader(c.text)}}, false)
+		if err != nil || r.status/100 != 2 || r.last != c.last {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
 // TestReadResponseTwice reads two answers on one connection, one after the other.
 func TestReadResponseTwice(t *testing.T) {
 	one := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 	s := &source{r: plain{iotest.OneByteReader(strings.NewReader(one + "HTTP/1.1 401 No\r\nContent-Length: 1\r\n\r\nx"))}}
 	for _, want := range []int{200, 401} {
-		if r, err := readResponse(s); err != nil || r.status != want || r.last {
+		if r, err := readResponse(s, true); err != nil || r.status != want || r.last {
 			t.Fatalf("got %+v, %v; want %d", r, err, want)
 		}
 	}
-	if _, err := readResponse(s); !errors.Is(err, errEmpty) {
+	if _, err := readResponse(s, true); !errors.Is(err, errEmpty) {
 		t.Errorf("after both: %v", err)
 	}
 }
@@ -148,12 +178,12 @@ func FuzzHTTPResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := parse(string(data))
-		bit, bitErr := readResponse(&source{r: plain{iotest.OneByteReader(bytes.NewReader(data))}})
+		bit, bitErr := readResponse(&source{r: plain{iotest.OneByteReader(bytes.NewReader(data))}}, true)
 		if (err == nil) != (bitErr == nil) || err == nil && (r.status != bit.status || !bytes.Equal(r.body, bit.body)) {
 			t.Fatalf("in one piece %d %q %v, in bytes %d %q %v", r.status, r.body, err, bit.status, bit.body, bitErr)
 		}
 		if err != nil {
-			if !errors.Is(err, errHTTP) && !errors.Is(err, errEmpty) {
+			if !errors.Is(err, errHTTP) && !errors.Is(err, errEmpty) && !errors.Is(err, errLong) && !errors.Is(err, errTLS) && !errors.Is(err, errCut) {
 				t.Fatalf("refused with %v", err)
 			}
 			return

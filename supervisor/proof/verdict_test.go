@@ -3,6 +3,8 @@
 package proof
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -19,7 +21,7 @@ func TestVerdicts(t *testing.T) {
 		Refused:       {reason.ListenerMissing, true},
 		Timeout:       {reason.HealthTimeout, true},
 		Dropped:       {reason.HealthTimeout, true},
-		BadStatus:     {reason.HealthTimeout, true},
+		AuthFailed:    {reason.HealthTimeout, true},
 		BadBody:       {reason.HealthTimeout, true},
 		ForeignPeer:   {reason.ListenerForeign, false},
 		TokenRefused:  {reason.AuthMismatch, false},
@@ -28,6 +30,21 @@ func TestVerdicts(t *testing.T) {
 		TokenFailed:   {reason.TokenFailed, false},
 		TokenChanged:  {reason.TokenChanged, false},
 		Throttled:     {reason.Unproven, false},
+		TooLong:       {reason.Unproven, false},
+		NotHTTP:       {reason.Unproven, false},
+		TLS:           {reason.Unproven, false},
+		NotJSON:       {reason.Unproven, false},
+		AuthUnclear:   {reason.Unproven, false},
+
+		statusVerdict(404): {reason.Unproven, false},
+		statusVerdict(302): {reason.Unproven, false},
+		statusVerdict(204): {reason.Unproven, false},
+		statusVerdict(418): {reason.Unproven, false},
+		statusVerdict(499): {reason.Unproven, false},
+		statusVerdict(444): {reason.Unproven, false},
+		statusVerdict(500): {reason.HealthTimeout, true},
+		statusVerdict(530): {reason.HealthTimeout, true},
+		statusVerdict(599): {reason.HealthTimeout, true},
 	} {
 		if v.Reason() != want.reason || v.Definite() != want.definite || v.String() == "" {
 			t.Errorf("%d: reason %q, definite %v, %q", v, v.Reason(), v.Definite(), v.String())
@@ -57,7 +74,19 @@ func TestFromExit(t *testing.T) {
 			t.Errorf("code %d is also that of a crash or a re-exec child", code)
 		}
 	}
-	if verdicts != 13 {
-		t.Errorf("%d verdicts, want 13", verdicts)
+	if want := 18 + len(knownStatuses); verdicts != want {
+		t.Errorf("%d verdicts, want %d", verdicts, want)
+	}
+}
+
+// TestStatusVerdicts checks that an exit code names the status, and that only a server
+// error is definite.
+func TestStatusVerdicts(t *testing.T) {
+	for status := 100; status < 1000; status++ {
+		v := statusVerdict(status)
+		named := v.status() == status
+		if !v.IsAnswer() || v.Definite() != (status >= 500) || named != strings.Contains(v.String(), strconv.Itoa(status)) {
+			t.Errorf("%d: %d, definite %v, %q", status, v, v.Definite(), v)
+		}
 	}
 }

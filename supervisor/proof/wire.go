@@ -17,16 +17,22 @@ import (
 // previous request if that is still there. A server may close that connection at
 // any moment, with a 408 before (RFC 9110, 15.5.9) or without, so a request that is
 // dropped there is sent again on a new connection.
-func (w *worker) ask(method, path, body string, token []byte) (response, Verdict) {
+func (w *worker) ask(q request, token []byte) (response, Verdict) {
 	if w.conn != nil {
-		if r, v := w.exchange(method, path, body, token); v != Dropped && r.status != 408 {
+		if r, v := w.exchange(q, token); v != Dropped && r.status != 408 {
 			return r, v
 		}
 	}
 	if err := w.dial(); err != nil {
 		return response{}, verdictOf(err)
 	}
-	return w.exchange(method, path, body, token)
+	return w.exchange(q, token)
+}
+
+// request is one request, without the token.
+type request struct {
+	method, path, body string
+	wantBody           bool // the answer's body matters
 }
 
 // dial connects to the first address that accepts.
@@ -69,17 +75,17 @@ func (w *worker) closeConn() {
 // check no token is ever sent, and no answer is taken. The server cannot have
 // answered yet, let alone have closed. A server that accepts only when there is
 // data (TCP_DEFER_ACCEPT) has its data then.
-func (w *worker) exchange(method, path, body string, token []byte) (response, Verdict) {
-	if err := w.conn.Write(w.head(method, path, body)); err != nil {
+func (w *worker) exchange(q request, token []byte) (response, Verdict) {
+	if err := w.conn.Write(w.head(q)); err != nil {
 		return response{}, verdictOf(err)
 	}
 	if v := w.owner(); v != OK {
 		return response{}, v
 	}
-	if err := w.finish(body, token); err != nil {
+	if err := w.finish(q.body, token); err != nil {
 		return response{}, verdictOf(err)
 	}
-	r, err := readResponse(w.in)
+	r, err := readResponse(w.in, q.wantBody)
 	if err != nil {
 		return r, verdictOf(err)
 	}
@@ -90,15 +96,15 @@ func (w *worker) exchange(method, path, body string, token []byte) (response, Ve
 }
 
 // head returns a request up to the place of the token.
-func (w *worker) head(method, path, body string) []byte {
-	b := append([]byte(method), ' ')
-	b = append(b, path...)
+func (w *worker) head(q request) []byte {
+	b := append([]byte(q.method), ' ')
+	b = append(b, q.path...)
 	b = append(b, " HTTP/1.1\r\nHost: 127.0.0.1:"...)
 	b = strconv.AppendUint(b, uint64(w.job.Port), 10)
 	b = append(b, "\r\nUser-Agent: gateway-init\r\nAccept: application/json\r\n"...)
-	if method == "POST" {
+	if q.method == "POST" {
 		b = append(b, "Content-Type: application/json\r\nContent-Length: "...)
-		b = strconv.AppendInt(b, int64(len(body)), 10)
+		b = strconv.AppendInt(b, int64(len(q.body)), 10)
 		b = append(b, "\r\n"...)
 	}
 	return b
@@ -170,10 +176,14 @@ func verdictOf(err error) Verdict {
 		return Refused
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return Timeout
-	case errors.Is(err, errEmpty), sys.Reset(err):
+	case errors.Is(err, errEmpty), errors.Is(err, errCut), sys.Reset(err):
 		return Dropped
+	case errors.Is(err, errLong):
+		return TooLong
+	case errors.Is(err, errTLS):
+		return TLS
 	case errors.Is(err, errHTTP):
-		return BadBody
+		return NotHTTP
 	}
 	return Unproven // no socket was available, for example
 }

@@ -85,37 +85,40 @@ func candidates(ls []sockets.Listener, uid uint32) []netip.Addr {
 
 // check asks once and compares status and body.
 func (w *worker) check() Verdict {
-	r, v := w.ask("GET", w.job.Check.Path, "", nil)
+	c := w.job.Check
+	r, v := w.ask(request{"GET", c.Path, "", len(c.JSON) > 0}, nil)
 	switch {
+	case w.job.Mode == Prove && (v == Dropped || v == OK && r.status == 400) && w.speaksTLS():
+		return TLS
 	case v != OK:
 		return v
-	case !slices.Contains(w.job.Check.Status, r.status):
+	case !slices.Contains(c.Status, r.status):
 		return unexpectedStatus(r.status)
-	case !matchBody(r.body, w.job.Check.JSON):
-		return BadBody
 	}
-	return OK
+	return matchBody(r.body, c.JSON)
 }
 
-// matchBody reports whether body is a JSON object with all expected members. If
-// nothing is expected, any body will do.
-func matchBody(body []byte, want []config.Expect) bool {
+// matchBody returns OK if body is a JSON object with all expected members. If nothing is
+// expected, any body will do. A member with another value is the gateway's own word that
+// it is not well. A body that cannot be understood says nothing.
+func matchBody(body []byte, want []config.Expect) Verdict {
 	if len(want) == 0 {
-		return true
+		return OK
 	}
 	v, err := strictjson.Parse(body)
 	if err != nil {
-		return false
+		return NotJSON
 	}
 	for _, e := range want {
-		if !slices.ContainsFunc(v.Members, func(m strictjson.Member) bool {
-			text, ok := m.Value.Scalar()
-			return m.Key == e.Key && ok && text == e.Value
-		}) {
-			return false
+		i := slices.IndexFunc(v.Members, func(m strictjson.Member) bool { return m.Key == e.Key })
+		if i < 0 {
+			return NotJSON
+		}
+		if text, ok := v.Members[i].Value.Scalar(); !ok || text != e.Value {
+			return BadBody
 		}
 	}
-	return true
+	return OK
 }
 
 // auth proves which token is in force. The gateway must refuse a request without a
@@ -126,7 +129,7 @@ func (w *worker) auth(token []byte) Verdict {
 	if len(token) == 0 {
 		return TokenFailed
 	}
-	r, v := w.ask(a.Method, a.Path, a.Body, nil)
+	r, v := w.ask(request{a.Method, a.Path, a.Body, false}, nil)
 	switch {
 	case v != OK:
 		return v
@@ -134,16 +137,16 @@ func (w *worker) auth(token []byte) Verdict {
 	case slices.Contains(a.WithToken, r.status), r.status/100 == 2:
 		return NoTokenNeeded
 	default:
-		return unexpectedStatus(r.status)
+		return authStatus(r.status)
 	}
-	r, v = w.ask(a.Method, a.Path, a.Body, token)
+	r, v = w.ask(request{a.Method, a.Path, a.Body, false}, token)
 	switch {
 	case v != OK:
 		return v
 	case slices.Contains(a.WithToken, r.status):
 		return OK
 	case r.status/100 == 5, unexpectedStatus(r.status) == Throttled: // it says nothing about the token
-		return unexpectedStatus(r.status)
+		return authStatus(r.status)
 	}
 	return TokenRefused
 }
@@ -157,5 +160,16 @@ func unexpectedStatus(status int) Verdict {
 	case 408, 425, 429: // timeout of an idle connection, too early, too many requests
 		return Throttled
 	}
-	return BadStatus
+	return statusVerdict(status)
+}
+
+// authStatus returns the verdict for a status that says nothing about the token.
+func authStatus(status int) Verdict {
+	switch v := unexpectedStatus(status); {
+	case v == Throttled:
+		return v
+	case status/100 == 5:
+		return AuthFailed
+	}
+	return AuthUnclear
 }

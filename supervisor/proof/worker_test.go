@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -42,32 +43,38 @@ func TestWorkMisbehaving(t *testing.T) {
 		"hangs-in-the-head":   {say("HTTP/1.1 200 OK\r\nContent-Le"), Timeout, short},
 		"hangs-in-the-body":   {say("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"ready\":"), Timeout, short},
 		"drips":               {drip, Timeout, short},
-		"500":                 {say(answer("500 Internal Server Error", `{"ready":true}`)), BadStatus, nil},
-		"503":                 {say(answer("503 Service Unavailable", ``)), BadStatus, nil},
-		"redirect":            {say(answer("302 Found", `{"ready":true}`)), BadStatus, nil},
+		"500":                 {say(answer("500 Internal Server Error", `{"ready":true}`)), statusVerdict(500), nil},
+		"503":                 {say(answer("503 Service Unavailable", ``)), statusVerdict(503), nil},
+		"redirect":            {say(answer("302 Found", `{"ready":true}`)), statusVerdict(302), nil},
 		"429":                 {say(answer("429 Too Many Requests", `{"ready":true}`)), Throttled, nil},
-		"204":                 {say("HTTP/1.1 204 No Content\r\n\r\n"), BadStatus, nil},
-		"garbage":             {say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), BadBody, nil},
-		"binary":              {say(strings.Repeat("\x00\xff\n", 100)), BadBody, nil},
-		"half-an-answer":      {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Le") }, BadBody, nil},
-		"half-a-body":         {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}") }, BadBody, nil},
-		"endless-headers":     {flood("HTTP/1.1 200 OK\r\n", "X: y\r\n"), BadBody, nil},
-		"endless-header":      {flood("HTTP/1.1 200 OK\r\nX: ", "y"), BadBody, nil},
-		"endless-body":        {flood("HTTP/1.1 200 OK\r\n\r\n", "{\"ready\":true}"), BadBody, nil},
-		"endless-chunks":      {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"), BadBody, nil},
-		"endless-extensions":  {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1;"+strings.Repeat("x", 8000)+"\r\nx\r\n"), BadBody, nil},
-		"endless-interim":     {flood("", "HTTP/1.1 100 Continue\r\n\r\n"), BadBody, nil},
-		"oversized-body":      {say("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"), BadBody, nil},
-		"absurd-body":         {say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"), BadBody, nil},
-		"another-object":      {say(answer("200 OK", `{"ok":true}`)), BadBody, nil},
+		"204":                 {say("HTTP/1.1 204 No Content\r\n\r\n"), statusVerdict(204), nil},
+		"garbage":             {say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), NotHTTP, nil},
+		"binary":              {say(strings.Repeat("\x00\xff\n", 100)), NotHTTP, nil},
+		"half-an-answer":      {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Le") }, Dropped, nil},
+		"half-a-body":         {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}") }, Dropped, nil},
+		"endless-headers":     {flood("HTTP/1.1 200 OK\r\n", "X: y\r\n"), TooLong, nil},
+		"endless-header":      {flood("HTTP/1.1 200 OK\r\nX: ", "y"), TooLong, nil},
+		"endless-body":        {flood("HTTP/1.1 200 OK\r\n\r\n", "{\"ready\":true}"), TooLong, nil},
+		"endless-chunks":      {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"), TooLong, nil},
+		"endless-extensions":  {flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1;"+strings.Repeat("x", 8000)+"\r\nx\r\n"), TooLong, nil},
+		"endless-interim":     {flood("", "HTTP/1.1 100 Continue\r\n\r\n"), NotHTTP, nil},
+		"oversized-body":      {say("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"), TooLong, nil},
+		"absurd-body":         {say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"), TooLong, nil},
+		"another-object":      {say(answer("200 OK", `{"ok":true}`)), NotJSON, nil},
 		"another-value":       {say(answer("200 OK", `{"ready":false}`)), BadBody, nil},
 		"text-for-true":       {say(answer("200 OK", `{"ready":"true"}`)), BadBody, nil},
-		"not-at-the-top":      {say(answer("200 OK", `{"a":{"ready":true}}`)), BadBody, nil},
-		"twice":               {say(answer("200 OK", `{"ready":false,"ready":true}`)), BadBody, nil},
-		"not-json":            {say(answer("200 OK", `<html>ready: true</html>`)), BadBody, nil},
-		"json-and-more":       {say(answer("200 OK", `{"ready":true}{"ready":true}`)), BadBody, nil},
-		"deep-json":           {say(answer("200 OK", strings.Repeat(`{"a":`, 10000))), BadBody, nil},
-		"no-body":             {say(answer("200 OK", ``)), BadBody, nil},
+		"not-at-the-top":      {say(answer("200 OK", `{"a":{"ready":true}}`)), NotJSON, nil},
+		"twice":               {say(answer("200 OK", `{"ready":false,"ready":true}`)), NotJSON, nil},
+		"not-json":            {say(answer("200 OK", `<html>ready: true</html>`)), NotJSON, nil},
+		"json-and-more":       {say(answer("200 OK", `{"ready":true}{"ready":true}`)), NotJSON, nil},
+		"deep-json":           {say(answer("200 OK", strings.Repeat(`{"a":`, 10000))), NotJSON, nil},
+		"no-body":             {say(answer("200 OK", ``)), NotJSON, nil},
+		"big-not-asked-for":   {flood("HTTP/1.1 200 OK\r\n\r\n", "x"), OK, func(j *Job) { j.Mode, j.Check.JSON = Health, nil }},
+		"tls-alert":           {say("\x15\x03\x01\x00\x02\x02\x28"), TLS, nil},
+		"tls-drops":           {tlsServer(""), TLS, nil},
+		"tls-says-400":        {tlsServer(answer("400 Bad Request", "this is an HTTPS server")), TLS, nil},
+		"400":                 {say(answer("400 Bad Request", "")), statusVerdict(400), nil},
+		"tls-once-served":     {tlsServer(""), Dropped, func(j *Job) { j.Mode = Health }},
 		"body-not-asked-for":  {say(answer("200 OK", `<html>`)), OK, func(j *Job) { j.Mode, j.Check.JSON = Health, nil }},
 		"chunked":             {say(chunked), OK, func(j *Job) { j.Mode = Health }},
 		"until-the-end":       {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.0 200 OK\r\n\r\n{\"ready\":true}") }, OK, func(j *Job) { j.Mode = Health }},
@@ -87,6 +94,21 @@ func TestWorkMisbehaving(t *testing.T) {
 				t.Error("the token was sent to a server that had not passed the check")
 			}
 		})
+	}
+}
+
+// tlsServer answers plain text with text, or drops it, and answers a ClientHello with an
+// alert.
+func tlsServer(text string) func(*client, int) {
+	return func(c *client, _ int) {
+		first := make([]byte, 3)
+		if _, err := io.ReadFull(c, first); err == nil && first[0] == recordHandshake {
+			io.ReadFull(c, make([]byte, len(clientHello)-len(first)))
+			c.Say("\x15\x03\x03\x00\x02\x02\x28")
+			return
+		}
+		c.Request()
+		c.Say(text)
 	}
 }
 
@@ -207,8 +229,9 @@ func TestWorkAuth(t *testing.T) {
 		"no-token-needed-but-good": {by("200 OK", "200 OK"), NoTokenNeeded, false},
 		"throttled-without":        {by("429 Too Many Requests", "404 Not Found"), Throttled, false},
 		"throttled-with":           {by("401 Unauthorized", "429 Too Many Requests"), Throttled, true},
-		"broken-without":           {by("500 Oh", "404 Not Found"), BadStatus, false},
-		"broken-with":              {by("401 Unauthorized", "502 Bad Gateway"), BadStatus, true},
+		"broken-without":           {by("500 Oh", "404 Not Found"), AuthFailed, false},
+		"unclear-without":          {by("302 Found", "404 Not Found"), AuthUnclear, false},
+		"broken-with":              {by("401 Unauthorized", "502 Bad Gateway"), AuthFailed, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
@@ -284,19 +307,19 @@ func TestMatchBody(t *testing.T) {
 	want := []config.Expect{{Key: "ok", Value: "true"}, {Key: "n", Value: "5"}, {Key: "s", Value: `"live"`}}
 	for name, c := range map[string]struct {
 		body string
-		ok   bool
+		want Verdict
 	}{
-		"all":          {`{"s":"live","x":[1],"n":5,"ok":true}`, true},
-		"one-missing":  {`{"s":"live","n":5}`, false},
-		"number-text":  {`{"s":"live","n":"5","ok":true}`, false},
-		"null":         {`{"s":"live","n":5,"ok":null}`, false},
-		"array":        {`[{"s":"live","n":5,"ok":true}]`, false},
-		"truncated":    {`{"s":"live","n":5,"ok":true`, false},
-		"bad-utf8":     {"{\"s\":\"live\",\"n\":5,\"ok\":true,\"\xff\":1}", false},
-		"value-object": {`{"s":"live","n":5,"ok":{"ok":true}}`, false},
+		"all":          {`{"s":"live","x":[1],"n":5,"ok":true}`, OK},
+		"one-missing":  {`{"s":"live","n":5}`, NotJSON},
+		"number-text":  {`{"s":"live","n":"5","ok":true}`, BadBody},
+		"null":         {`{"s":"live","n":5,"ok":null}`, BadBody},
+		"array":        {`[{"s":"live","n":5,"ok":true}]`, NotJSON},
+		"truncated":    {`{"s":"live","n":5,"ok":true`, NotJSON},
+		"bad-utf8":     {"{\"s\":\"live\",\"n\":5,\"ok\":true,\"\xff\":1}", NotJSON},
+		"value-object": {`{"s":"live","n":5,"ok":{"ok":true}}`, BadBody},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := matchBody([]byte(c.body), want); got != c.ok {
+			if got := matchBody([]byte(c.body), want); got != c.want {
 				t.Errorf("got %v", got)
 			}
 		})

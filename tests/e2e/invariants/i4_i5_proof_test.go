@@ -27,7 +27,7 @@ func TestUnprovenGatewayIsNeverSuccess(t *testing.T) {
 		"no-listener": {map[string]any{"listen_after": "1h"}, "listener-missing"},
 		"not-ready":   {map[string]any{"not_ready": true}, "health-timeout"},
 		"hangs":       {map[string]any{"accept": "hang"}, "health-timeout"},
-		"a-page":      {map[string]any{"answer": "page"}, "health-timeout"},
+		"a-page":      {map[string]any{"answer": "page"}, "unproven"},
 		"other-token": {map[string]any{"token_mode": "other"}, "auth-mismatch"},
 		"no-token":    {map[string]any{"token_mode": "none"}, "auth-mismatch"},
 		"ends":        {map[string]any{"start_exit": 1}, "exited"},
