@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -124,7 +125,7 @@ func (a *app) carryOut(ctx context.Context, r *control.Request, say func(string)
 func (a *app) externalFailed(name string, err error) int {
 	err = fmt.Errorf("cannot %s: %w", name, err)
 	f := (*external.Failure)(nil)
-	var said exitCode
+	var said stepdown.ExitError
 	switch {
 	case errors.As(err, &said):
 		if said == exitNoSupervisor { // root has proved that there is one

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -27,9 +27,9 @@ func TestExternalFailed(t *testing.T) {
 		code int
 		says string
 	}{
-		"said":                       {exitCode(exitNotServing), exitNotServing, ""},
-		"said-usage":                 {fmt.Errorf("x: %w", exitCode(exitRefused)), exitRefused, ""},
-		"no-supervisor-by-exit-code": {exitCode(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
+		"said":                       {stepdown.ExitError(exitNotServing), exitNotServing, ""},
+		"said-usage":                 {fmt.Errorf("x: %w", stepdown.ExitError(exitRefused)), exitRefused, ""},
+		"no-supervisor-by-exit-code": {stepdown.ExitError(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
 		"ambiguous":                  {&external.Failure{Stage: "x", Reason: reason.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
 		"no-right":                   {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
 		"no-supervisor":              {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
@@ -157,33 +157,4 @@ func TestDrainTooLate(t *testing.T) {
 	if err := w.asSupervisor(context.Background(), nil, control.Request{}); err == nil {
 		t.Error("without a deadline")
 	}
-}
-
-// TestAwaitEnd checks that the wait for an unkillable process ends at the deadline.
-func TestAwaitEnd(t *testing.T) {
-	if !testenv.Inside(t, 0) {
-		return
-	}
-	start := func(name string) *os.Process {
-		t.Helper()
-		p, err := os.StartProcess("/bin/"+name, []string{name, "1000"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: testenv.Stranger, Gid: testenv.Stranger}}})
-		must(t, err)
-		return p
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if s, err := awaitEnd(context.Background(), start("false")); err != nil || s.ExitCode() != 1 {
-		t.Errorf("ends by itself: %v, %v", s, err)
-	}
-	if s, err := awaitEnd(ctx, start("sleep")); err != nil || s.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Errorf("is killed: %v, %v", s, err)
-	}
-	p := start("sleep")
-	defer p.Kill()
-	must(t, syscall.Setresuid(testenv.Gateway, testenv.Gateway, 0)) // root can be regained at the end
-	if _, err := awaitEnd(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("cannot be killed: %v", err)
-	}
-	must(t, syscall.Setresuid(0, 0, 0))
 }

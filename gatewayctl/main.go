@@ -23,6 +23,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -30,22 +31,34 @@ import (
 func main() {
 	env, args := os.Environ(), os.Args[1:]
 	os.Clearenv()
-	if len(args) > 0 && args[0] == inspector.Arg {
-		os.Exit(runInspector(args[1:]))
+	if len(args) > 0 && args[0] == stepdown.Arg {
+		args = stepDown(args[1:])
 	}
 	if len(args) > 0 && args[0] == verify.ProgramRunArg {
 		os.Exit(verify.ProgramRun(args[1:]))
-	}
-	var err error
-	if args, err = asUser(args); err != nil {
-		fmt.Fprintf(os.Stderr, "gatewayctl: %v\n", err)
-		os.Exit(exitFailed)
 	}
 	os.Exit(run(args, env, stdio{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: sys.IsTerminal(0), outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
 		files: client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 	}))
+}
+
+// stepDown makes this process another user's and returns the other arguments. It exits
+// if that is impossible, or after it has run as an inspector.
+func stepDown(args []string) []string {
+	rest, err := stepdown.Enter(args)
+	if len(rest) > 0 && rest[0] == inspector.Verb {
+		if inspector.Serve(err, os.Stdin, os.Stdout) != nil {
+			os.Exit(exitFailed)
+		}
+		os.Exit(exitOK)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gatewayctl: %v\n", err)
+		os.Exit(exitFailed)
+	}
+	return rest
 }
 
 // run runs the command line and returns the exit code.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -28,9 +29,9 @@ import (
 
 // TestMain runs an inspector if a test has started this binary as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == inspector.Arg {
-		if err := inspector.Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
-			os.Stderr.WriteString(err.Error())
+	if len(os.Args) > 1 && os.Args[1] == stepdown.Arg {
+		_, err := stepdown.Enter(os.Args[2:])
+		if inspector.Serve(err, os.Stdin, os.Stdout) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
