@@ -3,19 +3,34 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/users"
 )
+
+// clientKernel starts clients and watches their gateway.
+type clientKernel struct {
+	hold   func(procfs.ID) (*os.File, error) // the pidfd of a gateway
+	users  func(*config.Config) (identities, error)
+	launch func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
+}
+
+func newClientKernel() clientKernel {
+	return clientKernel{procfs.ID.Pidfd, resolveUsers, (*client.Plan).Run}
+}
 
 // clientSpec describes the client to run.
 type clientSpec struct {
@@ -61,14 +76,14 @@ func refuse(code int, hint, format string, args ...any) error {
 // file counts for the client only; mayHaveToken compares the gateway's uid.
 func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 	var who identities
-	c, err := a.config()
+	c, err := a.local.Config()
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe), errors.As(err, new(*config.Error)):
 		return nil, who, refuse(exitRefused, hintConfig, "unsafe-config: %w", err)
 	case err != nil:
 		return nil, who, refuse(exitFailed, hintConfig, "%w", err)
 	}
-	if who, err = a.users(c); err != nil {
+	if who, err = a.kernel.users(c); err != nil {
 		return nil, who, refuse(exitRefused, "see gateway-init.json(5), user", "unsafe-config: %w", err)
 	}
 	op := who.operator
@@ -135,7 +150,7 @@ func (a *app) exec(s clientSpec) int {
 
 // separated returns a refusal if there is no operator that could get the token.
 func (a *app) separated() error {
-	if a.owner == 0 && !a.external {
+	if a.operator.IsSeparated() {
 		return nil
 	}
 	return refuse(exitRefused, "run it in a shell of the container, with the token of gatewayctl token",
@@ -172,7 +187,7 @@ func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identitie
 	if err := mayHaveToken(&g.record, who); err != nil {
 		return 0, err
 	}
-	secret, _, err := a.readToken()
+	secret, err := a.local.Token(context.Background())
 	if err != nil {
 		return 0, err
 	}
@@ -197,7 +212,7 @@ func (a *app) runClient(s clientSpec, p *client.Plan, g client.Grant) (int, erro
 	if s.mute {
 		io.In = nil
 	}
-	code, err := a.launch(p, g, io)
+	code, err := a.kernel.launch(p, g, io)
 	if err != nil && !errors.As(err, new(*client.KilledError)) {
 		return code, clientRefusal(err)
 	}
@@ -205,8 +220,8 @@ func (a *app) runClient(s clientSpec, p *client.Plan, g client.Grant) (int, erro
 }
 
 func (a *app) refused(verb string, err error) int {
-	if errors.As(err, new(*tokenError)) {
-		return a.noToken(err)
+	if errors.As(err, new(*operate.TokenError)) {
+		return a.failed(err)
 	}
 	code, hints := exitFailed, []string(nil)
 	if e := (*refusal)(nil); errors.As(err, &e) {

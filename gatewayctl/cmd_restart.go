@@ -74,8 +74,8 @@ func (a *app) revokeDevices(rotate func() int) int {
 		return a.refused(s.verb, err)
 	}
 	p, who, err := a.plan(s)
-	if v := a.lookOnce(); err == nil && v.record != nil {
-		err = mayHaveToken(v.record, who)
+	if v := a.look(); err == nil && v.Record != nil {
+		err = mayHaveToken(v.Record, who)
 	}
 	if err != nil {
 		return a.refused(s.verb, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -35,9 +36,9 @@ type guard struct {
 // gateway ends at any time after the check, PID 1 finds the lock held and mints
 // a new token for the next gateway. The caller closes the guard.
 func (a *app) guardClient() (_ *guard, err error) {
-	dir, err := a.openRuntime()
+	dir, err := a.local.OpenRuntime()
 	if err != nil {
-		return nil, notServedRefusal(unreadableVerdict(err))
+		return nil, notServedRefusal(operate.Unreadable(err))
 	}
 	defer dir.Close()
 	g := &guard{app: a}
@@ -46,19 +47,19 @@ func (a *app) guardClient() (_ *guard, err error) {
 			g.close()
 		}
 	}()
-	lock, lockErr := clientlock.Hold(dir, a.owner)
+	lock, lockErr := clientlock.Hold(dir, a.local.Owner)
 	g.lock = lock // nil is not closed
-	v := a.lookAt(dir)
+	v := a.local.LookAt(dir)
 	switch {
-	case v.code == exitNoSupervisor: // its lock may be missing for the same reason
-		return nil, notServedRefusal(v.verdict)
+	case v.Code == exitNoSupervisor: // its lock may be missing for the same reason
+		return nil, notServedRefusal(v.Verdict)
 	case lockErr != nil:
 		return nil, refuse(exitFailed, "PID 1 makes that file when the container starts: restart the container", "%s: %w", reason.Internal, lockErr)
-	case !v.serving:
-		return nil, notServedRefusal(v.verdict)
+	case !v.Serving:
+		return nil, notServedRefusal(v.Verdict)
 	}
-	g.record = *v.record
-	if g.gateway, err = a.hold(g.record.Gateway.Process); err != nil {
+	g.record = *v.Record
+	if g.gateway, err = a.kernel.hold(g.record.Gateway.Process); err != nil {
 		return nil, g.lost(err)
 	}
 	return g, nil
@@ -68,12 +69,12 @@ func (a *app) guardClient() (_ *guard, err error) {
 const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
 
 // notServedRefusal returns the refusal of a client because of v.
-func notServedRefusal(v verdict) error {
-	hints := []string{v.hint}
-	if v.code == exitNotServing {
+func notServedRefusal(v operate.Verdict) error {
+	hints := []string{v.Hint}
+	if v.Code == exitNotServing {
 		hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
 	}
-	return &refusal{v.code, fmt.Errorf("%s: %s", v.reason, v.detail), hints, v.reason}
+	return &refusal{v.Code, fmt.Errorf("%s: %s", v.Reason, v.Detail), hints, v.Reason}
 }
 
 // lost returns the refusal of a client whose gateway could not be held.
@@ -85,7 +86,7 @@ func (g *guard) lost(err error) error {
 	case errors.Is(err, procfs.ErrNoPidfd): // no fallback: between two looks a client could outlive its gateway
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
-	return notServedRefusal(notServingVerdict(r, err.Error()))
+	return notServedRefusal(operate.NotServing(r, err.Error()))
 }
 
 // check is the last check before the fork. It verifies that only the gateway
@@ -107,14 +108,14 @@ func (g *guard) check() error {
 }
 
 func (g *guard) listening() error {
-	c := g.app.checkListener(&g.record)
-	if c.result == status.Held {
+	c := g.app.local.CheckListener(&g.record)
+	if c.Result == status.Held {
 		return nil
 	}
-	if c.reason == "" {
-		c.reason = reason.Unproven
+	if c.Reason == "" {
+		c.Reason = reason.Unproven
 	}
-	return notServedRefusal(notServingVerdict(c.reason, c.detail))
+	return notServedRefusal(operate.NotServing(c.Reason, c.Detail))
 }
 
 // again is the check while the client runs. A gateway may close its listener for
@@ -182,16 +183,16 @@ const (
 // none. noted also returns true if PID 1 is gone.
 func (g *guard) noted() bool {
 	for end := time.Now().Add(noteLimit); time.Now().Before(end); time.Sleep(noteEvery) {
-		dir, err := g.app.openRuntime()
+		dir, err := g.app.local.OpenRuntime()
 		if err != nil {
 			return errors.Is(err, fs.ErrNotExist)
 		}
-		r, err := status.Read(dir, g.app.owner)
+		r, err := status.Read(dir, g.app.local.Owner)
 		dir.Close()
 		switch { // a record that cannot be read may be one that is being replaced
 		case errors.Is(err, fs.ErrNotExist):
 			return true
-		case err == nil && (r.Gateway.Process != g.record.Gateway.Process || g.app.checkSupervisor(&r).result == status.Failed):
+		case err == nil && (r.Gateway.Process != g.record.Gateway.Process || g.app.local.CheckSupervisor(&r).Result == status.Failed):
 			return true
 		}
 	}

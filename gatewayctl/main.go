@@ -23,6 +23,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -65,9 +66,13 @@ func stepDown(args []string) []string {
 func run(args, env []string, io stdio) int {
 	// If the pipe behind stdout is closed, write(2) fails and we are not killed.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdio: io, host: newHost(env), color: wantColor(env, io.outTTY), env: env}
-	a.hardened = harden()
+	a := newApp(env, io)
+	a.local.Hardened = harden()
 	return a.dispatch(args)
+}
+
+func newApp(env []string, io stdio) *app {
+	return &app{stdio: io, color: wantColor(env, io.outTTY), env: env, local: &operate.Local{Host: operate.NewHost(env)}, kernel: newClientKernel()}
 }
 
 // harden closes ptrace, /proc/self and core files before there is a secret.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -17,13 +18,13 @@ import (
 
 // Bounds of proving.
 const (
-	healthLimit       = 4                      // not-serving results in a row before the gateway is replaced
-	neverServedFactor = 4                      // times ready.timeout before a gateway that never served is replaced
-	proofPauseFirst   = time.Millisecond       // pause between looks for the listener; doubles
-	proofPauseLast    = 250 * time.Millisecond // longest pause
-	healthPauseFirst  = 50 * time.Millisecond  // pause between workers; doubles
-	healthPauseLast   = time.Second            // longest pause
-	workerSlack       = 2 * time.Second        // beyond the worker's own deadline, to start and end
+	healthLimit       = policy.Failures  // not-serving results in a row before the gateway is replaced
+	neverServedFactor = 4                // times ready.timeout before a gateway that never served is replaced
+	proofPauseFirst   = policy.LookFirst // pause between looks for the listener; doubles
+	proofPauseLast    = policy.LookLast  // longest pause
+	healthPauseFirst  = policy.AskFirst  // pause between workers; doubles
+	healthPauseLast   = policy.AskLast   // longest pause
+	workerSlack       = 2 * time.Second  // beyond the worker's own deadline, to start and end
 )
 
 // prover owns the proofs and what they say about the gateway.

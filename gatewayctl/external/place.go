@@ -117,12 +117,12 @@ func lockFile(dir *os.File) (*os.File, error) {
 	return f, nil
 }
 
-// authorize publishes that this process ends the gateway k. The authorization
-// counts only while this process lives.
-func authorize(dir *os.File, k procfs.Snapshot) error {
+// publish authorizes this process to end the gateway. The authorization counts only
+// while this process lives.
+func publish(dir *os.File, gateway procfs.ID) error {
 	self, err := procfs.Identify(os.Getpid())
 	if err != nil {
 		return err
 	}
-	return exitauth.Publish(dir, exitauth.Authorization{Gateway: k.ID(), Controller: self})
+	return exitauth.Publish(dir, exitauth.Authorization{Gateway: gateway, Controller: self})
 }

@@ -58,7 +58,7 @@ type Answer struct {
 	Processes []procfs.ID        `json:"processes,omitempty"` // Children, Holders
 	Ownership proof.Ownership    `json:"ownership"`
 	Foreign   []sockets.Listener `json:"foreign,omitempty"`
-	Beside    bool               `json:"beside,omitempty"` // the gateway listens too
+	Beside    bool               `json:"beside,omitempty"` // a foreign listener is beside one of the gateway
 	Verdict   proof.Verdict      `json:"verdict"`
 	Token     string             `json:"token,omitempty"` // the digest, in hex
 }

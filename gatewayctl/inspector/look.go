@@ -161,7 +161,7 @@ func answerJudge(q Judge) (a Answer, err error) {
 	if a.Ownership, a.Foreign, err = proof.JudgeHolders(ls, q.Gateway.PID); err != nil {
 		return a, err
 	}
-	a.Beside = len(a.Foreign) < len(ls)
+	a.Beside = proof.IsBeside(ls, a.Foreign)
 	env, err := readEnvironment(q)
 	defer clear(env)
 	if err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package operate
 
 import (
 	"context"
@@ -15,37 +15,37 @@ import (
 )
 
 // adapt adapts h to a supervisor without root, if there is one.
-func (h *host) adapt(env []string) {
-	if h.owner == 0 {
+func (h *Host) adapt(env []string) {
+	if h.Owner == 0 {
 		return
 	}
-	h.withoutRoot(h.owner, env)
-	if me := uint32(h.euid); h.owner == me && ownerOf(1) != me {
-		h.booting = func() bool { return ownSupervisor(me) == nil }
+	h.withoutRoot(h.Owner, env)
+	if me := uint32(h.EUID); h.Owner == me && ownerOf(1) != me {
+		h.Booting = func() bool { return ownSupervisor(me) == nil }
 	}
 }
 
 // awaitOwn gives a foreign PID 1 that has just started the time to start our
 // user's supervisor. Root has none, because it is the controller of other users'
 // supervisors.
-func (h *host) awaitOwn(env []string) {
-	me := uint32(h.euid)
-	if h.patience == 0 || me == 0 || h.owner == me {
+func (h *Host) awaitOwn(env []string) {
+	me := uint32(h.EUID)
+	if h.Patience == 0 || me == 0 || h.Owner == me {
 		return
 	}
-	for until := time.Now().Add(h.patience); h.owner != me; time.Sleep(ownEvery) {
+	for until := time.Now().Add(h.Patience); h.Owner != me; time.Sleep(ownEvery) {
 		if err := ownSupervisor(me); err != nil && !errors.Is(err, external.ErrNone) || time.Now().After(until) {
 			return
 		}
-		h.owner = findOwner(env)
+		h.Owner = findOwner(env)
 	}
 	h.adapt(env)
 }
 
 // withoutRoot sets the owner and the places of a supervisor that runs as uid.
-func (h *host) withoutRoot(uid uint32, env []string) {
-	h.owner = uid
-	h.defaults = func() []string { return placesOf(uid, env) }
+func (h *Host) withoutRoot(uid uint32, env []string) {
+	h.Owner = uid
+	h.Defaults = func() []string { return placesOf(uid, env) }
 }
 
 // findOwner returns the user of the supervisor that we operate. That is PID 1's
@@ -57,9 +57,9 @@ func findOwner(env []string) uint32 {
 	if uid == me {
 		return uid
 	}
-	a := &app{host: host{owner: me}}
+	h := &Host{Owner: me}
 	for _, name := range placesOf(me, env) {
-		if dir, err := a.openCandidate(name); err == nil {
+		if dir, err := h.openCandidate(name); err == nil {
 			dir.Close()
 			return me
 		}
@@ -87,7 +87,7 @@ func ownSupervisor(uid uint32) error {
 		return err
 	}
 	defer s.Close()
-	if s.Topology != external.Managed || s.Key.UIDs[0] != uid {
+	if s.Topology != external.Managed || s.UIDs[0] != uid {
 		return errors.New("it is another user's")
 	}
 	return nil
