@@ -72,7 +72,7 @@ func run(args, env []string, io stdio) int {
 }
 
 func newApp(env []string, io stdio) *app {
-	return &app{stdio: io, color: wantColor(env, io.outTTY), env: env, local: &operate.Local{Host: operate.NewHost(env)}, kernel: newClientKernel()}
+	return &app{stdio: io, color: wantColor(env, io.outTTY), env: env, local: operate.NewLocal(env), kernel: newClientKernel()}
 }
 
 // harden closes ptrace, /proc/self and core files before there is a secret.

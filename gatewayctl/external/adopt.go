@@ -63,10 +63,6 @@ func (c *Controller) adopt(ctx context.Context) (old, started int, err error) {
 	if err := s.Stop(ctx); err != nil {
 		return s.PID, 0, err
 	}
-	c.enter("asking the supervisor to start its own")
-	if err := c.request(ctx, control.Request{Action: control.Recover}); err != nil {
-		return s.PID, 0, err
-	}
-	started, err = c.await(ctx, s.ID())
+	_, started, err = c.viaSupervisor(ctx, control.Request{Action: control.Recover}, nil)
 	return s.PID, started, err
 }

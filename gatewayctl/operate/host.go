@@ -43,14 +43,15 @@ type Host struct {
 	TokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
 }
 
-// NewHost returns this machine, with the environment of a caller.
-func NewHost(env []string) Host {
-	h := Host{
+// NewLocal returns a Local on this machine, with the environment of a caller.
+func NewLocal(env []string) *Local {
+	l := &Local{}
+	l.Host = Host{
 		Now:           time.Now,
 		EUID:          os.Geteuid(),
 		Owner:         findOwner(env),
-		Defaults:      runtimeDirs,
-		Booting:       isBooting,
+		Defaults:      func() []string { return placesOf(l.Owner, env) },
+		Booting:       func() bool { return l.isOwnBooting() },
 		Process:       procfs.ID.Verify,
 		UIDs:          procfs.ReadStatus,
 		Listeners:     sockets.Listeners,
@@ -62,8 +63,7 @@ func NewHost(env []string) Host {
 		TokenTries: 20,
 		Patience:   ownPatience,
 	}
-	h.adapt(env)
-	return h
+	return l
 }
 
 // defaultRuntimeDir and fallbackRuntimeDir are the supervisor's own choices

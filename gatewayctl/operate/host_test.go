@@ -19,9 +19,9 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// TestNewHost asks the real kernel for the answers that other tests fake.
-func TestNewHost(t *testing.T) {
-	h := NewHost(nil)
+// TestNewLocal asks the real kernel for the answers that other tests fake.
+func TestNewLocal(t *testing.T) {
+	h := NewLocal(nil)
 	me, err := procfs.Identify(os.Getpid())
 	testenv.Must(t, err)
 	if err := h.Process(procfs.ID{PID: me.PID, Start: me.Start}); err != nil {
@@ -80,13 +80,10 @@ func TestOwnerOf(t *testing.T) {
 
 // TestRuntimeDirsWithoutRoot checks the user's own places of a PID 1 without root.
 func TestRuntimeDirsWithoutRoot(t *testing.T) {
-	h := NewHost(nil)
-	h.withoutRoot(1000, []string{"XDG_RUNTIME_DIR=/run/user/1000"})
+	h := NewLocal([]string{"XDG_RUNTIME_DIR=/run/user/1000"})
+	h.Owner = 1000
 	if got := strings.Join(h.Defaults(), " "); got != "/run/user/1000/gateway-init /dev/shm/gateway-init-1000" {
 		t.Errorf("got %s", got)
-	}
-	if h.Owner != 1000 {
-		t.Errorf("the owner is %d", h.Owner)
 	}
 }
 

@@ -14,23 +14,12 @@ import (
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 )
 
-// adapt adapts h to a supervisor without root, if there is one.
-func (h *Host) adapt(env []string) {
-	if h.Owner == 0 {
-		return
-	}
-	h.withoutRoot(h.Owner, env)
-	if me := uint32(h.EUID); h.Owner == me && ownerOf(1) != me {
-		h.Booting = func() bool { return ownSupervisor(me) == nil }
-	}
-}
-
 // awaitOwn gives a foreign PID 1 that has just started the time to start our
 // user's supervisor. Root has none, because it is the controller of other users'
 // supervisors.
 func (h *Host) awaitOwn(env []string) {
 	me := uint32(h.EUID)
-	if h.Patience == 0 || me == 0 || h.Owner == me {
+	if h.Patience == 0 || me == 0 {
 		return
 	}
 	for until := time.Now().Add(h.Patience); h.Owner != me; time.Sleep(ownEvery) {
@@ -39,13 +28,15 @@ func (h *Host) awaitOwn(env []string) {
 		}
 		h.Owner = findOwner(env)
 	}
-	h.adapt(env)
 }
 
-// withoutRoot sets the owner and the places of a supervisor that runs as uid.
-func (h *Host) withoutRoot(uid uint32, env []string) {
-	h.Owner = uid
-	h.Defaults = func() []string { return placesOf(uid, env) }
+// isOwnBooting reports whether our supervisor is there, or PID 1 is about to become it.
+// Its missing files may still come then.
+func (h *Host) isOwnBooting() bool {
+	if me := uint32(h.EUID); me != 0 && h.Owner == me && ownerOf(1) != me {
+		return ownSupervisor(me) == nil
+	}
+	return isBooting()
 }
 
 // findOwner returns the user of the supervisor that we operate. That is PID 1's
@@ -78,7 +69,7 @@ const (
 )
 
 // ownSupervisor returns nil if a gateway-init of uid runs below a foreign PID 1.
-// Like booting it proves nothing; it only decides how long we wait.
+// Like isBooting it proves nothing; it only decides how long we wait.
 func ownSupervisor(uid uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
 	defer cancel()
