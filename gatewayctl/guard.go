@@ -38,7 +38,7 @@ type guard struct {
 func (a *app) guardClient() (_ *guard, err error) {
 	dir, err := a.local.OpenRuntime()
 	if err != nil {
-		return nil, notServedRefusal(operate.Unreadable(err))
+		return nil, notServedRefusal(operate.UnreadableVerdict(err))
 	}
 	defer dir.Close()
 	g := &guard{app: a}
@@ -86,7 +86,7 @@ func (g *guard) lost(err error) error {
 	case errors.Is(err, procfs.ErrNoPidfd): // no fallback: between two looks a client could outlive its gateway
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
-	return notServedRefusal(operate.NotServing(r, err.Error()))
+	return notServedRefusal(operate.NotServingVerdict(r, err.Error()))
 }
 
 // check is the last check before the fork. It verifies that only the gateway
@@ -115,7 +115,7 @@ func (g *guard) listening() error {
 	if c.Reason == "" {
 		c.Reason = reason.Unproven
 	}
-	return notServedRefusal(operate.NotServing(c.Reason, c.Detail))
+	return notServedRefusal(operate.NotServingVerdict(c.Reason, c.Detail))
 }
 
 // again is the check while the client runs. A gateway may close its listener for

@@ -27,7 +27,7 @@ func TestExecKilled(t *testing.T) {
 	}{
 		"gateway-ended": {client.ErrGatewayEnded,
 			"gatewayctl: ended the client: the gateway has ended, and another process may have its port\n" + again},
-		"listener-foreign": {notServedRefusal(operate.NotServing("listener-foreign", "[::1]:18789 of uid 9002")),
+		"listener-foreign": {notServedRefusal(operate.NotServingVerdict("listener-foreign", "[::1]:18789 of uid 9002")),
 			"gatewayctl: ended the client: listener-foreign: [::1]:18789 of uid 9002\n" + again + rotate},
 	} {
 		t.Run(name, func(t *testing.T) {

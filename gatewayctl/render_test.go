@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -27,12 +26,12 @@ func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
 // allHeld returns the checks of a healthy gateway.
 func allHeld() operate.Checks {
 	return operate.Checks{
-		operate.Held(operate.CheckSupervisor, "pid 1 is the process that wrote the record"),
-		operate.Held(operate.CheckControl, "the request FIFO is PID 1's and is read"),
-		operate.Held(operate.CheckGateway, "pid 34 is alive with the recorded start time"),
-		operate.Held(operate.CheckGatewayUID, "all its uids are 1001"),
-		operate.Held(operate.CheckListener, "127.0.0.1:18789 of uid 1001"),
-		operate.Held(operate.CheckTokenFile, "the file PID 1 installed, 0400, owner 1001"),
+		operate.PassCheck(operate.CheckSupervisor, "pid 1 is the process that wrote the record"),
+		operate.PassCheck(operate.CheckControl, "the request FIFO is PID 1's and is read"),
+		operate.PassCheck(operate.CheckGateway, "pid 34 is alive with the recorded start time"),
+		operate.PassCheck(operate.CheckGatewayUID, "all its uids are 1001"),
+		operate.PassCheck(operate.CheckListener, "127.0.0.1:18789 of uid 1001"),
+		operate.PassCheck(operate.CheckTokenFile, "the file PID 1 installed, 0400, owner 1001"),
 	}
 }
 
@@ -118,17 +117,17 @@ func TestRender(t *testing.T) {
 		"foreign-listener": {func(r *status.Record) {
 			r.Proof.Listener = status.Failed
 			r.Proof.Foreign = []status.Listener{{Addr: "[::1]:18789", UID: 1000, Inode: 7}}
-		}, with(allHeld(), checkFailed(operate.CheckListener, reason.ListenerForeign, "[::1]:18789 of uid 1000"))},
+		}, with(allHeld(), operate.FailCheck(operate.CheckListener, reason.ListenerForeign, "[::1]:18789 of uid 1000"))},
 		"not-serving": {func(r *status.Record) {
 			r.Health = status.Health{State: status.NotServing, Failures: 2, Limit: 4, At: ptr(before(3 * time.Second)), Detail: "no answer within 3s"}
 		}, allHeld()},
 		"unproven": {func(r *status.Record) {}, with(allHeld(),
 			operate.Check{Name: operate.CheckListener, Result: status.NotAvailable, Detail: "netlink is refused"})},
 		"token-changed": {func(r *status.Record) {}, with(allHeld(),
-			checkFailed(operate.CheckTokenFile, reason.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
+			operate.FailCheck(operate.CheckTokenFile, reason.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
 		"fifo-replaced": {func(r *status.Record) {}, with(allHeld(),
-			checkFailed(operate.CheckControl, reason.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
-		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), checkFailed(operate.CheckSupervisor, "", "pid 1 did not write this record"))},
+			operate.FailCheck(operate.CheckControl, reason.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
+		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), operate.FailCheck(operate.CheckSupervisor, "", "pid 1 did not write this record"))},
 		"open-in-children": {func(r *status.Record) {
 			r.Hardening = []status.Hardening{{Name: status.OpenInChildren, Detail: "nothing closes it"}}
 		}, allHeld()},
@@ -258,9 +257,9 @@ func (noRuntime) Error() string {
 func (noRuntime) Unwrap() error { return fs.ErrNotExist }
 
 func TestRenderWithoutRecord(t *testing.T) {
-	v := operate.View{Verdict: operate.Unreadable(noRuntime{})}
+	v := operate.View{Verdict: operate.UnreadableVerdict(noRuntime{})}
 	golden(t, "no-supervisor.txt", render(v, noon, format{}))
-	v = operate.View{Verdict: operate.Unreadable(status.ErrSchema)}
+	v = operate.View{Verdict: operate.UnreadableVerdict(status.ErrSchema)}
 	golden(t, "other-schema.txt", render(v, noon, format{}))
 }
 
@@ -299,9 +298,4 @@ func TestClean(t *testing.T) {
 	if got := clean("a\nb\x1b[0m\x7f\u202e\u009bé→"); got != "a?b?[0m???é→" {
 		t.Errorf("clean = %q", got)
 	}
-}
-
-// checkFailed returns a check that failed.
-func checkFailed(name string, why reason.Reason, format string, args ...any) operate.Check {
-	return operate.Check{Name: name, Result: status.Failed, Reason: why, Detail: fmt.Sprintf(format, args...)}
 }

@@ -15,7 +15,7 @@ import (
 
 // Adopt ends the unmanaged gateway. The caller requests a start.
 func (l *Local) Adopt(ctx context.Context, v View, say func(string)) (old, started int, err error) {
-	u, err := l.unmanaged(ctx, v, say)
+	u, err := l.holdUnmanaged(ctx, v, say)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -42,8 +42,8 @@ func stillUnmanaged(now View, k procfs.Snapshot) (pid int, err error) {
 	return 0, nil
 }
 
-// configuration returns the configuration, or a Failure.
-func (h *Host) configuration() (*config.Config, error) {
+// readConfig returns the configuration, or a Failure.
+func (h *Host) readConfig() (*config.Config, error) {
 	c, err := h.Config()
 	if err != nil {
 		return nil, &external.Failure{Stage: "reading the configuration", Reason: reason.UnsafeConfig, Err: err}
@@ -51,10 +51,10 @@ func (h *Host) configuration() (*config.Config, error) {
 	return c, nil
 }
 
-// unmanaged returns the process that serves on the gateway's port and is not one of v's
+// holdUnmanaged returns the process that serves on the gateway's port and is not one of v's
 // processes.
-func (h *Host) unmanaged(ctx context.Context, v View, say func(string)) (*external.Unmanaged, error) {
-	c, err := h.configuration()
+func (h *Host) holdUnmanaged(ctx context.Context, v View, say func(string)) (*external.Unmanaged, error) {
+	c, err := h.readConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (h *Host) AddUnmanaged(ctx context.Context, v View) View {
 	if h.EUID != 0 && h.EUID != int(h.Owner) || !v.mayHaveUnmanaged() {
 		return v
 	}
-	u, err := h.unmanaged(ctx, v, func(string) {})
+	u, err := h.holdUnmanaged(ctx, v, func(string) {})
 	if err != nil {
 		return v
 	}

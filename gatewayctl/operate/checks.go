@@ -43,6 +43,7 @@ type Check struct {
 // Checks are all checks, in order.
 type Checks []Check
 
+// Get returns the check of the name, which is not-available if it was not made.
 func (cs Checks) Get(name string) Check {
 	for _, c := range cs {
 		if c.Name == name {
@@ -52,7 +53,7 @@ func (cs Checks) Get(name string) Check {
 	return Check{Name: name, Result: status.NotAvailable}
 }
 
-// verify Checks the record against the kernel. dir is the runtime directory.
+// verify checks the record against the kernel. dir is the runtime directory.
 func (l *Local) verify(dir *os.File, r *status.Record) Checks {
 	cs := Checks{l.CheckSupervisor(r), l.checkControl(dir)}
 	if r.Gateway.PID != 0 {
@@ -66,27 +67,31 @@ func (l *Local) verify(dir *os.File, r *status.Record) Checks {
 	return append(cs, l.checkToken(dir, r))
 }
 
-func Held(name, format string, args ...any) Check {
+// PassCheck returns a check that held.
+func PassCheck(name, format string, args ...any) Check {
 	return Check{Name: name, Result: status.Held, Detail: fmt.Sprintf(format, args...)}
 }
 
-func unavailable(name string, err error) Check {
+// skipCheck returns a check that could not be made.
+func skipCheck(name string, err error) Check {
 	return Check{Name: name, Result: status.NotAvailable, Detail: err.Error()}
 }
 
-func failed(name string, why reason.Reason, format string, args ...any) Check {
+// FailCheck returns a check that failed. why may be "".
+func FailCheck(name string, why reason.Reason, format string, args ...any) Check {
 	return Check{Name: name, Result: status.Failed, Reason: why, Detail: fmt.Sprintf(format, args...)}
 }
 
+// CheckSupervisor checks that the process that wrote the record lives.
 func (l *Local) CheckSupervisor(r *status.Record) Check {
 	err := l.Process(r.Init)
 	switch {
 	case err == nil:
-		return Held(CheckSupervisor, "pid %d is the process that wrote the record", r.Init.PID)
+		return PassCheck(CheckSupervisor, "pid %d is the process that wrote the record", r.Init.PID)
 	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
-		return failed(CheckSupervisor, "", "pid %d did not write this record: %v", r.Init.PID, err)
+		return FailCheck(CheckSupervisor, "", "pid %d did not write this record: %v", r.Init.PID, err)
 	}
-	return unavailable(CheckSupervisor, err)
+	return skipCheck(CheckSupervisor, err)
 }
 
 func (l *Local) checkControl(dir *os.File) Check {
@@ -96,15 +101,15 @@ func (l *Local) checkControl(dir *os.File) Check {
 	switch {
 	case err == nil:
 		f.Close()
-		return Held(CheckControl, "the request FIFO is PID 1's and is read")
+		return PassCheck(CheckControl, "the request FIFO is PID 1's and is read")
 	case errors.Is(err, unix.ENXIO):
-		return failed(CheckControl, "", "no process reads the request FIFO")
+		return FailCheck(CheckControl, "", "no process reads the request FIFO")
 	case errors.Is(err, fs.ErrNotExist):
-		return failed(CheckControl, reason.Internal, "the request FIFO is missing")
+		return FailCheck(CheckControl, reason.Internal, "the request FIFO is missing")
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return failed(CheckControl, reason.Internal, "%v", err)
+		return FailCheck(CheckControl, reason.Internal, "%v", err)
 	}
-	return unavailable(CheckControl, err)
+	return skipCheck(CheckControl, err)
 }
 
 // CheckGateway verifies the start time of the pid before and after it reads the
@@ -112,9 +117,9 @@ func (l *Local) checkControl(dir *os.File) Check {
 func (l *Local) checkGateway(r *status.Record) []Check {
 	g := r.Gateway
 	gone := func(err error) []Check {
-		c := unavailable(CheckGateway, err)
+		c := skipCheck(CheckGateway, err)
 		if errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrReplaced) {
-			c = failed(CheckGateway, reason.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
+			c = FailCheck(CheckGateway, reason.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
 		}
 		return []Check{c, {Name: CheckGatewayUID, Result: status.NotAvailable, Detail: "the process is not certain"}}
 	}
@@ -125,44 +130,44 @@ func (l *Local) checkGateway(r *status.Record) []Check {
 	if again := l.Process(g.Process); again != nil {
 		return gone(again)
 	}
-	alive := Held(CheckGateway, "pid %d is alive with the recorded start time", g.PID)
+	alive := PassCheck(CheckGateway, "pid %d is alive with the recorded start time", g.PID)
 	switch {
 	case err != nil:
-		return []Check{alive, unavailable(CheckGatewayUID, err)}
+		return []Check{alive, skipCheck(CheckGatewayUID, err)}
 	case p.Ended():
 		return gone(fmt.Errorf("%w: it has ended and waits to be reaped", procfs.ErrGone))
 	case !p.Only(g.UID):
-		return []Check{alive, failed(CheckGatewayUID, reason.IdentityChanged,
+		return []Check{alive, FailCheck(CheckGatewayUID, reason.IdentityChanged,
 			"runs with uids %v, not only %d", p.UIDs, g.UID)}
 	}
-	return []Check{alive, Held(CheckGatewayUID, "all its uids are %d", g.UID)}
+	return []Check{alive, PassCheck(CheckGatewayUID, "all its uids are %d", g.UID)}
 }
 
-// CheckListener Checks that every socket that listens on the port, in both
+// CheckListener checks that every socket that listens on the port, in both
 // families, belongs to the gateway's uid. Without separate uids the gateway or
 // one of its descendants must have the socket open.
 func (l *Local) CheckListener(r *status.Record) Check {
 	g := r.Gateway
 	ls, err := l.Listeners(g.Port)
 	if err != nil {
-		return unavailable(CheckListener, err)
+		return skipCheck(CheckListener, err)
 	}
 	owner, foreign := proof.Judge(ls, g.UID)
 	if r.Separation == status.SeparationNone {
 		if owner, foreign, err = l.Held(ls, g.PID); err != nil {
-			return unavailable(CheckListener, err)
+			return skipCheck(CheckListener, err)
 		}
 		if again := l.Process(g.Process); again != nil { // the descriptors that were read must be the gateway's
-			return unavailable(CheckListener, again)
+			return skipCheck(CheckListener, again)
 		}
 	}
 	switch owner {
 	case proof.Ours:
-		return Held(CheckListener, "%s", names(ls))
+		return PassCheck(CheckListener, "%s", names(ls))
 	case proof.Missing:
-		return failed(CheckListener, reason.ListenerMissing, "no process listens on port %d", g.Port)
+		return FailCheck(CheckListener, reason.ListenerMissing, "no process listens on port %d", g.Port)
 	default:
-		return failed(CheckListener, reason.ListenerForeign, "%s", names(foreign))
+		return FailCheck(CheckListener, reason.ListenerForeign, "%s", names(foreign))
 	}
 }
 
@@ -193,22 +198,22 @@ func (l *Local) checkToken(dir *os.File, r *status.Record) Check {
 	f, err := fsafe.OpenAt(dir, tokenfile.Name, unix.O_PATH)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return failed(CheckTokenFile, reason.TokenChanged, "%s is missing", t.Path)
+		return FailCheck(CheckTokenFile, reason.TokenChanged, "%s is missing", t.Path)
 	case err != nil:
-		return unavailable(CheckTokenFile, err)
+		return skipCheck(CheckTokenFile, err)
 	}
 	defer f.Close()
 	want := fsafe.Want{Type: fsafe.Regular, UID: &t.UID, GID: &t.GID, Mode: fsafe.Mode(0o400), Links: 1}
 	info, err := fsafe.Verify(f, want)
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe):
-		return failed(CheckTokenFile, reason.TokenChanged, "%v", err)
+		return FailCheck(CheckTokenFile, reason.TokenChanged, "%v", err)
 	case err != nil:
-		return unavailable(CheckTokenFile, err)
+		return skipCheck(CheckTokenFile, err)
 	case info.Dev != t.Dev || info.Ino != t.Inode:
-		return failed(CheckTokenFile, reason.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
+		return FailCheck(CheckTokenFile, reason.TokenChanged, "%s is another file than the one PID 1 installed", t.Path)
 	case info.Size != tokenfile.Len:
-		return failed(CheckTokenFile, reason.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenfile.Len)
+		return FailCheck(CheckTokenFile, reason.TokenChanged, "%s has %d bytes, not %d", t.Path, info.Size, tokenfile.Len)
 	}
-	return Held(CheckTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
+	return PassCheck(CheckTokenFile, "the file PID 1 installed, 0400, owner %d", t.UID)
 }

@@ -95,13 +95,13 @@ func verdictOf(err error) Verdict {
 	var f *external.Failure
 	switch {
 	case errors.Is(err, external.ErrNone):
-		return noSupervisor(err.Error())
+		return noSupervisorVerdict(err.Error())
 	case errors.Is(err, external.ErrIdle):
-		return NotServing(reason.NotRunning, err.Error())
+		return NotServingVerdict(reason.NotRunning, err.Error())
 	case errors.As(err, &f):
-		v := NotServing(f.Reason, f.Err.Error())
+		v := NotServingVerdict(f.Reason, f.Err.Error())
 		v.Hint = nextStep(f)
 		return v
 	}
-	return NotServing(reason.Unproven, err.Error())
+	return NotServingVerdict(reason.Unproven, err.Error())
 }

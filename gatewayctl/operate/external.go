@@ -28,7 +28,7 @@ func (External) IsSeparated() bool { return false }
 
 // run calls f with a Controller.
 func (e External) run(ctx context.Context, say func(string), f func(*external.Controller) error) error {
-	cfg, err := e.local.configuration()
+	cfg, err := e.local.readConfig()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (v *View) lookFrom(ctx context.Context, c *external.Controller) error {
 	s := c.Supervisor
 	v.Topology, v.Port, v.owns = s.Topology, c.Port, s.Owns
 	v.Checks = Checks{
-		Held(CheckSupervisor, "pid %d, child of pid %d, has gateway-init's shape; who started it cannot be proved", s.PID, s.PPID),
+		PassCheck(CheckSupervisor, "pid %d, child of pid %d, has gateway-init's shape; who started it cannot be proved", s.PID, s.PPID),
 		{Name: CheckControl, Result: status.NotAvailable, Detail: fmt.Sprintf("the request FIFO is uid %d's", s.UIDs[0])},
 	}
 	g, err := c.FindGateway(ctx)
@@ -85,16 +85,16 @@ func (v *View) lookFrom(ctx context.Context, c *external.Controller) error {
 		return err
 	}
 	if err != nil {
-		v.Checks = append(v.Checks, unavailable(CheckGateway, err))
+		v.Checks = append(v.Checks, skipCheck(CheckGateway, err))
 		return err
 	}
 	defer g.Close()
 	v.PID = g.PID
-	v.Checks = append(v.Checks, Held(CheckGateway, "pid %d, child of pid %d, has the token", g.PID, g.PPID),
-		Held(CheckGatewayUID, "all four are %d, the agent's too", g.UIDs[0]))
+	v.Checks = append(v.Checks, PassCheck(CheckGateway, "pid %d, child of pid %d, has the token", g.PID, g.PPID),
+		PassCheck(CheckGatewayUID, "all four are %d, the agent's too", g.UIDs[0]))
 	answer, err := c.Judge(ctx, g, proof.Prove)
 	if err != nil {
-		v.Checks = append(v.Checks, unavailable(CheckListener, err))
+		v.Checks = append(v.Checks, skipCheck(CheckListener, err))
 		return err
 	}
 	v.Checks = append(v.Checks, listenerOf(answer, c.Port))
@@ -105,9 +105,9 @@ func (v *View) lookFrom(ctx context.Context, c *external.Controller) error {
 func listenerOf(a inspector.Answer, port uint16) Check {
 	switch a.Ownership {
 	case proof.Missing:
-		return failed(CheckListener, reason.ListenerMissing, "no process listens on port %d", port)
+		return FailCheck(CheckListener, reason.ListenerMissing, "no process listens on port %d", port)
 	case proof.Foreign:
-		return failed(CheckListener, reason.ListenerForeign, "%s", names(a.Foreign))
+		return FailCheck(CheckListener, reason.ListenerForeign, "%s", names(a.Foreign))
 	}
-	return Held(CheckListener, "port %d is open in the gateway's process", port)
+	return PassCheck(CheckListener, "port %d is open in the gateway's process", port)
 }

@@ -32,7 +32,7 @@ func (l *Local) IsSeparated() bool { return l.Owner == 0 }
 func (l *Local) Look(context.Context) View {
 	dir, err := l.OpenRuntime()
 	if err != nil {
-		return View{Verdict: Unreadable(err), Topology: external.None}
+		return View{Verdict: UnreadableVerdict(err), Topology: external.None}
 	}
 	defer dir.Close()
 	return l.LookAt(dir)
@@ -45,7 +45,7 @@ func (l *Local) LookAt(dir *os.File) View {
 	for try := 0; ; try++ {
 		r, err := status.Read(dir, l.Owner)
 		if err != nil {
-			return View{Verdict: Unreadable(err)}
+			return View{Verdict: UnreadableVerdict(err)}
 		}
 		v := View{Record: &r, Checks: l.verify(dir, &r), PID: r.Gateway.PID, Port: r.Gateway.Port, owns: inRecord(&r)}
 		v.Topology = l.topology(&r, v.Checks)

@@ -55,8 +55,8 @@ func inRecord(r *status.Record) func(procfs.Snapshot) bool {
 	return func(k procfs.Snapshot) bool { return slices.Contains(ours, k.PID) || external.Below(k, gateway) }
 }
 
-// Unreadable returns the verdict for a record that cannot be read.
-func Unreadable(err error) Verdict {
+// UnreadableVerdict returns the verdict for a record that cannot be read.
+func UnreadableVerdict(err error) Verdict {
 	code, hint := Explain(err)
 	v := Verdict{Code: code, Reason: reason.Internal, Detail: err.Error(), Hint: hint}
 	switch {
@@ -73,17 +73,17 @@ func Unreadable(err error) Verdict {
 // made, the gateway is unproven and does not count as serving.
 func Judge(r *status.Record, cs Checks) Verdict {
 	if c := cs.Get(CheckSupervisor); c.Result == status.Failed {
-		return noSupervisor(c.Detail)
+		return noSupervisorVerdict(c.Detail)
 	}
 	if c := cs.Get(CheckControl); c.Result == status.Failed && c.Reason == "" {
-		return noSupervisor(c.Detail)
+		return noSupervisorVerdict(c.Detail)
 	}
 	if !r.Gateway.Enabled {
 		return Verdict{Code: ExitNotServing, Reason: reason.NotRunning,
 			Detail: "this container runs without a gateway (--no-gateway)", Hint: "start the container without --no-gateway"}
 	}
 	if r.State != status.Running {
-		v := NotServing(stateReason(r), r.Detail)
+		v := NotServingVerdict(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
 			if v.Reason != reason.AuthMismatch && v.Reason != reason.StopTimeout { // waiting does not repair these
 				v.Hint = "gatewayctl wait"
@@ -100,26 +100,26 @@ func Judge(r *status.Record, cs Checks) Verdict {
 	for _, name := range []string{CheckSupervisor, CheckGateway, CheckGatewayUID, CheckListener} {
 		switch c := cs.Get(name); c.Result {
 		case status.Failed:
-			return NotServing(c.Reason, c.Detail)
+			return NotServingVerdict(c.Reason, c.Detail)
 		case status.NotAvailable:
-			return NotServing(reason.Unproven, fmt.Sprintf("%s: %s", name, c.Detail))
+			return NotServingVerdict(reason.Unproven, fmt.Sprintf("%s: %s", name, c.Detail))
 		}
 	}
 	switch r.Health.State {
 	case status.Serving:
 		return Verdict{Serving: true, Code: ExitOK, Hint: servingNext(r, cs)}
 	case status.NotServing:
-		return NotServing(cmp.Or(r.Reason, reason.HealthTimeout), r.Health.Detail)
+		return NotServingVerdict(cmp.Or(r.Reason, reason.HealthTimeout), r.Health.Detail)
 	}
-	return NotServing(cmp.Or(r.Reason, reason.Unproven), r.Health.Detail)
+	return NotServingVerdict(cmp.Or(r.Reason, reason.Unproven), r.Health.Detail)
 }
 
-func noSupervisor(detail string) Verdict {
+func noSupervisorVerdict(detail string) Verdict {
 	return Verdict{Code: ExitNoSupervisor, Reason: NoSupervisor, Detail: detail, Hint: hintNoSupervisor}
 }
 
-// NotServing returns the verdict for a gateway that does not serve.
-func NotServing(why reason.Reason, detail string) Verdict {
+// NotServingVerdict returns the verdict for a gateway that does not serve.
+func NotServingVerdict(why reason.Reason, detail string) Verdict {
 	if detail == "" {
 		detail = why.Text()
 	}
