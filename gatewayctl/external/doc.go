@@ -12,9 +12,11 @@
 package external
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -87,4 +89,18 @@ func reasonOf(err error) reason.Reason {
 		return reason.NotPermitted
 	}
 	return reason.Unproven
+}
+
+// poll calls f until it is done or fails, with pauses that double from first to last.
+func poll(ctx context.Context, first, last time.Duration, f func() (done bool, err error)) error {
+	for pause := first; ; pause = min(2*pause, last) {
+		if done, err := f(); done || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -79,24 +79,17 @@ func newQueue(ctx context.Context, dir *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock: %w", err)
 	}
-	tick := time.NewTicker(lockEvery)
-	defer tick.Stop()
-	for {
-		ours, err := sys.TryLock(f)
-		if ours {
-			return f, nil
-		}
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("cannot lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("another gatewayctl is at work: %w", ctx.Err())
-		}
+	err = poll(ctx, lockEvery, lockEvery, func() (ours bool, err error) { return sys.TryLock(f) })
+	switch {
+	case err == nil:
+		return f, nil
+	case ctx.Err() != nil:
+		err = fmt.Errorf("another gatewayctl is at work: %w", ctx.Err())
+	default:
+		err = fmt.Errorf("cannot lock %s: %w", f.Name(), err)
 	}
+	f.Close()
+	return nil, err
 }
 
 func lockFile(dir *os.File) (*os.File, error) {

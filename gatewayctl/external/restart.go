@@ -75,17 +75,12 @@ func (c *Controller) replace(ctx context.Context, g *procfs.Held) (started int, 
 // right answer. It may also be a child of the supervisor that leads a session. It
 // differs from the next gateway only because it started before the end.
 func (c *Controller) awaitReaped(ctx context.Context, g *procfs.Held) error {
-	for pause := policy.LookFirst; !g.IsReaped(); pause = min(2*pause, policy.LookLast) {
-		if err := c.Supervisor.prove(); err != nil {
-			return err
+	return poll(ctx, policy.LookFirst, policy.LookLast, func() (bool, error) {
+		if g.IsReaped() {
+			return true, nil
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
+		return false, c.Supervisor.prove()
+	})
 }
 
 // await waits for a gateway that is not the old one and serves. At the deadline
@@ -93,24 +88,20 @@ func (c *Controller) awaitReaped(ctx context.Context, g *procfs.Held) error {
 func (c *Controller) await(ctx context.Context, old procfs.ID) (pid int, err error) {
 	c.enter("waiting for the new gateway")
 	last := error(ErrIdle)
-	for pause := policy.LookFirst; ; pause = min(2*pause, policy.LookLast) {
-		pid, err := c.lookForNew(ctx, old)
-		switch {
-		case pid != 0:
-			return pid, nil
-		case ctx.Err() != nil:
-			return 0, fmt.Errorf("%w: %w", ctx.Err(), last)
-		case err != nil:
+	err = poll(ctx, policy.LookFirst, policy.LookLast, func() (bool, error) {
+		pid, err = c.lookForNew(ctx, old)
+		if err != nil && ctx.Err() == nil {
 			last = err
 		}
-		if err := c.Supervisor.prove(); err != nil {
-			return 0, err
+		if pid != 0 || ctx.Err() != nil {
+			return pid != 0, nil
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		return false, c.Supervisor.prove()
+	})
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ctx.Err(), last)
 	}
+	return pid, err
 }
 
 // lookForNew returns the pid of a gateway that serves and is not the old one, or 0.

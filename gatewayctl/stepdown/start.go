@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +19,10 @@ import (
 
 // caps are the capabilities that are needed to become another user.
 const caps = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+
+// slack is how long a process lives beyond its caller's deadline, so that its caller
+// ends it and it does not end itself.
+const slack = time.Second
 
 // Spec says how to start a process of another user.
 type Spec struct {
@@ -42,14 +48,15 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	if permitted, err := sys.Permitted(); err == nil && (s.UID != uint32(os.Getuid()) || s.GID != uint32(os.Getgid())) && permitted&caps != caps {
 		return nil, fmt.Errorf("cannot become uid %d to look at its processes: %w: the exec needs SETUID and SETGID", s.UID, fs.ErrPermission)
 	}
-	life, err := lifetime(ctx)
-	if err != nil {
-		return nil, err
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil, errors.New("a process of another user needs a deadline")
 	}
-	p := &Process{ended: make(chan struct{})}
+	argv := append([]string{os.Args[0], Arg, decimal(s.UID), decimal(s.GID), (time.Until(deadline) + slack).String()}, s.Args...)
+	p, err := &Process{ended: make(chan struct{})}, error(nil)
 	start := func() {
-		p.process, err = os.StartProcess("/proc/self/exe", arguments(s.UID, s.GID, life, s.Args),
-			&os.ProcAttr{Dir: "/", Env: append([]string{}, s.Env...), Files: s.Files[:]}) // the runtime opens /dev/null for a closed one
+		p.process, err = os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
+			Dir: "/", Env: append([]string{}, s.Env...), Files: s.Files[:]}) // the runtime opens /dev/null for a closed one
 	}
 	if s.Network == nil {
 		start()
@@ -70,6 +77,8 @@ func (p *Process) reap() {
 		close(p.ended)
 	}()
 }
+
+func decimal(id uint32) string { return strconv.FormatUint(uint64(id), 10) }
 
 // inNetwork calls f on a thread in another network namespace, because a child has
 // the namespace of the thread that forks. The thread ends with the call.

@@ -9,7 +9,6 @@
 package stepdown
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,17 +23,6 @@ import (
 // lifetime and the arguments of the program as that user follow.
 const Arg = "step-down"
 
-// slack is how long a process lives beyond its caller's deadline, so that its caller
-// ends it and it does not end itself.
-const slack = time.Second
-
-// arguments returns the arguments of the new process.
-func arguments(uid, gid uint32, life time.Duration, args []string) []string {
-	return append([]string{os.Args[0], Arg, decimal(uid), decimal(gid), (life + slack).String()}, args...)
-}
-
-func decimal(id uint32) string { return strconv.FormatUint(uint64(id), 10) }
-
 // Enter makes this process the user's, and ends it after its lifetime. args are the
 // arguments after Arg, and rest are those of the program as that user. rest is also
 // returned with an error. A user that calls it by hand becomes that uid, which only root
@@ -44,16 +32,10 @@ func Enter(args []string) (rest []string, err error) {
 		return nil, errors.New("usage: " + Arg + " UID GID LIFETIME VERB...")
 	}
 	rest = args[3:]
-	uid, err := strconv.ParseUint(args[0], 10, 31)
-	if err != nil {
-		return rest, err
-	}
-	gid, err := strconv.ParseUint(args[1], 10, 31)
-	if err != nil {
-		return rest, err
-	}
-	life, err := time.ParseDuration(args[2])
-	if err != nil {
+	uid, errUID := strconv.ParseUint(args[0], 10, 31)
+	gid, errGID := strconv.ParseUint(args[1], 10, 31)
+	life, errLife := time.ParseDuration(args[2])
+	if err := errors.Join(errUID, errGID, errLife); err != nil {
 		return rest, err
 	}
 	time.AfterFunc(life, func() { os.Exit(1) }) // even if a look hangs
@@ -85,13 +67,4 @@ func become(uid, gid int) error {
 		return fmt.Errorf("cannot become uid %d: %w", uid, err)
 	}
 	return nil
-}
-
-// lifetime returns the time until the deadline of ctx.
-func lifetime(ctx context.Context) (time.Duration, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return 0, errors.New("a process of another user needs a deadline")
-	}
-	return time.Until(deadline), nil
 }
