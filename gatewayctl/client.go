@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 
@@ -15,21 +14,18 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
-	"github.com/gateway-init/gateway-init/internal/procfs"
-	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
-// clientKernel starts clients and watches their gateway.
+// clientKernel starts clients.
 type clientKernel struct {
-	hold   func(procfs.ID) (*os.File, error) // the pidfd of a gateway
 	users  func(*config.Config) (identities, error)
 	launch func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
 }
 
 func newClientKernel() clientKernel {
-	return clientKernel{procfs.ID.Pidfd, resolveUsers, (*client.Plan).Run}
+	return clientKernel{resolveUsers, (*client.Plan).Run}
 }
 
 // clientSpec describes the client to run.
@@ -58,10 +54,9 @@ func resolveUsers(c *config.Config) (who identities, err error) {
 
 // refusal says why a client may not run.
 type refusal struct {
-	code   int
-	err    error
-	hints  []string
-	reason reason.Reason // why the gateway does not serve, if that is the cause
+	code  int
+	err   error
+	hints []string
 }
 
 func (e *refusal) Error() string { return e.err.Error() }
@@ -116,7 +111,7 @@ const hintConfig = "gateway-init --check-config"
 // shell would have.
 func clientRefusal(err error) error {
 	switch {
-	case errors.As(err, new(*refusal)):
+	case errors.As(err, new(*refusal)), errors.As(err, new(*operate.NotServedError)):
 		return err
 	case errors.Is(err, fsafe.ErrUnsafe):
 		return refuse(exitRefused, "the token goes only to programs that only root and the operator can change", "unsafe-config: %w", err)
@@ -169,11 +164,11 @@ func (a *app) runBare(s clientSpec) (int, error) {
 
 // runGuarded runs a client with the token, while the gateway serves.
 func (a *app) runGuarded(s clientSpec) (int, error) {
-	g, err := a.guardClient()
+	g, err := a.local.Guard(a.warnOfToken)
 	if err != nil {
 		return 0, err
 	}
-	defer g.close()
+	defer g.Close()
 	p, who, err := a.plan(s)
 	if err != nil {
 		return 0, err
@@ -183,8 +178,8 @@ func (a *app) runGuarded(s clientSpec) (int, error) {
 
 // runWithToken reads the token and runs the client until it exits. The caller
 // must have taken g before.
-func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identities) (int, error) {
-	if err := mayHaveToken(&g.record, who); err != nil {
+func (a *app) runWithToken(s clientSpec, p *client.Plan, g *operate.Guard, who identities) (int, error) {
+	if err := mayHaveToken(&g.Record, who); err != nil {
 		return 0, err
 	}
 	secret, err := a.local.Token(context.Background())
@@ -192,7 +187,7 @@ func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identitie
 		return 0, err
 	}
 	defer secret.Wipe()
-	return a.runClient(s, p, g.grant(secret))
+	return a.runClient(s, p, g.Grant(secret))
 }
 
 // mayHaveToken refuses the token unless the gateway is the one that this
@@ -219,6 +214,24 @@ func (a *app) runClient(s clientSpec, p *client.Plan, g client.Grant) (int, erro
 	return code, err
 }
 
+// warnOfToken says what to do, because the next gateway gets the same token.
+func (a *app) warnOfToken(err error) {
+	fmt.Fprintf(a.err, "gatewayctl: cannot note that the token may be known: %v: run gatewayctl restart --rotate-token\n", err)
+}
+
+// hintNoToken says how to find out why a gateway does not serve.
+const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
+
+// hintsAfter returns the hints after a client was killed for that cause. If the
+// gateway ended, PID 1 has found the lock held and mints a new token.
+func hintsAfter(cause error) []string {
+	hints := []string{"gatewayctl wait waits until the gateway serves; then run it again"}
+	if !errors.Is(cause, client.ErrGatewayEnded) {
+		hints = append(hints, "the client may have sent the token to another listener: gatewayctl restart --rotate-token")
+	}
+	return hints
+}
+
 func (a *app) refused(verb string, err error) int {
 	if errors.As(err, new(*operate.TokenError)) {
 		return a.failed(err)
@@ -226,6 +239,12 @@ func (a *app) refused(verb string, err error) int {
 	code, hints := exitFailed, []string(nil)
 	if e := (*refusal)(nil); errors.As(err, &e) {
 		code, err, hints = e.code, e.err, e.hints
+	}
+	if e := (*operate.NotServedError)(nil); errors.As(err, &e) {
+		code, hints = e.Code, []string{e.Hint}
+		if code == exitNotServing {
+			hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
+		}
 	}
 	return a.fail(code, fmt.Errorf("cannot %s: %w", verb, err), hints...)
 }

@@ -83,9 +83,9 @@ func (a *app) revokeDevices(rotate func() int) int {
 	if code := rotate(); code != exitOK {
 		return code
 	}
-	g, err := a.guardClient()
+	g, err := a.local.Guard(a.warnOfToken)
 	if err == nil {
-		defer g.close()
+		defer g.Close()
 		var code int
 		if code, err = a.runWithToken(s, p, g, who); err == nil && code != exitOK {
 			err = fmt.Errorf("client %s ended with %d", revokeClient, code)

@@ -76,11 +76,11 @@ func newFixture(t *testing.T) *fixture {
 	w.record.RuntimeDir = w.path
 	w.record.Token.Path = filepath.Join(w.path, tokenfile.Name)
 	w.app = &app{
-		stdio:  stdio{in: strings.NewReader(""), out: &w.out, err: &w.err},
-		kernel: clientKernel{hold: func(procfs.ID) (*os.File, error) { return holdSelf() }},
+		stdio: stdio{in: strings.NewReader(""), out: &w.out, err: &w.err},
 		local: &operate.Local{Host: operate.Host{
 			Now: func() time.Time { return noon }, EUID: os.Geteuid(), Owner: uint32(os.Geteuid()),
 			Defaults: func() []string { return []string{w.path} },
+			Hold:     func(procfs.ID) (*os.File, error) { return holdSelf() },
 			Booting:  func() bool { return false },
 			Process:  func(procfs.ID) error { return nil },
 			Config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },

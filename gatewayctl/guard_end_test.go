@@ -27,7 +27,7 @@ func TestExecKilled(t *testing.T) {
 	}{
 		"gateway-ended": {client.ErrGatewayEnded,
 			"gatewayctl: ended the client: the gateway has ended, and another process may have its port\n" + again},
-		"listener-foreign": {notServedRefusal(operate.NotServingVerdict("listener-foreign", "[::1]:18789 of uid 9002")),
+		"listener-foreign": {&operate.NotServedError{Verdict: operate.NotServingVerdict("listener-foreign", "[::1]:18789 of uid 9002")},
 			"gatewayctl: ended the client: listener-foreign: [::1]:18789 of uid 9002\n" + again + rotate},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestMark(t *testing.T) {
 			testenv.Must(t, gateway.Start())
 			defer gateway.Wait()
 			defer gateway.Process.Kill()
-			w.kernel.hold = func(procfs.ID) (*os.File, error) {
+			w.local.Hold = func(procfs.ID) (*os.File, error) {
 				fd, err := sys.PidfdOpen(gateway.Process.Pid)
 				return os.NewFile(uintptr(fd), "pidfd"), err
 			}

@@ -5,8 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -76,13 +74,13 @@ func unproven() map[string]struct {
 			}
 		}, "unproven: too many"},
 		"gone-before-it-is-held": {func(w *fixture) {
-			w.kernel.hold = func(procfs.ID) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
+			w.local.Hold = func(procfs.ID) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
 		}, "identity-changed: pid 34 is not the gateway any more"},
 		"ended-at-the-fork": {func(w *fixture) {
-			w.kernel.hold = func(procfs.ID) (*os.File, error) { return endedPidfd() }
+			w.local.Hold = func(procfs.ID) (*os.File, error) { return endedPidfd() }
 		}, "identity-changed: pid 34 is not the gateway any more: the process is gone"},
 		"no-pidfd": {func(w *fixture) {
-			w.kernel.hold = func(procfs.ID) (*os.File, error) { return nil, fmt.Errorf("%w: %w", procfs.ErrNoPidfd, syscall.ENOSYS) }
+			w.local.Hold = func(procfs.ID) (*os.File, error) { return nil, fmt.Errorf("%w: %w", procfs.ErrNoPidfd, syscall.ENOSYS) }
 		}, "unproven: cannot watch the gateway"},
 	}
 }
@@ -170,40 +168,5 @@ func TestExecNoToken(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestCheckSeesRealListeners checks that the checks before and after the fork read
-// the kernel's list.
-func TestCheckSeesRealListeners(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	w := newFixture(t)
-	w.local.Listeners = sockets.Listeners
-	w.record.Gateway.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
-	w.record.Gateway.UID = uint32(os.Geteuid())
-	g := &guard{app: w.app, record: w.record}
-	g.gateway, err = holdSelf()
-	must(t, err)
-	defer g.close()
-	must(t, errors.Join(g.check(), g.again()))
-	g.record.Gateway.UID++
-	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
-		t.Errorf("of another uid: %v", err)
-	}
-	if err := g.again(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
-		t.Errorf("of another uid, later: %v", err)
-	}
-	l.Close()
-	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-missing") {
-		t.Errorf("closed: %v", err)
-	}
-	if err := g.again(); err != nil { // the gateway may open it again
-		t.Errorf("closed, later: %v", err)
-	}
-	w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("too many") }
-	if err := g.again(); err == nil || !strings.Contains(err.Error(), "unproven: too many") {
-		t.Errorf("not to be seen, later: %v", err)
 	}
 }

@@ -55,10 +55,10 @@ func (cs Checks) Get(name string) Check {
 
 // verify checks the record against the kernel. dir is the runtime directory.
 func (l *Local) verify(dir *os.File, r *status.Record) Checks {
-	cs := Checks{l.CheckSupervisor(r), l.checkControl(dir)}
+	cs := Checks{l.checkSupervisor(r), l.checkControl(dir)}
 	if r.Gateway.PID != 0 {
 		cs = append(cs, l.checkGateway(r)...)
-		cs = append(cs, l.CheckListener(r))
+		cs = append(cs, l.checkListener(r))
 	} else {
 		for _, name := range []string{CheckGateway, CheckGatewayUID, CheckListener} {
 			cs = append(cs, Check{Name: name, Result: status.NotAvailable, Detail: "no gateway runs"})
@@ -82,8 +82,8 @@ func FailCheck(name string, why reason.Reason, format string, args ...any) Check
 	return Check{Name: name, Result: status.Failed, Reason: why, Detail: fmt.Sprintf(format, args...)}
 }
 
-// CheckSupervisor checks that the process that wrote the record lives.
-func (l *Local) CheckSupervisor(r *status.Record) Check {
+// checkSupervisor checks that the process that wrote the record lives.
+func (l *Local) checkSupervisor(r *status.Record) Check {
 	err := l.Process(r.Init)
 	switch {
 	case err == nil:
@@ -143,10 +143,10 @@ func (l *Local) checkGateway(r *status.Record) []Check {
 	return []Check{alive, PassCheck(CheckGatewayUID, "all its uids are %d", g.UID)}
 }
 
-// CheckListener checks that every socket that listens on the port, in both
+// checkListener checks that every socket that listens on the port, in both
 // families, belongs to the gateway's uid. Without separate uids the gateway or
 // one of its descendants must have the socket open.
-func (l *Local) CheckListener(r *status.Record) Check {
+func (l *Local) checkListener(r *status.Record) Check {
 	g := r.Gateway
 	ls, err := l.Listeners(g.Port)
 	if err != nil {

@@ -35,6 +35,7 @@ type Host struct {
 	UIDs          func(pid int) (procfs.Status, error)          // from /proc/PID/status
 	Listeners     func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
 	Held          func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
+	Hold          func(procfs.ID) (*os.File, error) // the pidfd of a gateway
 	Config        func() (*config.Config, error)
 	Find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
 	FindUnmanaged func(context.Context, config.Gateway, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
@@ -56,6 +57,7 @@ func NewLocal(env []string) *Local {
 		UIDs:          procfs.ReadStatus,
 		Listeners:     sockets.Listeners,
 		Held:          proof.JudgeHolders,
+		Hold:          procfs.ID.Pidfd,
 		Config:        func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		Find:          external.Find,
 		FindUnmanaged: external.FindUnmanaged,

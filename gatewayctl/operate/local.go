@@ -35,13 +35,13 @@ func (l *Local) Look(context.Context) View {
 		return View{Verdict: UnreadableVerdict(err), Topology: external.None}
 	}
 	defer dir.Close()
-	return l.LookAt(dir)
+	return l.lookAt(dir)
 }
 
-// LookAt is Look in an open runtime directory. If the record is replaced during
-// the look, because a gateway is being restarted, LookAt looks again, at most
+// lookAt is Look in an open runtime directory. If the record is replaced during
+// the look, because a gateway is being restarted, lookAt looks again, at most
 // twice. Otherwise it would compare an outdated record with the kernel.
-func (l *Local) LookAt(dir *os.File) View {
+func (l *Local) lookAt(dir *os.File) View {
 	for try := 0; ; try++ {
 		r, err := status.Read(dir, l.Owner)
 		if err != nil {

@@ -92,7 +92,7 @@ func (l *Local) identifyToken(dir *os.File, path string) (status.Record, error) 
 		if err != nil {
 			return r, unreadToken(path, err)
 		}
-		if c := l.CheckSupervisor(&r); c.Result != status.Held {
+		if c := l.checkSupervisor(&r); c.Result != status.Held {
 			return r, &TokenError{tokenNotRunning, path, errors.New(c.Detail)}
 		}
 		if r.Token.Inode != 0 && r.Token.UID != l.Owner {
