@@ -3,16 +3,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 )
 
 // stdio holds the standard streams and whether each is a terminal.
@@ -26,13 +29,11 @@ type stdio struct {
 // app is one run of the program.
 type app struct {
 	stdio
-	host
-	color      bool
-	env        []string // the caller's environment, for a client and for a container engine
-	runtimeDir string   // --runtime-dir; "" means the default places
-	hardened   error    // the error of harden
-	args       []string // the verb and its arguments
-	external   bool     // we are root, and the supervisor does not run as root (external.go)
+	color    bool
+	env      []string         // the caller's environment, for a client and for a container engine
+	local    *operate.Local   // with the value of --runtime-dir
+	operator operate.Operator // of the supervisor; nil for a verb that anyone may run
+	kernel   clientKernel
 }
 
 // verb is one row of the command table.
@@ -105,27 +106,26 @@ func (a *app) dispatch(args []string) int {
 	if flags.NArg() > 0 && !v.operands {
 		return a.usage(fmt.Errorf("unexpected argument %.40q", flags.Arg(0)), name)
 	}
-	if strings.Contains(a.runtimeDir, "\x00") || (a.runtimeDir != "" && a.runtimeDir[0] != '/') {
+	if strings.Contains(a.local.RuntimeDir, "\x00") || (a.local.RuntimeDir != "" && a.local.RuntimeDir[0] != '/') {
 		return a.usage(errors.New("--runtime-dir must be an absolute path"), name)
 	}
-	a.args = global.Args()
 	if !v.anyone {
-		a.awaitOwn(a.env)
-	}
-	a.external = !v.anyone && a.controls()
-	if !v.anyone && !a.external && a.euid != int(a.owner) {
-		return a.fail(exitRefused, fmt.Errorf("cannot %s: not-permitted: only %s may, this is uid %d", name, describeUID(a.owner), a.euid),
-			"run it as the container's default user: docker exec CONTAINER /usr/local/bin/gatewayctl "+name)
+		if a.operator, err = a.local.Choose(a.caller()); err != nil {
+			return a.fail(exitRefused, fmt.Errorf("cannot %s: %w", name, err),
+				"run it as the container's default user: docker exec CONTAINER /usr/local/bin/gatewayctl "+name)
+		}
 	}
 	return action(a, flags.Args())
 }
 
-// describeUID formats a uid for a message.
-func describeUID(uid uint32) string {
-	if uid == 0 {
-		return "root"
-	}
-	return "uid " + strconv.FormatUint(uint64(uid), 10) + ", who PID 1 is,"
+// caller is what this program passes on when it runs as the supervisor's user.
+func (a *app) caller() external.Caller { return external.Caller{Env: a.env, Err: a.files.Err} }
+
+// look calls Look with the default timeout.
+func (a *app) look() operate.View {
+	ctx, cancel := context.WithTimeout(context.Background(), operate.LookTimeout)
+	defer cancel()
+	return a.operator.Look(ctx)
 }
 
 // flags returns a set with the global flags, which may stand before and after
@@ -133,7 +133,7 @@ func describeUID(uid uint32) string {
 func (a *app) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&a.runtimeDir, "runtime-dir", a.runtimeDir, "")
+	f.StringVar(&a.local.RuntimeDir, "runtime-dir", a.local.RuntimeDir, "")
 	return f
 }
 
@@ -152,11 +152,26 @@ func (a *app) usage(err error, name string) int {
 // fail prints one line for the error and one for each hint. It returns code.
 func (a *app) fail(code int, err error, hints ...string) int {
 	fmt.Fprintf(a.err, "gatewayctl: %s\n", clean(err.Error()))
+	a.hint(hints...)
+	return code
+}
+
+func (a *app) hint(hints ...string) {
 	for _, hint := range hints {
 		if hint != "" {
 			fmt.Fprintf(a.err, "gatewayctl: hint: %s\n", hint)
 		}
 	}
+}
+
+// failed prints why an Operator failed, and returns the exit code. A process that ran as
+// the supervisor's user has already printed the reason.
+func (a *app) failed(err error) int {
+	code, hint := operate.Explain(err)
+	if !errors.As(err, new(stepdown.ExitError)) {
+		return a.fail(code, err, hint)
+	}
+	a.hint(hint)
 	return code
 }
 

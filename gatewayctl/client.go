@@ -3,19 +3,30 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
-	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/users"
 )
+
+// clientKernel starts clients.
+type clientKernel struct {
+	users  func(*config.Config) (identities, error)
+	launch func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
+}
+
+func newClientKernel() clientKernel {
+	return clientKernel{resolveUsers, (*client.Plan).Run}
+}
 
 // clientSpec describes the client to run.
 type clientSpec struct {
@@ -43,10 +54,9 @@ func resolveUsers(c *config.Config) (who identities, err error) {
 
 // refusal says why a client may not run.
 type refusal struct {
-	code   int
-	err    error
-	hints  []string
-	reason reason.Reason // why the gateway does not serve, if that is the cause
+	code  int
+	err   error
+	hints []string
 }
 
 func (e *refusal) Error() string { return e.err.Error() }
@@ -61,14 +71,14 @@ func refuse(code int, hint, format string, args ...any) error {
 // file counts for the client only; mayHaveToken compares the gateway's uid.
 func (a *app) plan(s clientSpec) (*client.Plan, identities, error) {
 	var who identities
-	c, err := a.config()
+	c, err := a.local.Config()
 	switch {
 	case errors.Is(err, fsafe.ErrUnsafe), errors.As(err, new(*config.Error)):
 		return nil, who, refuse(exitRefused, hintConfig, "unsafe-config: %w", err)
 	case err != nil:
 		return nil, who, refuse(exitFailed, hintConfig, "%w", err)
 	}
-	if who, err = a.users(c); err != nil {
+	if who, err = a.kernel.users(c); err != nil {
 		return nil, who, refuse(exitRefused, "see gateway-init.json(5), user", "unsafe-config: %w", err)
 	}
 	op := who.operator
@@ -101,7 +111,7 @@ const hintConfig = "gateway-init --check-config"
 // shell would have.
 func clientRefusal(err error) error {
 	switch {
-	case errors.As(err, new(*refusal)):
+	case errors.As(err, new(*refusal)), errors.As(err, new(*operate.NotServedError)):
 		return err
 	case errors.Is(err, fsafe.ErrUnsafe):
 		return refuse(exitRefused, "the token goes only to programs that only root and the operator can change", "unsafe-config: %w", err)
@@ -135,7 +145,7 @@ func (a *app) exec(s clientSpec) int {
 
 // separated returns a refusal if there is no operator that could get the token.
 func (a *app) separated() error {
-	if a.owner == 0 && !a.external {
+	if a.operator.IsSeparated() {
 		return nil
 	}
 	return refuse(exitRefused, "run it in a shell of the container, with the token of gatewayctl token",
@@ -154,11 +164,11 @@ func (a *app) runBare(s clientSpec) (int, error) {
 
 // runGuarded runs a client with the token, while the gateway serves.
 func (a *app) runGuarded(s clientSpec) (int, error) {
-	g, err := a.guardClient()
+	g, err := a.local.Guard(a.warnOfToken)
 	if err != nil {
 		return 0, err
 	}
-	defer g.close()
+	defer g.Close()
 	p, who, err := a.plan(s)
 	if err != nil {
 		return 0, err
@@ -168,16 +178,16 @@ func (a *app) runGuarded(s clientSpec) (int, error) {
 
 // runWithToken reads the token and runs the client until it exits. The caller
 // must have taken g before.
-func (a *app) runWithToken(s clientSpec, p *client.Plan, g *guard, who identities) (int, error) {
-	if err := mayHaveToken(&g.record, who); err != nil {
+func (a *app) runWithToken(s clientSpec, p *client.Plan, g *operate.Guard, who identities) (int, error) {
+	if err := mayHaveToken(&g.Record, who); err != nil {
 		return 0, err
 	}
-	secret, _, err := a.readToken()
+	secret, err := a.local.Token(context.Background())
 	if err != nil {
 		return 0, err
 	}
 	defer secret.Wipe()
-	return a.runClient(s, p, g.grant(secret))
+	return a.runClient(s, p, g.Grant(secret))
 }
 
 // mayHaveToken refuses the token unless the gateway is the one that this
@@ -197,20 +207,44 @@ func (a *app) runClient(s clientSpec, p *client.Plan, g client.Grant) (int, erro
 	if s.mute {
 		io.In = nil
 	}
-	code, err := a.launch(p, g, io)
+	code, err := a.kernel.launch(p, g, io)
 	if err != nil && !errors.As(err, new(*client.KilledError)) {
 		return code, clientRefusal(err)
 	}
 	return code, err
 }
 
+// warnOfToken says what to do, because the next gateway gets the same token.
+func (a *app) warnOfToken(err error) {
+	fmt.Fprintf(a.err, "gatewayctl: cannot note that the token may be known: %v: run gatewayctl restart --rotate-token\n", err)
+}
+
+// hintNoToken says how to find out why a gateway does not serve.
+const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
+
+// hintsAfter returns the hints after a client was killed for that cause. If the
+// gateway ended, PID 1 has found the lock held and mints a new token.
+func hintsAfter(cause error) []string {
+	hints := []string{"gatewayctl wait waits until the gateway serves; then run it again"}
+	if !errors.Is(cause, client.ErrGatewayEnded) {
+		hints = append(hints, "the client may have sent the token to another listener: gatewayctl restart --rotate-token")
+	}
+	return hints
+}
+
 func (a *app) refused(verb string, err error) int {
-	if errors.As(err, new(*tokenError)) {
-		return a.noToken(err)
+	if errors.As(err, new(*operate.TokenError)) {
+		return a.failed(err)
 	}
 	code, hints := exitFailed, []string(nil)
 	if e := (*refusal)(nil); errors.As(err, &e) {
 		code, err, hints = e.code, e.err, e.hints
+	}
+	if e := (*operate.NotServedError)(nil); errors.As(err, &e) {
+		code, hints = e.Code, []string{e.Hint}
+		if code == exitNotServing {
+			hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
+		}
 	}
 	return a.fail(code, fmt.Errorf("cannot %s: %w", verb, err), hints...)
 }

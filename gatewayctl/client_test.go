@@ -38,17 +38,17 @@ func (w *fixture) clients(code int, err error) *[]launched {
 	w.t.Helper()
 	testenv.Root(w.t) // client.New looks with the operator's rights
 	var all []launched
-	w.config = func() (*config.Config, error) {
+	w.local.Config = func() (*config.Config, error) {
 		return &config.Config{
 			Gateway: config.Gateway{TokenEnv: "TOKEN"}, OperatorEnv: []string{"A=1"}, OperatorPassEnv: []string{"TZ"},
 			Clients: []config.Client{{Name: "tui", Command: []string{"/bin/sh", "-c", "x"}}, {Name: "revoke-devices", Command: []string{"/bin/cat"}}},
 		}, nil
 	}
-	w.users = func(*config.Config) (identities, error) {
+	w.kernel.users = func(*config.Config) (identities, error) {
 		return identities{users.User{UID: w.record.Gateway.UID}, users.User{Name: "op", UID: testenv.Stranger, GID: testenv.Stranger, Home: "/home/op"}}, nil
 	}
 	w.files = client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	w.launch = func(p *client.Plan, g client.Grant, io client.Stdio) (int, error) {
+	w.kernel.launch = func(p *client.Plan, g client.Grant, io client.Stdio) (int, error) {
 		l := launched{plan: p, grant: g, io: io}
 		if g.Token != nil {
 			l.token = string(g.Token.Bytes())
@@ -162,7 +162,7 @@ func TestExecTerminal(t *testing.T) {
 // TestExecRefusals checks that no client runs, and that one line says why.
 func TestExecRefusals(t *testing.T) {
 	bad := func(err error) func(w *fixture) {
-		return func(w *fixture) { w.config = func() (*config.Config, error) { return nil, err } }
+		return func(w *fixture) { w.local.Config = func() (*config.Config, error) { return nil, err } }
 	}
 	syntax := &config.Error{File: "/c", Line: 1, Col: 2, Problem: "unknown key"}
 	tests := map[string]struct {
@@ -185,28 +185,28 @@ func TestExecRefusals(t *testing.T) {
 		"not-executable":  {"exec /etc/passwd", nil, 126, "is not executable"},
 		"agent's":         {"exec AGENT", nil, 3, "cannot exec: unsafe-config: "},
 		"no-supervisor":   {"exec cat", func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "cannot exec: no-supervisor: no supervisor's files"},
-		"supervisor-gone": {"tui", func(w *fixture) { w.process = func(procfs.ID) error { return procfs.ErrGone } }, 5, "cannot tui: no-supervisor: "},
+		"supervisor-gone": {"tui", func(w *fixture) { w.local.Process = func(procfs.ID) error { return procfs.ErrGone } }, 5, "cannot tui: no-supervisor: "},
 		"token-changed":   {"tui", func(w *fixture) { w.record.Token.Inode++; w.publish() }, 1, "changed"},
 		"config-missing":  {"tui", bad(os.ErrNotExist), 1, "cannot tui: file does not exist"},
 		"config-bad":      {"tui", bad(syntax), 3, "unsafe-config: /c:1:2: unknown key"},
 		"config-unsafe":   {"tui", bad(fmt.Errorf("cannot use it: %w", fsafe.ErrUnsafe)), 3, "unsafe-config: cannot use it"},
 		"users": {"tui", func(w *fixture) {
-			w.users = func(*config.Config) (identities, error) { return identities{}, errors.New("no line") }
+			w.kernel.users = func(*config.Config) (identities, error) { return identities{}, errors.New("no line") }
 		}, 3, "unsafe-config: no line"},
 		"of-another-gateway": {"tui", func(w *fixture) { w.record.Token.UID = 7; w.publish() }, 1, "changed"},
 		"no-lock":            {"exec cat", func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, clientlock.Name))) }, 1, "cannot exec: internal: cannot open the client lock"},
 		"unsafe-lock":        {"exec cat", func(w *fixture) { must(w.t, os.Chmod(filepath.Join(w.path, clientlock.Name), 0o644)) }, 1, "clients.lock: has mode 0644, not 0600"},
 		"another-config": {"tui", func(w *fixture) {
-			w.users = func(*config.Config) (identities, error) {
+			w.kernel.users = func(*config.Config) (identities, error) {
 				return identities{gateway: users.User{UID: 7}, operator: users.User{UID: 8, GID: 8}}, nil
 			}
 		}, 3, "unsafe-config: /etc/gateway-init/config.json says that the gateway is uid 7"},
-		"dumpable": {"exec cat", func(w *fixture) { w.hardened = errors.New("refused") }, 1, "not-readable"},
+		"dumpable": {"exec cat", func(w *fixture) { w.local.Hardened = errors.New("refused") }, 1, "not-readable"},
 		"run-fails": {"exec cat", func(w *fixture) {
-			w.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) { return 0, errors.New("no home") }
+			w.kernel.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) { return 0, errors.New("no home") }
 		}, 1, "cannot exec: no home"},
 		"gone-meanwhile": {"exec cat", func(w *fixture) {
-			w.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) {
+			w.kernel.launch = func(*client.Plan, client.Grant, client.Stdio) (int, error) {
 				return 0, fmt.Errorf("x: %w", client.ErrNotFound)
 			}
 		}, 127, "cannot exec: x: not found"},
@@ -256,11 +256,11 @@ func TestRevokeDevices(t *testing.T) {
 		"done":           {args: "--rotate-token --revoke-devices", reply: control.OK, out: rotated, runs: 1},
 		"without-rotate": {args: "--revoke-devices", code: 2, err: "--revoke-devices needs --rotate-token"},
 		"no-client": {args: "--rotate-token --revoke-devices", code: 3, err: `the configuration has no client "revoke-devices"`, change: func(w *fixture) {
-			w.config = func() (*config.Config, error) { return &config.Config{}, nil }
+			w.local.Config = func() (*config.Config, error) { return &config.Config{}, nil }
 		}},
 		"another-config": {args: "--rotate-token --revoke-devices", code: 3, err: "unsafe-config", change: func(w *fixture) {
 			w.record.Gateway.UID = 7
-			w.users = func(*config.Config) (identities, error) {
+			w.kernel.users = func(*config.Config) (identities, error) {
 				return identities{gateway: users.User{UID: 8}, operator: users.User{UID: 9, GID: 9}}, nil
 			}
 			w.publish()
@@ -271,11 +271,11 @@ func TestRevokeDevices(t *testing.T) {
 		"does-not-run": {args: "--rotate-token --revoke-devices", reply: control.OK, fails: errors.New("no home"), code: 1, out: rotated, runs: 1,
 			err: "may still work: no home\n" + repeat},
 		"token-unreadable": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated, err: repeat, change: func(w *fixture) {
-			w.hardened = os.ErrPermission
+			w.local.Hardened = os.ErrPermission
 		}},
 		"not-serving-meanwhile": {args: "--rotate-token --revoke-devices", reply: control.OK, code: 1, out: rotated,
 			err: "may still work: listener-foreign: 127.0.0.1:18789 of uid 9002\n" + repeat, change: func(w *fixture) {
-				w.listeners = func(uint16) ([]sockets.Listener, error) {
+				w.local.Listeners = func(uint16) ([]sockets.Listener, error) {
 					return []sockets.Listener{listener("127.0.0.1:18789", 9002)}, nil
 				}
 			}},

@@ -19,15 +19,15 @@ Exit code: 0 serving, 4 not serving, 5 no supervisor.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			return func(a *app, _ []string) int {
-				v := a.lookOnce()
-				line := fmt.Sprintf("not serving: %s: %s\n", clean(string(v.reason)), clean(v.detail))
-				if v.serving {
-					line = fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port)
+				v := a.look()
+				line := fmt.Sprintf("not serving: %s: %s\n", clean(string(v.Reason)), clean(v.Detail))
+				if v.Serving {
+					line = fmt.Sprintf("serving: pid %d, port %d\n", v.PID, v.Port)
 				}
 				if code := a.write(line); code != exitOK {
 					return code
 				}
-				return v.code
+				return v.Code
 			}
 		},
 	}

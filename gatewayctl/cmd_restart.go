@@ -74,8 +74,8 @@ func (a *app) revokeDevices(rotate func() int) int {
 		return a.refused(s.verb, err)
 	}
 	p, who, err := a.plan(s)
-	if v := a.lookOnce(); err == nil && v.record != nil {
-		err = mayHaveToken(v.record, who)
+	if v := a.look(); err == nil && v.Record != nil {
+		err = mayHaveToken(v.Record, who)
 	}
 	if err != nil {
 		return a.refused(s.verb, err)
@@ -83,9 +83,9 @@ func (a *app) revokeDevices(rotate func() int) int {
 	if code := rotate(); code != exitOK {
 		return code
 	}
-	g, err := a.guardClient()
+	g, err := a.local.Guard(a.warnOfToken)
 	if err == nil {
-		defer g.close()
+		defer g.Close()
 		var code int
 		if code, err = a.runWithToken(s, p, g, who); err == nil && code != exitOK {
 			err = fmt.Errorf("client %s ended with %d", revokeClient, code)

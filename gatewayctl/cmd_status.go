@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
@@ -41,14 +42,14 @@ If the record cannot be read: 1, or 3 without the permission.
 				if *watch {
 					return a.watch(how)
 				}
-				ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+				ctx, cancel := context.WithTimeout(context.Background(), operate.LookTimeout)
 				defer cancel()
-				v := a.unsupervised(ctx, a.look(ctx))
-				mixed := *separate && v.code == exitOK && (v.record == nil || v.record.Separation != status.SeparationUID)
+				v := a.local.AddUnmanaged(ctx, a.operator.Look(ctx))
+				mixed := *separate && v.Code == exitOK && (v.Record == nil || v.Record.Separation != status.SeparationUID)
 				if mixed {
-					v.code = exitRefused
+					v.Code = exitRefused
 				}
-				if code := a.show(v, how); code != v.code || !mixed {
+				if code := a.show(v, how); code != v.Code || !mixed {
 					return code
 				}
 				return a.fail(exitRefused, errors.New("the agent is not separated from the gateway: gateway-init is not root"),
@@ -60,8 +61,8 @@ If the record cannot be read: 1, or 3 without the permission.
 
 // show prints one view. It returns the view's exit code, or exitFailed if the view
 // could not be written.
-func (a *app) show(v view, f format) int {
-	text := render(v, a.now(), f)
+func (a *app) show(v operate.View, f format) int {
+	text := render(v, a.local.Now(), f)
 	if f.json {
 		var err error
 		if text, err = renderJSON(v); err != nil {
@@ -71,5 +72,5 @@ func (a *app) show(v view, f format) int {
 	if code := a.write(text); code != exitOK {
 		return code
 	}
-	return v.code
+	return v.Code
 }

@@ -20,12 +20,12 @@ func cmdVersion() verb {
 				info, _ := debug.ReadBuildInfo()
 				own := chooseVersion(version.String, info)
 				text := fmt.Sprintf("gatewayctl %s\n", own)
-				dir, err := a.openRuntime()
+				dir, err := a.local.OpenRuntime()
 				if err != nil {
 					return a.write(text)
 				}
 				defer dir.Close()
-				if r, err := status.Read(dir, a.owner); err == nil {
+				if r, err := status.Read(dir, a.local.Owner); err == nil {
 					text += fmt.Sprintf("gateway-init %s\n", clean(r.Version))
 					if r.Version != own {
 						text += "they differ: rebuild the image so that both come from one release\n"

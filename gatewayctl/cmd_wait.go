@@ -8,6 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"time"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 )
 
 func cmdWait() verb {
@@ -35,17 +37,15 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 	}
 }
 
-// mayControl reports whether root can expect a supervisor below a foreign PID 1 that
-// has just started. It looks once more for it. If the supervisor is there, we become
-// its controller. awaitOwn is the counterpart for other users.
-func (a *app) mayControl() bool {
-	if a.euid != 0 || a.runtimeDir != "" {
+// chooseAgain looks once more for a supervisor, if one may just be starting. It reports
+// whether it may.
+func (a *app) chooseAgain() bool {
+	if !a.local.MayBecomeExternal() {
 		return false
 	}
-	if _, err := a.config(); err != nil {
-		return false
+	if operator, err := a.local.Choose(a.caller()); err == nil {
+		a.operator = operator
 	}
-	a.external = a.controls()
 	return true
 }
 
@@ -53,25 +53,25 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 	show := a.stages("wait")
 	tick := time.NewTicker(watchEvery / 2)
 	defer tick.Stop()
-	var last view
-	patient := time.Now().Add(a.patience)
+	var last operate.View
+	patient := time.Now().Add(a.local.Patience)
 	for {
-		v := a.look(ctx)
-		if ctx.Err() != nil && last.reason != "" { // this look was cut short; the previous one says more
+		v := a.operator.Look(ctx)
+		if ctx.Err() != nil && last.Reason != "" { // this look was cut short; the previous one says more
 			v = last
 		}
 		last = v
 		switch {
-		case v.serving:
+		case v.Serving:
 			show.done()
-			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.pid, v.port))
-		case v.code == exitNoSupervisor && (a.booting() || time.Now().Before(patient) && a.mayControl()): // keep waiting
-		case v.code != exitNotServing:
+			return a.write(fmt.Sprintf("serving: pid %d, port %d\n", v.PID, v.Port))
+		case v.Code == exitNoSupervisor && (a.local.Booting() || time.Now().Before(patient) && a.chooseAgain()): // keep waiting
+		case v.Code != exitNotServing:
 			show.done()
-			return a.fail(v.code, fmt.Errorf("cannot wait: %s: %s", v.reason, v.detail), v.hint)
+			return a.fail(v.Code, fmt.Errorf("cannot wait: %s: %s", v.Reason, v.Detail), v.Hint)
 		}
-		if v.record != nil {
-			show.stage(v.record.State)
+		if v.Record != nil {
+			show.stage(v.Record.State)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,7 +79,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return a.fail(exitFailed, errors.New("cannot wait: interrupted"), "")
 			}
-			return a.fail(exitDeadline, fmt.Errorf("cannot wait: deadline of %v passed: %s: %s", timeout, v.reason, v.detail), v.hint)
+			return a.fail(exitDeadline, fmt.Errorf("cannot wait: deadline of %v passed: %s: %s", timeout, v.Reason, v.Detail), v.Hint)
 		case <-tick.C:
 		}
 	}

@@ -81,17 +81,17 @@ func TestHelp(t *testing.T) {
 func TestGlobalFlagBeforeAndAfter(t *testing.T) {
 	w := newFixture(t)
 	w.up()
-	w.defaults = func() []string { return []string{"/nowhere"} }
+	w.local.Defaults = func() []string { return []string{"/nowhere"} }
 	w.want(w.run("--runtime-dir", w.path, "health"), exitOK, "serving: pid 34", "")
-	w.runtimeDir = ""
+	w.local.RuntimeDir = ""
 	w.want(w.run("health", "--runtime-dir", w.path), exitOK, "serving: pid 34", "")
-	w.runtimeDir = ""
+	w.local.RuntimeDir = ""
 	w.want(w.run("health"), exitNoSupervisor, "no-supervisor", "")
 }
 
 func TestOnlyRoot(t *testing.T) {
 	w := newFixture(t)
-	w.euid++
+	w.local.EUID++
 	for _, v := range verbs() {
 		words := strings.Fields(v.name)
 		if v.name == "verify-image" { // it looks at the image alone, and says itself why it cannot

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
@@ -34,13 +35,13 @@ func TestErrorExit(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			code, hint := errorExit(fmt.Errorf("cannot: %w", test.err))
+			code, hint := operate.Explain(fmt.Errorf("cannot: %w", test.err))
 			if code != test.code || !strings.Contains(hint, test.hint) {
 				t.Errorf("trouble = %d, %q", code, hint)
 			}
 		})
 	}
-	if code, _ := errorExit(errors.New("other")); code != exitFailed {
+	if code, _ := operate.Explain(errors.New("other")); code != exitFailed {
 		t.Errorf("other: %d", code)
 	}
 }

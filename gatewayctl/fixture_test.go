@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
@@ -76,27 +77,28 @@ func newFixture(t *testing.T) *fixture {
 	w.record.Token.Path = filepath.Join(w.path, tokenfile.Name)
 	w.app = &app{
 		stdio: stdio{in: strings.NewReader(""), out: &w.out, err: &w.err},
-		host: host{
-			now: func() time.Time { return noon }, euid: os.Geteuid(), owner: uint32(os.Geteuid()),
-			defaults: func() []string { return []string{w.path} },
-			booting:  func() bool { return false },
-			process:  func(procfs.ID) error { return nil },
-			config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
-			find:     func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone },
-			uids: func(int) (procfs.Status, error) {
+		local: &operate.Local{Host: operate.Host{
+			Now: func() time.Time { return noon }, EUID: os.Geteuid(), Owner: uint32(os.Geteuid()),
+			Defaults: func() []string { return []string{w.path} },
+			Hold:     func(procfs.ID) (*os.File, error) { return holdSelf() },
+			Booting:  func() bool { return false },
+			Process:  func(procfs.ID) error { return nil },
+			Config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
+			Find:     func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone },
+			UIDs: func(int) (procfs.Status, error) {
 				return procfs.Status{State: procfs.Running, UIDs: [4]uint32{1001, 1001, 1001, 1001}}, nil
 			},
-			listeners: func(port uint16) ([]sockets.Listener, error) {
+			Listeners: func(port uint16) ([]sockets.Listener, error) {
 				return []sockets.Listener{listener("127.0.0.1:18789", 1001)}, nil
 			},
-			held: func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
+			Held: func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
 				o, foreign := proof.Judge(ls, 1001)
 				return o, foreign, nil
 			},
-			hold:       func(procfs.ID) (*os.File, error) { return holdSelf() },
-			tokenTries: 1,
-		},
+			TokenTries: 1,
+		}},
 	}
+	w.operator = w.local
 	return w
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
@@ -26,7 +27,7 @@ func TestExecKilled(t *testing.T) {
 	}{
 		"gateway-ended": {client.ErrGatewayEnded,
 			"gatewayctl: ended the client: the gateway has ended, and another process may have its port\n" + again},
-		"listener-foreign": {notServedRefusal(notServingVerdict("listener-foreign", "[::1]:18789 of uid 9002")),
+		"listener-foreign": {&operate.NotServedError{Verdict: operate.NotServingVerdict("listener-foreign", "[::1]:18789 of uid 9002")},
 			"gatewayctl: ended the client: listener-foreign: [::1]:18789 of uid 9002\n" + again + rotate},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,16 +74,16 @@ func TestMark(t *testing.T) {
 			w.clients(0, nil)
 			w.up()
 			now := ours
-			w.listeners = func(uint16) ([]sockets.Listener, error) { return now, nil }
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return now, nil }
 			gateway := exec.Command("sleep", "1000")
 			testenv.Must(t, gateway.Start())
 			defer gateway.Wait()
 			defer gateway.Process.Kill()
-			w.hold = func(procfs.ID) (*os.File, error) {
+			w.local.Hold = func(procfs.ID) (*os.File, error) {
 				fd, err := sys.PidfdOpen(gateway.Process.Pid)
 				return os.NewFile(uintptr(fd), "pidfd"), err
 			}
-			w.launch = func(_ *client.Plan, g client.Grant, _ client.Stdio) (int, error) {
+			w.kernel.launch = func(_ *client.Plan, g client.Grant, _ client.Stdio) (int, error) {
 				err := g.Check()
 				if !w.lockHeld() {
 					t.Error("the lock is free while the client lives")

@@ -5,8 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -40,26 +38,26 @@ func unproven() map[string]struct {
 		"not-healthy":   {func(w *fixture) { w.record.Health.State = status.NotServing }, "health-timeout"},
 		"never-healthy": {func(w *fixture) { w.record.Health.State = status.Unknown }, "unproven"},
 		"gateway-gone": {func(w *fixture) {
-			w.process = func(p procfs.ID) error { return only(p.PID == 34, procfs.ErrGone) }
+			w.local.Process = func(p procfs.ID) error { return only(p.PID == 34, procfs.ErrGone) }
 		}, "identity-changed"},
 		"gateway-zombie": {func(w *fixture) {
-			w.uids = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
+			w.local.UIDs = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
 		}, "identity-changed"},
 		"thief": {func(w *fixture) {
-			w.listeners = func(uint16) ([]sockets.Listener, error) { return []sockets.Listener{foreign}, nil }
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return []sockets.Listener{foreign}, nil }
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
 		"thief-beside": {func(w *fixture) {
-			w.listeners = func(uint16) ([]sockets.Listener, error) {
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) {
 				return []sockets.Listener{listener("127.0.0.1:18789", 1001), foreign}, nil
 			}
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
-		"no-listener": {func(w *fixture) { w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } }, "listener-missing"},
+		"no-listener": {func(w *fixture) { w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } }, "listener-missing"},
 		"listener-unknown": {func(w *fixture) {
-			w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
 		}, "unproven: listener: refused"},
 		"thief-at-the-fork": {func(w *fixture) {
 			looks := 0
-			w.listeners = func(uint16) ([]sockets.Listener, error) {
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) {
 				if looks++; looks%2 == 0 {
 					return []sockets.Listener{foreign}, nil
 				}
@@ -68,7 +66,7 @@ func unproven() map[string]struct {
 		}, "listener-foreign: [::1]:18789 of uid 9002"},
 		"listener-unknown-at-the-fork": {func(w *fixture) {
 			looks := 0
-			w.listeners = func(uint16) ([]sockets.Listener, error) {
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) {
 				if looks++; looks%2 == 0 {
 					return nil, errors.New("too many")
 				}
@@ -76,13 +74,13 @@ func unproven() map[string]struct {
 			}
 		}, "unproven: too many"},
 		"gone-before-it-is-held": {func(w *fixture) {
-			w.hold = func(procfs.ID) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
+			w.local.Hold = func(procfs.ID) (*os.File, error) { return nil, os.NewSyscallError("pidfd_open", syscall.ESRCH) }
 		}, "identity-changed: pid 34 is not the gateway any more"},
 		"ended-at-the-fork": {func(w *fixture) {
-			w.hold = func(procfs.ID) (*os.File, error) { return endedPidfd() }
+			w.local.Hold = func(procfs.ID) (*os.File, error) { return endedPidfd() }
 		}, "identity-changed: pid 34 is not the gateway any more: the process is gone"},
 		"no-pidfd": {func(w *fixture) {
-			w.hold = func(procfs.ID) (*os.File, error) { return nil, fmt.Errorf("%w: %w", procfs.ErrNoPidfd, syscall.ENOSYS) }
+			w.local.Hold = func(procfs.ID) (*os.File, error) { return nil, fmt.Errorf("%w: %w", procfs.ErrNoPidfd, syscall.ENOSYS) }
 		}, "unproven: cannot watch the gateway"},
 	}
 }
@@ -151,7 +149,7 @@ func TestExecNoToken(t *testing.T) {
 		"as-gateway":    {"exec --no-token --user gateway cat", nil, 3, "not-permitted", 0},
 		"not-found":     {"exec --no-token no-such-program", nil, 127, "is not found", 0},
 		"on-tui":        {"tui --no-token", nil, 2, "-no-token", 0},
-		"without-root":  {"exec --no-token cat", func(w *fixture) { w.owner, w.euid = 7, 7 }, 3, "nothing is separated", 0},
+		"without-root":  {"exec --no-token cat", func(w *fixture) { w.local.Owner, w.local.EUID = 7, 7 }, 3, "nothing is separated", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
@@ -170,40 +168,5 @@ func TestExecNoToken(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestCheckSeesRealListeners checks that the checks before and after the fork read
-// the kernel's list.
-func TestCheckSeesRealListeners(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	w := newFixture(t)
-	w.listeners = sockets.Listeners
-	w.record.Gateway.Port = netip.MustParseAddrPort(l.Addr().String()).Port()
-	w.record.Gateway.UID = uint32(os.Geteuid())
-	g := &guard{app: w.app, record: w.record}
-	g.gateway, err = holdSelf()
-	must(t, err)
-	defer g.close()
-	must(t, errors.Join(g.check(), g.again()))
-	g.record.Gateway.UID++
-	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
-		t.Errorf("of another uid: %v", err)
-	}
-	if err := g.again(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
-		t.Errorf("of another uid, later: %v", err)
-	}
-	l.Close()
-	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-missing") {
-		t.Errorf("closed: %v", err)
-	}
-	if err := g.again(); err != nil { // the gateway may open it again
-		t.Errorf("closed, later: %v", err)
-	}
-	w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("too many") }
-	if err := g.again(); err == nil || !strings.Contains(err.Error(), "unproven: too many") {
-		t.Errorf("not to be seen, later: %v", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -37,55 +38,55 @@ func TestLook(t *testing.T) {
 		reason reason.Reason
 	}{
 		"serving": {func(w *fixture) {}, "", "", 0, ""},
-		"supervisor-gone": {func(w *fixture) { w.process = func(p procfs.ID) error { return only(p.PID == 1, gone) } },
-			checkSupervisor, status.Failed, 5, "no-supervisor"},
+		"supervisor-gone": {func(w *fixture) { w.local.Process = func(p procfs.ID) error { return only(p.PID == 1, gone) } },
+			operate.CheckSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-replaced": {func(w *fixture) {
-			w.process = func(p procfs.ID) error { return only(p.PID == 1, procfs.ErrReplaced) }
+			w.local.Process = func(p procfs.ID) error { return only(p.PID == 1, procfs.ErrReplaced) }
 		},
-			checkSupervisor, status.Failed, 5, "no-supervisor"},
+			operate.CheckSupervisor, status.Failed, 5, "no-supervisor"},
 		"supervisor-unknown": {func(w *fixture) {
-			w.process = func(p procfs.ID) error { return only(p.PID == 1, errors.New("no /proc")) }
+			w.local.Process = func(p procfs.ID) error { return only(p.PID == 1, errors.New("no /proc")) }
 		},
-			checkSupervisor, status.NotAvailable, 4, "unproven"},
-		"gateway-gone": {func(w *fixture) { w.process = func(p procfs.ID) error { return only(p.PID == 34, gone) } },
-			checkGateway, status.Failed, 4, "identity-changed"},
+			operate.CheckSupervisor, status.NotAvailable, 4, "unproven"},
+		"gateway-gone": {func(w *fixture) { w.local.Process = func(p procfs.ID) error { return only(p.PID == 34, gone) } },
+			operate.CheckGateway, status.Failed, 4, "identity-changed"},
 		"gateway-unknown": {func(w *fixture) {
-			w.process = func(p procfs.ID) error { return only(p.PID == 34, errors.New("no /proc")) }
+			w.local.Process = func(p procfs.ID) error { return only(p.PID == 34, errors.New("no /proc")) }
 		},
-			checkGateway, status.NotAvailable, 4, "unproven"},
+			operate.CheckGateway, status.NotAvailable, 4, "unproven"},
 		"gateway-replaced-meanwhile": {func(w *fixture) {
 			n := 0
-			w.process = func(p procfs.ID) error {
+			w.local.Process = func(p procfs.ID) error {
 				if p.PID == 34 {
 					n++
 				}
 				return only(p.PID == 34 && n%2 == 0, procfs.ErrReplaced)
 			}
-		}, checkGateway, status.Failed, 4, "identity-changed"},
+		}, operate.CheckGateway, status.Failed, 4, "identity-changed"},
 		"gateway-zombie": {func(w *fixture) {
-			w.uids = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
+			w.local.UIDs = func(int) (procfs.Status, error) { return procfs.Status{State: procfs.Zombie}, nil }
 		},
-			checkGateway, status.Failed, 4, "identity-changed"},
+			operate.CheckGateway, status.Failed, 4, "identity-changed"},
 		"gateway-uid": {func(w *fixture) {
-			w.uids = func(int) (procfs.Status, error) {
+			w.local.UIDs = func(int) (procfs.Status, error) {
 				return procfs.Status{State: procfs.Running, UIDs: [4]uint32{1001, 1001, 0, 1001}}, nil
 			}
 		},
-			checkGatewayUID, status.Failed, 4, "identity-changed"},
+			operate.CheckGatewayUID, status.Failed, 4, "identity-changed"},
 		"gateway-uid-unknown": {func(w *fixture) {
-			w.uids = func(int) (procfs.Status, error) { return procfs.Status{}, errors.New("unreadable") }
+			w.local.UIDs = func(int) (procfs.Status, error) { return procfs.Status{}, errors.New("unreadable") }
 		},
-			checkGatewayUID, status.NotAvailable, 4, "unproven"},
-		"listener-missing": {func(w *fixture) { w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } },
-			checkListener, status.Failed, 4, "listener-missing"},
+			operate.CheckGatewayUID, status.NotAvailable, 4, "unproven"},
+		"listener-missing": {func(w *fixture) { w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil } },
+			operate.CheckListener, status.Failed, 4, "listener-missing"},
 		"listener-foreign-beside": {func(w *fixture) {
-			w.listeners = func(uint16) ([]sockets.Listener, error) {
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) {
 				return []sockets.Listener{listener("127.0.0.1:18789", 1001), listener("[::1]:18789", 1000)}, nil
 			}
-		}, checkListener, status.Failed, 4, "listener-foreign"},
+		}, operate.CheckListener, status.Failed, 4, "listener-foreign"},
 		"listener-unknown": {func(w *fixture) {
-			w.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
-		}, checkListener, status.NotAvailable, 4, "unproven"},
+			w.local.Listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("refused") }
+		}, operate.CheckListener, status.NotAvailable, 4, "unproven"},
 		"health-unknown":     {func(w *fixture) { w.record.Health.State = status.Unknown }, "", "", 4, "unproven"},
 		"health-not-serving": {func(w *fixture) { w.record.Health.State = status.NotServing }, "", "", 4, "health-timeout"},
 		"health-with-reason": {func(w *fixture) {
@@ -95,37 +96,37 @@ func TestLook(t *testing.T) {
 		"stopping":   {func(w *fixture) { w.record.State, w.record.Goal = status.Stopping, status.GoalStop }, "", "", 4, "not-running"},
 		"backoff":    {func(w *fixture) { w.record.State = status.Backoff }, "", "", 4, "exited"},
 		"exiting":    {func(w *fixture) { w.record.State, w.record.Goal = status.Stopping, status.GoalExit }, "", "", 4, "shutting-down"},
-		"no-gateway": {func(w *fixture) { w.record.Gateway = status.Gateway{} }, checkGateway, status.NotAvailable, 4, "not-running"},
+		"no-gateway": {func(w *fixture) { w.record.Gateway = status.Gateway{} }, operate.CheckGateway, status.NotAvailable, 4, "not-running"},
 		"fifo-missing": {func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, control.Dir, control.FIFO))) },
-			checkControl, status.Failed, 0, ""},
+			operate.CheckControl, status.Failed, 0, ""},
 		"fifo-mode": {func(w *fixture) { must(w.t, os.Chmod(filepath.Join(w.path, control.Dir, control.FIFO), 0o666)) },
-			checkControl, status.Failed, 0, ""},
+			operate.CheckControl, status.Failed, 0, ""},
 		"fifo-not-read": {func(w *fixture) {
 			file := filepath.Join(w.path, control.Dir, control.FIFO)
 			must(w.t, os.Remove(file))
 			must(w.t, syscall.Mkfifo(file, 0o600))
-		}, checkControl, status.Failed, 5, "no-supervisor"},
-		"token-missing":  {func(w *fixture) { must(w.t, os.Remove(w.record.Token.Path)) }, checkTokenFile, status.Failed, 0, ""},
-		"token-mode":     {func(w *fixture) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, checkTokenFile, status.Failed, 0, ""},
-		"token-replaced": {func(w *fixture) { w.record.Token.Inode++ }, checkTokenFile, status.Failed, 0, ""},
+		}, operate.CheckControl, status.Failed, 5, "no-supervisor"},
+		"token-missing":  {func(w *fixture) { must(w.t, os.Remove(w.record.Token.Path)) }, operate.CheckTokenFile, status.Failed, 0, ""},
+		"token-mode":     {func(w *fixture) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, operate.CheckTokenFile, status.Failed, 0, ""},
+		"token-replaced": {func(w *fixture) { w.record.Token.Inode++ }, operate.CheckTokenFile, status.Failed, 0, ""},
 		"token-short": {func(w *fixture) {
 			must(w.t, os.Remove(w.record.Token.Path))
 			w.mint("short")
-		}, checkTokenFile, status.Failed, 0, ""},
-		"token-none":      {func(w *fixture) { w.record.Token = status.Token{} }, checkTokenFile, status.NotAvailable, 0, ""},
+		}, operate.CheckTokenFile, status.Failed, 0, ""},
+		"token-none":      {func(w *fixture) { w.record.Token = status.Token{} }, operate.CheckTokenFile, status.NotAvailable, 0, ""},
 		"separation-none": {func(w *fixture) { w.record.Separation = "none" }, "", "", 0, ""},
 		"separation-none-foreign": {func(w *fixture) { // the uid would be right
 			w.record.Separation = "none"
-			w.held = func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
+			w.local.Held = func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
 				return proof.Foreign, ls, nil
 			}
-		}, checkListener, status.Failed, 4, "listener-foreign"},
+		}, operate.CheckListener, status.Failed, 4, "listener-foreign"},
 		"separation-none-unseen": {func(w *fixture) {
 			w.record.Separation = "none"
-			w.held = func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error) {
+			w.local.Held = func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error) {
 				return proof.Missing, nil, sockets.ErrUnproven
 			}
-		}, checkListener, status.NotAvailable, 4, "unproven"},
+		}, operate.CheckListener, status.NotAvailable, 4, "unproven"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -133,23 +134,23 @@ func TestLook(t *testing.T) {
 			w.up()
 			test.change(w)
 			w.publish()
-			v := w.lookOnce()
-			if v.code != test.code || v.reason != test.reason || v.serving != (test.code == 0) {
-				t.Errorf("verdict %+v, want code %d, reason %q", v.verdict, test.code, test.reason)
+			v := w.local.Look(context.Background())
+			if v.Code != test.code || v.Reason != test.reason || v.Serving != (test.code == 0) {
+				t.Errorf("verdict %+v, want code %d, reason %q", v.Verdict, test.code, test.reason)
 			}
-			for _, c := range v.checks {
-				if c.name == test.check && c.result != test.result {
-					t.Errorf("check %s is %s (%s), want %s", c.name, c.result, c.detail, test.result)
+			for _, c := range v.Checks {
+				if c.Name == test.check && c.Result != test.result {
+					t.Errorf("check %s is %s (%s), want %s", c.Name, c.Result, c.Detail, test.result)
 				}
-				if test.check == "" && c.result != status.Held {
-					t.Errorf("check %s is %s (%s)", c.name, c.result, c.detail)
+				if test.check == "" && c.Result != status.Held {
+					t.Errorf("check %s is %s (%s)", c.Name, c.Result, c.Detail)
 				}
 			}
 			w.want(w.run("health"), test.code, "serving", "")
 			w.want(w.run("status"), test.code, "next ", "")
 			w.want(w.run("status", "--json"), test.code, "{", "")
 			got := decode(t, w.out.String())
-			if got.ExitCode != test.code || got.Serving != v.serving || got.Reason != test.reason || len(got.Verified) != 6 || got.Record == nil {
+			if got.ExitCode != test.code || got.Serving != v.Serving || got.Reason != test.reason || len(got.Verified) != 6 || got.Record == nil {
 				t.Errorf("--json says %+v", got)
 			}
 		})
@@ -200,14 +201,14 @@ func (w *fixture) put(text string, mode os.FileMode) {
 func TestJSON(t *testing.T) {
 	r := servingRecord()
 	r.Token.UID, r.Token.GID = 1001, 1001
-	v := view{record: &r, checks: allHeld(), verdict: judge(&r, allHeld())}
+	v := operate.View{Record: &r, Checks: allHeld(), Verdict: operate.Judge(&r, allHeld())}
 	text, err := renderJSON(v)
 	must(t, err)
 	golden(t, "status.json", text)
 	doc, err := os.ReadFile(filepath.Join("..", "docs", "status.md"))
 	must(t, err)
 	for _, word := range []string{"schema", "serving", "exit_code", "reason", "detail", "next", "verified", "record",
-		checkSupervisor, checkControl, checkGateway, checkGatewayUID, checkListener, checkTokenFile} {
+		operate.CheckSupervisor, operate.CheckControl, operate.CheckGateway, operate.CheckGatewayUID, operate.CheckListener, operate.CheckTokenFile} {
 		if !strings.Contains(string(doc), "`"+word+"`") {
 			t.Errorf("docs/status.md does not name `%s`", word)
 		}
@@ -224,7 +225,7 @@ func TestWait(t *testing.T) {
 		w := newFixture(t)
 		w.up()
 		asked := 0
-		w.listeners = func(uint16) ([]sockets.Listener, error) {
+		w.local.Listeners = func(uint16) ([]sockets.Listener, error) {
 			if asked++; asked < 3 {
 				return nil, nil
 			}
@@ -235,7 +236,7 @@ func TestWait(t *testing.T) {
 	t.Run("supervisor-comes-up", func(t *testing.T) {
 		w := newFixture(t)
 		asked := 0
-		w.booting = func() bool {
+		w.local.Booting = func() bool {
 			if asked++; asked == 2 {
 				w.up()
 			}
@@ -250,10 +251,10 @@ func TestWait(t *testing.T) {
 	t.Run("managed-one-comes-up", func(t *testing.T) { // root waits for it too
 		testenv.Root(t)
 		w := newFixture(t)
-		w.config = func() (*config.Config, error) { return &config.Config{}, nil }
-		w.patience = 600 * time.Millisecond
+		w.local.Config = func() (*config.Config, error) { return &config.Config{}, nil }
+		w.local.Patience = 600 * time.Millisecond
 		looks := 0
-		w.find = func(context.Context) (*external.Supervisor, error) { looks++; return nil, external.ErrNone }
+		w.local.Find = func(context.Context) (*external.Supervisor, error) { looks++; return nil, external.ErrNone }
 		w.want(w.run("wait"), exitNoSupervisor, "", "no-supervisor")
 		if looks < 3 {
 			t.Errorf("%d looks", looks)

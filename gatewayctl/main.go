@@ -23,6 +23,8 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -30,16 +32,11 @@ import (
 func main() {
 	env, args := os.Environ(), os.Args[1:]
 	os.Clearenv()
-	if len(args) > 0 && args[0] == inspector.Arg {
-		os.Exit(runInspector(args[1:]))
+	if len(args) > 0 && args[0] == stepdown.Arg {
+		args = stepDown(args[1:])
 	}
 	if len(args) > 0 && args[0] == verify.ProgramRunArg {
 		os.Exit(verify.ProgramRun(args[1:]))
-	}
-	var err error
-	if args, err = asUser(args); err != nil {
-		fmt.Fprintf(os.Stderr, "gatewayctl: %v\n", err)
-		os.Exit(exitFailed)
 	}
 	os.Exit(run(args, env, stdio{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
@@ -48,13 +45,34 @@ func main() {
 	}))
 }
 
+// stepDown makes this process another user's and returns the other arguments. It exits
+// if that is impossible, or after it has run as an inspector.
+func stepDown(args []string) []string {
+	rest, err := stepdown.Enter(args)
+	if len(rest) > 0 && rest[0] == inspector.Verb {
+		if inspector.Serve(err, os.Stdin, os.Stdout) != nil {
+			os.Exit(exitFailed)
+		}
+		os.Exit(exitOK)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gatewayctl: %v\n", err)
+		os.Exit(exitFailed)
+	}
+	return rest
+}
+
 // run runs the command line and returns the exit code.
 func run(args, env []string, io stdio) int {
 	// If the pipe behind stdout is closed, write(2) fails and we are not killed.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdio: io, host: newHost(env), color: wantColor(env, io.outTTY), env: env}
-	a.hardened = harden()
+	a := newApp(env, io)
+	a.local.Hardened = harden()
 	return a.dispatch(args)
+}
+
+func newApp(env []string, io stdio) *app {
+	return &app{stdio: io, color: wantColor(env, io.outTTY), env: env, local: operate.NewLocal(env), kernel: newClientKernel()}
 }
 
 // harden closes ptrace, /proc/self and core files before there is a secret.

@@ -36,10 +36,10 @@ func TestMain(m *testing.M) {
 // runReader prints the token, then the state of the process.
 func runReader(dir string) int {
 	const readme = 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP
-	a := &app{stdio: stdio{out: os.Stdout, err: os.Stderr}, host: newHost(nil)}
-	a.hardened = errors.Join(harden(), sys.SetCaps(readme))
-	a.runtimeDir = dir
-	a.process = func(procfs.ID) error { return nil } // this test has no PID 1
+	a := newApp(nil, stdio{out: os.Stdout, err: os.Stderr})
+	a.local.Hardened = errors.Join(harden(), sys.SetCaps(readme))
+	a.local.RuntimeDir = dir
+	a.local.Process = func(procfs.ID) error { return nil } // this test has no PID 1
 	if code := a.dispatch([]string{"token"}); code != exitOK {
 		return code
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 )
 
 // Colors of a verdict, as SGR parameters.
@@ -47,7 +49,7 @@ func (p *page) add(label, format string, args ...any) {
 // since says how long something lasts, or when it began.
 func (p *page) since(t time.Time) string {
 	if p.live {
-		return "for " + formatSpan(p.now.Sub(t))
+		return "for " + operate.FormatSpan(p.now.Sub(t))
 	}
 	return "since " + formatClock(t)
 }
@@ -55,7 +57,7 @@ func (p *page) since(t time.Time) string {
 // ago formats a past time.
 func (p *page) ago(t time.Time) string {
 	if p.live {
-		return formatSpan(p.now.Sub(t)) + " ago"
+		return operate.FormatSpan(p.now.Sub(t)) + " ago"
 	}
 	return "at " + formatClock(t)
 }
@@ -63,7 +65,7 @@ func (p *page) ago(t time.Time) string {
 // until formats a time that will come.
 func (p *page) until(t time.Time) string {
 	if p.live {
-		return "in " + formatSpan(t.Sub(p.now))
+		return "in " + operate.FormatSpan(t.Sub(p.now))
 	}
 	return "at " + formatClock(t)
 }
@@ -78,21 +80,6 @@ func (p *page) renewed(text string, t *time.Time) string {
 }
 
 func formatClock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// formatSpan formats a duration in its two largest units. A clock that was set back
-// gives 0.
-func formatSpan(d time.Duration) string {
-	s := max(0, int64(d/time.Second))
-	switch {
-	case s < 60:
-		return fmt.Sprintf("%ds", s)
-	case s < 3600:
-		return fmt.Sprintf("%dm%02ds", s/60, s%60)
-	case s < 86400:
-		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
-	}
-	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
-}
 
 // String returns the page, 80 columns wide.
 func (p *page) String() string {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
@@ -24,7 +25,7 @@ type format struct {
 
 // render returns the output of gatewayctl status for a person: the verdict, the next
 // step, and the facts behind it.
-func render(v view, now time.Time, f format) string {
+func render(v operate.View, now time.Time, f format) string {
 	p := newPage(v, now, true, f.verbose)
 	text := p.String()
 	if f.color {
@@ -34,22 +35,22 @@ func render(v view, now time.Time, f format) string {
 	return text
 }
 
-func newPage(v view, now time.Time, live, verbose bool) *page {
+func newPage(v operate.View, now time.Time, live, verbose bool) *page {
 	p := &page{now: now, live: live}
 	word, _, text := headline(v)
-	if v.serving && text != "" {
+	if v.Serving && text != "" {
 		p.rows = append(p.rows, row{word + ",", clean(text), true})
 	} else {
 		p.rows = append(p.rows, row{word, clean(text), false})
 	}
-	p.add("next", "%s", v.hint)
-	if v.record == nil {
+	p.add("next", "%s", v.Hint)
+	if v.Record == nil {
 		p.external(v)
 	} else {
 		p.gateway(v)
-		p.requests(v.record, verbose)
-		p.children(v.record, verbose)
-		p.protections(v.record, verbose)
+		p.requests(v.Record, verbose)
+		p.children(v.Record, verbose)
+		p.protections(v.Record, verbose)
 	}
 	if verbose {
 		p.evidence(v)
@@ -59,27 +60,27 @@ func newPage(v view, now time.Time, live, verbose bool) *page {
 
 // headline returns the verdict for readers who read only one line: a word, its
 // color, and why.
-func headline(v view) (word, color, text string) {
-	why := string(v.reason) + ": " + v.detail
-	r := v.record
+func headline(v operate.View) (word, color, text string) {
+	why := string(v.Reason) + ": " + v.Detail
+	r := v.Record
 	switch {
-	case v.serving:
+	case v.Serving:
 		if waits := pending(r); len(waits) > 0 {
 			return "SERVING", colorGreen, strings.Join(waits, ", ")
 		}
 		return "SERVING", colorGreen, ""
-	case v.code == exitNoSupervisor:
-		return "NO SUPERVISOR", colorRed, v.detail
-	case r == nil && v.checks == nil:
+	case v.Code == exitNoSupervisor:
+		return "NO SUPERVISOR", colorRed, v.Detail
+	case r == nil && v.Checks == nil:
 		return "UNKNOWN", colorRed, why
 	case r == nil:
 		return "NOT SERVING", colorRed, why
-	case v.unmanaged && r.State != status.Running, r.State == status.Stopping && r.Reason == reason.StopTimeout:
+	case v.Unmanaged && r.State != status.Running, r.State == status.Stopping && r.Reason == reason.StopTimeout:
 		return strings.ToUpper(r.State), colorYellow, why
 	case r.Goal == status.GoalExit:
 		return "STOPPING", colorYellow, "the container ends"
 	case !r.Gateway.Enabled:
-		return "STOPPED", colorYellow, v.detail
+		return "STOPPED", colorYellow, v.Detail
 	case r.State == status.Stopping && r.Goal == status.GoalRun:
 		return "STOPPING", colorYellow, "the next gateway starts when this one has ended"
 	case r.State == status.Stopping:
@@ -122,8 +123,8 @@ func pending(r *status.Record) (texts []string) {
 	return texts
 }
 
-func (p *page) gateway(v view) {
-	r := v.record
+func (p *page) gateway(v operate.View) {
+	r := v.Record
 	if r.State != status.Running {
 		ready := ""
 		if r.Gateway.ReadyBy != nil {
@@ -149,7 +150,7 @@ func (p *page) gateway(v view) {
 	if g.PID != 0 {
 		p.add("health", "%s", p.health(r.Health))
 	}
-	if v.serving && r.Proof.Auth == status.NotAvailable {
+	if v.Serving && r.Proof.Auth == status.NotAvailable {
 		p.add("auth", "not checked: the configuration has no gateway.auth_check")
 	}
 	if r.Crashes > 0 {
@@ -203,17 +204,17 @@ func signalName(n int) string {
 }
 
 // external adds the facts of a look from outside, which has no record.
-func (p *page) external(v view) {
-	if v.pid != 0 {
-		p.add("gateway", "pid %d, port %d", v.pid, v.port)
+func (p *page) external(v operate.View) {
+	if v.PID != 0 {
+		p.add("gateway", "pid %d, port %d", v.PID, v.Port)
 	}
-	switch v.topology {
+	switch v.Topology {
 	case external.Managed:
 		p.add("topology", "managed: gateway-init is not PID 1")
 	case external.NonRoot:
 		p.add("topology", "non-root: gateway-init is not root")
 	}
-	if v.topology == external.Managed || v.topology == external.NonRoot {
+	if v.Topology == external.Managed || v.Topology == external.NonRoot {
 		p.add("separation", noSeparation)
 	}
 }

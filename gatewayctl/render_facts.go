@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
@@ -94,23 +95,23 @@ func (p *page) protections(r *status.Record, verbose bool) {
 
 // evidence adds the checks of this program, the proof that PID 1 recorded, and the
 // facts about PID 1 itself.
-func (p *page) evidence(v view) {
-	if r := v.record; r != nil {
+func (p *page) evidence(v operate.View) {
+	if r := v.Record; r != nil {
 		if t := r.Token; t.Inode != 0 {
 			p.add("token", "%s, number %d since boot, minted %s", t.Path, t.Generation, p.ago(t.MintedAt))
 		}
 		p.add("supervisor", "gateway-init %s, pid %d, started %s%s", r.Version, r.Init.PID, p.ago(r.StartedAt), p.renewed(", record written ", &r.UpdatedAt))
-		p.add("topology", "%s", v.topology)
+		p.add("topology", "%s", v.Topology)
 	}
 	label := "verified now"
-	for _, c := range v.checks {
-		p.check(label, strings.ReplaceAll(c.name, "_", " "), c.result, c.detail)
+	for _, c := range v.Checks {
+		p.check(label, strings.ReplaceAll(c.Name, "_", " "), c.Result, c.Detail)
 		label = ""
 	}
-	if v.record == nil {
+	if v.Record == nil {
 		return
 	}
-	pr := v.record.Proof
+	pr := v.Record.Proof
 	p.add("PID 1 proved", "%s", "child "+resultText(pr.Child)+", listener "+resultText(pr.Listener)+
 		", ready "+resultText(pr.Ready)+", auth "+resultText(pr.Auth)+p.renewed(", ", pr.At))
 	for _, l := range pr.Foreign {
@@ -134,26 +135,4 @@ func resultText(result string) string {
 		return "FAILED"
 	}
 	return "not available"
-}
-
-// servingNext returns the hint for a gateway that serves. There is nothing to
-// do, unless something beside the gateway is wrong.
-func servingNext(r *status.Record, cs checks) string {
-	if c := cs.get(checkTokenFile); c.result == status.Failed {
-		return c.reason.Next()
-	}
-	if c := cs.get(checkControl); c.result == status.Failed {
-		return "wait for PID 1 to put its FIFO back; if it does not, restart the container"
-	}
-	next := "nothing to do"
-	for _, c := range r.Sidecars {
-		switch {
-		case c.Pending == "":
-		case c.State == "backoff" || c.State == "failed":
-			return "read the output of sidecar " + c.Name + ": docker logs CONTAINER"
-		default:
-			next = "wait for it: gatewayctl status --watch"
-		}
-	}
-	return next
 }

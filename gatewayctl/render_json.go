@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
@@ -31,13 +32,13 @@ type jsonCheck struct {
 }
 
 // renderJSON returns v as one line of JSON.
-func renderJSON(v view) (string, error) {
+func renderJSON(v operate.View) (string, error) {
 	out := jsonStatus{
-		Schema: 1, Serving: v.serving, Topology: v.topology, ExitCode: v.code, Reason: v.reason, Detail: v.detail, Next: v.hint,
-		Verified: map[string]jsonCheck{}, Record: v.record,
+		Schema: 1, Serving: v.Serving, Topology: v.Topology, ExitCode: v.Code, Reason: v.Reason, Detail: v.Detail, Next: v.Hint,
+		Verified: map[string]jsonCheck{}, Record: v.Record,
 	}
-	for _, c := range v.checks {
-		out.Verified[c.name] = jsonCheck{c.result, c.detail}
+	for _, c := range v.Checks {
+		out.Verified[c.Name] = jsonCheck{c.Result, c.Detail}
 	}
 	data, err := json.Marshal(out)
 	if err != nil {

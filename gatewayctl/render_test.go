@@ -3,12 +3,14 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -22,21 +24,21 @@ func statAt(t *testing.T, dir *os.File, name string) fsafe.Info {
 }
 
 // allHeld returns the checks of a healthy gateway.
-func allHeld() checks {
-	return checks{
-		checkHeld(checkSupervisor, "pid 1 is the process that wrote the record"),
-		checkHeld(checkControl, "the request FIFO is PID 1's and is read"),
-		checkHeld(checkGateway, "pid 34 is alive with the recorded start time"),
-		checkHeld(checkGatewayUID, "all its uids are 1001"),
-		checkHeld(checkListener, "127.0.0.1:18789 of uid 1001"),
-		checkHeld(checkTokenFile, "the file PID 1 installed, 0400, owner 1001"),
+func allHeld() operate.Checks {
+	return operate.Checks{
+		operate.PassCheck(operate.CheckSupervisor, "pid 1 is the process that wrote the record"),
+		operate.PassCheck(operate.CheckControl, "the request FIFO is PID 1's and is read"),
+		operate.PassCheck(operate.CheckGateway, "pid 34 is alive with the recorded start time"),
+		operate.PassCheck(operate.CheckGatewayUID, "all its uids are 1001"),
+		operate.PassCheck(operate.CheckListener, "127.0.0.1:18789 of uid 1001"),
+		operate.PassCheck(operate.CheckTokenFile, "the file PID 1 installed, 0400, owner 1001"),
 	}
 }
 
-func with(cs checks, changed ...check) checks {
+func with(cs operate.Checks, changed ...operate.Check) operate.Checks {
 	for _, c := range changed {
 		for i := range cs {
-			if cs[i].name == c.name {
+			if cs[i].Name == c.Name {
 				cs[i] = c
 			}
 		}
@@ -44,9 +46,9 @@ func with(cs checks, changed ...check) checks {
 	return cs
 }
 
-func noGateway(cs checks) checks {
-	for _, name := range []string{checkGateway, checkGatewayUID, checkListener} {
-		cs = with(cs, check{name: name, result: status.NotAvailable, detail: "no gateway runs"})
+func noGateway(cs operate.Checks) operate.Checks {
+	for _, name := range []string{operate.CheckGateway, operate.CheckGatewayUID, operate.CheckListener} {
+		cs = with(cs, operate.Check{Name: name, Result: status.NotAvailable, Detail: "no gateway runs"})
 	}
 	return cs
 }
@@ -59,7 +61,7 @@ func TestRender(t *testing.T) {
 	}
 	tests := map[string]struct {
 		change func(r *status.Record)
-		checks checks
+		checks operate.Checks
 	}{
 		"serving": {func(r *status.Record) {}, allHeld()},
 		"starting": {func(r *status.Record) {
@@ -115,17 +117,17 @@ func TestRender(t *testing.T) {
 		"foreign-listener": {func(r *status.Record) {
 			r.Proof.Listener = status.Failed
 			r.Proof.Foreign = []status.Listener{{Addr: "[::1]:18789", UID: 1000, Inode: 7}}
-		}, with(allHeld(), checkFailed(checkListener, reason.ListenerForeign, "[::1]:18789 of uid 1000"))},
+		}, with(allHeld(), operate.FailCheck(operate.CheckListener, reason.ListenerForeign, "[::1]:18789 of uid 1000"))},
 		"not-serving": {func(r *status.Record) {
 			r.Health = status.Health{State: status.NotServing, Failures: 2, Limit: 4, At: ptr(before(3 * time.Second)), Detail: "no answer within 3s"}
 		}, allHeld()},
 		"unproven": {func(r *status.Record) {}, with(allHeld(),
-			check{name: checkListener, result: status.NotAvailable, detail: "netlink is refused"})},
+			operate.Check{Name: operate.CheckListener, Result: status.NotAvailable, Detail: "netlink is refused"})},
 		"token-changed": {func(r *status.Record) {}, with(allHeld(),
-			checkFailed(checkTokenFile, reason.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
+			operate.FailCheck(operate.CheckTokenFile, reason.TokenChanged, "/run/gateway-init/gateway-token is missing"))},
 		"fifo-replaced": {func(r *status.Record) {}, with(allHeld(),
-			checkFailed(checkControl, reason.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
-		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), checkFailed(checkSupervisor, "", "pid 1 did not write this record"))},
+			operate.FailCheck(operate.CheckControl, reason.Internal, "/run/gateway-init/control/request: is a regular file, not a FIFO"))},
+		"supervisor-replaced": {func(r *status.Record) {}, with(allHeld(), operate.FailCheck(operate.CheckSupervisor, "", "pid 1 did not write this record"))},
 		"open-in-children": {func(r *status.Record) {
 			r.Hardening = []status.Hardening{{Name: status.OpenInChildren, Detail: "nothing closes it"}}
 		}, allHeld()},
@@ -142,7 +144,7 @@ func TestRender(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := servingRecord()
 			test.change(&r)
-			v := view{record: &r, checks: test.checks, verdict: judge(&r, test.checks)}
+			v := operate.View{Record: &r, Checks: test.checks, Verdict: operate.Judge(&r, test.checks)}
 			text := render(v, noon, format{})
 			golden(t, name+".txt", text)
 			verbose := render(v, noon, format{verbose: true})
@@ -172,8 +174,8 @@ func TestRender(t *testing.T) {
 
 // TestRenderFromOutside checks that a view without a record has the same first lines.
 func TestRenderFromOutside(t *testing.T) {
-	v := view{topology: external.Managed, pid: 24, port: 18789, checks: allHeld()[:3],
-		verdict: verdict{serving: true, hint: "nothing to do"}}
+	v := operate.View{Topology: external.Managed, PID: 24, Port: 18789, Checks: allHeld()[:3],
+		Verdict: operate.Verdict{Serving: true, Hint: "nothing to do"}}
 	golden(t, "outside.txt", render(v, noon, format{}))
 	golden(t, "outside-v.txt", render(v, noon, format{verbose: true}))
 }
@@ -189,9 +191,9 @@ func TestUnsupervisedIsNamedInEachState(t *testing.T) {
 		r := servingRecord()
 		r.State, r.Goal, r.Gateway.PID = c.state, c.goal, 0
 		r.Health.State = status.NotServing
-		v := view{record: &r, checks: noGateway(allHeld())}
-		v.verdict = judge(&r, v.checks)
-		v.detail, v.hint, v.unmanaged = "unsupervised: pid 50 of uid 9001 serves", "gatewayctl adopt", true
+		v := operate.View{Record: &r, Checks: noGateway(allHeld())}
+		v.Verdict = operate.Judge(&r, v.Checks)
+		v.Detail, v.Hint, v.Unmanaged = "unsupervised: pid 50 of uid 9001 serves", "gatewayctl adopt", true
 		first, _, _ := strings.Cut(render(v, noon, format{}), "\nnext ")
 		if !strings.HasPrefix(first, c.word+" ") || !strings.Contains(first, "unsupervised: pid 50") {
 			t.Errorf("%s, to %s: %s", c.state, c.goal, first)
@@ -203,8 +205,8 @@ func TestUnsupervisedIsNamedInEachState(t *testing.T) {
 // was made again, are no change, also with the evidence.
 func TestWatchPrintsNoRenewal(t *testing.T) {
 	r := servingRecord()
-	v := view{record: &r, checks: allHeld()}
-	v.verdict = judge(&r, v.checks)
+	v := operate.View{Record: &r, Checks: allHeld()}
+	v.Verdict = operate.Judge(&r, v.Checks)
 	old := newPage(v, noon, false, true).rows
 	r.UpdatedAt, r.Proof.At, r.Health.At = noon.Add(time.Hour), ptr(noon.Add(time.Hour)), ptr(noon.Add(time.Hour))
 	r.Queued = 1
@@ -219,7 +221,7 @@ func TestWatchPrintsNoRenewal(t *testing.T) {
 func TestJSONHasNoControlCharacters(t *testing.T) {
 	r := servingRecord()
 	r.Detail = "a\u009b\u202e\x7f\u2066b\nc"
-	text, err := renderJSON(view{record: &r})
+	text, err := renderJSON(operate.View{Record: &r})
 	must(t, err)
 	if clean(strings.TrimSuffix(text, "\n")) != strings.TrimSuffix(text, "\n") {
 		t.Errorf("printed %q", text)
@@ -246,10 +248,18 @@ func strip(text string) string {
 	return text
 }
 
+// noRuntime is the error for a container without a supervisor.
+type noRuntime struct{}
+
+func (noRuntime) Error() string {
+	return "no supervisor's files in /run/gateway-init or /dev/.gateway-init"
+}
+func (noRuntime) Unwrap() error { return fs.ErrNotExist }
+
 func TestRenderWithoutRecord(t *testing.T) {
-	v := view{verdict: unreadableVerdict(&noRuntime{names: []string{"/run/gateway-init", "/dev/.gateway-init"}})}
+	v := operate.View{Verdict: operate.UnreadableVerdict(noRuntime{})}
 	golden(t, "no-supervisor.txt", render(v, noon, format{}))
-	v = view{verdict: unreadableVerdict(status.ErrSchema)}
+	v = operate.View{Verdict: operate.UnreadableVerdict(status.ErrSchema)}
 	golden(t, "other-schema.txt", render(v, noon, format{}))
 }
 
@@ -259,7 +269,7 @@ func TestFormatSpan(t *testing.T) {
 		"1h00m": time.Hour, "23h59m": 86399 * time.Second, "1d00h": 24 * time.Hour, "400d05h": 9605 * time.Hour,
 	}
 	for want, d := range tests {
-		if got := formatSpan(d); got != want {
+		if got := operate.FormatSpan(d); got != want {
 			t.Errorf("span(%v) = %s, want %s", d, got, want)
 		}
 	}

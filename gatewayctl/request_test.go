@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -86,7 +87,7 @@ func TestRequestWithoutSupervisor(t *testing.T) {
 	})
 	t.Run("never-comes-up", func(t *testing.T) {
 		w := newFixture(t)
-		w.booting = func() bool { return true }
+		w.local.Booting = func() bool { return true }
 		w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "nothing was sent")
 	})
 	t.Run("fifo-replaced", func(t *testing.T) {
@@ -115,7 +116,7 @@ func TestRequestWithoutSupervisor(t *testing.T) {
 func TestRequestWaitsForBoot(t *testing.T) {
 	w := newFixture(t)
 	asked := 0
-	w.booting = func() bool {
+	w.local.Booting = func() bool {
 		if asked++; asked == 2 {
 			w.serve(func(s *control.Server, r control.Request) {
 				s.Reply(control.Reply{Nonce: r.Nonce, Outcome: control.OK, NewPID: 34})
@@ -180,7 +181,7 @@ func TestRequestDrain(t *testing.T) {
 			w := newFixture(t)
 			w.errTTY = tty
 			now := noon
-			w.now = func() time.Time { return now }
+			w.local.Now = func() time.Time { return now }
 			w.record.Gateway.PID = 27
 			w.publish()
 			shown := make(chan string, 16)
@@ -215,7 +216,7 @@ func TestDrainLines(t *testing.T) {
 	s := &stages{w: &out, verb: "restart", now: func() time.Time { return now }}
 	s.stage("accepted")
 	for i := range 25 {
-		s.stage(fmt.Sprintf("%s %d", draining, i))
+		s.stage(fmt.Sprintf("%s %d", operate.Draining, i))
 		now = now.Add(time.Second)
 	}
 	s.stage("proving")

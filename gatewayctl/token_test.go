@@ -36,12 +36,12 @@ func TestTokenRefusals(t *testing.T) {
 	}{
 		"no-supervisor": {func(w *fixture) { must(w.t, os.RemoveAll(w.path)) }, 5, "not-running"},
 		"supervisor-gone": {func(w *fixture) {
-			w.process = func(procfs.ID) error { return procfs.ErrGone }
+			w.local.Process = func(procfs.ID) error { return procfs.ErrGone }
 		}, 5, "not-running"},
 		"no-record":  {func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, status.Name))) }, 5, "not-running"},
 		"bad-record": {func(w *fixture) { w.put("{", 0o600) }, 1, "not-readable"},
 		"unsafe-dir": {func(w *fixture) { must(w.t, os.Chmod(w.path, 0o777)) }, 1, "not-readable"},
-		"dumpable":   {func(w *fixture) { w.hardened = errors.New("refused") }, 1, "not-readable"},
+		"dumpable":   {func(w *fixture) { w.local.Hardened = errors.New("refused") }, 1, "not-readable"},
 		"unsafe-name": {func(w *fixture) {
 			must(w.t, os.Rename(w.record.Token.Path, w.record.Token.Path+".2"))
 			must(w.t, os.Symlink(tokenfile.Name+".2", w.record.Token.Path))
@@ -49,9 +49,9 @@ func TestTokenRefusals(t *testing.T) {
 		"two-names": {func(w *fixture) { must(w.t, os.Link(w.record.Token.Path, w.record.Token.Path+".2")) }, 1, "changed"},
 		"open-mode": {func(w *fixture) { must(w.t, os.Chmod(w.record.Token.Path, 0o440)) }, 1, "changed"},
 		"of-another-user": {func(w *fixture) { // the file belongs to that user too
-			w.record.Token.UID = w.owner + 1
-			if w.euid == 0 {
-				must(w.t, os.Chown(w.record.Token.Path, int(w.owner+1), -1))
+			w.record.Token.UID = w.local.Owner + 1
+			if w.local.EUID == 0 {
+				must(w.t, os.Chown(w.record.Token.Path, int(w.local.Owner+1), -1))
 			}
 			w.publish()
 		}, 1, "changed"},
@@ -100,8 +100,8 @@ func TestTokenSurvivesRotation(t *testing.T) {
 	w.record.Token.Inode++
 	w.publish()
 	asked := 0
-	w.tokenTries = 20
-	w.process = func(procfs.ID) error {
+	w.local.TokenTries = 20
+	w.local.Process = func(procfs.ID) error {
 		if asked++; asked == 2 {
 			w.identify()
 			w.publish()
@@ -150,16 +150,4 @@ func FuzzURLPrefix(f *testing.F) {
 			t.Fatalf("urlPrefix(%q) = %q, then %q, %v", base, got, again, err)
 		}
 	})
-}
-
-func TestTokenReason(t *testing.T) {
-	tests := map[error]string{
-		tokenfile.ErrEmpty: tokenEmpty, tokenfile.ErrMalformed: tokenMalformed, tokenfile.ErrMissing: tokenChanged,
-		tokenfile.ErrUnsafe: tokenChanged, tokenfile.ErrUnreadable: tokenNotReadable, os.ErrInvalid: tokenNotReadable,
-	}
-	for err, want := range tests {
-		if got := tokenReason(err); got != want {
-			t.Errorf("%v: %s, want %s", err, got, want)
-		}
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 )
 
 // watchEvery is how often --watch and wait look. A look costs well under a
@@ -45,12 +47,12 @@ func (a *app) watchUntil(ctx context.Context, f format) int {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		v := a.lookOnce()
-		text, key := "", v.key()
+		v := a.look()
+		text, key := "", viewKey(v)
 		switch {
 		case key == drawn && !(redraw && time.Since(at) >= repaint):
 		case redraw:
-			text = clearScreen + render(v, a.now(), f)
+			text = clearScreen + render(v, a.local.Now(), f)
 		case f.json:
 			line, err := renderJSON(v)
 			if err != nil {
@@ -58,8 +60,8 @@ func (a *app) watchUntil(ctx context.Context, f format) int {
 			}
 			text = line
 		default:
-			rows := newPage(v, a.now(), false, f.verbose).rows
-			text = changes(last, rows, a.now())
+			rows := newPage(v, a.local.Now(), false, f.verbose).rows
+			text = changes(last, rows, a.local.Now())
 			last = rows
 		}
 		if text != "" {
@@ -71,7 +73,7 @@ func (a *app) watchUntil(ctx context.Context, f format) int {
 		drawn = key
 		select {
 		case <-ctx.Done():
-			return v.code
+			return v.Code
 		case <-tick.C:
 		}
 	}
@@ -98,18 +100,18 @@ func changes(old, rows []row, now time.Time) string {
 	return b.String()
 }
 
-// key returns a text that changes when a fact does. A record that was written again,
+// viewKey returns a text that changes when a fact does. A record that was written again,
 // and a check that was made again, are no facts.
-func (v view) key() string {
-	key := string(v.reason) + "\n" + v.detail
-	if v.record != nil {
-		r := *v.record
+func viewKey(v operate.View) string {
+	key := string(v.Reason) + "\n" + v.Detail
+	if v.Record != nil {
+		r := *v.Record
 		r.UpdatedAt, r.Health.At, r.Proof.At = time.Time{}, nil, nil
 		record, _ := json.Marshal(r)
 		key += string(record)
 	}
-	for _, c := range v.checks {
-		key += "\n" + c.name + c.result + c.detail
+	for _, c := range v.Checks {
+		key += "\n" + c.Name + c.Result + c.Detail
 	}
 	return key
 }

@@ -5,6 +5,7 @@ package supervisor
 import (
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -40,7 +41,7 @@ func (s *Supervisor) carryOutWish(v decision) {
 		s.unit.post(eventRestart)
 	case wishProof:
 		if n := s.requests.tries; n > 0 {
-			s.timers.arm(attemptTimer, recoverPause<<n)
+			s.timers.arm(attemptTimer, policy.RecoverPause<<n)
 			return
 		}
 		s.attempt()

@@ -5,6 +5,7 @@ package supervisor
 import (
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -12,36 +13,9 @@ import (
 
 // Bounds of proving.
 const (
-	healthLimit  = 4                     // not-serving results in a row before the gateway is replaced
-	longerStarts = 3                     // so often ready.give_up doubles, with each failure in a row
-	recoverPause = 50 * time.Millisecond // doubles before each further proof of a recover
-
-	// Pauses between two attempts to prove a gateway that starts. A look for its
-	// listener costs 0.1 ms of CPU, and a worker that asks it costs 2 to 3 ms.
-	soon      = 30 * time.Second       // so long after a start the pauses are short
-	lookFirst = time.Millisecond       // between looks
-	lookSoon  = 20 * time.Millisecond  // at most this, soon after the start
-	lookLate  = 250 * time.Millisecond // later
-	askFirst  = 25 * time.Millisecond  // between workers
-	askSoon   = 90 * time.Millisecond  // so a gateway that gets ready is asked within 100 ms
-	askLate   = time.Second
+	healthLimit  = policy.Failures // not-serving results in a row before the gateway is replaced
+	longerStarts = 3               // so often ready.give_up doubles, with each failure in a row
 )
-
-// attemptPause returns the pause before the next attempt to prove a gateway of this age.
-// At first it is an eighth of the age. asked says that a worker asked the gateway.
-func attemptPause(age time.Duration, asked bool) time.Duration {
-	first, last := lookFirst, lookSoon
-	if asked {
-		first, last = askFirst, askSoon
-	}
-	if age < soon {
-		return min(max(age/8, first), last)
-	}
-	if asked {
-		return askLate
-	}
-	return lookLate
-}
 
 // forget drops what was proven about a former gateway, because the next one is there.
 func (p *prover) forget() {
@@ -51,7 +25,7 @@ func (p *prover) forget() {
 
 // tryAgain arms the next attempt to prove a gateway of this age, after the result r.
 func (p *prover) tryAgain(r *result, age time.Duration) {
-	p.timers.arm(attemptTimer, attemptPause(age, r.asked || r.reason != reason.ListenerMissing))
+	p.timers.arm(attemptTimer, policy.AttemptPause(age, r.asked || r.reason != reason.ListenerMissing))
 	p.health = status.Health{State: status.Unknown, Limit: healthLimit, At: r.signals.At, Detail: r.detail}
 	if r.definite {
 		p.health.State = status.NotServing

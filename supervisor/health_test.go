@@ -10,27 +10,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
-// TestAttemptPause checks the pauses between attempts. In the first 30 s a listener is
-// looked for within 20 ms, and a gateway that listens is asked within 100 ms.
-func TestAttemptPause(t *testing.T) {
-	for _, c := range []struct {
-		age       time.Duration
-		look, ask time.Duration
-	}{
-		{0, time.Millisecond, 25 * time.Millisecond},
-		{40 * time.Millisecond, 5 * time.Millisecond, 25 * time.Millisecond},
-		{310 * time.Millisecond, 20 * time.Millisecond, 310 * time.Millisecond / 8},
-		{1900 * time.Millisecond, 20 * time.Millisecond, 90 * time.Millisecond},
-		{soon - 1, 20 * time.Millisecond, 90 * time.Millisecond},
-		{soon, 250 * time.Millisecond, time.Second},
-		{time.Hour, 250 * time.Millisecond, time.Second},
-	} {
-		if look, ask := attemptPause(c.age, false), attemptPause(c.age, true); look != c.look || ask != c.ask {
-			t.Errorf("at %v: look after %v, ask after %v; want %v, %v", c.age, look, ask, c.look, c.ask)
-		}
-	}
-}
-
 // TestSlowStartIsSeenSoon checks that the attempts of a gateway that needs long to
 // listen are made at these pauses. A worker that asked makes the next pause longer.
 func TestSlowStartIsSeenSoon(t *testing.T) {

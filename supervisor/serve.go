@@ -7,6 +7,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // This file begins each request in its turn. answers.go answers it.
@@ -92,7 +93,7 @@ func (s *Supervisor) foreignBeside() string {
 		return ""
 	}
 	ls, _, foreign, err := s.judgePort()
-	if err != nil || len(foreign) == 0 || len(foreign) == len(ls) {
+	if err != nil || !proof.IsBeside(ls, foreign) {
 		return ""
 	}
 	return s.prover.foreignText(foreign[0])

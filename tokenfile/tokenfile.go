@@ -124,11 +124,19 @@ func ReadFrom(f *os.File) (*Secret, error) {
 		return nil, fmt.Errorf("%w: %s holds more than %d bytes", ErrMalformed, f.Name(), Len)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return Parse(text, f.Name())
+}
+
+// Parse returns the token that text is. It takes over text. name says where text was
+// read, for an error.
+func Parse(text []byte, name string) (*Secret, error) {
+	switch {
 	case len(text) == 0:
-		return nil, fmt.Errorf("%w: %s", ErrEmpty, f.Name())
+		return nil, fmt.Errorf("%w: %s", ErrEmpty, name)
 	case !wellFormed(text):
 		clear(text)
-		return nil, fmt.Errorf("%w: %s is not %d lower-case hex digits", ErrMalformed, f.Name(), Len)
+		return nil, fmt.Errorf("%w: %s is not %d lower-case hex digits", ErrMalformed, name, Len)
 	}
 	return newText(text), nil
 }

@@ -10,22 +10,25 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // Controller carries out one command for root. The deadline of the context applies
 // to all stages together.
 type Controller struct {
-	Settings
+	config.Gateway
 	Supervisor *Supervisor
-	Notes      []string // remarks on missing parts of the result
-	Renewed    bool     // the gateway has another token than the previous one
 
-	say       func(stage string)
-	stage     string
+	stages
+	sidecars  []config.Sidecar
 	inspector *inspector.Inspector
+	caller    Caller
+	request   func(context.Context, control.Request) error // asks the supervisor, as its user
+	result    Result
 	place     *os.File // root's directory; if nil, why is the reason
 	why       error
 	token     string // digest of the token of the gateway that was judged last
@@ -33,16 +36,16 @@ type Controller struct {
 }
 
 // New finds the supervisor and starts an inspector as its user. It calls say at
-// each stage. The caller must Close the Controller.
-func New(ctx context.Context, s Settings, say func(stage string)) (*Controller, error) {
-	c := &Controller{Settings: s, say: say}
+// each stage. caller is for the processes of that user. The Controller must be closed.
+func New(ctx context.Context, cfg *config.Config, caller Caller, say func(stage string)) (*Controller, error) {
+	c := &Controller{Gateway: cfg.Gateway, sidecars: cfg.Sidecars, caller: caller, stages: stages{say: say}}
+	c.request = func(ctx context.Context, r control.Request) error { return caller.request(ctx, c.Supervisor, r) }
 	c.enter("proving the supervisor")
 	var err error
 	if c.Supervisor, err = Find(ctx); err != nil {
 		return nil, c.fail(err)
 	}
-	k := c.Supervisor.Key
-	if c.inspector, err = inspector.Start(ctx, k.UIDs[0], k.GIDs[0], nil); err != nil {
+	if c.inspector, err = c.newInspector(ctx, nil); err != nil {
 		c.Supervisor.Close()
 		return nil, c.fail(err)
 	}
@@ -55,33 +58,8 @@ func (c *Controller) Close() {
 	c.Supervisor.Close()
 }
 
-func (c *Controller) enter(stage string) {
-	c.stage = stage
-	c.say(stage)
-}
-
-// fail returns err with the stage and the reason word; nil stays nil.
-func (c *Controller) fail(err error) error {
-	if err == nil || errors.As(err, new(*Failure)) {
-		return err
-	}
-	return &Failure{c.stage, reasonOf(err), err}
-}
-
-func reasonOf(err error) reason.Reason {
-	switch {
-	case errors.Is(err, ErrIdle):
-		return reason.NotRunning
-	case errors.Is(err, errHealth):
-		return reason.HealthTimeout
-	case errors.Is(err, errUnmanagedBeside):
-		return reason.ListenerForeign
-	case errors.Is(err, errChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
-		return reason.IdentityChanged
-	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, procfs.ErrNoPidfd), errors.Is(err, os.ErrPermission):
-		return reason.NotPermitted
-	}
-	return reason.Unproven
+func (c *Controller) newInspector(ctx context.Context, network *os.File) (*inspector.Inspector, error) {
+	return inspector.Start(ctx, c.Supervisor.UIDs[0], c.Supervisor.GIDs[0], network)
 }
 
 // tries is how many inspectors get a question, because the agent may end them.
@@ -93,8 +71,7 @@ func (c *Controller) ask(ctx context.Context, q inspector.Question) (a inspector
 		if !errors.Is(err, inspector.ErrLost) || ctx.Err() != nil {
 			return a, err
 		}
-		k := c.Supervisor.Key
-		again, errStart := inspector.Start(ctx, k.UIDs[0], k.GIDs[0], nil)
+		again, errStart := c.newInspector(ctx, nil)
 		if errStart != nil {
 			return a, errStart
 		}
@@ -106,18 +83,8 @@ func (c *Controller) ask(ctx context.Context, q inspector.Question) (a inspector
 	}
 }
 
-// Gateway is the supervisor's gateway. It is proved, and its process is held
-// open.
-type Gateway struct {
-	Key  procfs.Snapshot
-	proc *procfs.Handle
-}
-
-// Close closes the descriptor of the process.
-func (g *Gateway) Close() { g.proc.Close() }
-
-// Gateway calls lookNow, and calls it once more if the first call found none.
-func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
+// FindGateway calls lookNow, and calls it once more if the first call found none.
+func (c *Controller) FindGateway(ctx context.Context) (*procfs.Held, error) {
 	g, err := c.lookNow(ctx)
 	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
 		g, err = c.lookNow(ctx)
@@ -128,12 +95,9 @@ func (c *Controller) Gateway(ctx context.Context) (*Gateway, error) {
 // lookNow proves the supervisor's one gateway. The inspector says which child has
 // the token, and this process proves that it is that child. The error is
 // ErrAmbiguous if several children have the token, and ErrIdle if no child has it. The
-// caller must Close the Gateway.
-func (c *Controller) lookNow(ctx context.Context) (*Gateway, error) {
-	k := c.Supervisor.Key
-	q := inspector.Question{Children: &inspector.Children{
-		Of: k.ID(), TokenEnv: c.TokenEnv}}
-	a, err := c.ask(ctx, q)
+// caller must Close the gateway.
+func (c *Controller) lookNow(ctx context.Context) (*procfs.Held, error) {
+	a, err := c.ask(ctx, inspector.Question{Children: &inspector.Children{Of: c.Supervisor.ID(), TokenEnv: c.TokenEnv}})
 	found := slices.DeleteFunc(a.Processes, func(p procfs.ID) bool { return p.Start < c.since })
 	switch {
 	case err != nil:
@@ -151,27 +115,27 @@ func (c *Controller) lookNow(ctx context.Context) (*Gateway, error) {
 
 // hold opens p and proves that it is a child of the supervisor, of the same
 // user.
-func (c *Controller) hold(p procfs.ID) (*Gateway, error) {
-	proc, k, err := openProcess(p)
+func (c *Controller) hold(p procfs.ID) (*procfs.Held, error) {
+	g, err := p.Hold()
 	if err != nil {
 		return nil, err
 	}
-	if k.PPID != c.Supervisor.Key.PID || k.UIDs != c.Supervisor.Key.UIDs {
+	if g.PPID != c.Supervisor.PID || g.UIDs != c.Supervisor.UIDs {
 		err = fmt.Errorf("%w: pid %d", errChanged, p.PID)
 	}
 	if err == nil {
 		err = c.Supervisor.prove() // otherwise another process may have the parent's pid
 	}
 	if err != nil {
-		proc.Close()
+		g.Close()
 		return nil, err
 	}
-	return &Gateway{k, proc}, nil
+	return g, nil
 }
 
 // Judge asks the inspector what PID 1 would check: which process owns the listener,
 // and how the gateway answers, both in the gateway's network namespace.
-func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (inspector.Answer, error) {
+func (c *Controller) Judge(ctx context.Context, g *procfs.Held, mode proof.Mode) (inspector.Answer, error) {
 	job := proof.Job{Mode: mode, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
 	if mode == proof.Prove {
 		job.Check, job.Auth = c.Ready, c.AuthCheck
@@ -179,8 +143,13 @@ func (c *Controller) Judge(ctx context.Context, g *Gateway, mode proof.Mode) (in
 	return c.judge(ctx, g, job)
 }
 
-func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (inspector.Answer, error) {
-	q := inspector.Question{Judge: &inspector.Judge{Gateway: g.Key.ID(), Job: job, TokenEnv: c.TokenEnv}}
+// judgeListeners is Judge without a request to the gateway.
+func (c *Controller) judgeListeners(ctx context.Context, g *procfs.Held) (inspector.Answer, error) {
+	return c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port})
+}
+
+func (c *Controller) judge(ctx context.Context, g *procfs.Held, job proof.Job) (inspector.Answer, error) {
+	q := inspector.Question{Judge: &inspector.Judge{Gateway: g.ID(), Job: job, TokenEnv: c.TokenEnv}}
 	a, err := c.ask(ctx, q)
 	if err == nil && a.Elsewhere {
 		a, err = c.otherNetwork(ctx, g, q)
@@ -192,14 +161,13 @@ func (c *Controller) judge(ctx context.Context, g *Gateway, job proof.Job) (insp
 }
 
 // otherNetwork asks q in the gateway's own network namespace.
-func (c *Controller) otherNetwork(ctx context.Context, g *Gateway, q inspector.Question) (a inspector.Answer, err error) {
-	k := c.Supervisor.Key
-	network, err := g.proc.Network()
+func (c *Controller) otherNetwork(ctx context.Context, g *procfs.Held, q inspector.Question) (a inspector.Answer, err error) {
+	network, err := g.Network()
 	if err != nil {
 		return a, fmt.Errorf("the gateway has a network namespace of its own, which cannot be opened: %w: that takes CAP_SYS_PTRACE", err)
 	}
 	defer network.Close()
-	there, err := inspector.Start(ctx, k.UIDs[0], k.GIDs[0], network)
+	there, err := c.newInspector(ctx, network)
 	if err != nil {
 		return a, err
 	}
@@ -211,13 +179,13 @@ func (c *Controller) otherNetwork(ctx context.Context, g *Gateway, q inspector.Q
 	return a, err
 }
 
-// Verdict returns nil if the gateway serves, and otherwise a Failure with the
-// reason word.
-func (c *Controller) Verdict(a inspector.Answer) error {
-	f := &Failure{Stage: c.stage}
+// verdict returns nil if the gateway serves on the port, and otherwise a Failure with
+// the reason word.
+func (s *stages) verdict(port uint16, a inspector.Answer) error {
+	f := &Failure{Stage: s.stage}
 	switch {
 	case a.Ownership == proof.Missing:
-		f.Reason, f.Err = reason.ListenerMissing, fmt.Errorf("no process listens on port %d", c.Port)
+		f.Reason, f.Err = reason.ListenerMissing, fmt.Errorf("no process listens on port %d", port)
 	case a.Ownership == proof.Foreign:
 		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:
@@ -228,31 +196,21 @@ func (c *Controller) Verdict(a inspector.Answer) error {
 	return f
 }
 
-// Prove returns the pid of the gateway if it serves now.
-func (c *Controller) Prove(ctx context.Context) (int, error) {
-	c.enter("proving the gateway")
-	g, err := c.Gateway(ctx)
-	if err != nil {
-		return 0, c.fail(err)
-	}
-	defer g.Close()
-	pid, err := c.serves(ctx, g, proof.Prove)
-	if err != nil {
-		return 0, c.fail(err)
-	}
-	return pid, nil
-}
+// Verdict returns nil if the gateway serves, and otherwise a Failure.
+func (c *Controller) Verdict(a inspector.Answer) error { return c.verdict(c.Port, a) }
 
-// awaitIdle returns nil if the supervisor has no gateway.
-func (c *Controller) awaitIdle(ctx context.Context) error {
-	c.enter("proving that there is no gateway")
-	g, err := c.Gateway(ctx)
-	switch {
-	case errors.Is(err, ErrIdle):
-		return nil
-	case err == nil:
-		g.Close()
-		err = errStillAlive(g.Key.PID)
+// serves returns nil if g serves now, and if g and the supervisor are still the
+// processes that were proved.
+func (c *Controller) serves(ctx context.Context, g *procfs.Held, mode proof.Mode) error {
+	a, err := c.Judge(ctx, g, mode)
+	if err == nil {
+		err = c.Verdict(a)
 	}
-	return c.fail(err)
+	if err == nil {
+		err = c.Supervisor.prove()
+	}
+	if err == nil {
+		err = g.Verify()
+	}
+	return err
 }

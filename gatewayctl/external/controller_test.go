@@ -17,20 +17,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
 // TestMain runs an inspector if a test has started this binary as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == inspector.Arg {
-		if err := inspector.Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
-			os.Stderr.WriteString(err.Error())
+	if len(os.Args) > 1 && os.Args[1] == stepdown.Arg {
+		_, err := stepdown.Enter(os.Args[2:])
+		if inspector.Serve(err, os.Stdin, os.Stdout) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -68,7 +70,7 @@ func findAsPID1(role string) string {
 		return err.Error()
 	}
 	defer s.Close()
-	return fmt.Sprint(s.Topology, " ", s.Key.PID, " ", s.Key.UIDs[0])
+	return fmt.Sprint(s.Topology, " ", s.PID, " ", s.UIDs[0])
 }
 
 // TestPID1 checks that PID 1 with the installed program is a supervisor if it is
@@ -138,7 +140,7 @@ func TestFind(t *testing.T) {
 	s, err := Find(ctx)
 	testenv.Must(t, err)
 	defer s.Close()
-	if s.Topology != Managed || s.Key.PID != one.Process.Pid || s.Key.UIDs[0] != testenv.Stranger {
+	if s.Topology != Managed || s.PID != one.Process.Pid || s.UIDs[0] != testenv.Stranger {
 		t.Errorf("%+v", s)
 	}
 	testenv.Must(t, s.prove())
@@ -233,7 +235,7 @@ func TestPlaceAndQueue(t *testing.T) {
 		t.Error("a lock that others can write was taken")
 	}
 	// Root owns no directory, so an exit cannot be authorized, and a note says so.
-	c := &Controller{say: quiet}
+	c := &Controller{stages: stages{say: quiet}}
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755,uid=4242"))
 	testenv.Must(t, unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755,uid=4242"))
 	done, err := c.begin(testenv.Within(t, time.Second))
@@ -244,20 +246,22 @@ func TestPlaceAndQueue(t *testing.T) {
 	}
 }
 
+// errAsked says that the supervisor was asked.
+var errAsked = errors.New("the supervisor was asked")
+
 // pair returns a controller whose supervisor is this process, and starts a gateway
 // below it that runs script.
 func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.Cmd) {
 	t.Helper()
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // no test may write to the machine's own /run
-	proc, err := procfs.Open(os.Getpid())
+	self, err := procfs.Hold(os.Getpid())
 	testenv.Must(t, err)
-	k, err := proc.Snapshot()
-	testenv.Must(t, err)
-	c := &Controller{Settings: Settings{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
+	c := &Controller{Gateway: config.Gateway{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
 		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
 		Health: config.Probe{Path: "/", Status: []int{200}, Timeout: 100 * time.Millisecond}},
-		Supervisor: &Supervisor{Managed, k, proc}, say: quiet}
-	c.inspector, err = inspector.Start(ctx, k.UIDs[0], k.GIDs[0], nil)
+		Supervisor: &Supervisor{self, Managed}, stages: stages{say: quiet}}
+	c.request = func(context.Context, control.Request) error { return errAsked }
+	c.inspector, err = c.newInspector(ctx, nil)
 	testenv.Must(t, err)
 	t.Cleanup(c.Close)
 	return c, gateway(t, script)
@@ -280,6 +284,8 @@ func gateway(t *testing.T, script string) *exec.Cmd {
 	return cmd
 }
 
+var probe = control.Request{Action: control.Probe}
+
 const sleeps = "echo; exec sleep 1000"
 
 // TestGateway checks that each fault of a gateway has its word, and that none is a
@@ -290,10 +296,10 @@ func TestGateway(t *testing.T) {
 	}
 	ctx := testenv.Within(t, 30*time.Second)
 	c, cmd := pair(t, ctx, sleeps)
-	g, err := c.Gateway(ctx)
+	g, err := c.FindGateway(ctx)
 	testenv.Must(t, err)
-	if g.Key.PID != cmd.Process.Pid {
-		t.Errorf("%+v", g.Key)
+	if g.PID != cmd.Process.Pid {
+		t.Errorf("%+v", g)
 	}
 	g.Close()
 	fails := func(want reason.Reason, err error) {
@@ -302,30 +308,31 @@ func TestGateway(t *testing.T) {
 			t.Errorf("%v; want %s", err, want)
 		}
 	}
-	_, err = c.Prove(ctx)
+	_, err = c.Do(ctx, probe)
 	fails(reason.ListenerMissing, err)
-	fails(reason.Unproven, c.awaitIdle(ctx))
+	_, err = c.Do(ctx, control.Request{Action: control.Stop})
+	fails(reason.Unproven, err)
 	second := gateway(t, sleeps)
-	_, err = c.Prove(ctx)
+	_, err = c.Do(ctx, probe)
 	fails(reason.Unproven, err)
 	if !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("two gateways: %v", err)
 	}
 	c.TokenEnv = "ANOTHER"
-	_, err = c.Prove(ctx)
+	_, err = c.Do(ctx, probe)
 	fails(reason.NotRunning, err)
-	testenv.Must(t, c.awaitIdle(ctx))
-	_, _, err = c.Restart(ctx)
-	fails(reason.NotRunning, err)
-	_, _, err = c.Recover(ctx)
-	fails(reason.NotRunning, err)
+	for _, action := range []control.Action{control.Restart, control.Recover} { // there is no process to signal
+		if _, err := c.Do(ctx, control.Request{Action: action}); !errors.Is(err, errAsked) {
+			t.Errorf("%s without a gateway: %v", action, err)
+		}
+	}
 	c.TokenEnv = "TOKEN"
 	c.since = sys.BootTicks() + 1 // both started before that
-	_, err = c.Prove(ctx)
-	fails(reason.NotRunning, err)
+	_, err = c.FindGateway(ctx)
+	fails(reason.NotRunning, c.fail(err))
 	c.since = 0
 	endProcess(second)
-	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, errChanged) {
+	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, procfs.ErrReplaced) {
 		t.Errorf("another process: %v", err)
 	}
 	if _, err := c.hold(procfs.ID{PID: 1 << 30}); !errors.Is(err, procfs.ErrGone) {
@@ -333,7 +340,7 @@ func TestGateway(t *testing.T) {
 	}
 	// An inspector that has ended is replaced.
 	c.inspector.Close()
-	g, err = c.Gateway(ctx)
+	g, err = c.FindGateway(ctx)
 	testenv.Must(t, err)
 	g.Close()
 }
@@ -361,9 +368,9 @@ func TestReplace(t *testing.T) {
 			}()
 			short, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
 			defer cancel()
-			old, started, err := ctl.Restart(short)
-			if old != cmd.Process.Pid || started != 0 || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for the new gateway") {
-				t.Errorf("%d, %d, %v", old, started, err)
+			r, err := ctl.Do(short, control.Request{Action: control.Restart})
+			if r.OldPID != cmd.Process.Pid || r.NewPID != 0 || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for the new gateway") {
+				t.Errorf("%+v, %v", r, err)
 			}
 			if s := <-reaped; s.Signal() != c.by {
 				t.Errorf("ended by %v", s.Signal())
@@ -383,7 +390,7 @@ func TestReasonOf(t *testing.T) {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
-	c := &Controller{Settings: Settings{Port: 9}, stage: "x"}
+	c := &Controller{Gateway: config.Gateway{Port: 9}, stages: stages{stage: "x"}}
 	for want, a := range map[reason.Reason]inspector.Answer{
 		reason.ListenerMissing: {Ownership: proof.Missing},
 		reason.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]sockets.Listener, 1)},

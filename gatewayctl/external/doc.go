@@ -12,12 +12,14 @@
 package external
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"syscall"
+	"os"
 	"time"
 
-	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/policy"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
@@ -40,37 +42,67 @@ var (
 	errUnmanagedBeside = errors.New("another process listens beside the gateway, and would be in the way of its next start")
 )
 
-// Failure says at which stage a command failed, and why.
+// Failure says why a command failed, and at which stage.
 type Failure struct {
-	Stage  string // the step that failed
+	Stage  string // the step that failed; "" if it is not known
 	Reason reason.Reason
 	Err    error
 }
 
-func (f *Failure) Error() string { return fmt.Sprintf("%s: while %s: %v", f.Reason, f.Stage, f.Err) }
+func (f *Failure) Error() string {
+	if f.Stage == "" {
+		return fmt.Sprintf("%s: %v", f.Reason, f.Err)
+	}
+	return fmt.Sprintf("%s: while %s: %v", f.Reason, f.Stage, f.Err)
+}
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Settings holds the values that a controller takes from the configuration,
-// which root owns.
-type Settings struct {
-	TokenEnv   string
-	Command    []string
-	Sidecars   [][]string // their commands
-	Port       uint16
-	Ready      config.Probe
-	Health     config.Probe
-	AuthCheck  *config.AuthCheck // nil if the proof has no such part
-	StopSignal syscall.Signal
-	StopGrace  time.Duration
+// stages shows how far a command is, and names the stage at which it fails.
+type stages struct {
+	say   func(stage string)
+	stage string
 }
 
-// FromConfig returns the part of c that a controller needs.
-func FromConfig(c *config.Config) Settings {
-	g := c.Gateway
-	s := Settings{TokenEnv: g.TokenEnv, Command: g.Command, Port: g.Port, Ready: g.Ready, Health: g.Health, AuthCheck: g.AuthCheck,
-		StopSignal: g.StopSignal, StopGrace: g.StopGrace}
-	for _, sidecar := range c.Sidecars {
-		s.Sidecars = append(s.Sidecars, sidecar.Command)
+func (s *stages) enter(stage string) {
+	s.stage = stage
+	s.say(stage)
+}
+
+// fail returns err with the stage and the reason word; nil stays nil.
+func (s *stages) fail(err error) error {
+	if err == nil || errors.As(err, new(*Failure)) {
+		return err
 	}
-	return s
+	return &Failure{s.stage, reasonOf(err), err}
+}
+
+func reasonOf(err error) reason.Reason {
+	switch {
+	case errors.Is(err, ErrIdle):
+		return reason.NotRunning
+	case errors.Is(err, errHealth):
+		return reason.HealthTimeout
+	case errors.Is(err, errUnmanagedBeside):
+		return reason.ListenerForeign
+	case errors.Is(err, errChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
+		return reason.IdentityChanged
+	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, procfs.ErrNoPidfd), errors.Is(err, os.ErrPermission):
+		return reason.NotPermitted
+	}
+	return reason.Unproven
+}
+
+// poll calls f until it is done or fails, with the pauses of a supervisor that looks for a
+// listener.
+func poll(ctx context.Context, f func() (done bool, err error)) error {
+	for begin := time.Now(); ; {
+		if done, err := f(); done || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(policy.AttemptPause(time.Since(begin), false)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

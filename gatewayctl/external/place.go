@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"time"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
@@ -22,9 +21,6 @@ import (
 const lockName = "controller.lock"
 
 var errClosed = errors.New("closed to the supervisor")
-
-// lockEvery is how often a taken lock is tried again.
-const lockEvery = 10 * time.Millisecond
 
 // openPlace opens root's directory for the authorization and the lock, and makes it
 // if root can. If ownership is remapped (some VMs), root can own no directory. Then
@@ -79,24 +75,17 @@ func newQueue(ctx context.Context, dir *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock: %w", err)
 	}
-	tick := time.NewTicker(lockEvery)
-	defer tick.Stop()
-	for {
-		ours, err := sys.TryLock(f)
-		if ours {
-			return f, nil
-		}
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("cannot lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("another gatewayctl is at work: %w", ctx.Err())
-		}
+	err = poll(ctx, func() (ours bool, err error) { return sys.TryLock(f) })
+	switch {
+	case err == nil:
+		return f, nil
+	case ctx.Err() != nil:
+		err = fmt.Errorf("another gatewayctl is at work: %w", ctx.Err())
+	default:
+		err = fmt.Errorf("cannot lock %s: %w", f.Name(), err)
 	}
+	f.Close()
+	return nil, err
 }
 
 func lockFile(dir *os.File) (*os.File, error) {
@@ -117,12 +106,12 @@ func lockFile(dir *os.File) (*os.File, error) {
 	return f, nil
 }
 
-// authorize publishes that this process ends the gateway k. The authorization
-// counts only while this process lives.
-func authorize(dir *os.File, k procfs.Snapshot) error {
+// publish authorizes this process to end the gateway. The authorization counts only
+// while this process lives.
+func publish(dir *os.File, gateway procfs.ID) error {
 	self, err := procfs.Identify(os.Getpid())
 	if err != nil {
 		return err
 	}
-	return exitauth.Publish(dir, exitauth.Authorization{Gateway: k.ID(), Controller: self})
+	return exitauth.Publish(dir, exitauth.Authorization{Gateway: gateway, Controller: self})
 }

@@ -9,36 +9,17 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/policy"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// As in PID 1, one slow answer is not enough to replace a gateway.
-const (
-	recoverTries = 4
-	recoverPause = 100 * time.Millisecond // doubles
-)
-
-// Recover leaves a gateway alone that serves, waits for one that is starting,
-// and replaces one that definitely does not serve several times in a row.
-// started is 0 if nothing had to be done.
-func (c *Controller) Recover(ctx context.Context) (old, started int, err error) {
-	err = c.lockedDo(ctx, func(g *Gateway) error {
-		old = g.Key.PID
-		lost, err := c.mustReplace(ctx, g)
-		if lost {
-			old, started, err = c.replace(ctx, g)
-		}
-		return err
-	})
-	return old, started, err
-}
-
 // mustReplace reports whether g definitely does not serve and has had its time to
 // start. Otherwise the error says why g does not serve, and is nil if it does.
-func (c *Controller) mustReplace(ctx context.Context, g *Gateway) (bool, error) {
-	pause, why := recoverPause, error(nil)
+func (c *Controller) mustReplace(ctx context.Context, g *procfs.Held) (bool, error) {
+	pause, why := 2*policy.RecoverPause, error(nil)
 	for tries := 1; ; {
 		c.enter("proving the gateway")
 		a, err := c.Judge(ctx, g, proof.Prove)
@@ -54,9 +35,9 @@ func (c *Controller) mustReplace(ctx context.Context, g *Gateway) (bool, error) 
 		}
 		switch {
 		case c.starting(g):
-			c.enter(fmt.Sprintf("giving pid %d its time to start", g.Key.PID))
+			c.enter(fmt.Sprintf("giving pid %d its time to start", g.PID))
 			tries = 0
-		case tries == recoverTries:
+		case tries == policy.Failures:
 			return true, nil
 		}
 		tries++
@@ -65,7 +46,7 @@ func (c *Controller) mustReplace(ctx context.Context, g *Gateway) (bool, error) 
 		case <-ctx.Done():
 			return false, fmt.Errorf("%w: %w", ctx.Err(), why)
 		}
-		pause = min(2*pause, time.Second)
+		pause = min(2*pause, policy.AskLate)
 	}
 }
 
@@ -78,28 +59,26 @@ func isDefinite(a inspector.Answer) bool {
 
 // starting reports whether g may still be starting, in the time that PID 1 gives
 // it. Only PID 1 knows whether g has served before.
-func (c *Controller) starting(g *Gateway) bool {
-	return int64(sys.BootTicks()-g.Key.Start) < int64(c.Ready.Timeout/sys.Tick)
+func (c *Controller) starting(g *procfs.Held) bool {
+	return int64(sys.BootTicks()-g.Start) < int64(c.Ready.Timeout/sys.Tick)
 }
 
 // checkPrepared returns nil if the next start has all that PID 1 asks for before a
 // restart: programs that no other user can change, and a port that no other
 // process shares. A process that listens beside a gateway would be in the way of
 // the next one, so the agent could turn a restart into an outage.
-func (c *Controller) checkPrepared(ctx context.Context, g *Gateway) error {
+func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	c.enter("looking at what the next start needs")
-	uid := c.Supervisor.Key.UIDs[0]
-	err := pathcheck.Executable(c.Command[0], uid)
-	for _, words := range append([][]string{c.Command[1:]}, c.Sidecars...) {
-		if err == nil {
-			err = pathcheck.Arguments(words, uid)
-		}
+	uid := c.Supervisor.UIDs[0]
+	var sidecars []pathcheck.Command
+	for _, s := range c.sidecars {
+		sidecars = append(sidecars, pathcheck.Command{Words: s.Command, UID: uid})
 	}
-	if err != nil {
+	if err := pathcheck.Commands(pathcheck.Command{Words: c.Command, UID: uid}, sidecars); err != nil {
 		return &Failure{c.stage, reason.UnsafeConfig, err}
 	}
-	a, err := c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port}) // does not ask the gateway
-	if err == nil && a.Ownership == proof.Foreign && a.Beside {
+	a, err := c.judgeListeners(ctx, g)
+	if err == nil && a.Beside {
 		return fmt.Errorf("%w: %s", errUnmanagedBeside, a.Foreign[0].Addr)
 	}
 	return nil // a failed look is no obstacle, because g may be restarted for that reason

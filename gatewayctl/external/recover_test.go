@@ -18,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -34,7 +36,7 @@ func TestLost(t *testing.T) {
 	}
 	ctx := testenv.Within(t, 30*time.Second)
 	c, _ := pair(t, ctx, sleeps)
-	g, err := c.Gateway(ctx)
+	g, err := c.FindGateway(ctx)
 	testenv.Must(t, err)
 	defer g.Close()
 	c.Ready.Timeout = time.Hour
@@ -46,7 +48,7 @@ func TestLost(t *testing.T) {
 	c.Ready.Timeout = time.Millisecond
 	looks := 0
 	c.say = func(string) { looks++ }
-	if lost, err := c.mustReplace(ctx, g); !lost || err != nil || looks != recoverTries {
+	if lost, err := c.mustReplace(ctx, g); !lost || err != nil || looks != policy.Failures {
 		t.Errorf("down: %v, %v (%d looks)", lost, err, looks)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,10 +63,9 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestGone checks that gone waits for the end, also of a zombie. Until then it
+// TestGone checks that awaitGone waits for the end, also of a zombie. Until then it
 // notes when the process was last alive.
 func TestGone(t *testing.T) {
-	c := &Controller{}
 	cmd := exec.Command("/bin/sleep", "1000")
 	testenv.Must(t, cmd.Start())
 	defer endProcess(cmd)
@@ -75,15 +76,16 @@ func TestGone(t *testing.T) {
 	defer fd.Close()
 	born, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
-	if err := c.gone(testenv.Within(t, 100*time.Millisecond), fd); !errors.Is(err, context.DeadlineExceeded) || c.since < born.Start {
-		t.Errorf("of one that lives: %v; last seen at %d, started at %d", err, c.since, born.Start)
+	since := uint64(0)
+	if err := awaitGone(testenv.Within(t, 100*time.Millisecond), fd, &since); !errors.Is(err, context.DeadlineExceeded) || since < born.Start {
+		t.Errorf("of one that lives: %v; last seen at %d, started at %d", err, since, born.Start)
 	}
 	testenv.Must(t, cmd.Process.Kill())
-	testenv.Must(t, c.gone(testenv.Within(t, time.Minute), fd))
-	if now := sys.BootTicks(); now < c.since {
-		t.Errorf("last seen at %d, now it is %d", c.since, now)
+	testenv.Must(t, awaitGone(testenv.Within(t, time.Minute), fd, &since))
+	if now := sys.BootTicks(); now < since {
+		t.Errorf("last seen at %d, now it is %d", since, now)
 	}
-	if err := c.gone(testenv.Within(t, time.Minute), os.NewFile(1<<20, "closed")); !errors.Is(err, unix.EBADF) {
+	if err := awaitGone(testenv.Within(t, time.Minute), os.NewFile(1<<20, "closed"), &since); !errors.Is(err, unix.EBADF) {
 		t.Errorf("a closed descriptor: %v", err)
 	}
 }
@@ -136,16 +138,16 @@ func TestPrepared(t *testing.T) {
 	c.Port = port
 	p, err := procfs.Identify(cmd.Process.Pid)
 	testenv.Must(t, err)
-	var g *Gateway
+	var g *procfs.Held
 	testenv.Eventually(t, "it is there", func() bool {
 		g, err = c.hold(p)
-		return err == nil && len(g.Key.Argv) > 0 && g.Key.Argv[0] == "/bin/sleep"
+		return err == nil && len(g.Argv) > 0 && g.Argv[0] == "/bin/sleep"
 	})
 	defer g.Close()
 	testenv.Must(t, c.checkPrepared(ctx, g))
 	beside, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(int(port)))
 	testenv.Must(t, err)
-	if _, _, err := c.replace(ctx, g); !errors.Is(err, errUnmanagedBeside) || reasonOf(err) != reason.ListenerForeign {
+	if _, err := c.replace(ctx, g); !errors.Is(err, errUnmanagedBeside) || reasonOf(err) != reason.ListenerForeign {
 		t.Errorf("somebody beside it: %v", err)
 	}
 	testenv.Must(t, beside.Close())
@@ -155,16 +157,16 @@ func TestPrepared(t *testing.T) {
 	for name, change := range map[string]func(){
 		"script":  func() { c.Command = []string{"/bin/sh", script} },
 		"program": func() { c.Command = []string{script} },
-		"sidecar": func() { c.Sidecars = [][]string{{"/bin/sh", script}} },
+		"sidecar": func() { c.sidecars = []config.Sidecar{{Command: []string{"/bin/sh", script}}} },
 	} {
-		c.Command, c.Sidecars = []string{"/bin/sleep"}, nil
+		c.Command, c.sidecars = []string{"/bin/sleep"}, nil
 		change()
 		f := (*Failure)(nil)
-		if _, _, err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != reason.UnsafeConfig {
+		if _, err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != reason.UnsafeConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := g.proc.Verify(g.Key); err != nil {
+	if err := g.Verify(); err != nil {
 		t.Errorf("it was ended all the same: %v", err)
 	}
 }

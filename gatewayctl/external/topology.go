@@ -26,18 +26,14 @@ const program = "gateway-init"
 // Supervisor is a gateway-init without root. It is proved, and its process is
 // held open.
 type Supervisor struct {
+	*procfs.Held
 	Topology string // NonRoot or Managed
-	Key      procfs.Snapshot
-	proc     *procfs.Handle
 }
-
-// Close closes the descriptor of the process.
-func (s *Supervisor) Close() { s.proc.Close() }
 
 // prove returns nil while the supervisor is the process that was found.
 func (s *Supervisor) prove() error {
-	if err := s.proc.Verify(s.Key); err != nil {
-		return fmt.Errorf("%w: the supervisor, pid %d: %w", errChanged, s.Key.PID, err)
+	if err := s.Verify(); err != nil {
+		return fmt.Errorf("%w: the supervisor, pid %d: %w", errChanged, s.PID, err)
 	}
 	return nil
 }
@@ -47,7 +43,7 @@ func (s *Supervisor) prove() error {
 // leads a session. An orphan can make itself a session leader, and nothing tells
 // it from them.
 func (s *Supervisor) Owns(k procfs.Snapshot) bool {
-	return k.PID == s.Key.PID || k.PPID == s.Key.PID && k.Session == k.PID
+	return k.PID == s.PID || k.PPID == s.PID && k.Session == k.PID
 }
 
 // Find returns the one supervisor, which is PID 1 or the one child of PID 1 that
@@ -58,28 +54,24 @@ func (s *Supervisor) Owns(k procfs.Snapshot) bool {
 // written, and without them nothing says that it is one. The caller must Close
 // the Supervisor.
 func Find(ctx context.Context) (*Supervisor, error) {
-	one, err := procfs.Open(1)
+	one, err := procfs.Hold(1)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
 	}
-	init, err := one.Snapshot()
-	if err == nil && looksLikeInit(init) {
-		if !isUnprivileged(init) {
+	if looksLikeInit(one.Snapshot) {
+		if !isUnprivileged(one.Snapshot) {
 			one.Close()
 			return nil, fmt.Errorf("%w: PID 1", ErrUnproven)
 		}
-		return &Supervisor{NonRoot, init, one}, nil
+		return &Supervisor{one, NonRoot}, nil
 	}
 	defer one.Close()
-	if err != nil {
-		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
-	}
 	for range scans {
 		s, err := childOfInit(ctx)
 		if s != nil || err != nil {
 			return s, err
 		}
-		if err := one.Verify(init); err != nil {
+		if err := one.Verify(); err != nil {
 			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)
 		}
 	}
@@ -107,12 +99,12 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		case found == nil:
 			found = s
 			return nil
-		case found.Key.PID == s.Key.PID:
+		case found.PID == s.PID:
 			s.Close()
 			return nil
 		}
 		s.Close()
-		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.Key.PID, s.Key.PID)
+		return fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.PID, s.PID)
 	}
 	pids, err := procfs.Children(1, maxChildren)
 	if err != nil {
@@ -131,20 +123,19 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 
 // candidate returns the supervisor if pid is one below PID 1, and otherwise nil.
 func candidate(pid int) (*Supervisor, error) {
-	proc, err := procfs.Open(pid)
+	p, err := procfs.Hold(pid)
 	if err != nil {
 		return nil, ignoreGone(err)
 	}
-	k, err := proc.Snapshot()
 	switch {
-	case err != nil || k.PPID != 1 || pid == 1 || k.Ended() || !looksLikeInit(k):
-		proc.Close()
-		return nil, ignoreGone(err)
-	case !isUnprivileged(k):
-		proc.Close()
+	case p.PPID != 1 || pid == 1 || p.Ended() || !looksLikeInit(p.Snapshot):
+		p.Close()
+		return nil, nil
+	case !isUnprivileged(p.Snapshot):
+		p.Close()
 		return nil, fmt.Errorf("%w: pid %d", ErrUnproven, pid)
 	}
-	return &Supervisor{Managed, k, proc}, nil
+	return &Supervisor{p, Managed}, nil
 }
 
 // ignoreGone returns nil if err means that a process ended, or became another

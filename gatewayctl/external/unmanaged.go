@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
+	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -30,10 +31,20 @@ var (
 // Unmanaged is a process that serves on the gateway's port and was not started by
 // a supervisor here.
 type Unmanaged struct {
-	Key   procfs.Snapshot
-	proc  *procfs.Handle
-	below []procfs.ID // those of its children that have the port open too
-	c     *Controller // a controller of its user, without a supervisor
+	*procfs.Held
+
+	stages
+	settings  config.Gateway
+	below     []procfs.ID          // those of its children that have the port open too
+	inspector *inspector.Inspector // of its user
+}
+
+// Close closes the process and the inspector.
+func (u *Unmanaged) Close() {
+	if u.Held != nil {
+		u.Held.Close()
+	}
+	u.inspector.Close()
 }
 
 // FindUnmanaged proves which process serves on the port. All listeners must belong
@@ -41,28 +52,36 @@ type Unmanaged struct {
 // answer as a gateway does. ours reports whether a process must not be ended; if
 // such a process has the port open, the error is ErrOurs. If the port is free, the
 // error is ErrNoUnmanaged. The caller must Close the Unmanaged.
-func FindUnmanaged(ctx context.Context, s Settings, ours func(procfs.Snapshot) bool, say func(stage string)) (*Unmanaged, error) {
-	c := &Controller{Settings: s, say: say}
-	c.enter("looking who listens on the gateway's port")
-	uid, err := c.owner()
+func FindUnmanaged(ctx context.Context, g config.Gateway, ours func(procfs.Snapshot) bool, say func(stage string)) (*Unmanaged, error) {
+	s := stages{say: say}
+	s.enter("looking who listens on the gateway's port")
+	uid, err := ownerOf(g.Port)
 	if err != nil {
-		return nil, c.fail(err)
+		return nil, s.fail(err)
 	}
 	gids, err := groupsOf(ctx, uid)
 	if err != nil {
-		return nil, c.fail(err)
+		return nil, s.fail(err)
 	}
 	for _, gid := range gids {
-		if found, err := c.findUnmanagedOf(ctx, uid, gid, ours); found != nil || err != nil {
-			return found, c.fail(err)
+		u := &Unmanaged{stages: s, settings: g}
+		if u.inspector, err = inspector.Start(ctx, uid, gid, nil); err != nil {
+			return nil, s.fail(err)
+		}
+		if err = u.find(ctx, ours); err == nil && u.Held != nil {
+			return u, nil
+		}
+		u.Close()
+		if err != nil {
+			return nil, u.fail(err)
 		}
 	}
-	return nil, c.fail(fmt.Errorf("%w: no process of uid %d has the port open", ErrAmbiguous, uid))
+	return nil, s.fail(fmt.Errorf("%w: no process of uid %d has the port open", ErrAmbiguous, uid))
 }
 
-// owner returns the one user that listens on the port.
-func (c *Controller) owner() (uint32, error) {
-	ls, err := sockets.Listeners(c.Port)
+// ownerOf returns the one user that listens on the port.
+func ownerOf(port uint16) (uint32, error) {
+	ls, err := sockets.Listeners(port)
 	switch {
 	case err != nil:
 		return 0, err
@@ -71,7 +90,7 @@ func (c *Controller) owner() (uint32, error) {
 	}
 	for _, l := range ls {
 		if l.UID != ls[0].UID {
-			return 0, fmt.Errorf("%w: uid %d and uid %d both listen on port %d", ErrAmbiguous, ls[0].UID, l.UID, c.Port)
+			return 0, fmt.Errorf("%w: uid %d and uid %d both listen on port %d", ErrAmbiguous, ls[0].UID, l.UID, port)
 		}
 	}
 	return ls[0].UID, nil
@@ -96,112 +115,93 @@ func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
 	return gids, err
 }
 
-// findUnmanagedOf returns the process of that user and group that serves on the
-// port, or nil if none of their processes has the port open.
-func (c *Controller) findUnmanagedOf(ctx context.Context, uid, gid uint32, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
-	eyes, err := inspector.Start(ctx, uid, gid, nil)
-	if err != nil {
-		return nil, err
+// find holds the topmost process that has the port open and serves, and notes the
+// holders below it. It holds none if no process of the inspector's user and group has the
+// port open. It returns ErrOurs if one of them is ours.
+func (u *Unmanaged) find(ctx context.Context, ours func(procfs.Snapshot) bool) error {
+	all, err := u.holders(ctx)
+	for _, id := range all {
+		if err == nil {
+			err = u.take(id, all, ours)
+		}
 	}
-	w := &Controller{Settings: c.Settings, say: c.say, stage: c.stage, inspector: eyes}
-	s, err := w.holding(ctx, ours)
-	if s == nil || err != nil {
-		eyes.Close()
-		return nil, err
+	if u.Held == nil || err != nil {
+		return err
 	}
-	w.enter(fmt.Sprintf("proving pid %d", s.Key.PID))
-	if err := w.healthy(ctx, &Gateway{s.Key, s.proc}); err != nil {
-		s.Close()
-		return nil, err
+	u.enter(fmt.Sprintf("proving pid %d", u.PID))
+	job := proof.Job{Mode: proof.Health, Port: u.settings.Port, Check: u.settings.Ready, Deadline: u.settings.Health.Timeout}
+	a, err := u.inspector.Ask(ctx, inspector.Question{Judge: &inspector.Judge{Gateway: u.ID(), Job: job}})
+	switch {
+	case err != nil:
+		return err
+	case a.Elsewhere:
+		return fmt.Errorf("%w: pid %d has another network namespace", ErrAmbiguous, u.PID)
 	}
-	return s, nil
+	return u.verdict(u.settings.Port, a)
 }
 
 // holders returns the processes of the inspector's user that have the port open.
-func (c *Controller) holders(ctx context.Context) ([]procfs.ID, error) {
-	a, err := c.inspector.Ask(ctx, inspector.Question{Holders: &inspector.Holders{Port: c.Port}})
+func (u *Unmanaged) holders(ctx context.Context) ([]procfs.ID, error) {
+	a, err := u.inspector.Ask(ctx, inspector.Question{Holders: &inspector.Holders{Port: u.settings.Port}})
 	if err == nil && len(a.Processes) > maxHolders {
 		err = fmt.Errorf("%w: more than %d processes have the port open", ErrAmbiguous, maxHolders)
 	}
 	return a.Processes, err
 }
 
-// holding returns the topmost process that has the port open, with the holders
-// below it, or nil if no process has it open. It returns ErrOurs if one of them is
-// ours.
-func (c *Controller) holding(ctx context.Context, ours func(procfs.Snapshot) bool) (_ *Unmanaged, err error) {
-	all, err := c.holders(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &Unmanaged{c: c}
-	defer func() {
-		if err != nil && s.proc != nil {
-			s.proc.Close()
-		}
-	}()
-	for _, p := range all {
-		proc, k, err := openProcess(p)
-		if errors.Is(err, procfs.ErrGone) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		below := slices.ContainsFunc(all, func(other procfs.ID) bool { return other.PID == k.PPID })
-		switch {
-		case k.PID == 1 || k.PID == os.Getpid() || ours(k):
-			err = fmt.Errorf("%w: pid %d", ErrOurs, k.PID)
-		case below:
-			s.below = append(s.below, p)
-		case s.proc != nil:
-			err = fmt.Errorf("%w: pid %d and pid %d both have the port open", ErrAmbiguous, s.Key.PID, k.PID)
-		default:
-			s.Key, s.proc = k, proc
-			continue
-		}
-		proc.Close()
-		if err != nil {
-			return nil, err
-		}
-	}
-	if s.proc == nil {
-		return nil, nil
-	}
-	return s, nil
-}
-
-// openProcess opens p, if it is still that process. The caller must Close the Handle.
-func openProcess(p procfs.ID) (*procfs.Handle, procfs.Snapshot, error) {
-	proc, err := procfs.Open(p.PID)
-	if err != nil {
-		return nil, procfs.Snapshot{}, err
-	}
-	k, err := proc.Snapshot()
-	if err == nil && k.ID() != p {
-		err = fmt.Errorf("%w: pid %d", errChanged, p.PID)
+// take holds the process, or notes it if its parent is one of all.
+func (u *Unmanaged) take(id procfs.ID, all []procfs.ID, ours func(procfs.Snapshot) bool) error {
+	p, err := id.Hold()
+	if errors.Is(err, procfs.ErrGone) {
+		return nil
 	}
 	if err != nil {
-		proc.Close()
-		return nil, k, err
-	}
-	return proc, k, nil
-}
-
-func (c *Controller) healthy(ctx context.Context, g *Gateway) error {
-	job := proof.Job{Mode: proof.Health, Port: c.Port, Check: c.Ready, Deadline: c.Health.Timeout}
-	a, err := c.inspector.Ask(ctx, inspector.Question{Judge: &inspector.Judge{Gateway: g.Key.ID(), Job: job}})
-	switch {
-	case err != nil:
 		return err
-	case a.Elsewhere:
-		return fmt.Errorf("%w: pid %d has another network namespace", ErrAmbiguous, g.Key.PID)
 	}
-	return c.Verdict(a)
+	below := slices.ContainsFunc(all, func(other procfs.ID) bool { return other.PID == p.PPID })
+	switch {
+	case p.PID == 1 || p.PID == os.Getpid() || ours(p.Snapshot):
+		err = fmt.Errorf("%w: pid %d", ErrOurs, p.PID)
+	case below:
+		u.below = append(u.below, id)
+	case u.Held != nil:
+		err = fmt.Errorf("%w: pid %d and pid %d both have the port open", ErrAmbiguous, u.PID, p.PID)
+	default:
+		u.Held = p
+		return nil
+	}
+	p.Close()
+	return err
 }
 
-// Close closes the descriptor of the process, and the inspector.
-func (s *Unmanaged) Close() {
-	s.proc.Close()
-	s.c.inspector.Close()
+// Stop ends the unmanaged gateway by pidfd, and then those of its children that
+// still have the port open. A process that has taken the port since is not ended,
+// because it may be our own gateway.
+func (u *Unmanaged) Stop(ctx context.Context) error {
+	_, err := u.stop(ctx, u.Held, &u.settings)
+	for _, id := range u.below {
+		if err == nil {
+			err = u.stopHolder(ctx, id)
+		}
+	}
+	return u.fail(err)
+}
+
+func (u *Unmanaged) stopHolder(ctx context.Context, id procfs.ID) error {
+	for try := 0; ; try++ {
+		now, err := u.holders(ctx)
+		if err != nil || !slices.Contains(now, id) {
+			return err
+		}
+		p, err := id.Hold()
+		if err == nil {
+			_, err = u.stop(ctx, p, &u.settings)
+			p.Close()
+		}
+		// The process may end by itself meanwhile, and then has another parent for a
+		// moment.
+		if err == nil || try == tries || ignoreGone(err) != nil {
+			return err
+		}
+	}
 }

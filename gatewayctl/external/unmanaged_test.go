@@ -65,20 +65,20 @@ func startServer(t *testing.T, addr string) *exec.Cmd {
 	return cmd
 }
 
-func freeAddr(t *testing.T) (addr string, s Settings) {
+func freeAddr(t *testing.T) (addr string, s config.Gateway) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	testenv.Must(t, err)
 	defer l.Close()
 	probe := config.Probe{Path: "/", Status: []int{200}, Timeout: 5 * time.Second}
-	return l.Addr().String(), Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port(), Ready: probe, Health: probe,
+	return l.Addr().String(), config.Gateway{Port: netip.MustParseAddrPort(l.Addr().String()).Port(), Ready: probe, Health: probe,
 		StopSignal: syscall.SIGTERM, StopGrace: 5 * time.Second}
 }
 
 func ownsNone(procfs.Snapshot) bool { return false }
 
 // awaitUnmanaged waits for the unmanaged gateway and returns it.
-func awaitUnmanaged(t *testing.T, ctx context.Context, s Settings) (x *Unmanaged) {
+func awaitUnmanaged(t *testing.T, ctx context.Context, s config.Gateway) (x *Unmanaged) {
 	t.Helper()
 	testenv.Eventually(t, "a stranger that serves", func() (ok bool) {
 		var err error
@@ -109,10 +109,10 @@ func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 	}
 	cmd := startServer(t, "below "+addr)
 	x := awaitUnmanaged(t, ctx, s)
-	if x.Key.PID != cmd.Process.Pid || len(x.below) != 1 {
-		t.Errorf("%+v with %v below", x.Key, x.below)
+	if x.PID != cmd.Process.Pid || len(x.below) != 1 {
+		t.Errorf("%+v with %v below", x.Snapshot, x.below)
 	}
-	for what, ours := range map[string]int{"itself": x.Key.PID, "below": x.below[0].PID} {
+	for what, ours := range map[string]int{"itself": x.PID, "below": x.below[0].PID} {
 		if _, err := FindUnmanaged(ctx, s, func(k procfs.Snapshot) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
 			t.Errorf("ours %s: %v", what, err)
 		}
@@ -144,7 +144,7 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 		t.Errorf("the later one: %v", err)
 	}
 	testenv.Eventually(t, "the first to be reaped", func() bool {
-		return errors.Is((procfs.ID{PID: x.Key.PID}).Verify(), procfs.ErrGone)
+		return errors.Is((procfs.ID{PID: x.PID}).Verify(), procfs.ErrGone)
 	})
 	if err := x.Stop(ctx); !errors.Is(err, procfs.ErrGone) {
 		t.Errorf("stopped once more: %v", err)
@@ -156,12 +156,12 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 
 // TestOwns checks that the supervisor owns only processes of its children's shape.
 func TestOwns(t *testing.T) {
-	s := &Supervisor{Key: procfs.Snapshot{PID: 7, Status: procfs.Status{PPID: 1}, Session: 7}}
+	s := &Supervisor{Held: &procfs.Held{Snapshot: procfs.Snapshot{PID: 7, Status: procfs.Status{PPID: 1}, Session: 7}}}
 	for what, c := range map[string]struct {
 		key  procfs.Snapshot
 		want bool
 	}{
-		"itself":       {s.Key, true},
+		"itself":       {s.Snapshot, true},
 		"its child":    {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 9}, true},
 		"an orphan":    {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 8}, false},
 		"a descendant": {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 8}, Session: 9}, false},
@@ -220,9 +220,9 @@ func TestTooManyHolders(t *testing.T) {
 	i, err := inspector.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
 	testenv.Must(t, err)
 	defer i.Close()
-	c := &Controller{Settings: Settings{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: i, say: quiet}
+	u := &Unmanaged{settings: config.Gateway{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: i}
 	testenv.Must(t, l.Close()) // only the sleepers have it open now
-	if _, err := c.holders(ctx); !errors.Is(err, ErrAmbiguous) {
+	if _, err := u.holders(ctx); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("%v", err)
 	}
 }

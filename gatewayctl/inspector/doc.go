@@ -6,11 +6,9 @@
 // process of the same uid and gid sees them, if the inspected process may be traced
 // (ptrace(2), access mode checking).
 //
-// The inspector is another process of the caller's own program. It steps down by
-// itself, because the program may be executable by root alone. After that it cannot
-// be traced, because a change of uid clears the dumpable flag (proc(5),
-// suid_dumpable). So the agent can stop it or end it, but cannot make it lie. The
-// caller waits for its answers with a deadline.
+// The inspector is another process of the caller's own program that has stepped down
+// (gatewayctl/stepdown). So the agent can stop it or end it, but cannot make it lie.
+// The caller waits for its answers with a deadline.
 package inspector
 
 import (
@@ -60,7 +58,7 @@ type Answer struct {
 	Processes []procfs.ID        `json:"processes,omitempty"` // Children, Holders
 	Ownership proof.Ownership    `json:"ownership"`
 	Foreign   []sockets.Listener `json:"foreign,omitempty"`
-	Beside    bool               `json:"beside,omitempty"` // the gateway listens too
+	Beside    bool               `json:"beside,omitempty"` // a foreign listener is beside one of the gateway
 	Verdict   proof.Verdict      `json:"verdict"`
 	Token     string             `json:"token,omitempty"` // the digest, in hex
 }

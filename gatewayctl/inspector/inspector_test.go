@@ -6,13 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/testenv"
@@ -28,9 +28,9 @@ import (
 
 // TestMain runs an inspector if a test has started this binary as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == Arg {
-		if err := Main(os.Args[2:], os.Stdin, os.Stdout); err != nil {
-			os.Stderr.WriteString(err.Error())
+	if len(os.Args) > 1 && os.Args[1] == stepdown.Arg {
+		_, err := stepdown.Enter(os.Args[2:])
+		if Serve(err, os.Stdin, os.Stdout) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -136,7 +136,7 @@ func TestWithoutList(t *testing.T) {
 	d := t.TempDir()
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/1", 0o755), os.Chmod(d, 0o755), unix.Mount(d, "/proc/1/task", "", unix.MS_BIND, "")))
 	q := Question{Children: &Children{Of: self, TokenEnv: "TOKEN"}}
-	if a := answer(testenv.Within(t, 20*time.Second), q); a.Error != "" || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
+	if a := answer(q); a.Error != "" || !slices.Equal(a.Processes, []procfs.ID{gateway}) {
 		t.Errorf("%+v", a)
 	}
 }
@@ -209,7 +209,7 @@ func TestElsewhere(t *testing.T) {
 	if a, err := startInspector(t, ctx, testenv.Stranger, nil).Ask(ctx, judgeOf(p, 1)); err != nil || !a.Elsewhere {
 		t.Errorf("from here: %+v, %v", a, err)
 	}
-	network, err := os.Open("/proc/" + decimal(uint32(p.PID)) + "/ns/net")
+	network, err := os.Open("/proc/" + strconv.Itoa(p.PID) + "/ns/net")
 	testenv.Must(t, err)
 	defer network.Close()
 	if a, err := startInspector(t, ctx, testenv.Stranger, network).Ask(ctx, judgeOf(p, 1)); err != nil || a.Elsewhere || a.Ownership != proof.Missing {
@@ -228,7 +228,7 @@ func TestLost(t *testing.T) {
 	q := Question{Holders: &Holders{Port: 1}}
 	ctx := testenv.Within(t, 20*time.Second)
 	w := startInspector(t, ctx, testenv.Stranger, nil)
-	testenv.Must(t, w.process.Signal(syscall.SIGSTOP))
+	testenv.Must(t, syscall.Kill(w.process.PID(), syscall.SIGSTOP))
 	short := testenv.Within(t, 50*time.Millisecond)
 	if _, err := w.Ask(short, q); !errors.Is(err, ErrLost) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stopped: %v", err)
@@ -251,29 +251,22 @@ func TestStepDown(t *testing.T) {
 	w := startInspector(t, testenv.Within(t, 20*time.Second), testenv.Stranger, nil)
 	_, err := w.Ask(testenv.Within(t, 20*time.Second), Question{Holders: &Holders{Port: 1}})
 	testenv.Must(t, err)
-	s := testenv.Status(t, "/proc/"+decimal(uint32(w.process.Pid))+"/status")
-	id := decimal(testenv.Stranger)
+	s := testenv.Status(t, "/proc/"+strconv.Itoa(w.process.PID())+"/status")
+	id := strconv.Itoa(testenv.Stranger)
 	four := strings.Join([]string{id, id, id, id}, " ")
 	if s["Uid"] != four || s["Gid"] != four || strings.TrimSpace(s["Groups"]) != "" || strings.Trim(s["CapPrm"]+s["CapEff"]+s["CapAmb"], "0") != "" || s["NoNewPrivs"] != "1" {
 		t.Errorf("%v", s)
 	}
-	if !testenv.Inside(t, 0) {
-		return
-	}
-	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger))
-	testenv.Must(t, StepDown(testenv.Stranger, testenv.Stranger)) // already done
-	if err := StepDown(testenv.Gateway, testenv.Gateway); err == nil || !strings.Contains(err.Error(), "cannot become uid") {
-		t.Errorf("without root: %v", err)
-	}
-	if _, err := Start(testenv.Within(t, time.Second), testenv.Gateway, testenv.Gateway, nil); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "SETUID") {
-		t.Errorf("an inspector without root: %v", err)
-	}
 }
 
-func TestMainRefuses(t *testing.T) {
-	for _, args := range [][]string{nil, {"0", "0"}, {"x", "0", "1s"}, {"0", "-1", "1s"}, {"0", "0", "soon"}} {
-		if err := Main(args, strings.NewReader(""), io.Discard); err == nil {
-			t.Errorf("%q: no error", args)
-		}
+// TestServe checks that an inspector that could not step down answers why.
+func TestServe(t *testing.T) {
+	var out strings.Builder
+	testenv.Must(t, Serve(errors.New("cannot become uid 7"), strings.NewReader(`{"holders":{"port":1}}`), &out))
+	if !strings.HasPrefix(out.String(), `{"error":"cannot become uid 7"`) {
+		t.Errorf("answered %s", out.String())
+	}
+	if Serve(nil, strings.NewReader("x"), &out) == nil {
+		t.Error("a line that is no question")
 	}
 }

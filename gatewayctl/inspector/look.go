@@ -4,7 +4,6 @@ package inspector
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -29,15 +28,15 @@ const (
 )
 
 // answer answers q in this process, which already runs as the inspected user.
-func answer(ctx context.Context, q Question) (a Answer) {
+func answer(q Question) (a Answer) {
 	var err error
 	switch {
 	case q.Children != nil:
-		a.Processes, err = answerChildren(ctx, *q.Children)
+		a.Processes, err = answerChildren(*q.Children)
 	case q.Judge != nil:
 		a, err = answerJudge(*q.Judge)
 	case q.Holders != nil:
-		a.Processes, err = answerHolders(ctx, *q.Holders)
+		a.Processes, err = answerHolders(*q.Holders)
 	default:
 		err = errors.New("nothing was asked")
 	}
@@ -50,12 +49,9 @@ func answer(ctx context.Context, q Question) (a Answer) {
 // answerChildren looks at each child of the supervisor. If none is a gateway, a child
 // of which only the first thread has ended may be the gateway. The kernel shows
 // nothing of such a child, and it may serve.
-func answerChildren(ctx context.Context, q Children) (found []procfs.ID, err error) {
+func answerChildren(q Children) (found []procfs.ID, err error) {
 	headless := 0
 	look := func(pid int) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		session, err := sys.Session(pid) // a cheap look first, because there may be thousands of orphans
 		if err == nil && session != pid {
 			return nil
@@ -165,7 +161,7 @@ func answerJudge(q Judge) (a Answer, err error) {
 	if a.Ownership, a.Foreign, err = proof.JudgeHolders(ls, q.Gateway.PID); err != nil {
 		return a, err
 	}
-	a.Beside = len(a.Foreign) < len(ls)
+	a.Beside = proof.IsBeside(ls, a.Foreign)
 	env, err := readEnvironment(q)
 	defer clear(env)
 	if err != nil {
@@ -207,15 +203,12 @@ func sameNetwork(pid int) (bool, error) {
 
 // answerHolders looks at all processes, because an unmanaged gateway may be the
 // child of any process.
-func answerHolders(ctx context.Context, q Holders) (found []procfs.ID, err error) {
+func answerHolders(q Holders) (found []procfs.ID, err error) {
 	ls, err := sockets.Listeners(q.Port)
 	if err != nil || len(ls) == 0 {
 		return nil, err
 	}
 	err = procfs.Each(maxProcesses, func(pid int) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		p, err := procfs.Identify(pid)
 		if err != nil {
 			return nil // it has ended

@@ -256,20 +256,16 @@ func (b *bootstrap) drop() error {
 }
 
 // validate returns an error if another user can change a program or script that
-// may get the token. It must pass before a gateway is started or given up. A
-// sidecar's program may be missing, because that concerns the sidecar alone.
+// may get the token. It must pass before a gateway is started or given up.
 func (b *bootstrap) validate() error {
-	command, uid := b.cfg.Gateway.Command, b.users.gateway.UID
-	err := pathcheck.Executable(command[0], uid)
-	if err == nil {
-		err = pathcheck.Arguments(command[1:], uid)
-	}
+	uid := b.users.gateway.UID
+	var sidecars []pathcheck.Command
 	for i, c := range b.cfg.Sidecars {
-		if u := b.users.sidecars[i].UID; err == nil && (u == uid || u == b.users.operator.UID) {
-			err = pathcheck.Arguments(c.Command, u)
+		if u := b.users.sidecars[i].UID; u == uid || u == b.users.operator.UID {
+			sidecars = append(sidecars, pathcheck.Command{Words: c.Command, UID: u})
 		}
 	}
-	return err
+	return pathcheck.Commands(pathcheck.Command{Words: b.cfg.Gateway.Command, UID: uid}, sidecars)
 }
 
 // subreaper makes orphans our children if we are not PID 1, and reports whether the

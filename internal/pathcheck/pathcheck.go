@@ -42,6 +42,25 @@ func Executable(unsafePath string, uid uint32) error {
 // can still make files that are not there yet.
 func Path(unsafePath string, uid uint32) (fs.FileInfo, error) { return walkPath(unsafePath, uid) }
 
+// Command is the words of a command, and the user who runs it.
+type Command struct {
+	Words []string
+	UID   uint32
+}
+
+// Commands checks what must hold before a gateway is started or given up: no other user
+// can change the program of the gateway, or a file in the words of the gateway or of a
+// sidecar. A sidecar's program may be missing, because that concerns the sidecar alone.
+func Commands(gateway Command, sidecars []Command) error {
+	err := Executable(gateway.Words[0], gateway.UID)
+	for _, c := range append([]Command{{gateway.Words[1:], gateway.UID}}, sidecars...) {
+		if err == nil {
+			err = Arguments(c.Words, c.UID)
+		}
+	}
+	return err
+}
+
 // Arguments does the same as Executable for the words of a command, because a script
 // can do whatever its interpreter can. It checks only words that are the absolute
 // path of a regular file now. A directory to work in, or a file that is still to be

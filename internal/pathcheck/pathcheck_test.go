@@ -174,6 +174,30 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// TestCommands checks that the gateway's program must be there, that no word of any
+// command may be another user's, and that a sidecar's program may be missing.
+func TestCommands(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", 0, "mode=0755"))
+	tree(t, "/mnt")
+	for name, c := range map[string]struct {
+		gateway, sidecar []string
+		says             string
+	}{
+		"good":              {[]string{"/bin/sh", "/mnt/root/plain"}, []string{"/mnt/root/missing"}, ""},
+		"no-program":        {[]string{"/mnt/root/missing"}, nil, "no such file"},
+		"stranger's-script": {[]string{"/bin/sh", "/mnt/root/strange"}, nil, "/mnt/root/strange: is owned by"},
+		"sidecar's-program": {[]string{"/bin/sh"}, []string{"/mnt/root/strange"}, "/mnt/root/strange: is owned by"},
+	} {
+		err := Commands(Command{c.gateway, testenv.Gateway}, []Command{{c.sidecar, testenv.Gateway}})
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestExecutableRoot checks an image whose root directory does not belong to root.
 func TestExecutableRoot(t *testing.T) {
 	for name, c := range map[string]struct {

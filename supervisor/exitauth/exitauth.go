@@ -182,17 +182,12 @@ func ignoreMissing(err error) error {
 // verifyRootProcess returns nil if p is alive, all of its uids are root's, and its
 // argv[0] names the controller's program. Only a process of root can look like that.
 func verifyRootProcess(p procfs.ID) error {
-	proc, err := procfs.Open(p.PID)
+	k, err := p.Hold()
 	if err != nil {
 		return err
 	}
-	defer proc.Close()
-	k, err := proc.Snapshot()
+	defer k.Close()
 	switch {
-	case err != nil:
-		return err
-	case k.Start != p.Start:
-		return procfs.ErrReplaced
 	case k.Ended():
 		return procfs.ErrGone
 	case k.UIDs != [4]uint32{}:

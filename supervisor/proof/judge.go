@@ -56,6 +56,13 @@ func decide(ls, foreign []sockets.Listener) Ownership {
 	return Ours
 }
 
+// IsBeside reports whether a foreign listener is there beside a listener of the gateway.
+// Such a gateway must not be stopped, because it could not start again, and an agent that
+// holds the port would turn a restart into an outage.
+func IsBeside(all, foreign []sockets.Listener) bool {
+	return len(foreign) > 0 && len(foreign) < len(all)
+}
+
 // holder makes a worker's two lookups by descriptor instead of by uid.
 type holder struct {
 	pid int

@@ -118,6 +118,9 @@ func TestJudgeHoldersBeside(t *testing.T) {
 	if o != Foreign || err != nil || len(foreign) != 1 || foreign[0].Addr.String() != other.Addr().String() {
 		t.Errorf("got %v, %+v, %v", o, foreign, err)
 	}
+	if !IsBeside(ls, foreign) || IsBeside(ls, ls) || IsBeside(ls, nil) || IsBeside(nil, nil) {
+		t.Error("only a foreign listener beside one of the gateway is beside it")
+	}
 }
 
 // TestJudgeHoldersUnproven checks that a socket that cannot be seen is unproven.

@@ -79,7 +79,7 @@ func constants(file *ast.File, f func(name, value string)) {
 
 var (
 	event     = regexp.MustCompile(`^ev[A-Z]`)
-	check     = regexp.MustCompile(`^check[A-Z]`)
+	check     = regexp.MustCompile(`^Check[A-Z]`)
 	member    = regexp.MustCompile(`json:"([a-z0-9_]+)`)
 	logMethod = regexp.MustCompile(`^(Str|Strs|Int|Int64|Uint32|Uint64|Bool|Stringer|Dur|Time)$`)
 	keyRow    = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")

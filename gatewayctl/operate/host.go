@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package operate
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
@@ -21,54 +20,52 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// host collects all that this program asks of the machine it runs on.
-type host struct {
-	now           func() time.Time
-	euid          int
-	owner         uint32                                        // the supervisor's uid, which must own all its files
-	defaults      func() []string                               // the places of a runtime directory
-	booting       func() bool                                   // PID 1 is gateway-init, so missing files may still come
-	process       func(procfs.ID) error                         // nil if it is alive with this start time
-	uids          func(pid int) (procfs.Status, error)          // from /proc/PID/status
-	listeners     func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
-	held          func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
-	hold          func(procfs.ID) (*os.File, error) // its pidfd
-	config        func() (*config.Config, error)
-	users         func(*config.Config) (identities, error)
-	find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
-	findUnmanaged func(context.Context, external.Settings, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
-	launch        func(*client.Plan, client.Grant, client.Stdio) (int, error) // runs a client to its end
+// Host collects all that an Operator asks of the machine it runs on.
+type Host struct {
+	Now           func() time.Time
+	EUID          int
+	Owner         uint32                                        // the supervisor's uid, which must own all its files
+	Defaults      func() []string                               // the places of a runtime directory
+	Booting       func() bool                                   // PID 1 is gateway-init, so missing files may still come
+	Process       func(procfs.ID) error                         // nil if it is alive with this start time
+	UIDs          func(pid int) (procfs.Status, error)          // from /proc/PID/status
+	Listeners     func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
+	Held          func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
+	Hold          func(procfs.ID) (*os.File, error) // the pidfd of a gateway
+	Config        func() (*config.Config, error)
+	Find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
+	FindUnmanaged func(context.Context, config.Gateway, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
 
-	patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
-	tokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
+	Patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
+	TokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
 }
 
-func newHost(env []string) host {
-	h := host{
-		now:           time.Now,
-		euid:          os.Geteuid(),
-		owner:         findOwner(env),
-		defaults:      runtimeDirs,
-		booting:       isBooting,
-		process:       procfs.ID.Verify,
-		uids:          procfs.ReadStatus,
-		listeners:     sockets.Listeners,
-		held:          proof.JudgeHolders,
-		hold:          procfs.ID.Pidfd,
-		config:        func() (*config.Config, error) { return config.Load(config.DefaultFile) },
-		users:         resolveUsers,
-		find:          external.Find,
-		findUnmanaged: external.FindUnmanaged,
-		launch:        (*client.Plan).Run,
+// NewLocal returns a Local on this machine, with the environment of a caller.
+func NewLocal(env []string) *Local {
+	l := &Local{}
+	l.Host = Host{
+		Now:           time.Now,
+		EUID:          os.Geteuid(),
+		Owner:         findOwner(env),
+		Defaults:      func() []string { return placesOf(l.Owner, env) },
+		Booting:       func() bool { return l.isOwnBooting() },
+		Process:       procfs.ID.Verify,
+		UIDs:          procfs.ReadStatus,
+		Listeners:     sockets.Listeners,
+		Held:          proof.JudgeHolders,
+		Hold:          procfs.ID.Pidfd,
+		Config:        func() (*config.Config, error) { return config.Load(config.DefaultFile) },
+		Find:          external.Find,
+		FindUnmanaged: external.FindUnmanaged,
 
-		tokenTries: 20,
-		patience:   ownPatience,
+		TokenTries: 20,
+		Patience:   ownPatience,
 	}
-	h.adapt(env)
-	return h
+	return l
 }
 
 // defaultRuntimeDir and fallbackRuntimeDir are the supervisor's own choices
@@ -118,18 +115,18 @@ func readProc(pid int, name string) ([]byte, error) {
 	return fsafe.ReadAll(f, 64<<10)
 }
 
-// openRuntime opens the supervisor's runtime directory, which is the first
+// OpenRuntime opens the supervisor's runtime directory, which is the first
 // candidate that holds a supervisor's files. The caller owns the descriptor. If
 // there is none, the error matches fs.ErrNotExist, unless a candidate exists and
 // is unsafe.
-func (a *app) openRuntime() (*os.File, error) {
-	names := []string{a.runtimeDir}
-	if a.runtimeDir == "" {
-		names = a.defaults()
+func (l *Local) OpenRuntime() (*os.File, error) {
+	names := []string{l.RuntimeDir}
+	if l.RuntimeDir == "" {
+		names = l.Defaults()
 	}
 	var refused, missing error
 	for _, name := range names {
-		dir, err := a.openCandidate(name)
+		dir, err := l.openCandidate(name)
 		switch {
 		case err == nil:
 			return dir, nil
@@ -142,7 +139,7 @@ func (a *app) openRuntime() (*os.File, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	return nil, &noRuntime{names, a.owner != 0 && a.runtimeDir == ""}
+	return nil, &noRuntime{names, l.Owner != 0 && l.RuntimeDir == ""}
 }
 
 // noRuntime is an fs.ErrNotExist that names all places that were looked at.
@@ -160,17 +157,17 @@ func (e *noRuntime) Error() string {
 }
 func (e *noRuntime) Unwrap() error { return fs.ErrNotExist }
 
-func (a *app) openCandidate(name string) (*os.File, error) {
+func (h *Host) openCandidate(name string) (*os.File, error) {
 	dir, err := fsafe.OpenDir(name)
 	if err != nil {
 		return nil, err
 	}
-	want := fsafe.Want{Type: fsafe.Directory, UID: &a.owner, NotWritableByOthers: true}
+	want := fsafe.Want{Type: fsafe.Directory, UID: &h.Owner, NotWritableByOthers: true}
 	if _, err := fsafe.Verify(dir, want); err != nil {
 		dir.Close()
 		return nil, err
 	}
-	for _, name := range []string{status.Name, controlDir} {
+	for _, name := range []string{status.Name, control.Dir} {
 		if _, err = fsafe.StatAt(dir, name); err == nil {
 			return dir, nil
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package operate
 
 import (
 	"errors"
@@ -19,78 +19,75 @@ import (
 	"github.com/gateway-init/gateway-init/tokenfile"
 )
 
-// guard holds two things that a client needs besides the token: the lock by
+// Guard holds two things that a client needs besides the token: the lock by
 // which PID 1 knows of the client, and a pidfd of the gateway that was found to
 // serve.
-type guard struct {
-	app     *app
-	record  status.Record
+type Guard struct {
+	Record status.Record
+
+	local   *Local
 	lock    *os.File
-	gateway *os.File // a pidfd
-	used    bool     // a client was started, or is about to be
+	gateway *os.File    // a pidfd
+	used    bool        // a client was started, or is about to be
+	warn    func(error) // the token may be known, and nothing says so
 }
 
-// guardClient takes the lock, then checks as health does whether the gateway
+// NotServedError says why a client may not run with the token.
+type NotServedError struct{ Verdict }
+
+func (e *NotServedError) Error() string { return fmt.Sprintf("%s: %s", e.Reason, e.Detail) }
+
+// Guard takes the lock, then checks as health does whether the gateway
 // serves, then opens a pidfd of its process. The lock comes first. If the
 // gateway ends at any time after the check, PID 1 finds the lock held and mints
-// a new token for the next gateway. The caller closes the guard.
-func (a *app) guardClient() (_ *guard, err error) {
-	dir, err := a.openRuntime()
+// a new token for the next gateway. The caller closes the Guard. It calls warn if it
+// cannot note that the token may be known.
+func (l *Local) Guard(warn func(error)) (_ *Guard, err error) {
+	dir, err := l.OpenRuntime()
 	if err != nil {
-		return nil, notServedRefusal(unreadableVerdict(err))
+		return nil, &NotServedError{UnreadableVerdict(err)}
 	}
 	defer dir.Close()
-	g := &guard{app: a}
+	g := &Guard{local: l, warn: warn}
 	defer func() {
 		if err != nil {
-			g.close()
+			g.Close()
 		}
 	}()
-	lock, lockErr := clientlock.Hold(dir, a.owner)
+	lock, lockErr := clientlock.Hold(dir, l.Owner)
 	g.lock = lock // nil is not closed
-	v := a.lookAt(dir)
+	v := l.lookAt(dir)
 	switch {
-	case v.code == exitNoSupervisor: // its lock may be missing for the same reason
-		return nil, notServedRefusal(v.verdict)
+	case v.Code == ExitNoSupervisor: // its lock may be missing for the same reason
+		return nil, &NotServedError{v.Verdict}
 	case lockErr != nil:
-		return nil, refuse(exitFailed, "PID 1 makes that file when the container starts: restart the container", "%s: %w", reason.Internal, lockErr)
-	case !v.serving:
-		return nil, notServedRefusal(v.verdict)
+		return nil, &NotServedError{Verdict{Code: ExitFailed, Reason: reason.Internal, Detail: lockErr.Error(),
+			Hint: "PID 1 makes that file when the container starts: restart the container"}}
+	case !v.Serving:
+		return nil, &NotServedError{v.Verdict}
 	}
-	g.record = *v.record
-	if g.gateway, err = a.hold(g.record.Gateway.Process); err != nil {
+	g.Record = *v.Record
+	if g.gateway, err = l.Hold(g.Record.Gateway.Process); err != nil {
 		return nil, g.lost(err)
 	}
 	return g, nil
 }
 
-// hintNoToken says how to find out why a gateway does not serve.
-const hintNoToken = "gatewayctl exec --no-token CMD runs a command without the token, to find out why"
-
-// notServedRefusal returns the refusal of a client because of v.
-func notServedRefusal(v verdict) error {
-	hints := []string{v.hint}
-	if v.code == exitNotServing {
-		hints = append(hints, "gatewayctl wait waits until the gateway serves; "+hintNoToken)
-	}
-	return &refusal{v.code, fmt.Errorf("%s: %s", v.reason, v.detail), hints, v.reason}
-}
-
-// lost returns the refusal of a client whose gateway could not be held.
-func (g *guard) lost(err error) error {
+// lost returns the error for a client whose gateway could not be held.
+func (g *Guard) lost(err error) error {
 	r := reason.Unproven
 	switch {
 	case procfs.IsGone(err), errors.Is(err, procfs.ErrReplaced):
-		r, err = reason.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.record.Gateway.PID, err)
+		r, err = reason.IdentityChanged, fmt.Errorf("pid %d is not the gateway any more: %w", g.Record.Gateway.PID, err)
 	case errors.Is(err, procfs.ErrNoPidfd): // no fallback: between two looks a client could outlive its gateway
 		err = fmt.Errorf("cannot watch the gateway, and a client with the token must end with it: %w", err)
 	}
-	return notServedRefusal(notServingVerdict(r, err.Error()))
+	return &NotServedError{NotServingVerdict(r, err.Error())}
 }
 
 // check is the last check before the fork. It verifies that only the gateway
 // listens on its port, and then that the gateway has not ended.
-func (g *guard) check() error {
+func (g *Guard) check() error {
 	if err := g.listening(); err != nil {
 		return err
 	}
@@ -106,15 +103,15 @@ func (g *guard) check() error {
 	return nil
 }
 
-func (g *guard) listening() error {
-	c := g.app.checkListener(&g.record)
-	if c.result == status.Held {
+func (g *Guard) listening() error {
+	c := g.local.checkListener(&g.Record)
+	if c.Result == status.Held {
 		return nil
 	}
-	if c.reason == "" {
-		c.reason = reason.Unproven
+	if c.Reason == "" {
+		c.Reason = reason.Unproven
 	}
-	return notServedRefusal(notServingVerdict(c.reason, c.detail))
+	return &NotServedError{NotServingVerdict(c.Reason, c.Detail)}
 }
 
 // again is the check while the client runs. A gateway may close its listener for
@@ -122,37 +119,27 @@ func (g *guard) listening() error {
 // another uid ends the client, and a missing listener does not. Each failed
 // check leaves a mark, because the client may connect to another process before
 // or after the check. If the gateway has ended, the lock is enough.
-func (g *guard) again() error {
+func (g *Guard) again() error {
 	err := g.listening()
 	if err != nil && g.lives() {
 		g.mark()
 	}
-	if e := (*refusal)(nil); errors.As(err, &e) && e.reason == reason.ListenerMissing {
+	if e := (*NotServedError)(nil); errors.As(err, &e) && e.Reason == reason.ListenerMissing {
 		return nil
 	}
 	return err
 }
 
 // mark makes the next gateway get a new token. If the mark cannot be left, mark
-// only prints the error; that does not let the client go on.
-func (g *guard) mark() {
+// only warns; that does not let the client go on.
+func (g *Guard) mark() {
 	if err := clientlock.Mark(g.lock); err != nil {
-		fmt.Fprintf(g.app.err, "gatewayctl: cannot note that the token may be known: %v: run gatewayctl restart --rotate-token\n", err)
+		g.warn(err)
 	}
 }
 
-// hintsAfter returns the hints after a client was killed for that cause. If the
-// gateway ended, PID 1 has found the lock held and mints a new token.
-func hintsAfter(cause error) []string {
-	hints := []string{"gatewayctl wait waits until the gateway serves; then run it again"}
-	if !errors.Is(cause, client.ErrGatewayEnded) {
-		hints = append(hints, "the client may have sent the token to another listener: gatewayctl restart --rotate-token")
-	}
-	return hints
-}
-
-// grant returns the Grant that the client runs with.
-func (g *guard) grant(secret *tokenfile.Secret) client.Grant {
+// Grant returns the Grant that the client runs with.
+func (g *Guard) Grant(secret *tokenfile.Secret) client.Grant {
 	return client.Grant{Token: secret, Gateway: g.gateway, Gone: g.release, Check: g.check, Again: g.again}
 }
 
@@ -162,7 +149,7 @@ func (g *guard) grant(secret *tokenfile.Secret) client.Grant {
 // pidfd is readable.) If the gateway has ended, PID 1 finds the lock held, so
 // release keeps the lock until PID 1 has tested it. A mark would come too late
 // then, and would cost the next gateway its token.
-func (g *guard) release() {
+func (g *Guard) release() {
 	missing := g.listening()
 	if alive := g.lives(); alive && missing != nil || !alive && !g.noted() {
 		g.mark()
@@ -180,33 +167,33 @@ const (
 // noted reports whether PID 1 notices the gateway's end in time. PID 1 does so
 // right after it has tested the lock; then its record names another gateway or
 // none. noted also returns true if PID 1 is gone.
-func (g *guard) noted() bool {
+func (g *Guard) noted() bool {
 	for end := time.Now().Add(noteLimit); time.Now().Before(end); time.Sleep(noteEvery) {
-		dir, err := g.app.openRuntime()
+		dir, err := g.local.OpenRuntime()
 		if err != nil {
 			return errors.Is(err, fs.ErrNotExist)
 		}
-		r, err := status.Read(dir, g.app.owner)
+		r, err := status.Read(dir, g.local.Owner)
 		dir.Close()
 		switch { // a record that cannot be read may be one that is being replaced
 		case errors.Is(err, fs.ErrNotExist):
 			return true
-		case err == nil && (r.Gateway.Process != g.record.Gateway.Process || g.app.checkSupervisor(&r).result == status.Failed):
+		case err == nil && (r.Gateway.Process != g.Record.Gateway.Process || g.local.checkSupervisor(&r).Result == status.Failed):
 			return true
 		}
 	}
 	return false
 }
 
-func (g *guard) lives() bool {
+func (g *Guard) lives() bool {
 	ended, err := sys.Ended(int(g.gateway.Fd()), 0)
 	runtime.KeepAlive(g.gateway)
 	return err == nil && !ended
 }
 
-// close frees the lock and the pidfd. A client that was started and not released
-// left a process behind, so close leaves a mark.
-func (g *guard) close() {
+// Close frees the lock and the pidfd. A client that was started and not released
+// left a process behind, so Close leaves a mark.
+func (g *Guard) Close() {
 	if g.lock != nil && g.used {
 		g.mark()
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package operate
 
 import (
 	"context"
@@ -14,38 +14,29 @@ import (
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 )
 
-// adapt adapts h to a supervisor without root, if there is one.
-func (h *host) adapt(env []string) {
-	if h.owner == 0 {
-		return
-	}
-	h.withoutRoot(h.owner, env)
-	if me := uint32(h.euid); h.owner == me && ownerOf(1) != me {
-		h.booting = func() bool { return ownSupervisor(me) == nil }
-	}
-}
-
 // awaitOwn gives a foreign PID 1 that has just started the time to start our
 // user's supervisor. Root has none, because it is the controller of other users'
 // supervisors.
-func (h *host) awaitOwn(env []string) {
-	me := uint32(h.euid)
-	if h.patience == 0 || me == 0 || h.owner == me {
+func (h *Host) awaitOwn(env []string) {
+	me := uint32(h.EUID)
+	if h.Patience == 0 || me == 0 {
 		return
 	}
-	for until := time.Now().Add(h.patience); h.owner != me; time.Sleep(ownEvery) {
+	for until := time.Now().Add(h.Patience); h.Owner != me; time.Sleep(ownEvery) {
 		if err := ownSupervisor(me); err != nil && !errors.Is(err, external.ErrNone) || time.Now().After(until) {
 			return
 		}
-		h.owner = findOwner(env)
+		h.Owner = findOwner(env)
 	}
-	h.adapt(env)
 }
 
-// withoutRoot sets the owner and the places of a supervisor that runs as uid.
-func (h *host) withoutRoot(uid uint32, env []string) {
-	h.owner = uid
-	h.defaults = func() []string { return placesOf(uid, env) }
+// isOwnBooting reports whether our supervisor is there, or PID 1 is about to become it.
+// Its missing files may still come then.
+func (h *Host) isOwnBooting() bool {
+	if me := uint32(h.EUID); me != 0 && h.Owner == me && ownerOf(1) != me {
+		return ownSupervisor(me) == nil
+	}
+	return isBooting()
 }
 
 // findOwner returns the user of the supervisor that we operate. That is PID 1's
@@ -57,9 +48,9 @@ func findOwner(env []string) uint32 {
 	if uid == me {
 		return uid
 	}
-	a := &app{host: host{owner: me}}
+	h := &Host{Owner: me}
 	for _, name := range placesOf(me, env) {
-		if dir, err := a.openCandidate(name); err == nil {
+		if dir, err := h.openCandidate(name); err == nil {
 			dir.Close()
 			return me
 		}
@@ -78,7 +69,7 @@ const (
 )
 
 // ownSupervisor returns nil if a gateway-init of uid runs below a foreign PID 1.
-// Like booting it proves nothing; it only decides how long we wait.
+// Like isBooting it proves nothing; it only decides how long we wait.
 func ownSupervisor(uid uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ownPatience)
 	defer cancel()
@@ -87,7 +78,7 @@ func ownSupervisor(uid uint32) error {
 		return err
 	}
 	defer s.Close()
-	if s.Topology != external.Managed || s.Key.UIDs[0] != uid {
+	if s.Topology != external.Managed || s.UIDs[0] != uid {
 		return errors.New("it is another user's")
 	}
 	return nil
