@@ -46,9 +46,9 @@ const warmThreads = 12
 // flushBound is how long gateway-init waits for the log before it exits.
 const flushBound = 500 * time.Millisecond
 
-// Run runs gateway-init and returns its exit code. args is the command line, env
-// is the environment, and signals is the result of Subscribe.
-func Run(args, env []string, signals supervisor.Signals) int {
+// Run runs gateway-init and returns its exit code. args is the command line and env
+// is the environment.
+func Run(args, env []string) int {
 	s, err := parseArgs(args[1:])
 	if err != nil {
 		return fail(codeUsage, fmt.Errorf("%w (gateway-init --help)", err))
@@ -65,7 +65,7 @@ func Run(args, env []string, signals supervisor.Signals) int {
 	if err != nil {
 		return fail(codeUsage, err)
 	}
-	return run(s, cfg, environ.Clean(env), signals)
+	return run(s, cfg, environ.Clean(env))
 }
 
 // load reads the configuration. Plain init mode is for images without
@@ -106,7 +106,7 @@ func fail(code int, err error) int {
 
 // run does the part of boot that begins with the users (docs/design.md, section 5,
 // step 4), runs the loop, and returns the exit code.
-func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
+func run(s settings, cfg *config.Config, env environ.List) int {
 	rootless := os.Geteuid() != 0
 	if rootless && cfg.RequireSeparation {
 		return fail(codeFailed, fmt.Errorf("cannot separate the agent from the gateway as uid %d, and require_separation is set: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
@@ -132,7 +132,7 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	ring := logring.New(std.log)
 	log := logger(cfg.LogFormat, ring)
 	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
-	code, err := b.run(signals)
+	code, err := b.run()
 	ring.Flush(flushBound)
 	if err != nil {
 		return fail(code, err)
@@ -174,10 +174,11 @@ type bootstrap struct {
 	token     *tokenfile.Store // nil with --no-gateway
 }
 
-func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
+func (b *bootstrap) run() (int, error) {
 	if err := b.drop(); err != nil {
 		return codeFailed, err
 	}
+	signals := subscribe()
 	if err := os.Chdir("/"); err != nil {
 		return codeFailed, err
 	}
