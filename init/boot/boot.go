@@ -38,9 +38,7 @@ const (
 	codeUsage  = 2 // command line and configuration
 )
 
-// warmThreads is the number of threads that exist before anything untrusted runs.
-// They are made after privileges were dropped, which takes one system call per
-// thread and capability, and they inherit the remaining privileges.
+// warmThreads is the number of spare threads. They inherit the remaining privileges.
 const warmThreads = 12
 
 // flushBound is how long gateway-init waits for the log before it exits.
@@ -170,6 +168,7 @@ type bootstrap struct {
 	hardening hardening
 	remaining privs.State
 	nofile    uint64
+	warmed    bool             // the spare threads exist
 	unscored  bool             // children keep PID 1's OOM score
 	token     *tokenfile.Store // nil with --no-gateway
 }
@@ -216,6 +215,9 @@ func (b *bootstrap) run() (int, error) {
 		c.Sweeper = sweeper
 	}
 	c.Signals = signals
+	if b.settings.noGateway || b.cfg.CommandStart == "immediate" {
+		b.warm()
+	}
 	code, err := supervisor.New(*c).Run()
 	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
 		b.log.Warn().Str("event", evCleanup).Err(cleanupErr).Msg("")
@@ -241,7 +243,6 @@ func (b *bootstrap) drop() error {
 	for _, m := range privs.Drop(keep) {
 		b.hardening.add(m.Name, m.Detail)
 	}
-	sys.WarmThreads(warmThreads)
 	if b.remaining, err = privs.Read(); err != nil {
 		return err
 	}
@@ -254,6 +255,17 @@ func (b *bootstrap) drop() error {
 	b.nofile = b.clampNofile()
 	b.tryScore()
 	return nil
+}
+
+// warm makes the spare threads, unless warm has done so before. They must exist
+// before anything untrusted runs. The command starts after the gateway if it waits
+// for the gateway's proof. Then the threads are made while the re-exec child of the
+// gateway starts, which does not wait for them.
+func (b *bootstrap) warm() {
+	if !b.warmed {
+		b.warmed = true
+		sys.WarmThreads(warmThreads)
+	}
 }
 
 // validate returns an error if another user can change a program or script that
