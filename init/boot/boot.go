@@ -228,7 +228,7 @@ func (b *bootstrap) run() (int, error) {
 // drop reads the privileges that the engine gave, drops those that are not needed,
 // and reads the remaining ones back.
 func (b *bootstrap) drop() error {
-	before, err := privs.Read()
+	before, err := privs.ReadOwn()
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 	if err := sys.SetSubreaper(); err != nil {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
-	comm, _ := os.ReadFile("/proc/1/comm")
+	comm, _ := sys.ReadFile("/proc/1/comm")
 	if !b.rootless && string(comm) == "gateway-init\n" && !procfs.IsRelated(os.Getpid(), 1) {
 		sys.Kill(1, sharedSignal)
 	}

@@ -51,19 +51,18 @@ func setActions(handler uint64, signals []unix.Signal) {
 // (proc_pid_oom_score_adj(5)). Raising it needs no right, and neither does lowering
 // it to its old value.
 func OOMScore() (string, error) {
-	text, err := os.ReadFile(oomScore)
+	text, err := ReadFile(oomScore)
 	return string(text), err
 }
 
 // SetOOMScore sets this process's oom_score_adj to the text that OOMScore returns.
 func SetOOMScore(text string) error {
-	f, err := os.OpenFile(oomScore, os.O_WRONLY, 0)
+	fd, err := openRaw(oomScore, unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
-	f.Close()
-	return err
+	defer unix.Close(fd)
+	return retry("write", func() error { _, err := unix.Write(fd, []byte(text)); return err })
 }
 
 const oomScore = "/proc/self/oom_score_adj"
