@@ -104,6 +104,7 @@ func (c *child) toTarget(sig syscall.Signal, send func() error) error {
 // would be starting forever. A worker has no up function, and may take longer.
 func (s *Supervisor) answered(a answer) {
 	a.c.reported, a.c.err = true, a.err
+	s.trimMemory = s.trimMemory || a.c == s.shutdown.command // mostly the last work for now
 	switch {
 	case a.c.up == nil:
 	case a.err == nil:
