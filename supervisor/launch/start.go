@@ -95,7 +95,7 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	}
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   []string{}, // no variable of PID 1 reaches the re-exec child
+		Env:   []string{"GOMAXPROCS=1"}, // it starts faster so; no variable of PID 1 reaches the re-exec child
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Setsid:  !c.Spec.Foreground,
