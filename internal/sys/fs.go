@@ -163,6 +163,17 @@ func ReadNames(path string) (names []string, err error) {
 	}
 }
 
+// OpenFile opens path and leaves it blocking, unless flags have O_NONBLOCK. os.OpenFile
+// makes a pipe non-blocking, and tries that with every other file. The caller owns the
+// descriptor.
+func OpenFile(path string, flags int) (*os.File, error) {
+	fd, err := openRaw(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
 // openRaw opens path. The caller owns the descriptor.
 func openRaw(path string, flags int) (fd int, err error) {
 	err = retry("open", func() (err error) { fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0); return err })
