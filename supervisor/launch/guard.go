@@ -21,7 +21,7 @@ const forkBound = 50 * time.Millisecond
 
 // memoryLimit is the memory at which Go's runtime begins to collect. An idle PID 1
 // has a third of it. After work, PID 1 gives back the memory that it does not need
-// (sys.Trim).
+// (sys.Trimmer).
 const memoryLimit = 8 << 20
 
 // forkLimit is the limit during a fork, far beyond the memory that PID 1 ever has.
