@@ -31,11 +31,11 @@ func run(args, env []string) int {
 	if code, ran := runPlain(args[1:], env); ran {
 		return code
 	}
-	signals := boot.Subscribe() // before anything that can fail or take time
+	boot.Shield()         // before anything that can fail or take time
+	runtime.GOMAXPROCS(1) // until the first fork (launch.guardedFork), so that boot needs fewer threads
 	launch.BoundMemory()
-	runtime.GOMAXPROCS(2) // the loop, and its guard against a fork that hangs; no more on a host with 64 CPUs
 	os.Clearenv()
-	return boot.Run(args, env, signals)
+	return boot.Run(args, env)
 }
 
 // runPlain runs plain init mode, for images without /etc/gateway-init, and reports

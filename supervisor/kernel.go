@@ -52,7 +52,7 @@ func realKernel() kernel {
 		},
 		identify: procfs.Identify, verify: procfs.ID.Verify,
 		listeners: sockets.Listeners, judge: proof.JudgeHolders,
-		peek: sys.Peek, reap: sys.Reap, trim: sys.Trim,
+		peek: sys.Peek, reap: sys.Reap, trim: new(sys.Trimmer).Trim,
 		killAll: func() error { return sys.Kill(-1, unix.SIGKILL) }, isInit: os.Getpid() == 1,
 	}
 }

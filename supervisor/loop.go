@@ -103,6 +103,7 @@ func (s *Supervisor) reap() (more bool) {
 // answered handles a re-exec child's answer.
 func (s *Supervisor) answered(a answer) {
 	s.common.answered(a)
+	s.trimMemory = s.trimMemory || a.c.role == roleCommand // mostly the last work for now
 	if a.err == nil && a.c == s.unit.child {
 		s.unit.executed()
 	}

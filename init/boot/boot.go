@@ -38,17 +38,15 @@ const (
 	codeUsage  = 2 // command line and configuration
 )
 
-// warmThreads is the number of threads that exist before anything untrusted runs.
-// They are made after privileges were dropped, which takes one system call per
-// thread and capability, and they inherit the remaining privileges.
+// warmThreads is the number of spare threads. They inherit the remaining privileges.
 const warmThreads = 12
 
 // flushBound is how long gateway-init waits for the log before it exits.
 const flushBound = 500 * time.Millisecond
 
-// Run runs gateway-init and returns its exit code. args is the command line, env
-// is the environment, and signals is the result of Subscribe.
-func Run(args, env []string, signals supervisor.Signals) int {
+// Run runs gateway-init and returns its exit code. args is the command line and env
+// is the environment.
+func Run(args, env []string) int {
 	s, err := parseArgs(args[1:])
 	if err != nil {
 		return fail(codeUsage, fmt.Errorf("%w (gateway-init --help)", err))
@@ -65,7 +63,7 @@ func Run(args, env []string, signals supervisor.Signals) int {
 	if err != nil {
 		return fail(codeUsage, err)
 	}
-	return run(s, cfg, environ.Clean(env), signals)
+	return run(s, cfg, environ.Clean(env))
 }
 
 // load reads the configuration. Plain init mode is for images without
@@ -106,7 +104,7 @@ func fail(code int, err error) int {
 
 // run does the part of boot that begins with the users (docs/design.md, section 5,
 // step 4), runs the loop, and returns the exit code.
-func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Signals) int {
+func run(s settings, cfg *config.Config, env environ.List) int {
 	rootless := os.Geteuid() != 0
 	if rootless && cfg.RequireSeparation {
 		return fail(codeFailed, fmt.Errorf("cannot separate the agent from the gateway as uid %d, and require_separation is set: run the container as root (without --user); gateway-init drops what it does not need", os.Geteuid()))
@@ -132,7 +130,7 @@ func run(s settings, cfg *config.Config, env environ.List, signals supervisor.Si
 	ring := logring.New(std.log)
 	log := logger(cfg.LogFormat, ring)
 	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
-	code, err := b.run(signals)
+	code, err := b.run()
 	ring.Flush(flushBound)
 	if err != nil {
 		return fail(code, err)
@@ -170,14 +168,16 @@ type bootstrap struct {
 	hardening hardening
 	remaining privs.State
 	nofile    uint64
+	warmed    bool             // the spare threads exist
 	unscored  bool             // children keep PID 1's OOM score
 	token     *tokenfile.Store // nil with --no-gateway
 }
 
-func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
+func (b *bootstrap) run() (int, error) {
 	if err := b.drop(); err != nil {
 		return codeFailed, err
 	}
+	signals := subscribe()
 	if err := os.Chdir("/"); err != nil {
 		return codeFailed, err
 	}
@@ -215,6 +215,9 @@ func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
 		c.Sweeper = sweeper
 	}
 	c.Signals = signals
+	if b.settings.noGateway || b.cfg.CommandStart == "immediate" {
+		b.warm()
+	}
 	code, err := supervisor.New(*c).Run()
 	if cleanupErr := b.cleanup(dir); cleanupErr != nil {
 		b.log.Warn().Str("event", evCleanup).Err(cleanupErr).Msg("")
@@ -225,7 +228,7 @@ func (b *bootstrap) run(signals supervisor.Signals) (int, error) {
 // drop reads the privileges that the engine gave, drops those that are not needed,
 // and reads the remaining ones back.
 func (b *bootstrap) drop() error {
-	before, err := privs.Read()
+	before, err := privs.ReadOwn()
 	if err != nil {
 		return err
 	}
@@ -240,7 +243,6 @@ func (b *bootstrap) drop() error {
 	for _, m := range privs.Drop(keep) {
 		b.hardening.add(m.Name, m.Detail)
 	}
-	sys.WarmThreads(warmThreads)
 	if b.remaining, err = privs.Read(); err != nil {
 		return err
 	}
@@ -253,6 +255,17 @@ func (b *bootstrap) drop() error {
 	b.nofile = b.clampNofile()
 	b.tryScore()
 	return nil
+}
+
+// warm makes the spare threads, unless warm has done so before. They must exist
+// before anything untrusted runs. The command starts after the gateway if it waits
+// for the gateway's proof. Then the threads are made while the re-exec child of the
+// gateway starts, which does not wait for them.
+func (b *bootstrap) warm() {
+	if !b.warmed {
+		b.warmed = true
+		sys.WarmThreads(warmThreads)
+	}
 }
 
 // validate returns an error if another user can change a program or script that
@@ -280,7 +293,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 	if err := sys.SetSubreaper(); err != nil {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
-	comm, _ := os.ReadFile("/proc/1/comm")
+	comm, _ := sys.ReadFile("/proc/1/comm")
 	if !b.rootless && string(comm) == "gateway-init\n" && !procfs.IsRelated(os.Getpid(), 1) {
 		sys.Kill(1, sharedSignal)
 	}

@@ -4,7 +4,6 @@ package boot
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,7 +54,7 @@ func (h *hardening) engine(before privs.State, keep uint64) {
 // returns false.
 func pidsBounded() bool {
 	paths := []string{"/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"}
-	if data, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+	if data, err := sys.ReadFile("/proc/self/cgroup"); err == nil {
 		for _, line := range strings.Split(string(data), "\n") {
 			switch f := strings.SplitN(line, ":", 3); {
 			case len(f) != 3:
@@ -67,7 +66,7 @@ func pidsBounded() bool {
 		}
 	}
 	for _, p := range paths {
-		if data, err := os.ReadFile(p); err == nil {
+		if data, err := sys.ReadFile(p); err == nil {
 			return strings.TrimSpace(string(data)) != "max"
 		}
 	}

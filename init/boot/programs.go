@@ -17,6 +17,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/nodeflags"
 	"github.com/gateway-init/gateway-init/internal/pathcheck"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
@@ -78,7 +79,7 @@ func (h *hardening) traceable(unsafePath string) {
 // dumps records fs.suid_dumpable=1. With this value, a process that changes its uid
 // stays open to the new user until it executes. The values 0 and 2 close it.
 func (h *hardening) dumps(unsafePath string) {
-	data, err := os.ReadFile(unsafePath)
+	data, err := sys.ReadFile(unsafePath)
 	switch {
 	case err != nil:
 		h.add("suid-dumpable", fmt.Sprintf("cannot read fs.suid_dumpable: %v", err))

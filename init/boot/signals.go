@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor"
 )
 
@@ -18,11 +19,28 @@ import (
 // the gateway's UID too. It is a real-time signal, and comes from root only.
 const sharedSignal = syscall.Signal(50)
 
-// Subscribe subscribes to every signal, and is the first thing that PID 1 does. Go's
-// runtime installs handlers of its own, which lift the kernel's protection of PID 1,
-// and dies of 11 signals that have no subscriber. Signals that mean nothing here go
-// into a channel without a reader; the runtime drops those that do not fit.
-func Subscribe() supervisor.Signals {
+// Shield makes PID 1 ignore the signals that would end it and that subscribe leaves out:
+// those that Go's runtime dies of without a subscriber, and the two that it neither
+// handles nor reports. It comes before anything that can fail or take time. A re-exec
+// child gives the two their default action. Nor may a child inherit an ignored signal of
+// job control, of whose default action the kernel protects PID 1. Another process than
+// PID 1 has no such protection, and subscribes to every signal.
+func Shield() {
+	if os.Getpid() == 1 {
+		sys.IgnoreSignals(unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGSTKFLT, unix.SIGSYS, 32, 34)
+		sys.DefaultSignals(unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	}
+}
+
+// subscribe subscribes to the signals, before anything is started. A stop signal that
+// comes earlier ends the process, which has nothing to stop. Subscriptions make four
+// threads, and each takes two changes of thread. So there are few of them, and they
+// come after the privileges were dropped, which takes one call per thread and
+// capability.
+//
+// Signals that mean nothing here go into a channel without a reader; the runtime
+// drops those that do not fit.
+func subscribe() supervisor.Signals {
 	s := supervisor.Signals{
 		Child:  make(chan os.Signal, 1),
 		Stop:   make(chan os.Signal, 8),
@@ -33,6 +51,13 @@ func Subscribe() supervisor.Signals {
 	signal.Notify(s.Stop, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP)
 	signal.Notify(s.Child, unix.SIGCHLD)
 	signal.Notify(s.Shared, sharedSignal)
-	signal.Notify(make(chan os.Signal, 1))
+	// The runtime makes panics of our own faults, so it must handle these signals.
+	// Without a subscriber to SIGPIPE it ends the process at a write to a stdout or
+	// stderr that has no reader.
+	rest := []os.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGPIPE}
+	if os.Getpid() != 1 {
+		rest = nil // all
+	}
+	signal.Notify(make(chan os.Signal, 1), rest...)
 	return s
 }

@@ -29,7 +29,7 @@ type stdio struct {
 // duplicated, and shared reports that.
 func openStdio() (*stdio, error) {
 	s := &stdio{container: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
-	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	null, err := sys.OpenFile("/dev/null", os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open /dev/null: %w", err)
 	}
@@ -43,7 +43,7 @@ func openStdio() (*stdio, error) {
 
 func (s *stdio) reopen(fd int, flags int) *os.File {
 	name := fmt.Sprintf("/proc/self/fd/%d", fd)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|unix.O_NOCTTY|flags, 0)
+	f, err := sys.OpenFile(name, os.O_WRONLY|os.O_APPEND|unix.O_NOCTTY|flags)
 	if err == nil {
 		return f
 	}

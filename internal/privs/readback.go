@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 	"syscall"
 
@@ -29,17 +28,12 @@ type State struct {
 // show that no privilege is left.
 func Read() (State, error) {
 	s := State{NoNewPrivs: true}
-	dir, err := os.Open("/proc/self/task")
-	if err != nil {
-		return s, err
-	}
-	tids, err := dir.Readdirnames(-1)
-	dir.Close()
+	tids, err := sys.ReadNames("/proc/self/task")
 	if err != nil {
 		return s, err
 	}
 	for _, tid := range tids {
-		data, err := os.ReadFile("/proc/self/task/" + tid + "/status")
+		data, err := sys.ReadFile("/proc/self/task/" + tid + "/status")
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue
 		}
@@ -52,6 +46,21 @@ func Read() (State, error) {
 	}
 	if s.Threads == 0 {
 		return s, errors.New("cannot read capabilities: /proc/self/task lists no thread")
+	}
+	s.Dumpable, err = sys.Dumpable()
+	return s, err
+}
+
+// ReadOwn reads the State of the calling thread alone. That is the state of all
+// threads as long as this process has changed none, because a new thread inherits it.
+func ReadOwn() (State, error) {
+	s := State{NoNewPrivs: true}
+	data, err := sys.ReadFile("/proc/thread-self/status")
+	if err == nil {
+		err = s.add(data)
+	}
+	if err != nil {
+		return s, fmt.Errorf("cannot read capabilities: %w", err)
 	}
 	s.Dumpable, err = sys.Dumpable()
 	return s, err

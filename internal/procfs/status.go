@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
+
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // State is the state of a process, as far as it matters. It does not say whether
@@ -63,7 +64,7 @@ func ReadStatus(pid int) (Status, error) {
 // ReadUID reads the real uid of pid. Unlike ReadStatus it does not check that /proc is
 // procfs.
 func ReadUID(pid int) (uint32, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	text, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@
 package runtimedir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -239,13 +240,12 @@ func (r rules) checkParent(parent *os.File) error {
 // point that is a prefix of it. Of two mounts at one place the later one covers the
 // other.
 func mountOf(unsafePath string) (*mountinfo.Info, error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	mounts, err := sys.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read mounts: %w", err)
 	}
-	defer f.Close()
 	var best *mountinfo.Info
-	_, err = mountinfo.GetMountsFromReader(f, func(m *mountinfo.Info) (skip, stop bool) {
+	_, err = mountinfo.GetMountsFromReader(bytes.NewReader(mounts), func(m *mountinfo.Info) (skip, stop bool) {
 		root := strings.TrimSuffix(m.Mountpoint, "/")
 		if (unsafePath == m.Mountpoint || strings.HasPrefix(unsafePath, root+"/")) &&
 			(best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {

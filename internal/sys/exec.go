@@ -5,7 +5,6 @@ package sys
 import (
 	"os"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,16 +43,11 @@ func CloseOnExecFrom(first int) {
 	}
 }
 
-// DefaultRealtime gives the real-time signals, 32 to 64, their default action
-// again. Go's runtime does that with the others on the way to an exec, but leaves
-// 32 to 34 as they were inherited. A signal that a parent ignored would stay
-// ignored. Call it only right before an exec, because the runtime uses 33 itself.
-func DefaultRealtime() {
-	var action [4]uint64 // struct sigaction: SIG_DFL, no flags, empty mask
-	for sig := uintptr(32); sig <= 64; sig++ {
-		unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
-	}
-}
+// DefaultRealtime gives the signals 32 to 34 their default action again. Go's runtime
+// has a handler for each other signal, which an exec takes away, but leaves these as
+// they were inherited. A signal that a parent ignored would stay ignored. Call it only
+// right before an exec, because the runtime uses 33 itself.
+func DefaultRealtime() { DefaultSignals(32, 33, 34) }
 
 // LookPath finds a program as execvp(3) does. It looks for a name without a slash in
 // the absolute entries of the PATH of env. EACCES wins over ENOENT, so that a caller

@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"unsafe"
@@ -118,6 +119,68 @@ func ReadOnce(path string, buf []byte) (n int, err error) {
 	defer unix.Close(fd)
 	err = retry("read", func() (err error) { n, err = unix.Read(fd, buf); return err })
 	return max(n, 0), err
+}
+
+// ReadFile returns the content of the file at path. It is for small files, mostly of
+// /proc. os.ReadFile makes twice as many system calls, because it prepares the file
+// for the runtime's poller.
+func ReadFile(path string) ([]byte, error) {
+	fd, err := openRaw(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	for buf, n := make([]byte, 4096), 0; ; {
+		got := 0
+		if err := retry("read", func() (err error) { got, err = unix.Read(fd, buf[n:]); return err }); err != nil {
+			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n += got; got == 0 {
+			return buf[:n], nil
+		}
+		if n == len(buf) {
+			buf = append(buf, make([]byte, n)...)
+		}
+	}
+}
+
+// ReadNames returns the names in the directory at path, in no order.
+func ReadNames(path string) (names []string, err error) {
+	fd, err := openRaw(path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	for buf := make([]byte, 4096); ; {
+		n := 0
+		if err := retry("getdents64", func() (err error) { n, err = unix.ReadDirent(fd, buf); return err }); err != nil {
+			return nil, &os.PathError{Op: "readdirent", Path: path, Err: err}
+		}
+		if n <= 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+}
+
+// OpenFile opens path and leaves it blocking, unless flags have O_NONBLOCK. os.OpenFile
+// makes a pipe non-blocking, and tries that with every other file. The caller owns the
+// descriptor.
+func OpenFile(path string, flags int) (*os.File, error) {
+	fd, err := openRaw(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// openRaw opens path. The caller owns the descriptor.
+func openRaw(path string, flags int) (fd int, err error) {
+	err = retry("open", func() (err error) { fd, err = unix.Open(path, flags|unix.O_CLOEXEC, 0); return err })
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: errors.Unwrap(err)}
+	}
+	return fd, nil
 }
 
 // Session returns the session of pid (getsid(2)), which takes no right. It costs a

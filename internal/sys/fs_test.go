@@ -5,10 +5,13 @@ package sys
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -153,5 +156,41 @@ func TestRandomRefused(t *testing.T) {
 				t.Error("passed for randomness")
 			}
 		})
+	}
+}
+
+// TestReadFile checks a file that takes more than one buffer, one whose size is not
+// known, and the error for one that is not there.
+func TestReadFile(t *testing.T) {
+	big := filepath.Join(t.TempDir(), "big")
+	want := bytes.Repeat([]byte("0123456789abcdef"), 1000)
+	testenv.Must(t, os.WriteFile(big, want, 0o600))
+	if got, err := ReadFile(big); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if got, err := ReadFile("/proc/self/stat"); err != nil || !bytes.HasPrefix(got, []byte(strconv.Itoa(os.Getpid())+" (")) {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, wantErr := os.ReadFile(big + "2")
+	if _, err := ReadFile(big + "2"); !errors.Is(err, os.ErrNotExist) || err.Error() != wantErr.Error() {
+		t.Errorf("got %v, want %v", err, wantErr)
+	}
+}
+
+// TestReadNames checks a directory that takes more than one buffer.
+func TestReadNames(t *testing.T) {
+	dir := t.TempDir()
+	var want []string
+	for i := range 300 {
+		name := fmt.Sprintf("a-rather-long-name-%03d", i)
+		want = append(want, name)
+		testenv.Must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	got, err := ReadNames(dir)
+	if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%d names, %v", len(got), err)
+	}
+	if _, err := ReadNames(filepath.Join(dir, want[0])); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("a file: %v", err)
 	}
 }

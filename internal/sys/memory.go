@@ -3,8 +3,6 @@
 package sys
 
 import (
-	"bufio"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -12,13 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Trim gives back memory that has no use while nothing happens. This memory is the
-// unneeded heap and the pages of our own program. Those pages are in the page cache;
-// the next use maps them again in a few microseconds for 64 KiB. Boot, the parser of
-// the configuration and the like are never used again. Errors change nothing.
-func Trim() {
-	debug.FreeOSMemory()
-	for _, m := range programMappings() {
+// Trimmer gives back memory that has no use while nothing happens.
+type Trimmer struct {
+	calls   int
+	program []mapping
+}
+
+// collectEvery is the number of calls of Trim for one collection, which takes half of
+// the time of a health check. Between two of them a health check leaves some 40 KiB.
+const collectEvery = 10
+
+// Trim gives back the pages of our own program, and at every tenth call the unneeded
+// heap, at the first call too. The pages are in the page cache; the next use maps them
+// again in a few microseconds for 64 KiB. Boot, the parser of the configuration and the
+// like are never used again. Errors change nothing.
+func (t *Trimmer) Trim() {
+	if t.program == nil {
+		t.program = programMappings()
+	}
+	if t.calls++; t.calls%collectEvery == 0 {
+		debug.FreeOSMemory()
+	}
+	for _, m := range t.program {
 		unix.Syscall(unix.SYS_MADVISE, m.start, m.length, unix.MADV_DONTNEED)
 	}
 }
@@ -28,13 +41,9 @@ type mapping struct{ start, length uintptr }
 // programMappings returns the parts of /proc/self/maps that come from a file and
 // cannot be written. In a static program all of them are its own.
 func programMappings() (found []mapping) {
-	f, err := os.Open("/proc/self/maps")
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if m, ok := parseMapping(lines.Text()); ok {
+	maps, _ := ReadFile("/proc/self/maps") // without it there is none
+	for line := range strings.Lines(string(maps)) {
+		if m, ok := parseMapping(line); ok {
 			found = append(found, m)
 		}
 	}

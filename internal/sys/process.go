@@ -184,12 +184,7 @@ func Memfd(name string, data []byte) (*os.File, error) {
 
 // openFDs lists the descriptors of this process from /proc/self/fd.
 func openFDs() ([]int, error) {
-	dir, err := os.Open("/proc/self/fd")
-	if err != nil {
-		return nil, err
-	}
-	names, err := dir.Readdirnames(-1)
-	dir.Close()
+	names, err := ReadNames("/proc/self/fd")
 	var fds []int
 	for _, name := range names {
 		if fd, err := strconv.Atoi(name); err == nil {

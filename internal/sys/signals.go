@@ -27,23 +27,42 @@ func CleanSignals() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil))
 }
 
+// IgnoreSignals makes the process ignore signals that Go's runtime handles. The runtime
+// does not notice, and Go's fork gives a child their default action all the same. A
+// fault of our own ends the process even if its signal is ignored.
+//
+// The default action would not do for PID 1. While its first thread has a signal
+// blocked and another thread has not, the kernel does not protect it
+// (pid_namespaces(7); complete_signal in kernel/signal.c), and Go blocks all signals
+// around a fork.
+func IgnoreSignals(signals ...unix.Signal) { setActions(1, signals) } // SIG_IGN
+
+// DefaultSignals gives signals that Go's runtime does not handle their default action.
+func DefaultSignals(signals ...unix.Signal) { setActions(0, signals) } // SIG_DFL
+
+func setActions(handler uint64, signals []unix.Signal) {
+	action := [4]uint64{handler} // struct sigaction: no flags, empty mask
+	for _, sig := range signals {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	}
+}
+
 // OOMScore returns this process's oom_score_adj, and SetOOMScore sets it
 // (proc_pid_oom_score_adj(5)). Raising it needs no right, and neither does lowering
 // it to its old value.
 func OOMScore() (string, error) {
-	text, err := os.ReadFile(oomScore)
+	text, err := ReadFile(oomScore)
 	return string(text), err
 }
 
 // SetOOMScore sets this process's oom_score_adj to the text that OOMScore returns.
 func SetOOMScore(text string) error {
-	f, err := os.OpenFile(oomScore, os.O_WRONLY, 0)
+	fd, err := openRaw(oomScore, unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
-	f.Close()
-	return err
+	defer unix.Close(fd)
+	return retry("write", func() error { _, err := unix.Write(fd, []byte(text)); return err })
 }
 
 const oomScore = "/proc/self/oom_score_adj"

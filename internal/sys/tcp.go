@@ -100,9 +100,10 @@ func (c *Conn) wait(events int16) error {
 // poll waits once and reports whether the descriptor is ready. A signal or the end
 // of limit gives false and nil.
 func (c *Conn) poll(events int16, limit time.Duration) (bool, error) {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, int(limit.Milliseconds())+1)
+	timeout := unix.NsecToTimespec(int64(limit))
+	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, &timeout, nil)
 	if err != nil && err != unix.EINTR {
-		return false, os.NewSyscallError("poll", err)
+		return false, os.NewSyscallError("ppoll", err)
 	}
 	return n > 0, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,7 +21,7 @@ const forkBound = 50 * time.Millisecond
 
 // memoryLimit is the memory at which Go's runtime begins to collect. An idle PID 1
 // has a third of it. After work, PID 1 gives back the memory that it does not need
-// (sys.Trim).
+// (sys.Trimmer).
 const memoryLimit = 8 << 20
 
 // forkLimit is the limit during a fork, far beyond the memory that PID 1 ever has.
@@ -40,38 +41,31 @@ func BoundMemory() {
 // thread sleeps in the kernel until the child has executed gateway-init. The child
 // has the target's UID for some microseconds before that. A process of that UID that
 // sends SIGSTOP to all processes it may signal can hit those microseconds. PID 1
-// would then stand still for as long as that process likes. So another goroutine, on
-// the second P (init/main.go), kills a child that was stopped there. The sleeping
-// thread cannot be stopped for a collection, so there must be none meanwhile.
+// would then stand still for as long as that process likes. So a timer kills a child
+// that was stopped there. It runs on a second P, which exists only meanwhile.
+//
+// The sleeping thread cannot be stopped for a collection, so there must be none
+// meanwhile. The raised limit lets none begin, and a change of GOMAXPROCS waits until
+// none is under way (runtime.stopTheWorldGC). A goroutine that has just decided to
+// begin one runs before that, because it must yield to us (runtime.Gosched).
 func guardedFork(fork func() (int, error)) (int, error) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(forkLimit))
-	awaitCollection()
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		tick := time.NewTicker(forkBound)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				killStopped()
-			}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // PID 1 has one
+	runtime.Gosched()
+	runtime.GOMAXPROCS(2)
+	var over atomic.Bool
+	var timer *time.Timer
+	armed := make(chan struct{})
+	timer = time.AfterFunc(forkBound, func() {
+		<-armed
+		if killStopped(); !over.Load() {
+			timer.Reset(forkBound)
 		}
-	}()
+	})
+	close(armed)
+	defer timer.Stop()
+	defer over.Store(true)
 	return fork()
-}
-
-// awaitCollection returns when no collection is under way. The caller has raised the
-// memory limit, so none begins. ReadMemStats waits while a collection is just
-// beginning or just ending, because it stops the world too. SetGCPercent, which
-// changes nothing here, waits for the marking in between.
-func awaitCollection() {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	debug.SetGCPercent(-1)
-	runtime.ReadMemStats(&m)
 }
 
 // killStopped kills our children that are stopped and have not executed anything

@@ -127,7 +127,7 @@ func (w *worker) finish(body string, token []byte) error {
 // Pauses between two looks at a connection that is not accepted yet; they
 // double from the first to the last.
 const (
-	ownerFirst = time.Millisecond
+	ownerFirst = 50 * time.Microsecond
 	ownerLast  = 50 * time.Millisecond
 )
 
