@@ -99,6 +99,9 @@ func (u *gatewayUnit) beginSweep() {
 	default: // it may have had a long drain
 		u.shortenSweep()
 	}
+	if u.phase == phaseShuttingDown { // they must be gone when the container's grace is over
+		u.sweep.by = u.sweep.by.Add(-sweepPauseMax)
+	}
 	u.start.err, u.start.executed, u.start.readyTimedOut, u.start.proven = nil, false, false, time.Time{}
 }
 
@@ -147,7 +150,7 @@ func (u *gatewayUnit) askToEnd() {
 // endRemaining kills the remaining processes of the former gateway.
 func (u *gatewayUnit) endRemaining() {
 	if u.sweep.asked {
-		u.sweep.asked = false
+		u.sweep.asked, u.sweep.pause = false, sweepPauseMin // they are gone soon
 		u.log.Warn().Str("event", evKilled).Msg("processes that the gateway left behind did not end within its grace")
 	}
 	if err := u.c.Sweeper.Sweep(); err != nil {
