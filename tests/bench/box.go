@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -17,32 +16,32 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-const (
-	gatewayMode = "gateway-init, gateway mode"
-	runtimeDir  = "/run/gateway-init"
-)
+const runtimeDir = "/run/gateway-init"
 
 // box is a gateway-init in gateway mode whose gateway serves.
 type box struct {
 	*instance
+	build   build
 	fifo    *os.File
 	replies *os.File // inotify on the directory of replies
-	inside  chan func()
+	inside  *thread  // in its namespaces, with its capabilities
 }
 
-// startBox starts a box. With probe's arguments the container's command is a probe,
-// which runs as another user. It has carried them out when startBox returns.
-func (b *bench) startBox(probe ...string) (x *box, err error) {
-	argv, records := []string{boxDir + "/gateway-init"}, 1 // the gateway's record
+// startBox starts a box with a build, and with more options of PID 1. With probe's
+// arguments the container's command is a probe, which runs as another user. It has
+// carried them out when startBox returns.
+func (b *bench) startBox(u build, s spec, probe ...string) (x *box, err error) {
+	records := 1 // the gateway's record
+	s.argv = append([]string{u.program("gateway-init")}, s.argv...)
 	if len(probe) > 0 {
-		argv = append(append(argv, boxDir+"/probe"), probe...)
+		s.argv = append(append(s.argv, boxDir+"/probe"), probe...)
 		records += 2 // the command has started; it has finished
 	}
-	i, err := b.startInBox(argv)
+	i, err := b.startInBox(s)
 	if err != nil {
 		return nil, err
 	}
-	x = &box{instance: i, inside: make(chan func())}
+	x = &box{instance: i, build: u}
 	defer func() {
 		if err != nil {
 			x.end()
@@ -76,52 +75,43 @@ func (x *box) path(name string) string {
 	return fmt.Sprintf("/proc/%d/root%s/%s", x.pid, runtimeDir, name)
 }
 
+// status returns PID 1's record.
+func (x *box) status() (r status.Record, err error) {
+	data, err := os.ReadFile(x.path(status.Name))
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	return r, err
+}
+
 // waitServing waits until PID 1's record has a proven gateway.
 func (x *box) waitServing() error {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if data, err := os.ReadFile(x.path(status.Name)); err == nil {
-			var r status.Record
-			if err := json.Unmarshal(data, &r); err == nil && r.State == status.Running {
-				return nil
-			}
+		if r, err := x.status(); err == nil && r.State == status.Running {
+			return nil
 		}
 	}
 	return errors.New("the gateway is not proven")
 }
 
-// enter starts a thread in the box's namespaces. It exits with the box.
-func (x *box) enter() error {
-	entered := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread exits with the goroutine
+// enter starts a thread in the box, which exits with it.
+func (x *box) enter() (err error) {
+	x.inside, err = newThread(func() error {
 		fd, err := unix.PidfdOpen(x.pid, 0)
-		if err == nil {
-			defer unix.Close(fd)
-			err = errors.Join(unix.Unshare(unix.CLONE_FS), // the other threads share our root directory
-				unix.Setns(fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWIPC))
+		if err != nil {
+			return err
 		}
-		entered <- err
-		for f := range x.inside {
-			f()
-		}
-	}()
-	return <-entered
-}
-
-// do runs f on that thread.
-func (x *box) do(f func()) {
-	done := make(chan struct{})
-	x.inside <- func() {
-		defer close(done)
-		f()
-	}
-	<-done
+		defer unix.Close(fd)
+		return errors.Join(unix.Unshare(unix.CLONE_FS), // the other threads share our root directory
+			unix.Setns(fd, unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWIPC), limitCapabilities())
+	})
+	return err
 }
 
 // gatewayctl runs a verb in the box, as docker exec does. It returns the time from
 // before the fork to the exit.
 func (x *box) gatewayctl(verb string) (took int64, err error) {
-	x.do(func() {
+	x.inside.do(func() {
 		null, openErr := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		if err = openErr; err != nil {
 			return
@@ -129,7 +119,7 @@ func (x *box) gatewayctl(verb string) (took int64, err error) {
 		defer null.Close()
 		var ws syscall.WaitStatus
 		began := now()
-		pid, startErr := syscall.ForkExec(boxDir+"/gatewayctl", []string{"gatewayctl", verb}, &syscall.ProcAttr{
+		pid, startErr := syscall.ForkExec(x.build.program("gatewayctl"), []string{"gatewayctl", verb}, &syscall.ProcAttr{
 			Dir: "/", Env: []string{"PATH=" + path}, Files: []uintptr{null.Fd(), null.Fd(), null.Fd()}})
 		if err = startErr; err != nil {
 			return
@@ -150,7 +140,9 @@ func (x *box) end() { x.leave().end() }
 
 // leave releases our resources of the box except its PID 1.
 func (x *box) leave() *instance {
-	close(x.inside)
+	if x.inside != nil {
+		x.inside.end()
+	}
 	for _, f := range []*os.File{x.fifo, x.replies} {
 		if f != nil {
 			f.Close()

@@ -14,14 +14,50 @@ const after = " after"
 // idle lets every init sleep through the same minute, and then reads its memory.
 // PID 1 of gateway mode is among them. Each has two instances: one that has done
 // nothing yet, and one after 1,000 orphans.
-func (b *bench) idle() (*table, error) {
-	var names []string
+func (b *bench) idle() error {
 	running := map[string]*instance{}
 	defer func() { endAll(running) }()
-	for _, p := range b.inits() {
-		if p.program == "" {
-			continue
+	names, err := b.startIdle(running)
+	if err != nil {
+		return err
+	}
+	woken, err := b.wakeups(running)
+	if err != nil {
+		return err
+	}
+	t := &table{
+		title: "Idle: context switches and memory",
+		about: fmt.Sprintf("All at the same time, in %v in which nothing else was done. Context switches of all threads of PID 1, voluntary or not. "+
+			"Memory of PID 1 in KiB (smaps_rollup): resident, proportional, private; \"after\" is another instance, after 1,000 orphans came and went. "+
+			"Two instances share the file's pages. Gateway mode is with the demo gateway serving, health checks a day apart: each would give memory back that the orphans took.", b.counts.idle),
+		head:  []string{"init", "switches", "Rss", "Pss", "private", "switches after", "Rss after", "Pss after", "private after"},
+		chart: &chart{file: "memory", title: "Resident memory of PID 1, idle", unit: "KiB"},
+	}
+	resident := map[string]int64{}
+	for _, name := range names {
+		cells := []string{name}
+		for _, instance := range []string{name, name + after} {
+			m, err := running[instance].memory()
+			if err != nil {
+				return err
+			}
+			resident[instance] = m.rss
+			for _, v := range []int64{woken[instance], m.rss, m.pss, m.private} {
+				cells = append(cells, strconv.FormatInt(v, 10))
+			}
 		}
+		t.chart.figure(name, float64(resident[name]), name == ours || name == gatewayMode)
+		t.add(cells...)
+	}
+	b.skipPeers(t, true)
+	b.report.add(t)
+	b.requireIdle(woken, resident)
+	return nil
+}
+
+// startIdle starts the instances, and returns the names of their inits.
+func (b *bench) startIdle(running map[string]*instance) (names []string, err error) {
+	for _, p := range b.reapers() {
 		names = append(names, p.name)
 		for name, orphans := range pair(p.name) {
 			i, err := b.run(p, orphans...)
@@ -37,44 +73,43 @@ func (b *bench) idle() (*table, error) {
 			}
 		}
 	}
-	names = append(names, gatewayMode)
-	for name, orphans := range pair(gatewayMode) {
-		box, err := b.startBox(orphans...)
-		if err != nil {
-			return nil, err
-		}
-		running[name] = box.leave()
-	}
-	woken, err := b.wakeups(running)
-	if err != nil {
-		return nil, err
-	}
-	t := &table{
-		title: "Idle: context switches and memory",
-		about: fmt.Sprintf("All at the same time, in %v in which nothing else was done. Context switches of all threads of PID 1, voluntary or not. "+
-			"Memory of PID 1 in KiB (smaps_rollup): resident, proportional, private; \"after\" is another instance, after 1,000 orphans came and went. "+
-			"Two instances share the file's pages. Gateway mode is with the demo gateway serving, health checks a day apart: each would give memory back that the orphans took.", b.counts.idle),
-		head: []string{"init", "switches", "Rss", "Pss", "private", "switches after", "Rss after", "Pss after", "private after", "goal"},
-	}
-	for _, name := range names {
-		cells, largest := []string{name}, int64(0)
-		for _, instance := range []string{name, name + after} {
-			m, err := running[instance].memory()
+	for _, u := range b.builds {
+		names = append(names, u.name)
+		for name, orphans := range pair(u.name) {
+			box, err := b.startBox(u, spec{}, orphans...)
 			if err != nil {
 				return nil, err
 			}
-			largest = max(largest, m.rss)
-			for _, v := range []int64{woken[instance], m.rss, m.pss, m.private} {
-				cells = append(cells, strconv.FormatInt(v, 10))
-			}
+			running[name] = box.leave()
 		}
-		goal := ""
-		if name == ours || name == gatewayMode {
-			goal = atMost("no switch", float64(woken[name]+woken[name+after]), 0) + "; " + atMost("4 MiB", float64(largest), 4096)
-		}
-		t.add(append(cells, goal)...)
 	}
-	return t, nil
+	return names, nil
+}
+
+// requireIdle adds the goals, for gateway mode and for plain mode.
+func (b *bench) requireIdle(woken, resident map[string]int64) {
+	figure := func(of map[string]int64, name string) float64 {
+		if v, ok := of[name]; ok {
+			return float64(v)
+		}
+		return absent
+	}
+	minute := func(name string) float64 { // the busier of both instances
+		return max(figure(woken, name), figure(woken, name+after)) * float64(time.Minute) / float64(b.counts.idle)
+	}
+	b.report.require("wakeups a minute between health checks", "", 3, minute(gatewayMode), minute(beforeMode))
+	b.report.require("wakeups a minute in plain mode", "", 3, minute(ours), minute(oursBefore))
+	for _, g := range []struct {
+		what, name, older string
+		limit             float64
+	}{
+		{"resident when idle", gatewayMode, beforeMode, idleGoal},
+		{"resident after 1,000 orphans", gatewayMode + after, beforeMode + after, orphansGoal},
+		{"resident when idle, standing limit", gatewayMode, beforeMode, standingGoal},
+		{"resident when idle in plain mode, standing limit", ours, oursBefore, standingGoal},
+	} {
+		b.report.require(g.what, "KiB", g.limit, figure(resident, g.name), figure(resident, g.older))
+	}
 }
 
 // pair returns the two instances of an init, with the probe's arguments.

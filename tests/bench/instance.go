@@ -35,7 +35,7 @@ type instance struct {
 
 // start starts argv as PID 1 of a new PID namespace. It dies with us, because the
 // caller is locked to a thread that stays.
-func start(argv []string, flags uintptr) (*instance, error) {
+func start(argv []string, flags uintptr, s spec) (*instance, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -47,12 +47,18 @@ func start(argv []string, flags uintptr) (*instance, error) {
 		return nil, err
 	}
 	defer null.Close()
-	stderr := null.Fd()
-	if verbose {
+	stdin, stderr := null.Fd(), null.Fd()
+	switch {
+	case s.mixed:
+		stderr = w.Fd()
+	case verbose:
 		stderr = os.Stderr.Fd()
 	}
+	if s.stdin != nil {
+		stdin = s.stdin.Fd()
+	}
 	attr := &syscall.ProcAttr{
-		Dir: "/", Env: []string{"PATH=" + path}, Files: []uintptr{null.Fd(), w.Fd(), stderr},
+		Dir: "/", Env: append([]string{"PATH=" + path}, s.env...), Files: []uintptr{stdin, w.Fd(), stderr},
 		Sys: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | flags, Setsid: true, Pdeathsig: unix.SIGKILL},
 	}
 	i := &instance{out: r, began: now()}
@@ -62,6 +68,12 @@ func start(argv []string, flags uintptr) (*instance, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", argv[0], err)
 	}
 	return i, nil
+}
+
+// startPlain starts argv as PID 1 with the capabilities that Docker grants.
+func (b *bench) startPlain(argv []string) (i *instance, err error) {
+	b.docker.do(func() { i, err = start(argv, 0, spec{}) })
+	return i, err
 }
 
 // record reads the next record: the time when the child wrote it.

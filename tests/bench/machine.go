@@ -6,26 +6,31 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// machine describes the machine of the figures.
+// machine describes the machine of the figures and the programs.
 func (b *bench) machine() string {
 	var u unix.Utsname
 	unix.Uname(&u) // cannot fail
 	var versions []string
-	for _, p := range b.starters {
-		for _, program := range p.needs() {
-			if v := program + " " + version(program); packages[program] != "" && !strings.Contains(strings.Join(versions, ","), v) {
-				versions = append(versions, v)
-			}
+	for program := range packages {
+		if !b.missing[program] {
+			versions = append(versions, program+" "+version(program))
 		}
 	}
-	return fmt.Sprintf("## gateway-init beside its peers\n\n`make bench`, %s, on %s with %d CPUs, Linux %s. Peers are Debian %s's: %s.\n",
-		time.Now().Format("2 January 2006"), model(), runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), debian(), strings.Join(versions, ", "))
+	slices.Sort(versions)
+	var builds []string
+	for _, u := range b.builds {
+		builds = append(builds, strings.TrimSuffix(u.name, ", gateway mode")+" is "+b.release(u))
+	}
+	return fmt.Sprintf("%s, on %s with %d CPUs, Linux %s, Debian %s, %s. %s. Peers are Debian's: %s.",
+		time.Now().Format("2 January 2006"), model(), runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), debian(), runtime.Version(),
+		strings.Join(builds, ", "), strings.Join(versions, ", "))
 }
 
 // model returns the CPU's name. arm64's /proc/cpuinfo has none.

@@ -4,11 +4,11 @@ package main
 
 import (
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,31 +20,35 @@ const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 type peer struct {
 	name    string
 	program string // the program of PID 1; "" for no init at all
-	before  []string
+	args    []string
 	scan    bool // s6-svscan, which runs the services of a directory
 	inits   bool // it stays as the child's init; gosu only executes
 	mute    bool // forwards no signals
 }
 
+func (p *peer) String() string { return p.name }
+
 // Names that tables refer to.
 const (
-	ours   = "gateway-init"
-	tini   = "tini"
-	noInit = "no init"
-	batch  = 500 // children for one argument of the probe: BATCH in its source
+	ours       = "gateway-init"
+	oursBefore = "gateway-init before"
+	tini       = "tini"
+	noInit     = "no init"
+	batch      = 500 // children for one argument of the probe: BATCH in its source
 )
 
 func allPeers() []*peer {
 	return []*peer{
 		{name: noInit},
-		{name: ours, program: ours, before: []string{"--"}, inits: true},
-		{name: tini, program: tini, before: []string{"--"}, inits: true},
-		{name: "dumb-init", program: "dumb-init", before: []string{"--"}, inits: true},
-		{name: "catatonit", program: "catatonit", before: []string{"--"}, inits: true},
+		{name: ours, program: ours, args: []string{"--"}, inits: true},
+		{name: oursBefore, program: oursBefore, args: []string{"--"}, inits: true},
+		{name: tini, program: tini, args: []string{"--"}, inits: true},
+		{name: "dumb-init", program: "dumb-init", args: []string{"--"}, inits: true},
+		{name: "catatonit", program: "catatonit", args: []string{"--"}, inits: true},
 		{name: "s6-svscan", program: "s6-svscan", scan: true, inits: true, mute: true},
-		{name: "gateway-init --user", program: ours, before: []string{"--user", "nobody", "--"}},
-		{name: "gosu (no init)", program: "gosu", before: []string{"nobody"}},
-		{name: "tini + gosu", program: tini, before: []string{"--", "gosu", "nobody"}},
+		{name: "gateway-init --user", program: ours, args: []string{"--user", "nobody", "--"}},
+		{name: "gosu (no init)", program: "gosu", args: []string{"nobody"}},
+		{name: "tini + gosu", program: tini, args: []string{"--", "gosu", "nobody"}},
 	}
 }
 
@@ -53,15 +57,63 @@ var packages = map[string]string{
 	tini: "tini", "dumb-init": "dumb-init", "catatonit": "catatonit", "s6-svscan": "s6", "gosu": "gosu",
 }
 
-// needs returns the programs of a peer.
+// needs returns the programs of a peer that may be missing.
 func (p *peer) needs() []string {
-	if p.program == "" {
+	switch p.program {
+	case "", ours:
 		return nil
+	case oursBefore:
+		return []string{beforeDir}
 	}
-	if len(p.before) > 1 && p.before[1] == "gosu" {
+	if len(p.args) > 1 && p.args[1] == "gosu" {
 		return []string{p.program, "gosu"}
 	}
 	return []string{p.program}
+}
+
+// available returns the peers that can be measured, and the others.
+func (b *bench) available() (all, others []*peer) {
+	for _, p := range allPeers() {
+		switch {
+		case !slices.ContainsFunc(p.needs(), func(n string) bool { return b.missing[n] }):
+			all = append(all, p)
+		case p.program != oursBefore: // without -old there is none, and nobody misses it
+			others = append(others, p)
+		}
+	}
+	return all, others
+}
+
+// inits returns the peers that stay as PID 1, and the child without any.
+func (b *bench) inits() []*peer {
+	all, _ := b.available()
+	return slices.DeleteFunc(all, func(p *peer) bool { return !p.inits && p.program != "" })
+}
+
+// reapers returns the peers that stay as PID 1.
+func (b *bench) reapers() []*peer {
+	return slices.DeleteFunc(b.inits(), func(p *peer) bool { return p.program == "" })
+}
+
+// skipPeers adds a row for each peer that is not available, of those that stay as
+// PID 1 or of all.
+func (b *bench) skipPeers(t *table, onlyInits bool) {
+	_, others := b.available()
+	for _, p := range others {
+		if p.inits || !onlyInits {
+			needs := slices.DeleteFunc(p.needs(), func(n string) bool { return !b.missing[n] })
+			t.skip(p.name, notInstalled(needs...))
+		}
+	}
+}
+
+// notInstalled says why a row has no figures.
+func notInstalled(programs ...string) string {
+	var names []string
+	for _, program := range programs {
+		names = append(names, packages[program])
+	}
+	return "no package " + strings.Join(names, " and ")
 }
 
 // install installs the missing packages, and returns the programs that are not
@@ -104,7 +156,7 @@ func (b *bench) argv(p *peer, args ...string) ([]string, error) {
 	case p.program == "":
 		return child, nil
 	}
-	return append(append([]string{b.where(p.program)}, p.before...), child...), nil
+	return append(append([]string{b.where(p.program)}, p.args...), child...), nil
 }
 
 // service makes a scan directory with one service. Without arguments its run is the
@@ -127,8 +179,11 @@ func (b *bench) service(child []string) (string, error) {
 // where returns the path of a program. Ours is beside the probe, others are on the
 // PATH.
 func (b *bench) where(program string) string {
-	if program == ours {
+	switch program {
+	case ours:
 		return b.file(ours)
+	case oursBefore:
+		return b.file(beforeDir + "/" + ours)
 	}
 	found, err := exec.LookPath(program)
 	if err != nil {
@@ -144,31 +199,6 @@ func version(program string) string {
 		return "of unknown version"
 	}
 	return string(bytes.TrimSpace(out))
-}
-
-// sizes returns the table of binaries.
-func (b *bench) sizes() (*table, error) {
-	t := &table{title: "Binary size", about: "The file of PID 1 alone; a dynamic one needs the C library beside it.",
-		head: []string{"init", "KiB", "linked"}}
-	for _, p := range b.inits() {
-		if p.program == "" {
-			continue
-		}
-		file := b.where(p.program)
-		info, err := os.Stat(file)
-		if err != nil {
-			return nil, err
-		}
-		linked := "statically"
-		if e, err := elf.Open(file); err == nil {
-			if e.Section(".interp") != nil {
-				linked = "dynamically"
-			}
-			e.Close()
-		}
-		t.add(p.name, fmt.Sprint((info.Size()+1023)/1024), linked)
-	}
-	return t, nil
 }
 
 // settle waits until an init that has just started is idle.

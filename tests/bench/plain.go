@@ -10,57 +10,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilFirst measures n times for each, in turns, the time from the start of an
-// instance by launch to the first instruction of its probe.
-func (b *bench) untilFirst(of []*peer, n int, launch func(*peer) (*instance, error)) (map[string]sample, error) {
-	took := map[string]sample{}
-	err := b.turns(of, n, func(p *peer) error {
-		i, err := launch(p)
-		if err != nil {
-			return err
-		}
-		defer i.end()
-		at, err := i.record()
-		took[p.name] = append(took[p.name], at-i.began)
-		return err
-	})
-	return took, err
-}
-
 // starts measures from just before the clone of PID 1 to the first instruction
 // of its child.
-func (b *bench) starts() (*table, error) {
-	took, err := b.untilFirst(b.starters, b.counts.starts, func(p *peer) (*instance, error) {
+func (b *bench) starts() error {
+	peers, _ := b.available()
+	took, err := untilFirst(b, peers, b.counts.starts, func(p *peer) (*instance, error) {
 		argv, err := b.argv(p)
 		if err != nil {
 			return nil, err
 		}
-		return start(argv, 0)
+		return b.startPlain(argv)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t := &table{
 		title: "Start to exec of the child, plain mode",
 		about: fmt.Sprintf("From just before clone(2) of PID 1, in a PID namespace of its own, to the child's first instruction. "+
 			"Medians of %d, in turns. \"no init\" is the child as PID 1: what clone and execve cost by themselves; the column \"net\" is without it.", b.counts.starts),
-		head: []string{"init", "ms", "10 % to 90 %", "net ms", "of tini", "net of tini", "goal"},
+		head:  []string{"init", "ms", "10 % to 90 %", "net ms", "of tini", "net of tini"},
+		chart: &chart{file: "start", title: "Start to exec of the child, median and 10 % to 90 %", unit: "ms"},
 	}
 	base, peer := took[noInit].median(), took[tini].median()
-	for _, p := range b.starters {
-		s, goal := took[p.name], ""
-		if p.name == ours && peer > 0 {
-			goal = atMost("at most 2 times tini", float64(s.median()), 2*float64(peer))
-		}
+	for _, p := range peers {
+		s := took[p.name]
+		t.chart.bar(p.name, s, time.Millisecond, p.program == ours)
 		t.add(p.name, s.mid(time.Millisecond), s.spread(time.Millisecond), in(s.median()-base, time.Millisecond),
-			ratio(s.median(), peer), ratio(s.median()-base, peer-base), goal)
+			ratio(s.median(), peer), ratio(s.median()-base, peer-base))
 	}
-	return t, nil
+	b.skipPeers(t, false)
+	b.report.add(t)
+	b.report.require("start in plain mode, of tini", "", 1.6, ofTini(took, ours), ofTini(took, oursBefore))
+	return nil
+}
+
+// ofTini returns the ratio of a peer's median to tini's.
+func ofTini(took map[string]sample, name string) float64 {
+	return of(took[name].middle(one), took[tini].middle(one))
 }
 
 // signals measures from just before kill(2) to PID 1 until the child has the
 // signal.
-func (b *bench) signals() (*table, error) {
+func (b *bench) signals() error {
 	took := map[string]sample{}
 	running := map[string]*instance{}
 	defer func() { endAll(running) }()
@@ -71,13 +62,13 @@ func (b *bench) signals() (*table, error) {
 		}
 		i, err := b.run(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		running[p.name] = i
 		heard = append(heard, p)
 	}
 	settle()
-	err := b.turns(heard, b.counts.signals, func(p *peer) error {
+	err := turns(b, heard, b.counts.signals, func(p *peer) error {
 		i := running[p.name]
 		time.Sleep(100 * time.Microsecond) // both sleep again
 		sent := now()
@@ -89,23 +80,23 @@ func (b *bench) signals() (*table, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t := &table{
 		title: "Signal forwarding",
 		about: fmt.Sprintf("From just before kill(2) to PID 1 until the child has the signal (rt_sigtimedwait). %d signals each, in turns. "+
 			"s6-svscan forwards none.", b.counts.signals),
-		head: []string{"init", "p50 µs", "10 % to 90 %", "p99 µs", "p50 of tini", "goal"},
+		head: []string{"init", "p50 µs", "10 % to 90 %", "p99 µs", "p50 of tini"},
 	}
 	peer := took[tini].median()
 	for _, p := range b.inits() {
-		s, goal := took[p.name], ""
-		if p.name == ours && peer > 0 {
-			goal = atMost("p50 at most 2 times tini", float64(s.median()), 2*float64(peer))
-		}
-		t.add(p.name, s.mid(time.Microsecond), s.spread(time.Microsecond), s.at(0.99, time.Microsecond), ratio(s.median(), peer), goal)
+		s := took[p.name]
+		t.add(p.name, s.mid(time.Microsecond), s.spread(time.Microsecond), s.at(0.99, time.Microsecond), ratio(s.median(), peer))
 	}
-	return t, nil
+	b.skipPeers(t, true)
+	b.report.add(t)
+	b.report.require("signal p50 in plain mode, of tini", "", 1.15, ofTini(took, ours), ofTini(took, oursBefore))
+	return nil
 }
 
 // run starts the probe with args under a peer and waits until it runs.
@@ -114,7 +105,7 @@ func (b *bench) run(p *peer, args ...string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := start(argv, 0)
+	i, err := b.startPlain(argv)
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +124,15 @@ func endAll(running map[string]*instance) {
 
 // storm measures how long orphans take from the first fork to the last reaping, and
 // how much of that PID 1 was on a CPU.
-func (b *bench) storm() (*table, error) {
-	reapers := slices.DeleteFunc(b.inits(), func(p *peer) bool { return p.program == "" })
+func (b *bench) storm() error {
 	wall, cpu := map[string]sample{}, map[string]sample{}
 	batches := slices.Repeat([]string{"o"}, b.counts.orphans/batch)
-	err := b.turns(reapers, b.counts.storms, func(p *peer) error {
+	err := turns(b, b.reapers(), b.counts.storms, func(p *peer) error {
 		argv, err := b.argv(p, batches...)
 		if err != nil {
 			return err
 		}
-		i, err := start(argv, 0)
+		i, err := b.startPlain(argv)
 		if err != nil {
 			return err
 		}
@@ -165,21 +155,25 @@ func (b *bench) storm() (*table, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t := &table{
 		title: "Zombie storm",
 		about: fmt.Sprintf("%d orphans in batches of %d, from the first fork until PID 1 has reaped the last; medians of %d, in turns. "+
 			"CPU is PID 1's own (schedstat). Most of the wall time is the forks'.", len(batches)*batch, batch, b.counts.storms),
-		head: []string{"init", "wall ms", "10 % to 90 %", "of tini", "CPU ms", "CPU of tini", "goal"},
+		head:  []string{"init", "wall ms", "10 % to 90 %", "of tini", "CPU ms", "CPU of tini"},
+		chart: &chart{file: "storm", title: fmt.Sprintf("CPU of PID 1 for %d orphans, median and 10 %% to 90 %%", len(batches)*batch), unit: "ms"},
 	}
-	for _, p := range b.inits() {
-		s, c, goal := wall[p.name], cpu[p.name], ""
-		if peer := wall[tini].median(); p.name == ours && peer > 0 {
-			goal = atMost("wall at most tini's", float64(s.median()), float64(peer))
-		}
+	for _, p := range b.reapers() {
+		s, c := wall[p.name], cpu[p.name]
+		t.chart.bar(p.name, c, time.Millisecond, p.name == ours)
 		t.add(p.name, s.mid(time.Millisecond), s.spread(time.Millisecond), ratio(s.median(), wall[tini].median()),
-			c.mid(time.Millisecond), ratio(c.median(), cpu[tini].median()), goal)
+			c.mid(time.Millisecond), ratio(c.median(), cpu[tini].median()))
 	}
-	return t, nil
+	b.skipPeers(t, true)
+	b.report.add(t)
+	what := fmt.Sprintf("%d zombies, ", len(batches)*batch)
+	b.report.require(what+"wall time, of tini", "", 1.02, ofTini(wall, ours), ofTini(wall, oursBefore))
+	b.report.require(what+"CPU, of tini", "", 1.65, ofTini(cpu, ours), ofTini(cpu, oursBefore))
+	return nil
 }

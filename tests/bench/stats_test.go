@@ -49,8 +49,12 @@ func TestFigures(t *testing.T) {
 		"negative":      {in(-15_000, time.Microsecond), "-15.0"},
 		"ratio":         {ratio(3, 2), "1.50"},
 		"ratio-of-none": {ratio(3, 0), none},
-		"met":           {atMost("goal", 2, 2), "goal: met"},
-		"missed":        {atMost("goal", 2.01, 2), "goal: MISSED"},
+		"count":         {sample{1, 12345, 12346}.mid(one), "12345"},
+		"counts":        {sample{1, 12345, 12346}.spread(one), "1 to 12346"},
+		"mean":          {number(s.mean(time.Millisecond)), "45.7"},
+		"no-mean":       {number(sample(nil).mean(one)), none},
+		"minus":         {s.minus(234_000).mid(time.Millisecond), "12.1"},
+		"absent":        {number(absent), none},
 	}
 	for name, test := range tests {
 		if test.got != test.want {

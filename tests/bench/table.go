@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -15,22 +14,38 @@ type table struct {
 	about string // what was measured, in one paragraph
 	head  []string
 	rows  [][]string
+	chart *chart // nil: none
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String aligns the first column and the last, which has the verdicts, to the left.
-// It aligns the others to the right.
+// skip adds the row of a contender that is not available.
+func (t *table) skip(name, why string) {
+	cells := []string{name + " (" + why + ")"}
+	for range t.head[1:] {
+		cells = append(cells, none)
+	}
+	t.add(cells...)
+}
+
+// String returns the title, the paragraph and the grid.
 func (t *table) String() string {
+	return fmt.Sprintf("### %s\n\n%s\n\n%s", t.title, t.about, t.grid())
+}
+
+// words are the heads of columns that are aligned to the left, as the first one is.
+var words = map[string]bool{"verdict": true, "linked": true}
+
+// grid returns the rows with their heads.
+func (t *table) grid() string {
 	widths := make([]int, len(t.head))
 	for _, row := range append([][]string{t.head}, t.rows...) {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	left := func(i int) bool { return i == 0 || i == len(t.head)-1 }
+	left := func(i int) bool { return i == 0 || words[t.head[i]] }
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n%s\n\n", t.title, t.about)
 	line := func(cells []string) {
 		for i, width := range widths {
 			pad := strings.Repeat(" ", width-utf8.RuneCountInString(cells[i]))
@@ -55,21 +70,4 @@ func (t *table) String() string {
 		line(row)
 	}
 	return b.String()
-}
-
-// Markers in docs/benchmarks.md. make bench writes the text between them.
-const (
-	opening = "<!-- make bench -->\n"
-	closing = "<!-- end of make bench -->\n"
-)
-
-// replace puts section between the markers of a document.
-func replace(document, section string) (string, error) {
-	before, rest, ok := strings.Cut(document, opening)
-	_, after, closed := strings.Cut(rest, closing)
-	if !ok || !closed || strings.Contains(rest, opening) || strings.Contains(after, closing) {
-		return "", errors.New("the markers " + strings.TrimSpace(opening) + " and " + strings.TrimSpace(closing) +
-			" must be there once, in this order")
-	}
-	return before + opening + "\n" + strings.TrimSpace(section) + "\n\n" + closing + after, nil
 }

@@ -13,6 +13,14 @@ TEXT ·start(SB),NOSPLIT|NOFRAME,$0
 	SUBQ	$64, SP				// 0: timespec, 16: signal set, 32: time to sleep
 	CALL	note<>(SB)
 
+	MOVQ	(R15), R14			// batches: argc-1
+	DECQ	R14
+	JZ	block
+	MOVQ	16(R15), AX			// argv[1][0]
+	MOVBLZX	(AX), AX
+	CMPL	AX, $120			// x
+	JEQ	execute
+block:
 	MOVQ	$0x200, 16(SP)			// SIGUSR1
 	MOVL	$14, AX				// rt_sigprocmask(SIG_BLOCK, &set, NULL, 8)
 	XORL	DI, DI
@@ -22,13 +30,10 @@ TEXT ·start(SB),NOSPLIT|NOFRAME,$0
 	SYSCALL
 
 	CALL	record<>(SB)
-	MOVQ	(R15), R14			// batches: argc-1
-	DECQ	R14
+	TESTQ	R14, R14
 	JZ	wait
-	MOVQ	16(R15), AX			// argv[1][0]
+	MOVQ	16(R15), AX
 	MOVBLZX	(AX), AX
-	CMPL	AX, $120			// x
-	JEQ	execute
 	CMPL	AX, $115			// s
 	JEQ	sleepers
 
@@ -103,7 +108,8 @@ sleeper:
 	JNZ	sleeper
 	JMP	done
 
-execute:
+execute:					// with the signal mask that it got
+	CALL	record<>(SB)
 	MOVL	$59, AX				// execve(argv[2], argv+2, envp)
 	MOVQ	24(R15), DI
 	LEAQ	24(R15), SI

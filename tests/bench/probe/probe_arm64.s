@@ -14,6 +14,14 @@ TEXT ·start(SB),NOSPLIT|NOFRAME,$0
 	MOVD	RSP, R20
 	BL	note<>(SB)
 
+	MOVD	(R19), R21			// batches: argc-1
+	SUBS	$1, R21
+	BEQ	block
+	MOVD	16(R19), R0			// argv[1][0]
+	MOVBU	(R0), R0
+	CMP	$120, R0			// x
+	BEQ	execute
+block:
 	MOVD	$0x200, R0			// SIGUSR1
 	MOVD	R0, 16(R20)
 	MOVD	$135, R8			// rt_sigprocmask(SIG_BLOCK, &set, NULL, 8)
@@ -24,13 +32,9 @@ TEXT ·start(SB),NOSPLIT|NOFRAME,$0
 	SVC
 
 	BL	record<>(SB)
-	MOVD	(R19), R21			// batches: argc-1
-	SUBS	$1, R21
-	BEQ	wait
-	MOVD	16(R19), R0			// argv[1][0]
+	CBZ	R21, wait
+	MOVD	16(R19), R0
 	MOVBU	(R0), R0
-	CMP	$120, R0			// x
-	BEQ	execute
 	CMP	$115, R0			// s
 	BEQ	sleepers
 
@@ -104,7 +108,8 @@ sleeper:
 	BNE	sleeper
 	B	done
 
-execute:
+execute:					// with the signal mask that it got
+	BL	record<>(SB)
 	MOVD	24(R19), R0			// execve(argv[2], argv+2, envp)
 	ADD	$24, R19, R1
 	MOVD	(R19), R2
