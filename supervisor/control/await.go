@@ -9,8 +9,9 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
 // await polls for the reply. The file is replaced atomically, so it needs no lock,

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"golang.org/x/sys/unix"
 )
 
 // Bounds of the reply files that are kept. Each takes a page, so 512 do not fit

@@ -8,9 +8,10 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
-	"golang.org/x/sys/unix"
 )
 
 // Signal sends sig to all other processes that descend from us, and as PID 1 to all
