@@ -83,11 +83,17 @@ func (s *Supervisor) sweep() {
 		s.unit.drain = 0
 		s.stopSidecars()
 	}
+	s.expectSweep()
+	s.unit.beginSweep()
+	s.checkSweep()
+}
+
+// expectSweep is called before the gateway's processes are ended, because a sidecar may
+// have the gateway's uid.
+func (s *Supervisor) expectSweep() {
 	if s.c.Gateway != nil && !s.c.Unseparated {
 		s.sidecars.expectSweep(s.c.Gateway.UID)
 	}
-	s.unit.beginSweep()
-	s.checkSweep()
 }
 
 func (s *Supervisor) checkSweep() {
@@ -162,6 +168,7 @@ func (s *Supervisor) onReady() {
 
 // scheduleRetry handles an exit that was not requested, or a start that failed.
 func (s *Supervisor) scheduleRetry() {
+	s.expectSweep() // what a crashed gateway left behind is asked to end
 	foreign := s.unit.scheduleRetry()
 	s.prover.notServing(s.unit.trouble.detail, foreign)
 	s.tell(outcomeFailed, s.unit.trouble.reason)

@@ -29,7 +29,7 @@ const Arg = "step-down"
 // can do.
 func Enter(args []string) (rest []string, err error) {
 	if len(args) < 4 {
-		return nil, errors.New("usage: " + Arg + " UID GID LIFETIME VERB...")
+		return nil, errors.New("cannot step down: " + Arg + " takes UID, GID, LIFETIME and a verb")
 	}
 	rest = args[3:]
 	uid, errUID := strconv.ParseUint(args[0], 10, 31)
