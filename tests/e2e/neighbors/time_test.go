@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gateway-init/gateway-init/tests/harness"
+
+	"golang.org/x/sys/unix"
 )
 
 // briskHealth returns a configuration that finds a hanging gateway within two seconds.
