@@ -96,7 +96,7 @@ func (p *initProcess) run(env []string) (int, error) {
 	pid, err := vfork.Start(c)
 	if err != nil {
 		p.terminal.giveBack()
-		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
+		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], explain(err, c))
 	}
 	p.child = pid
 	forward.To(pid, p.Group)
@@ -138,6 +138,14 @@ func (p *initProcess) prepare() error {
 
 // leave reports whether a signal belongs to the kernel.
 func leave(sig int) bool { return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) }
+
+// explain adds to an error of vfork.Start what its errno does not say.
+func explain(err error, c vfork.Child) error {
+	if errors.Is(err, unix.E2BIG) {
+		return fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
+	}
+	return err
+}
 
 // exitCode returns the code that a shell would end with.
 func exitCode(err error) int {

@@ -27,6 +27,7 @@ func (p *initProcess) become(c *vfork.Child) error {
 		return fmt.Errorf("--user: %w", err)
 	}
 	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups}
-	c.Env = environ.Inherited(u, environ.Clean(c.Env), "")
+	// os.Environ has one entry per name. An entry that is no assignment passes, too.
+	c.Env = environ.Inherited(u, c.Env, "")
 	return nil
 }

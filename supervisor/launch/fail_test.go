@@ -4,7 +4,9 @@ package launch_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -96,6 +98,44 @@ func waitFor(pid int) (status syscall.WaitStatus, err error) {
 		if err != syscall.EINTR {
 			return status, err
 		}
+	}
+}
+
+// TestTooLargeIsNamed checks that the answer of a kernel that takes no more says how much
+// there was, and how much it takes.
+func TestTooLargeIsNamed(t *testing.T) {
+	testenv.Root(t)
+	for name, c := range map[string]struct {
+		env  []string
+		want string
+	}{
+		"one":  {[]string{"A=" + strings.Repeat("x", 1<<18)}, "the longest has 262147 (131072)"},
+		"many": {slices.Repeat([]string{"A=" + strings.Repeat("x", 1<<10)}, 6<<10-30), "bytes with their pointers (the kernel takes "},
+	} {
+		ch := program(t, "true")
+		ch.Spec.Env = append(ch.Spec.Env, c.env...)
+		_, err := start(t, ch)
+		if !errors.Is(err, syscall.E2BIG) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q in it", name, err, c.want)
+		}
+	}
+}
+
+// TestLargeEnvironmentArrives checks an environment near the limit of execve(2).
+func TestLargeEnvironmentArrives(t *testing.T) {
+	testenv.Root(t)
+	c := program(t, "sh", "-c", "wc -c </proc/self/environ")
+	size := 0
+	for i := range 30000 {
+		kv := fmt.Sprintf("SVC_%05d_PORT=tcp://10.0.0.1:%d<&>", i, i)
+		size += len(kv) + 1
+		c.Spec.Env = append(c.Spec.Env, kv)
+	}
+	for _, kv := range []string{"PATH=/usr/bin:/bin", "A=b"} {
+		size += len(kv) + 1
+	}
+	if got := strings.TrimSpace(output(t, c)); got != itoa(size) {
+		t.Errorf("the target has %s bytes, want %d", got, size)
 	}
 }
 

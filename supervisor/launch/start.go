@@ -79,7 +79,7 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	}
 	go func() {
 		defer r.Close()
-		report(p.PID, readReport(r, reportTimeout))
+		report(p.PID, c.explain(readReport(r, reportTimeout)))
 	}()
 	return p, nil
 }

@@ -118,52 +118,48 @@ func Start(c Child) (pid int, err error) {
 	return 0, &Error{steps[p.step], syscall.Errno(p.errno)}
 }
 
-// block is memory to which the plan holds addresses as numbers.
-type block [][]byte
+// block is memory to which the plan holds addresses as numbers. It is allocated as a
+// whole, because an environment can have tens of thousands of texts.
+type block []byte
 
-func (b *block) text(s string) (uintptr, error) {
-	if strings.IndexByte(s, 0) >= 0 {
-		return 0, &Error{"exec", unix.EINVAL}
+// newBlock returns a block with room for the texts of lists.
+func newBlock(lists ...[]string) (block, error) {
+	size := 0
+	for _, list := range lists {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return nil, &Error{"exec", unix.EINVAL}
+			}
+			size += len(s) + 1
+		}
 	}
-	data := append([]byte(s), 0)
-	*b = append(*b, data)
-	return uintptr(unsafe.Pointer(&data[0])), nil
+	return make(block, 0, size), nil
 }
 
-// list returns texts as a NULL-terminated array.
-func (b *block) list(texts []string) ([]uintptr, error) {
+// list puts texts into b, and returns their addresses as a NULL-terminated array.
+func (b *block) list(texts []string) []uintptr {
 	list := make([]uintptr, 0, len(texts)+1)
 	for _, s := range texts {
-		at, err := b.text(s)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, at)
+		at := len(*b)
+		*b = append(append(*b, s...), 0)
+		list = append(list, uintptr(unsafe.Pointer(&(*b)[at])))
 	}
-	return append(list, 0), nil
+	return append(list, 0)
 }
 
-func (c Child) plan() (p *plan, keep *block, err error) {
+func (c Child) plan() (p *plan, keep block, err error) {
 	if len(c.Argv) == 0 {
 		return nil, nil, &Error{"exec", unix.EINVAL}
 	}
-	keep = &block{}
+	shell, paths := []string{"/bin/sh"}, candidates(c.Argv[0], c.Env)
+	if keep, err = newBlock(shell, c.Argv, c.Env, paths); err != nil {
+		return nil, nil, err
+	}
 	p = &plan{
 		mask: c.Mask, ignored: c.Ignored, nofile: c.Nofile, terminal: uintptr(c.Terminal), take: c.Terminal >= 0, drop: c.DropCaps,
 		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+		argv:   keep.list(c.Argv), env: keep.list(c.Env), paths: keep.list(paths)[:len(paths)], sh: keep.list(shell)[0],
 	}
-	if p.sh, err = keep.text("/bin/sh"); err != nil {
-		return nil, nil, err
-	}
-	for _, l := range []struct {
-		to   *[]uintptr
-		from []string
-	}{{&p.argv, c.Argv}, {&p.env, c.Env}, {&p.paths, candidates(c.Argv[0], c.Env)}} {
-		if *l.to, err = keep.list(l.from); err != nil {
-			return nil, nil, err
-		}
-	}
-	p.paths = p.paths[:len(p.paths)-1]
 	p.shell = append([]uintptr{p.sh, 0}, p.argv[1:]...)
 	if u := c.User; u != nil {
 		p.become, p.uid, p.gid, p.groups = true, uintptr(u.UID), uintptr(u.GID), u.Groups
