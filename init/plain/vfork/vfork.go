@@ -9,6 +9,7 @@ package vfork
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"syscall"
@@ -86,36 +87,68 @@ type plan struct {
 	sh       uintptr
 	action   [4]uint64 // struct sigaction
 	pgrp     int32
-
-	step  uintptr // the report of the child, which shares our memory
-	errno uintptr
+	flags    uintptr // of clone(2)
+	pipe     uintptr // where the child writes its report
+	report   report
 }
+
+// report is the answer of a child that failed: the step, and its errno.
+type report struct{ step, errno uint32 }
 
 // Start forks a child in a process group of its own and returns when it has
 // executed argv[0], looked up as execvp(3) does (the child's user, Env's PATH),
 // or has failed with an *Error. The caller reaps it.
 func Start(c Child) (pid int, err error) {
+	return c.start(unix.CLONE_VM | unix.CLONE_VFORK)
+}
+
+// start is Start with flags of clone(2).
+func (c Child) start(flags uintptr) (int, error) {
 	p, keep, err := c.plan()
 	if err != nil {
 		return 0, err
 	}
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return 0, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(ends[0])
+	p.flags, p.pipe = flags|uintptr(unix.SIGCHLD), uintptr(ends[1])
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r, errno := fork(p)
+	pid, errno := fork(p)
 	afterFork()
 	runtime.KeepAlive(keep)
+	unix.Close(ends[1]) // or the pipe would have no end
 	if errno != 0 {
 		return 0, &Error{"fork", errno}
 	}
-	if p.errno == 0 {
-		return int(r), nil
+	failed := readReport(ends[0])
+	if failed == nil {
+		return int(pid), nil
 	}
 	for {
-		if _, err := unix.Wait4(int(r), nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
-			break
+		if _, err := unix.Wait4(int(pid), nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
+			return 0, failed
 		}
 	}
-	return 0, &Error{steps[p.step], syscall.Errno(p.errno)}
+}
+
+// readReport waits until the child has executed, which closes its end of the pipe, or
+// has failed. A child that was killed before that has no report, but an exit.
+func readReport(fd int) *Error {
+	var r report
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&r)), unsafe.Sizeof(r))
+	for {
+		n, err := unix.Read(fd, bytes)
+		switch {
+		case errors.Is(err, unix.EINTR): // a signal that we forward
+		case n < len(bytes):
+			return nil
+		default:
+			return &Error{steps[min(r.step, stepExec)], syscall.Errno(r.errno)}
+		}
+	}
 }
 
 // block is memory to which the plan holds addresses as numbers. It is allocated as a
