@@ -3,9 +3,8 @@
 package plain
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"os"
 
 	"github.com/gateway-init/gateway-init/init/plain/vfork"
 	"github.com/gateway-init/gateway-init/internal/environ"
@@ -15,14 +14,7 @@ import (
 // become makes the command run as the user of --user, with its ids, its groups from
 // /etc/group and its HOME. The environment is otherwise the caller's.
 func (p *initProcess) become(c *vfork.Child) error {
-	db, err := users.Load()
-	if errors.Is(err, fs.ErrNotExist) { // an image without users: numbers are enough
-		db, err = &users.Database{}, nil
-	}
-	if err != nil {
-		return err
-	}
-	u, err := db.Resolve(p.User)
+	u, err := users.Lenient(p.User, users.IDs{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
 	if err != nil {
 		return fmt.Errorf("--user: %w", err)
 	}

@@ -64,10 +64,12 @@ func (db *Database) Resolve(spec string) (User, error) {
 	return u, nil
 }
 
+var errForm = errors.New("it is not NAME, NAME:GROUP, UID or UID:GID")
+
 func (db *Database) resolve(spec string) (User, error) {
 	name, group, hasGroup := strings.Cut(spec, ":")
 	if name == "" || hasGroup && group == "" || strings.Contains(group, ":") {
-		return User{}, errors.New("it is not NAME, NAME:GROUP, UID or UID:GID")
+		return User{}, errForm
 	}
 	u, err := db.account(name)
 	var missing *missingError
@@ -163,14 +165,19 @@ func (db *Database) account(name string) (User, error) {
 	if len(entries) != 1 || entries[0].Uid != int(uid) || entries[0].Gid != int(gid) {
 		return User{}, l.refuse("it can be read in two ways: remove spaces and doubles of it")
 	}
-	u := User{Name: l.fields[0], UID: uid, GID: gid, Home: entries[0].Home, Shell: entries[0].Shell}
+	return fromEntry(entries[0], uid, gid), nil
+}
+
+// fromEntry returns the user of an entry with these ids.
+func fromEntry(e user.User, uid, gid uint32) User {
+	u := User{Name: e.Name, UID: uid, GID: gid, Home: e.Home, Shell: e.Shell}
 	if !strings.HasPrefix(u.Home, "/") {
 		u.Home = "/"
 	}
 	if u.Shell == "" {
 		u.Shell = defaultShell
 	}
-	return u, nil
+	return u
 }
 
 func (db *Database) groupID(name string) (uint32, error) {
