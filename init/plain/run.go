@@ -96,7 +96,7 @@ func (p *initProcess) run(env []string) (int, error) {
 	pid, err := vfork.Start(c)
 	if err != nil {
 		p.terminal.giveBack()
-		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], explain(err, c))
+		return exitCode(err), p.explain(err, c)
 	}
 	p.child = pid
 	forward.To(pid, p.Group)
@@ -139,12 +139,17 @@ func (p *initProcess) prepare() error {
 // leave reports whether a signal belongs to the kernel.
 func leave(sig int) bool { return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) }
 
-// explain adds to an error of vfork.Start what its errno does not say.
-func explain(err error, c vfork.Child) error {
-	if errors.Is(err, unix.E2BIG) {
-		return fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
+// explain returns the line for an error of vfork.Start.
+func (p *initProcess) explain(err error, c vfork.Child) error {
+	var failed *vfork.Error
+	switch {
+	case !errors.As(err, &failed):
+	case failed.Errno == unix.E2BIG:
+		err = fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
+	case failed.BecomesUser():
+		return fmt.Errorf("cannot become %.64q (--user): %w: run the container as root with the capabilities SETUID and SETGID, or as %d:%d", p.User, err, c.User.UID, c.User.GID)
 	}
-	return err
+	return fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
 }
 
 // exitCode returns the code that a shell would end with.

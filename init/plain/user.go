@@ -5,9 +5,11 @@ package plain
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/gateway-init/gateway-init/init/plain/vfork"
 	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
@@ -18,7 +20,12 @@ func (p *initProcess) become(c *vfork.Child) error {
 	if err != nil {
 		return fmt.Errorf("--user: %w", err)
 	}
-	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups}
+	// An engine that starts us as that user (runAsUser) leaves nothing to step down
+	// from, and no right to change the groups that it gave. A group that --user names
+	// must be ours already.
+	named := strings.Contains(p.User, ":")
+	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups,
+		Ours: sys.OnlyUID(u.UID) && (!named || uint32(os.Getgid()) == u.GID)}
 	// os.Environ has one entry per name. An entry that is no assignment passes, too.
 	c.Env = environ.Inherited(u, c.Env, "")
 	return nil

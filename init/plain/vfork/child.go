@@ -74,13 +74,17 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		if len(p.groups) > 0 {
 			groups = uintptr(unsafe.Pointer(&p.groups[0]))
 		}
-		if _, _, errno = syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(p.groups)), groups, 0); errno != 0 {
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(p.groups)), groups, 0)
+		kept := errno == unix.EPERM && p.ours
+		if errno != 0 && !kept {
 			p.report.step = stepGroups
 			goto failed
 		}
-		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, p.gid, p.gid, p.gid); errno != 0 {
-			p.report.step = stepGID
-			goto failed
+		if !kept {
+			if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, p.gid, p.gid, p.gid); errno != 0 {
+				p.report.step = stepGID
+				goto failed
+			}
 		}
 		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, p.uid, p.uid, p.uid); errno != 0 {
 			p.report.step = stepUID

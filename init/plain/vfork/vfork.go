@@ -19,10 +19,12 @@ import (
 )
 
 // Identity is a user to become by setgroups(2), setgid(2) and setuid(2). Without the
-// right to do so the child fails.
+// right to do so the child fails, unless we are this user already (Ours). The child then
+// keeps the groups that we have.
 type Identity struct {
 	UID, GID uint32
 	Groups   []uint32
+	Ours     bool
 }
 
 // Child describes the program to start. It inherits the caller's descriptors that
@@ -47,6 +49,11 @@ func (e *Error) Error() string { return e.Step + ": " + e.Errno.Error() }
 
 // Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
+
+// BecomesUser reports whether the child failed to become the Child's User.
+func (e *Error) BecomesUser() bool {
+	return e.Step == steps[stepGroups] || e.Step == steps[stepGID] || e.Step == steps[stepUID]
+}
 
 // The steps of a child, for Error.
 var steps = [...]string{"setpgid", "take the terminal", "drop the bounding set", "setgroups", "setgid", "setuid",
@@ -79,6 +86,7 @@ type plan struct {
 	terminal uintptr
 	take     bool
 	become   bool
+	ours     bool
 	uid, gid uintptr
 	groups   []uint32
 	drop     bool
@@ -195,7 +203,7 @@ func (c Child) plan() (p *plan, keep block, err error) {
 	}
 	p.shell = append([]uintptr{p.sh, 0}, p.argv[1:]...)
 	if u := c.User; u != nil {
-		p.become, p.uid, p.gid, p.groups = true, uintptr(u.UID), uintptr(u.GID), u.Groups
+		p.become, p.ours, p.uid, p.gid, p.groups = true, u.Ours, uintptr(u.UID), uintptr(u.GID), u.Groups
 	}
 	return p, keep, nil
 }
