@@ -25,6 +25,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
@@ -203,6 +204,7 @@ func (b *bootstrap) run() (int, error) {
 	if err := b.reportHardening(); err != nil {
 		return codeFailed, err
 	}
+	b.reportGroups()
 	if b.rootless {
 		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.token.HasMinted)
 		c.Authorized = exitauth.Check
@@ -298,6 +300,19 @@ func (b *bootstrap) subreaper() (shared bool) {
 		sys.Kill(1, sharedSignal)
 	}
 	return true
+}
+
+// reportGroups logs the groups that the engine gave PID 1 (--group-add) and that no
+// process has, because the operator wanted something by them.
+func (b *bootstrap) reportGroups() {
+	who := append([]users.User{b.users.sandbox, b.users.operator}, b.users.sidecars...)
+	if !b.settings.noGateway {
+		who = append(who, b.users.gateway)
+	}
+	if lost := users.Lost(b.users.engineGroups, who...); lost != "" {
+		b.log.Warn().Str("event", evEngineGroups).Str("groups", lost).
+			Msg("no process gets these groups of the engine: write them into sandbox.groups or gateway.groups, or take them off --group-add")
+	}
 }
 
 // reportHardening logs each missing protection in one line, and returns an error if

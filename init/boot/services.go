@@ -65,6 +65,7 @@ type identities struct {
 	gateway, sandbox, operator users.User
 	sidecars                   []users.User
 	owners                     []users.User // of the prepare entries
+	engineGroups               []uint32     // supplementary groups that the engine gave PID 1; without root all children keep them
 }
 
 // resolveUsers looks up all users. The gateway, sandbox and operator must be separate
@@ -78,10 +79,21 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 	if err != nil {
 		return who, err
 	}
+	who.gateway, who.sandbox = who.gateway.With(cfg.Gateway.Groups), who.sandbox.With(cfg.SandboxGroups)
+	if err := users.Distinct(who.gateway, who.sandbox, who.operator); err != nil {
+		return who, fmt.Errorf("cannot use sandbox.groups: %w", err)
+	}
+	who.engineGroups = db.EngineGroups()
 	for _, c := range cfg.Sidecars {
 		u, err := db.Resolve(c.User)
 		if err != nil {
 			return who, err
+		}
+		switch u.UID { // one uid has the same groups in all of its processes
+		case who.gateway.UID:
+			u = u.With(cfg.Gateway.Groups)
+		case who.sandbox.UID:
+			u = u.With(cfg.SandboxGroups)
 		}
 		who.sidecars = append(who.sidecars, u)
 	}

@@ -16,7 +16,11 @@ import (
 // become makes the command run as the user of --user, with its ids, its groups from
 // /etc/group and its HOME. The environment is otherwise the caller's.
 func (p *initProcess) become(c *vfork.Child) error {
-	u, err := users.Lenient(p.User, users.IDs{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	db, err := users.LoadLenient()
+	if err != nil {
+		return err
+	}
+	u, err := db.Lenient(p.User, users.IDs{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
 	if err != nil {
 		return fmt.Errorf("--user: %w", err)
 	}
@@ -26,6 +30,9 @@ func (p *initProcess) become(c *vfork.Child) error {
 	named := strings.Contains(p.User, ":")
 	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups,
 		Ours: sys.OnlyUID(u.UID) && (!named || uint32(os.Getgid()) == u.GID)}
+	if lost := users.Lost(db.EngineGroups(), u); lost != "" && !c.User.Ours {
+		p.say(1, "warning", "the command does not get the engine's groups %s: --user takes its groups from /etc/group", lost)
+	}
 	// os.Environ has one entry per name. An entry that is no assignment passes, too.
 	c.Env = environ.Inherited(u, c.Env, "")
 	return nil

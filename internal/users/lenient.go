@@ -20,21 +20,8 @@ const maxLenient = 64 << 20
 // IDs are the ids of the process that calls Lenient.
 type IDs struct{ UID, GID uint32 }
 
-// Lenient resolves a user as gosu does, which plain mode replaces. Of several lines the
-// first one counts, fields may be missing, a uid needs no entry, and neither file has to
-// exist. Nothing is separated there, and the image's other tools read the files in the
-// same way. Root is refused here as well. A malformed number is root to the parser.
-func Lenient(spec string, caller IDs) (User, error) {
-	db, err := loadLenient("")
-	if err != nil {
-		return User{}, err
-	}
-	u, err := db.lenient(spec, caller)
-	if err != nil {
-		return User{}, fmt.Errorf("cannot use user %.64q: %w", spec, err)
-	}
-	return u, nil
-}
+// LoadLenient reads the files for Lenient. Neither has to exist.
+func LoadLenient() (*Database, error) { return loadLenient("") }
 
 func loadLenient(unsafeRoot string) (*Database, error) {
 	db := &Database{}
@@ -46,6 +33,19 @@ func loadLenient(unsafeRoot string) (*Database, error) {
 		*to = data
 	}
 	return db, nil
+}
+
+// Lenient resolves a user as gosu does, which plain mode replaces. Of several lines the
+// first one counts, fields may be missing, and a uid needs no entry. Nothing is separated
+// there, and the image's other tools read the files in the same way. Root is refused here
+// as well, unless it is the group of a caller who is that user already. A malformed number
+// is root to the parser.
+func (db *Database) Lenient(spec string, caller IDs) (User, error) {
+	u, err := db.lenient(spec, caller)
+	if err != nil {
+		return User{}, fmt.Errorf("cannot use user %.64q: %w", spec, err)
+	}
+	return u, nil
 }
 
 func (db *Database) lenient(spec string, caller IDs) (User, error) {
@@ -74,9 +74,10 @@ func (db *Database) lenient(spec string, caller IDs) (User, error) {
 		return User{}, err
 	}
 	switch {
+	case caller == IDs{u.UID, 0} && (gid == "" || gid == "0"): // the caller is that user already
 	case gid != "":
 		u.GID, err = db.lenientGroup(gid)
-	case caller.GID == 0 && caller.UID != u.UID: // gosu would run it in root's group
+	case caller.GID == 0: // gosu would run it in root's group
 		err = fmt.Errorf("%w, or give UID:GID", missing)
 	default:
 		u.GID = caller.GID

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,7 @@ func TestLenient(t *testing.T) {
 		"spaces-around":    {"spacegroup", root, User{"spacegroup", 9021, 9021, []uint32{9021, 9061}, "/", "/bin/sh"}},
 		"no-entry":         {"5000:5001", root, User{"5000", 5000, 5001, []uint32{5001}, "/", "/bin/sh"}},
 		"no-entry-but-us":  {"5000", same, User{"5000", 5000, 77, []uint32{77}, "/", "/bin/sh"}},
+		"us-by-entry":      {"nogid", IDs{9004, 0}, User{"nogid", 9004, 0, []uint32{0}, "/", "/bin/sh"}},
 		"us-in-group-root": {"5000", IDs{5000, 0}, User{"5000", 5000, 0, []uint32{0}, "/", "/bin/sh"}},
 	} {
 		if got, err := db.lenient(c.spec, c.caller); err != nil || !reflect.DeepEqual(got, c.want) {
@@ -79,5 +81,21 @@ func TestLenientWithoutFiles(t *testing.T) {
 	testenv.Must(t, os.Mkdir(d+groupPath, 0o755))
 	if _, err := loadLenient(d); err == nil {
 		t.Error("a directory is a file of groups")
+	}
+}
+
+// TestWith checks that groups of the configuration come to those of /etc/group, and that
+// they do not lead into the gateway's group.
+func TestWith(t *testing.T) {
+	u := User{UID: 2, GID: 2, Groups: []uint32{2, 9}}
+	got := u.With([]int{4242, 9, 5, 5})
+	if want := []uint32{2, 5, 9, 4242}; !slices.Equal(got.Groups, want) || len(u.Groups) != 2 {
+		t.Errorf("got %v, want %v; before it was %v", got.Groups, want, u.Groups)
+	}
+	if err := Distinct(User{UID: 1, GID: 1}, u.With([]int{1}), User{UID: 3, GID: 3}); err == nil {
+		t.Error("the sandbox user is in the gateway's group")
+	}
+	if lost := Lost([]uint32{5, 6, 7}, got, User{Groups: []uint32{7}}); lost != "6" {
+		t.Errorf("lost is %q", lost)
 	}
 }

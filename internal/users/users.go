@@ -214,15 +214,31 @@ func (db *Database) groups(u User) ([]uint32, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The groups are in order and once each. A full sort is 5 KiB of code for 64
-		// numbers, and slices.Insert is one.
-		if i, have := slices.BinarySearch(groups, gid); !have {
-			groups = append(groups, gid)
-			copy(groups[i+1:], groups[i:])
-			groups[i] = gid
-		}
+		groups = insert(groups, gid)
 	}
 	return groups, nil
+}
+
+// insert keeps groups in order and once each. A full sort is 5 KiB of code for 64
+// numbers, and slices.Insert is one.
+func insert(groups []uint32, gid uint32) []uint32 {
+	i, have := slices.BinarySearch(groups, gid)
+	if have {
+		return groups
+	}
+	groups = append(groups, gid)
+	copy(groups[i+1:], groups[i:])
+	groups[i] = gid
+	return groups
+}
+
+// With returns u with more supplementary groups, which the configuration gives.
+func (u User) With(groups []int) User {
+	u.Groups = slices.Clone(u.Groups)
+	for _, gid := range groups {
+		u.Groups = insert(u.Groups, uint32(gid))
+	}
+	return u
 }
 
 // Separate resolves the three accounts of a configuration, which must be

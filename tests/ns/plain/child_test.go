@@ -86,6 +86,18 @@ func TestUserThatWeAre(t *testing.T) {
 	}
 }
 
+// TestUserDropsEngineGroups checks that one line names the groups of the engine that the
+// command does not get.
+func TestUserDropsEngineGroups(t *testing.T) {
+	h := how{sys: func(a *syscall.SysProcAttr) { a.Credential = &syscall.Credential{Groups: []uint32{0, 4242, 8}} }}
+	for spec, want := range map[string]string{"nobody": "groups 8 4242:", "nobody:4242": "groups 8:", "1000:8": "groups 4242:"} {
+		r := start(t, h, "--user", spec, "--", "true")
+		if code := r.ended(); code != 0 || strings.Count(r.stderr(), "\n") != 1 || !strings.Contains(r.stderr(), want) {
+			t.Errorf("%s: exit code %d, stderr %q, want %q in it", spec, code, r.stderr(), want)
+		}
+	}
+}
+
 // TestDropCaps does setpriv's job. All five sets are empty and cannot be regained,
 // for root and for others, and without the right to lower the bounding set.
 func TestDropCaps(t *testing.T) {
