@@ -19,6 +19,7 @@ import (
 	"github.com/gateway-init/gateway-init/init/plain/entry"
 	"github.com/gateway-init/gateway-init/init/plain/forward"
 	"github.com/gateway-init/gateway-init/init/plain/vfork"
+	"github.com/gateway-init/gateway-init/internal/program"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/version"
 )
@@ -146,6 +147,13 @@ func (p *initProcess) explain(err error, c vfork.Child) error {
 	case !errors.As(err, &failed):
 	case failed.Errno == unix.E2BIG:
 		err = fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
+	case failed.Step == "exec":
+		for _, path := range failed.Paths {
+			if why := program.Explain(path, failed.Errno, false); why != "" {
+				err = fmt.Errorf("%w: %s", err, why)
+				break
+			}
+		}
 	case failed.BecomesUser():
 		return fmt.Errorf("cannot become %.64q (--user): %w: run the container as root with the capabilities SETUID and SETGID, or as %d:%d", p.User, err, c.User.UID, c.User.GID)
 	}

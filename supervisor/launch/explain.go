@@ -5,8 +5,11 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"path"
+	"strings"
 	"syscall"
 
+	"github.com/gateway-init/gateway-init/internal/program"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -17,8 +20,28 @@ func (c Child) explain(err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	if f.Step == StepExec && f.Errno == syscall.E2BIG {
-		return fmt.Errorf("%w: %s", err, sys.ExecSize(c.Spec.Argv, c.Spec.Env))
+	why := ""
+	switch {
+	case f.Step == StepExec && f.Errno == syscall.E2BIG:
+		why = sys.ExecSize(c.Spec.Argv, c.Spec.Env)
+	case f.Step == StepExec:
+		why = c.Spec.explainProgram(f.Errno)
 	}
-	return err
+	if why == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, why)
+}
+
+// explainProgram says why the kernel did not execute the program. It takes text only
+// from files of root, because an agent may have written another one.
+func (s Spec) explainProgram(errno syscall.Errno) string {
+	file, err := sys.LookPath(s.Argv[0], s.Env)
+	if err != nil {
+		return ""
+	}
+	if !strings.HasPrefix(file, "/") {
+		file = path.Join(s.Dir, file)
+	}
+	return program.Explain(file, errno, true)
 }

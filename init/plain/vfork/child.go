@@ -119,13 +119,9 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&p.mask)), 0, 8, 0, 0)
 
 	p.report.step = stepExec
-	for _, path := range p.paths {
+	for i, path := range p.paths {
+		p.report.path = uint32(i)
 		_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, path, uintptr(unsafe.Pointer(&p.argv[0])), uintptr(unsafe.Pointer(&p.env[0])))
-		if errno == unix.ENOEXEC { // a script without its first line (execvp(3))
-			p.shell[1] = path
-			_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, p.sh, uintptr(unsafe.Pointer(&p.shell[0])), uintptr(unsafe.Pointer(&p.env[0])))
-			goto failed
-		}
 		switch errno {
 		case unix.EACCES:
 			denied = errno

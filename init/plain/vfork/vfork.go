@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/program"
 )
 
 // Identity is a user to become by setgroups(2), setgid(2) and setuid(2). Without the
@@ -43,6 +45,7 @@ type Child struct {
 type Error struct {
 	Step  string // "exec", "setuid", ...
 	Errno syscall.Errno
+	Paths []string // of "exec": the files that were tried, the last one with Errno
 }
 
 func (e *Error) Error() string { return e.Step + ": " + e.Errno.Error() }
@@ -78,7 +81,6 @@ const (
 type plan struct {
 	paths    []uintptr // candidates, in order
 	argv     []uintptr // NULL at the end
-	shell    []uintptr // argv for /bin/sh, its second element to be filled in
 	env      []uintptr
 	mask     uint64
 	ignored  uint64
@@ -92,7 +94,6 @@ type plan struct {
 	drop     bool
 	header   unix.CapUserHeader
 	caps     [2]unix.CapUserData
-	sh       uintptr
 	action   [4]uint64 // struct sigaction
 	pgrp     int32
 	flags    uintptr // of clone(2)
@@ -100,8 +101,9 @@ type plan struct {
 	report   report
 }
 
-// report is the answer of a child that failed: the step, and its errno.
-type report struct{ step, errno uint32 }
+// report is the answer of a child that failed: the step, its errno, and which of the
+// candidates it was about.
+type report struct{ step, errno, path uint32 }
 
 // Start forks a child in a process group of its own and returns when it has
 // executed argv[0], looked up as execvp(3) does (the child's user, Env's PATH),
@@ -110,9 +112,33 @@ func Start(c Child) (pid int, err error) {
 	return c.start(unix.CLONE_VM | unix.CLONE_VFORK)
 }
 
-// start is Start with flags of clone(2).
+// start is Start with flags of clone(2). As in execvp(3), a shell runs text without a
+// "#!" line. The shell would take a program for another machine for text as well.
 func (c Child) start(flags uintptr) (int, error) {
-	p, keep, err := c.plan()
+	if len(c.Argv) == 0 {
+		return 0, &Error{Step: "exec", Errno: unix.EINVAL}
+	}
+	pid, err := c.try(candidates(c.Argv[0], c.Env), flags)
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Errno != unix.ENOEXEC || len(failed.Paths) == 0 {
+		return pid, err
+	}
+	script := failed.Paths[len(failed.Paths)-1]
+	if !program.IsText(script) {
+		return pid, err
+	}
+	c.Argv = append([]string{shell, script}, c.Argv[1:]...)
+	if pid, shellErr := c.try([]string{shell}, flags); shellErr == nil {
+		return pid, nil
+	}
+	return pid, err
+}
+
+const shell = "/bin/sh"
+
+// try starts the first of paths that the kernel executes.
+func (c Child) try(paths []string, flags uintptr) (int, error) {
+	p, keep, err := c.plan(paths)
 	if err != nil {
 		return 0, err
 	}
@@ -129,32 +155,31 @@ func (c Child) start(flags uintptr) (int, error) {
 	runtime.KeepAlive(keep)
 	unix.Close(ends[1]) // or the pipe would have no end
 	if errno != 0 {
-		return 0, &Error{"fork", errno}
+		return 0, &Error{Step: "fork", Errno: errno}
 	}
-	failed := readReport(ends[0])
-	if failed == nil {
+	r, failed := readReport(ends[0])
+	if !failed {
 		return int(pid), nil
+	}
+	e := &Error{Step: steps[r.step], Errno: syscall.Errno(r.errno)}
+	if r.step == stepExec {
+		e.Paths = paths[:min(int(r.path)+1, len(paths))]
 	}
 	for {
 		if _, err := unix.Wait4(int(pid), nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
-			return 0, failed
+			return 0, e
 		}
 	}
 }
 
 // readReport waits until the child has executed, which closes its end of the pipe, or
 // has failed. A child that was killed before that has no report, but an exit.
-func readReport(fd int) *Error {
-	var r report
+func readReport(fd int) (r report, failed bool) {
 	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&r)), unsafe.Sizeof(r))
 	for {
 		n, err := unix.Read(fd, bytes)
-		switch {
-		case errors.Is(err, unix.EINTR): // a signal that we forward
-		case n < len(bytes):
-			return nil
-		default:
-			return &Error{steps[min(r.step, stepExec)], syscall.Errno(r.errno)}
+		if !errors.Is(err, unix.EINTR) { // a signal that we forward
+			return r, n == len(bytes) && r.step <= stepExec
 		}
 	}
 }
@@ -169,7 +194,7 @@ func newBlock(lists ...[]string) (block, error) {
 	for _, list := range lists {
 		for _, s := range list {
 			if strings.IndexByte(s, 0) >= 0 {
-				return nil, &Error{"exec", unix.EINVAL}
+				return nil, &Error{Step: "exec", Errno: unix.EINVAL}
 			}
 			size += len(s) + 1
 		}
@@ -188,20 +213,15 @@ func (b *block) list(texts []string) []uintptr {
 	return append(list, 0)
 }
 
-func (c Child) plan() (p *plan, keep block, err error) {
-	if len(c.Argv) == 0 {
-		return nil, nil, &Error{"exec", unix.EINVAL}
-	}
-	shell, paths := []string{"/bin/sh"}, candidates(c.Argv[0], c.Env)
-	if keep, err = newBlock(shell, c.Argv, c.Env, paths); err != nil {
+func (c Child) plan(paths []string) (p *plan, keep block, err error) {
+	if keep, err = newBlock(c.Argv, c.Env, paths); err != nil {
 		return nil, nil, err
 	}
 	p = &plan{
 		mask: c.Mask, ignored: c.Ignored, nofile: c.Nofile, terminal: uintptr(c.Terminal), take: c.Terminal >= 0, drop: c.DropCaps,
 		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
-		argv:   keep.list(c.Argv), env: keep.list(c.Env), paths: keep.list(paths)[:len(paths)], sh: keep.list(shell)[0],
+		argv:   keep.list(c.Argv), env: keep.list(c.Env), paths: keep.list(paths)[:len(paths)],
 	}
-	p.shell = append([]uintptr{p.sh, 0}, p.argv[1:]...)
 	if u := c.User; u != nil {
 		p.become, p.ours, p.uid, p.gid, p.groups = true, u.Ours, uintptr(u.UID), uintptr(u.GID), u.Groups
 	}
