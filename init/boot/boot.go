@@ -121,7 +121,10 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 		return fail(codeFailed, err)
 	}
 	cwd, err := os.Getwd()
-	if err != nil {
+	if err != nil || len(s.command) == 0 { // removed, or not needed
+		if err := os.Chdir("/"); err != nil {
+			return fail(codeFailed, err)
+		}
 		cwd = "/"
 	}
 	std, err := openStdio()
@@ -162,7 +165,7 @@ type bootstrap struct {
 	env       environ.List
 	rootless  bool // all users are our own user; nothing is separated
 	users     identities
-	cwd       string
+	cwd       string // the container's working directory, and ours until the command has it
 	stdio     *stdio
 	baseLog   zerolog.Logger // without an origin
 	log       zerolog.Logger // with our origin
@@ -179,9 +182,6 @@ func (b *bootstrap) run() (int, error) {
 		return codeFailed, err
 	}
 	signals := subscribe()
-	if err := os.Chdir("/"); err != nil {
-		return codeFailed, err
-	}
 	syscall.Umask(privateUmask)
 	if err := b.validate(); !b.settings.noGateway && err != nil {
 		return codeFailed, err

@@ -4,6 +4,7 @@ package boot
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 
@@ -190,15 +191,18 @@ func (b *bootstrap) sidecars() (out []launch.Child) {
 }
 
 // command returns the child for the container's command. The child gets the
-// container's descriptors, and the terminal if there is one.
+// container's descriptors, and the terminal if there is one. It inherits the container's
+// working directory from PID 1, because its user may have no right to enter that. PID 1
+// then leaves it.
 func (b *bootstrap) command() *launch.Child {
 	u := b.users.sandbox
 	return &launch.Child{
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 		Spec: launch.Spec{
-			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
+			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd, Stay: true,
 			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
 		},
+		Forked: func() { _ = os.Chdir("/") }, // every process may enter it
 	}
 }
 

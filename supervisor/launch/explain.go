@@ -22,6 +22,8 @@ func (c Child) explain(err error) error {
 	}
 	why := ""
 	switch {
+	case f.Step == StepDir:
+		why = fmt.Sprintf("uid %d cannot have the working directory %q", c.UID, c.Spec.Dir)
 	case f.Step == StepExec && f.Errno == syscall.E2BIG:
 		why = sys.ExecSize(c.Spec.Argv, c.Spec.Env)
 	case f.Step == StepExec:

@@ -121,6 +121,33 @@ func TestTooLargeIsNamed(t *testing.T) {
 	}
 }
 
+// TestDirectoryIsNamed checks that the line about a directory that the user cannot enter
+// has both.
+func TestDirectoryIsNamed(t *testing.T) {
+	testenv.Root(t)
+	c := program(t, "true")
+	c.Spec.Dir = t.TempDir()
+	testenv.Must(t, os.Chmod(c.Spec.Dir, 0o700))
+	want := fmt.Sprintf("chdir: permission denied: uid %d cannot have the working directory %q", gateway, c.Spec.Dir)
+	if _, err := start(t, c); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestStay checks that a target can have a directory that its user cannot enter, as after
+// gosu.
+func TestStay(t *testing.T) {
+	testenv.Root(t)
+	closed := t.TempDir()
+	testenv.Must(t, os.Chmod(closed, 0o700))
+	t.Chdir(closed)
+	c := program(t, "readlink", "/proc/self/cwd")
+	c.Spec.Dir, c.Spec.Stay = closed, true
+	if got := output(t, c); got != closed+"\n" {
+		t.Errorf("its directory is %q", got)
+	}
+}
+
 // TestLargeEnvironmentArrives checks an environment near the limit of execve(2).
 func TestLargeEnvironmentArrives(t *testing.T) {
 	testenv.Root(t)

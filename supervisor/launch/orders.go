@@ -78,6 +78,7 @@ func ReadSpec(f *os.File) (Spec, error) {
 		"umask":      strictjson.Whole(&s.Umask),
 		"nofile":     strictjson.Whole(&s.Nofile),
 		"oom_adj":    strictjson.Whole(&s.OOMAdj),
+		"stay":       strictjson.Flag(&s.Stay),
 		"foreground": strictjson.Flag(&s.Foreground),
 		"token":      takeToken(&s.Token),
 		"worker": func(v *strictjson.Value) bool {

@@ -46,6 +46,7 @@ type Spec struct {
 	Argv       []string        `json:"-"` // Argv[0] has a slash or is looked up in PATH
 	Env        []string        `json:"-"`
 	Dir        string          `json:"-"`
+	Stay       bool            `json:"stay,omitempty"` // Dir is PID 1's, and the target's user need not be able to enter it
 	Umask      int             `json:"umask"`
 	Nofile     uint64          `json:"nofile,omitempty"`     // 0: as PID 1 got it
 	OOMAdj     int             `json:"oom_adj,omitempty"`    // 0: PID 1 has set it around the fork

@@ -93,8 +93,12 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	if c.Spec.Token != nil {
 		files = append(files, c.Token.Fd())
 	}
+	dir := "/"
+	if c.Spec.Stay {
+		dir = "" // ours
+	}
 	attr := &syscall.ProcAttr{
-		Dir:   "/",
+		Dir:   dir,
 		Env:   []string{"GOMAXPROCS=1"}, // it starts faster so; no variable of PID 1 reaches the re-exec child
 		Files: files,
 		Sys: &syscall.SysProcAttr{

@@ -42,6 +42,7 @@ type plan struct {
 	Close  []int
 	Nofile uint64
 	Groups []int
+	Cwd    string
 	Argv   []string
 	Env    []string
 }
@@ -61,6 +62,11 @@ func become(text string) error {
 	if p.Nofile > 0 {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
 			return fmt.Errorf("cannot set rlimit: %w", err)
+		}
+	}
+	if p.Cwd != "" {
+		if err := os.Chdir(p.Cwd); err != nil {
+			return err
 		}
 	}
 	if err := unix.Setgroups(p.Groups); err != nil {
