@@ -128,5 +128,6 @@ func (s *inspection) resolve() {
 			s.usersErr = err
 			return
 		}
+		s.users[i] = s.users[i].With([][]int{s.config.Gateway.Groups, s.config.SandboxGroups, nil}[i])
 	}
 }

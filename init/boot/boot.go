@@ -26,6 +26,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
@@ -125,7 +126,10 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 		return fail(codeFailed, err)
 	}
 	cwd, err := os.Getwd()
-	if err != nil {
+	if err != nil || len(s.command) == 0 { // removed, or not needed
+		if err := os.Chdir("/"); err != nil {
+			return fail(codeFailed, err)
+		}
 		cwd = "/"
 	}
 	std, err := openStdio()
@@ -166,7 +170,7 @@ type bootstrap struct {
 	env       environ.List
 	rootless  bool // all users are our own user; nothing is separated
 	users     identities
-	cwd       string
+	cwd       string // the container's working directory, and ours until the command has it
 	stdio     *stdio
 	baseLog   zerolog.Logger // without an origin
 	log       zerolog.Logger // with our origin
@@ -183,9 +187,6 @@ func (b *bootstrap) run() (int, error) {
 		return codeFailed, err
 	}
 	signals := subscribe()
-	if err := os.Chdir("/"); err != nil {
-		return codeFailed, err
-	}
 	syscall.Umask(privateUmask)
 	if err := b.validate(); !b.settings.noGateway && err != nil {
 		return codeFailed, err
@@ -208,6 +209,7 @@ func (b *bootstrap) run() (int, error) {
 	if err := b.reportHardening(); err != nil {
 		return codeFailed, err
 	}
+	b.reportGroups()
 	if b.rootless {
 		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.token.HasMinted)
 		c.Authorized = exitauth.Check
@@ -298,6 +300,19 @@ func (b *bootstrap) subreaper() (shared bool) {
 		sys.Kill(1, sharedSignal)
 	}
 	return true
+}
+
+// reportGroups logs the groups that the engine gave PID 1 (--group-add) and that no
+// process has, because the operator wanted something by them.
+func (b *bootstrap) reportGroups() {
+	who := append([]users.User{b.users.sandbox, b.users.operator}, b.users.sidecars...)
+	if !b.settings.noGateway {
+		who = append(who, b.users.gateway)
+	}
+	if lost := users.Lost(b.users.engineGroups, who...); lost != "" {
+		b.log.Warn().Str("event", evEngineGroups).Str("groups", lost).
+			Msg("no process gets these groups of the engine: write them into sandbox.groups or gateway.groups, or take them off --group-add")
+	}
 }
 
 // reportHardening logs each missing protection in one line, and returns an error if

@@ -16,6 +16,7 @@ const (
 	evHardening       = "hardening"
 	evNoSeparation    = "no-separation"
 	evPresetToken     = "preset-token"
+	evEngineGroups    = "engine-groups"
 	evCleanup         = "cleanup"
 	evSharedNamespace = "shared-pid-namespace"
 )

@@ -4,6 +4,7 @@ package boot
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 
@@ -65,6 +66,7 @@ type identities struct {
 	gateway, sandbox, operator users.User
 	sidecars                   []users.User
 	owners                     []users.User // of the prepare entries
+	engineGroups               []uint32     // supplementary groups that the engine gave PID 1; without root all children keep them
 }
 
 // resolveUsers looks up all users. The gateway, sandbox and operator must be separate
@@ -78,10 +80,21 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 	if err != nil {
 		return who, err
 	}
+	who.gateway, who.sandbox = who.gateway.With(cfg.Gateway.Groups), who.sandbox.With(cfg.SandboxGroups)
+	if err := users.Distinct(who.gateway, who.sandbox, who.operator); err != nil {
+		return who, fmt.Errorf("cannot use sandbox.groups: %w", err)
+	}
+	who.engineGroups = db.EngineGroups()
 	for _, c := range cfg.Sidecars {
 		u, err := db.Resolve(c.User)
 		if err != nil {
 			return who, err
+		}
+		switch u.UID { // one uid has the same groups in all of its processes
+		case who.gateway.UID:
+			u = u.With(cfg.Gateway.Groups)
+		case who.sandbox.UID:
+			u = u.With(cfg.SandboxGroups)
 		}
 		who.sidecars = append(who.sidecars, u)
 	}
@@ -178,15 +191,18 @@ func (b *bootstrap) sidecars() (out []launch.Child) {
 }
 
 // command returns the child for the container's command. The child gets the
-// container's descriptors, and the terminal if there is one.
+// container's descriptors, and the terminal if there is one. It inherits the container's
+// working directory from PID 1, because its user may have no right to enter that. PID 1
+// then leaves it.
 func (b *bootstrap) command() *launch.Child {
 	u := b.users.sandbox
 	return &launch.Child{
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 		Spec: launch.Spec{
-			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd,
+			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd, Stay: true,
 			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
 		},
+		Forked: func() { _ = os.Chdir("/") }, // every process may enter it
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/gateway-init/gateway-init/init/plain/entry"
 	"github.com/gateway-init/gateway-init/init/plain/forward"
 	"github.com/gateway-init/gateway-init/init/plain/vfork"
+	"github.com/gateway-init/gateway-init/internal/program"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/version"
 )
@@ -96,7 +97,7 @@ func (p *initProcess) run(env []string) (int, error) {
 	pid, err := vfork.Start(c)
 	if err != nil {
 		p.terminal.giveBack()
-		return exitCode(err), fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
+		return exitCode(err), p.explain(err, c)
 	}
 	p.child = pid
 	forward.To(pid, p.Group)
@@ -139,6 +140,26 @@ func (p *initProcess) prepare() error {
 
 // leave reports whether a signal belongs to the kernel.
 func leave(sig int) bool { return sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) }
+
+// explain returns the line for an error of vfork.Start.
+func (p *initProcess) explain(err error, c vfork.Child) error {
+	var failed *vfork.Error
+	switch {
+	case !errors.As(err, &failed):
+	case failed.Errno == unix.E2BIG:
+		err = fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
+	case failed.Step == "exec":
+		for _, path := range failed.Paths {
+			if why := program.Explain(path, failed.Errno, false); why != "" {
+				err = fmt.Errorf("%w: %s", err, why)
+				break
+			}
+		}
+	case failed.BecomesUser():
+		return fmt.Errorf("cannot become %.64q (--user): %w: run the container as root with the capabilities SETUID and SETGID, or as %d:%d", p.User, err, c.User.UID, c.User.GID)
+	}
+	return fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
+}
 
 // exitCode returns the code that a shell would end with.
 func exitCode(err error) int {

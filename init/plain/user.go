@@ -3,30 +3,37 @@
 package plain
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"os"
+	"strings"
 
 	"github.com/gateway-init/gateway-init/init/plain/vfork"
 	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
 // become makes the command run as the user of --user, with its ids, its groups from
 // /etc/group and its HOME. The environment is otherwise the caller's.
 func (p *initProcess) become(c *vfork.Child) error {
-	db, err := users.Load()
-	if errors.Is(err, fs.ErrNotExist) { // an image without users: numbers are enough
-		db, err = &users.Database{}, nil
-	}
+	db, err := users.LoadLenient()
 	if err != nil {
 		return err
 	}
-	u, err := db.Resolve(p.User)
+	u, err := db.Lenient(p.User, users.IDs{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
 	if err != nil {
 		return fmt.Errorf("--user: %w", err)
 	}
-	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups}
-	c.Env = environ.Inherited(u, environ.Clean(c.Env), "")
+	// An engine that starts us as that user (runAsUser) leaves nothing to step down
+	// from, and no right to change the groups that it gave. A group that --user names
+	// must be ours already.
+	named := strings.Contains(p.User, ":")
+	c.User = &vfork.Identity{UID: u.UID, GID: u.GID, Groups: u.Groups,
+		Ours: sys.OnlyUID(u.UID) && (!named || uint32(os.Getgid()) == u.GID)}
+	if lost := users.Lost(db.EngineGroups(), u); lost != "" && !c.User.Ours {
+		p.say(1, "warning", "the command does not get the engine's groups %s: --user takes its groups from /etc/group", lost)
+	}
+	// os.Environ has one entry per name. An entry that is no assignment passes, too.
+	c.Env = environ.Inherited(u, c.Env, "")
 	return nil
 }

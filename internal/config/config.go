@@ -23,6 +23,7 @@ type Config struct {
 	Gateway           Gateway
 	Prepare           []Prepare
 	SandboxUser       string
+	SandboxGroups     []int // gids beyond those of /etc/group
 	OperatorUser      string
 	OperatorEnv       []string // of every client, as Gateway.Env
 	OperatorPassEnv   []string // as Gateway.PassEnv
@@ -40,6 +41,7 @@ type Config struct {
 type Gateway struct {
 	Command    []string // Command[0] is an absolute path
 	User       string   // NAME, NAME:GROUP, UID or UID:GID
+	Groups     []int    // as SandboxGroups
 	WorkingDir string
 	Env        []string // "KEY=value", in the order of the file
 	PassEnv    []string // names

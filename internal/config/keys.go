@@ -16,6 +16,9 @@ type key struct {
 	def string
 }
 
+// maxID is the largest gid that engines and internal/users accept.
+const maxID = 1<<31 - 1
+
 // These words set nothing. So does "as KEY", where finish takes the value of KEY.
 const (
 	needed = "required"
@@ -26,7 +29,10 @@ func (c *Config) table() table {
 	return table{
 		{"gateway", c.Gateway.table(), `{}`},
 		{"prepare", (*prepares)(&c.Prepare), `[]`},
-		{"sandbox", table{{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`}}, `{}`},
+		{"sandbox", table{
+			{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`},
+			{"groups", &codes{&c.SandboxGroups, 0, 1, maxID}, `[]`},
+		}, `{}`},
 		{"operator", table{
 			{"user", &word{&c.OperatorUser, &userForm}, `"operator"`},
 			{"env", (*env)(&c.OperatorEnv), `{}`},
@@ -52,6 +58,7 @@ func (g *Gateway) table() table {
 	return table{
 		{"command", (*command)(&g.Command), needed},
 		{"user", &word{&g.User, &userForm}, `"gateway"`},
+		{"groups", &codes{&g.Groups, 0, 1, maxID}, `[]`},
 		{"working_dir", &word{&g.WorkingDir, &filePath}, `"/"`},
 		{"env", (*env)(&g.Env), `{}`},
 		{"pass_env", (*passEnv)(&g.PassEnv), `[]`},

@@ -19,7 +19,7 @@ type List []string
 
 func (e List) lookup(name string) (int, bool) {
 	for i, kv := range e {
-		if k, _, ok := strings.Cut(kv, "="); ok && k == name {
+		if len(kv) > len(name) && kv[len(name)] == '=' && kv[:len(name)] == name {
 			return i, true
 		}
 	}
@@ -52,13 +52,22 @@ func (e *List) remove(name string) {
 }
 
 // Clean returns an environment with one entry per name, without entries that are not
-// assignments.
+// assignments. A cluster puts tens of thousands of variables into a container, so it
+// does not search the list for each of them.
 func Clean(env []string) List {
-	var e List
+	e := make(List, 0, len(env))
+	places := make(map[string]int, len(env))
 	for _, kv := range env {
-		if k, v, ok := strings.Cut(kv, "="); ok && k != "" {
-			e.Set(k, v)
+		name, _, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			continue
 		}
+		if i, have := places[name]; have {
+			e[i] = kv
+			continue
+		}
+		places[name] = len(e)
+		e = append(e, kv)
 	}
 	return e
 }

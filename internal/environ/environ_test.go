@@ -4,6 +4,7 @@ package environ
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +31,18 @@ func TestClean(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestCleanIsLinear checks an environment that no list search could go through for each
+// of its names: it would take hours.
+func TestCleanIsLinear(t *testing.T) {
+	env := make([]string, 0, 1<<21)
+	for i := range 1 << 20 {
+		env = append(env, "NAME_"+strconv.Itoa(i)+"=a", "NAME_"+strconv.Itoa(i)+"=b")
+	}
+	if got := Inherited(gatewayUser, Clean(env), "TOKEN"); len(got) != 1<<20+5 || got[1<<20-1] != "NAME_1048575=b" {
+		t.Errorf("got %d entries", len(got))
 	}
 }
 

@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
@@ -80,6 +81,27 @@ func LookPath(name string, env []string) (string, error) {
 	}
 	return "", result
 }
+
+// ExecSize describes the sizes that execve(2) judges, for the message of an E2BIG.
+func ExecSize(argv, env []string) string {
+	size, longest := 0, 0
+	for _, list := range [][]string{argv, env} {
+		for _, text := range list {
+			size += len(text) + 1 + pointerSize
+			longest = max(longest, len(text)+1)
+		}
+	}
+	var stack unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_STACK, &stack); err != nil {
+		stack.Cur = unix.RLIM_INFINITY
+	}
+	limit := min(max(stack.Cur/4, 128<<10), 6<<20) // fs/exec.c, bprm_stack_limits
+	return fmt.Sprintf("arguments and environment have %d bytes with their pointers (the kernel takes %d, a quarter of ulimit -s), the longest has %d (%d)",
+		size, limit, longest, 32*os.Getpagesize())
+}
+
+// pointerSize is the size of a pointer to an argument or a variable.
+const pointerSize = 8
 
 // executable returns nil if the caller may execute the regular file at path.
 func executable(path string) error {

@@ -161,6 +161,13 @@ func Dumpable() (bool, error) {
 	return v == 1, os.NewSyscallError("prctl", err)
 }
 
+// OnlyUID reports whether our real, effective and saved uids are uid.
+func OnlyUID(uid uint32) bool {
+	real, effective, saved := unix.Getresuid()
+	id := int(uid)
+	return real == id && effective == id && saved == id
+}
+
 // Memfd returns an anonymous file with data, positioned at its start. The caller
 // owns the descriptor. The kernel makes such a file with mode 0777, and a process
 // that may look into /proc/PID/fd of a holder could open it there. So it gets mode

@@ -29,21 +29,21 @@ func Load() (*Database, error) { return load("") }
 
 // load reads the files below unsafeRoot, which only tests set.
 func load(unsafeRoot string) (*Database, error) {
-	passwd, err := readFile(unsafeRoot + passwdPath)
+	passwd, err := readFile(unsafeRoot+passwdPath, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look up users: %w", err)
 	}
-	group, err := readFile(unsafeRoot + groupPath)
+	group, err := readFile(unsafeRoot+groupPath, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look up users: %w", err)
 	}
 	return &Database{passwd, group}, nil
 }
 
-// readFile returns the content of a file. It follows links, as every reader of these
+// readFile returns the content of a file of at most most bytes. It follows links, as every reader of these
 // files does, because some images keep them elsewhere and only root can write /etc.
 // O_NONBLOCK is against a FIFO.
-func readFile(unsafePath string) ([]byte, error) {
+func readFile(unsafePath string, most int) ([]byte, error) {
 	f, err := os.OpenFile(unsafePath, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: add the file to the image", err)
@@ -56,8 +56,8 @@ func readFile(unsafePath string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: put a regular file there", err)
 	}
-	if info.Size > maxFile {
-		return nil, fmt.Errorf("%s is %d bytes (accepted: at most %d): shorten it", unsafePath, info.Size, maxFile)
+	if info.Size > int64(most) {
+		return nil, fmt.Errorf("%s is %d bytes (accepted: at most %d): shorten it", unsafePath, info.Size, most)
 	}
-	return fsafe.ReadAll(f, maxFile) // it may have grown
+	return fsafe.ReadAll(f, most) // it may have grown
 }

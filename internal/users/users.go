@@ -64,10 +64,12 @@ func (db *Database) Resolve(spec string) (User, error) {
 	return u, nil
 }
 
+var errForm = errors.New("it is not NAME, NAME:GROUP, UID or UID:GID")
+
 func (db *Database) resolve(spec string) (User, error) {
 	name, group, hasGroup := strings.Cut(spec, ":")
 	if name == "" || hasGroup && group == "" || strings.Contains(group, ":") {
-		return User{}, errors.New("it is not NAME, NAME:GROUP, UID or UID:GID")
+		return User{}, errForm
 	}
 	u, err := db.account(name)
 	var missing *missingError
@@ -163,14 +165,19 @@ func (db *Database) account(name string) (User, error) {
 	if len(entries) != 1 || entries[0].Uid != int(uid) || entries[0].Gid != int(gid) {
 		return User{}, l.refuse("it can be read in two ways: remove spaces and doubles of it")
 	}
-	u := User{Name: l.fields[0], UID: uid, GID: gid, Home: entries[0].Home, Shell: entries[0].Shell}
+	return fromEntry(entries[0], uid, gid), nil
+}
+
+// fromEntry returns the user of an entry with these ids.
+func fromEntry(e user.User, uid, gid uint32) User {
+	u := User{Name: e.Name, UID: uid, GID: gid, Home: e.Home, Shell: e.Shell}
 	if !strings.HasPrefix(u.Home, "/") {
 		u.Home = "/"
 	}
 	if u.Shell == "" {
 		u.Shell = defaultShell
 	}
-	return u, nil
+	return u
 }
 
 func (db *Database) groupID(name string) (uint32, error) {
@@ -207,15 +214,31 @@ func (db *Database) groups(u User) ([]uint32, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The groups are in order and once each. A full sort is 5 KiB of code for 64
-		// numbers, and slices.Insert is one.
-		if i, have := slices.BinarySearch(groups, gid); !have {
-			groups = append(groups, gid)
-			copy(groups[i+1:], groups[i:])
-			groups[i] = gid
-		}
+		groups = insert(groups, gid)
 	}
 	return groups, nil
+}
+
+// insert keeps groups in order and once each. A full sort is 5 KiB of code for 64
+// numbers, and slices.Insert is one.
+func insert(groups []uint32, gid uint32) []uint32 {
+	i, have := slices.BinarySearch(groups, gid)
+	if have {
+		return groups
+	}
+	groups = append(groups, gid)
+	copy(groups[i+1:], groups[i:])
+	groups[i] = gid
+	return groups
+}
+
+// With returns u with more supplementary groups, which the configuration gives.
+func (u User) With(groups []int) User {
+	u.Groups = slices.Clone(u.Groups)
+	for _, gid := range groups {
+		u.Groups = insert(u.Groups, uint32(gid))
+	}
+	return u
 }
 
 // Separate resolves the three accounts of a configuration, which must be

@@ -95,6 +95,21 @@ func TestChild(t *testing.T) {
 	}
 }
 
+// TestBytesArriveUnchanged checks that arguments, variables and the directory reach the
+// target byte by byte. They need not be UTF-8.
+func TestBytesArriveUnchanged(t *testing.T) {
+	testenv.Root(t)
+	d, err := os.MkdirTemp("", "caf\xe9")
+	testenv.Must(t, errors.Join(err, os.Chmod(d, 0o755)))
+	defer os.RemoveAll(d)
+	c := program(t, "sh", "-c", `pwd; printf '%s|' "$@"; cat /proc/self/environ`, "sh", "caf\xe9", "\xff<&>\u2028\n\x01", "")
+	c.Spec.Dir, c.Spec.Env = d, []string{"PATH=/usr/bin:/bin", "LATIN=\xe9\xff\xfe", "PWD=" + d}
+	want := d + "\ncaf\xe9|\xff<&>\u2028\n\x01||"
+	if got := output(t, c); !strings.HasPrefix(got, want) || !strings.Contains(got, "\x00LATIN=\xe9\xff\xfe\x00") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestNofile checks that the limit, hard and soft, is that of the configuration, or
 // the one that PID 1 was started with. Go raises its own.
 func TestNofile(t *testing.T) {

@@ -4,9 +4,12 @@ package launch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -15,55 +18,67 @@ import (
 )
 
 // encode returns the orders in the form that the re-exec child reads: the Spec as
-// JSON, then each variable of Env after a NUL. The JSON has no NUL, because
-// encoding/json escapes it. JSON cannot carry a variable that is no UTF-8.
+// JSON, then Dir, each word of Argv and each variable of Env after a NUL. JSON could
+// carry them only if they were UTF-8, and needs six bytes for some. The JSON has no
+// NUL, because encoding/json escapes it.
 func (s Spec) encode() ([]byte, error) {
-	data, err := json.Marshal(s)
+	data, err := json.Marshal(struct {
+		Spec
+		Args int `json:"args,omitempty"` // the words of Argv
+	}{s, len(s.Argv)})
 	if err != nil {
 		return nil, err
 	}
+	texts := slices.Concat([]string{s.Dir}, s.Argv, s.Env)
 	size := 0
-	for _, kv := range s.Env {
-		name, _, _ := strings.Cut(kv, "=")
-		if strings.IndexByte(kv, 0) >= 0 {
-			return nil, fmt.Errorf("cannot pass the variable %.40q: it holds a NUL: %w", name, syscall.EINVAL)
+	for i, text := range texts {
+		if strings.IndexByte(text, 0) >= 0 {
+			return nil, fmt.Errorf("cannot pass %s: it holds a NUL: %w", s.textName(i), syscall.EINVAL)
 		}
-		size += 1 + len(kv)
+		size += 1 + len(text)
 	}
-	if size > maxEnv {
-		return nil, fmt.Errorf("cannot pass an environment of %d bytes: at most %d are possible: %w", size, maxEnv, syscall.E2BIG)
+	if size > maxTexts {
+		return nil, fmt.Errorf("cannot pass arguments and an environment of %d bytes: the kernel takes at most %d: %w", size, maxTexts, syscall.E2BIG)
 	}
-	out := make([]byte, 0, len(data)+size)
-	out = append(out, data...)
-	for _, kv := range s.Env {
-		out = append(append(out, 0), kv...)
+	out := append(make([]byte, 0, len(data)+size), data...)
+	for _, text := range texts {
+		out = append(append(out, 0), text...)
 	}
 	return out, nil
+}
+
+// textName names the text at i of the orders for messages, without a variable's value.
+func (s Spec) textName(i int) string {
+	switch {
+	case i == 0:
+		return "the working directory"
+	case i <= len(s.Argv):
+		return "argument " + strconv.Itoa(i-1)
+	}
+	name, _, _ := strings.Cut(s.Env[i-1-len(s.Argv)], "=")
+	return fmt.Sprintf("the variable %.40q", name)
 }
 
 // ReadSpec reads the re-exec child's orders. It uses the parser of the configuration,
 // because that of encoding/json would make PID 1 90 KiB bigger.
 func ReadSpec(f *os.File) (Spec, error) {
 	var s Spec
-	all, err := fsafe.ReadAll(f, maxOrders+maxEnv)
+	all, err := fsafe.ReadAll(f, maxOrders+maxTexts)
 	if err != nil {
 		return s, err
 	}
-	parts := bytes.Split(all, []byte{0})
-	data := parts[0]
-	for _, kv := range parts[1:] {
-		s.Env = append(s.Env, string(kv))
-	}
+	data, rest, _ := bytes.Cut(all, []byte{0})
+	texts, args := strings.Split(string(rest), "\x00"), 0
 	v, err := strictjson.Parse(data)
 	if err != nil {
 		return s, err
 	}
-	return s, v.Fields(map[string]strictjson.Take{
-		"argv":       strictjson.List(&s.Argv, strictjson.Text[string]),
-		"dir":        strictjson.Text(&s.Dir),
+	err = v.Fields(map[string]strictjson.Take{
+		"args":       strictjson.Whole(&args),
 		"umask":      strictjson.Whole(&s.Umask),
 		"nofile":     strictjson.Whole(&s.Nofile),
 		"oom_adj":    strictjson.Whole(&s.OOMAdj),
+		"stay":       strictjson.Flag(&s.Stay),
 		"foreground": strictjson.Flag(&s.Foreground),
 		"token":      takeToken(&s.Token),
 		"worker": func(v *strictjson.Value) bool {
@@ -71,6 +86,11 @@ func ReadSpec(f *os.File) (Spec, error) {
 			return true
 		},
 	})
+	if err != nil || args < 0 || args >= len(texts) {
+		return s, cmp.Or(err, error(syscall.EINVAL))
+	}
+	s.Dir, s.Argv, s.Env = texts[0], append(s.Argv, texts[1:1+args]...), append(s.Env, texts[1+args:]...)
+	return s, nil
 }
 
 // takeToken returns the function that decodes a Token into to.

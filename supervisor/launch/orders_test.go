@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,7 @@ func TestOrdersArrive(t *testing.T) {
 		token.Sum[i] = byte(255 - i)
 	}
 	all := Spec{
-		Argv: []string{"/bin/a b", "<&>\u2028\n\"", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x", Umask: 0o027, Nofile: 1 << 20,
+		Argv: []string{"/bin/a b", "<&>\u2028\n\"", "\xe9", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x\xff", Stay: true, Umask: 0o027, Nofile: 1 << 20,
 		OOMAdj: -1000, Foreground: true, Token: &token, Worker: json.RawMessage(`{"a":[1,"}"]}`),
 	}
 	for value, i := reflect.ValueOf(all), 0; i < value.NumField(); i++ {
@@ -29,8 +30,8 @@ func TestOrdersArrive(t *testing.T) {
 			t.Errorf("the test leaves %s empty", value.Type().Field(i).Name)
 		}
 	}
-	large := Spec{Env: []string{"A=" + strings.Repeat("x", 120<<10), strings.Repeat("y", maxEnv-(120<<10)-4)}}
-	for name, want := range map[string]Spec{"all": all, "least": {}, "token": {Token: &Token{}}, "one-empty": {Env: []string{""}}, "large": large} {
+	large := Spec{Env: []string{"A=" + strings.Repeat("x", 120<<10), strings.Repeat("y", maxTexts-(120<<10)-5)}}
+	for name, want := range map[string]Spec{"all": all, "least": {}, "token": {Token: &Token{}}, "one-empty": {Env: []string{""}}, "empty-word": {Argv: []string{""}}, "large": large} {
 		t.Run(name, func(t *testing.T) {
 			data, err := want.encode()
 			testenv.Must(t, err)
@@ -40,8 +41,10 @@ func TestOrdersArrive(t *testing.T) {
 		})
 	}
 	for name, text := range map[string]string{
-		"unknown-key": `{"argv":["a"],"umask":7,"shell":true}`,
-		"env-in-json": `{"argv":["a"],"env":["A=b"]}`,
+		"unknown-key": `{"umask":7,"shell":true}` + "\x00/",
+		"env-in-json": `{"env":["A=b"]}` + "\x00/",
+		"few-words":   `{"args":2}` + "\x00/\x00true",
+		"no-count":    `{"args":-1}` + "\x00/\x00true",
 		"short-sum":   `{"token":{"sum":[1,2]}}`,
 		"long-sum":    `{"token":{"sum":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`,
 		"umask-text":  `{"umask":"7"}`,
@@ -55,15 +58,19 @@ func TestOrdersArrive(t *testing.T) {
 // TestOrdersRefused checks that orders that could not arrive whole are an error of
 // the launch, which names the variable and not its value.
 func TestOrdersRefused(t *testing.T) {
+	argv, env := []string{"true"}, []string{"A=b"}
 	for name, c := range map[string]struct {
-		env  []string
+		spec Spec
 		want error
 		says string
 	}{
-		"nul":       {[]string{"A=b", "KEY=sec\x00ret"}, syscall.EINVAL, `"KEY"`},
-		"too-large": {[]string{"A=b", strings.Repeat("x", maxEnv-4)}, syscall.E2BIG, "at most 2097152"},
+		"nul":             {Spec{Argv: argv, Env: append(env, "KEY=sec\x00ret")}, syscall.EINVAL, `"KEY"`},
+		"nul-in-argument": {Spec{Argv: append(argv, "a", "sec\x00ret"), Env: env}, syscall.EINVAL, "argument 2"},
+		"nul-in-dir":      {Spec{Argv: argv, Dir: "/sec\x00"}, syscall.EINVAL, "working directory"},
+		"too-large":       {Spec{Argv: argv, Env: append(env, strings.Repeat("x", maxTexts-10))}, syscall.E2BIG, "6291457 bytes: the kernel takes at most 6291456"},
+		"many-arguments":  {Spec{Argv: slices.Repeat(argv, maxTexts/5), Env: env}, syscall.E2BIG, "at most 6291456"},
 	} {
-		data, err := Spec{Argv: []string{"true"}, Env: c.env}.encode()
+		data, err := c.spec.encode()
 		if data != nil || !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "sec") {
 			t.Errorf("%s: got %v", name, err)
 		}

@@ -110,11 +110,11 @@ func TestReadSpec(t *testing.T) {
 		text string
 		bad  bool
 	}{
-		"good":      {`{"argv":["a"],"umask":7,"oom_adj":200}`, false},
+		"good":      {`{"args":1,"umask":7,"oom_adj":200}` + "\x00/\x00a", false},
 		"empty":     {"", true},
 		"no-json":   {"argv", true},
-		"cut":       {`{"argv":["a"]`, true},
-		"too-large": {`{"argv":["` + strings.Repeat("a", (maxOrders+maxEnv)) + `"]}`, true},
+		"cut":       {`{"args":1`, true},
+		"too-large": {`{"args":1}` + "\x00/\x00" + strings.Repeat("a", maxOrders+maxTexts), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := t.TempDir() + "/spec"

@@ -31,21 +31,22 @@ const (
 	TokenFD  = 5 // with a Token: the token file, open for reading
 )
 
-// Bounds of a Spec's encoding, in bytes. config.json is at most 64 KiB. An
-// environment of more than maxEnv would not fit into the new process, because
-// execve(2) takes a quarter of the stack's limit for arguments and environment,
-// which is 2 MiB.
+// Bounds of a Spec's encoding, in bytes. config.json is at most 64 KiB. execve(2) takes
+// arguments and an environment of a quarter of the stack's limit, which is mostly 2 MiB,
+// and never more than maxTexts (fs/exec.c: three quarters of 8 MiB).
 const (
 	maxOrders = 1 << 20
-	maxEnv    = 2 << 20
+	maxTexts  = 6 << 20
 )
 
 // Spec holds the orders for the re-exec child. Env may hold keys that "pass_env"
 // names, so the file that carries a Spec is closed to the target's user (orders.go).
+// Argv, Env and Dir may hold any bytes but NUL.
 type Spec struct {
-	Argv       []string        `json:"argv,omitempty"` // Argv[0] has a slash or is looked up in PATH
-	Env        []string        `json:"-"`              // any bytes but NUL
-	Dir        string          `json:"dir,omitempty"`
+	Argv       []string        `json:"-"` // Argv[0] has a slash or is looked up in PATH
+	Env        []string        `json:"-"`
+	Dir        string          `json:"-"`
+	Stay       bool            `json:"stay,omitempty"` // Dir is PID 1's, and the target's user need not be able to enter it
 	Umask      int             `json:"umask"`
 	Nofile     uint64          `json:"nofile,omitempty"`     // 0: as PID 1 got it
 	OOMAdj     int             `json:"oom_adj,omitempty"`    // 0: PID 1 has set it around the fork

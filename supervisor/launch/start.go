@@ -80,7 +80,7 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 		if c.Answered != nil {
 			c.Answered()
 		}
-		report(p.PID, err)
+		report(p.PID, c.explain(err))
 	}()
 	return p, nil
 }
@@ -94,8 +94,12 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	if c.Spec.Token != nil {
 		files = append(files, c.Token.Fd())
 	}
+	dir := "/"
+	if c.Spec.Stay {
+		dir = "" // ours
+	}
 	attr := &syscall.ProcAttr{
-		Dir:   "/",
+		Dir:   dir,
 		Env:   []string{"GOMAXPROCS=1"}, // it starts faster so; no variable of PID 1 reaches the re-exec child
 		Files: files,
 		Sys: &syscall.SysProcAttr{

@@ -65,8 +65,10 @@ func runTarget(spec launch.Spec, out *os.File) int {
 		env = append(env, spec.Token.Env+"="+string(secret.Bytes()))
 		secret.Wipe()
 	}
-	if err := syscall.Chdir(spec.Dir); err != nil {
-		return report(out, launch.StepDir, err)
+	if !spec.Stay {
+		if err := syscall.Chdir(spec.Dir); err != nil {
+			return report(out, launch.StepDir, err)
+		}
 	}
 	if spec.Foreground {
 		if err := sys.TakeForeground(0); err != nil && !errors.Is(err, syscall.ENOTTY) {

@@ -12,6 +12,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +72,8 @@ func encode(t *testing.T, s launch.Spec) string {
 	t.Helper()
 	data, err := json.Marshal(s)
 	testenv.Must(t, err)
-	return strings.Join(append([]string{string(data)}, s.Env...), "\x00")
+	text := strings.TrimSuffix(string(data), "}") + `,"args":` + strconv.Itoa(len(s.Argv)) + "}"
+	return strings.Join(slices.Concat([]string{text, s.Dir}, s.Argv, s.Env), "\x00")
 }
 
 // TestOrders checks that a user who runs gateway-init under the re-exec child's name
@@ -78,17 +81,17 @@ func encode(t *testing.T, s launch.Spec) string {
 func TestOrders(t *testing.T) {
 	testenv.Root(t)
 	for name, c := range map[string]struct{ orders, report string }{
-		"good":         {`{"argv":["true"],"dir":"/"}` + "\x00PATH=/bin:/usr/bin", launch.Ready},
+		"good":         {`{"args":1}` + "\x00/\x00true\x00PATH=/bin:/usr/bin", launch.Ready},
 		"empty":        {"", "spec 0\n"},
 		"no-json":      {"true", "spec 0\n"},
 		"no-program":   {"{}", "spec 22\n"},
-		"wrong-type":   {`{"argv":"true"}`, "spec 0\n"},
-		"too-large":    {`{"argv":["true"]}` + strings.Repeat("\x00x", 2<<20), "spec 0\n"},
+		"wrong-type":   {`{"args":"1"}` + "\x00/\x00true", "spec 0\n"},
+		"too-large":    {`{"args":1}` + "\x00/\x00true" + strings.Repeat("\x00x", 4<<20), "spec 0\n"},
 		"worker-array": {`{"worker":[1]}`, "spec 0\n"},
-		"token-none":   {`{"argv":["true"],"dir":"/","token":{}}`, "token-failed 0\n"},
-		"token-array":  {`{"argv":["true"],"dir":"/","token":[1]}`, "spec 0\n"},
-		"no-directory": {`{"argv":["true"]}`, "chdir 2\n"},
-		"no-path":      {`{"argv":["true"],"dir":"/"}`, "exec 2\n"},
+		"token-none":   {`{"args":1,"token":{}}` + "\x00/\x00true", "token-failed 0\n"},
+		"token-array":  {`{"args":1,"token":[1]}` + "\x00/\x00true", "spec 0\n"},
+		"no-directory": {`{"args":1}` + "\x00\x00true", "chdir 2\n"},
+		"no-path":      {`{"args":1}` + "\x00/\x00true", "exec 2\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report, code, out := runChild(t, c.orders, nil)

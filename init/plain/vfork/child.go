@@ -21,10 +21,12 @@ func beforeFork()
 func afterFork()
 
 // clone calls clone(2) with flags and no stack. With CLONE_VM the child goes on with
-// our stack while we wait (CLONE_VFORK).
+// our stack while we wait (CLONE_VFORK). An emulator may take both flags away.
 func clone(flags uintptr) (pid, errno uintptr)
 
-// fork returns in the parent only, when the child has executed or ended. The
+// fork returns in the parent only, when the child has executed or ended, or at once
+// from an emulator that makes vfork(2) a fork(2) (qemu-user). A child that fails writes
+// its report to a pipe, because there it does not share our memory. Otherwise the
 // child shares memory and stack with the parent, so it does everything in this
 // frame, and the parent leaves the frame at once. The child must not allocate, lock,
 // store a pointer or grow the stack, and makes only calls that need none of that.
@@ -35,7 +37,7 @@ func clone(flags uintptr) (pid, errno uintptr)
 func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	var denied syscall.Errno
 	beforeFork() // the caller calls afterFork
-	pid, e := clone(unix.CLONE_VM | unix.CLONE_VFORK | uintptr(unix.SIGCHLD))
+	pid, e := clone(p.flags)
 	if e != 0 || pid != 0 {
 		return pid, syscall.Errno(e)
 	}
@@ -43,14 +45,14 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	// The child gets a process group of its own, so that a signal of the terminal
 	// reaches it once, and from us once more only if we were sent it too.
 	if _, _, errno = syscall.RawSyscall(unix.SYS_SETPGID, 0, 0, 0); errno != 0 {
-		p.step = stepGroup
+		p.report.step = stepGroup
 		goto failed
 	}
 	if p.take { // SIGTTOU is blocked, or this would stop us
 		pid, _, _ = syscall.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
 		p.pgrp = int32(pid)
 		if _, _, errno = syscall.RawSyscall(unix.SYS_IOCTL, p.terminal, unix.TIOCSPGRP, uintptr(unsafe.Pointer(&p.pgrp))); errno != 0 {
-			p.step = stepTerminal
+			p.report.step = stepTerminal
 			goto failed
 		}
 	}
@@ -59,7 +61,7 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		// from being gained, by root too (capabilities(7)).
 		for c := uintptr(0); c < 64; c++ { // EINVAL: past the kernel's last one
 			if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0, 0); errno != 0 && errno != unix.EINVAL && errno != unix.EPERM {
-				p.step = stepBounding
+				p.report.step = stepBounding
 				goto failed
 			}
 		}
@@ -72,36 +74,40 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		if len(p.groups) > 0 {
 			groups = uintptr(unsafe.Pointer(&p.groups[0]))
 		}
-		if _, _, errno = syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(p.groups)), groups, 0); errno != 0 {
-			p.step = stepGroups
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(p.groups)), groups, 0)
+		kept := errno == unix.EPERM && p.ours
+		if errno != 0 && !kept {
+			p.report.step = stepGroups
 			goto failed
 		}
-		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, p.gid, p.gid, p.gid); errno != 0 {
-			p.step = stepGID
-			goto failed
+		if !kept {
+			if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, p.gid, p.gid, p.gid); errno != 0 {
+				p.report.step = stepGID
+				goto failed
+			}
 		}
 		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, p.uid, p.uid, p.uid); errno != 0 {
-			p.step = stepUID
+			p.report.step = stepUID
 			goto failed
 		}
 	}
 	if p.drop {
 		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0); errno != 0 {
-			p.step = stepAmbient
+			p.report.step = stepAmbient
 			goto failed
 		}
 		if _, _, errno = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&p.header)), uintptr(unsafe.Pointer(&p.caps)), 0); errno != 0 {
-			p.step = stepCaps
+			p.report.step = stepCaps
 			goto failed
 		}
 		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
-			p.step = stepPrivs
+			p.report.step = stepPrivs
 			goto failed
 		}
 	}
 	if p.nofile != nil {
 		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(p.nofile)), 0, 0, 0); errno != 0 {
-			p.step = stepLimit
+			p.report.step = stepLimit
 			goto failed
 		}
 	}
@@ -112,14 +118,10 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	// Signals that came for the child meanwhile are delivered now.
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&p.mask)), 0, 8, 0, 0)
 
-	p.step = stepExec
-	for _, path := range p.paths {
+	p.report.step = stepExec
+	for i, path := range p.paths {
+		p.report.path = uint32(i)
 		_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, path, uintptr(unsafe.Pointer(&p.argv[0])), uintptr(unsafe.Pointer(&p.env[0])))
-		if errno == unix.ENOEXEC { // a script without its first line (execvp(3))
-			p.shell[1] = path
-			_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, p.sh, uintptr(unsafe.Pointer(&p.shell[0])), uintptr(unsafe.Pointer(&p.env[0])))
-			goto failed
-		}
 		switch errno {
 		case unix.EACCES:
 			denied = errno
@@ -132,7 +134,8 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		errno = denied
 	}
 failed:
-	p.errno = uintptr(errno)
+	p.report.errno = uint32(errno)
+	syscall.RawSyscall(unix.SYS_WRITE, p.pipe, uintptr(unsafe.Pointer(&p.report)), unsafe.Sizeof(p.report))
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT, 127, 0, 0)
 	}

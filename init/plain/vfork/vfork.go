@@ -9,19 +9,24 @@ package vfork
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/program"
 )
 
 // Identity is a user to become by setgroups(2), setgid(2) and setuid(2). Without the
-// right to do so the child fails.
+// right to do so the child fails, unless we are this user already (Ours). The child then
+// keeps the groups that we have.
 type Identity struct {
 	UID, GID uint32
 	Groups   []uint32
+	Ours     bool
 }
 
 // Child describes the program to start. It inherits the caller's descriptors that
@@ -40,12 +45,18 @@ type Child struct {
 type Error struct {
 	Step  string // "exec", "setuid", ...
 	Errno syscall.Errno
+	Paths []string // of "exec": the files that were tried, the last one with Errno
 }
 
 func (e *Error) Error() string { return e.Step + ": " + e.Errno.Error() }
 
 // Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
+
+// BecomesUser reports whether the child failed to become the Child's User.
+func (e *Error) BecomesUser() bool {
+	return e.Step == steps[stepGroups] || e.Step == steps[stepGID] || e.Step == steps[stepUID]
+}
 
 // The steps of a child, for Error.
 var steps = [...]string{"setpgid", "take the terminal", "drop the bounding set", "setgroups", "setgid", "setuid",
@@ -70,7 +81,6 @@ const (
 type plan struct {
 	paths    []uintptr // candidates, in order
 	argv     []uintptr // NULL at the end
-	shell    []uintptr // argv for /bin/sh, its second element to be filled in
 	env      []uintptr
 	mask     uint64
 	ignored  uint64
@@ -78,95 +88,142 @@ type plan struct {
 	terminal uintptr
 	take     bool
 	become   bool
+	ours     bool
 	uid, gid uintptr
 	groups   []uint32
 	drop     bool
 	header   unix.CapUserHeader
 	caps     [2]unix.CapUserData
-	sh       uintptr
 	action   [4]uint64 // struct sigaction
 	pgrp     int32
-
-	step  uintptr // the report of the child, which shares our memory
-	errno uintptr
+	flags    uintptr // of clone(2)
+	pipe     uintptr // where the child writes its report
+	report   report
 }
+
+// report is the answer of a child that failed: the step, its errno, and which of the
+// candidates it was about.
+type report struct{ step, errno, path uint32 }
 
 // Start forks a child in a process group of its own and returns when it has
 // executed argv[0], looked up as execvp(3) does (the child's user, Env's PATH),
 // or has failed with an *Error. The caller reaps it.
 func Start(c Child) (pid int, err error) {
-	p, keep, err := c.plan()
+	return c.start(unix.CLONE_VM | unix.CLONE_VFORK)
+}
+
+// start is Start with flags of clone(2). As in execvp(3), a shell runs text without a
+// "#!" line. The shell would take a program for another machine for text as well.
+func (c Child) start(flags uintptr) (int, error) {
+	if len(c.Argv) == 0 {
+		return 0, &Error{Step: "exec", Errno: unix.EINVAL}
+	}
+	pid, err := c.try(candidates(c.Argv[0], c.Env), flags)
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Errno != unix.ENOEXEC || len(failed.Paths) == 0 {
+		return pid, err
+	}
+	script := failed.Paths[len(failed.Paths)-1]
+	if !program.IsText(script) {
+		return pid, err
+	}
+	c.Argv = append([]string{shell, script}, c.Argv[1:]...)
+	if pid, shellErr := c.try([]string{shell}, flags); shellErr == nil {
+		return pid, nil
+	}
+	return pid, err
+}
+
+const shell = "/bin/sh"
+
+// try starts the first of paths that the kernel executes.
+func (c Child) try(paths []string, flags uintptr) (int, error) {
+	p, keep, err := c.plan(paths)
 	if err != nil {
 		return 0, err
 	}
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return 0, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(ends[0])
+	p.flags, p.pipe = flags|uintptr(unix.SIGCHLD), uintptr(ends[1])
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r, errno := fork(p)
+	pid, errno := fork(p)
 	afterFork()
 	runtime.KeepAlive(keep)
+	unix.Close(ends[1]) // or the pipe would have no end
 	if errno != 0 {
-		return 0, &Error{"fork", errno}
+		return 0, &Error{Step: "fork", Errno: errno}
 	}
-	if p.errno == 0 {
-		return int(r), nil
+	r, failed := readReport(ends[0])
+	if !failed {
+		return int(pid), nil
+	}
+	e := &Error{Step: steps[r.step], Errno: syscall.Errno(r.errno)}
+	if r.step == stepExec {
+		e.Paths = paths[:min(int(r.path)+1, len(paths))]
 	}
 	for {
-		if _, err := unix.Wait4(int(r), nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
-			break
+		if _, err := unix.Wait4(int(pid), nil, unix.WALL, nil); !errors.Is(err, unix.EINTR) {
+			return 0, e
 		}
 	}
-	return 0, &Error{steps[p.step], syscall.Errno(p.errno)}
 }
 
-// block is memory to which the plan holds addresses as numbers.
-type block [][]byte
-
-func (b *block) text(s string) (uintptr, error) {
-	if strings.IndexByte(s, 0) >= 0 {
-		return 0, &Error{"exec", unix.EINVAL}
+// readReport waits until the child has executed, which closes its end of the pipe, or
+// has failed. A child that was killed before that has no report, but an exit.
+func readReport(fd int) (r report, failed bool) {
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&r)), unsafe.Sizeof(r))
+	for {
+		n, err := unix.Read(fd, bytes)
+		if !errors.Is(err, unix.EINTR) { // a signal that we forward
+			return r, n == len(bytes) && r.step <= stepExec
+		}
 	}
-	data := append([]byte(s), 0)
-	*b = append(*b, data)
-	return uintptr(unsafe.Pointer(&data[0])), nil
 }
 
-// list returns texts as a NULL-terminated array.
-func (b *block) list(texts []string) ([]uintptr, error) {
+// block is memory to which the plan holds addresses as numbers. It is allocated as a
+// whole, because an environment can have tens of thousands of texts.
+type block []byte
+
+// newBlock returns a block with room for the texts of lists.
+func newBlock(lists ...[]string) (block, error) {
+	size := 0
+	for _, list := range lists {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return nil, &Error{Step: "exec", Errno: unix.EINVAL}
+			}
+			size += len(s) + 1
+		}
+	}
+	return make(block, 0, size), nil
+}
+
+// list puts texts into b, and returns their addresses as a NULL-terminated array.
+func (b *block) list(texts []string) []uintptr {
 	list := make([]uintptr, 0, len(texts)+1)
 	for _, s := range texts {
-		at, err := b.text(s)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, at)
+		at := len(*b)
+		*b = append(append(*b, s...), 0)
+		list = append(list, uintptr(unsafe.Pointer(&(*b)[at])))
 	}
-	return append(list, 0), nil
+	return append(list, 0)
 }
 
-func (c Child) plan() (p *plan, keep *block, err error) {
-	if len(c.Argv) == 0 {
-		return nil, nil, &Error{"exec", unix.EINVAL}
+func (c Child) plan(paths []string) (p *plan, keep block, err error) {
+	if keep, err = newBlock(c.Argv, c.Env, paths); err != nil {
+		return nil, nil, err
 	}
-	keep = &block{}
 	p = &plan{
 		mask: c.Mask, ignored: c.Ignored, nofile: c.Nofile, terminal: uintptr(c.Terminal), take: c.Terminal >= 0, drop: c.DropCaps,
 		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+		argv:   keep.list(c.Argv), env: keep.list(c.Env), paths: keep.list(paths)[:len(paths)],
 	}
-	if p.sh, err = keep.text("/bin/sh"); err != nil {
-		return nil, nil, err
-	}
-	for _, l := range []struct {
-		to   *[]uintptr
-		from []string
-	}{{&p.argv, c.Argv}, {&p.env, c.Env}, {&p.paths, candidates(c.Argv[0], c.Env)}} {
-		if *l.to, err = keep.list(l.from); err != nil {
-			return nil, nil, err
-		}
-	}
-	p.paths = p.paths[:len(p.paths)-1]
-	p.shell = append([]uintptr{p.sh, 0}, p.argv[1:]...)
 	if u := c.User; u != nil {
-		p.become, p.uid, p.gid, p.groups = true, uintptr(u.UID), uintptr(u.GID), u.Groups
+		p.become, p.ours, p.uid, p.gid, p.groups = true, u.Ours, uintptr(u.UID), uintptr(u.GID), u.Groups
 	}
 	return p, keep, nil
 }

@@ -18,13 +18,20 @@ import (
 // start starts c with its stdout in a pipe, and reaps it.
 func start(t *testing.T, c Child) (output string, status unix.WaitStatus, err error) {
 	t.Helper()
+	return startWith(t, c, unix.CLONE_VM|unix.CLONE_VFORK)
+}
+
+// startWith does the same with flags of clone(2). Without any it is the fork that an
+// emulator makes of a vfork: parent and child share no memory and do not wait.
+func startWith(t *testing.T, c Child, flags uintptr) (output string, status unix.WaitStatus, err error) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	testenv.Must(t, err)
 	defer r.Close()
 	saved, err := unix.Dup(1)
 	testenv.Must(t, err)
 	testenv.Must(t, unix.Dup2(int(w.Fd()), 1))
-	pid, err := Start(c)
+	pid, err := c.start(flags)
 	testenv.Must(t, errors.Join(unix.Dup2(saved, 1), unix.Close(saved), w.Close()))
 	if err != nil {
 		return "", 0, err
@@ -76,17 +83,17 @@ func TestLookup(t *testing.T) {
 	testenv.Must(t, errors.Join(os.Mkdir(d+"/a", 0o755), os.Mkdir(d+"/b", 0o755), os.Mkdir(d+"/a/dir", 0o755), os.Symlink("loop", d+"/loop"),
 		os.WriteFile(d+"/a/closed", []byte("x"), 0o644), os.WriteFile(d+"/b/closed", []byte("#!/bin/sh\necho b"), 0o755),
 		os.WriteFile(d+"/a/only", []byte("x"), 0o644), os.WriteFile(d+"/b/text", []byte("echo text $0 $1"), 0o755),
-		os.WriteFile(d+"/b/garbage", []byte("\x7fELFgarbage"), 0o755)))
+		os.WriteFile(d+"/b/empty", nil, 0o755), os.WriteFile(d+"/b/garbage", []byte("\x7fELFgarbage"), 0o755)))
 	run := func(dirs, name string, args ...string) (string, error) {
 		out, _, err := start(t, Child{Argv: append([]string{name}, args...), Env: []string{"A=b", "PATH=" + strings.ReplaceAll(dirs, "@", d), "PATH=/none"}, Terminal: -1})
 		return out, err
 	}
-	for name, want := range map[string]string{"closed": "b\n", "text": "text " + d + "/b/text c\n"} {
+	for name, want := range map[string]string{"closed": "b\n", "text": "text " + d + "/b/text c\n", "empty": ""} {
 		if out, err := run("/none:@/a:@/b", name, "c"); err != nil || out != want {
 			t.Errorf("%s: %q, %v", name, out, err)
 		}
 	}
-	for name, want := range map[string]error{"only": unix.EACCES, "dir": unix.EACCES, "absent": unix.ENOENT, "": unix.ENOENT, d + "/a/only/x": unix.ENOTDIR,
+	for name, want := range map[string]error{"only": unix.EACCES, "dir": unix.EACCES, "absent": unix.ENOENT, "garbage": unix.ENOEXEC, "": unix.ENOENT, d + "/a/only/x": unix.ENOTDIR,
 		d + "/loop": unix.ELOOP, d + "/b": unix.EACCES} {
 		_, err := run("@/a:@/b:/none", name)
 		var failed *Error
@@ -117,6 +124,33 @@ func fails(t *testing.T, name string, c Child, step string, errno error) {
 	}
 	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
 		t.Errorf("%s: a child is left: %v", name, err)
+	}
+}
+
+// TestForkInPlaceOfVfork: a failure is reported where the child shares no memory with us.
+func TestForkInPlaceOfVfork(t *testing.T) {
+	for name, c := range map[string]struct {
+		child Child
+		step  string
+		errno error
+	}{
+		"not-found":      {Child{Argv: []string{"/no/such/program"}, Terminal: -1}, "exec", unix.ENOENT},
+		"not-executable": {Child{Argv: []string{"/etc/passwd"}, Terminal: -1}, "exec", unix.EACCES},
+		"limit":          {Child{Argv: []string{"true"}, Terminal: -1, Nofile: &unix.Rlimit{Cur: 9, Max: 8}}, "setrlimit", unix.EINVAL},
+	} {
+		c.child.Env = path
+		_, _, err := startWith(t, c.child, 0)
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Step != c.step || failed.Errno != c.errno {
+			t.Errorf("%s: got %v, want %s: %v", name, err, c.step, c.errno)
+		}
+		if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
+			t.Errorf("%s: a child is left: %v", name, err)
+		}
+	}
+	out, status, err := startWith(t, Child{Argv: []string{"sh", "-c", "echo ran; exit 5"}, Env: path, Terminal: -1}, 0)
+	if err != nil || status.ExitStatus() != 5 || out != "ran\n" {
+		t.Errorf("%q, %v, %v", out, status, err)
 	}
 }
 

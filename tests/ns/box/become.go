@@ -41,6 +41,8 @@ type plan struct {
 	NoProc bool
 	Close  []int
 	Nofile uint64
+	Groups []int
+	Cwd    string
 	Argv   []string
 	Env    []string
 }
@@ -61,6 +63,14 @@ func become(text string) error {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
 			return fmt.Errorf("cannot set rlimit: %w", err)
 		}
+	}
+	if p.Cwd != "" {
+		if err := os.Chdir(p.Cwd); err != nil {
+			return err
+		}
+	}
+	if err := unix.Setgroups(p.Groups); err != nil {
+		return fmt.Errorf("cannot set groups: %w", err)
 	}
 	for _, fd := range p.Close {
 		unix.CloseOnExec(fd) // until the exec it carries our own errors

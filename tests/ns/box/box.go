@@ -62,6 +62,8 @@ type Options struct {
 	Plant     []Entry
 	NoProc    bool
 	Nofile    uint64
+	Groups    []int  // supplementary groups of gateway-init, as of --group-add
+	Dir       string // the container's working directory; default: /
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
@@ -142,7 +144,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir,
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
 	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {

@@ -83,29 +83,30 @@ func TestExecErrorsAre126Or127(t *testing.T) {
 		for name, try := range map[string]struct {
 			command string
 			want    int
+			why     string
 		}{
-			"not-in-path":         {"no-such-program", 127},
-			"no-such-file":        {"/no/such/program", 127},
-			"relative":            {"./no-such-program", 127},
-			"no-interpreter":      {"/programs/script", 127},
-			"dangling-link":       {"/programs/dangling", 127},
-			"directory":           {"/etc", 126},
-			"not-executable":      {"/programs/plain", 126},
-			"for-root-only":       {"/programs/root", 126},
-			"not-a-program":       {"/programs/text", 126},
-			"empty-file":          {"/programs/empty", 126},
-			"cut-program":         {"/programs/elf", 126},
-			"link-to-itself":      {"/programs/loop", 126},
-			"file-as-directory":   {"/etc/passwd/x", 126},
-			"very-long-file-name": {"/" + strings.Repeat("x", 300), 126},
+			"not-in-path":         {"no-such-program", 127, ""},
+			"no-such-file":        {"/no/such/program", 127, ""},
+			"relative":            {"./no-such-program", 127, ""},
+			"no-interpreter":      {"/programs/script", 127, `its interpreter \"/no/such/interpreter\": no such file`},
+			"dangling-link":       {"/programs/dangling", 127, ""},
+			"directory":           {"/etc", 126, ""},
+			"not-executable":      {"/programs/plain", 126, ""},
+			"for-root-only":       {"/programs/root", 126, ""},
+			"not-a-program":       {"/programs/text", 126, "it is text without a first line"},
+			"empty-file":          {"/programs/empty", 126, "it is an empty file"},
+			"cut-program":         {"/programs/elf", 126, "it is a damaged ELF file"},
+			"link-to-itself":      {"/programs/loop", 126, ""},
+			"file-as-directory":   {"/etc/passwd/x", 126, ""},
+			"very-long-file-name": {"/" + strings.Repeat("x", 300), 126, ""},
 		} {
 			t.Run(name, func(t *testing.T) {
 				got, log := code(t, args, programs(), try.command)
 				if got != try.want {
 					t.Errorf("exit code %d, want %d", got, try.want)
 				}
-				if !strings.Contains(log, `"event":"command-failed"`) || !strings.Contains(log, try.command) {
-					t.Errorf("no line names %s:\n%s", try.command, log)
+				if !strings.Contains(log, `"event":"command-failed"`) || !strings.Contains(log, try.command) || !strings.Contains(log, try.why) {
+					t.Errorf("no line names %s and %q:\n%s", try.command, try.why, log)
 				}
 			})
 		}

@@ -53,6 +53,51 @@ func TestUserRefused(t *testing.T) {
 	}
 }
 
+// TestUserThatWeAre checks that --user of the user that we are already runs, without any
+// right: with all the right ids, and with a group that the engine added (fsGroup). A
+// group that --user names must be there.
+func TestUserThatWeAre(t *testing.T) {
+	as := func(groups ...uint32) how {
+		return how{beside: true, sys: func(a *syscall.SysProcAttr) {
+			a.Credential = &syscall.Credential{Uid: 65534, Gid: groups[0], Groups: groups}
+		}}
+	}
+	for name, c := range map[string]struct {
+		h      how
+		spec   string
+		groups string
+	}{
+		"same":          {as(65534), "nobody", "65534"},
+		"same-numbers":  {as(65534), "65534:65534", "65534"},
+		"engine-groups": {as(65534, 4242), "nobody", "4242 65534"},
+		"engine-gid":    {as(77), "nobody", "77"},
+		"other-group":   {as(77), "nobody:65534", ""},
+	} {
+		r := start(t, c.h, "-s", "--user", c.spec, "--drop-caps", "--", "sh", "-c", `cat /proc/self/status; echo "Home: $HOME"`)
+		code, f := r.ended(), fields(r.stdout())
+		switch {
+		case c.groups == "":
+			if code != 1 || !strings.HasPrefix(r.stderr(), `gateway-init: error: cannot become "nobody:65534" (--user): setgroups: operation not permitted: run the container as root`) {
+				t.Errorf("%s: exit code %d, stderr %q", name, code, r.stderr())
+			}
+		case code != 0 || f["Groups"] != c.groups || f["Home"] != "/nonexistent" || r.stderr() != "":
+			t.Errorf("%s: exit code %d, groups %s, home %s, stderr %q", name, code, f["Groups"], f["Home"], r.stderr())
+		}
+	}
+}
+
+// TestUserDropsEngineGroups checks that one line names the groups of the engine that the
+// command does not get.
+func TestUserDropsEngineGroups(t *testing.T) {
+	h := how{sys: func(a *syscall.SysProcAttr) { a.Credential = &syscall.Credential{Groups: []uint32{0, 4242, 8}} }}
+	for spec, want := range map[string]string{"nobody": "groups 8 4242:", "nobody:4242": "groups 8:", "1000:8": "groups 4242:"} {
+		r := start(t, h, "--user", spec, "--", "true")
+		if code := r.ended(); code != 0 || strings.Count(r.stderr(), "\n") != 1 || !strings.Contains(r.stderr(), want) {
+			t.Errorf("%s: exit code %d, stderr %q, want %q in it", spec, code, r.stderr(), want)
+		}
+	}
+}
+
 // TestDropCaps does setpriv's job. All five sets are empty and cannot be regained,
 // for root and for others, and without the right to lower the bounding set.
 func TestDropCaps(t *testing.T) {

@@ -86,8 +86,26 @@ func TestScript(t *testing.T) {
 		t.Errorf("%q, exit code %d", out, code)
 	}
 	testenv.Must(t, os.WriteFile(path, []byte("#!/no/such/interpreter\n"), 0o755))
-	if _, code := output(t, how{}, path); code != 127 {
-		t.Errorf("no interpreter: exit code %d", code)
+	r := start(t, how{}, path)
+	if code := r.ended(); code != 127 || !strings.Contains(r.stderr(), `no such file or directory: its interpreter "/no/such/interpreter": no such file or directory`) {
+		t.Errorf("no interpreter: exit code %d, stderr %q", code, r.stderr())
+	}
+}
+
+// TestProgramForAnotherMachine checks that no shell runs a program as a script, and that
+// the line names its format.
+func TestProgramForAnotherMachine(t *testing.T) {
+	path := t.TempDir() + "/program"
+	for name, c := range map[string]struct{ text, want string }{
+		"s390x":   {"\x7fELF\x02\x02\x01" + strings.Repeat("\x00", 9) + "\x00\x02\x00\x16" + strings.Repeat("\x00", 44), "it is a program for s390x, and this machine is "},
+		"windows": {"MZ\x90\x00\x03\n", "it is a program for Windows"},
+		"unknown": {"a\x00b\n", "it is no program: its format is unknown"},
+	} {
+		testenv.Must(t, os.WriteFile(path, []byte(c.text), 0o755))
+		r := start(t, how{}, path)
+		if code := r.ended(); code != 126 || strings.Count(r.stderr(), "\n") != 1 || !strings.Contains(r.stderr(), "exec format error: "+c.want) {
+			t.Errorf("%s: exit code %d, stderr %q", name, code, r.stderr())
+		}
 	}
 }
 

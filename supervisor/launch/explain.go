@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/gateway-init/gateway-init/internal/program"
+	"github.com/gateway-init/gateway-init/internal/sys"
+)
+
+// explain adds to a Failure what its step and errno do not say. It is PID 1's own
+// knowledge, because a re-exec child answers with words of a closed set only.
+func (c Child) explain(err error) error {
+	var f *Failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	why := ""
+	switch {
+	case f.Step == StepDir:
+		why = fmt.Sprintf("uid %d cannot have the working directory %q", c.UID, c.Spec.Dir)
+	case f.Step == StepExec && f.Errno == syscall.E2BIG:
+		why = sys.ExecSize(c.Spec.Argv, c.Spec.Env)
+	case f.Step == StepExec:
+		why = c.Spec.explainProgram(f.Errno)
+	}
+	if why == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, why)
+}
+
+// explainProgram says why the kernel did not execute the program. It takes text only
+// from files of root, because an agent may have written another one.
+func (s Spec) explainProgram(errno syscall.Errno) string {
+	file, err := sys.LookPath(s.Argv[0], s.Env)
+	if err != nil {
+		return ""
+	}
+	if !strings.HasPrefix(file, "/") {
+		file = path.Join(s.Dir, file)
+	}
+	return program.Explain(file, errno, true)
+}
