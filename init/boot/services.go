@@ -202,7 +202,7 @@ func (b *bootstrap) command() *launch.Child {
 			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd, Stay: true,
 			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
 		},
-		Forked: func() { _ = os.Chdir("/") }, // every process may enter it
+		Answered: func() { _ = os.Chdir("/") }, // every process may enter it
 	}
 }
 
