@@ -4,7 +4,6 @@ package boot
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"syscall"
 
@@ -202,7 +201,6 @@ func (b *bootstrap) command() *launch.Child {
 			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd, Stay: true,
 			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
 		},
-		Answered: func() { _ = os.Chdir("/") }, // every process may enter it
 	}
 }
 

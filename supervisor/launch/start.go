@@ -74,6 +74,9 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
 	}
 	p.Unscored = unscored
+	if c.Spec.Stay { // the child has that directory now, and we do not keep it busy
+		_ = os.Chdir("/") // every process may enter it
+	}
 	go func() {
 		defer r.Close()
 		err := readReport(r, reportTimeout)
