@@ -78,15 +78,15 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 	if err != nil {
 		return who, err
 	}
-	for _, c := range cfg.Sidecars {
-		u, err := db.Resolve(c.User)
+	for i, c := range cfg.Sidecars {
+		u, err := db.ResolveKey(fmt.Sprintf("sidecars[%d].user", i), c.User)
 		if err != nil {
 			return who, err
 		}
 		who.sidecars = append(who.sidecars, u)
 	}
-	for _, p := range cfg.Prepare {
-		u, err := db.Resolve(p.Owner)
+	for i, p := range cfg.Prepare {
+		u, err := db.ResolveKey(fmt.Sprintf("prepare[%d].owner", i), p.Owner)
 		if err != nil {
 			return who, err
 		}
