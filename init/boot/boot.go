@@ -190,7 +190,7 @@ func (b *bootstrap) run() (int, error) {
 		return codeFailed, err
 	}
 	if dir.Shared != "" && !b.rootless { // without root the agent can fill any
-		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
+		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: "+dir.Advice())
 	}
 	if dir.Disk != "" {
 		b.hardening.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
@@ -245,6 +245,11 @@ func (b *bootstrap) drop() error {
 	}
 	if b.remaining, err = privs.Read(); err != nil {
 		return err
+	}
+	if !b.rootless {
+		if err := checkGranted(b.remaining); err != nil {
+			return err
+		}
 	}
 	for _, m := range b.remaining.Excess() {
 		b.hardening.add(m.Name, m.Detail)

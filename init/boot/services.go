@@ -5,8 +5,10 @@ package boot
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"syscall"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/prepare"
@@ -127,7 +129,7 @@ func checkDescriptors(cfg *config.Config) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
 		return nil
 	}
-	return fmt.Errorf("cannot run with %d file descriptors: run with --ulimit nofile=%d or more", have.Cur, need)
+	return fmt.Errorf("cannot run with %d file descriptors: %s", have.Cur, advice.Descriptors(strconv.FormatUint(need, 10)))
 }
 
 // clampNofile returns the RLIMIT_NOFILE that the gateway gets. It is not above our
@@ -138,7 +140,7 @@ func (b *bootstrap) clampNofile() uint64 {
 	if want == 0 || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have) != nil || want <= have.Max {
 		return want
 	}
-	b.hardening.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: run with --ulimit nofile=N")
+	b.hardening.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: "+advice.Descriptors("N"))
 	return have.Max
 }
 

@@ -31,10 +31,11 @@ const (
 // Runtime is the runtime directory of a box with the demo's configuration.
 const Runtime = "/run/gateway-init"
 
-// Mount is a tmpfs; Data is mode, size and owner as in tmpfs(5).
+// Mount is a tmpfs, or what Type says; Data is mode, size and owner as in tmpfs(5).
 type Mount struct {
 	At, Data string
 	Flags    uintptr
+	Type     string
 }
 
 // Entry is a file that exists before gateway-init starts. It is a symbolic link if
@@ -62,6 +63,8 @@ type Options struct {
 	Plant     []Entry
 	NoProc    bool
 	Nofile    uint64
+	UID       int       // of gateway-init and of all below it
+	DropCaps  []uintptr // capabilities that the engine does not give
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
@@ -143,6 +146,7 @@ func (o Options) plan(t testing.TB) plan {
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
 		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile,
+		UID: o.UID, DropCaps: o.DropCaps,
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
 	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
