@@ -10,16 +10,12 @@
 package runtimedir
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"strconv"
-	"strings"
-
-	"github.com/moby/sys/mountinfo"
 
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
@@ -239,31 +235,4 @@ func (r rules) checkParent(parent *os.File, unsafePath string) error {
 		return fmt.Errorf("cannot trust the runtime directory's parent: %w: chown root and chmod 0755 or 1777 it, or %s", err, r.advice(unsafePath))
 	}
 	return nil
-}
-
-// mountOf returns the mount that unsafePath lies on, which has the longest mount
-// point that is a prefix of it. Of two mounts at one place the later one covers the
-// other.
-func mountOf(unsafePath string) (*mountinfo.Info, error) {
-	mounts, err := sys.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("cannot read mounts: %w", err)
-	}
-	var best *mountinfo.Info
-	_, err = mountinfo.GetMountsFromReader(bytes.NewReader(mounts), func(m *mountinfo.Info) (skip, stop bool) {
-		root := strings.TrimSuffix(m.Mountpoint, "/")
-		if (unsafePath == m.Mountpoint || strings.HasPrefix(unsafePath, root+"/")) &&
-			(best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {
-			c := *m
-			best = &c
-		}
-		return true, false
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot read mounts: %w", err)
-	}
-	if best == nil {
-		return nil, fmt.Errorf("cannot find the mount of %s", unsafePath)
-	}
-	return best, nil
 }

@@ -3,11 +3,17 @@
 package runtimedir
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // tighten closes a directory that others can write, if it is a mount of its own, ours and
@@ -48,4 +54,31 @@ func isEmpty(dir *os.File) (bool, error) {
 		return true, nil
 	}
 	return false, err
+}
+
+// mountOf returns the mount that unsafePath lies on, which has the longest mount
+// point that is a prefix of it. Of two mounts at one place the later one covers the
+// other.
+func mountOf(unsafePath string) (*mountinfo.Info, error) {
+	mounts, err := sys.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read mounts: %w", err)
+	}
+	var best *mountinfo.Info
+	_, err = mountinfo.GetMountsFromReader(bytes.NewReader(mounts), func(m *mountinfo.Info) (skip, stop bool) {
+		root := strings.TrimSuffix(m.Mountpoint, "/")
+		if (unsafePath == m.Mountpoint || strings.HasPrefix(unsafePath, root+"/")) &&
+			(best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {
+			c := *m
+			best = &c
+		}
+		return true, false
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read mounts: %w", err)
+	}
+	if best == nil {
+		return nil, fmt.Errorf("cannot find the mount of %s", unsafePath)
+	}
+	return best, nil
 }
