@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -81,6 +82,9 @@ func check(unsafePath string) int {
 	cfg, err := config.Load(unsafePath)
 	if err != nil {
 		return fail(codeUsage, err)
+	}
+	for _, h := range cfg.Hints() {
+		fmt.Fprintf(os.Stderr, "gateway-init: note: %s %s\n", h.Key, h.Text)
 	}
 	if err := cfg.WriteEffective(os.Stdout); err != nil {
 		return fail(codeFailed, fmt.Errorf("cannot print the effective configuration: %w", err))
@@ -176,6 +180,9 @@ type bootstrap struct {
 func (b *bootstrap) run() (int, error) {
 	if err := b.drop(); err != nil {
 		return codeFailed, err
+	}
+	for _, h := range b.cfg.Hints() {
+		b.log.Warn().Str("event", evConfigHint).Str("key", h.Key).Str("detail", h.Text).Msg("")
 	}
 	signals := subscribe()
 	if err := os.Chdir("/"); err != nil {
@@ -299,7 +306,12 @@ func (b *bootstrap) subreaper() (shared bool) {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
 	comm, _ := sys.ReadFile("/proc/1/comm")
-	if !b.rootless && string(comm) == "gateway-init\n" && !procfs.IsRelated(os.Getpid(), 1) {
+	above := procfs.IsRelated(os.Getpid(), 1)
+	switch {
+	case b.rootless: // docs/managed.md
+	case above:
+		b.hardening.add("not-pid-1", fmt.Sprintf("PID 1 is %.16q, which may keep stop signals and arguments from us: write ENTRYPOINT as a JSON list that begins with /usr/local/sbin/gateway-init, and run without --init (compose: without init: true)", strings.TrimSpace(string(comm))))
+	case string(comm) == "gateway-init\n":
 		sys.Kill(1, sharedSignal)
 	}
 	return true

@@ -17,6 +17,7 @@ const (
 	evNoSeparation    = "no-separation"
 	evPresetToken     = "preset-token"
 	evCleanup         = "cleanup"
+	evConfigHint      = "config-hint"
 	evSharedNamespace = "shared-pid-namespace"
 )
 
