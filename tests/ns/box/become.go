@@ -44,6 +44,7 @@ type plan struct {
 	Nofile   uint64
 	UID      int
 	DropCaps []uintptr
+	Program  string // that becomes PID 1
 	Argv     []string
 	Env      []string
 }
@@ -71,7 +72,7 @@ func become(text string) error {
 	for _, fd := range p.Close {
 		unix.CloseOnExec(fd) // until the exec it carries our own errors
 	}
-	return fmt.Errorf("cannot execute: %w", syscall.Exec("/usr/local/sbin/gateway-init", p.Argv, p.Env))
+	return fmt.Errorf("cannot execute: %w", syscall.Exec(p.Program, p.Argv, p.Env))
 }
 
 // root mounts the tmpfs that becomes /.
