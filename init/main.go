@@ -32,7 +32,7 @@ func run(args, env []string) int {
 		return code
 	}
 	boot.Shield()         // before anything that can fail or take time
-	runtime.GOMAXPROCS(1) // until the first fork (launch.guardedFork), so that boot needs fewer threads
+	runtime.GOMAXPROCS(1) // so that boot needs fewer threads; a fork has two (launch.guardedFork)
 	launch.BoundMemory()
 	os.Clearenv()
 	return boot.Run(args, env)

@@ -23,7 +23,7 @@ func TestSlowStartIsSeenSoon(t *testing.T) {
 			want time.Duration
 		}{
 			{8 * time.Millisecond, missing, time.Millisecond},
-			{time.Second, missing, 20 * time.Millisecond},
+			{time.Second, missing, 15 * time.Millisecond},
 			{time.Second, result{reason: reason.HealthTimeout, definite: true, asked: true}, 90 * time.Millisecond},
 			{time.Minute, missing, 250 * time.Millisecond},
 		} {

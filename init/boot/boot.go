@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -51,6 +52,9 @@ func Run(args, env []string) int {
 	s, err := parseArgs(args[1:])
 	if err != nil {
 		return fail(codeUsage, fmt.Errorf("%w (gateway-init --help)", err))
+	}
+	if s.mode != runMode {
+		ignorePipe()
 	}
 	switch s.mode {
 	case helpMode:
@@ -102,6 +106,7 @@ func print(w io.Writer, text string) int {
 // fail prints the error that ends boot as one line, and returns code. It writes
 // to stderr directly, because the log may not exist yet.
 func fail(code int, err error) int {
+	ignorePipe()
 	fmt.Fprintf(os.Stderr, "gateway-init: %v\n", err)
 	return code
 }
@@ -172,7 +177,7 @@ type bootstrap struct {
 	hardening hardening
 	remaining privs.State
 	nofile    uint64
-	warmed    bool             // the spare threads exist
+	warmed    sync.Once        // the spare threads exist
 	unscored  bool             // children keep PID 1's OOM score
 	token     *tokenfile.Store // nil with --no-gateway
 }
@@ -222,7 +227,7 @@ func (b *bootstrap) run() (int, error) {
 		c.Sweeper = sweeper
 	}
 	c.Signals = signals
-	if b.settings.noGateway || b.cfg.CommandStart == "immediate" {
+	if b.rootless || b.settings.noGateway || b.cfg.CommandStart == "immediate" {
 		b.warm()
 	}
 	code, err := supervisor.New(*c).Run()
@@ -269,16 +274,11 @@ func (b *bootstrap) drop() error {
 	return nil
 }
 
-// warm makes the spare threads, unless warm has done so before. They must exist
-// before anything untrusted runs. The command starts after the gateway if it waits
-// for the gateway's proof. Then the threads are made while the re-exec child of the
-// gateway starts, which does not wait for them.
-func (b *bootstrap) warm() {
-	if !b.warmed {
-		b.warmed = true
-		sys.WarmThreads(warmThreads)
-	}
-}
+// warm makes the spare threads, at its first call. They must exist before the agent
+// runs. As a rule that is the command, which waits for the gateway. Then the threads
+// are made when the gateway was executed, which does not wait for them. Without root
+// the agent may run already.
+func (b *bootstrap) warm() { b.warmed.Do(func() { sys.WarmThreads(warmThreads) }) }
 
 // validate returns an error if another user can change a program or script that
 // may get the token. It must pass before a gateway is started or given up.

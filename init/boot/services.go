@@ -152,7 +152,7 @@ func (b *bootstrap) gateway() *launch.Child {
 			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
 			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.oomAdj(gatewayOOM), Token: &launch.Token{Env: g.TokenEnv},
 		},
-		Forked: b.warm,
+		Answered: b.warm,
 	}
 }
 

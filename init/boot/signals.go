@@ -52,8 +52,7 @@ func subscribe() supervisor.Signals {
 	signal.Notify(s.Child, unix.SIGCHLD)
 	signal.Notify(s.Shared, sharedSignal)
 	// The runtime makes panics of our own faults, so it must handle these signals.
-	// Without a subscriber to SIGPIPE it ends the process at a write to a stdout or
-	// stderr that has no reader.
+	// For SIGPIPE see ignorePipe.
 	rest := []os.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGPIPE}
 	if os.Getpid() != 1 {
 		rest = nil // all
@@ -61,3 +60,8 @@ func subscribe() supervisor.Signals {
 	signal.Notify(make(chan os.Signal, 1), rest...)
 	return s
 }
+
+// ignorePipe is for a process that starts nothing, before subscribe or at its end. Go's
+// runtime ends a process that writes to a stdout or stderr without a reader, unless
+// SIGPIPE is subscribed to or ignored.
+func ignorePipe() { signal.Ignore(unix.SIGPIPE) }

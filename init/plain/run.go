@@ -100,6 +100,7 @@ func (p *initProcess) run(env []string) (int, error) {
 	}
 	p.child = pid
 	forward.To(pid, p.Group)
+	new(sys.Trimmer).Trim() // the command may run for months, and little of our program is used then
 	p.say(2, "info", "started %q as process %d", p.Command[0], pid)
 	code, err := p.wait()
 	if err != nil {

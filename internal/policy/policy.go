@@ -18,7 +18,7 @@ const RecoverPause = 50 * time.Millisecond
 const (
 	soon      = 30 * time.Second       // so long after a start the pauses are short
 	lookFirst = time.Millisecond       // between looks
-	lookSoon  = 20 * time.Millisecond  // at most this, soon after the start
+	lookSoon  = 15 * time.Millisecond  // at most this, soon after the start
 	lookLate  = 250 * time.Millisecond // later
 	askFirst  = 25 * time.Millisecond  // between workers
 	askSoon   = 90 * time.Millisecond  // so a gateway that gets ready is asked within 100 ms

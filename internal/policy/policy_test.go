@@ -8,7 +8,7 @@ import (
 )
 
 // TestAttemptPause checks the pauses between attempts. In the first 30 s a listener is
-// looked for within 20 ms, and a gateway that listens is asked within 100 ms.
+// looked for within 15 ms, and a gateway that listens is asked within 100 ms.
 func TestAttemptPause(t *testing.T) {
 	for _, c := range []struct {
 		age       time.Duration
@@ -16,9 +16,9 @@ func TestAttemptPause(t *testing.T) {
 	}{
 		{0, time.Millisecond, 25 * time.Millisecond},
 		{40 * time.Millisecond, 5 * time.Millisecond, 25 * time.Millisecond},
-		{310 * time.Millisecond, 20 * time.Millisecond, 310 * time.Millisecond / 8},
-		{1900 * time.Millisecond, 20 * time.Millisecond, 90 * time.Millisecond},
-		{soon - 1, 20 * time.Millisecond, 90 * time.Millisecond},
+		{310 * time.Millisecond, 15 * time.Millisecond, 310 * time.Millisecond / 8},
+		{1900 * time.Millisecond, 15 * time.Millisecond, 90 * time.Millisecond},
+		{soon - 1, 15 * time.Millisecond, 90 * time.Millisecond},
 		{soon, 250 * time.Millisecond, time.Second},
 		{time.Hour, 250 * time.Millisecond, time.Second},
 	} {

@@ -21,9 +21,9 @@ type Trimmer struct {
 const collectEvery = 10
 
 // Trim gives back the pages of our own program, and at every tenth call the unneeded
-// heap, at the first call too. The pages are in the page cache; the next use maps them
-// again in a few microseconds for 64 KiB. Boot, the parser of the configuration and the
-// like are never used again. Errors change nothing.
+// heap. The pages are in the page cache; the next use maps them again in a few
+// microseconds for 64 KiB. Boot, the parser of the configuration and the like are never
+// used again. Errors change nothing.
 func (t *Trimmer) Trim() {
 	if t.program == nil {
 		t.program = programMappings()

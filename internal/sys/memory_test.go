@@ -4,6 +4,8 @@ package sys
 
 import (
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -39,8 +41,29 @@ func TestTrim(t *testing.T) {
 	if len(programMappings()) < 2 {
 		t.Fatalf("found %v: a Go program has text and read-only data", programMappings())
 	}
-	new(Trimmer).Trim()
+	trimmer := new(Trimmer)
+	trimmer.Trim()
 	if data, err := os.ReadFile("/proc/self/status"); err != nil || !strings.Contains(string(data), "VmRSS") || before[1023] != 'x' {
 		t.Fatalf("after Trim: %v %q", err, data)
+	}
+}
+
+// TestTrimCollects checks that only one of many calls collects.
+func TestTrimCollects(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	collections := func() uint32 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.NumGC
+	}
+	trimmer, before := new(Trimmer), collections()
+	for range collectEvery - 1 {
+		trimmer.Trim()
+	}
+	if n := collections() - before; n != 0 {
+		t.Errorf("%d collections before the last call", n)
+	}
+	if trimmer.Trim(); collections() == before {
+		t.Error("no collection")
 	}
 }

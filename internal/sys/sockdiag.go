@@ -8,8 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diagBuffer is the kernel's own bound for one datagram of a dump.
-const diagBuffer = 32 << 10
+// diagBuffer bounds one datagram of a dump. The kernel makes none that is larger than
+// the reader's buffer, or than the lesser of a page and 8 KiB (netlink_dump in
+// net/netlink/af_netlink.c). PID 1 looks at its port often, so a large buffer would be
+// the most of its garbage.
+const diagBuffer = 8 << 10
 
 // SockDiag sends one request to NETLINK_SOCK_DIAG (sock_diag(7), Linux 3.3) and
 // passes each datagram of the answer to take, until take returns done. The kernel

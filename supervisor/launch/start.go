@@ -24,7 +24,7 @@ type Child struct {
 	Groups   []uint32    // supplementary
 	Stdio    [3]*os.File // the caller keeps them
 	Token    *os.File    // becomes TokenFD, if Spec has a Token; the caller keeps it
-	Forked   func()      // called after the fork, while the re-exec child starts; may be nil
+	Answered func()      // called when the re-exec child has answered or ended, before report; may be nil
 }
 
 // Proc is a started child. The code that reaps the child must Close it.
@@ -74,12 +74,13 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
 	}
 	p.Unscored = unscored
-	if c.Forked != nil {
-		c.Forked()
-	}
 	go func() {
 		defer r.Close()
-		report(p.PID, readReport(r, reportTimeout))
+		err := readReport(r, reportTimeout)
+		if c.Answered != nil {
+			c.Answered()
+		}
+		report(p.PID, err)
 	}()
 	return p, nil
 }

@@ -58,7 +58,7 @@ func start(argv []string, flags uintptr, s spec) (*instance, error) {
 		stdin = s.stdin.Fd()
 	}
 	attr := &syscall.ProcAttr{
-		Dir: "/", Env: append([]string{"PATH=" + path}, s.env...), Files: []uintptr{stdin, w.Fd(), stderr},
+		Dir: "/", Env: append([]string{"PATH=" + boxPath}, s.env...), Files: []uintptr{stdin, w.Fd(), stderr},
 		Sys: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | flags, Setsid: true, Pdeathsig: unix.SIGKILL},
 	}
 	i := &instance{out: r, began: now()}

@@ -16,6 +16,10 @@ import (
 // path is the search path in all namespaces.
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// boxPath is the PATH in a box: as in an image, its second directory has gatewayctl, for
+// which gateway-init looks at each boot.
+const boxPath = "/usr/local/sbin:" + boxDir + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // peer is an init, or a program that takes its place.
 type peer struct {
 	name    string

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestTutorialIsReal(t *testing.T) {
 		cmd.Env = append(os.Environ(), "LC_ALL=C")
 		out, err := cmd.CombinedOutput()
 		ran++
-		got := strings.ReplaceAll(string(out), container, "demo")
+		got := inOrder(strings.ReplaceAll(string(out), container, "demo"), s.output)
 		if s.output == "" { // the id of a container, or nothing
 			if err != nil {
 				t.Fatalf("$ %s\n%v\n%s", s.command, err, out)
@@ -99,6 +100,20 @@ func TestTutorialIsReal(t *testing.T) {
 	if ran < 15 {
 		t.Errorf("the page has %d commands: is its form another?", ran)
 	}
+}
+
+// inOrder returns the lines of got in the order that they have on the page. An engine does
+// not keep the order of lines on stdout and on stderr.
+func inOrder(got, page string) string {
+	rest := strings.SplitAfter(got, "\n")
+	var out []string
+	for _, line := range strings.SplitAfter(page, "\n") {
+		if i := slices.IndexFunc(rest, func(l string) bool { return shape(l) == shape(line) }); i >= 0 {
+			out = append(out, rest[i])
+			rest = slices.Delete(rest, i, i+1)
+		}
+	}
+	return strings.Join(append(out, rest...), "")
 }
 
 // shape is a text without the numbers and times in it.
