@@ -19,6 +19,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/logring"
@@ -202,7 +203,7 @@ func (b *bootstrap) run() (int, error) {
 		return codeFailed, err
 	}
 	if dir.Shared != "" && !b.rootless { // without root the agent can fill any
-		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: "+dir.Advice())
+		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: "+advice.Tmpfs(b.cfg.RuntimeDir, "mode=0700,size=1m"))
 	}
 	if dir.Disk != "" {
 		b.hardening.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
