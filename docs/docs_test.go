@@ -82,6 +82,37 @@ var (
 	eventField = regexp.MustCompile(`\b\w+\("(\w+)"`)
 )
 
+// TestCommandsKeepTheirState checks that no documented command has an anonymous volume,
+// which is lost with the container, or installs another version the next time.
+func TestCommandsKeepTheirState(t *testing.T) {
+	anonymous := regexp.MustCompile("(?:-v|--volume)[ =]/[^: ]+(?:[ )`\n]|$)")
+	install := regexp.MustCompile(`npm install [^\n]*@[^\n]*`)
+	pages, err := filepath.Glob("*.md")
+	if err != nil || len(pages) < 20 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	all := map[string]string{"README.md": read(t, "README.md")}
+	for _, page := range pages {
+		all[page] = read(t, "docs/"+page)
+	}
+	const demo = "image/openclaw/demo.sh"
+	for line := range strings.Lines(read(t, demo)) {
+		if strings.HasPrefix(line, "echo ") || strings.HasPrefix(line, "flags") { // what it tells the reader to type
+			all[demo] += line
+		}
+	}
+	for page, text := range all {
+		for _, m := range anonymous.FindAllString(text, -1) {
+			t.Errorf("%s has an anonymous volume: %s", page, m)
+		}
+		for _, m := range install.FindAllString(text, -1) {
+			if !strings.Contains(m, "--save-exact") {
+				t.Errorf("%s does not save the exact version: %s", page, m)
+			}
+		}
+	}
+}
+
 // A log line that nobody documented is one that nobody may rely on.
 func TestLogEvents(t *testing.T) {
 	names := map[string]string{}
@@ -128,7 +159,7 @@ func TestLogEvents(t *testing.T) {
 
 // An operator who reads a name under hardening must find it.
 func TestHardeningNames(t *testing.T) {
-	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
+	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z0-9-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
 	var known []string
 	for _, text := range sources(t, "init/boot", "internal/privs") {
 		for line := range strings.Lines(text) {

@@ -10,12 +10,12 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
+	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
 // stdio holds the standard streams and whether each is a terminal.
@@ -71,7 +71,14 @@ func find(args []string) (v verb, rest []string, err error) {
 	if more != nil {
 		return v, nil, fmt.Errorf("%s needs one of: %s", args[0], strings.Join(more, ", "))
 	}
-	return v, nil, fmt.Errorf("unknown command %.40q", args[0])
+	return v, nil, fmt.Errorf("unknown command %.40q%s", args[0], nearest.Hint(args[0], "gatewayctl ", verbNames()))
+}
+
+func verbNames() (names []string) {
+	for _, v := range verbs() {
+		names = append(names, v.name)
+	}
+	return names
 }
 
 func lookup(name string) (verb, bool) {
@@ -87,8 +94,12 @@ func lookup(name string) (verb, bool) {
 // refuses wrong arguments before any effect.
 func (a *app) dispatch(args []string) int {
 	global := a.flags("gatewayctl")
-	if err := global.Parse(args); err != nil {
+	version := global.Bool("version", false, "")
+	if err := parseFlags(global, args); err != nil {
 		return a.usage(err, "")
+	}
+	if *version {
+		return a.dispatch([]string{"version"})
 	}
 	if global.NArg() == 0 {
 		return a.usage(errors.New("no command given"), "")
@@ -100,7 +111,7 @@ func (a *app) dispatch(args []string) int {
 	name := v.name
 	flags := a.flags(name)
 	action := v.setup(flags)
-	if err := flags.Parse(rest); err != nil {
+	if err := parseFlags(flags, rest); err != nil {
 		return a.usage(err, name)
 	}
 	if flags.NArg() > 0 && !v.operands {
@@ -182,22 +193,6 @@ func (a *app) write(text string) int {
 	}
 	return exitOK
 }
-
-// timeoutFlag declares --timeout.
-func timeoutFlag(f *flag.FlagSet, d time.Duration) *time.Duration {
-	return f.Duration("timeout", d, "")
-}
-
-// checkTimeout refuses a timeout that cannot be a deadline.
-func (a *app) checkTimeout(name string, d time.Duration) (int, bool) {
-	if d <= 0 || d > maxTimeout {
-		return a.usage(fmt.Errorf("--timeout must be more than 0 and at most %v", maxTimeout), name), false
-	}
-	return exitOK, true
-}
-
-// maxTimeout bounds --timeout; a drain may take a day.
-const maxTimeout = 48 * time.Hour
 
 // clean makes text safe for a terminal and keeps it on one line, because a path
 // or a title in it may come from another user.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
+	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
 func cmdHelp() verb {
@@ -18,7 +19,7 @@ func cmdHelp() verb {
 			return func(a *app, args []string) int {
 				name := strings.Join(args, " ")
 				if _, ok := lookup(name); name != "" && !ok {
-					return a.usage(fmt.Errorf("no help on %.40q", name), "")
+					return a.usage(fmt.Errorf("no help on %.40q%s", name, nearest.Hint(name, "gatewayctl help ", verbNames())), "")
 				}
 				return a.write(helpText(name))
 			}
@@ -61,6 +62,7 @@ func overview() string {
   --runtime-dir DIR   where the supervisor has its files (default: runtime_dir
                       of /etc/gateway-init/config.json, else /run/gateway-init,
                       else /dev/.gateway-init)
+  --version           the same as: gatewayctl version
 
 Durations are written as 90s or 2m30s.
 

@@ -33,7 +33,7 @@ gateway was restarted and the devices were not revoked: 1.
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			rotate := f.Bool("rotate-token", false, "")
 			revoke := f.Bool("revoke-devices", false, "")
-			drain := f.Duration("drain", 0, "")
+			drain := durationFlag(f, "drain", 0)
 			timeout := timeoutFlag(f, restartTimeout)
 			return func(a *app, _ []string) int {
 				given := map[string]bool{}

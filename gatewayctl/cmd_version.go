@@ -14,7 +14,7 @@ import (
 func cmdVersion() verb {
 	return verb{
 		name: "version", summary: "print this program's and the supervisor's version", anyone: true,
-		help: "Anyone may ask for this program's; the supervisor's is read by root only.\n",
+		help: "Anyone may ask for this program's; the supervisor's is read by root only.\ngatewayctl --version is the same.\n",
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			return func(a *app, _ []string) int {
 				info, _ := debug.ReadBuildInfo()

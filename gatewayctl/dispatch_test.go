@@ -20,6 +20,14 @@ func TestUsage(t *testing.T) {
 	}{
 		"nothing":               {nil, "no command given"},
 		"unknown-command":       {[]string{"explode"}, `unknown command "explode"`},
+		"unknown-near":          {[]string{"statsu"}, `unknown command "statsu": did you mean gatewayctl status?`},
+		"flag-near":             {[]string{"status", "--wach"}, "unknown flag --wach: did you mean --watch?"},
+		"global-flag-near":      {[]string{"--versoin"}, "unknown flag --versoin: did you mean --version?"},
+		"help-near":             {[]string{"help", "statsu"}, `no help on "statsu": did you mean gatewayctl help status?`},
+		"timeout-without-unit":  {[]string{"restart", "--timeout", "30"}, `invalid value "30" for --timeout: it has no unit: write 30s`},
+		"drain-without-unit":    {[]string{"restart", "--drain=1.5"}, `invalid value "1.5" for --drain: it has no unit: write 1.5s`},
+		"timeout-of-nothing":    {[]string{"wait", "--timeout", "soon"}, `invalid value "soon" for --timeout: it is no duration: write 90s or 2m30s`},
+		"timeout-missing":       {[]string{"wait", "--timeout"}, "flag needs an argument: --timeout"},
 		"unknown-global-flag":   {[]string{"--force", "status"}, "-force"},
 		"unknown-flag":          {[]string{"status", "--force"}, "-force"},
 		"argument":              {[]string{"restart", "now"}, `unexpected argument "now"`},
@@ -113,6 +121,7 @@ func TestOnlyRoot(t *testing.T) {
 func TestVersion(t *testing.T) {
 	w := newFixture(t)
 	w.want(w.run("version"), exitOK, "gatewayctl "+version.String+"\n", "")
+	w.want(w.run("--version"), exitOK, "gatewayctl "+version.String+"\n", "")
 	w.record.Version = version.String
 	w.publish()
 	w.want(w.run("version"), exitOK, "\ngateway-init "+version.String+"\n", "")

@@ -145,7 +145,11 @@ func (p *page) gateway(v operate.View) {
 		if g.StartedAt != nil {
 			started = ", started " + p.ago(*g.StartedAt)
 		}
-		p.add("gateway", "pid %d, port %d, uid %d%s", g.PID, g.Port, g.UID, started)
+		open := ""
+		if v.Checks.Get(operate.CheckListener).Public {
+			open = ", open to other hosts"
+		}
+		p.add("gateway", "pid %d, port %d%s, uid %d%s", g.PID, g.Port, open, g.UID, started)
 	}
 	if g.PID != 0 {
 		p.add("health", "%s", p.health(r.Health))

@@ -39,12 +39,24 @@ func (a *app) ask(r control.Request, timeout time.Duration) int {
 		fmt.Fprintf(a.err, "gatewayctl: note: %s\n", clean(note))
 	}
 	if errors.Is(err, control.ErrDeadline) {
-		err = fmt.Errorf("%w after %v", err, timeout)
+		err = fmt.Errorf("%w after %v%s", err, timeout, a.soFar())
 	}
 	if err != nil {
 		return a.failed(fmt.Errorf("cannot %s: %w", name, err))
 	}
 	return a.write(success(r, result) + "\n")
+}
+
+// soFar says what holds a request up whose time ran out, as status says it.
+func (a *app) soFar() string {
+	switch v := a.look(); {
+	case v.Serving && v.Record != nil && v.Record.Request != nil:
+		return ": the old gateway still serves, the stage of the request is " + v.Record.Request.Stage
+	case v.Serving, v.Reason == "", v.Code == exitNoSupervisor:
+		return ""
+	default:
+		return fmt.Sprintf(": %s: %s", v.Reason, v.Detail)
+	}
 }
 
 // success returns the result line.

@@ -134,6 +134,23 @@ func TestRequestDeadline(t *testing.T) {
 	w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "", "cannot restart: deadline passed after 50ms\ngatewayctl: hint: the request stays queued")
 }
 
+// TestRequestDeadlineSaysWhatHoldsItUp checks that a request whose time ran out names the
+// reason that status has.
+func TestRequestDeadlineSaysWhatHoldsItUp(t *testing.T) {
+	w := newFixture(t)
+	w.serve(func(*control.Server, control.Request) {})
+	w.record.State, w.record.Reason, w.record.Detail = status.Starting, reason.AuthMismatch, "the gateway refused our token"
+	w.publish()
+	w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "",
+		"cannot restart: deadline passed after 50ms: auth-mismatch: the gateway refused our token\ngatewayctl: hint: the request stays queued")
+	w.record = servingRecord()
+	w.record.RuntimeDir = w.path
+	w.record.Request = &status.Request{Nonce: "12345678", Action: "restart", Stage: "stopping", Since: noon}
+	w.publish()
+	w.want(w.run("restart", "--timeout", "50ms"), exitDeadline, "",
+		"cannot restart: deadline passed after 50ms: the old gateway still serves, the stage of the request is stopping\n")
+}
+
 // TestRequestStages checks that a terminal shows each stage, and none at the end.
 func TestRequestStages(t *testing.T) {
 	w := newFixture(t)

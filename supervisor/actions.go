@@ -187,6 +187,10 @@ func (s *Supervisor) onStopped() {
 // readyTimeout handles the end of ready.timeout. A requester that waits gets its
 // answer, and the attempts go on.
 func (s *Supervisor) readyTimeout() {
+	if s.unit.trouble.reason == reason.ListenerMissing {
+		s.prover.lookElsewhere()
+		s.unit.trouble.detail += s.prover.elsewhere
+	}
 	s.unit.readyTimeout(s.prover.asks())
 	s.tell(outcomeFailed, s.unit.trouble.reason)
 	s.beginCommand()

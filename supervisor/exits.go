@@ -102,7 +102,7 @@ func (u *gatewayUnit) notExecuted(err error) *startError {
 	case launch.StepDied:
 		e.plain = true // killed, or out of pids, which is not the gateway's fault
 	case launch.StepDir:
-		e.err = fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w", spec.Dir, u.c.Gateway.UID, err)
+		e.err = fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w: %s", spec.Dir, u.c.Gateway.UID, err, dirAdvice(u.c.Gateway.UID, err))
 		return e
 	}
 	if e.reason != reason.LaunchFailed {
@@ -111,6 +111,14 @@ func (u *gatewayUnit) notExecuted(err error) *startError {
 		e.err = fmt.Errorf("cannot execute the gateway %s: %w", spec.Argv[0], err)
 	}
 	return e
+}
+
+// dirAdvice says what to do about a working_dir that a user cannot enter.
+func dirAdvice(uid uint32, err error) string {
+	if errors.Is(err, syscall.EACCES) {
+		return "chown " + formatInt(int(uid)) + " it, or correct gateway.working_dir"
+	}
+	return "make it in the image, or correct gateway.working_dir"
 }
 
 // scheduleRetry counts the exit or the failed start, and arms the backoff. It returns

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"strings"
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/policy"
@@ -21,6 +22,25 @@ const (
 func (p *prover) forget() {
 	p.signals = noSignals()
 	p.signals.Child = status.Held
+	p.elsewhere = ""
+}
+
+// lookElsewhere finds the ports on which the gateway's user listens. It looks once for
+// each start, because a look costs more the more sockets there are. Where all processes
+// have one uid it does not.
+func (p *prover) lookElsewhere() {
+	if p.c.Unseparated {
+		return
+	}
+	ls, err := p.kernel.ofUser(p.c.Gateway.UID)
+	if err != nil || len(ls) == 0 { // it is only a hint
+		return
+	}
+	var at []string
+	for _, l := range ls[:min(len(ls), 4)] {
+		at = append(at, l.Addr.String())
+	}
+	p.elsewhere = "; the gateway's user listens on " + strings.Join(at, ", ") + ": correct gateway.listen.port"
 }
 
 // tryAgain arms the next attempt to prove a gateway of this age, after the result r.

@@ -32,6 +32,7 @@ type kernel struct {
 	identify  func(pid int) (procfs.ID, error)
 	verify    func(procfs.ID) error
 	listeners func(port uint16) ([]sockets.Listener, error)
+	ofUser    func(uid uint32) ([]sockets.Listener, error) // those on any port
 	// judge decides by open files whose listeners these are, where uids prove nothing.
 	judge   func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error)
 	peek    func() (pid int, err error)
@@ -51,7 +52,7 @@ func realKernel() kernel {
 			return p, p.Unscored, nil
 		},
 		identify: procfs.Identify, verify: procfs.ID.Verify,
-		listeners: sockets.Listeners, judge: proof.JudgeHolders,
+		listeners: sockets.Listeners, ofUser: sockets.ListenersOf, judge: proof.JudgeHolders,
 		peek: sys.Peek, reap: sys.Reap, trim: new(sys.Trimmer).Trim,
 		killAll: func() error { return sys.Kill(-1, unix.SIGKILL) }, isInit: os.Getpid() == 1,
 	}

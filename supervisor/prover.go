@@ -25,6 +25,8 @@ type prover struct {
 	run     *proofRun // the proof in progress
 	health  status.Health
 	signals status.Proof // of the last proof
+	// elsewhere says where a gateway listens that does not listen on its port, or is "".
+	elsewhere string
 }
 
 // proofRun is a proof in progress. There is at most one.
@@ -90,7 +92,7 @@ func (p *prover) listenerHeld() bool {
 	}
 	switch o {
 	case proof.Missing:
-		r.fail(&r.signals.Listener, reason.ListenerMissing, "no process listens on port "+formatInt(int(p.g.Port)), true)
+		r.fail(&r.signals.Listener, reason.ListenerMissing, "no process listens on port "+formatInt(int(p.g.Port))+p.elsewhere, true)
 		return false
 	case proof.Foreign:
 		r.exposed, r.signals.Foreign = true, listeners(foreign)

@@ -3,6 +3,10 @@
 package supervisor
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
+
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -48,7 +52,7 @@ func (r *result) fail(signal *string, why reason.Reason, detail string, definite
 func (r *result) judge(v proof.Verdict, asked config.Probe) {
 	text := v.String()
 	if v.IsAnswer() {
-		text = "GET " + asked.Path + ": " + text
+		text = "GET " + asked.Path + ": " + text + ": " + r.wanted(v, asked)
 	}
 	switch v.Reason() {
 	case reason.AuthMismatch, reason.TokenChanged, reason.TokenFailed:
@@ -62,4 +66,28 @@ func (r *result) judge(v proof.Verdict, asked config.Probe) {
 	default:
 		r.fail(&r.signals.Ready, v.Reason(), text, v.Definite())
 	}
+}
+
+// maxWanted bounds the members that a detail names, in bytes.
+const maxWanted = 200
+
+// wanted says what the configuration demands of an answer that has the verdict v, and
+// where it does.
+func (r *result) wanted(v proof.Verdict, asked config.Probe) string {
+	key := "gateway.ready."
+	if r.purpose == healthProof {
+		key = "gateway.health."
+	}
+	if v.IsStatus() {
+		var codes []string
+		for _, code := range asked.Status {
+			codes = append(codes, formatInt(code))
+		}
+		return key + "status is [" + strings.Join(codes, ", ") + "]"
+	}
+	var members []string
+	for _, e := range asked.JSON {
+		members = append(members, strconv.Quote(e.Key)+": "+e.Value)
+	}
+	return fmt.Sprintf("%sjson is {%.*s}", key, maxWanted, strings.Join(members, ", "))
 }

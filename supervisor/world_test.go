@@ -101,7 +101,7 @@ func (w *world) later(d time.Duration, f func()) {
 
 func (w *world) kernel() kernel {
 	return kernel{
-		start: w.start, listeners: w.listeners, peek: w.peek, reap: w.reap, trim: func() {},
+		start: w.start, listeners: w.listeners, ofUser: func(uint32) ([]sockets.Listener, error) { return w.listeners(0) }, peek: w.peek, reap: w.reap, trim: func() {},
 		identify: func(pid int) (procfs.ID, error) { return procfs.ID{PID: pid, Start: uint64(pid)}, nil },
 		verify: func(id procfs.ID) error {
 			w.mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -27,7 +28,7 @@ func (p *Plan) confine() error {
 	case err != nil:
 		return err
 	case have.Effective&needed != needed:
-		return errors.New("cannot start a client: this exec has not SETUID, SETGID and KILL: run the container with --cap-add SETUID --cap-add SETGID --cap-add KILL")
+		return errors.New("cannot start a client: this exec has not SETUID, SETGID and KILL: for the container, " + advice.CapAdd("SETUID", "SETGID", "KILL"))
 	case !have.NoNewPrivs || have.Dumpable:
 		return errors.New("cannot start a client: the kernel lets this process gain rights or be read")
 	}

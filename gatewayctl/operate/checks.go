@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,7 @@ type Check struct {
 	Result string
 	Detail string
 	Reason reason.Reason // of a failed check; "" means no supervisor
+	Public bool          // of the listener: it takes connections from other hosts
 }
 
 // Checks are all checks, in order.
@@ -163,7 +165,9 @@ func (l *Local) checkListener(r *status.Record) Check {
 	}
 	switch owner {
 	case proof.Ours:
-		return PassCheck(CheckListener, "%s", names(ls))
+		c := PassCheck(CheckListener, "%s", names(ls))
+		c.Public = slices.ContainsFunc(ls, func(l sockets.Listener) bool { return !l.Addr.Addr().Unmap().IsLoopback() })
+		return c
 	case proof.Missing:
 		return FailCheck(CheckListener, reason.ListenerMissing, "no process listens on port %d", g.Port)
 	default:

@@ -85,7 +85,7 @@ func Judge(r *status.Record, cs Checks) Verdict {
 	if r.State != status.Running {
 		v := NotServingVerdict(stateReason(r), r.Detail)
 		if r.Goal == status.GoalRun && (r.State == status.Starting || r.State == status.Stopping) {
-			if v.Reason != reason.AuthMismatch && v.Reason != reason.StopTimeout { // waiting does not repair these
+			if waitingHelps(r) {
 				v.Hint = "gatewayctl wait"
 			}
 			if r.Detail == "" {
@@ -112,6 +112,18 @@ func Judge(r *status.Record, cs Checks) Verdict {
 		return NotServingVerdict(cmp.Or(r.Reason, reason.HealthTimeout), r.Health.Detail)
 	}
 	return NotServingVerdict(cmp.Or(r.Reason, reason.Unproven), r.Health.Detail)
+}
+
+// waitingHelps reports whether a gateway that is on its way may get there by itself. One
+// that did not serve within ready.timeout needs the next step of its reason.
+func waitingHelps(r *status.Record) bool {
+	switch r.Reason {
+	case "":
+		return true
+	case reason.AuthMismatch, reason.StopTimeout:
+		return false
+	}
+	return r.State == status.Stopping || r.Gateway.ReadyBy != nil
 }
 
 func noSupervisorVerdict(detail string) Verdict {

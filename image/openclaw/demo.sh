@@ -9,12 +9,12 @@ name=gateway-openclaw-demo-$$
 # shellcheck source=image/demo-lib.sh
 source "$(dirname "$0")/../demo-lib.sh"
 # shellcheck disable=SC2054 # the commas are docker's
-flags+=(--memory 3g -v /var/lib/openclaw -v /sandbox --tmpfs /home/operator:uid=9003,gid=9003,mode=0700)
+flags+=(--memory 3g --tmpfs /home/operator:uid=9003,gid=9003,mode=0700)
 work=$(mktemp -d)
 trap 'cleanup; rm -rf "$work"' EXIT
 
 step "start: OpenClaw's gateway as its own user (it takes ten seconds and more to be ready)"
-"$engine" run -d --name "$name" "${flags[@]}" gateway-openclaw:dev >/dev/null || fail "cannot start the container"
+"$engine" run -d --name "$name" "${flags[@]}" -v /var/lib/openclaw -v /sandbox gateway-openclaw:dev >/dev/null || fail "cannot start the container"
 progress gatewayctl wait --timeout 4m || fail "the gateway does not serve within 4 minutes"
 in_container gatewayctl status || fail "gatewayctl status says that it does not serve"
 
@@ -65,5 +65,5 @@ stopped_cleanly
 
 if [[ -n ${ENGINE_PRIVATE:-} ]]; then step "done"; exit 0; fi
 step "done. Try it yourself:"
-echo "  $engine run -d --name openclaw ${flags[*]} gateway-openclaw:dev"
+echo "  $engine run -d --name openclaw ${flags[*]} -v openclaw-state:/var/lib/openclaw -v openclaw-sandbox:/sandbox gateway-openclaw:dev"
 echo "  $engine exec openclaw /usr/local/bin/gatewayctl wait && $engine exec -it openclaw /usr/local/bin/gatewayctl tui"

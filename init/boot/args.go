@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
 // usage is the help text of the command line.
@@ -33,6 +34,8 @@ const (
 	versionMode
 	helpMode
 )
+
+var options = []string{"--config", "--no-gateway", "--check-config", "--version", "--help"}
 
 // settings is the parsed command line.
 type settings struct {
@@ -87,7 +90,7 @@ func parseArgs(args []string) (settings, error) {
 			return s, s.validate()
 		default:
 			if strings.HasPrefix(arg, "-") && arg != "-" {
-				return s, fmt.Errorf("unknown option %q", arg)
+				return s, fmt.Errorf("unknown option %q%s", arg, nearest.Hint(arg, "", options))
 			}
 			s.command = append([]string{arg}, args...)
 			return s, s.validate()

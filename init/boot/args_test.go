@@ -85,6 +85,18 @@ func TestParseArgsRefuses(t *testing.T) {
 	}
 }
 
+func TestParseArgsSuggests(t *testing.T) {
+	_, err := parseArgs([]string{"--no-gatway", "sh"})
+	if want := `unknown option "--no-gatway": did you mean --no-gateway?`; err == nil || err.Error() != want {
+		t.Errorf("says %v, want %s", err, want)
+	}
+	for _, option := range options {
+		if !strings.Contains(usage, option) {
+			t.Errorf("the usage does not name %s", option)
+		}
+	}
+}
+
 // TestUsage checks that the usage has every option.
 func TestUsage(t *testing.T) {
 	for _, option := range []string{"--config FILE", "--no-gateway", "--check-config [FILE]", "--version", "--help", config.DefaultFile} {

@@ -12,12 +12,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/logring"
@@ -86,6 +88,9 @@ func check(unsafePath string) int {
 	cfg, err := config.Load(unsafePath)
 	if err != nil {
 		return fail(codeUsage, err)
+	}
+	for _, h := range cfg.Hints() {
+		fmt.Fprintf(os.Stderr, "gateway-init: note: %s %s\n", h.Key, h.Text)
 	}
 	if err := cfg.WriteEffective(os.Stdout); err != nil {
 		return fail(codeFailed, fmt.Errorf("cannot print the effective configuration: %w", err))
@@ -186,6 +191,9 @@ func (b *bootstrap) run() (int, error) {
 	if err := b.drop(); err != nil {
 		return codeFailed, err
 	}
+	for _, h := range b.cfg.Hints() {
+		b.log.Warn().Str("event", evConfigHint).Str("key", h.Key).Str("detail", h.Text).Msg("")
+	}
 	signals := subscribe()
 	syscall.Umask(privateUmask)
 	if err := b.validate(); !b.settings.noGateway && err != nil {
@@ -196,7 +204,7 @@ func (b *bootstrap) run() (int, error) {
 		return codeFailed, err
 	}
 	if dir.Shared != "" && !b.rootless { // without root the agent can fill any
-		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: run with --tmpfs "+b.cfg.RuntimeDir+":mode=0700,size=1m")
+		b.hardening.add("shared-tmpfs", dir.Shared+" is writable by others, who can fill it: "+advice.Tmpfs(b.cfg.RuntimeDir, "mode=0700,size=1m"))
 	}
 	if dir.Disk != "" {
 		b.hardening.add("runtime-dir-on-disk", "the token is written to "+dir.Disk+": mount a tmpfs at "+dir.Path)
@@ -253,6 +261,11 @@ func (b *bootstrap) drop() error {
 	if b.remaining, err = privs.Read(); err != nil {
 		return err
 	}
+	if !b.rootless {
+		if err := checkGranted(b.remaining); err != nil {
+			return err
+		}
+	}
 	for _, m := range b.remaining.Excess() {
 		b.hardening.add(m.Name, m.Detail)
 	}
@@ -296,7 +309,12 @@ func (b *bootstrap) subreaper() (shared bool) {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
 	comm, _ := sys.ReadFile("/proc/1/comm")
-	if !b.rootless && string(comm) == "gateway-init\n" && !procfs.IsRelated(os.Getpid(), 1) {
+	above := procfs.IsRelated(os.Getpid(), 1)
+	switch {
+	case b.rootless: // docs/managed.md
+	case above:
+		b.hardening.add("not-pid-1", fmt.Sprintf("PID 1 is %.16q, which may keep stop signals and arguments from us: write ENTRYPOINT as a JSON list that begins with /usr/local/sbin/gateway-init, and run without --init (compose: without init: true)", strings.TrimSpace(string(comm))))
+	case string(comm) == "gateway-init\n":
 		sys.Kill(1, sharedSignal)
 	}
 	return true

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -30,23 +31,34 @@ func (h *hardening) add(name, detail string) {
 // engine's rights again. The README's commands grant keep and, to empty the
 // bounding set, SETPCAP. Without root they grant nothing.
 func (h *hardening) engine(before privs.State, keep uint64) {
-	flags := "--cap-drop ALL"
+	var needed []string
 	if keep != 0 {
+		needed = append(privs.Names(keep), "SETPCAP")
 		keep |= 1 << unix.CAP_SETPCAP
-		flags += " and the five --cap-add of the README"
 	}
 	if extra := before.Bounding &^ keep; extra != 0 {
-		h.add("engine-capabilities", fmt.Sprintf("docker exec gets capabilities beyond the needed ones (%016x): run with %s", extra, flags))
+		h.add("engine-capabilities", fmt.Sprintf("docker exec gets capabilities beyond the needed ones (%016x): %s", extra, advice.CapDrop(needed...)))
 	}
 	if !before.NoNewPrivs {
-		h.add("engine-no-new-privs", "a setuid program works in docker exec: run with --security-opt no-new-privileges")
+		h.add("engine-no-new-privs", "a setuid program works in docker exec: "+advice.NoNewPrivs())
 	}
 	if !sys.ReadOnly("/") {
-		h.add("rootfs-writable", "files of the image can be changed at run time: run with --read-only")
+		h.add("rootfs-writable", "files of the image can be changed at run time: "+advice.ReadOnly())
 	}
 	if !pidsBounded() {
-		h.add("pids-limit", "a fork bomb of the agent reaches the host: run with --pids-limit 512")
+		h.add("pids-limit", "a fork bomb of the agent reaches the host: "+advice.PIDs(512))
 	}
+}
+
+// checkGranted refuses a root that can start nothing as another user. It names all that
+// the engine would have to add.
+func checkGranted(s privs.State) error {
+	const start = 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
+	if s.Effective&start == start {
+		return nil
+	}
+	return fmt.Errorf("cannot start a process as another user: %s not granted: %s",
+		strings.Join(privs.Names(start&^s.Effective), " and "), advice.CapAdd(privs.Names(privs.Needed&^s.Effective)...))
 }
 
 // pidsBounded reports whether the pids controller of our own cgroup (v2, then v1)

@@ -18,6 +18,7 @@ const (
 	evPresetToken     = "preset-token"
 	evEngineGroups    = "engine-groups"
 	evCleanup         = "cleanup"
+	evConfigHint      = "config-hint"
 	evSharedNamespace = "shared-pid-namespace"
 )
 

@@ -41,15 +41,15 @@ func checkSpace(dir *runtimedir.Dir) error {
 	if err != nil || total == 0 || free >= minFree {
 		return err
 	}
-	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or run with --tmpfs %s",
-		dir.Path, free, minFree, dir.Mount())
+	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or %s",
+		dir.Path, free, minFree, dir.Advice())
 }
 
 // addRemedy adds the remedy to a boot error that does not name one.
 func addRemedy(err error, dir *runtimedir.Dir) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: make room, or run with --tmpfs %s", err, dir.Mount())
+		return fmt.Errorf("%w: make room, or %s", err, dir.Advice())
 	case errors.Is(err, fsafe.ErrRemove):
 		return err
 	case errors.Is(err, fsafe.ErrUnsafe), errors.Is(err, syscall.EACCES):

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
@@ -56,8 +57,8 @@ func TestRuntimeIsTaken(t *testing.T) {
 // full one. Without root, a root-owned mount would be refused.
 func TestNoSpaceAdvice(t *testing.T) {
 	for name, want := range map[string]string{
-		"root":    "run with --tmpfs /mnt/gateway-init:mode=0700,size=1m",
-		"no-root": "run with --tmpfs /mnt/gateway-init:uid=54321,mode=0700,size=1m",
+		"root":    advice.Tmpfs("/mnt/gateway-init", "mode=0700,size=1m"),
+		"no-root": advice.Tmpfs("/mnt/gateway-init", "uid=54321,mode=0700,size=1m"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !testenv.Inside(t, unix.CLONE_NEWNS) {

@@ -5,8 +5,10 @@ package boot
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"syscall"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/prepare"
@@ -84,8 +86,8 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 		return who, fmt.Errorf("cannot use sandbox.groups: %w", err)
 	}
 	who.engineGroups = db.EngineGroups()
-	for _, c := range cfg.Sidecars {
-		u, err := db.Resolve(c.User)
+	for i, c := range cfg.Sidecars {
+		u, err := db.ResolveKey(fmt.Sprintf("sidecars[%d].user", i), c.User)
 		if err != nil {
 			return who, err
 		}
@@ -97,8 +99,8 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 		}
 		who.sidecars = append(who.sidecars, u)
 	}
-	for _, p := range cfg.Prepare {
-		u, err := db.Resolve(p.Owner)
+	for i, p := range cfg.Prepare {
+		u, err := db.ResolveKey(fmt.Sprintf("prepare[%d].owner", i), p.Owner)
 		if err != nil {
 			return who, err
 		}
@@ -139,7 +141,7 @@ func checkDescriptors(cfg *config.Config) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
 		return nil
 	}
-	return fmt.Errorf("cannot run with %d file descriptors: run with --ulimit nofile=%d or more", have.Cur, need)
+	return fmt.Errorf("cannot run with %d file descriptors: %s", have.Cur, advice.Descriptors(strconv.FormatUint(need, 10)))
 }
 
 // clampNofile returns the RLIMIT_NOFILE that the gateway gets. It is not above our
@@ -150,7 +152,7 @@ func (b *bootstrap) clampNofile() uint64 {
 	if want == 0 || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have) != nil || want <= have.Max {
 		return want
 	}
-	b.hardening.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: run with --ulimit nofile=N")
+	b.hardening.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: "+advice.Descriptors("N"))
 	return have.Max
 }
 

@@ -225,3 +225,25 @@ func TestRootless(t *testing.T) {
 		t.Errorf("hardening %+v", h)
 	}
 }
+
+// TestNothingCanBeStarted checks that boot ends if no process can become another user.
+func TestNothingCanBeStarted(t *testing.T) {
+	for name, c := range map[string]struct {
+		effective uint64
+		want      string
+	}{
+		"all":       {privs.Needed, ""},
+		"no-chown":  {privs.Needed &^ (1 << unix.CAP_CHOWN), ""},
+		"no-setuid": {privs.Needed &^ (1 << unix.CAP_SETUID), "cannot start a process as another user: SETUID not granted: run with --cap-add SETUID (compose: cap_add: [SETUID]; Kubernetes: capabilities.add: [SETUID])"},
+		"none": {0, "cannot start a process as another user: SETGID and SETUID not granted: run with --cap-add CHOWN --cap-add KILL --cap-add SETGID --cap-add SETUID " +
+			"(compose: cap_add: [CHOWN, KILL, SETGID, SETUID]; Kubernetes: capabilities.add: [CHOWN, KILL, SETGID, SETUID])"},
+	} {
+		got := ""
+		if err := checkGranted(privs.State{Effective: c.effective}); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: got  %s\nwant %s", name, got, c.want)
+		}
+	}
+}

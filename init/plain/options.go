@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/init/plain/forward"
+	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
 // action is the action that a command line asks for.
@@ -49,6 +50,9 @@ const (
 	flags  = "hvwgslcV"
 	values = "per"
 )
+
+// longNames are the names that letter knows.
+const longNames = "help version verbose single-child rewrite user drop-caps grace config check-config no-gateway"
 
 // letter returns a long option's short name, or a letter of its own. For an unknown
 // option it returns 0.
@@ -144,7 +148,7 @@ func (o *Options) long(word string, args []string) ([]string, error) {
 	letter := letter(name)
 	switch letter {
 	case 0:
-		return nil, fmt.Errorf("unknown option --%.64s", name)
+		return nil, fmt.Errorf("unknown option --%.64s%s", name, nearest.Hint(name, "--", strings.Fields(longNames)))
 	case gatewayMode:
 		return nil, ErrGateway
 	case 'r', 'U', 'G':

@@ -77,7 +77,7 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for line, want := range map[string]string{
 		"": "no command", "-s": "no command", "-s --": "no command", "-x true": "unknown option -x", "-sx true": "unknown option -x",
-		"--subreaper true": "unknown option --subreaper", "-p": "-p needs a value", "-e": "-e needs a value", "-r": "-r needs a value",
+		"--subreaper true": "unknown option --subreaper", "--usr x true": "unknown option --usr: did you mean --user?", "-p": "-p needs a value", "-e": "-e needs a value", "-r": "-r needs a value",
 		"--user": "--user needs a value", "--user= true": "needs a user", "--grace": "--grace needs a value", "--rewrite": "needs a value",
 		"--drop-caps=1 true": "takes no value", "--help=x": "takes no value",
 		"-p 0 true": "no signal", "-p 65 true": "no signal", "-p +9 true": "no signal", "-p SIGNO true": "no signal", "-p RTMIN-1 true": "no signal",
@@ -141,4 +141,13 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLongNames checks that the names of a hint are the long options.
+func TestLongNames(t *testing.T) {
+	for _, name := range strings.Fields(longNames) {
+		if letter(name) == 0 {
+			t.Errorf("--%s is no option", name)
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 
 // Load reads the configuration by descriptor. It must be a regular file of at most
 // MaxSize bytes, owned by root, writable by no other user, with one name and no link
-// in its path. A relative path is taken from the working directory. The error is
+// in its path, except for those of a Kubernetes volume. A relative path is taken from the working directory. The error is
 // one line that says what to do; it is an *Error if the content is refused.
 func Load(unsafePath string) (*Config, error) {
 	unsafePath, err := filepath.Abs(unsafePath)
@@ -37,6 +37,14 @@ func read(unsafePath string, owner *uint32) ([]byte, error) {
 	}
 	defer dir.Close()
 	want := fsafe.Want{Type: fsafe.Regular, UID: owner, NotWritableByOthers: true, Links: 1}
+	content, err := openVolume(dir, path.Base(unsafePath), owner)
+	switch {
+	case err == nil:
+		defer content.Close()
+		dir, unsafePath = content, path.Join(content.Name(), path.Base(unsafePath))
+	case !errors.Is(err, errNoVolume):
+		return nil, fmt.Errorf("%w: let only root change it, or mount it read-only", err)
+	}
 	data, info, err := fsafe.ReadAt(dir, path.Base(unsafePath), want, MaxSize)
 	if err != nil {
 		return nil, explain(unsafePath, info, err)
@@ -77,7 +85,7 @@ func remedy(info fsafe.Info) string {
 	case info.UID != 0:
 		return "chown 0:0 it"
 	case info.Mode&0o022 != 0:
-		return "chmod 0644 it"
+		return "chmod 0644 it (Kubernetes: defaultMode: 0644)"
 	default:
 		return "copy it, so that it has one name only"
 	}

@@ -33,7 +33,11 @@ func Parse(data []byte, unsafePath string) (*Config, error) {
 	root, err := strictjson.Parse(data)
 	var se *strictjson.SyntaxError
 	if errors.As(err, &se) {
-		return nil, &Error{unsafePath, se.Line, se.Col, "", se.Msg}
+		problem := se.Msg
+		if se.Hint != "" {
+			problem += ": " + se.Hint
+		}
+		return nil, &Error{unsafePath, se.Line, se.Col, "", problem}
 	}
 	c := &Config{}
 	d := &decoder{c: c, at: map[string]*strictjson.Value{"": root}}
@@ -104,7 +108,7 @@ func (d *decoder) object(n node, t table) {
 		d.at[at.key] = m.Value
 		i := slices.IndexFunc(t, func(k key) bool { return k.name == m.Key })
 		if i < 0 {
-			d.fail(nameNode(m, at), "unknown key")
+			d.fail(nameNode(m, at), "%s", d.unknownKey(n.key, m.Key, t))
 		} else {
 			t[i].read(d, at)
 		}

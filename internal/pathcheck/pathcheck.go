@@ -53,6 +53,9 @@ type Command struct {
 // sidecar. A sidecar's program may be missing, because that concerns the sidecar alone.
 func Commands(gateway Command, sidecars []Command) error {
 	err := Executable(gateway.Words[0], gateway.UID)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: put it into the image, or correct gateway.command", err)
+	}
 	for _, c := range append([]Command{{gateway.Words[1:], gateway.UID}}, sidecars...) {
 		if err == nil {
 			err = Arguments(c.Words, c.UID)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 )
 
@@ -86,7 +87,11 @@ func (d Directory) create(parent *os.File, name string) error {
 		return err
 	}
 	defer f.Close()
-	if err := fsafe.Chown(f, d.UID, d.GID); err != nil {
+	err = fsafe.Chown(f, d.UID, d.GID)
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("%w: %s", err, advice.CapAdd("CHOWN"))
+	}
+	if err != nil {
 		return errors.Join(err, fsafe.RemoveDir(parent, name))
 	}
 	return nil

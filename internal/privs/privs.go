@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -24,6 +25,16 @@ var names = [...]struct {
 }{
 	{unix.CAP_CHOWN, "CHOWN"}, {unix.CAP_KILL, "KILL"},
 	{unix.CAP_SETGID, "SETGID"}, {unix.CAP_SETUID, "SETUID"},
+}
+
+// Names returns the names of the capabilities of Needed that are in set.
+func Names(set uint64) (found []string) {
+	for _, n := range names {
+		if set&(1<<n.bit) != 0 {
+			found = append(found, n.name)
+		}
+	}
+	return found
 }
 
 // Missing is a protection that could not be set. Name is for status and docs, and
@@ -44,9 +55,9 @@ func Drop(keep uint64) (missing []Missing) {
 			missing = append(missing, Missing{name, fmt.Sprintf("%v; %s", err, hint)})
 		}
 	}
-	hint := "run with --cap-drop ALL"
+	hint := advice.CapDrop()
 	if keep != 0 {
-		hint += " --cap-add SETPCAP"
+		hint = advice.CapDrop("SETPCAP")
 	}
 	add("bounding-set", dropBounding(), hint)
 	add("ambient-set", ignore(sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), unix.EINVAL),
@@ -62,7 +73,7 @@ func Drop(keep uint64) (missing []Missing) {
 	add("capabilities", err, "PID 1 keeps what the engine gave it")
 	for _, n := range names {
 		if err == nil && keep&^permitted&(1<<n.bit) != 0 {
-			missing = append(missing, Missing{"cap-" + n.name, "CAP_" + n.name + " was not granted; run with --cap-add " + n.name})
+			missing = append(missing, Missing{"cap-" + n.name, "CAP_" + n.name + " was not granted; " + advice.CapAdd(n.name)})
 		}
 	}
 	return missing

@@ -26,7 +26,7 @@ var table = [...]row{
 	{IdentityChanged, ExitFailed, "the gateway's process is no longer the same",
 		"gatewayctl probe, then if it fails: gatewayctl restart"},
 	{AuthMismatch, ExitNotServing, "the token in force is not the one PID 1 minted",
-		"in the gateway's own config gateway.auth.token must be \"\" and gateway.auth.mode \"token\" (in the image build: gatewayctl config seal); then: gatewayctl restart"},
+		"let the gateway take its token from the variable that gateway.token_env names, and from nowhere else: in OpenClaw's own config gateway.auth.token must be \"\" and gateway.auth.mode \"token\" (in the image build: gatewayctl config seal); then: gatewayctl restart"},
 	{Unproven, ExitNotServing, "the proof could not be made, so it is not known whether the gateway serves",
 		"wait and try: gatewayctl probe"},
 	{NotRunning, ExitNotServing, "there is no gateway running",

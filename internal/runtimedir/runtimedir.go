@@ -10,17 +10,14 @@
 package runtimedir
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"strconv"
-	"strings"
 
-	"github.com/moby/sys/mountinfo"
-
+	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -38,8 +35,8 @@ type Dir struct {
 	lock   *os.File
 }
 
-// Mount returns the value of an engine's --tmpfs that mounts a tmpfs here.
-func (d *Dir) Mount() string { return d.Path + ":" + d.rules.mount() }
+// Advice says how to mount a tmpfs here.
+func (d *Dir) Advice() string { return d.rules.advice(d.Path) }
 
 // Lock locks the directory until this process ends. Otherwise another gateway-init
 // in it would take our token, status and FIFO for leftovers of a previous run. The
@@ -101,7 +98,7 @@ const mode = 0o700
 func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 	d, err := r.open(places[0], requireTmpfs)
 	if len(places) == 1 && errors.Is(err, errNotTmpfs) {
-		return nil, fmt.Errorf("cannot use %s as runtime directory: %w: run with --tmpfs %s:%s", places[0], err, path.Dir(places[0]), r.mount())
+		return nil, fmt.Errorf("cannot use %s as runtime directory: %w: %s", places[0], err, r.advice(path.Dir(places[0])))
 	}
 	for _, other := range places[1:] {
 		if !errors.Is(err, errNotTmpfs) {
@@ -111,8 +108,8 @@ func (r rules) first(places []string, requireTmpfs bool) (*Dir, error) {
 		if d, otherErr = r.open(other, true); otherErr == nil {
 			return d, nil
 		}
-		err = fmt.Errorf("cannot use %s as runtime directory: it is not on tmpfs, and neither can %s be used (%v): run with --tmpfs %s:%s",
-			places[0], other, otherErr, places[0], r.mount())
+		err = fmt.Errorf("cannot use %s as runtime directory: it is not on tmpfs, and neither can %s be used (%v): %s",
+			places[0], other, otherErr, r.advice(places[0]))
 	}
 	return d, err
 }
@@ -125,12 +122,13 @@ func (r rules) setting() string {
 	return "XDG_RUNTIME_DIR"
 }
 
-// mount returns the options with which a tmpfs for the directory is mounted.
-func (r rules) mount() string {
-	if r.uid == 0 {
-		return "mode=0700,size=1m"
+// advice says how to mount a tmpfs for the directory at a path.
+func (r rules) advice(unsafePath string) string {
+	options := "mode=0700,size=1m"
+	if r.uid != 0 {
+		options = fmt.Sprintf("uid=%d,", r.uid) + options
 	}
-	return fmt.Sprintf("uid=%d,mode=0700,size=1m", r.uid)
+	return advice.Tmpfs(unsafePath, options)
 }
 
 func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
@@ -148,14 +146,14 @@ func (r rules) open(unsafePath string, requireTmpfs bool) (_ *Dir, err error) {
 		if err := checkFS(parent, requireTmpfs); err != nil {
 			return nil, err
 		}
-		if err := r.checkParent(parent); err != nil {
+		if err := r.checkParent(parent, unsafePath); err != nil {
 			return nil, err
 		}
 		dir, err = fsafe.MakeDir(parent, path.Base(unsafePath), mode)
 		made = true
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the runtime directory: %w: mount it with --tmpfs %s:%s", err, unsafePath, r.mount())
+		return nil, fmt.Errorf("cannot open the runtime directory: %w: %s", err, r.advice(unsafePath))
 	}
 	defer func() {
 		if err != nil {
@@ -175,9 +173,12 @@ func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool
 	if err := checkFS(dir, requireTmpfs); err != nil {
 		return nil, err
 	}
+	if err := r.tighten(dir, parent); err != nil {
+		return nil, err
+	}
 	i, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: &r.uid, NotWritableByOthers: true})
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the runtime directory: %w: mount it with --tmpfs %s:%s", err, unsafePath, r.mount())
+		return nil, fmt.Errorf("cannot use the runtime directory: %w: %s", err, r.advice(unsafePath))
 	}
 	if i.Mode != mode { // from a mount, or from a previous run
 		if err := fsafe.Chmod(dir, mode); err != nil {
@@ -190,7 +191,7 @@ func (r rules) verify(dir, parent *os.File, unsafePath string, requireTmpfs bool
 		return nil, err
 	}
 	if p.Dev == i.Dev { // not a mount of its own
-		if err := r.checkParent(parent); err != nil {
+		if err := r.checkParent(parent, unsafePath); err != nil {
 			return nil, err
 		}
 		if p.Mode&0o002 != 0 {
@@ -222,7 +223,7 @@ func checkFS(f *os.File, requireTmpfs bool) error {
 }
 
 // checkParent refuses a directory in which another user could rename ours away.
-func (r rules) checkParent(parent *os.File) error {
+func (r rules) checkParent(parent *os.File, unsafePath string) error {
 	i, err := fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory})
 	if err == nil && i.UID != 0 && i.UID != r.uid {
 		_, err = fsafe.Verify(parent, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0)}) // its error names the owner
@@ -231,34 +232,7 @@ func (r rules) checkParent(parent *os.File) error {
 		err = &fsafe.UnsafeError{UnsafePath: parent.Name(), Problem: fmt.Sprintf("is writable by others and not sticky (mode %04o)", i.Mode)}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot trust the runtime directory's parent: %w: chown root and chmod 0755 or 1777 it", err)
+		return fmt.Errorf("cannot trust the runtime directory's parent: %w: chown root and chmod 0755 or 1777 it, or %s", err, r.advice(unsafePath))
 	}
 	return nil
-}
-
-// mountOf returns the mount that unsafePath lies on, which has the longest mount
-// point that is a prefix of it. Of two mounts at one place the later one covers the
-// other.
-func mountOf(unsafePath string) (*mountinfo.Info, error) {
-	mounts, err := sys.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("cannot read mounts: %w", err)
-	}
-	var best *mountinfo.Info
-	_, err = mountinfo.GetMountsFromReader(bytes.NewReader(mounts), func(m *mountinfo.Info) (skip, stop bool) {
-		root := strings.TrimSuffix(m.Mountpoint, "/")
-		if (unsafePath == m.Mountpoint || strings.HasPrefix(unsafePath, root+"/")) &&
-			(best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {
-			c := *m
-			best = &c
-		}
-		return true, false
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot read mounts: %w", err)
-	}
-	if best == nil {
-		return nil, fmt.Errorf("cannot find the mount of %s", unsafePath)
-	}
-	return best, nil
 }

@@ -4,6 +4,7 @@ package runtimedir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -41,6 +42,10 @@ func container(t *testing.T) {
 		os.WriteFile("/mnt/has/file", nil, 0o600), unix.Mkfifo("/mnt/has/fifo", 0o600),
 		at("/mounts", 0, 0o755), at("/mounts/good", 0, 0o755), mount("tmpfs", "/mnt/mounts/good", "mode=0711,size=1m"),
 		at("/mounts/default", 0, 0o755), mount("tmpfs", "/mnt/mounts/default", ""),
+		at("/mounts/emptydir", 0, 0o755), mount("tmpfs", "/mnt/mounts/emptydir", "mode=0777"),
+		at("/mounts/fsgroup", 0, 0o755), mount("tmpfs", "/mnt/mounts/fsgroup", fmt.Sprintf("mode=2777,gid=%d", gid)),
+		at("/mounts/used", 0, 0o755), mount("tmpfs", "/mnt/mounts/used", "mode=0777"), os.WriteFile("/mnt/mounts/used/file", nil, 0o600),
+		at("/mounts/theirs", 0, 0o755), mount("tmpfs", "/mnt/mounts/theirs", fmt.Sprintf("mode=0777,uid=%d", testenv.Stranger)),
 		at("/mounts/ramfs", 0, 0o755), mount("ramfs", "/mnt/mounts/ramfs", "mode=0755"),
 		at("/mounts/twice", 0, 0o755), mount("proc", "/mnt/mounts/twice", ""), mount("tmpfs", "/mnt/mounts/twice", "mode=0711"),
 		at("/loose/mount", 0, 0o755), mount("tmpfs", "/mnt/loose/mount", "mode=0711"),
@@ -75,7 +80,11 @@ func TestOpen(t *testing.T) {
 		"ramfs":               {"/mounts/ramfs", nil, closed, 0, "", ""},
 		"mounted-twice":       {"/mounts/twice", nil, closed, 0, "", ""},
 		"mount-in-loose":      {"/loose/mount", nil, closed, 0, "", ""}, // a mount point cannot be renamed
-		"mount-of-mode-1777":  {"/mounts/default", fsafe.ErrUnsafe, 0, 0, "", "--tmpfs /mnt/mounts/default:mode=0700,size=1m"},
+		"mount-of-mode-1777":  {"/mounts/default", nil, closed, 0, "", ""},
+		"mount-of-mode-0777":  {"/mounts/emptydir", nil, closed, 0, "", ""},
+		"mount-of-fs-group":   {"/mounts/fsgroup", nil, closed, gid, "", ""}, // Kubernetes' securityContext.fsGroup
+		"mount-in-use":        {"/mounts/used", fsafe.ErrUnsafe, 0, 0, "", "is writable by others (mode 0777): run with --tmpfs /mnt/mounts/used:mode=0700,size=1m"},
+		"mount-of-another":    {"/mounts/theirs", fsafe.ErrUnsafe, 0, 0, "", "--tmpfs /mnt/mounts/theirs:mode=0700,size=1m"},
 		"loose":               {"/has/loose", fsafe.ErrUnsafe, 0, 0, "", "is writable by others"},
 		"foreign":             {"/has/foreign", fsafe.ErrUnsafe, 0, 0, "", "is owned by uid 54322"},
 		"the-gateway's":       {"/has/gateway", fsafe.ErrUnsafe, 0, 0, "", "is owned by uid 54321"},

@@ -48,8 +48,8 @@ type socket struct {
 }
 
 // diagRequest returns a request for TCP sockets. If dump is set, the kernel filters
-// by state and, with a small program, by the local port, so that the cost does not
-// grow with the number of other sockets.
+// by state and, with a small program, by the local port (0: any), so that the cost does
+// not grow with the number of other sockets.
 func diagRequest(family uint8, states uint32, local, remote netip.AddrPort, dump bool) []byte {
 	b := make([]byte, nlHeader+diagReq)
 	ne := binary.NativeEndian
@@ -63,9 +63,10 @@ func diagRequest(family uint8, states uint32, local, remote netip.AddrPort, dump
 	r[0], r[1] = family, unix.IPPROTO_TCP
 	ne.PutUint32(r[4:], states)
 	id := r[8:]
-	if dump {
+	switch {
+	case dump && local.Port() != 0:
 		b = append(b, portFilter(local.Port())...)
-	} else {
+	case !dump:
 		binary.BigEndian.PutUint16(id[0:], local.Port())
 		binary.BigEndian.PutUint16(id[2:], remote.Port())
 		copy(id[4:20], local.Addr().AsSlice())

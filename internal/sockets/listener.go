@@ -32,6 +32,24 @@ type Listener struct {
 // (gVisor, old seccomp profiles). If neither works, the error is ErrUnproven.
 func Listeners(port uint16) ([]Listener, error) { return listenersFrom(port, dumpListeners) }
 
+// ListenersOf lists every LISTEN socket of a user, on any port, as Listeners does. The
+// kernel cannot filter by user, so it costs more the more sockets there are.
+func ListenersOf(uid uint32) (ls []Listener, err error) {
+	socks, err := dumpListeners(0)
+	if isUnavailable(err) {
+		socks, err = readSockets(func(s socket) bool { return s.state == tcpListen && s.uid == uid })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: cannot list the listeners of uid %d: %w", ErrUnproven, uid, err)
+	}
+	for _, s := range socks {
+		if s.state == tcpListen && s.uid == uid {
+			ls = append(ls, Listener{Addr: s.local, UID: s.uid, Inode: s.inode})
+		}
+	}
+	return ls, nil
+}
+
 // ListenersByProc does the same by /proc/net/tcp{,6} alone.
 func ListenersByProc(port uint16) ([]Listener, error) { return listenersFrom(port, readListeners) }
 
@@ -56,6 +74,7 @@ func readListeners(port uint16) ([]socket, error) {
 	return readSockets(func(s socket) bool { return s.state == tcpListen && s.local.Port() == port })
 }
 
+// dumpListeners returns the LISTEN sockets on a port, or on any port for 0.
 func dumpListeners(port uint16) ([]socket, error) {
 	var all []socket
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {

@@ -2,7 +2,10 @@
 
 package strictjson
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // maxDepth bounds nested arrays and objects, and with them the recursion.
 const maxDepth = 32
@@ -17,7 +20,7 @@ func Parse(data []byte) (*Value, error) {
 		return nil, err
 	}
 	if p.space(); p.at < len(p.data) {
-		return nil, p.fail("text after the end of the value")
+		return nil, p.unexpected("text after the end of the value")
 	}
 	return v, nil
 }
@@ -31,7 +34,22 @@ type parser struct {
 
 func (p *parser) col() int { return p.at - p.start + 1 }
 
-func (p *parser) fail(msg string) error { return &SyntaxError{p.line, p.col(), msg} }
+func (p *parser) fail(msg string) error { return &SyntaxError{Line: p.line, Col: p.col(), Msg: msg} }
+
+// unexpected is fail between values. Its hint names what some readers accept there.
+func (p *parser) unexpected(msg string) error {
+	rest, before := p.data[p.at:], bytes.TrimRight(p.data[:p.at], " \t\r\n")
+	e := &SyntaxError{Line: p.line, Col: p.col(), Msg: msg}
+	switch c := p.peek(); {
+	case c == '#', bytes.HasPrefix(rest, []byte("//")), bytes.HasPrefix(rest, []byte("/*")):
+		e.Hint = "JSON has no comments: remove this one"
+	case c == '\'':
+		e.Hint = "JSON has no single quotes: write double quotes"
+	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
+		e.Hint = "JSON has no trailing comma: remove the one before this '" + string(c) + "'"
+	}
+	return e
+}
 
 // peek returns the next byte, or 0 at the end (a NUL is no part of JSON either).
 func (p *parser) peek() byte {
@@ -81,7 +99,7 @@ func (p *parser) value(depth int) (*Value, error) {
 	case p.at >= len(p.data):
 		err = p.fail("the text ends where a value should be")
 	default:
-		err = p.fail("not a JSON value")
+		err = p.unexpected("not a JSON value")
 	}
 	v.End = p.at
 	return v, err
@@ -116,18 +134,18 @@ func (p *parser) object(depth int) ([]Member, error) {
 func (p *parser) member(depth int, seen map[string]struct{}) (Member, error) {
 	m := Member{Line: p.line, Col: p.col()}
 	if p.peek() != '"' {
-		return m, p.fail("expected a key in double quotes")
+		return m, p.unexpected("expected a key in double quotes")
 	}
 	var err error
 	if m.Key, err = p.text(); err != nil {
 		return m, err
 	}
 	if _, twice := seen[m.Key]; twice {
-		return m, &SyntaxError{m.Line, m.Col, fmt.Sprintf("duplicate key %.64q", m.Key)}
+		return m, &SyntaxError{Line: m.Line, Col: m.Col, Msg: fmt.Sprintf("duplicate key %.64q", m.Key)}
 	}
 	seen[m.Key] = struct{}{}
 	if p.space(); p.peek() != ':' {
-		return m, p.fail("expected ':' after the key")
+		return m, p.unexpected("expected ':' after the key")
 	}
 	p.at++
 	p.space()
@@ -159,7 +177,7 @@ func (p *parser) comma(must bool, msg string) error {
 		return nil
 	}
 	if p.peek() != ',' {
-		return p.fail(msg)
+		return p.unexpected(msg)
 	}
 	p.at++
 	p.space()

@@ -95,10 +95,11 @@ func (v *Value) Scalar() (string, bool) {
 }
 
 // SyntaxError says why a text is refused. Line and Col count from 1; Col counts
-// bytes. Msg is one line of bounded length.
+// bytes. Msg is one line of bounded length. Hint says what the writer may have meant, or
+// is "".
 type SyntaxError struct {
 	Line, Col int
-	Msg       string
+	Msg, Hint string
 }
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Col, e.Msg) }

@@ -45,6 +45,14 @@ func ReadOnly(path string) bool {
 	return err == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
+// IsReadOnly reports whether the file system of f is mounted read-only.
+func IsReadOnly(f *os.File) bool {
+	var st unix.Statfs_t
+	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	runtime.KeepAlive(f)
+	return err == nil && st.Flags&unix.ST_RDONLY != 0
+}
+
 // TryLock takes the exclusive lock of f's open file description (flock(2)), and
 // reports whether the caller has it now. The kernel releases it with the last
 // descriptor.

@@ -59,7 +59,7 @@ func (db *Database) lenient(spec string, caller IDs) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("cannot read %s: %w", passwdPath, err)
 	}
-	missing := &missingError{passwdPath, name}
+	missing := &missingError{passwdPath, name, nearName(db.passwd, name)}
 	u, uid, gid := fromEntry(user.User{Name: name}, 0, 0), name, group
 	switch {
 	case len(entries) > 0:
@@ -98,7 +98,7 @@ func (db *Database) lenientGroup(name string) (uint32, error) {
 		return 0, fmt.Errorf("cannot read %s: %w", groupPath, err)
 	}
 	if len(entries) == 0 {
-		return 0, &missingError{groupPath, name}
+		return 0, &missingError{groupPath, name, nearName(db.group, name)}
 	}
 	return id(strconv.Itoa(entries[0].Gid))
 }

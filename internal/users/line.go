@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
 const maxID = 1<<31 - 1 // the most that engines and moby/sys/user accept
@@ -26,17 +28,37 @@ func (l *line) refuse(format string, args ...any) error {
 // id returns the number in a column.
 func (l *line) id(column int, what string) (uint32, error) {
 	n, err := id(l.fields[column])
+	if errors.Is(err, errRoot) {
+		return 0, l.refuse("its %s is refused: %v", what, err)
+	}
 	if err != nil {
 		return 0, l.refuse("its %s is refused: %v: correct the line", what, err)
 	}
 	return n, nil
 }
 
-// missingError says that no line of file has value.
-type missingError struct{ file, value string }
+// missingError says that no line of file has value. near is the name that may be meant,
+// or "".
+type missingError struct{ file, value, near string }
 
 func (e *missingError) Error() string {
-	return fmt.Sprintf("%s has no line for %.64q: add one to the image", e.file, e.value)
+	text := fmt.Sprintf("%s has no line for %.64q: add one to the image", e.file, e.value)
+	if e.near != "" {
+		text += fmt.Sprintf(", or write %q", e.near)
+	}
+	return text
+}
+
+// nearName returns the name in data that is nearest to value, or "".
+func nearName(data []byte, value string) string {
+	var names []string
+	for l := range bytes.Lines(data) {
+		if name, _, ok := bytes.Cut(l, []byte(":")); ok {
+			names = append(names, string(name))
+		}
+	}
+	near, _, _ := nearest.Word(value, names)
+	return near
 }
 
 // find returns the one line whose column is value. Two such lines are refused
@@ -57,7 +79,11 @@ func find(data []byte, file string, column int, value string, fields int) (*line
 		found.number, text = number, l
 	}
 	if found.number == 0 {
-		return nil, &missingError{file, value}
+		e := &missingError{file: file, value: value}
+		if column == 0 {
+			e.near = nearName(data, value)
+		}
+		return nil, e
 	}
 	if n := bytes.Count(text, []byte(":")) + 1; n != fields {
 		return nil, found.refuse("it has %d fields, not %d: correct the line", n, fields)
@@ -86,10 +112,13 @@ func hasField(l []byte, column int, value string) bool {
 
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
+// errRoot is right for the ids of users and of groups.
+var errRoot = errors.New("0 is root, which is never used here: name another")
+
 // id parses a decimal number from 1 to 2^31-1 without sign or leading zero.
 func id(s string) (uint32, error) {
 	if s == "0" {
-		return 0, errors.New("0 is root, which is never used here")
+		return 0, errRoot
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || !isNumber(s) || s[0] == '0' || n > maxID {

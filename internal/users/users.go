@@ -66,6 +66,16 @@ func (db *Database) Resolve(spec string) (User, error) {
 
 var errForm = errors.New("it is not NAME, NAME:GROUP, UID or UID:GID")
 
+// ResolveKey does the same as Resolve for the value of a key of the configuration, which
+// the error names.
+func (db *Database) ResolveKey(key, spec string) (User, error) {
+	u, err := db.resolve(spec)
+	if err != nil {
+		return User{}, fmt.Errorf("cannot use user %.64q of %s: %w", spec, key, err)
+	}
+	return u, nil
+}
+
 func (db *Database) resolve(spec string) (User, error) {
 	name, group, hasGroup := strings.Cut(spec, ":")
 	if name == "" || hasGroup && group == "" || strings.Contains(group, ":") {
@@ -241,14 +251,17 @@ func (u User) With(groups []int) User {
 	return u
 }
 
+// roleKeys are the keys of the configuration that name the three accounts.
+var roleKeys = [...]string{"gateway.user", "sandbox.user", "operator.user"}
+
 // Separate resolves the three accounts of a configuration, which must be
 // Distinct.
 func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, err error) {
-	for _, r := range []struct {
+	for i, r := range []struct {
 		to   *User
 		spec string
 	}{{&g, gateway}, {&s, sandbox}, {&o, operator}} {
-		if *r.to, err = db.Resolve(r.spec); err != nil {
+		if *r.to, err = db.ResolveKey(roleKeys[i], r.spec); err != nil {
 			return g, s, o, err
 		}
 	}
@@ -259,10 +272,11 @@ func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, e
 // the same uid, or are in the gateway's primary group. That group can use the files
 // that the gateway shares with it.
 func Distinct(gateway, sandbox, operator User) error {
-	for _, p := range [][2]User{{gateway, sandbox}, {gateway, operator}, {sandbox, operator}} {
-		if p[0].UID == p[1].UID {
-			return fmt.Errorf("cannot separate users %.64q and %.64q: both are uid %d: give each its own in %s",
-				p[0].Name, p[1].Name, p[0].UID, passwdPath)
+	all := [...]User{gateway, sandbox, operator}
+	for _, p := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
+		if a, b := all[p[0]], all[p[1]]; a.UID == b.UID {
+			return fmt.Errorf("cannot separate users %.64q and %.64q: both are uid %d: give each its own in %s, or name another in %s or %s",
+				a.Name, b.Name, a.UID, passwdPath, roleKeys[p[0]], roleKeys[p[1]])
 		}
 	}
 	for _, u := range []User{sandbox, operator} {

@@ -94,7 +94,9 @@ func TestResolve(t *testing.T) {
 func TestResolveRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ spec, want string }{
 		"missing":          {"nobody", `cannot use user "nobody": /etc/passwd has no line for "nobody": add one to the image`},
-		"root-by-name":     {"root", "/etc/passwd:1: its uid is refused: 0 is root, which is never used here"},
+		"typo":             {"gatway", `/etc/passwd has no line for "gatway": add one to the image, or write "gateway"`},
+		"typo-of-group":    {"sandbox:gatway", `/etc/group has no line for "gatway": add one to the image, or write "gateway"`},
+		"root-by-name":     {"root", `cannot use user "root": /etc/passwd:1: its uid is refused: 0 is root, which is never used here: name another`},
 		"root-by-uid":      {"0", "0 is root"},
 		"root-by-uid-gid":  {"0:0", "0 is root"},
 		"root-gid-given":   {"5000:0", "0 is root"},
@@ -203,7 +205,7 @@ func TestDistinct(t *testing.T) {
 		want                       string
 	}{
 		"apart":               {g, s, o, ""},
-		"same-uid":            {g, sameUID, o, `cannot separate users "gateway" and "sandbox": both are uid 1: give each its own in /etc/passwd`},
+		"same-uid":            {g, sameUID, o, `cannot separate users "gateway" and "sandbox": both are uid 1: give each its own in /etc/passwd, or name another in gateway.user or sandbox.user`},
 		"operator-is-gateway": {g, s, person("gateway", 1), `"gateway" and "gateway": both are uid 1`},
 		"operator-is-sandbox": {g, s, s, `"sandbox" and "sandbox": both are uid 2`},
 		"sandbox-in-group":    {g, person("sandbox", 2, 1), o, `"sandbox" is in the gateway's primary group 1: take it out`},
@@ -227,9 +229,9 @@ func TestSeparate(t *testing.T) {
 		t.Errorf("got %+v %+v %+v, %v", g, s, o, err)
 	}
 	for name, c := range map[string]struct{ specs, want string }{
-		"gateway-missing":  {"x s o", `cannot use user "x"`},
-		"operator-missing": {"g s x", `cannot use user "x"`},
-		"operator-root":    {"g s 0", `cannot use user "0"`},
+		"gateway-missing":  {"x s o", `cannot use user "x" of gateway.user: `},
+		"operator-missing": {"g s x", `cannot use user "x" of operator.user: `},
+		"operator-root":    {"g s 0", `cannot use user "0" of operator.user: 0 is root`},
 		"same":             {"g s s", "both are uid 2"},
 	} {
 		spec := strings.Fields(c.specs)

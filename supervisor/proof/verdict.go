@@ -98,6 +98,9 @@ func (v Verdict) status() int {
 // isServerError reports whether v is the verdict for a status from 500.
 func (v Verdict) isServerError() bool { return v.status() == 1 || v.status() >= 500 }
 
+// IsStatus reports whether v is about the status of the answer.
+func (v Verdict) IsStatus() bool { return v.status() >= 0 }
+
 // IsAnswer reports whether v is about the answer to the configured request.
 func (v Verdict) IsAnswer() bool {
 	return v.status() >= 0 || v == BadBody || v == NotJSON || v == TooLong

@@ -3,6 +3,7 @@
 package box
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,20 +32,23 @@ func Main(m *testing.M) int {
 
 // plan is the work of the first process before it executes gateway-init.
 type plan struct {
-	Dir    string            // any directory, over which the new root is mounted
-	Bin    string            // where make puts the binaries
-	Image  string            // image/demo
-	Config []byte            // config.json
-	State  map[string]string // files of the gateway's home
-	Mounts []Mount
-	Plant  []Entry
-	NoProc bool
-	Close  []int
-	Nofile uint64
-	Groups []int
-	Cwd    string
-	Argv   []string
-	Env    []string
+	Dir      string            // any directory, over which the new root is mounted
+	Bin      string            // where make puts the binaries
+	Image    string            // image/demo
+	Config   []byte            // config.json
+	State    map[string]string // files of the gateway's home
+	Mounts   []Mount
+	Plant    []Entry
+	NoProc   bool
+	Close    []int
+	Nofile   uint64
+	Groups   []int
+	Cwd      string
+	UID      int
+	DropCaps []uintptr
+	Program  string // that becomes PID 1
+	Argv     []string
+	Env      []string
 }
 
 // become makes the root file system and executes gateway-init in it.
@@ -69,13 +73,13 @@ func become(text string) error {
 			return err
 		}
 	}
-	if err := unix.Setgroups(p.Groups); err != nil {
-		return fmt.Errorf("cannot set groups: %w", err)
+	if err := p.drop(); err != nil {
+		return err
 	}
 	for _, fd := range p.Close {
 		unix.CloseOnExec(fd) // until the exec it carries our own errors
 	}
-	return fmt.Errorf("cannot execute: %w", syscall.Exec("/usr/local/sbin/gateway-init", p.Argv, p.Env))
+	return fmt.Errorf("cannot execute: %w", syscall.Exec(p.Program, p.Argv, p.Env))
 }
 
 // root mounts the tmpfs that becomes /.
@@ -140,8 +144,9 @@ func (p *plan) system() error {
 			return fmt.Errorf("cannot mount /proc: %w", err)
 		}
 	}
-	for _, m := range append([]Mount{{"/dev", "mode=0755,size=64k", 0}}, p.Mounts...) {
-		if err := errors.Join(os.MkdirAll(m.At, 0o755), unix.Mount("tmpfs", m.At, "tmpfs", m.Flags, m.Data)); err != nil {
+	for _, m := range append([]Mount{{At: "/dev", Data: "mode=0755,size=64k"}}, p.Mounts...) {
+		kind := cmp.Or(m.Type, "tmpfs")
+		if err := errors.Join(os.MkdirAll(m.At, 0o755), unix.Mount(kind, m.At, kind, m.Flags, m.Data)); err != nil {
 			return fmt.Errorf("cannot mount %s: %w", m.At, err)
 		}
 	}
@@ -178,4 +183,21 @@ func (p *plan) plant() error {
 		}
 	}
 	return nil
+}
+
+// drop gives up the capabilities that the engine would not have given, and root. Root
+// gets its capabilities at the exec, from the bounding set.
+func (p *plan) drop() error {
+	for _, c := range p.DropCaps {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("cannot drop capability %d: %w", c, err)
+		}
+	}
+	if err := unix.Setgroups(p.Groups); err != nil {
+		return fmt.Errorf("cannot set groups: %w", err)
+	}
+	if p.UID == 0 {
+		return nil
+	}
+	return errors.Join(syscall.Setgid(p.UID), syscall.Setuid(p.UID))
 }

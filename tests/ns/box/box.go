@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,10 +32,11 @@ const (
 // Runtime is the runtime directory of a box with the demo's configuration.
 const Runtime = "/run/gateway-init"
 
-// Mount is a tmpfs; Data is mode, size and owner as in tmpfs(5).
+// Mount is a tmpfs, or what Type says; Data is mode, size and owner as in tmpfs(5).
 type Mount struct {
 	At, Data string
 	Flags    uintptr
+	Type     string
 }
 
 // Entry is a file that exists before gateway-init starts. It is a symbolic link if
@@ -62,8 +64,11 @@ type Options struct {
 	Plant     []Entry
 	NoProc    bool
 	Nofile    uint64
-	Groups    []int  // supplementary groups of gateway-init, as of --group-add
-	Dir       string // the container's working directory; default: /
+	Groups    []int     // supplementary groups of gateway-init, as of --group-add
+	Dir       string    // the container's working directory; default: /
+	UID       int       // of gateway-init and of all below it
+	DropCaps  []uintptr // capabilities that the engine does not give
+	Below     []string  // the command of PID 1, to which that of gateway-init is appended
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
@@ -75,6 +80,7 @@ type Box struct {
 	PID int // on the host
 
 	t    testing.TB
+	comm string // of its first process
 	cmd  *exec.Cmd
 	log  *log
 	done chan struct{} // closed after its end has been waited for
@@ -110,7 +116,7 @@ func Start(t testing.TB, o Options) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Box{t: t, log: &log{}, done: make(chan struct{})}
+	b := &Box{t: t, comm: filepath.Base(p.Program) + "\n", log: &log{}, done: make(chan struct{})}
 	b.cmd = exec.Command("/proc/self/exe")
 	b.cmd.Env = []string{becomeEnv + "=" + string(data)}
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
@@ -145,7 +151,12 @@ func (o Options) plan(t testing.TB) plan {
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
 		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir,
+		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
+	}
+	if o.Below != nil {
+		p.Argv[0] = p.Program
+		p.Program, p.Argv = o.Below[0], append(slices.Clone(o.Below), p.Argv...)
 	}
 	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
 		p.Bin = dir
@@ -174,7 +185,7 @@ func (b *Box) waitExec() {
 	deadline := time.Now().Add(testenv.Patience)
 	for !b.Ended() {
 		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", b.PID))
-		if string(comm) == "gateway-init\n" {
+		if string(comm) == b.comm {
 			return
 		}
 		if time.Now().After(deadline) {

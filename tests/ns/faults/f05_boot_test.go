@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/tests/harness"
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
@@ -83,11 +84,20 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		"run-has-no-room":             {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,size=4k"}}, Plant: []box.Entry{file("/run/big", 0o600, 0)}}, down: []string{"bytes are free"}},
 		"run-has-no-inodes":           {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,size=1m,nr_inodes=4"}}}, down: []string{"no space"}},
 		"mount-of-the-runtimedir":     {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=0711,size=1m"}}}},
-		"mount-of-0777":               {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=0777,size=1m"}}}, down: []string{rt, "0777"}},
-		"no-proc":                     {o: box.Options{NoProc: true}, down: []string{"/proc"}},
-		"32-descriptors":              {o: box.Options{Nofile: 32}},
-		"16-descriptors":              {o: box.Options{Nofile: 16}, down: []string{"16 file descriptors", "--ulimit nofile=32"}},
-		"8-descriptors":               {o: box.Options{Nofile: 8}, down: []string{"8 file descriptors", "--ulimit"}},
+		"mount-of-0777":               {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=0777,size=1m"}}}},
+		"mount-of-1777":               {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=1777,size=1m"}}}},
+		"mount-of-2777":               {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=2777,gid=2000,size=1m"}}}},
+		"config-map": {o: box.Options{
+			Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: "/etc/gateway-init", Data: "mode=0755"}},
+			Plant: []box.Entry{
+				{Path: "/etc/gateway-init/..2026_11_30/config.json", Type: unix.S_IFREG, Mode: 0o644, Data: string(harness.DemoConfig(t, nil))},
+				{Path: "/etc/gateway-init/..data", Link: "..2026_11_30"}, {Path: "/etc/gateway-init/config.json", Link: "..data/config.json"},
+			}}},
+		"mount-of-0777-in-use": {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=0777,size=1m"}}, Plant: []box.Entry{file(rt+"/notes", 0o600, 0)}}, down: []string{rt, "0777", "an emptyDir with medium: Memory at " + rt}},
+		"no-proc":              {o: box.Options{NoProc: true}, down: []string{"/proc"}},
+		"32-descriptors":       {o: box.Options{Nofile: 32}},
+		"16-descriptors":       {o: box.Options{Nofile: 16}, down: []string{"16 file descriptors", "--ulimit nofile=32"}},
+		"8-descriptors":        {o: box.Options{Nofile: 8}, down: []string{"8 file descriptors", "--ulimit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := box.Start(t, c.o)
