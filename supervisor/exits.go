@@ -102,6 +102,9 @@ func (u *gatewayUnit) notExecuted(err error) *startError {
 	case launch.StepDied:
 		e.plain = true // killed, or out of pids, which is not the gateway's fault
 	case launch.StepDir:
+		var f *launch.Failure // without its explanation, which names the directory once more
+		errors.As(err, &f)
+		err = f
 		e.err = fmt.Errorf("cannot enter the gateway's working_dir %s as uid %d: %w: %s", spec.Dir, u.c.Gateway.UID, err, dirAdvice(u.c.Gateway.UID, err))
 		return e
 	}

@@ -5,6 +5,7 @@ package box
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -227,7 +228,7 @@ func (b *Box) Ended() bool {
 // Signal sends a signal to PID 1, as an engine does.
 func (b *Box) Signal(sig syscall.Signal) {
 	b.t.Helper()
-	if err := b.cmd.Process.Signal(sig); err != nil && !b.Ended() {
+	if err := b.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		b.t.Fatalf("cannot signal the box: %v", err)
 	}
 }
