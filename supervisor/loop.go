@@ -104,8 +104,8 @@ func (s *Supervisor) reap() (more bool) {
 func (s *Supervisor) answered(a answer) {
 	s.common.answered(a)
 	s.trimMemory = s.trimMemory || a.c.role == roleCommand // mostly the last work for now
-	if a.err == nil && a.c == s.unit.child {
-		s.unit.executed()
+	if a.err == nil && a.c == s.unit.child && s.unit.executed() {
+		s.beginShutdown()
 	}
 	if a.c.end() {
 		s.ended(a.c)

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -144,7 +146,14 @@ func TestRestartRefused(t *testing.T) {
 	d.unsafe, d.token.fail = nil, errors.New("no space")
 	d.request(2, "restart rotate=1")
 	d.step()
-	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
+	d.unit.child.reported, d.kernel.verify = true, func(procfs.ID) error { return procfs.ErrHidden }
+	d.request(3, "restart rotate=1")
+	d.step()
+	d.kernel.verify = func(procfs.ID) error { return nil }
+	d.kernel.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("no netlink") }
+	d.request(4, "restart rotate=1")
+	d.step()
+	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77")
 	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}

@@ -3,8 +3,10 @@
 package supervisor
 
 import (
+	"errors"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -67,6 +69,10 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.UnsafeConfig)).Err(err).Msg("")
 		return reason.UnsafeConfig
 	}
+	if err := s.provable(); err != nil {
+		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.Unproven)).Err(err).Msg("")
+		return reason.Unproven
+	}
 	if beside := s.foreignBeside(); beside != "" {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")
 		return reason.ListenerForeign
@@ -83,6 +89,20 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		s.stopSidecars() // sidecars that outlived a crash do not have a new token
 	}
 	return ""
+}
+
+// provable returns why no proof could be made of a gateway that runs now. A new one could
+// not be proven either, so the old one must not be stopped for it.
+func (s *Supervisor) provable() error {
+	g := s.unit.child
+	if !g.alive() || !g.reported {
+		return nil
+	}
+	if err := s.kernel.verify(g.id); errors.Is(err, procfs.ErrHidden) {
+		return err
+	}
+	_, err := s.kernel.listeners(s.g.Port)
+	return err
 }
 
 // foreignBeside describes a foreign listener beside a gateway that listens itself,

@@ -138,18 +138,11 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	return code
 }
 
-// checkProc refuses anything but a real procfs at /proc, because proofs rely on it.
+// checkProc refuses anything but the procfs of our own PID namespace at /proc, because
+// proofs and signals rely on it.
 func checkProc() error {
-	f, err := os.Open("/proc")
-	if err == nil {
-		defer f.Close()
-		var magic int64
-		if magic, err = sys.FSMagic(f); err == nil && magic != sys.ProcMagic {
-			err = fmt.Errorf("it has file system type %#x", magic)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("cannot use /proc: %w: the engine must mount procfs there", err)
+	if err := procfs.Check(); err != nil {
+		return fmt.Errorf("cannot use /proc: %w: the engine must mount procfs there, in the container's own PID namespace", err)
 	}
 	return nil
 }

@@ -31,18 +31,20 @@ func Main(m *testing.M) int {
 
 // plan is the work of the first process before it executes gateway-init.
 type plan struct {
-	Dir    string            // any directory, over which the new root is mounted
-	Bin    string            // where make puts the binaries
-	Image  string            // image/demo
-	Config []byte            // config.json
-	State  map[string]string // files of the gateway's home
-	Mounts []Mount
-	Plant  []Entry
-	NoProc bool
-	Close  []int
-	Nofile uint64
-	Argv   []string
-	Env    []string
+	Dir      string            // any directory, over which the new root is mounted
+	Bin      string            // where make puts the binaries
+	Image    string            // image/demo
+	Config   []byte            // config.json
+	State    map[string]string // files of the gateway's home
+	Mounts   []Mount
+	Plant    []Entry
+	NoProc   bool
+	Proc     string
+	HostProc bool
+	Close    []int
+	Nofile   uint64
+	Argv     []string
+	Env      []string
 }
 
 // become makes the root file system and executes gateway-init in it.
@@ -117,6 +119,11 @@ func (p *plan) files() error {
 
 // enter makes the tmpfs the root, and the former root unreachable.
 func (p *plan) enter() error {
+	if p.HostProc {
+		if err := unix.Mount("/proc", p.Dir+"/proc", "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("cannot bind /proc: %w", err)
+		}
+	}
 	if err := unix.PivotRoot(p.Dir, p.Dir+"/old"); err != nil {
 		return fmt.Errorf("cannot change root: %w", err)
 	}
@@ -125,8 +132,8 @@ func (p *plan) enter() error {
 
 // system makes the mounts of an engine, and brings the loopback up.
 func (p *plan) system() error {
-	if !p.NoProc {
-		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+	if !p.NoProc && !p.HostProc {
+		if err := unix.Mount("proc", "/proc", "proc", 0, p.Proc); err != nil {
 			return fmt.Errorf("cannot mount /proc: %w", err)
 		}
 	}

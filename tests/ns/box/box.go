@@ -61,7 +61,11 @@ type Options struct {
 	Mounts    []Mount // default: /run
 	Plant     []Entry
 	NoProc    bool
-	Nofile    uint64
+	// Proc are mount options of /proc. With HostProc /proc is that of the machine's PID
+	// namespace.
+	Proc     string
+	HostProc bool
+	Nofile   uint64
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
@@ -142,7 +146,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile,
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
 	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
