@@ -128,7 +128,7 @@ func TestLogEvents(t *testing.T) {
 
 // An operator who reads a name under hardening must find it.
 func TestHardeningNames(t *testing.T) {
-	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
+	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z0-9-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
 	var known []string
 	for _, text := range sources(t, "init/boot", "internal/privs") {
 		for line := range strings.Lines(text) {

@@ -283,6 +283,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false
 	}
+	b.hardening.notFirst()
 	if err := sys.SetSubreaper(); err != nil {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}

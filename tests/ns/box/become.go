@@ -44,6 +44,7 @@ type plan struct {
 	Close    []int
 	Nofile   uint64
 	Argv     []string
+	First    []string // PID 1, if that is not gateway-init
 	Env      []string
 }
 
@@ -67,7 +68,12 @@ func become(text string) error {
 	for _, fd := range p.Close {
 		unix.CloseOnExec(fd) // until the exec it carries our own errors
 	}
-	return fmt.Errorf("cannot execute: %w", syscall.Exec("/usr/local/sbin/gateway-init", p.Argv, p.Env))
+	program, argv := "/usr/local/sbin/gateway-init", p.Argv
+	if len(p.First) > 0 {
+		argv = append(append(p.First, program), argv[1:]...)
+		program = argv[0]
+	}
+	return fmt.Errorf("cannot execute: %w", syscall.Exec(program, argv, p.Env))
 }
 
 // root mounts the tmpfs that becomes /.

@@ -61,6 +61,9 @@ type Options struct {
 	Mounts    []Mount // default: /run
 	Plant     []Entry
 	NoProc    bool
+	// First is a program, with its arguments, that is PID 1 and starts gateway-init, whose
+	// command line follows. If empty, gateway-init is PID 1.
+	First []string
 	// Proc are mount options of /proc. With HostProc /proc is that of the machine's PID
 	// namespace.
 	Proc     string
@@ -77,6 +80,7 @@ type Box struct {
 	PID int // on the host
 
 	t    testing.TB
+	name string // of PID 1
 	cmd  *exec.Cmd
 	log  *log
 	done chan struct{} // closed after its end has been waited for
@@ -100,7 +104,7 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// Start starts a box and waits until its first process is gateway-init. The test's
+// Start starts a box and waits until its first process is gateway-init, or First. The test's
 // cleanup ends the box.
 func Start(t testing.TB, o Options) *Box {
 	t.Helper()
@@ -112,7 +116,10 @@ func Start(t testing.TB, o Options) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Box{t: t, log: &log{}, done: make(chan struct{})}
+	b := &Box{t: t, log: &log{}, done: make(chan struct{}), name: "gateway-init"}
+	if len(o.First) > 0 {
+		b.name = filepath.Base(o.First[0])
+	}
 	b.cmd = exec.Command("/proc/self/exe")
 	b.cmd.Env = []string{becomeEnv + "=" + string(data)}
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
@@ -147,7 +154,7 @@ func (o Options) plan(t testing.TB) plan {
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
 		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile,
-		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
+		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env, First: o.First,
 	}
 	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
 		p.Bin = dir
@@ -170,13 +177,13 @@ func (o Options) plan(t testing.TB) plan {
 	return p
 }
 
-// waitExec waits until the first process has executed gateway-init, or has failed.
+// waitExec waits until the first process has executed its program, or has failed.
 func (b *Box) waitExec() {
 	b.t.Helper()
 	deadline := time.Now().Add(testenv.Patience)
 	for !b.Ended() {
 		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", b.PID))
-		if string(comm) == "gateway-init\n" {
+		if string(comm) == b.name+"\n" {
 			return
 		}
 		if time.Now().After(deadline) {

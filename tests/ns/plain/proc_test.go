@@ -53,3 +53,25 @@ func TestGraceEndsHiddenChildren(t *testing.T) {
 		}
 	}
 }
+
+// TestShellFormKeepsTheCommand checks that an ENTRYPOINT in shell form loses no word of the
+// command, which the engine puts behind the shell's script.
+func TestShellFormKeepsTheCommand(t *testing.T) {
+	r := start(t, how{before: []string{"sh", "-c", `mount -t proc none /proc; exec sh -c "$0 -s --" echo kept "a  b"`},
+		sys: func(a *syscall.SysProcAttr) { a.Cloneflags |= unix.CLONE_NEWNS }})
+	if code := r.ended(); code != 0 || r.stdout() != "kept a  b\n" {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, r.stdout(), r.stderr())
+	}
+}
+
+// TestGraceAsksAllGenerations checks that --grace asks a process to end whose parent ends
+// by SIGTERM at the same time, also where gateway-init is not PID 1.
+func TestGraceAsksAllGenerations(t *testing.T) {
+	r := start(t, how{before: []string{"sh", "-c", `mount -t proc none /proc
+		"$0" --grace 30 -- sh -c '(sh -c "trap \"echo asked; exit\" TERM; echo ready; while :; do sleep .01; done"; :) & sleep .3' & wait $!`},
+		sys: func(a *syscall.SysProcAttr) { a.Cloneflags |= unix.CLONE_NEWNS }})
+	r.ended()
+	if !strings.Contains(r.stdout(), "asked") {
+		t.Errorf("it was not asked: %s", r.stdout())
+	}
+}
