@@ -62,12 +62,28 @@ func (s *Supervisor) commandEnded(c *child) {
 	s.beginShutdown()
 }
 
-// signalled handles TERM, INT, QUIT or HUP. If the command owns the terminal, the
-// last three are forwarded to it, and the container ends when the command ends.
+// signalled handles a stop signal or HUP. If the command owns the terminal, INT, QUIT and
+// HUP are forwarded to it, and the container ends when the command ends. Where there is no
+// terminal, HUP asks to read the configuration again, as everywhere else.
 func (s *Supervisor) signalled(sig os.Signal) {
-	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
-	if !s.shutdown.forward(sig) {
+	switch {
+	case s.shutdown.forward(sig):
+	case sig == syscall.SIGHUP && !s.c.Terminal:
+		s.hangUp()
+	default:
+		s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
 		s.beginShutdown()
+	}
+}
+
+// hangUp passes HUP on to a gateway that serves. One that starts has no handler yet, and
+// reads its configuration anyway.
+func (s *Supervisor) hangUp() {
+	switch {
+	case s.g.Reload == 0:
+		s.shutdown.noteIgnored(syscall.SIGHUP)
+	case s.unit.phase == phaseRunning:
+		s.unit.reload()
 	}
 }
 

@@ -25,6 +25,8 @@ func (s *Supervisor) nextInput() {
 		s.answered(a)
 	case sig := <-s.c.Signals.Stop:
 		s.signalled(sig)
+	case sig := <-s.c.Signals.Noted:
+		s.shutdown.noteIgnored(sig)
 	case <-s.c.Signals.Shared:
 		s.c.Signals.shared()
 	case <-alarm:
