@@ -6,8 +6,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/procfs"
@@ -192,6 +195,39 @@ func TestShutdownRefusesQueuedRequests(t *testing.T) {
 	d.tell(outcomeStopped, "")
 	d.replies("complete stopped 0 0")
 }
+
+// TestReloaded checks that a reload sends the configured signal to a gateway that serves,
+// and answers only after a proof. Otherwise it sends none.
+func TestReloaded(t *testing.T) {
+	d := newFixture(t).serving().running()
+	p := &signalled{}
+	d.unit.child = &child{proc: p, started: time.Now(), reported: true}
+	d.request(1, "reload")
+	d.step()
+	d.unit.phase = phaseStarting
+	d.g.Reload = syscall.SIGHUP
+	d.request(2, "reload")
+	d.step()
+	d.replies("failed no-reload 77 77", "failed not-running 77 0")
+	if p.got != nil {
+		t.Errorf("it got %v", p.got)
+	}
+	d.unit.phase = phaseRunning
+	d.kernel.verify = func(procfs.ID) error { return procfs.ErrHidden } // the proof cannot be made
+	d.request(3, "reload")
+	d.step()
+	if !slices.Equal(p.got, []syscall.Signal{syscall.SIGHUP}) || d.reply(3) != "failed unproven 77 77" {
+		t.Errorf("it got %v, the requester reads %q", p.got, d.reply(3))
+	}
+}
+
+// signalled is a process that keeps the signals that it is sent.
+type signalled struct{ got []syscall.Signal }
+
+func (p *signalled) Pid() int                             { return 77 }
+func (p *signalled) Signal(sig syscall.Signal) error      { p.got = append(p.got, sig); return nil }
+func (p *signalled) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
+func (p *signalled) Close()                               {}
 
 // TestRecovered checks that recover leaves a gateway alone that serves or cannot be
 // judged. Only repeated definite failure replaces a gateway that is alive.

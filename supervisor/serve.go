@@ -49,6 +49,15 @@ func (s *Supervisor) begin(j *control.Job) {
 		if c.decision == answerFailed {
 			why, pid = reason.NotRunning, 0
 		}
+	case control.Reload:
+		switch {
+		case s.g.Reload == 0:
+			c, why = requestCell{requestIdle, answerFailed}, reason.NoReload
+		case c.decision == answerFailed:
+			why, pid = reason.NotRunning, 0
+		default:
+			s.unit.reload()
+		}
 	case control.Restart:
 		if refusal := s.prepareRestart(j); refusal != "" {
 			c, why = requestCell{requestIdle, answerFailed}, refusal
@@ -154,6 +163,11 @@ func beginRequest(action control.Action, s situation) requestCell {
 			return requestCell{requestProbing, wishProof}
 		case starting && s.executed: // the proof in progress answers
 			return requestCell{requestProbing, wait}
+		}
+		return requestCell{requestIdle, answerFailed}
+	case control.Reload: // a gateway that starts has no handler yet
+		if s.phase == phaseRunning {
+			return requestCell{requestProbing, wishProof}
 		}
 		return requestCell{requestIdle, answerFailed}
 	case control.Restart:

@@ -48,3 +48,24 @@ func TestHangUpReachesTheGatewayIfConfigured(t *testing.T) {
 		return nil
 	})
 }
+
+// TestReloadProvesTheGatewayThatServes checks gatewayctl reload with a signal that the demo
+// gateway survives, and its refusals.
+func TestReloadProvesTheGatewayThatServes(t *testing.T) {
+	b := box.Start(t, box.Options{Config: map[string]any{"gateway": map[string]any{"reload": map[string]any{"signal": "SIGWINCH"}}}})
+	before := b.WaitServing(20 * time.Second)
+	want := fmt.Sprintf("reloaded: pid %d got the signal, proven", before.Gateway.PID)
+	if out := b.MustCtl("reload"); out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	unchanged(t, b, before)
+	b.MustCtl("stop")
+	if r := b.Ctl("reload"); r.Code != 4 || !strings.Contains(r.Stderr, "not-running") {
+		t.Errorf("without a gateway: %v", r)
+	}
+	b = box.Start(t, box.Options{})
+	b.WaitServing(20 * time.Second)
+	if r := b.Ctl("reload"); r.Code != 3 || !strings.Contains(r.Stderr, "no-reload") {
+		t.Errorf("without a signal: %v", r)
+	}
+}
