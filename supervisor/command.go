@@ -34,6 +34,22 @@ func (d *shutdown) beginCommand() {
 	d.log.Info().Str("event", evCommandStarted).Int("pid", c.pid()).Msg("")
 }
 
+// resumeCommand continues a command that the terminal's Ctrl-Z has stopped. PID 1 leads the
+// session, so no shell above could continue it, and the terminal would be dead. A command
+// that something else stops (SIGSTOP) stays stopped.
+func (d *shutdown) resumeCommand() {
+	if !d.command.alive() || !d.c.Command.Spec.Foreground {
+		return
+	}
+	sig, err := d.kernel.stopped(d.command.pid())
+	if err == nil && sig == syscall.SIGTSTP {
+		err = d.command.signalGroup(syscall.SIGCONT)
+	}
+	if err != nil {
+		d.fault("cannot continue the command", err)
+	}
+}
+
 // commandEnded records the command's exit code.
 func (d *shutdown) commandEnded(c *child) {
 	code := c.exit.Code()

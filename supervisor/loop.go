@@ -21,6 +21,7 @@ func (s *Supervisor) nextInput() {
 		if s.reap() {
 			s.c.Signals.again()
 		}
+		s.shutdown.resumeCommand()
 	case a := <-s.answers:
 		s.answered(a)
 	case sig := <-s.c.Signals.Stop:

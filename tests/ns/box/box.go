@@ -71,6 +71,8 @@ type Options struct {
 	Nofile   uint64
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
+	// Terminal is stdin, and the controlling terminal of gateway-init.
+	Terminal *os.File
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
 	Stdout, Stderr *os.File
 }
@@ -132,6 +134,9 @@ func Start(t testing.TB, o Options) *Box {
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true, // as runc does; a process may send SIGCONT within its own session
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
+	}
+	if o.Terminal != nil {
+		b.cmd.Stdin, b.cmd.SysProcAttr.Setctty = o.Terminal, true
 	}
 	if err := b.cmd.Start(); err != nil {
 		t.Fatalf("cannot start a box: %v", err)

@@ -193,6 +193,26 @@ func TestBackground(t *testing.T) {
 	p.ended()
 }
 
+// TestCtrlZBelowAnotherInit checks docker run --init -it. That init gave us the terminal,
+// as a shell does, and would never continue us.
+func TestCtrlZBelowAnotherInit(t *testing.T) {
+	testenv.Root(t)
+	self, err := os.Executable()
+	testenv.Must(t, err)
+	cmd := exec.Command(self, binary(t), "-s", "--", "bash", "-c", `trap 'echo cont' CONT; trap 'echo int; exit 5' INT; echo ready; while :; do sleep 0.02; done`)
+	cmd.Env = append(os.Environ(), "PLAIN_TEST=tini")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	p := person{harness.OpenTerminalWith(t, pty.Winsize{Rows: 30, Cols: 100}, cmd), t}
+	p.reads("ready", 1)
+	p.Type("\x1a")
+	p.reads("cont", 1)
+	p.Type("\x03")
+	p.reads("int", 1)
+	if code := p.ended(); code != 5 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestHangup checks that the command gets SIGHUP when the terminal goes.
 func TestHangup(t *testing.T) {
 	// Under nohup(1) the tests ignore SIGHUP. bash would inherit that, and it
