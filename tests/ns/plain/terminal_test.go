@@ -213,6 +213,29 @@ func TestCtrlZBelowAnotherInit(t *testing.T) {
 	}
 }
 
+// TestUserCanOpenStdioAgain checks that a user of --user can open /dev/stdout, as a pipe and
+// as a terminal. It was root's. A file with a name keeps its owner.
+func TestUserCanOpenStdioAgain(t *testing.T) {
+	const script = `echo out >/proc/self/fd/1; echo err >/proc/self/fd/2`
+	r := start(t, how{}, "--user", "1234:1234", "--", "sh", "-c", script)
+	if code := r.ended(); code != 0 || r.stdout() != "out\n" || r.stderr() != "err\n" {
+		t.Errorf("pipe: exit code %d, %q, %q", code, r.stdout(), r.stderr())
+	}
+	p := sit(t, true, binary(t), "--user", "1234:1234", "--", "sh", "-c", script)
+	p.reads("out", 1)
+	p.reads("err", 1)
+	if code := p.ended(); code != 0 {
+		t.Errorf("terminal: exit code %d", code)
+	}
+	file := t.TempDir() + "/log"
+	start(t, how{before: []string{"sh", "-c", `exec "$0" "$@" >` + file}}, "--user", "1234:1234", "--", "true").ended()
+	info, err := os.Stat(file)
+	testenv.Must(t, err)
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 {
+		t.Errorf("the log file belongs to uid %d now", uid)
+	}
+}
+
 // TestHangup checks that the command gets SIGHUP when the terminal goes.
 func TestHangup(t *testing.T) {
 	// Under nohup(1) the tests ignore SIGHUP. bash would inherit that, and it
