@@ -39,8 +39,8 @@ func (c *Controller) reload(ctx context.Context, g *procfs.Held) error {
 	return c.serves(ctx, g, proof.Prove)
 }
 
-// stop ends one process by pidfd, by the rule of the configuration: the stop signal, and
-// after its grace SIGKILL. It proves the process once more with the descriptor open;
+// stop ends one process by pidfd, by the rule of the configuration: the stop signal with
+// SIGCONT, and after its grace SIGKILL. It proves the process once more with the descriptor open;
 // from then on the signal reaches that process or none. since is when the process was
 // last seen alive. Any process that it left behind is older.
 func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (since uint64, err error) {
@@ -51,7 +51,7 @@ func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (s
 	}
 	defer fd.Close()
 	since = sys.BootTicks()
-	if err := signal(fd, g.StopSignal); err != nil {
+	if err := errors.Join(signal(fd, g.StopSignal), signal(fd, unix.SIGCONT)); err != nil { // a stopped process does not see the first
 		return since, err
 	}
 	grace, cancel := context.WithTimeout(ctx, g.StopGrace)
