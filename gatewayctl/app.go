@@ -51,7 +51,7 @@ type verb struct {
 // verbs is the command table, in the order of the help.
 func verbs() []verb {
 	return []verb{
-		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(), cmdAdopt(),
+		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(), cmdReload(), cmdAdopt(),
 		cmdProbe(), cmdWait(), cmdTUI(), cmdExec(), cmdToken(), cmdVerifyImage(), cmdConfigSeal(), cmdVersion(), cmdHelp(),
 	}
 }

@@ -76,6 +76,8 @@ func success(r control.Request, reply operate.Result) string {
 		return fmt.Sprintf("stopped: pid %d", reply.OldPID)
 	case r.Action == control.Probe:
 		return fmt.Sprintf("serving: pid %d, proven", reply.NewPID)
+	case r.Action == control.Reload:
+		return fmt.Sprintf("reloaded: pid %d got the signal, proven", reply.NewPID)
 	case reply.OldPID == 0:
 		return fmt.Sprintf("started: pid %d, proven%s", reply.NewPID, token)
 	}

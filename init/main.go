@@ -28,6 +28,7 @@ func run(args, env []string) int {
 	if args[0] == launch.ReexecName {
 		return reexec.Run()
 	}
+	args = boot.WholeLine(args)
 	if code, ran := runPlain(args[1:], env); ran {
 		return code
 	}

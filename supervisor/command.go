@@ -34,6 +34,22 @@ func (d *shutdown) beginCommand() {
 	d.log.Info().Str("event", evCommandStarted).Int("pid", c.pid()).Msg("")
 }
 
+// resumeCommand continues a command that the terminal's Ctrl-Z has stopped. PID 1 leads the
+// session, so no shell above could continue it, and the terminal would be dead. A command
+// that something else stops (SIGSTOP) stays stopped.
+func (d *shutdown) resumeCommand() {
+	if !d.command.alive() || !d.c.Command.Spec.Foreground {
+		return
+	}
+	sig, err := d.kernel.stopped(d.command.pid())
+	if err == nil && sig == syscall.SIGTSTP {
+		err = d.command.signalGroup(syscall.SIGCONT)
+	}
+	if err != nil {
+		d.fault("cannot continue the command", err)
+	}
+}
+
 // commandEnded records the command's exit code.
 func (d *shutdown) commandEnded(c *child) {
 	code := c.exit.Code()
@@ -62,12 +78,28 @@ func (s *Supervisor) commandEnded(c *child) {
 	s.beginShutdown()
 }
 
-// signalled handles TERM, INT, QUIT or HUP. If the command owns the terminal, the
-// last three are forwarded to it, and the container ends when the command ends.
+// signalled handles a stop signal or HUP. If the command owns the terminal, INT, QUIT and
+// HUP are forwarded to it, and the container ends when the command ends. Where there is no
+// terminal, HUP asks to read the configuration again, as everywhere else.
 func (s *Supervisor) signalled(sig os.Signal) {
-	s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
-	if !s.shutdown.forward(sig) {
+	switch {
+	case s.shutdown.forward(sig):
+	case sig == syscall.SIGHUP && !s.c.Terminal:
+		s.hangUp()
+	default:
+		s.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
 		s.beginShutdown()
+	}
+}
+
+// hangUp passes HUP on to a gateway that serves. One that starts has no handler yet, and
+// reads its configuration anyway.
+func (s *Supervisor) hangUp() {
+	switch {
+	case s.g.Reload == 0:
+		s.shutdown.noteIgnored(syscall.SIGHUP)
+	case s.unit.phase == phaseRunning:
+		s.unit.reload()
 	}
 }
 

@@ -59,12 +59,20 @@ func (e *common) start(l launch.Child, c *child) error {
 	}
 	c.proc, c.started = proc, time.Now()
 	e.noteUnscored(unscored)
-	c.id, err = e.kernel.identify(proc.Pid())
-	if err != nil { // it may have ended already; its pid is not reused before we reap it
-		c.id = procfs.ID{PID: proc.Pid()}
-	}
+	e.identify(c)
 	e.children[proc.Pid()] = c
 	return nil
+}
+
+// identify reads the identity of a child that is not reaped, so that its pid is its own.
+// /proc may hide the child. Its re-exec child is hidden under hidepid even where the
+// target will be shown (gateway-init cannot be read), so identify is called once more
+// when the target runs.
+func (e *common) identify(c *child) {
+	var err error
+	if c.id, err = e.kernel.identify(c.pid()); err != nil {
+		c.id = procfs.ID{PID: c.pid()}
+	}
 }
 
 // oomScore is the name of a missing OOM score under hardening.
@@ -120,6 +128,9 @@ func (e *common) reapOne() (c *child, ok bool) {
 func (e *common) answered(a answer) {
 	c := a.c
 	c.reported, c.err = true, a.err
+	if c.id.Start == 0 && a.err == nil && c.alive() {
+		e.identify(c)
+	}
 	if c.mustAnswer() && failedAt(a.err) == launch.StepDied && c.alive() {
 		if err := c.signal(syscall.SIGKILL); err != nil {
 			e.fault("cannot kill what has not answered", err)

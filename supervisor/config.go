@@ -31,6 +31,9 @@ type Config struct {
 	Validate func() error // called before a running gateway is stopped for a restart
 	Prepare  func() error // called before each start
 
+	// Terminal means that the container has a terminal, whose end is a SIGHUP.
+	Terminal bool
+
 	// Unseparated means that the gateway and the agent both have our own uid. A uid
 	// then proves nothing, and a listener is the gateway's if its processes hold
 	// the socket.
@@ -91,7 +94,8 @@ type Sweeper interface {
 // to them before anything else.
 type Signals struct {
 	Child    chan os.Signal // SIGCHLD; one slot is enough, one signal may mean many
-	Stop     chan os.Signal // TERM, INT, QUIT, HUP
+	Stop     chan os.Signal // TERM, INT, QUIT, HUP, PWR, RTMIN+3
+	Noted    chan os.Signal // WINCH, USR1, USR2, which mean a stop to other programs and nothing here
 	Shared   chan os.Signal // another container shares our PID namespace
 	OnShared func()
 }

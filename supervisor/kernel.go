@@ -37,7 +37,8 @@ type kernel struct {
 	judge   func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error)
 	peek    func() (pid int, err error)
 	reap    func(pid int) (sys.Exit, error)
-	killAll func() error // SIGKILL to every other process of the PID namespace
+	stopped func(pid int) (unix.Signal, error) // the signal that has stopped a child since the last call
+	killAll func() error                       // SIGKILL to every other process of the PID namespace
 	trim    func()
 	isInit  bool // this is PID 1, so killAll reaches every process
 }
@@ -53,7 +54,7 @@ func realKernel() kernel {
 		},
 		identify: procfs.Identify, verify: procfs.ID.Verify,
 		listeners: sockets.Listeners, ofUser: sockets.ListenersOf, judge: proof.JudgeHolders,
-		peek: sys.Peek, reap: sys.Reap, trim: new(sys.Trimmer).Trim,
+		peek: sys.Peek, reap: sys.Reap, stopped: sys.Stopped, trim: new(sys.Trimmer).Trim,
 		killAll: func() error { return sys.Kill(-1, unix.SIGKILL) }, isInit: os.Getpid() == 1,
 	}
 }

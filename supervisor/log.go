@@ -41,6 +41,8 @@ const (
 	evSidecarStarted    = "sidecar-started"
 	evSidecarExited     = "sidecar-exited"
 	evSignal            = "signal"
+	evSignalIgnored     = "signal-ignored"
+	evReload            = "gateway-reload"
 	evShutdown          = "shutdown"
 	evTerminated        = "terminated"
 	evHardening         = "hardening"

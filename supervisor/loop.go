@@ -21,10 +21,13 @@ func (s *Supervisor) nextInput() {
 		if s.reap() {
 			s.c.Signals.again()
 		}
+		s.shutdown.resumeCommand()
 	case a := <-s.answers:
 		s.answered(a)
 	case sig := <-s.c.Signals.Stop:
 		s.signalled(sig)
+	case sig := <-s.c.Signals.Noted:
+		s.shutdown.noteIgnored(sig)
 	case <-s.c.Signals.Shared:
 		s.c.Signals.shared()
 	case <-alarm:
@@ -104,8 +107,8 @@ func (s *Supervisor) reap() (more bool) {
 func (s *Supervisor) answered(a answer) {
 	s.common.answered(a)
 	s.trimMemory = s.trimMemory || a.c.role == roleCommand // mostly the last work for now
-	if a.err == nil && a.c == s.unit.child {
-		s.unit.executed()
+	if a.err == nil && a.c == s.unit.child && s.unit.executed() {
+		s.beginShutdown()
 	}
 	if a.c.end() {
 		s.ended(a.c)

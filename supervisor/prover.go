@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -75,12 +76,16 @@ func (p *prover) childHeld() bool {
 		r.fail(&r.signals.Child, reason.NotRunning, "there is no gateway process", true)
 		return false
 	}
-	if err := p.kernel.verify(g.id); err != nil {
+	switch err := p.kernel.verify(g.id); {
+	case err == nil:
+		r.signals.Child = status.Held
+		return true
+	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
 		r.fail(&r.signals.Child, reason.IdentityChanged, err.Error(), false)
-		return false
+	default:
+		r.reason, r.detail = reason.Unproven, err.Error()
 	}
-	r.signals.Child = status.Held
-	return true
+	return false
 }
 
 func (p *prover) listenerHeld() bool {

@@ -102,6 +102,8 @@ func TestBeginRequest(t *testing.T) {
 		"recover-late-unknown":  {control.Recover, situation{phaseStarting, true, true, false, false}, requestCell{requestIdle, answerFailed}},
 		"start-late-down":       {control.Start, situation{phaseStarting, true, true, true, false}, requestCell{requestIdle, answerFailed}},
 		"start-starting":        {control.Start, situation{phaseStarting, true, false, true, false}, requestCell{requestAwaitingStart, wishStart}},
+		"reload-running":        {control.Reload, situation{phase: phaseRunning}, requestCell{requestProbing, wishProof}},
+		"reload-starting":       {control.Reload, situation{phaseStarting, true, false, false, false}, requestCell{requestIdle, answerFailed}},
 		"probe-running":         {control.Probe, situation{phase: phaseRunning, proving: true}, requestCell{requestProbing, wishProof}},
 		"probe-starting":        {control.Probe, situation{phaseStarting, true, false, false, false}, requestCell{requestProbing, wishProof}},
 		"probe-in-an-attempt":   {control.Probe, situation{phaseStarting, true, false, false, true}, requestCell{requestProbing, wait}},

@@ -6,11 +6,16 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -144,7 +149,14 @@ func TestRestartRefused(t *testing.T) {
 	d.unsafe, d.token.fail = nil, errors.New("no space")
 	d.request(2, "restart rotate=1")
 	d.step()
-	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
+	d.unit.child.reported, d.kernel.verify = true, func(procfs.ID) error { return procfs.ErrHidden }
+	d.request(3, "restart rotate=1")
+	d.step()
+	d.kernel.verify = func(procfs.ID) error { return nil }
+	d.kernel.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("no netlink") }
+	d.request(4, "restart rotate=1")
+	d.step()
+	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77")
 	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}
@@ -183,6 +195,39 @@ func TestShutdownRefusesQueuedRequests(t *testing.T) {
 	d.tell(outcomeStopped, "")
 	d.replies("complete stopped 0 0")
 }
+
+// TestReloaded checks that a reload sends the configured signal to a gateway that serves,
+// and answers only after a proof. Otherwise it sends none.
+func TestReloaded(t *testing.T) {
+	d := newFixture(t).serving().running()
+	p := &signalled{}
+	d.unit.child = &child{proc: p, started: time.Now(), reported: true}
+	d.request(1, "reload")
+	d.step()
+	d.unit.phase = phaseStarting
+	d.g.Reload = syscall.SIGHUP
+	d.request(2, "reload")
+	d.step()
+	d.replies("failed no-reload 77 77", "failed not-running 77 0")
+	if p.got != nil {
+		t.Errorf("it got %v", p.got)
+	}
+	d.unit.phase = phaseRunning
+	d.kernel.verify = func(procfs.ID) error { return procfs.ErrHidden } // the proof cannot be made
+	d.request(3, "reload")
+	d.step()
+	if !slices.Equal(p.got, []syscall.Signal{syscall.SIGHUP}) || d.reply(3) != "failed unproven 77 77" {
+		t.Errorf("it got %v, the requester reads %q", p.got, d.reply(3))
+	}
+}
+
+// signalled is a process that keeps the signals that it is sent.
+type signalled struct{ got []syscall.Signal }
+
+func (p *signalled) Pid() int                             { return 77 }
+func (p *signalled) Signal(sig syscall.Signal) error      { p.got = append(p.got, sig); return nil }
+func (p *signalled) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
+func (p *signalled) Close()                               {}
 
 // TestRecovered checks that recover leaves a gateway alone that serves or cannot be
 // judged. Only repeated definite failure replaces a gateway that is alive.

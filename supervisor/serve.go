@@ -3,8 +3,10 @@
 package supervisor
 
 import (
+	"errors"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -47,6 +49,15 @@ func (s *Supervisor) begin(j *control.Job) {
 		if c.decision == answerFailed {
 			why, pid = reason.NotRunning, 0
 		}
+	case control.Reload:
+		switch {
+		case s.g.Reload == 0:
+			c, why = requestCell{requestIdle, answerFailed}, reason.NoReload
+		case c.decision == answerFailed:
+			why, pid = reason.NotRunning, 0
+		default:
+			s.unit.reload()
+		}
 	case control.Restart:
 		if refusal := s.prepareRestart(j); refusal != "" {
 			c, why = requestCell{requestIdle, answerFailed}, refusal
@@ -67,6 +78,10 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.UnsafeConfig)).Err(err).Msg("")
 		return reason.UnsafeConfig
 	}
+	if err := s.provable(); err != nil {
+		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.Unproven)).Err(err).Msg("")
+		return reason.Unproven
+	}
 	if beside := s.foreignBeside(); beside != "" {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")
 		return reason.ListenerForeign
@@ -83,6 +98,20 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		s.stopSidecars() // sidecars that outlived a crash do not have a new token
 	}
 	return ""
+}
+
+// provable returns why no proof could be made of a gateway that runs now. A new one could
+// not be proven either, so the old one must not be stopped for it.
+func (s *Supervisor) provable() error {
+	g := s.unit.child
+	if !g.alive() || !g.reported {
+		return nil
+	}
+	if err := s.kernel.verify(g.id); errors.Is(err, procfs.ErrHidden) {
+		return err
+	}
+	_, err := s.kernel.listeners(s.g.Port)
+	return err
 }
 
 // foreignBeside describes a foreign listener beside a gateway that listens itself,
@@ -134,6 +163,11 @@ func beginRequest(action control.Action, s situation) requestCell {
 			return requestCell{requestProbing, wishProof}
 		case starting && s.executed: // the proof in progress answers
 			return requestCell{requestProbing, wait}
+		}
+		return requestCell{requestIdle, answerFailed}
+	case control.Reload: // a gateway that starts has no handler yet
+		if s.phase == phaseRunning {
+			return requestCell{requestProbing, wishProof}
 		}
 		return requestCell{requestIdle, answerFailed}
 	case control.Restart:

@@ -32,6 +32,7 @@ type shutdown struct {
 	killDeadline   time.Time     // set once all processes were killed
 	code           int           // of the container
 	over           bool
+	ignored        uint64 // the signals that were logged as ignored
 }
 
 // fill sets what the record says about the command and the goal.
@@ -52,12 +53,28 @@ func (d *shutdown) fill(r *status.Record) {
 	}
 }
 
-// forward sends a signal to the command if that owns the terminal, and reports whether
-// it did. SIGTERM is never forwarded, because it ends the container.
+// noteIgnored logs a signal that has no effect, once. Base images name such signals as
+// STOPSIGNAL, and then only SIGKILL ends the container.
+func (d *shutdown) noteIgnored(sig os.Signal) {
+	if n := sig.(syscall.Signal); d.ignored&(1<<n) == 0 {
+		d.ignored |= 1 << n
+		d.log.Warn().Str("event", evSignalIgnored).Stringer("signal", sig).
+			Msg("it has no effect, and is not logged again: to stop the container send SIGTERM (STOPSIGNAL), for SIGHUP set gateway.reload.signal")
+	}
+}
+
+// forward sends a signal of the terminal to the command if that owns it, and reports
+// whether it did.
 func (d *shutdown) forward(sig os.Signal) bool {
-	if sig == syscall.SIGTERM || !d.command.alive() || !d.c.Command.Spec.Foreground {
+	switch sig {
+	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
+	default: // it ends the container
 		return false
 	}
+	if !d.command.alive() || !d.c.Command.Spec.Foreground {
+		return false
+	}
+	d.log.Info().Str("event", evSignal).Stringer("signal", sig).Msg("")
 	if err := d.command.signalGroup(sig.(syscall.Signal)); err != nil {
 		d.fault("cannot forward a signal to the command", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -94,10 +95,20 @@ func (u *gatewayUnit) failStart(e *startError) {
 	u.post(eventFailed)
 }
 
-// executed handles the report that the re-exec child has executed the gateway.
-func (u *gatewayUnit) executed() {
+// executed handles the report that the re-exec child has executed the gateway, and reports
+// whether the container must end. That is so if /proc does not show the very first
+// gateway, because no gateway could ever be proven.
+func (u *gatewayUnit) executed() (hopeless bool) {
+	u.last = u.child.id
+	first := !u.start.launchedBefore
+	u.start.launchedBefore = true
+	if err := u.kernel.verify(u.child.id); first && u.child.alive() && errors.Is(err, procfs.ErrHidden) {
+		u.start.fatal = fmt.Errorf("cannot use /proc: the gateway could never be proven: %w: the engine must mount procfs without hidepid, or with hidepid=2 and a gid= that PID 1 has", err)
+		return true
+	}
 	u.start.executed, u.start.lastLogged = true, ""
 	u.post(eventLaunched)
+	return false
 }
 
 // ready records the first proof of the gateway.

@@ -38,6 +38,14 @@ func (u *gatewayUnit) stop() bool {
 	return true
 }
 
+// reload sends the gateway the signal by which it reads its configuration again.
+func (u *gatewayUnit) reload() {
+	u.log.Info().Str("event", evReload).Int("pid", u.child.pid()).Stringer("signal", u.g.Reload).Msg("")
+	if err := u.child.signal(u.g.Reload); err != nil {
+		u.fault("cannot signal the gateway", err)
+	}
+}
+
 // recordDescendants records the gateway's processes while it is still their parent.
 func (u *gatewayUnit) recordDescendants() {
 	if err := u.c.Sweeper.Note(); err != nil {

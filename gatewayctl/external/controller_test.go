@@ -312,6 +312,11 @@ func TestGateway(t *testing.T) {
 	fails(reason.ListenerMissing, err)
 	_, err = c.Do(ctx, control.Request{Action: control.Stop})
 	fails(reason.Unproven, err)
+	_, err = c.Do(ctx, control.Request{Action: control.Reload})
+	fails(reason.NoReload, err)
+	c.Reload = syscall.SIGHUP // it does not serve, so it gets none
+	_, err = c.Do(ctx, control.Request{Action: control.Reload})
+	fails(reason.ListenerMissing, err)
 	second := gateway(t, sleeps)
 	_, err = c.Do(ctx, probe)
 	fails(reason.Unproven, err)

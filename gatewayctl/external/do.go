@@ -60,8 +60,10 @@ func (c *Controller) carryOut(ctx context.Context, r control.Request) (old, star
 	}
 	idle := errors.Is(err, ErrIdle)
 	switch {
-	case err != nil && (!idle || r.Action == control.Probe):
+	case err != nil && (!idle || r.Action == control.Probe || r.Action == control.Reload):
 		return old, started, err
+	case r.Action == control.Reload:
+		return old, g.ID(), c.reload(ctx, g)
 	case r.Action == control.Probe:
 		return old, g.ID(), c.serves(ctx, g, proof.Prove)
 	case idle || r.Action == control.Start || r.Rotate || r.Drain > 0: // there is no process to signal, or only the supervisor can do it

@@ -15,10 +15,32 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// stop ends one process by pidfd, by the rule of the configuration: the stop signal, and
-// after its grace SIGKILL. It proves the process once more with the descriptor open;
+// reload sends the gateway its reload signal by pidfd, if it serves, and proves it again. A
+// gateway that starts has no handler yet, and would end.
+func (c *Controller) reload(ctx context.Context, g *procfs.Held) error {
+	if c.Reload == 0 {
+		return &Failure{c.stage, reason.NoReload, errors.New(reason.NoReload.Text())}
+	}
+	if err := c.serves(ctx, g, proof.Prove); err != nil {
+		return err
+	}
+	fd, err := g.Pidfd()
+	if err != nil {
+		return err
+	}
+	defer fd.Close()
+	c.enter(fmt.Sprintf("signalling pid %d", g.PID))
+	if err := procfs.Signal(fd, c.Reload); err != nil {
+		return err
+	}
+	return c.serves(ctx, g, proof.Prove)
+}
+
+// stop ends one process by pidfd, by the rule of the configuration: the stop signal with
+// SIGCONT, and after its grace SIGKILL. It proves the process once more with the descriptor open;
 // from then on the signal reaches that process or none. since is when the process was
 // last seen alive. Any process that it left behind is older.
 func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (since uint64, err error) {
@@ -29,7 +51,7 @@ func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (s
 	}
 	defer fd.Close()
 	since = sys.BootTicks()
-	if err := signal(fd, g.StopSignal); err != nil {
+	if err := errors.Join(signal(fd, g.StopSignal), signal(fd, unix.SIGCONT)); err != nil { // a stopped process does not see the first
 		return since, err
 	}
 	grace, cancel := context.WithTimeout(ctx, g.StopGrace)

@@ -122,6 +122,26 @@ func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 	awaitListeners(t, s.Port, 0)
 }
 
+// TestStoppedProcessHearsItsStopSignal checks that a process that SIGSTOP has stopped ends
+// by the stop signal, and is not killed when its grace is over.
+func TestStoppedProcessHearsItsStopSignal(t *testing.T) {
+	ctx := testenv.Within(t, 30*time.Second)
+	cmd := exec.Command("sleep", "1000")
+	testenv.Must(t, cmd.Start())
+	t.Cleanup(func() { endProcess(cmd) })
+	testenv.Must(t, unix.Kill(cmd.Process.Pid, unix.SIGSTOP))
+	p, err := procfs.Hold(cmd.Process.Pid)
+	testenv.Must(t, err)
+	defer p.Close()
+	s := &stages{say: func(stage string) {
+		if strings.HasPrefix(stage, "killing") {
+			t.Error("it did not hear its stop signal")
+		}
+	}}
+	_, err = s.stop(ctx, p, &config.Gateway{StopSignal: syscall.SIGTERM, StopGrace: 10 * time.Second})
+	testenv.Must(t, err)
+}
+
 // TestLaterListenerIsNotEnded checks that a process that takes the port later is not
 // ended. After the unmanaged gateway has gone, no process is ended in its place.
 func TestLaterListenerIsNotEnded(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -34,7 +35,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	if err := checkSpace(dir); err != nil {
 		return nil, err
 	}
-	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate, Terminal: sys.IsTerminal(0)}
 	if !b.settings.noGateway {
 		policy := tokenfile.Policy{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), RequireTmpfs: dir.Disk == ""}
 		token, err := tokenfile.NewStore(dir.File, dir.Path, policy, b.users.gateway.UID)

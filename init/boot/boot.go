@@ -152,18 +152,11 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	return code
 }
 
-// checkProc refuses anything but a real procfs at /proc, because proofs rely on it.
+// checkProc refuses anything but the procfs of our own PID namespace at /proc, because
+// proofs and signals rely on it.
 func checkProc() error {
-	f, err := os.Open("/proc")
-	if err == nil {
-		defer f.Close()
-		var magic int64
-		if magic, err = sys.FSMagic(f); err == nil && magic != sys.ProcMagic {
-			err = fmt.Errorf("it has file system type %#x", magic)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("cannot use /proc: %w: the engine must mount procfs there", err)
+	if err := procfs.Check(); err != nil {
+		return fmt.Errorf("cannot use /proc: %w: the engine must mount procfs there, in the container's own PID namespace", err)
 	}
 	return nil
 }
@@ -305,6 +298,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false
 	}
+	b.hardening.notFirst()
 	if err := sys.SetSubreaper(); err != nil {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}

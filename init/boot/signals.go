@@ -19,6 +19,10 @@ import (
 // the gateway's UID too. It is a real-time signal, and comes from root only.
 const sharedSignal = syscall.Signal(50)
 
+// haltSignal is SIGRTMIN+3 of the C library, by which podman and systemd-nspawn stop an
+// init that they take for systemd. LXC and Incus stop theirs by SIGPWR.
+const haltSignal = syscall.Signal(37)
+
 // Shield makes PID 1 ignore the signals that would end it and that subscribe leaves out:
 // those that Go's runtime dies of without a subscriber, and the two that it neither
 // handles nor reports. It comes before anything that can fail or take time. A re-exec
@@ -44,12 +48,14 @@ func subscribe() supervisor.Signals {
 	s := supervisor.Signals{
 		Child:  make(chan os.Signal, 1),
 		Stop:   make(chan os.Signal, 8),
+		Noted:  make(chan os.Signal, 4),
 		Shared: make(chan os.Signal, 1),
 	}
 	// The stop signals come first. A stop signal that arrived while only another
 	// channel existed would be lost in that channel.
-	signal.Notify(s.Stop, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP)
+	signal.Notify(s.Stop, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPWR, haltSignal)
 	signal.Notify(s.Child, unix.SIGCHLD)
+	signal.Notify(s.Noted, unix.SIGWINCH, unix.SIGUSR1, unix.SIGUSR2)
 	signal.Notify(s.Shared, sharedSignal)
 	// The runtime makes panics of our own faults, so it must handle these signals.
 	// For SIGPIPE see ignorePipe.

@@ -27,7 +27,16 @@ type stdio struct {
 // could switch O_NONBLOCK for all of us, or move the offset of a file. A descriptor
 // that cannot be opened again (a socket; a pipe of another user namespace) is
 // duplicated, and shared reports that.
+//
+// The command and the sidecars keep the container's descriptors. If one of these is a
+// regular file that was opened without O_APPEND (gateway-init > log), they would write at
+// an offset of their own, over our lines. So it gets O_APPEND.
 func openStdio() (*stdio, error) {
+	for _, fd := range []int{1, 2} {
+		if err := sys.AppendTo(fd); err != nil {
+			return nil, fmt.Errorf("cannot append to descriptor %d: %w", fd, err)
+		}
+	}
 	s := &stdio{container: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
 	null, err := sys.OpenFile("/dev/null", os.O_RDWR)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
@@ -71,6 +72,28 @@ func TestReopenIsItsOwn(t *testing.T) {
 	if data, err := os.ReadFile(file.Name()); err != nil || string(data) != "line\nline\n" {
 		t.Errorf("the file holds %q, %v", data, err)
 	}
+}
+
+// TestStdioIsAppendedTo checks that a log file of the container is written at its end by
+// all, and that nothing else is changed.
+func TestStdioIsAppendedTo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	written, err := os.Create(path)
+	testenv.Must(t, err)
+	defer written.Close()
+	read, err := os.Open(path)
+	testenv.Must(t, err)
+	defer read.Close()
+	_, pipe, err := os.Pipe()
+	testenv.Must(t, err)
+	defer pipe.Close()
+	for f, want := range map[*os.File]bool{written: true, read: false, pipe: false} {
+		testenv.Must(t, sys.AppendTo(int(f.Fd())))
+		if got := flags(t, f)&unix.O_APPEND != 0; got != want {
+			t.Errorf("%s: appended to %v", f.Name(), got)
+		}
+	}
+	testenv.Must(t, sys.AppendTo(1<<20)) // it is closed
 }
 
 // TestReopenShared checks that a socket, which cannot be opened again, is duplicated

@@ -49,14 +49,18 @@ func (p *initProcess) endOthers() {
 }
 
 // signalOthers sends sig to every other process of our PID namespace if we are its
-// PID 1, and otherwise to our children, which no other process can reap.
+// PID 1, and otherwise to our descendants. SIGKILL, which is repeated, goes to our
+// children, which no other process can reap.
 func (p *initProcess) signalOthers(sig unix.Signal) {
-	if os.Getpid() == 1 {
+	switch {
+	case os.Getpid() == 1:
 		sys.Kill(-1, sig)
-		return
-	}
-	pids, _ := sweep.Children()
-	for _, pid := range pids {
-		sys.Kill(pid, sig)
+	case sig == unix.SIGKILL:
+		pids, _ := sweep.Children()
+		for _, pid := range pids {
+			sys.Kill(pid, sig)
+		}
+	default:
+		sweep.SignalBelow(sig, func(int) bool { return true })
 	}
 }

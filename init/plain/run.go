@@ -19,6 +19,7 @@ import (
 	"github.com/gateway-init/gateway-init/init/plain/entry"
 	"github.com/gateway-init/gateway-init/init/plain/forward"
 	"github.com/gateway-init/gateway-init/init/plain/vfork"
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/program"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/version"
@@ -125,6 +126,9 @@ func (p *initProcess) prepare() error {
 	}
 	if p.Grace >= 0 && os.Getpid() != 1 { // or the other processes would not be our children
 		p.Subreaper = true
+		if err := procfs.Check(); err != nil {
+			return fmt.Errorf("cannot use /proc, which --grace needs here: %w: mount procfs there in this PID namespace, or start without --grace", err)
+		}
 	}
 	if p.Subreaper {
 		if err := sys.SetSubreaper(); err != nil {

@@ -3,6 +3,9 @@
 package plain
 
 import (
+	"os"
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -11,14 +14,26 @@ import (
 // terminal is our controlling terminal, if stdin is it.
 type terminal struct {
 	is     bool
-	leader bool // of the session, so no shell above us could continue a job
+	leader bool // of the session, or below an init, so no shell above us could continue a job
 	given  bool // the command's group has the foreground from us
 }
 
 const stdin = 0
 
 func openTerminal() terminal {
-	return terminal{is: sys.IsControlling(stdin), leader: sys.LeadsSession()}
+	t := terminal{is: sys.IsControlling(stdin)}
+	t.leader = t.is && (sys.LeadsSession() || isBelowInit())
+	return t
+}
+
+// isBelowInit reports whether our parent is an init (docker run --init -it) that gave us
+// the terminal as a shell does, and continues no job.
+func isBelowInit() bool {
+	if os.Getppid() != 1 {
+		return false
+	}
+	name, err := sys.ReadFile("/proc/1/comm")
+	return err == nil && slices.Contains([]string{"docker-init\n", "tini\n", "tini-static\n", "catatonit\n", "dumb-init\n"}, string(name))
 }
 
 // forChild returns the descriptor whose foreground the command gets, or -1. If a

@@ -13,6 +13,21 @@ import (
 	"github.com/gateway-init/gateway-init/internal/users"
 )
 
+// giveStdio lets the user open the container's terminal and pipes again, by /dev/stdout and
+// /dev/stderr, as the engine does for the user of docker run --user. It does so only where
+// they are the container's, which is as PID 1 or below another init: elsewhere they belong
+// to a caller who goes on. Without CAP_CHOWN the user can use but not open them.
+func (p *initProcess) giveStdio(uid uint32) {
+	if os.Getpid() != 1 && os.Getppid() != 1 {
+		return
+	}
+	for fd := range 3 {
+		if err := sys.GiveStdio(fd, uid); err != nil {
+			p.say(2, "info", "the user cannot open descriptor %d again: %v", fd, err)
+		}
+	}
+}
+
 // become makes the command run as the user of --user, with its ids, its groups from
 // /etc/group and its HOME. The environment is otherwise the caller's.
 func (p *initProcess) become(c *vfork.Child) error {
@@ -24,6 +39,7 @@ func (p *initProcess) become(c *vfork.Child) error {
 	if err != nil {
 		return fmt.Errorf("--user: %w", err)
 	}
+	p.giveStdio(u.UID)
 	// An engine that starts us as that user (runAsUser) leaves nothing to step down
 	// from, and no right to change the groups that it gave. A group that --user names
 	// must be ours already.

@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 )
@@ -120,54 +119,4 @@ func (f *clients) show(depth int) string {
 
 func (f *clients) manual() (kind, accepted string) {
 	return "object of lists of strings", fmt.Sprintf("at most %d; names of 1 to 32 of %s; each as gateway.command", maxClients, nameChars)
-}
-
-// stopSignal is the field of the name of a signal that may stop a gateway.
-type stopSignal syscall.Signal
-
-func (f *stopSignal) read(d *decoder, n node) {
-	var name string
-	(&choice{&name, strings.Join(stopSignals(), ", ")}).read(d, n)
-	*f = stopSignal(signalNumber(name))
-}
-
-func (f *stopSignal) show(int) string { return quoteJSON(signalName(syscall.Signal(*f))) }
-
-func (f *stopSignal) manual() (kind, accepted string) {
-	return "string", strings.Join(stopSignals(), ", ")
-}
-
-// stopSignals returns the signals that may stop a gateway.
-func stopSignals() []string {
-	return []string{"SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2"}
-}
-
-// signalNumber returns the number of a stop signal, or 0 for any other name.
-func signalNumber(name string) syscall.Signal {
-	switch name {
-	case "SIGTERM":
-		return syscall.SIGTERM
-	case "SIGINT":
-		return syscall.SIGINT
-	case "SIGQUIT":
-		return syscall.SIGQUIT
-	case "SIGHUP":
-		return syscall.SIGHUP
-	case "SIGKILL":
-		return syscall.SIGKILL
-	case "SIGUSR1":
-		return syscall.SIGUSR1
-	case "SIGUSR2":
-		return syscall.SIGUSR2
-	}
-	return 0
-}
-
-func signalName(s syscall.Signal) string {
-	for _, name := range stopSignals() {
-		if signalNumber(name) == s {
-			return name
-		}
-	}
-	return s.String()
 }

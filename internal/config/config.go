@@ -53,6 +53,7 @@ type Gateway struct {
 	AuthCheck  *AuthCheck // nil if the proof has no such part
 	StopSignal syscall.Signal
 	StopGrace  time.Duration
+	Reload     syscall.Signal // by which it reads its configuration again; 0: none
 	BackoffMin time.Duration
 	BackoffMax time.Duration
 	ResetAfter time.Duration

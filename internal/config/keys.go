@@ -72,6 +72,7 @@ func (g *Gateway) table() table {
 			{"signal", (*stopSignal)(&g.StopSignal), `"SIGTERM"`},
 			{"grace", &duration{&g.StopGrace, 100 * time.Millisecond, time.Hour}, `"7s"`},
 		}, `{}`},
+		{"reload", table{{"signal", (*reloadSignal)(&g.Reload), none}}, `{}`},
 		{"restart", table{
 			{"backoff_min", &limited{&duration{&g.BackoffMin, 10 * time.Millisecond, time.Hour}, "at most backoff_max"}, `"200ms"`},
 			{"backoff_max", &duration{&g.BackoffMax, 10 * time.Millisecond, time.Hour}, `"30s"`},

@@ -163,15 +163,17 @@ type fullDisk struct{}
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 func TestSignals(t *testing.T) {
-	for _, name := range stopSignals() {
-		if got := signalName(signalNumber(name)); got != name {
-			t.Errorf("%s: got %s", name, got)
+	for _, accepted := range []string{stopSignals, reloadSignals} {
+		for _, name := range strings.Split(accepted, ", ") {
+			if got := showSignal(signalNumber(name), accepted); got != quoteJSON(name) {
+				t.Errorf("%s: got %s", name, got)
+			}
 		}
 	}
 	if got := signalNumber("SIGSTOP"); got != 0 {
 		t.Errorf("got %v", got)
 	}
-	if got := signalName(syscall.SIGSTOP); strings.HasPrefix(got, "SIG") {
+	if got := showSignal(syscall.SIGSTOP, stopSignals); got != "" {
 		t.Errorf("got %v", got)
 	}
 }

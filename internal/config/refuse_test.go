@@ -175,6 +175,7 @@ func TestParseRefusesGateway(t *testing.T) {
 		"auth-body-long":      {`"auth_check": {"body": "` + long + `"}`, "gateway.auth_check.body: is 5000 bytes long (accepted: at most 4096)"},
 		"auth-body-newline":   {`"auth_check": {"body": "a\nb"}`, "gateway.auth_check.body: \"a\\nb\" holds a control character"},
 		"auth-null":           {`"auth_check": null`, "gateway.auth_check: is null, not an object"},
+		"signal-reload":       {`"reload": {"signal": "SIGTERM"}`, `gateway.reload.signal: "SIGTERM" is unknown (accepted: SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH)`},
 		"signal-stop":         {`"stop": {"signal": "SIGSTOP"}`, `gateway.stop.signal: "SIGSTOP" is unknown (accepted: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGKILL, SIGUSR1, SIGUSR2)`},
 		"signal-number":       {`"stop": {"signal": 15}`, "gateway.stop.signal: is a number, not a string"},
 		"nofile-small":        {`"rlimits": {"nofile": 15}`, "gateway.rlimits.nofile: 15 is not a whole number in range (accepted: 16 to 1048576)"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 )
@@ -67,7 +66,7 @@ func listChildren(pid, limit int) (pids []int, err error) {
 	if err == nil && missing {
 		return nil, errNoList
 	}
-	return pids, err
+	return pids, whyUnseen(pid, err)
 }
 
 // scanChildren looks through all of /proc. It leaves out the processes that hidepid
@@ -76,7 +75,7 @@ func listChildren(pid, limit int) (pids []int, err error) {
 func scanChildren(pid, limit int) (pids []int, err error) {
 	err = EachStat(func(child int, st Stat, err error) error {
 		switch {
-		case IsGone(err), errors.Is(err, fs.ErrPermission):
+		case IsGone(err), errors.Is(err, ErrHidden):
 			return nil
 		case err != nil:
 			return err

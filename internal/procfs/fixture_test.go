@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 		}
+	case "checker":
+		fmt.Print(Check())
+		os.Exit(0)
 	case "named":
 		if err := os.WriteFile("/proc/self/comm", []byte(os.Args[0]), 0); err != nil {
 			os.Exit(1)

@@ -40,13 +40,24 @@ func Open(pid int) (*Handle, error) {
 	dir, err := fsafe.OpenDirAt(root, strconv.Itoa(pid))
 	if err != nil {
 		root.Close()
-		return nil, markGone(err)
+		return nil, whyUnseen(pid, err)
 	}
 	return &Handle{pid, root, dir}, nil
 }
 
-// openRoot opens /proc and checks that it is procfs. Another file system in its
-// place could show processes that do not exist.
+// Check returns an error unless /proc is the procfs of our own PID namespace.
+func Check() error {
+	root, err := openRoot()
+	if err != nil {
+		return err
+	}
+	return root.Close()
+}
+
+// openRoot opens /proc and checks that it is procfs, and that its pids mean the same
+// processes as those of system calls. Another file system in its place could show
+// processes that do not exist. In the /proc of another PID namespace (a bind mount, or
+// unshare(1) without --mount-proc) "self" has another number, or none.
 func openRoot() (*os.File, error) {
 	root, err := fsafe.OpenDir("/proc")
 	if err != nil {
@@ -55,6 +66,10 @@ func openRoot() (*os.File, error) {
 	if magic, err := sys.FSMagic(root); err != nil || magic != sys.ProcMagic {
 		root.Close()
 		return nil, errors.Join(errProc, err)
+	}
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		root.Close()
+		return nil, errors.Join(errForeign, err)
 	}
 	return root, nil
 }

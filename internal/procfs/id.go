@@ -11,8 +11,12 @@ package procfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
+
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Errors about a process.
@@ -20,7 +24,9 @@ var (
 	ErrGone     = errors.New("the process is gone")
 	ErrReplaced = errors.New("the pid belongs to another process now")
 	ErrChanged  = errors.New("the process is not the same")
+	ErrHidden   = errors.New("/proc hides the process (mount option hidepid)")
 	errProc     = errors.New("/proc is not procfs")
+	errForeign  = errors.New("/proc belongs to another PID namespace")
 	errBound    = errors.New("too many entries")
 )
 
@@ -28,6 +34,23 @@ var (
 // has ended.
 func IsGone(err error) bool {
 	return errors.Is(err, ErrGone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+}
+
+// whyUnseen returns the error for a process of which /proc shows nothing: ErrGone if it
+// has ended, ErrHidden if it lives. Under hidepid=2 and 4 the kernel answers ENOENT for
+// both, so whyUnseen asks by a signal that does nothing whether the pid is in use.
+func whyUnseen(pid int, err error) error {
+	switch {
+	case pid == os.Getpid(): // it is never hidden
+		return err
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrHidden, err)
+	case errors.Is(err, fs.ErrNotExist) && pid > 0 && !errors.Is(sys.Kill(pid, 0), syscall.ESRCH):
+		return ErrHidden
+	case IsGone(err):
+		return ErrGone
+	}
+	return err
 }
 
 // ID identifies a process. A pid alone is not enough, because it may be reused.

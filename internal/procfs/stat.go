@@ -93,17 +93,15 @@ func parseDecimal(b []byte) (uint64, bool) {
 	return n, err == nil
 }
 
-// ReadStat reads the stat line of a process. The error is ErrGone if there is none.
+// ReadStat reads the stat line of a process. The error is ErrGone if there is none, and
+// ErrHidden if /proc does not show it.
 func ReadStat(pid int) (Stat, error) { return readStat(pid, make([]byte, statSize)) }
 
 // readStat reads into buf by one read, because the kernel makes the line at once.
 func readStat(pid int, buf []byte) (Stat, error) {
 	n, err := sys.ReadOnce("/proc/"+strconv.Itoa(pid)+"/stat", buf)
-	if IsGone(err) {
-		return Stat{}, ErrGone
-	}
 	if err != nil {
-		return Stat{}, err
+		return Stat{}, whyUnseen(pid, err)
 	}
 	if n == len(buf) {
 		return Stat{}, fmt.Errorf("%w: it has %d bytes or more", errStat, n)

@@ -66,7 +66,7 @@ func ReadStatus(pid int) (Status, error) {
 func ReadUID(pid int) (uint32, error) {
 	text, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return 0, err
+		return 0, whyUnseen(pid, err)
 	}
 	s, err := parseStatus(text)
 	return s.UIDs[0], err

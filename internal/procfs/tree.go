@@ -2,7 +2,10 @@
 
 package procfs
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Bounds of a process and its descendants.
 const (
@@ -11,7 +14,8 @@ const (
 )
 
 // Tree returns pid and its descendants, at most MaxTree processes. Orphaned
-// descendants are not among them. A process that ends meanwhile is left out.
+// descendants are not among them. A process that ends meanwhile, or that /proc hides, is
+// left out.
 func Tree(pid int) ([]ID, error) {
 	pids := []int{pid}
 	var tree []ID
@@ -21,7 +25,7 @@ func Tree(pid int) ([]ID, error) {
 			tree = append(tree, id)
 			pids, err = AppendChildren(pids, id.PID)
 		}
-		if err != nil && !IsGone(err) {
+		if err != nil && !IsGone(err) && !errors.Is(err, ErrHidden) {
 			return tree, err
 		}
 	}

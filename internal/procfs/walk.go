@@ -45,10 +45,10 @@ func EachStat(f func(pid int, st Stat, err error) error) error {
 // files are an error.
 func EachFile(pid, limit int, f func(name string) error) error {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	return eachIn(dir, limit, func(fd int) error {
+	return whyUnseen(pid, eachIn(dir, limit, func(fd int) error {
 		name, _ := os.Readlink(dir + "/" + strconv.Itoa(fd))
 		return f(name)
-	})
+	}))
 }
 
 // eachIn is eachNumber for a path.

@@ -198,6 +198,21 @@ func Session(pid int) (int, error) {
 	return sid, os.NewSyscallError("getsid", err)
 }
 
+// AppendTo makes every write to a regular file, by any holder of this description, go to
+// its end (fcntl(2), O_APPEND). It does nothing for other files, for a descriptor that is
+// only read, or for one that is closed.
+func AppendTo(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_APPEND)
+	}
+	return os.NewSyscallError("fcntl", err)
+}
+
 // WriteQuietly writes to fd, which may have no reader any more. The write neither
 // ends the process (SIGPIPE) nor stops it (SIGTTOU, from the background), and leaves
 // no signal for a handler.

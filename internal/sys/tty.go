@@ -70,6 +70,18 @@ func SignalForeground(f *os.File, sig unix.Signal) error {
 	return control(f, "ioctl", func(fd int) error { return unix.IoctlSetInt(fd, tiocsig, int(sig)) })
 }
 
+// GiveStdio makes uid the owner of fd, if that is a terminal or a pipe without a name. Only
+// the owner can open it again, as /dev/stdout or /dev/tty's name. Files that others reach
+// by a name keep their owner. fd may be closed.
+func GiveStdio(fd int, uid uint32) error {
+	const pipefs, devpts = 0x50495045, 0x1cd1 // statfs(2)
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil || st.Type != pipefs && st.Type != devpts {
+		return nil
+	}
+	return os.NewSyscallError("fchown", unix.Fchown(fd, int(uid), -1))
+}
+
 // NonBlocking returns f again, with the same file description, for Go's poller. A
 // wait in the poller ties up no thread and has deadlines. The caller owns both.
 func NonBlocking(f *os.File) (*os.File, error) {

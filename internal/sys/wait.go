@@ -50,6 +50,19 @@ func Peek() (pid int, err error) {
 	return int(si.pid), err
 }
 
+// Stopped returns the signal that has stopped the child since the last call, or 0. It
+// never blocks.
+func Stopped(pid int) (unix.Signal, error) {
+	var si siginfo
+	err := retry("waitid", func() error {
+		return unix.Waitid(unix.P_PID, pid, (*unix.Siginfo)(unsafe.Pointer(&si)), unix.WSTOPPED|unix.WNOHANG|unix.WALL, nil)
+	})
+	if err != nil || si.code != childStopped {
+		return 0, err
+	}
+	return unix.Signal(si.status), nil
+}
+
 // Reap reaps a child that Peek returned, and returns its exit. Its pid is free
 // afterwards.
 func Reap(pid int) (Exit, error) {

@@ -45,10 +45,11 @@ const (
 	Stop    Action = "stop"
 	Start   Action = "start"
 	Probe   Action = "probe"
+	Reload  Action = "reload"
 )
 
 // Actions returns all of them.
-func Actions() []Action { return []Action{Restart, Recover, Stop, Start, Probe} }
+func Actions() []Action { return []Action{Restart, Recover, Stop, Start, Probe, Reload} }
 
 // Request is one decoded frame.
 type Request struct {

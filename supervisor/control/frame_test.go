@@ -26,6 +26,7 @@ func TestEncodeDecode(t *testing.T) {
 		"stop":         {Request{Action: Stop}, "stop"},
 		"start":        {Request{Action: Start}, "start"},
 		"probe":        {Request{Action: Probe}, "probe"},
+		"reload":       {Request{Action: Reload}, "reload"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.r.Nonce = nonceOf("a")

@@ -20,8 +20,9 @@ import (
 //
 // As PID 1 of its own PID namespace it lets the kernel do it. It takes the UID and
 // calls kill(-1), without a fork, a look at /proc or a race. If the namespace is
-// shared with other containers, the same UID may be theirs, too. Then it ends only
-// its own descendants, child by child. It is a subreaper, so each generation is
+// shared with other containers, or with another init above us, the same UID may be
+// theirs, too. Then it signals only its own descendants: all of them, so that each gets
+// SIGTERM at once. SIGKILL goes child by child. It is a subreaper, so each generation is
 // handed to it when the one before is gone.
 type ByUID struct {
 	uid    uint32
@@ -59,6 +60,12 @@ func (s *ByUID) kill(uid uint32, sig syscall.Signal) error {
 	if !s.shared.Load() {
 		return sys.KillUser(uid, sig)
 	}
+	if sig != unix.SIGKILL {
+		return SignalBelow(sig, func(pid int) bool {
+			real, err := procfs.ReadUID(pid)
+			return err == nil && real == uid
+		})
+	}
 	pids, err := s.children(uid)
 	for _, pid := range pids {
 		// Only we can reap our child, so until then its pid is not reused.
@@ -82,7 +89,7 @@ func (s *ByUID) Others(uid uint32) (bool, error) {
 }
 
 // Signal sends sig to all processes of uid. In a shared PID namespace it sends sig
-// only to those that are our children.
+// only to those that are our descendants.
 func (s *ByUID) Signal(uid uint32, sig syscall.Signal) { _ = s.kill(uid, sig) }
 
 // maxChildren is the kernel's own bound of pids (PID_MAX_LIMIT).

@@ -133,6 +133,30 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSignalReachesAllGenerations checks that children whose parent ends by the signal get
+// it too, at once. Nobody else would send it to them.
+func TestSignalReachesAllGenerations(t *testing.T) {
+	for mode, shared := range modes {
+		t.Run(mode, func(t *testing.T) {
+			if !testenv.Inside(t, unix.CLONE_NEWPID) {
+				return
+			}
+			run(t, gateway, "sleep 1000")
+			run(t, stranger, "(setsid sleep 1000; :); :")
+			testenv.Eventually(t, "they run", func() bool { return count(t, stranger) == 3 && count(t, gateway) > 0 })
+			s := NewByUID(gateway, shared)
+			s.Signal(stranger, unix.SIGTERM)
+			testenv.Eventually(t, "their end", func() bool {
+				reap(t)
+				return count(t, stranger) == 0
+			})
+			if count(t, gateway) == 0 {
+				t.Error("the gateway got it, too")
+			}
+		})
+	}
+}
+
 // TestSweepForkBomb checks that processes that fork as fast as they can do not outrun
 // one kill(-1).
 func TestSweepForkBomb(t *testing.T) {

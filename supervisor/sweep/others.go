@@ -4,7 +4,6 @@ package sweep
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"syscall"
 
@@ -42,7 +41,9 @@ func (d *ByAncestry) Others(uint32) (bool, error) {
 	pids, _ := Children() // without the list all processes are looked at
 	for _, pid := range pids {
 		st, err := procfs.ReadStat(pid)
-		if err == nil && st.PPID == os.Getpid() && pid != d.gateway() && !st.Ended() {
+		switch {
+		case pid == d.gateway():
+		case err == nil && st.PPID == os.Getpid() && !st.Ended(), errors.Is(err, procfs.ErrHidden) && maySignal(pid):
 			return true, nil
 		}
 	}
@@ -59,7 +60,7 @@ func (d *ByAncestry) others() ([]procfs.Stat, error) {
 		switch {
 		case err == nil:
 			all[pid] = st
-		case procfs.IsGone(err), errors.Is(err, fs.ErrPermission) && !maySignal(pid):
+		case procfs.IsGone(err), errors.Is(err, procfs.ErrHidden) && !maySignal(pid):
 		default:
 			unseen = errors.Join(unseen, err)
 		}
@@ -75,7 +76,7 @@ func (d *ByAncestry) others() ([]procfs.Stat, error) {
 }
 
 // maySignal reports whether we may signal pid, by a signal that does nothing. A
-// process that we may neither signal nor see (/proc with hidepid=1) belongs to
+// process that we may neither signal nor see (/proc with hidepid) belongs to
 // another user, and the end of the container cannot wait for it.
 func maySignal(pid int) bool { return !errors.Is(sys.Kill(pid, 0), unix.EPERM) }
 

@@ -164,8 +164,8 @@ func TestStopSignalReachesExecProcesses(t *testing.T) {
 func TestEveryStopSignalEndsAlike(t *testing.T) {
 	t.Parallel()
 	for name, signals := range map[string][]unix.Signal{
-		"term": {unix.SIGTERM}, "int": {unix.SIGINT}, "quit": {unix.SIGQUIT}, "hup": {unix.SIGHUP},
-		"twice": {unix.SIGTERM, unix.SIGTERM}, "mixed": {unix.SIGINT, unix.SIGTERM, unix.SIGHUP},
+		"term": {unix.SIGTERM}, "int": {unix.SIGINT}, "quit": {unix.SIGQUIT}, "pwr": {unix.SIGPWR}, "rtmin+3": {unix.Signal(37)},
+		"twice": {unix.SIGTERM, unix.SIGTERM}, "mixed": {unix.SIGINT, unix.SIGTERM, unix.SIGPWR},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -68,7 +68,7 @@ func stories() map[string]story {
 	return map[string]story{
 		"serving": {reach: serving, steps: []step{
 			{"health", 0, "serving: pid", ""}, {"status", 0, "SERVING", ""}, {"wait", 0, "serving: pid", ""},
-			{"probe", 0, "proven", ""}, {"start", 0, "already running: pid", ""}, {"recover", 0, "already running: pid", ""},
+			{"reload", 3, "no-reload", ""}, {"probe", 0, "proven", ""}, {"start", 0, "already running: pid", ""}, {"recover", 0, "already running: pid", ""},
 			{"restart", 0, "restarted: pid", status.Running}, {"stop", 0, "stopped: pid", status.Stopped},
 		}},
 		"stopped": {

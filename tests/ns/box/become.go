@@ -40,6 +40,8 @@ type plan struct {
 	Mounts   []Mount
 	Plant    []Entry
 	NoProc   bool
+	Proc     string
+	HostProc bool
 	Close    []int
 	Nofile   uint64
 	Groups   []int
@@ -131,6 +133,11 @@ func (p *plan) files() error {
 
 // enter makes the tmpfs the root, and the former root unreachable.
 func (p *plan) enter() error {
+	if p.HostProc {
+		if err := unix.Mount("/proc", p.Dir+"/proc", "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("cannot bind /proc: %w", err)
+		}
+	}
 	if err := unix.PivotRoot(p.Dir, p.Dir+"/old"); err != nil {
 		return fmt.Errorf("cannot change root: %w", err)
 	}
@@ -139,8 +146,8 @@ func (p *plan) enter() error {
 
 // system makes the mounts of an engine, and brings the loopback up.
 func (p *plan) system() error {
-	if !p.NoProc {
-		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+	if !p.NoProc && !p.HostProc {
+		if err := unix.Mount("proc", "/proc", "proc", 0, p.Proc); err != nil {
 			return fmt.Errorf("cannot mount /proc: %w", err)
 		}
 	}

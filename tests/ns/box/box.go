@@ -64,14 +64,20 @@ type Options struct {
 	Mounts    []Mount // default: /run
 	Plant     []Entry
 	NoProc    bool
-	Nofile    uint64
-	Groups    []int     // supplementary groups of gateway-init, as of --group-add
-	Dir       string    // the container's working directory; default: /
-	UID       int       // of gateway-init and of all below it
-	DropCaps  []uintptr // capabilities that the engine does not give
-	Below     []string  // the command of PID 1, to which that of gateway-init is appended
+	// Proc are mount options of /proc. With HostProc /proc is that of the machine's PID
+	// namespace.
+	Proc     string
+	HostProc bool
+	Nofile   uint64
+	Groups   []int     // supplementary groups of gateway-init, as of --group-add
+	Dir      string    // the container's working directory; default: /
+	UID      int       // of gateway-init and of all below it
+	DropCaps []uintptr // capabilities that the engine does not give
+	Below    []string  // the command of PID 1, to which that of gateway-init is appended
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
+	// Terminal is stdin, and the controlling terminal of gateway-init.
+	Terminal *os.File
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
 	Stdout, Stderr *os.File
 }
@@ -105,7 +111,7 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// Start starts a box and waits until its first process is gateway-init. The test's
+// Start starts a box and waits until its first process is gateway-init, or First. The test's
 // cleanup ends the box.
 func Start(t testing.TB, o Options) *Box {
 	t.Helper()
@@ -131,6 +137,9 @@ func Start(t testing.TB, o Options) *Box {
 		Setsid:     true, // as runc does; a process may send SIGCONT within its own session
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 	}
+	if o.Terminal != nil {
+		b.cmd.Stdin, b.cmd.SysProcAttr.Setctty = o.Terminal, true
+	}
 	if err := b.cmd.Start(); err != nil {
 		t.Fatalf("cannot start a box: %v", err)
 	}
@@ -151,7 +160,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir,
 		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
@@ -180,7 +189,7 @@ func (o Options) plan(t testing.TB) plan {
 	return p
 }
 
-// waitExec waits until the first process has executed gateway-init, or has failed.
+// waitExec waits until the first process has executed its program, or has failed.
 func (b *Box) waitExec() {
 	b.t.Helper()
 	deadline := time.Now().Add(testenv.Patience)

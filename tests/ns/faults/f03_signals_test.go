@@ -16,7 +16,7 @@ import (
 )
 
 // stops are the signals that end the container in gateway mode.
-var stops = map[syscall.Signal]bool{unix.SIGTERM: true, unix.SIGINT: true, unix.SIGQUIT: true, unix.SIGHUP: true}
+var stops = map[syscall.Signal]bool{unix.SIGTERM: true, unix.SIGINT: true, unix.SIGQUIT: true, unix.SIGPWR: true, 37: true}
 
 // quiet disables health checks in a test that compares before and after.
 var quiet = map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "10m"}}}
@@ -84,10 +84,20 @@ func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 			}
 		}
 		unchanged(t, b, before)
+		// A signal that stops other programs is said once, so that a wrong STOPSIGNAL shows.
+		for _, name := range []string{"window changed", "user defined signal 1", "user defined signal 2", "hangup"} {
+			waitLog(b, `"event":"signal-ignored","signal":"`+name+`"`)
+			if n := strings.Count(b.Log(), `"event":"signal-ignored","signal":"`+name+`"`); n != 1 {
+				t.Errorf("%s: said %d times", name, n)
+			}
+		}
+		if n := strings.Count(b.Log(), `"event":"signal-ignored"`); n != 4 {
+			t.Errorf("%d lines", n)
+		}
 	})
 
 	for sig := range stops {
-		t.Run("from-root-"+unix.SignalName(sig), func(t *testing.T) {
+		t.Run("from-root-"+sig.String(), func(t *testing.T) {
 			b := box.Start(t, box.Options{Config: quiet, Command: []string{"/usr/local/bin/demotools", "sleep", "1000"}})
 			b.WaitServing(20 * time.Second)
 			b.WaitRecord(5*time.Second, "the command", func(r status.Record) error {
@@ -97,8 +107,8 @@ func TestOnlyDocumentedSignalsHaveEffect(t *testing.T) {
 				return nil
 			})
 			b.Signal(sig)
-			// The command exits with 143 on the TERM that it is sent. It gets INT,
-			// QUIT and HUP only from a terminal.
+			// The command exits with 143 on the TERM that it is sent. It gets INT and
+			// QUIT only from a terminal.
 			if s := b.Wait(9 * time.Second); s.ExitStatus() != 143 {
 				t.Errorf("ended with %v %d", s.Exited(), s.ExitStatus())
 			}

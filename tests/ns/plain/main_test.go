@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 		block(os.Args[1:])
 	case "refuse":
 		refuse(os.Args[1:])
+	case "tini":
+		beTini(os.Args[1:])
 	}
 	code := m.Run()
 	if shared != "" {
@@ -91,6 +93,25 @@ func refuse(argv []string) {
 		err = testenv.RefuseCalls(unix.EPERM, uint32(call))
 	}
 	become(argv[1:], err)
+}
+
+// beTini is tini by its name, as PID 1 at a terminal. It gives its child the foreground,
+// and continues no job.
+func beTini(argv []string) {
+	os.Unsetenv("PLAIN_TEST")
+	err := errors.Join(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("proc", "/proc", "proc", 0, ""), os.WriteFile("/proc/self/comm", []byte("tini"), 0))
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Foreground: true}
+	if err == nil {
+		err = cmd.Run()
+	}
+	if cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(99)
+	}
+	os.Exit(cmd.ProcessState.ExitCode())
 }
 
 // become executes argv, unless err says that the preparation failed.

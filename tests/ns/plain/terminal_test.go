@@ -193,6 +193,49 @@ func TestBackground(t *testing.T) {
 	p.ended()
 }
 
+// TestCtrlZBelowAnotherInit checks docker run --init -it. That init gave us the terminal,
+// as a shell does, and would never continue us.
+func TestCtrlZBelowAnotherInit(t *testing.T) {
+	testenv.Root(t)
+	self, err := os.Executable()
+	testenv.Must(t, err)
+	cmd := exec.Command(self, binary(t), "-s", "--", "bash", "-c", `trap 'echo cont' CONT; trap 'echo int; exit 5' INT; echo ready; while :; do sleep 0.02; done`)
+	cmd.Env = append(os.Environ(), "PLAIN_TEST=tini")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	p := person{harness.OpenTerminalWith(t, pty.Winsize{Rows: 30, Cols: 100}, cmd), t}
+	p.reads("ready", 1)
+	p.Type("\x1a")
+	p.reads("cont", 1)
+	p.Type("\x03")
+	p.reads("int", 1)
+	if code := p.ended(); code != 5 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestUserCanOpenStdioAgain checks that a user of --user can open /dev/stdout, as a pipe and
+// as a terminal. It was root's. A file with a name keeps its owner.
+func TestUserCanOpenStdioAgain(t *testing.T) {
+	const script = `echo out >/proc/self/fd/1; echo err >/proc/self/fd/2`
+	r := start(t, how{}, "--user", "1234:1234", "--", "sh", "-c", script)
+	if code := r.ended(); code != 0 || r.stdout() != "out\n" || r.stderr() != "err\n" {
+		t.Errorf("pipe: exit code %d, %q, %q", code, r.stdout(), r.stderr())
+	}
+	p := sit(t, true, binary(t), "--user", "1234:1234", "--", "sh", "-c", script)
+	p.reads("out", 1)
+	p.reads("err", 1)
+	if code := p.ended(); code != 0 {
+		t.Errorf("terminal: exit code %d", code)
+	}
+	file := t.TempDir() + "/log"
+	start(t, how{before: []string{"sh", "-c", `exec "$0" "$@" >` + file}}, "--user", "1234:1234", "--", "true").ended()
+	info, err := os.Stat(file)
+	testenv.Must(t, err)
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 {
+		t.Errorf("the log file belongs to uid %d now", uid)
+	}
+}
+
 // TestHangup checks that the command gets SIGHUP when the terminal goes.
 func TestHangup(t *testing.T) {
 	// Under nohup(1) the tests ignore SIGHUP. bash would inherit that, and it
