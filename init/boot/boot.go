@@ -298,7 +298,6 @@ func (b *bootstrap) subreaper() (shared bool) {
 	if os.Getpid() == 1 {
 		return false
 	}
-	b.hardening.notFirst()
 	if err := sys.SetSubreaper(); err != nil {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
@@ -307,7 +306,7 @@ func (b *bootstrap) subreaper() (shared bool) {
 	switch {
 	case b.rootless: // docs/managed.md
 	case above:
-		b.hardening.add("not-pid-1", fmt.Sprintf("PID 1 is %.16q, which may keep stop signals and arguments from us: write ENTRYPOINT as a JSON list that begins with /usr/local/sbin/gateway-init, and run without --init (compose: without init: true)", strings.TrimSpace(string(comm))))
+		b.hardening.notFirst()
 	case string(comm) == "gateway-init\n":
 		sys.Kill(1, sharedSignal)
 	}

@@ -125,8 +125,8 @@ gatewayctl: hint: read docker logs CONTAINER; then: gatewayctl restart`},
 		{"command-missing", box.Options{Command: []string{"myagent"}, Env: path}, logs("command-failed"),
 			`"level":"error","origin":"init","event":"command-failed","command":"myagent","error":"exec: no such file or directory"}`},
 		{"entrypoint-in-shell-form", box.Options{Below: []string{"/usr/local/bin/demotools", "foreign-init", "0"}}, logs("hardening", `"name":"not-pid-1"`),
-			`"level":"warn","origin":"init","event":"hardening","name":"not-pid-1","detail":"PID 1 is \"demotools\", which may keep stop signals and arguments from us:` +
-				` write ENTRYPOINT as a JSON list that begins with /usr/local/sbin/gateway-init, and run without --init (compose: without init: true)"}`},
+			`"level":"warn","origin":"init","event":"hardening","name":"not-pid-1","detail":"PID 1 is another program: start gateway-init as the container's first process,` +
+				` ENTRYPOINT [\"/usr/local/sbin/gateway-init\"]; gateway-init ends only its own descendants, and cannot see a stop that PID 1 does not pass on"}`},
 		{"preset-token", box.Options{Env: []string{"OPENCLAW_GATEWAY_TOKEN=mine"}}, logs("preset-token"),
 			`"level":"warn","origin":"init","event":"preset-token","name":"OPENCLAW_GATEWAY_TOKEN","message":"the container's environment sets the token's variable: it is not used, and no process gets it"}`},
 		{"port-taken-by-the-agent", taken, foreign,
