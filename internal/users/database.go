@@ -40,9 +40,9 @@ func load(unsafeRoot string) (*Database, error) {
 	return &Database{passwd, group}, nil
 }
 
-// readFile returns the content of a file of at most most bytes. It follows links, as every reader of these
-// files does, because some images keep them elsewhere and only root can write /etc.
-// O_NONBLOCK is against a FIFO.
+// readFile returns the content of a file of at most most bytes. It follows links, as
+// every reader of these files does, because some images keep them elsewhere and only root
+// can write /etc. O_NONBLOCK is against a FIFO.
 func readFile(unsafePath string, most int) ([]byte, error) {
 	f, err := os.OpenFile(unsafePath, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -88,6 +88,18 @@ func (db *Database) lenient(spec string, caller IDs) (User, error) {
 	return u, err
 }
 
+// fromEntry returns the user of an entry with these ids.
+func fromEntry(e user.User, uid, gid uint32) User {
+	u := User{Name: e.Name, UID: uid, GID: gid, Home: e.Home, Shell: e.Shell}
+	if !strings.HasPrefix(u.Home, "/") {
+		u.Home = "/"
+	}
+	if u.Shell == "" {
+		u.Shell = defaultShell
+	}
+	return u
+}
+
 // lenientGroup returns the gid of the first group with this name.
 func (db *Database) lenientGroup(name string) (uint32, error) {
 	if isNumber(name) {

@@ -178,18 +178,6 @@ func (db *Database) account(name string) (User, error) {
 	return fromEntry(entries[0], uid, gid), nil
 }
 
-// fromEntry returns the user of an entry with these ids.
-func fromEntry(e user.User, uid, gid uint32) User {
-	u := User{Name: e.Name, UID: uid, GID: gid, Home: e.Home, Shell: e.Shell}
-	if !strings.HasPrefix(u.Home, "/") {
-		u.Home = "/"
-	}
-	if u.Shell == "" {
-		u.Shell = defaultShell
-	}
-	return u
-}
-
 func (db *Database) groupID(name string) (uint32, error) {
 	if isNumber(name) {
 		return id(name)
@@ -228,31 +216,6 @@ func (db *Database) groups(u User) ([]uint32, error) {
 	}
 	return groups, nil
 }
-
-// insert keeps groups in order and once each. A full sort is 5 KiB of code for 64
-// numbers, and slices.Insert is one.
-func insert(groups []uint32, gid uint32) []uint32 {
-	i, have := slices.BinarySearch(groups, gid)
-	if have {
-		return groups
-	}
-	groups = append(groups, gid)
-	copy(groups[i+1:], groups[i:])
-	groups[i] = gid
-	return groups
-}
-
-// With returns u with more supplementary groups, which the configuration gives.
-func (u User) With(groups []int) User {
-	u.Groups = slices.Clone(u.Groups)
-	for _, gid := range groups {
-		u.Groups = insert(u.Groups, uint32(gid))
-	}
-	return u
-}
-
-// roleKeys are the keys of the configuration that name the three accounts.
-var roleKeys = [...]string{"gateway.user", "sandbox.user", "operator.user"}
 
 // Separate resolves the three accounts of a configuration, which must be
 // Distinct.

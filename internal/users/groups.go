@@ -39,3 +39,28 @@ func Lost(groups []uint32, who ...User) string {
 	}
 	return strings.Join(lost, " ")
 }
+
+// insert keeps groups in order and once each. A full sort is 5 KiB of code for 64
+// numbers, and slices.Insert is one.
+func insert(groups []uint32, gid uint32) []uint32 {
+	i, have := slices.BinarySearch(groups, gid)
+	if have {
+		return groups
+	}
+	groups = append(groups, gid)
+	copy(groups[i+1:], groups[i:])
+	groups[i] = gid
+	return groups
+}
+
+// With returns u with more supplementary groups, which the configuration gives.
+func (u User) With(groups []int) User {
+	u.Groups = slices.Clone(u.Groups)
+	for _, gid := range groups {
+		u.Groups = insert(u.Groups, uint32(gid))
+	}
+	return u
+}
+
+// roleKeys are the keys of the configuration that name the three accounts.
+var roleKeys = [...]string{"gateway.user", "sandbox.user", "operator.user"}
