@@ -29,6 +29,7 @@ type Config struct {
 	Server   Server
 	Sweeper  Sweeper
 	Validate func() error // called before a running gateway is stopped for a restart
+	Room     func() error // says with figures that a restart would find no room for its processes
 	Prepare  func() error // called before each start
 
 	// Unseparated means that the gateway and the agent both have our own uid. A uid

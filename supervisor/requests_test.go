@@ -144,7 +144,10 @@ func TestRestartRefused(t *testing.T) {
 	d.unsafe, d.token.fail = nil, errors.New("no space")
 	d.request(2, "restart rotate=1")
 	d.step()
-	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77")
+	d.noRoom = errors.New("60 of 64 pids are in use, and 16 more are needed")
+	d.request(3, "restart rotate=1")
+	d.step()
+	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed no-room 77 77")
 	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}

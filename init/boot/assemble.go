@@ -34,7 +34,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	if err := checkSpace(dir); err != nil {
 		return nil, err
 	}
-	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate, Room: checkRoom}
 	if !b.settings.noGateway {
 		policy := tokenfile.Policy{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), RequireTmpfs: dir.Disk == ""}
 		token, err := tokenfile.NewStore(dir.File, dir.Path, policy, b.users.gateway.UID)

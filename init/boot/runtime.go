@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/tokenfile"
@@ -44,6 +45,9 @@ func checkSpace(dir *runtimedir.Dir) error {
 	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or run with --tmpfs %s",
 		dir.Path, free, minFree, dir.Mount())
 }
+
+// checkRoom returns an error if a restart would find no room for its processes.
+func checkRoom() error { return sys.CheckPids(policy.RestartPids) }
 
 // addRemedy adds the remedy to a boot error that does not name one.
 func addRemedy(err error, dir *runtimedir.Dir) error {

@@ -26,6 +26,7 @@ const (
 	TokenFailed     Reason = "token-failed"
 	TokenChanged    Reason = "token-changed"
 	UnsafeConfig    Reason = "unsafe-config"
+	NoRoom          Reason = "no-room"
 	Replayed        Reason = "replayed"
 	Malformed       Reason = "malformed"
 	UnknownAction   Reason = "unknown-action"

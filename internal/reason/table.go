@@ -43,6 +43,8 @@ var table = [...]row{
 		"gatewayctl restart --rotate-token"},
 	{UnsafeConfig, ExitRefused, "the config or the gateway's executable is not safe to use",
 		"make it root-owned and not writable by others, as docker logs CONTAINER says; then: gatewayctl restart"},
+	{NoRoom, ExitRefused, "the container has no room for another process",
+		"end processes of the agent, or run the container with a higher --pids-limit; then: gatewayctl restart"},
 	{Replayed, ExitRefused, "this nonce was used before",
 		"send a new request with gatewayctl"},
 	{Malformed, ExitRefused, "the request is not a frame",

@@ -41,6 +41,7 @@ type plan struct {
 	NoProc bool
 	Close  []int
 	Nofile uint64
+	Cgroup cgroup
 	Argv   []string
 	Env    []string
 }
@@ -52,7 +53,7 @@ func become(text string) error {
 		return err
 	}
 	syscall.Umask(0)
-	for _, step := range []func() error{p.root, p.files, p.enter, p.system, p.plant} {
+	for _, step := range []func() error{p.Cgroup.join, p.root, p.files, p.mountCgroup, p.enter, p.system, p.plant, p.Cgroup.limit} {
 		if err := step(); err != nil {
 			return err
 		}

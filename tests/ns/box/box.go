@@ -62,6 +62,7 @@ type Options struct {
 	Plant     []Entry
 	NoProc    bool
 	Nofile    uint64
+	Pids      int // limit of the box's cgroup; 0: it has none of its own
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Stdout and Stderr are given to gateway-init. If nil, the box reads a pipe.
@@ -74,6 +75,7 @@ type Box struct {
 
 	t    testing.TB
 	cmd  *exec.Cmd
+	pids cgroup
 	log  *log
 	done chan struct{} // closed after its end has been waited for
 }
@@ -104,11 +106,14 @@ func Start(t testing.TB, o Options) *Box {
 		t.Skip("namespaces of one's own need root")
 	}
 	p := o.plan(t)
+	if o.Pids > 0 {
+		p.Cgroup = newCgroup(t, o.Pids)
+	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Box{t: t, log: &log{}, done: make(chan struct{})}
+	b := &Box{t: t, log: &log{}, done: make(chan struct{}), pids: p.Cgroup}
 	b.cmd = exec.Command("/proc/self/exe")
 	b.cmd.Env = []string{becomeEnv + "=" + string(data)}
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
