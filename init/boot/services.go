@@ -115,21 +115,6 @@ func identify(cfg *config.Config, env environ.List, rootless bool) (identities, 
 	return who, nil
 }
 
-// minDescriptors is enough for a launch and a proof at the same time, with some to
-// spare. Each sidecar holds one or two more.
-const minDescriptors = 32
-
-// checkDescriptors refuses a limit with which the gateway could never be
-// started. Go has raised our soft limit to the hard one before main.
-func checkDescriptors(cfg *config.Config) error {
-	need := uint64(minDescriptors + 2*len(cfg.Sidecars))
-	var have syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
-		return nil
-	}
-	return fmt.Errorf("cannot run with %d file descriptors: run with --ulimit nofile=%d or more", have.Cur, need)
-}
-
 // clampNofile returns the RLIMIT_NOFILE that the gateway gets. It is not above our
 // hard limit, because raising that needs CAP_SYS_RESOURCE, which we do not have.
 func (b *bootstrap) clampNofile() uint64 {
