@@ -32,6 +32,11 @@ type Config struct {
 	Room     func() error // says with figures that a restart would find no room for its processes
 	Prepare  func() error // called before each start
 
+	// Evict ends the newest processes of the agent, but none that spare names, until they
+	// had n threads. It returns their number. It is nil where that is not wanted, or the
+	// agent has no uid of its own.
+	Evict func(n int, spare func(pid int) bool) (ended int, err error)
+
 	// Unseparated means that the gateway and the agent both have our own uid. A uid
 	// then proves nothing, and a listener is the gateway's if its processes hold
 	// the socket.

@@ -213,6 +213,11 @@ func (b *bootstrap) run() (int, error) {
 			sweeper.Share()
 		}
 		c.Sweeper = sweeper
+		if b.cfg.SandboxEvict {
+			c.Evict = func(n int, spare func(pid int) bool) (int, error) {
+				return sweeper.Evict(b.users.sandbox.UID, n, spare)
+			}
+		}
 	}
 	c.Signals = signals
 	if b.settings.noGateway || b.cfg.CommandStart == "immediate" {

@@ -23,6 +23,7 @@ type Config struct {
 	Gateway           Gateway
 	Prepare           []Prepare
 	SandboxUser       string
+	SandboxEvict      bool
 	OperatorUser      string
 	OperatorEnv       []string // of every client, as Gateway.Env
 	OperatorPassEnv   []string // as Gateway.PassEnv

@@ -26,7 +26,10 @@ func (c *Config) table() table {
 	return table{
 		{"gateway", c.Gateway.table(), `{}`},
 		{"prepare", (*prepares)(&c.Prepare), `[]`},
-		{"sandbox", table{{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`}}, `{}`},
+		{"sandbox", table{
+			{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`},
+			{"evict", (*boolean)(&c.SandboxEvict), `true`},
+		}, `{}`},
 		{"operator", table{
 			{"user", &word{&c.OperatorUser, &userForm}, `"operator"`},
 			{"env", (*env)(&c.OperatorEnv), `{}`},

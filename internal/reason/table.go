@@ -44,7 +44,7 @@ var table = [...]row{
 	{UnsafeConfig, ExitRefused, "the config or the gateway's executable is not safe to use",
 		"make it root-owned and not writable by others, as docker logs CONTAINER says; then: gatewayctl restart"},
 	{NoRoom, ExitRefused, "the container has no room for another process",
-		"end processes of the agent, or run the container with a higher --pids-limit; then: gatewayctl restart"},
+		"end processes of the agent, then: gatewayctl restart; or have PID 1 end them: gatewayctl stop, then gatewayctl start (sandbox.evict)"},
 	{Replayed, ExitRefused, "this nonce was used before",
 		"send a new request with gatewayctl"},
 	{Malformed, ExitRefused, "the request is not a frame",

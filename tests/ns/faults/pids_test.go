@@ -3,10 +3,19 @@
 package faults
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/harness"
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
@@ -35,5 +44,79 @@ func TestRestartRefusedWithoutRoom(t *testing.T) {
 			}
 			b.MustCtl(args...)
 		})
+	}
+}
+
+// TestStartEndsTheAgentsNewestProcesses checks that an agent at the pids limit does not
+// keep a gateway from starting, and that the container's command lives on. The gateway
+// was not started for as long as the agent liked.
+func TestStartEndsTheAgentsNewestProcesses(t *testing.T) {
+	for name, agent := range map[string][]string{
+		"holds":    {"linger", "100000", "3600"},
+		"forkbomb": {"forkbomb", "3600"},
+	} {
+		for how, begin := range map[string]func(*testing.T, *box.Box, status.Record){
+			"crash": func(t *testing.T, b *box.Box, r status.Record) { killGateway(t, b, r) },
+			"start": func(t *testing.T, b *box.Box, _ status.Record) { send(t, b, "start") },
+		} {
+			t.Run(name+"-"+how, func(t *testing.T) {
+				const limit = 128
+				b := box.Start(t, box.Options{Pids: limit, Command: []string{"demotools", "sleep", "3600"}})
+				before := b.WaitServing(10 * time.Second)
+				b.WaitRecord(10*time.Second, "the command", func(r status.Record) error {
+					if r.Command == nil || r.Command.PID == 0 {
+						return errors.New("it does not run")
+					}
+					return nil
+				})
+				if how == "start" {
+					b.MustCtl("stop")
+				}
+				b.Start(box.SandboxUID, append([]string{"demotools"}, agent...)...)
+				testenv.Eventually(t, "a full pids limit", func() bool { return b.PidsInUse() >= limit })
+				begin(t, b, before)
+				r := b.WaitRecord(20*time.Second, "another gateway that serves", func(r status.Record) error {
+					if r.State != status.Running || r.Gateway.Process == before.Gateway.Process {
+						return fmt.Errorf("%s, %s: %s", r.State, r.Reason, r.Detail)
+					}
+					return nil
+				})
+				if !strings.Contains(b.Log(), `"event":"evicted","processes":`) {
+					t.Error("no line says that processes were ended")
+				}
+				if r.Command.State != "running" {
+					t.Errorf("the command is %+v", r.Command)
+				}
+			})
+		}
+	}
+}
+
+// killGateway kills the gateway of r, from outside of the box.
+func killGateway(t *testing.T, b *box.Box, r status.Record) {
+	t.Helper()
+	for _, pid := range hostPIDs(t, b) {
+		f, err := harness.StatusFields(fmt.Sprintf("/proc/%d/status", pid))
+		if inside := strings.Fields(f["NSpid"]); err == nil && len(inside) > 1 && inside[len(inside)-1] == strconv.Itoa(r.Gateway.PID) {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no process %d in the box", r.Gateway.PID)
+}
+
+// send sends a request without gatewayctl, for which there may be no pid.
+func send(t *testing.T, b *box.Box, action string) {
+	t.Helper()
+	frame := "v1 " + strings.Repeat("ab", 32) + " " + action + "\n"
+	f, err := os.OpenFile(b.Path(box.Runtime+"/control/request"), os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if err == nil {
+		_, err = f.WriteString(frame)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
