@@ -29,7 +29,7 @@ func TestRestartRefusedWithoutRoom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := box.Start(t, box.Options{Pids: 200})
 			before := b.WaitServing(10 * time.Second)
-			b.LimitPids(b.PidsInUse() + 12) // enough for gatewayctl
+			b.LimitPids(b.PidsInUse() + 14) // enough for gatewayctl
 			r := b.Ctl(append(args, "--timeout", "20s")...)
 			if r.Code != 3 || !strings.HasPrefix(r.Stderr, "gatewayctl: cannot restart: no-room: ") ||
 				!strings.Contains(r.Stderr, "pids are in use, and 16 more are needed") {
@@ -118,5 +118,31 @@ func send(t *testing.T, b *box.Box, action string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestGatewayctlAtThePidsLimit checks that gatewayctl works, or says in one line that it
+// has no room. It was a Go trace, with the exit code of a usage error.
+func TestGatewayctlAtThePidsLimit(t *testing.T) {
+	b := box.Start(t, box.Options{Pids: 200})
+	b.WaitServing(10 * time.Second)
+	works, refused := 0, 0
+	for free := 1; free <= 16; free++ { // with none there is not even a fork
+		for _, args := range [][]string{{"version"}, {"health"}, {"status"}, {"probe"}, {"wait", "--timeout", "1s"}, {"restart", "--timeout", "20s"}} {
+			b.LimitPids(b.PidsInUse() + free)
+			r := b.Ctl(args...)
+			switch {
+			case r.Code < 0: // the fork was refused
+			case strings.HasPrefix(r.Stderr, "gatewayctl: cannot run: the pids limit leaves no room") && strings.Count(r.Stderr, "\n") == 1 && r.Code == 1:
+				refused++
+			case strings.Contains(r.Stderr, "goroutine") || r.Code == 2:
+				t.Errorf("with %d free pids, %v: %v", free, args, r)
+			default:
+				works++
+			}
+		}
+	}
+	if works == 0 || refused == 0 {
+		t.Errorf("%d work, %d are refused", works, refused)
 	}
 }
