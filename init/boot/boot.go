@@ -169,7 +169,7 @@ type bootstrap struct {
 	remaining privs.State
 	nofile    uint64
 	warmed    bool             // the spare threads exist
-	unscored  bool             // children keep PID 1's OOM score
+	scores    scores           // none: children keep PID 1's OOM score
 	token     *tokenfile.Store // nil with --no-gateway
 }
 

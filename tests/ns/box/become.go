@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -31,19 +32,20 @@ func Main(m *testing.M) int {
 
 // plan is the work of the first process before it executes gateway-init.
 type plan struct {
-	Dir    string            // any directory, over which the new root is mounted
-	Bin    string            // where make puts the binaries
-	Image  string            // image/demo
-	Config []byte            // config.json
-	State  map[string]string // files of the gateway's home
-	Mounts []Mount
-	Plant  []Entry
-	NoProc bool
-	Close  []int
-	Nofile uint64
-	Cgroup cgroup
-	Argv   []string
-	Env    []string
+	Dir      string            // any directory, over which the new root is mounted
+	Bin      string            // where make puts the binaries
+	Image    string            // image/demo
+	Config   []byte            // config.json
+	State    map[string]string // files of the gateway's home
+	Mounts   []Mount
+	Plant    []Entry
+	NoProc   bool
+	Close    []int
+	Nofile   uint64
+	OOMScore int
+	Cgroup   cgroup
+	Argv     []string
+	Env      []string
 }
 
 // become makes the root file system and executes gateway-init in it.
@@ -61,6 +63,11 @@ func become(text string) error {
 	if p.Nofile > 0 {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
 			return fmt.Errorf("cannot set rlimit: %w", err)
+		}
+	}
+	if p.OOMScore != 0 {
+		if err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(p.OOMScore)), 0o600); err != nil {
+			return err
 		}
 	}
 	for _, fd := range p.Close {

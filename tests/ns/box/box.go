@@ -62,6 +62,7 @@ type Options struct {
 	Plant     []Entry
 	NoProc    bool
 	Nofile    uint64
+	OOMScore  int // PID 1's adjustment; 0: the test's own
 	Pids      int // limit of the box's cgroup; 0: it has none of its own
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
@@ -147,7 +148,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Close: o.Close, Nofile: o.Nofile, OOMScore: o.OOMScore,
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
 	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
