@@ -22,7 +22,7 @@ import (
 // supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
 // section 5, steps 8 and 9).
 func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
-	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
+	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix, status.Name + fsafe.ReserveSuffix} {
 		if err := fsafe.RemoveLeftover(dir.File, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
@@ -33,6 +33,13 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	}
 	if err := checkSpace(dir); err != nil {
 		return nil, err
+	}
+	if err := server.Reserve(); err != nil {
+		return nil, addRemedy(fmt.Errorf("cannot reserve space for replies: %w", err), dir)
+	}
+	record, err := fsafe.NewReserved(dir.File, status.Name, recordSize)
+	if err != nil {
+		return nil, addRemedy(fmt.Errorf("cannot reserve space for the status record: %w", err), dir)
 	}
 	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate, Room: checkRoom}
 	if !b.settings.noGateway {
@@ -72,7 +79,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		if err != nil {
 			return err
 		}
-		return fsafe.Replace(dir.File, status.Name, data, 0o600)
+		return record.Replace(data)
 	}
 	return c, nil
 }

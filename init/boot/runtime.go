@@ -32,9 +32,13 @@ func (b *bootstrap) openRuntime() (dir *runtimedir.Dir, err error) {
 }
 
 // minFree is room in bytes for the token, the status and a few replies, each beside
-// its old version. A file takes at least one page. Without this room PID 1 could
-// not report anything.
-const minFree = 32 << 10
+// its old version, and the space in reserve. A file takes at least one page. Without
+// this room PID 1 could not report anything.
+const minFree = 48 << 10
+
+// recordSize is the space of a status record, and of the one in reserve. A usual record
+// takes half of it.
+const recordSize = 8 << 10
 
 // checkSpace refuses a tmpfs that is too small, or that others have filled.
 func checkSpace(dir *runtimedir.Dir) error {
