@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -144,5 +145,30 @@ func TestGatewayctlAtThePidsLimit(t *testing.T) {
 	}
 	if works == 0 || refused == 0 {
 		t.Errorf("%d work, %d are refused", works, refused)
+	}
+}
+
+// TestWatchersAreBounded checks that processes that watch or wait, and that an interrupted
+// docker exec left behind, do not take all pids: the oldest of them end.
+func TestWatchersAreBounded(t *testing.T) {
+	b := box.Start(t, box.Options{Misbehave: map[string]any{"not_ready": true}, Config: quiet})
+	b.WaitState(status.Starting, 10*time.Second)
+	watchers := func() (pids []int) {
+		for _, p := range b.Processes() {
+			if p.Comm == "gatewayctl" && !strings.HasPrefix(p.State, "Z") {
+				pids = append(pids, p.PID)
+			}
+		}
+		return pids
+	}
+	b.Start(0, "gatewayctl", "status", "--watch")
+	testenv.Eventually(t, "the first watches", func() bool { return len(watchers()) == 1 })
+	first := watchers()[0]
+	for i := range 9 {
+		b.Start(0, [][]string{{"gatewayctl", "status", "--watch"}, {"gatewayctl", "wait", "--timeout", "1h"}}[i%2]...)
+		testenv.Eventually(t, "one more, and not more than four", func() bool { return len(watchers()) == min(i+2, 4) })
+	}
+	if slices.Contains(watchers(), first) {
+		t.Errorf("the oldest, %d, is still there", first)
 	}
 }
