@@ -21,9 +21,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 LDFLAGS := -s -w -buildid= -X github.com/gateway-init/gateway-init/internal/version.String=$(VERSION)
-# -E starts init/plain/entry before Go's runtime.
+# -E starts init/plain/entry, or gatewayctl/entry, before Go's runtime.
 INIT_LDFLAGS := -E github.com/gateway-init/gateway-init/init/plain/entry.start
+CTL_LDFLAGS := -E github.com/gateway-init/gateway-init/gatewayctl/entry.start
 BUILD := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+BUILD_CTL := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(CTL_LDFLAGS)'
 BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) $(INIT_LDFLAGS)'
 
 # Packages that do not change the process. A program with cgo, which the race detector
@@ -44,7 +46,7 @@ help: ## list the targets
 build: ## bin/gateway-init and bin/gatewayctl: static, stripped, reproducible
 	@mkdir -p $(BIN)
 	@$(BUILD_INIT) -o $(BIN)/gateway-init ./init
-	@$(BUILD) -o $(BIN)/gatewayctl ./gatewayctl
+	@$(BUILD_CTL) -o $(BIN)/gatewayctl ./gatewayctl
 	@echo 'built $(BIN)/gateway-init and $(BIN)/gatewayctl, $(VERSION) for $(GOOS)/$(GOARCH)'
 
 build-all: ## the same for each platform, in bin/OS-ARCH

@@ -13,7 +13,7 @@ import (
 
 func cmdStatus() verb {
 	return verb{
-		name: "status", args: "[-v] [--json] [--watch] [--require-separation]",
+		name: "status", args: "[-v] [--json] [--watch [--timeout D]] [--require-separation]",
 		summary: "say whether the gateway serves, and what to do if not",
 		help: `Reads PID 1's record and verifies it against the kernel. The first line says
 whether the gateway serves, the second what to do; then come the facts.
@@ -21,6 +21,9 @@ whether the gateway serves, the second what to do; then come the facts.
   -v        the evidence too: each check, each process, each protection
   --json    one line of JSON instead, with everything (docs/status.md)
   --watch   print each change until interrupted; a terminal is redrawn
+  --timeout D
+            end --watch after this time (default 1h without a terminal). At most
+            four processes watch or wait: one more ends the oldest
   --require-separation
             fail as well if the agent has the gateway's user (gateway-init is
             not root)
@@ -33,14 +36,23 @@ If the record cannot be read: 1, or 3 without the permission.
 			asJSON := f.Bool("json", false, "")
 			verbose := f.Bool("v", false, "")
 			watch := f.Bool("watch", false, "")
+			timeout := timeoutFlag(f, 0)
 			separate := f.Bool("require-separation", false, "")
 			return func(a *app, _ []string) int {
 				if *watch && *separate {
 					return a.usage(errors.New("--watch and --require-separation do not go together"), "status")
 				}
+				if *timeout != 0 {
+					if !*watch {
+						return a.usage(errors.New("--timeout needs --watch"), "status")
+					}
+					if code, ok := a.checkTimeout("status", *timeout); !ok {
+						return code
+					}
+				}
 				how := format{json: *asJSON, verbose: *verbose, color: a.color}
 				if *watch {
-					return a.watch(how)
+					return a.watch(how, *timeout)
 				}
 				ctx, cancel := context.WithTimeout(context.Background(), operate.LookTimeout)
 				defer cancel()

@@ -19,6 +19,8 @@ func cmdWait() verb {
 
   --timeout D   wait at most this long (default 120s)
 
+At most four processes watch or wait: one more ends the oldest.
+
 Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
@@ -27,6 +29,7 @@ Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
 				if code, ok := a.checkTimeout("wait", *timeout); !ok {
 					return code
 				}
+				limitWatchers()
 				ctx, cancel := interruptibleContext()
 				defer cancel()
 				ctx, cancel = context.WithTimeout(ctx, *timeout)

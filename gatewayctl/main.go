@@ -22,6 +22,7 @@ import (
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
+	_ "github.com/gateway-init/gateway-init/gatewayctl/entry" // the program's first instructions
 	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"

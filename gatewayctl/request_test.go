@@ -54,6 +54,8 @@ func TestRequests(t *testing.T) {
 			control.Request{Action: control.Restart}, 1, "", "(pid 12 → 34)\n"},
 		"restart-refused": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.UnsafeConfig, OldPID: 12, NewPID: 12},
 			control.Request{Action: control.Restart}, 3, "", "unsafe-config"},
+		"restart-without-room": {[]string{"restart"}, control.Reply{Outcome: control.Failed, Reason: reason.NoRoom, OldPID: 12, NewPID: 12},
+			control.Request{Action: control.Restart}, 3, "", "no-room: the container has no room for another process (pid 12)\n"},
 		"start-failed": {[]string{"start"}, control.Reply{Outcome: control.Failed, Reason: reason.HealthTimeout, NewPID: 34},
 			control.Request{Action: control.Start}, 4, "", "(pid 34)\n"},
 	}

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -30,12 +32,24 @@ func interruptibleContext() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
-// watch prints the status at each change until it is interrupted. It returns the
-// exit code of the last status.
-func (a *app) watch(f format) int {
+// watch prints the status at each change until it is interrupted, or the time is over.
+// It returns the exit code of the last status.
+func (a *app) watch(f format, limit time.Duration) int {
 	ctx, cancel := interruptibleContext()
 	defer cancel()
-	return a.watchUntil(ctx, f)
+	if limit == 0 && !a.outTTY {
+		limit = watchTime
+	}
+	if limit > 0 {
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	limitWatchers()
+	code := a.watchUntil(ctx, f)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		fmt.Fprintf(a.err, "gatewayctl: the watch ended after %v (--timeout)\n", limit)
+	}
+	return code
 }
 
 // watchUntil redraws a terminal. To a pipe it prints the first status, and then only

@@ -135,6 +135,9 @@ func (s *Supervisor) proved(r *result) {
 			s.unit.post(eventProven)
 			return
 		}
+		if r.noRoom {
+			s.unit.makeRoom()
+		}
 		s.unit.setTrouble(r.reason, r.detail)
 		s.prover.tryAgain(r, s.unit.age())
 	case requestProof:

@@ -29,10 +29,15 @@ type Config struct {
 	Server   Server
 	Sweeper  Sweeper
 	Validate func() error // called before a running gateway is stopped for a restart
+	Room     func() error // says with figures that a restart would find no room for its processes
 	Prepare  func() error // called before each start
 
 	// Terminal means that the container has a terminal, whose end is a SIGHUP.
 	Terminal bool
+	// Evict ends the newest processes of the agent, but none that spare names, until they
+	// had n threads. It returns their number. It is nil where that is not wanted, or the
+	// agent has no uid of its own.
+	Evict func(n int, spare func(pid int) bool) (ended int, err error)
 
 	// Unseparated means that the gateway and the agent both have our own uid. A uid
 	// then proves nothing, and a listener is the gateway's if its processes hold

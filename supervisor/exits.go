@@ -130,6 +130,9 @@ func (u *gatewayUnit) scheduleRetry() (foreign []status.Listener) {
 	delay, failure := plainRetry, false
 	why, detail := reason.Exited, ""
 	again := false // the same failure was logged at the last try, a second ago
+	if u.lackedRoom() {
+		u.makeRoom()
+	}
 	switch e := u.start.err; {
 	case e != nil:
 		why, detail, foreign = e.reason, e.err.Error(), e.foreign

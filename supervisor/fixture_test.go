@@ -35,6 +35,7 @@ type fixture struct {
 	forgot    int   // how often clients were forgotten
 	full      bool  // there is no space for the status record
 	unsafe    error // the error of Validate
+	noRoom    error // the error of Room
 	rec       status.Record
 }
 
@@ -96,8 +97,8 @@ func newFixture(t *testing.T) *fixture {
 			Ready: config.Probe{Timeout: time.Minute}, GiveUp: 4 * time.Minute, Health: config.Probe{Interval: 30 * time.Second}}},
 		Gateway: &launch.Child{}, Token: &d.token, Log: zerolog.New(&d.log),
 		Sweeper:  fakeSweeper{},
-		Validate: func() error { return d.unsafe },
-		Clients:  func() (bool, error) { return d.clients, nil },
+		Validate: func() error { return d.unsafe }, Room: func() error { return d.noRoom },
+		Clients: func() (bool, error) { return d.clients, nil },
 
 		ForgetClients: func() error { d.forgot++; return nil },
 		Publish: func(r status.Record) error {

@@ -24,6 +24,7 @@ const (
 	evKilled            = "killed"
 	evStartFailed       = "start-failed"
 	evBackoff           = "backoff"
+	evEvicted           = "evicted"
 	evReadyTimeout      = "not-ready-in-time"
 	evUnresponsive      = "gateway-unresponsive"
 	evHealth            = "health"

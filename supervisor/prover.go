@@ -154,7 +154,7 @@ func (p *prover) ask() bool {
 	case errors.Is(err, errToken):
 		r.fail(&r.signals.Auth, reason.TokenFailed, err.Error(), false)
 	default:
-		r.reason, r.detail = reason.Unproven, err.Error()
+		r.reason, r.detail, r.noRoom = reason.Unproven, err.Error(), isNoRoom(err)
 	}
 	p.run.worker = nil
 	return false
@@ -204,6 +204,7 @@ func (p *prover) workerEnded(w *child) *result {
 	switch {
 	case !ok:
 		r.reason, r.detail = reason.Unproven, "the worker ended with "+formatInt(w.exit.Code())
+		r.noRoom = p.c.Room() != nil
 	case verdict == proof.OK:
 		r.signals.Ready = status.Held
 		if r.purpose != healthProof && p.g.AuthCheck != nil {

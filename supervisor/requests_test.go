@@ -156,7 +156,11 @@ func TestRestartRefused(t *testing.T) {
 	d.kernel.listeners = func(uint16) ([]sockets.Listener, error) { return nil, errors.New("no netlink") }
 	d.request(4, "restart rotate=1")
 	d.step()
-	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77")
+	d.kernel.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil }
+	d.noRoom = errors.New("60 of 64 pids are in use, and 16 more are needed")
+	d.request(5, "restart rotate=1")
+	d.step()
+	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77", "failed no-room 77 77")
 	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}

@@ -75,8 +75,7 @@ func (s *Supervisor) situation() situation {
 // refusal leaves that gateway alone. It returns the reason of a refusal, or "".
 func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 	if err := s.c.Validate(); err != nil {
-		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.UnsafeConfig)).Err(err).Msg("")
-		return reason.UnsafeConfig
+		return s.refuseRestart(reason.UnsafeConfig, err)
 	}
 	if err := s.provable(); err != nil {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.Unproven)).Err(err).Msg("")
@@ -86,10 +85,14 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")
 		return reason.ListenerForeign
 	}
+	if s.unit.child.alive() { // without it there is nothing to lose by a try
+		if err := s.c.Room(); err != nil {
+			return s.refuseRestart(reason.NoRoom, err)
+		}
+	}
 	if j.Rotate {
 		if err := s.c.Token.Prepare(); err != nil {
-			s.log.Warn().Str("event", evRefused).Str("reason", string(reason.TokenFailed)).Err(err).Msg("")
-			return reason.TokenFailed
+			return s.refuseRestart(reason.TokenFailed, err)
 		}
 		s.unit.token.rotate = true
 	}
@@ -112,6 +115,12 @@ func (s *Supervisor) provable() error {
 	}
 	_, err := s.kernel.listeners(s.g.Port)
 	return err
+}
+
+// refuseRestart logs why a restart is refused, and returns why.
+func (s *Supervisor) refuseRestart(why reason.Reason, err error) reason.Reason {
+	s.log.Warn().Str("event", evRefused).Str("reason", string(why)).Err(err).Msg("")
+	return why
 }
 
 // foreignBeside describes a foreign listener beside a gateway that listens itself,

@@ -23,11 +23,15 @@ type startError struct {
 }
 
 // launch starts the gateway, and reports whether there is a process now. Otherwise it
-// posts the event failed. The port must be free, and the entries of "prepare" must be
+// posts the event failed, or it has made room and the event swept comes once more. The port must be free, and the entries of "prepare" must be
 // there. A new token is put in force now, because the old gateway is gone and the new
 // one is not there yet, so two tokens never work at the same time.
 func (u *gatewayUnit) launch() bool {
 	e := u.tryLaunch()
+	if e != nil && u.mayLaunchAgain(e) {
+		u.timers.arm(sweepTimer, sweepPauseMax)
+		return false
+	}
 	if e != nil {
 		e.plain = true
 		u.failStart(e)
@@ -114,7 +118,7 @@ func (u *gatewayUnit) executed() (hopeless bool) {
 // ready records the first proof of the gateway.
 func (u *gatewayUnit) ready() {
 	now := time.Now()
-	u.start.proven, u.start.readyTimedOut, u.waiting, u.drain = now, false, nil, 0
+	u.start.proven, u.start.readyTimedOut, u.start.evict, u.waiting, u.drain = now, false, 0, nil, 0
 	u.setTrouble("", "")
 	u.log.Info().Str("event", evProven).Int("pid", u.child.pid()).Stringer("after", now.Sub(u.child.started)).Msg("")
 }

@@ -37,6 +37,7 @@ type startState struct {
 	err            *startError
 	lastLogged     string // the detail that was logged last, so that it is not repeated
 	launchedBefore bool   // there was a launch before
+	evict          int    // threads of the agent that makeRoom ended last, since a gateway was proven
 	fatal          error  // why the very first launch can never work
 }
 

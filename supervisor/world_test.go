@@ -347,6 +347,13 @@ func (l logWatch) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// upToOne returns the number of processes that a simulated eviction ended.
+func (w *world) upToOne() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rng.IntN(2)
+}
+
 // The token of the simulation.
 
 func (w *world) Open() (*os.File, error) { return os.Open(os.DevNull) }

@@ -152,7 +152,7 @@ func TestExecErrors(t *testing.T) {
 	if code != failedToRun || !strings.Contains(stderr, `"/mnt/no-program" is not executable`) {
 		t.Errorf("code %d, %q", code, stderr)
 	}
-	if s, err := sys.OOMScore(); err != nil || s == "500\n" {
+	if s, err := sys.OOMScore(); err != nil || s == "1000\n" {
 		t.Errorf("ours is %q, %v", s, err)
 	}
 }

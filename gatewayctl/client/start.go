@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/advice"
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -49,10 +50,6 @@ func keepOnly(temporaryHome bool) error {
 	}
 	return sys.SetCaps(set)
 }
-
-// clientOOM is the same as the agent's, so that without memory the kernel ends a
-// client before the gateway.
-const clientOOM = 500
 
 // start forks the client. The caller has locked its thread and keeps it until
 // the client has ended, because the parent-death signal is bound to the thread
@@ -115,10 +112,13 @@ func setInherited() (restore func() error, err error) {
 	return func() error { return sys.SetOOMScore(before) }, nil
 }
 
+// raiseOOMScore sets the agent's score, so that without memory the kernel ends a client
+// before the gateway.
 func raiseOOMScore(before string) error {
 	var now int
 	if _, err := fmt.Sscan(before, &now); err != nil {
 		return err
 	}
-	return sys.SetOOMScore(strconv.Itoa(max(now, clientOOM)))
+	_, agent := policy.OOMScores(now)
+	return sys.SetOOMScore(strconv.Itoa(agent))
 }

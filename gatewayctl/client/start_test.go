@@ -118,7 +118,7 @@ func TestProcess(t *testing.T) {
 		"pipes":       {`for i in 0 1 2; do readlink /proc/$$/fd/$i; done | sed 's/:.*//' | uniq`, "pipe\n"},
 		"blocking":    {`for i in 0 1 2; do grep flags /proc/$$/fdinfo/$i; done`, "flags:\t00\nflags:\t01\nflags:\t01\n"},
 		"core":        {`grep core /proc/self/limits | tr -s ' '`, "Max core file size 1 1 bytes \n"},
-		"oom":         {`cat /proc/self/oom_score_adj`, "500\n"},
+		"oom":         {`cat /proc/self/oom_score_adj`, "1000\n"},
 		"session":     {`[ "$(cut -d' ' -f6 /proc/$$/stat)" = $$ ] && echo leader`, "leader\n"},
 		"no-terminal": {`(: </dev/tty) 2>/dev/null || echo none`, "none\n"},
 		"home":        {`pwd; stat -c '%a %u' . $TMPDIR`, "/mnt/home\n" + fmt.Sprintf("700 %d\n700 %d\n", op, op)},

@@ -64,8 +64,8 @@ func (c *Controller) starting(g *procfs.Held) bool {
 }
 
 // checkPrepared returns nil if the next start has all that PID 1 asks for before a
-// restart: programs that no other user can change, and a port that no other
-// process shares. A process that listens beside a gateway would be in the way of
+// restart: programs that no other user can change, room for its processes, and a port
+// that no other process shares. A process that listens beside a gateway would be in the way of
 // the next one, so the agent could turn a restart into an outage.
 func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	c.enter("looking at what the next start needs")
@@ -76,6 +76,9 @@ func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	}
 	if err := pathcheck.Commands(pathcheck.Command{Words: c.Command, UID: uid}, sidecars); err != nil {
 		return &Failure{c.stage, reason.UnsafeConfig, err}
+	}
+	if err := sys.CheckPids(policy.RestartPids); err != nil {
+		return &Failure{c.stage, reason.NoRoom, err}
 	}
 	a, err := c.judgeListeners(ctx, g)
 	if err == nil && a.Beside {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 	"github.com/gateway-init/gateway-init/tokenfile"
@@ -59,7 +61,7 @@ func (cs Checks) Get(name string) Check {
 func (l *Local) verify(dir *os.File, r *status.Record) Checks {
 	cs := Checks{l.checkSupervisor(r), l.checkControl(dir)}
 	if r.Gateway.PID != 0 {
-		cs = append(cs, l.checkGateway(r)...)
+		cs = append(cs, l.checkGateway(dir, r)...)
 		cs = append(cs, l.checkListener(r))
 	} else {
 		for _, name := range []string{CheckGateway, CheckGatewayUID, CheckListener} {
@@ -116,12 +118,16 @@ func (l *Local) checkControl(dir *os.File) Check {
 
 // CheckGateway verifies the start time of the pid before and after it reads the
 // uids, so the pid cannot have been recycled in between.
-func (l *Local) checkGateway(r *status.Record) []Check {
+func (l *Local) checkGateway(dir *os.File, r *status.Record) []Check {
 	g := r.Gateway
 	gone := func(err error) []Check {
 		c := skipCheck(CheckGateway, err)
 		if errors.Is(err, procfs.ErrGone) || errors.Is(err, procfs.ErrReplaced) {
 			c = FailCheck(CheckGateway, reason.IdentityChanged, "pid %d is not the gateway any more: %v", g.PID, err)
+			if isFull(dir) {
+				c = FailCheck(CheckGateway, reason.Unproven, "pid %d is gone, and the record of %s may be old, because %s is full: make room there",
+					g.PID, r.UpdatedAt.UTC().Format(time.RFC3339), dir.Name())
+			}
 		}
 		return []Check{c, {Name: CheckGatewayUID, Result: status.NotAvailable, Detail: "the process is not certain"}}
 	}
@@ -143,6 +149,14 @@ func (l *Local) checkGateway(r *status.Record) []Check {
 			"runs with uids %v, not only %d", p.UIDs, g.UID)}
 	}
 	return []Check{alive, PassCheck(CheckGatewayUID, "all its uids are %d", g.UID)}
+}
+
+// isFull reports whether the file system of dir has no space for another record. PID 1
+// keeps some in reserve, which may be too little.
+func isFull(dir *os.File) bool {
+	const page = 4 << 10
+	free, total, err := sys.Space(dir)
+	return err == nil && total > 0 && free < page
 }
 
 // checkListener checks that every socket that listens on the port, in both

@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/internal/policy"
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
@@ -133,8 +136,15 @@ func FormatSpan(d time.Duration) string {
 
 // detailOf returns PID 1's explanation of the failure that it has just answered,
 // or "" if its record is about something else. PID 1 publishes the record before it
-// answers.
+// answers. A lack of room is no matter of the gateway, so it is not in the record, and
+// detailOf looks itself.
 func (l *Local) detailOf(dir *os.File, reply control.Reply) string {
+	if reply.Reason == reason.NoRoom {
+		if err := sys.CheckPids(policy.RestartPids); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
 	r, err := status.Read(dir, l.Owner)
 	if err != nil || r.Reason != reply.Reason {
 		return ""

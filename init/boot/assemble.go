@@ -23,7 +23,7 @@ import (
 // supervisorConfig makes the configuration of the supervisor's loop (docs/design.md,
 // section 5, steps 8 and 9).
 func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervisor.Config, error) {
-	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix} {
+	for _, name := range []string{status.Name, status.Name + fsafe.NewSuffix, status.Name + fsafe.ReserveSuffix} {
 		if err := fsafe.RemoveLeftover(dir.File, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
@@ -35,7 +35,14 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	if err := checkSpace(dir); err != nil {
 		return nil, err
 	}
-	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate, Terminal: sys.IsTerminal(0)}
+	if err := server.Reserve(); err != nil {
+		return nil, addRemedy(fmt.Errorf("cannot reserve space for replies: %w", err), dir)
+	}
+	record, err := fsafe.NewReserved(dir.File, status.Name, recordSize)
+	if err != nil {
+		return nil, addRemedy(fmt.Errorf("cannot reserve space for the status record: %w", err), dir)
+	}
+	c := &supervisor.Config{Settings: b.cfg, Server: server, Log: b.baseLog, Validate: b.validate, Room: checkRoom, Terminal: sys.IsTerminal(0)}
 	if !b.settings.noGateway {
 		policy := tokenfile.Policy{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), RequireTmpfs: dir.Disk == ""}
 		token, err := tokenfile.NewStore(dir.File, dir.Path, policy, b.users.gateway.UID)
@@ -73,7 +80,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		if err != nil {
 			return err
 		}
-		return fsafe.Replace(dir.File, status.Name, data, 0o600)
+		return record.Replace(data)
 	}
 	return c, nil
 }

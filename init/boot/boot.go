@@ -126,7 +126,7 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err := checkProc(); err != nil {
 		return fail(codeFailed, err)
 	}
-	if err := checkDescriptors(cfg); err != nil {
+	if err := checkLimits(cfg); err != nil {
 		return fail(codeFailed, err)
 	}
 	cwd, err := os.Getwd()
@@ -175,7 +175,7 @@ type bootstrap struct {
 	remaining privs.State
 	nofile    uint64
 	warmed    sync.Once        // the spare threads exist
-	unscored  bool             // children keep PID 1's OOM score
+	scores    scores           // none: children keep PID 1's OOM score
 	token     *tokenfile.Store // nil with --no-gateway
 }
 
@@ -220,6 +220,11 @@ func (b *bootstrap) run() (int, error) {
 			sweeper.Share()
 		}
 		c.Sweeper = sweeper
+		if b.cfg.SandboxEvict {
+			c.Evict = func(n int, spare func(pid int) bool) (int, error) {
+				return sweeper.Evict(b.users.sandbox.UID, n, spare)
+			}
+		}
 	}
 	c.Signals = signals
 	if b.rootless || b.settings.noGateway || b.cfg.CommandStart == "immediate" {

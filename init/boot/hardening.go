@@ -45,7 +45,7 @@ func (h *hardening) engine(before privs.State, keep uint64) {
 	if !sys.ReadOnly("/") {
 		h.add("rootfs-writable", "files of the image can be changed at run time: "+advice.ReadOnly())
 	}
-	if !pidsBounded() {
+	if _, bounded := sys.ReadPids(); !bounded {
 		h.add("pids-limit", "a fork bomb of the agent reaches the host: "+advice.PIDs(512))
 	}
 }
@@ -59,30 +59,6 @@ func checkGranted(s privs.State) error {
 	}
 	return fmt.Errorf("cannot start a process as another user: %s not granted: %s",
 		strings.Join(privs.Names(start&^s.Effective), " and "), advice.CapAdd(privs.Names(privs.Needed&^s.Effective)...))
-}
-
-// pidsBounded reports whether the pids controller of our own cgroup (v2, then v1)
-// sets a limit, as far as the container shows it. If no file can be read, it
-// returns false.
-func pidsBounded() bool {
-	paths := []string{"/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"}
-	if data, err := sys.ReadFile("/proc/self/cgroup"); err == nil {
-		for _, line := range strings.Split(string(data), "\n") {
-			switch f := strings.SplitN(line, ":", 3); {
-			case len(f) != 3:
-			case f[1] == "":
-				paths = append(paths, "/sys/fs/cgroup"+f[2]+"/pids.max")
-			case f[1] == "pids":
-				paths = append(paths, "/sys/fs/cgroup/pids"+f[2]+"/pids.max")
-			}
-		}
-	}
-	for _, p := range paths {
-		if data, err := sys.ReadFile(p); err == nil {
-			return strings.TrimSpace(string(data)) != "max"
-		}
-	}
-	return false
 }
 
 func caps(s privs.State) status.Caps {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/tokenfile"
@@ -31,9 +32,13 @@ func (b *bootstrap) openRuntime() (dir *runtimedir.Dir, err error) {
 }
 
 // minFree is room in bytes for the token, the status and a few replies, each beside
-// its old version. A file takes at least one page. Without this room PID 1 could
-// not report anything.
-const minFree = 32 << 10
+// its old version, and the space in reserve. A file takes at least one page. Without
+// this room PID 1 could not report anything.
+const minFree = 48 << 10
+
+// recordSize is the space of a status record, and of the one in reserve. A usual record
+// takes half of it.
+const recordSize = 8 << 10
 
 // checkSpace refuses a tmpfs that is too small, or that others have filled.
 func checkSpace(dir *runtimedir.Dir) error {
@@ -44,6 +49,9 @@ func checkSpace(dir *runtimedir.Dir) error {
 	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or %s",
 		dir.Path, free, minFree, dir.Advice())
 }
+
+// checkRoom returns an error if a restart would find no room for its processes.
+func checkRoom() error { return sys.CheckPids(policy.RestartPids) }
 
 // addRemedy adds the remedy to a boot error that does not name one.
 func addRemedy(err error, dir *runtimedir.Dir) error {

@@ -5,23 +5,16 @@ package boot
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/prepare"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
-)
-
-// OOM score adjustments. When memory runs out, the kernel ends the agent before the
-// gateway, and the gateway before PID 1.
-const (
-	gatewayOOM = 200
-	agentOOM   = 500
 )
 
 // Umasks. A file that PID 1 makes is open to root alone unless PID 1 sets another
@@ -32,13 +25,8 @@ const (
 	agentUmask   = 0o022
 )
 
-// oomAdj returns adj, or 0 if PID 1 cannot raise and lower its own score.
-func (b *bootstrap) oomAdj(adj int) int {
-	if b.unscored {
-		return 0
-	}
-	return adj
-}
+// scores holds the OOM score adjustments of children. 0 is PID 1's own.
+type scores struct{ gateway, agent int }
 
 // tryScore changes the OOM score as each launch does. Without root a re-exec child
 // writes it. That has our user and, like us, is not dumpable, so it has to become
@@ -56,9 +44,14 @@ func (b *bootstrap) tryScore() {
 			return
 		}
 	}
-	if err := launch.TryScore(); err != nil {
-		b.unscored = true
+	own, err := launch.TryScore()
+	switch {
+	case err != nil:
 		b.hardening.add("oom-score", fmt.Sprintf("the kernel does not end the agent before the gateway when memory runs out: %v", err))
+	case own >= policy.MaxOOMScore:
+		b.hardening.add("oom-score", fmt.Sprintf("PID 1 has the highest adjustment, %d, so the kernel does not end the agent first when memory runs out: run with a lower --oom-score-adj, in Kubernetes with requests for cpu and memory", own))
+	default:
+		b.scores.gateway, b.scores.agent = policy.OOMScores(own)
 	}
 }
 
@@ -129,21 +122,6 @@ func identify(cfg *config.Config, env environ.List, rootless bool) (identities, 
 	return who, nil
 }
 
-// minDescriptors is enough for a launch and a proof at the same time, with some to
-// spare. Each sidecar holds one or two more.
-const minDescriptors = 32
-
-// checkDescriptors refuses a limit with which the gateway could never be
-// started. Go has raised our soft limit to the hard one before main.
-func checkDescriptors(cfg *config.Config) error {
-	need := uint64(minDescriptors + 2*len(cfg.Sidecars))
-	var have syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
-		return nil
-	}
-	return fmt.Errorf("cannot run with %d file descriptors: %s", have.Cur, advice.Descriptors(strconv.FormatUint(need, 10)))
-}
-
 // clampNofile returns the RLIMIT_NOFILE that the gateway gets. It is not above our
 // hard limit, because raising that needs CAP_SYS_RESOURCE, which we do not have.
 func (b *bootstrap) clampNofile() uint64 {
@@ -162,7 +140,7 @@ func (b *bootstrap) gateway() *launch.Child {
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.gateway,
 		Spec: launch.Spec{
 			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
-			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.oomAdj(gatewayOOM), Token: &launch.Token{Env: g.TokenEnv},
+			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.scores.gateway, Token: &launch.Token{Env: g.TokenEnv},
 		},
 		Answered: b.warm,
 	}
@@ -176,7 +154,7 @@ func (b *bootstrap) sidecars() (out []launch.Child) {
 			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 			Spec: launch.Spec{
 				Argv: c.Command, Env: environ.Built(u, marked, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
-				Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM),
+				Umask: agentUmask, OOMAdj: b.scores.agent,
 			},
 		}
 		l.Stdio[0] = b.stdio.worker[0]
@@ -201,7 +179,7 @@ func (b *bootstrap) command() *launch.Child {
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 		Spec: launch.Spec{
 			Argv: b.settings.command, Env: environ.Inherited(u, b.env, b.cfg.Gateway.TokenEnv), Dir: b.cwd, Stay: true,
-			Umask: agentUmask, OOMAdj: b.oomAdj(agentOOM), Foreground: sys.IsTerminal(0),
+			Umask: agentUmask, OOMAdj: b.scores.agent, Foreground: sys.IsTerminal(0),
 		},
 	}
 }
@@ -212,7 +190,7 @@ func (b *bootstrap) worker() launch.Child {
 	u := b.users.gateway
 	return launch.Child{
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.worker,
-		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: b.oomAdj(gatewayOOM)},
+		Spec: launch.Spec{Umask: gatewayUmask, OOMAdj: b.scores.gateway},
 	}
 }
 

@@ -49,6 +49,7 @@ func container(t *testing.T) *bootstrap {
 // whole of the separation. One mix-up here gives the agent the token.
 func TestChildren(t *testing.T) {
 	b := container(t)
+	b.scores.gateway, b.scores.agent = 100, 1000
 	gateway, command, worker, sidecars := b.gateway(), b.command(), b.worker(), b.sidecars()
 
 	if gateway.UID != 9001 || gateway.Stdio != b.stdio.gateway || gateway.Spec.Dir != "/srv" || gateway.Spec.Umask != 0o007 ||

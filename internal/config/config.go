@@ -24,6 +24,7 @@ type Config struct {
 	Prepare           []Prepare
 	SandboxUser       string
 	SandboxGroups     []int // gids beyond those of /etc/group
+	SandboxEvict      bool
 	OperatorUser      string
 	OperatorEnv       []string // of every client, as Gateway.Env
 	OperatorPassEnv   []string // as Gateway.PassEnv

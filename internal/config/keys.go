@@ -32,6 +32,7 @@ func (c *Config) table() table {
 		{"sandbox", table{
 			{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`},
 			{"groups", &codes{&c.SandboxGroups, 0, 1, maxID}, `[]`},
+			{"evict", (*boolean)(&c.SandboxEvict), `true`},
 		}, `{}`},
 		{"operator", table{
 			{"user", &word{&c.OperatorUser, &userForm}, `"operator"`},

@@ -37,7 +37,7 @@ const full = `{
       "exit_texts": {"78": "its own configuration is invalid: \"see\" é", "0": "", "255": "x"}},
     "rlimits": {"nofile": 65536}
   },
-  "sandbox": {"user": "agent"},
+  "sandbox": {"user": "agent", "evict": false},
   "operator": {"user": "op", "env": {"NODE_OPTIONS": "--disable-sigusr1"}, "pass_env": ["TZ"]},
   "clients": {"tui": ["/usr/bin/node", "", "tui"], "a-1": ["/bin/a"]},
   "runtime_dir": "/run/gw",
@@ -77,7 +77,7 @@ func TestParseFull(t *testing.T) {
 			{Path: "/tmp/a", Type: "directory", Owner: "9001:9002", Mode: 0o750},
 			{Path: "/tmp/b", Type: "directory", Owner: "gw:gws", Mode: 0o700},
 		},
-		SandboxUser: "agent", OperatorUser: "op",
+		SandboxUser: "agent", SandboxEvict: false, OperatorUser: "op",
 		OperatorEnv: []string{"NODE_OPTIONS=--disable-sigusr1"}, OperatorPassEnv: []string{"TZ"},
 		Clients: []Client{{"tui", []string{"/usr/bin/node", "", "tui"}}, {"a-1", []string{"/bin/a"}}},
 		Sidecars: []Sidecar{
@@ -106,7 +106,7 @@ func TestParseDefaults(t *testing.T) {
 			StopSignal: syscall.SIGTERM, StopGrace: 7 * time.Second,
 			BackoffMin: 200 * time.Millisecond, BackoffMax: 30 * time.Second, ResetAfter: 60 * time.Second,
 		},
-		SandboxUser: "sandbox", OperatorUser: "operator",
+		SandboxUser: "sandbox", SandboxEvict: true, OperatorUser: "operator",
 		RuntimeDir: "/run/gateway-init", RequireTmpfs: true, CommandStart: "after-gateway", LogFormat: "json",
 	}
 	if got := parse(t, minimal); !reflect.DeepEqual(got, want) {

@@ -10,6 +10,12 @@ import "time"
 // alive is replaced. One slow answer is not enough.
 const Failures = 4
 
+// RestartPids is the number of free pids without which a restart is refused. The
+// re-exec child and a worker have four or five threads each. A gateway that runs Node
+// begins with eleven. The old gateway's are not counted, because when it ends, the agent
+// may take them first.
+const RestartPids = 16
+
 // RecoverPause doubles before each further proof of a recover.
 const RecoverPause = 50 * time.Millisecond
 

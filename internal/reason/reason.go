@@ -27,6 +27,7 @@ const (
 	TokenChanged    Reason = "token-changed"
 	UnsafeConfig    Reason = "unsafe-config"
 	NoReload        Reason = "no-reload"
+	NoRoom          Reason = "no-room"
 	Replayed        Reason = "replayed"
 	Malformed       Reason = "malformed"
 	UnknownAction   Reason = "unknown-action"

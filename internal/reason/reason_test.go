@@ -17,7 +17,7 @@ func TestTable(t *testing.T) {
 		LaunchFailed: 1, Exited: 1, HealthTimeout: 4, ListenerMissing: 4,
 		ListenerForeign: 4, IdentityChanged: 1, AuthMismatch: 4, Unproven: 4,
 		NotRunning: 4, StopTimeout: 1, Superseded: 1, PrepareFailed: 1,
-		TokenFailed: 1, TokenChanged: 1, UnsafeConfig: 3, NoReload: 3, Replayed: 3,
+		TokenFailed: 1, TokenChanged: 1, UnsafeConfig: 3, NoRoom: 3, NoReload: 3, Replayed: 3,
 		Malformed: 3, UnknownAction: 3, QueueFull: 1, ShuttingDown: 1,
 		NotPermitted: 3, Internal: 1,
 	}

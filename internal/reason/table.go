@@ -45,6 +45,8 @@ var table = [...]row{
 		"make it root-owned and not writable by others, as docker logs CONTAINER says; then: gatewayctl restart"},
 	{NoReload, ExitRefused, "the configuration names no signal for a reload",
 		"set gateway.reload.signal in the image's configuration; or: gatewayctl restart"},
+	{NoRoom, ExitRefused, "the container has no room for another process",
+		"end processes of the agent, then: gatewayctl restart; or have PID 1 end them: gatewayctl stop, then gatewayctl start (sandbox.evict)"},
 	{Replayed, ExitRefused, "this nonce was used before",
 		"send a new request with gatewayctl"},
 	{Malformed, ExitRefused, "the request is not a frame",

@@ -29,18 +29,20 @@ var (
 // Errors match fs.ErrNotExist, fsafe.ErrUnsafe, fsafe.ErrTooLarge, ErrSchema or
 // errInvalid.
 func Read(dir *os.File, uid uint32) (Record, error) {
+	err := errReplaced
 	for range rereads {
-		r, err := readOnce(dir, uid)
-		if !errors.Is(err, errReplaced) {
+		var r Record
+		if r, err = readOnce(dir, uid); !errors.Is(err, errReplaced) && !errors.Is(err, errInvalid) {
 			return r, err
 		}
 	}
-	return Record{}, errReplaced
+	return Record{}, err
 }
 
 // rereads bounds the attempts of Read. The record is replaced at each change, so an
 // inode may lose its last link between open and fstat. That is no attack, and the
-// next open finds the new record.
+// next open finds the new record. On a full file system it may also be written while it
+// is read (fsafe.Reserved), and is invalid then.
 const rereads = 100
 
 var errReplaced = errors.New("status record is replaced faster than it can be read")

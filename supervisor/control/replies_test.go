@@ -176,3 +176,29 @@ func TestServerFull(t *testing.T) {
 		}
 	}
 }
+
+// TestServerReserve checks that requests are answered while another process has all
+// space, also before there is any older answer.
+func TestServerReserve(t *testing.T) {
+	dir := testenv.Tmpfs(t, "size=256k")
+	s := serving(t, dir)
+	check(t, s.Reserve())
+	hog, err := os.Create(testenv.Path(dir, "hog"))
+	check(t, err)
+	defer hog.Close()
+	for err == nil {
+		_, err = hog.Write(make([]byte, 4096))
+	}
+	for n := range 50 {
+		final := answerOf(n)
+		for _, r := range []Reply{{Nonce: final.Nonce, Outcome: Accepted}, final} {
+			if err := s.Reply(r); err != nil {
+				t.Fatalf("request %d: %v", n, err)
+			}
+			data, err := os.ReadFile(testenv.Path(dir, filepath.Join(Dir, Replies, r.Nonce)))
+			if err != nil || string(data) != r.String()+"\n" {
+				t.Fatalf("request %d: %q, %v", n, data, err)
+			}
+		}
+	}
+}

@@ -26,6 +26,7 @@ type Server struct {
 	info         fsafe.Info
 	out          chan Incoming
 	kept         []string // reply files in the order they appeared
+	spares       []string // files in dir that keep space for replies
 }
 
 // NewServer makes control/, control/replies/ and the FIFO in the runtime directory,

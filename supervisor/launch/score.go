@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -40,22 +41,18 @@ func raiseScore(adj int) (restore func() error, err error) {
 }
 
 // TryScore raises our own OOM score adjustment by one and lowers it again, as each
-// fork does. If that fails, children must have no OOMAdj, because PID 1 would keep
-// the highest of them.
-func TryScore() error {
-	_, own, err := ownScore()
-	if err != nil {
-		return err
-	}
-	const max = 1000
-	if own == max {
-		return nil // every child inherits it
+// fork does, and returns it. If that fails, children must have no OOMAdj, because PID 1
+// would keep the highest of them. The highest adjustment cannot be raised, and every
+// child inherits it.
+func TryScore() (own int, err error) {
+	if _, own, err = ownScore(); err != nil || own >= policy.MaxOOMScore {
+		return own, err
 	}
 	restore, err := raiseScore(own + 1)
 	if err != nil {
-		return err
+		return own, err
 	}
-	return restore()
+	return own, restore()
 }
 
 // ownScore reads our own adjustment, as text and as a number.

@@ -37,8 +37,8 @@ func TestOOMScores(t *testing.T) {
 			pid  int
 			want string
 		}{
-			"gateway": {r.Gateway.PID, "200"}, "command": {r.Command.PID, "500"},
-			"node": {r.Sidecars[0].PID, "500"}, "pair": {r.Sidecars[1].PID, "500"},
+			"gateway": {r.Gateway.PID, "100"}, "command": {r.Command.PID, "1000"},
+			"node": {r.Sidecars[0].PID, "1000"}, "pair": {r.Sidecars[1].PID, "1000"},
 		} {
 			data, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", c.HostPIDOf(p.pid)))
 			if got := strings.TrimSpace(string(data)); err != nil || got != p.want {
@@ -52,7 +52,7 @@ func TestOOMScores(t *testing.T) {
 			if err == nil {
 				_, err = fmt.Sscan(string(data), &score)
 			}
-			if err == nil && score >= 200 {
+			if err == nil && score >= 100 {
 				err = fmt.Errorf("it is %d", score)
 			}
 			return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -49,6 +50,8 @@ type plan struct {
 	UID      int
 	DropCaps []uintptr
 	Program  string // that becomes PID 1
+	OOMScore int
+	Cgroup   cgroup
 	Argv     []string
 	Env      []string
 }
@@ -60,7 +63,7 @@ func become(text string) error {
 		return err
 	}
 	syscall.Umask(0)
-	for _, step := range []func() error{p.root, p.files, p.enter, p.system, p.plant} {
+	for _, step := range []func() error{p.Cgroup.join, p.root, p.files, p.mountCgroup, p.enter, p.system, p.plant, p.Cgroup.limit} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -68,6 +71,11 @@ func become(text string) error {
 	if p.Nofile > 0 {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
 			return fmt.Errorf("cannot set rlimit: %w", err)
+		}
+	}
+	if p.OOMScore != 0 {
+		if err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(p.OOMScore)), 0o600); err != nil {
+			return err
 		}
 	}
 	if p.Cwd != "" {

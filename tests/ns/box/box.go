@@ -74,6 +74,8 @@ type Options struct {
 	UID      int       // of gateway-init and of all below it
 	DropCaps []uintptr // capabilities that the engine does not give
 	Below    []string  // the command of PID 1, to which that of gateway-init is appended
+	OOMScore int       // PID 1's adjustment; 0: the test's own
+	Pids     int       // limit of the box's cgroup; 0: it has none of its own
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Terminal is stdin, and the controlling terminal of gateway-init.
@@ -89,6 +91,7 @@ type Box struct {
 	t    testing.TB
 	comm string // of its first process
 	cmd  *exec.Cmd
+	pids cgroup
 	log  *log
 	done chan struct{} // closed after its end has been waited for
 }
@@ -119,11 +122,14 @@ func Start(t testing.TB, o Options) *Box {
 		t.Skip("namespaces of one's own need root")
 	}
 	p := o.plan(t)
+	if o.Pids > 0 {
+		p.Cgroup = newCgroup(t, o.Pids)
+	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Box{t: t, comm: filepath.Base(p.Program) + "\n", log: &log{}, done: make(chan struct{})}
+	b := &Box{t: t, comm: filepath.Base(p.Program) + "\n", log: &log{}, done: make(chan struct{}), pids: p.Cgroup}
 	b.cmd = exec.Command("/proc/self/exe")
 	b.cmd.Env = []string{becomeEnv + "=" + string(data)}
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
@@ -160,7 +166,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore,
 		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}

@@ -25,7 +25,7 @@ import (
 const execTimeout = 3 * time.Minute
 
 // Exec runs a command in the box as uid, like docker exec. The process is beside
-// PID 1, in its namespaces, and has no parent there.
+// PID 1, in its namespaces and its cgroup, and has no parent there.
 func (b *Box) Exec(uid int, args ...string) harness.Result {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), execTimeout)
@@ -56,7 +56,9 @@ func (b *Box) command(ctx context.Context, uid int, args []string) *exec.Cmd {
 // start forks from a thread that has entered the box.
 func (b *Box) start(cmd *exec.Cmd) (err error) {
 	harness.OwnThread(func() {
-		if err = harness.JoinNamespaces(b.PID); err == nil {
+		leave, joinErr := b.pids.enter(cmd)
+		defer leave()
+		if err = errors.Join(joinErr, harness.JoinNamespaces(b.PID)); err == nil {
 			err = cmd.Start()
 		}
 	})

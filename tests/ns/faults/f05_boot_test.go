@@ -98,6 +98,10 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		"32-descriptors":       {o: box.Options{Nofile: 32}},
 		"16-descriptors":       {o: box.Options{Nofile: 16}, down: []string{"16 file descriptors", "--ulimit nofile=32"}},
 		"8-descriptors":        {o: box.Options{Nofile: 8}, down: []string{"8 file descriptors", "--ulimit"}},
+		"64-pids":              {o: box.Options{Pids: 64}},
+		"63-pids":              {o: box.Options{Pids: 63}, down: []string{"a pids limit of 63", "--pids-limit 64"}},
+		"16-pids":              {o: box.Options{Pids: 16}, down: []string{"a pids limit of 16", "--pids-limit 64"}},
+		"8-pids":               {o: box.Options{Pids: 8}, down: []string{"a pids limit of 8", "--pids-limit 64"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := box.Start(t, c.o)
@@ -141,7 +145,7 @@ func isDown(t *testing.T, b *box.Box, words []string) {
 			t.Errorf("no %q in: %s", word, said[0])
 		}
 	}
-	if !slices.ContainsFunc([]string{"remove it", "--tmpfs ", "--ulimit ", "chown root ", "must mount "}, func(advice string) bool {
+	if !slices.ContainsFunc([]string{"remove it", "--tmpfs ", "--ulimit ", "--pids-limit ", "chown root ", "must mount "}, func(advice string) bool {
 		return strings.Contains(said[0], advice)
 	}) {
 		t.Errorf("it does not say what to do: %s", said[0])
