@@ -27,27 +27,37 @@ const (
 // limitWatchers ends the oldest processes of our user that watch or wait, so that
 // maxWatchers are left with us. One that cannot be looked at or ended does not count.
 func limitWatchers() {
-	var others []procfs.ID
+	all := map[int]procfs.Stat{}
 	_ = procfs.EachStat(func(pid int, st procfs.Stat, err error) error {
-		if err != nil || st.Comm != "gatewayctl" || st.Ended() || pid == os.Getpid() {
-			return nil
-		}
-		s, err := procfs.ReadStatus(pid)
-		if err != nil || int(s.UIDs[0]) != os.Getuid() || len(s.NSpid) != 1 { // another container's has a pid there, too
-			return nil
-		}
-		line, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if err == nil && isWatcher(strings.Split(string(line), "\x00")) {
-			others = append(others, st.ID())
+		if err == nil && st.Comm == "gatewayctl" && !st.Ended() {
+			all[pid] = st
 		}
 		return nil
 	})
+	var others []procfs.ID
+	for pid, st := range all {
+		_, child := all[st.PPID] // package entry makes children that look like their parent
+		if !child && pid != os.Getpid() && watches(pid) {
+			others = append(others, st.ID())
+		}
+	}
 	slices.SortFunc(others, func(a, b procfs.ID) int {
 		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.PID, b.PID))
 	})
 	for _, id := range others[:max(0, len(others)-maxWatchers+1)] {
 		_ = id.Signal(syscall.SIGTERM)
 	}
+}
+
+// watches reports whether a gatewayctl of our user and our container watches or waits. A
+// process of an inner PID namespace has a pid there, too.
+func watches(pid int) bool {
+	s, err := procfs.ReadStatus(pid)
+	if err != nil || int(s.UIDs[0]) != os.Getuid() || len(s.NSpid) != 1 {
+		return false
+	}
+	line, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	return err == nil && isWatcher(strings.Split(string(line), "\x00"))
 }
 
 // isWatcher reports whether a command line of gatewayctl is one that watches or waits.
