@@ -216,37 +216,3 @@ func (db *Database) groups(u User) ([]uint32, error) {
 	}
 	return groups, nil
 }
-
-// Separate resolves the three accounts of a configuration, which must be
-// Distinct.
-func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, err error) {
-	for i, r := range []struct {
-		to   *User
-		spec string
-	}{{&g, gateway}, {&s, sandbox}, {&o, operator}} {
-		if *r.to, err = db.ResolveKey(roleKeys[i], r.spec); err != nil {
-			return g, s, o, err
-		}
-	}
-	return g, s, o, Distinct(g, s, o)
-}
-
-// Distinct refuses accounts that the kernel would not keep apart. Such accounts have
-// the same uid, or are in the gateway's primary group. That group can use the files
-// that the gateway shares with it.
-func Distinct(gateway, sandbox, operator User) error {
-	all := [...]User{gateway, sandbox, operator}
-	for _, p := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
-		if a, b := all[p[0]], all[p[1]]; a.UID == b.UID {
-			return fmt.Errorf("cannot separate users %.64q and %.64q: both are uid %d: give each its own in %s, or name another in %s or %s",
-				a.Name, b.Name, a.UID, passwdPath, roleKeys[p[0]], roleKeys[p[1]])
-		}
-	}
-	for _, u := range []User{sandbox, operator} {
-		if u.GID == gateway.GID || slices.Contains(u.Groups, gateway.GID) {
-			return fmt.Errorf("cannot separate users %.64q and %.64q: %.64q is in the gateway's primary group %d: take it out in %s and %s",
-				gateway.Name, u.Name, u.Name, gateway.GID, groupPath, passwdPath)
-		}
-	}
-	return nil
-}
