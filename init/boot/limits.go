@@ -5,7 +5,10 @@ package boot
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
@@ -18,11 +21,50 @@ func checkLimits(cfg *config.Config) error {
 	if err := checkDescriptors(cfg); err != nil {
 		return err
 	}
-	p, limited := sys.ReadPids()
-	if !limited {
-		return nil
+	if p, limited := sys.ReadPids(); limited {
+		if err := checkPids(p); err != nil {
+			return err
+		}
 	}
-	return checkPids(p)
+	for _, l := range []struct {
+		resource  int
+		need      uint64
+		what, how string
+	}{
+		{unix.RLIMIT_NPROC, minPids, "processes of one user", "nproc"},
+		{unix.RLIMIT_FSIZE, minFileSize, "bytes of a file", "fsize"},
+	} {
+		var have syscall.Rlimit
+		if syscall.Getrlimit(l.resource, &have) == nil && have.Cur < l.need {
+			return fmt.Errorf("cannot run with a limit of %d %s: run with --ulimit %s=%d or more", have.Cur, l.what, l.how, l.need)
+		}
+	}
+	return checkPending(sys.ReadFile("/proc/self/status"))
+}
+
+// minFileSize is the size of the file that carries an environment of the greatest length
+// to a re-exec child.
+const minFileSize = 4 << 20
+
+// minPending is room in the queue of pending signals, which all processes of our user
+// share. A system call in all threads takes one for each thread, and Go's runtime waits
+// without end for a thread that did not get its signal.
+const minPending = 32
+
+// checkPending looks at the line "SigQ:\tQUEUED/LIMIT" of /proc/self/status
+// (proc_pid_status(5)).
+func checkPending(text []byte, err error) error {
+	if err != nil {
+		return fmt.Errorf("cannot read the limit of pending signals: %w: the engine must mount procfs at /proc", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var queued, limit uint64
+		if n, _ := fmt.Sscanf(line, "SigQ:\t%d/%d", &queued, &limit); n == 2 && queued+minPending > limit {
+			return fmt.Errorf("cannot run: %d of %d pending signals are in use, and %d more are needed: run with --ulimit sigpending=%d or more",
+				queued, limit, minPending, queued+minPending)
+		}
+	}
+	return nil
 }
 
 // minPids is the lowest pids limit. PID 1 has some 20 threads, and the gateway, a

@@ -8,6 +8,26 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
+// TestCheckPending checks that a queue of signals without room is refused, because Go's
+// runtime would wait without end.
+func TestCheckPending(t *testing.T) {
+	for text, want := range map[string]string{
+		"Name:\tx\nSigQ:\t0/63417\nSigPnd:\t0\n": "",
+		"SigQ:\t0/32\n":                          "",
+		"SigQ:\t0/0\n":                           "cannot run: 0 of 0 pending signals are in use, and 32 more are needed: run with --ulimit sigpending=32 or more",
+		"SigQ:\t63417/63417\n":                   "cannot run: 63417 of 63417 pending signals are in use, and 32 more are needed: run with --ulimit sigpending=63449 or more",
+		"Name:\tx\n":                             "", // gVisor has no such line
+	} {
+		got := ""
+		if err := checkPending([]byte(text), nil); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestCheckPids checks the lines that refuse a pids limit, with its figures.
 func TestCheckPids(t *testing.T) {
 	for name, c := range map[string]struct {

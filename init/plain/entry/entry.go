@@ -17,8 +17,17 @@ var (
 	ignored uint64    // signals whose action was SIG_IGN
 	nofile  [2]uint64 // RLIMIT_NOFILE, soft and hard
 	//lint:ignore U1000 the assembly's
+	limit [2]uint64 // RLIMIT_AS or RLIMIT_DATA
+	//lint:ignore U1000 the assembly's
 	action [4]uint64 // room for the kernel's struct sigaction
 )
+
+// refusal is the line about limits with which Go's runtime cannot start: it would print a
+// trace and end with 2. The exit code is 1.
+//
+//lint:ignore U1000 the assembly's
+var refusal = "gateway-init: cannot run: it needs 1280 MiB of address space and 80 MiB of data: " +
+	"raise these limits (ulimit -v, --ulimit data=N)\n"
 
 // start is the entry point. It has no caller, and goes on to the runtime's own.
 //

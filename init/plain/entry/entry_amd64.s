@@ -24,6 +24,29 @@ TEXT ·start(SB),NOSPLIT|NOFRAME,$0
 	LEAQ	·nofile(SB), R10
 	SYSCALL
 
+	MOVL	$302, AX			// prlimit64(0, RLIMIT_AS, NULL, &limit)
+	XORL	DI, DI
+	MOVL	$9, SI
+	XORL	DX, DX
+	LEAQ	·limit(SB), R10
+	SYSCALL
+	TESTQ	AX, AX
+	JNE	data
+	CMPQ	·limit(SB), $1342177280		// 1280 MiB
+	JCS	refuse
+data:
+	MOVL	$302, AX			// prlimit64(0, RLIMIT_DATA, NULL, &limit)
+	XORL	DI, DI
+	MOVL	$2, SI
+	XORL	DX, DX
+	LEAQ	·limit(SB), R10
+	SYSCALL
+	TESTQ	AX, AX
+	JNE	signals
+	CMPQ	·limit(SB), $83886080		// 80 MiB
+	JCS	refuse
+signals:
+
 	MOVL	$64, R12
 each:
 	MOVL	$13, AX				// rt_sigaction(R12, NULL, &action, 8)
@@ -71,6 +94,16 @@ skip:
 go:
 	MOVQ	R15, DX
 	JMP	_rt0_amd64_linux(SB)
+refuse:
+	MOVL	$1, AX				// write(2, refusal)
+	MOVL	$2, DI
+	MOVQ	·refusal+0(SB), SI
+	MOVQ	·refusal+8(SB), DX
+	SYSCALL
+	MOVL	$231, AX			// exit_group(1)
+	MOVL	$1, DI
+	SYSCALL
+	INT	$3
 
 // end is the handler: it touches nothing but registers.
 TEXT end<>(SB),NOSPLIT|NOFRAME,$0

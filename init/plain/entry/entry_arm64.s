@@ -21,6 +21,33 @@ TEXT ·start(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$·nofile(SB), R3
 	SVC
 
+	MOVD	$261, R8			// prlimit64(0, RLIMIT_AS, NULL, &limit)
+	MOVD	$0, R0
+	MOVD	$9, R1
+	MOVD	$0, R2
+	MOVD	$·limit(SB), R3
+	SVC
+	CBNZ	R0, data
+	MOVD	$·limit(SB), R4
+	MOVD	(R4), R4
+	MOVD	$1342177280, R5			// 1280 MiB
+	CMP	R5, R4
+	BLO	refuse
+data:
+	MOVD	$261, R8			// prlimit64(0, RLIMIT_DATA, NULL, &limit)
+	MOVD	$0, R0
+	MOVD	$2, R1
+	MOVD	$0, R2
+	MOVD	$·limit(SB), R3
+	SVC
+	CBNZ	R0, signals
+	MOVD	$·limit(SB), R4
+	MOVD	(R4), R4
+	MOVD	$83886080, R5			// 80 MiB
+	CMP	R5, R4
+	BLO	refuse
+signals:
+
 	MOVD	$64, R19
 	MOVD	$0, R20				// ignored
 	MOVD	$·action(SB), R21
@@ -77,6 +104,17 @@ skip:
 	BNE	answer
 go:
 	B	_rt0_arm64_linux(SB)
+refuse:
+	MOVD	$64, R8				// write(2, refusal)
+	MOVD	$2, R0
+	MOVD	$·refusal(SB), R4
+	MOVD	0(R4), R1
+	MOVD	8(R4), R2
+	SVC
+	MOVD	$94, R8				// exit_group(1)
+	MOVD	$1, R0
+	SVC
+	BRK
 
 // end is the handler: it touches nothing but registers.
 TEXT end<>(SB),NOSPLIT|NOFRAME,$0

@@ -51,6 +51,7 @@ type plan struct {
 	DropCaps []uintptr
 	Program  string // that becomes PID 1
 	OOMScore int
+	Limits   map[int]uint64
 	Cgroup   cgroup
 	Argv     []string
 	Env      []string
@@ -71,6 +72,11 @@ func become(text string) error {
 	if p.Nofile > 0 {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
 			return fmt.Errorf("cannot set rlimit: %w", err)
+		}
+	}
+	for resource, n := range p.Limits {
+		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+			return fmt.Errorf("cannot set rlimit %d: %w", resource, err)
 		}
 	}
 	if p.OOMScore != 0 {

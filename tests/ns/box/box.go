@@ -69,13 +69,14 @@ type Options struct {
 	Proc     string
 	HostProc bool
 	Nofile   uint64
-	Groups   []int     // supplementary groups of gateway-init, as of --group-add
-	Dir      string    // the container's working directory; default: /
-	UID      int       // of gateway-init and of all below it
-	DropCaps []uintptr // capabilities that the engine does not give
-	Below    []string  // the command of PID 1, to which that of gateway-init is appended
-	OOMScore int       // PID 1's adjustment; 0: the test's own
-	Pids     int       // limit of the box's cgroup; 0: it has none of its own
+	Groups   []int          // supplementary groups of gateway-init, as of --group-add
+	Dir      string         // the container's working directory; default: /
+	UID      int            // of gateway-init and of all below it
+	DropCaps []uintptr      // capabilities that the engine does not give
+	Below    []string       // the command of PID 1, to which that of gateway-init is appended
+	OOMScore int            // PID 1's adjustment; 0: the test's own
+	Pids     int            // limit of the box's cgroup; 0: it has none of its own
+	Limits   map[int]uint64 // further resource limits (RLIMIT_FSIZE, ...)
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Terminal is stdin, and the controlling terminal of gateway-init.
@@ -166,7 +167,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore, Limits: o.Limits,
 		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}

@@ -102,6 +102,11 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		"63-pids":              {o: box.Options{Pids: 63}, down: []string{"a pids limit of 63", "--pids-limit 64"}},
 		"16-pids":              {o: box.Options{Pids: 16}, down: []string{"a pids limit of 16", "--pids-limit 64"}},
 		"8-pids":               {o: box.Options{Pids: 8}, down: []string{"a pids limit of 8", "--pids-limit 64"}},
+		"no-pending-signals":   {o: box.Options{Limits: map[int]uint64{unix.RLIMIT_SIGPENDING: 0}}, down: []string{"of 0 pending signals", "--ulimit sigpending="}},
+		"enough-address-space": {o: box.Options{Limits: map[int]uint64{unix.RLIMIT_AS: 2 << 30}}},
+		"few-processes":        {o: box.Options{Limits: map[int]uint64{unix.RLIMIT_NPROC: 8}}, down: []string{"a limit of 8 processes", "--ulimit nproc=64"}},
+		"small-files":          {o: box.Options{Limits: map[int]uint64{unix.RLIMIT_FSIZE: 0}}, down: []string{"a limit of 0 bytes of a file", "--ulimit fsize=4194304"}},
+		"4-MiB-files":          {o: box.Options{Limits: map[int]uint64{unix.RLIMIT_FSIZE: 4 << 20}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := box.Start(t, c.o)
@@ -120,6 +125,23 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 			if s := b.Wait(10 * time.Second); s.ExitStatus() != 0 {
 				t.Errorf("ended with %d", s.ExitStatus())
 			}
+		})
+	}
+}
+
+// TestLowMemoryLimitsEndBootWithOneLine checks limits with which Go's runtime cannot
+// start. It printed a trace and ended with 2.
+func TestLowMemoryLimitsEndBootWithOneLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		resource int
+		limit    uint64
+		down     []string
+	}{
+		"little-address-space": {unix.RLIMIT_AS, 1200 << 20, []string{"1280 MiB of address space", "--ulimit "}},
+		"little-data":          {unix.RLIMIT_DATA, 60 << 20, []string{"80 MiB of data", "--ulimit "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			isDown(t, box.Start(t, box.Options{Limits: map[int]uint64{c.resource: c.limit}}), c.down)
 		})
 	}
 }
