@@ -71,6 +71,7 @@ func isWatcher(argv []string) bool {
 		return false
 	}
 	return v.name == "wait" || v.name == "status" && slices.ContainsFunc(rest, func(arg string) bool {
-		return strings.TrimLeft(arg, "-") == "watch"
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		return name == "watch"
 	})
 }

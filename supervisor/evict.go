@@ -36,7 +36,7 @@ func (u *gatewayUnit) makeRoom() bool {
 // mayLaunchAgain ends processes of the agent if a fork was refused, and reports whether
 // the launch is tried again when they are gone. Otherwise it has failed for now.
 func (u *gatewayUnit) mayLaunchAgain(e *startError) bool {
-	return isNoRoom(e.err) && u.makeRoom() && u.start.evict < evictMost
+	return u.isNoRoom(e.err) && u.makeRoom() && u.start.evict < evictMost
 }
 
 // lackedRoom reports whether the start whose end is being handled lacked pids or memory.
@@ -54,7 +54,9 @@ func (u *gatewayUnit) lackedRoom() bool {
 	return u.c.Room() != nil
 }
 
-// isNoRoom reports whether a fork was refused for lack of pids or memory (fork(2)).
-func isNoRoom(err error) bool {
-	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM)
+// isNoRoom reports whether a fork was refused for lack of pids or memory (fork(2)). EAGAIN
+// also means that a user has too many processes (RLIMIT_NPROC), which no end of the
+// agent's processes changes.
+func (e *common) isNoRoom(err error) bool {
+	return errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EAGAIN) && e.c.Room() != nil
 }

@@ -36,6 +36,7 @@ func TestRefusedForkMakesRoom(t *testing.T) {
 		ended int
 		asked []int
 	}{
+		"of-a-user": {syscall.EAGAIN, 3, nil}, // the cgroup has room, so it is RLIMIT_NPROC
 		"pids":      {fmt.Errorf("cannot start: %w", syscall.EAGAIN), 3, []int{16, 64, 256, 1024, 4096, 16384}},
 		"memory":    {syscall.ENOMEM, 3, []int{16, 64, 256, 1024, 4096, 16384}},
 		"nobody":    {syscall.EAGAIN, 0, []int{16}},
@@ -43,6 +44,9 @@ func TestRefusedForkMakesRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t)
+			if name == "pids" || name == "nobody" {
+				d.noRoom = errors.New("60 of 64 pids are in use")
+			}
 			asked := d.evicts(c.err, c.ended)
 			for range 10 {
 				if d.unit.launch(); !d.timers.armed(sweepTimer) {

@@ -132,6 +132,8 @@ func (u *gatewayUnit) scheduleRetry() (foreign []status.Listener) {
 	again := false // the same failure was logged at the last try, a second ago
 	if u.lackedRoom() {
 		u.makeRoom()
+	} else {
+		u.start.evict = 0
 	}
 	switch e := u.start.err; {
 	case e != nil:

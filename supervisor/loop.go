@@ -12,23 +12,28 @@ import (
 // nextInput waits for one event and handles it.
 func (s *Supervisor) nextInput() {
 	s.orphansOnly = false
-	s.notePause() // another input may have come first
 	alarm := s.timers.set(time.Now())
 	select {
 	case in := <-s.c.Server.Requests():
+		s.notePause()
 		s.receive(in)
 	case <-s.c.Signals.Child:
+		s.notePause()
 		if s.reap() {
 			s.c.Signals.again()
 		}
 		s.shutdown.resumeCommand()
 	case a := <-s.answers:
+		s.notePause()
 		s.answered(a)
 	case sig := <-s.c.Signals.Stop:
+		s.notePause()
 		s.signalled(sig)
 	case sig := <-s.c.Signals.Noted:
+		s.notePause()
 		s.shutdown.noteIgnored(sig)
 	case <-s.c.Signals.Shared:
+		s.notePause()
 		s.c.Signals.shared()
 	case <-alarm:
 		s.notePause()
@@ -43,8 +48,10 @@ func (s *Supervisor) receive(in control.Incoming) {
 	refusal := reason.Reason("")
 	switch {
 	case s.shutdown.begun:
+		s.notePause()
 		refusal = reason.ShuttingDown
 	case s.c.Gateway == nil:
+		s.notePause()
 		refusal = reason.NotPermitted
 	}
 	s.requests.receive(in, refusal)

@@ -21,7 +21,6 @@ func TestPausePutsDeadlinesOff(t *testing.T) {
 		for _, k := range allowances {
 			d.timers.arm(k, 7*time.Second)
 		}
-		d.timers.arm(retryTimer, 7*time.Second)
 		d.timers.set(time.Now())
 		if wakes := time.Until(d.timers.wake); wakes != tick {
 			t.Errorf("the loop wakes up in %v", wakes)
@@ -36,8 +35,30 @@ func TestPausePutsDeadlinesOff(t *testing.T) {
 		if a, b := time.Until(s.killAt), time.Until(d.unit.sweep.by); a != 6*time.Second || b != 6*time.Second {
 			t.Errorf("a sidecar has %v left, a sweep %v", a, b)
 		}
-		if !time.Now().After(d.timers.due[retryTimer]) || strings.Count(d.log.String(), `"event":"paused","for":"20s"`) != 1 {
-			t.Errorf("the backoff waits, or: %s", d.log.String())
+		d.notePause() // it counts once
+		if strings.Count(d.log.String(), `"event":"paused","for":"20s"`) != 1 {
+			t.Errorf("logged %s", d.log.String())
+		}
+	})
+}
+
+// TestOwnWorkIsNoPause checks that time which PID 1 itself needed puts nothing off.
+func TestOwnWorkIsNoPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFixture(t)
+		d.timers.arm(graceTimer, 7*time.Second)
+		d.timers.set(time.Now())
+		d.notePause()               // an input in time
+		time.Sleep(5 * time.Second) // which takes long to handle
+		d.timers.set(time.Now())
+		d.notePause()
+		if left := time.Until(d.timers.due[graceTimer]); left != 2*time.Second || d.log.Len() != 0 {
+			t.Errorf("%v left; logged %s", left, d.log.String())
+		}
+		time.Sleep(3 * time.Second) // overdue before the next wait
+		d.timers.set(time.Now())
+		if d.notePause(); d.log.Len() != 0 {
+			t.Errorf("logged %s", d.log.String())
 		}
 	})
 }

@@ -154,7 +154,7 @@ func (p *prover) ask() bool {
 	case errors.Is(err, errToken):
 		r.fail(&r.signals.Auth, reason.TokenFailed, err.Error(), false)
 	default:
-		r.reason, r.detail, r.noRoom = reason.Unproven, err.Error(), isNoRoom(err)
+		r.reason, r.detail, r.noRoom = reason.Unproven, err.Error(), p.isNoRoom(err)
 	}
 	p.run.worker = nil
 	return false

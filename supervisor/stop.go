@@ -168,7 +168,7 @@ func (u *gatewayUnit) endRemaining() {
 
 // stopped records that the gateway is stopped, as requested.
 func (u *gatewayUnit) stopped() {
-	u.child, u.start.proven, u.waiting, u.drain = nil, time.Time{}, nil, 0
+	u.child, u.start.proven, u.start.evict, u.waiting, u.drain = nil, time.Time{}, 0, nil, 0
 	u.setTrouble("", "")
 	if u.token.rotate {
 		u.token.rotate = false

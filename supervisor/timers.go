@@ -33,18 +33,20 @@ type timers struct {
 // allowances are the deadlines that leave a process its time. While one of them is
 // armed, the loop wakes up each tick, or after a 64th of the time that is left, to notice
 // that the container was paused.
-var allowances = []timerKind{graceTimer, readyTimer, neverServedTimer, shutdownGraceTimer}
+var allowances = []timerKind{graceTimer, retryTimer, readyTimer, neverServedTimer, shutdownGraceTimer, sidecarTimer}
 
 // tick is that time. A loop that wakes up later than this after its time did not run.
 const tick = time.Second
 
-// putOff returns for how long the loop did not run, or 0. It puts off the allowances by
-// that time.
+// putOff returns for how long the loop did not run since set, or 0, once. It puts off the
+// allowances by that time.
 func (t *timers) putOff(now time.Time) time.Duration {
-	if t.wake.IsZero() || now.Sub(t.wake) <= tick {
+	wake := t.wake
+	t.wake = time.Time{}
+	if wake.IsZero() || now.Sub(wake) <= tick {
 		return 0
 	}
-	paused := now.Sub(t.wake)
+	paused := now.Sub(wake)
 	for _, k := range allowances {
 		if !t.due[k].IsZero() {
 			t.due[k] = t.due[k].Add(paused)
@@ -115,5 +117,8 @@ func (t *timers) set(now time.Time) <-chan time.Time {
 		return nil
 	}
 	t.timer.Reset(first.Sub(now))
+	if first.Before(now) { // our own work is no pause
+		t.wake = now
+	}
 	return t.timer.C
 }

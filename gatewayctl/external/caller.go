@@ -37,6 +37,10 @@ func (c Caller) request(ctx context.Context, s *Supervisor, r control.Request) e
 		if left <= drain { // other commands took the time
 			return fmt.Errorf("%w: %v is left, and the drain may take %v", context.DeadlineExceeded, max(left, 0).Round(time.Millisecond), drain)
 		}
+		// It ends a little earlier, so that it can say what became of the request.
+		if margin := 500 * time.Millisecond; left > drain+4*margin {
+			left -= margin
+		}
 		args = append(args, "--timeout", left.String())
 	}
 	return c.run(ctx, s, nil, args)

@@ -18,7 +18,7 @@ import (
 // they are the container's, which is as PID 1 or below another init: elsewhere they belong
 // to a caller who goes on. Without CAP_CHOWN the user can use but not open them.
 func (p *initProcess) giveStdio(uid uint32) {
-	if os.Getpid() != 1 && os.Getppid() != 1 {
+	if os.Getpid() != 1 && !isBelowInit() {
 		return
 	}
 	for fd := range 3 {

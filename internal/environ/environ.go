@@ -115,7 +115,9 @@ func Built(u users.User, env, pass []string, container List, tokenEnv string) []
 // with a variable of the token's name.
 func Inherited(u users.User, container List, tokenEnv string) []string {
 	e := append(List(nil), container...)
-	e.remove(tokenEnv)
+	if tokenEnv != "" {
+		e.remove(tokenEnv)
+	}
 	if _, ok := e.lookup("PATH"); !ok {
 		e.Set("PATH", DefaultPath)
 	}

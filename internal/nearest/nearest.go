@@ -10,7 +10,7 @@ const maxWord = 64
 // are between them. ok is false if none is near enough to be meant: more than one edit in
 // three letters.
 func Word(word string, known []string) (found string, edits int, ok bool) {
-	edits = len(word)/3 + 1
+	edits = min(len(word)/3+1, maxWord)
 	for _, k := range known {
 		if n := distance(word, k); n < edits || n == 0 {
 			found, edits, ok = k, n, true

@@ -59,7 +59,7 @@ func (db *Database) lenient(spec string, caller IDs) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("cannot read %s: %w", passwdPath, err)
 	}
-	missing := &missingError{passwdPath, name, nearName(db.passwd, name)}
+	missing := func() error { return &missingError{passwdPath, name, nearName(db.passwd, name)} }
 	u, uid, gid := fromEntry(user.User{Name: name}, 0, 0), name, group
 	switch {
 	case len(entries) > 0:
@@ -68,7 +68,7 @@ func (db *Database) lenient(spec string, caller IDs) (User, error) {
 			gid = strconv.Itoa(entries[0].Gid)
 		}
 	case !isNumber(name):
-		return User{}, missing
+		return User{}, missing()
 	}
 	if u.UID, err = id(uid); err != nil {
 		return User{}, err
@@ -78,7 +78,7 @@ func (db *Database) lenient(spec string, caller IDs) (User, error) {
 	case gid != "":
 		u.GID, err = db.lenientGroup(gid)
 	case caller.GID == 0: // gosu would run it in root's group
-		err = fmt.Errorf("%w, or give UID:GID", missing)
+		err = fmt.Errorf("%w, or give UID:GID", missing())
 	default:
 		u.GID = caller.GID
 	}

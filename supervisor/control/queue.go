@@ -65,7 +65,7 @@ func (q *Queue) TakeStop() (stop *Job, superseded []*Job) {
 	for k, j := range q.jobs {
 		switch {
 		case k == i:
-		case k < i && j.Action != Probe:
+		case k < i && j.Action != Probe && j.Action != Reload:
 			superseded = append(superseded, j)
 		default:
 			rest = append(rest, j)
