@@ -132,12 +132,8 @@ func (a *app) dispatch(args []string) int {
 // caller is what this program passes on when it runs as the supervisor's user.
 func (a *app) caller() external.Caller { return external.Caller{Env: a.env, Err: a.files.Err} }
 
-// look calls Look with the default timeout.
-func (a *app) look() operate.View {
-	ctx, cancel := context.WithTimeout(context.Background(), operate.LookTimeout)
-	defer cancel()
-	return a.operator.Look(ctx)
-}
+// look is Look without a deadline of its own.
+func (a *app) look() operate.View { return a.operator.Look(context.Background()) }
 
 // flags returns a set with the global flags, which may stand before and after
 // the verb.

@@ -36,19 +36,17 @@ gateway was restarted and the devices were not revoked: 1.
 			drain := durationFlag(f, "drain", 0)
 			timeout := timeoutFlag(f, restartTimeout)
 			return func(a *app, _ []string) int {
-				given := map[string]bool{}
-				f.Visit(func(f *flag.Flag) { given[f.Name] = true })
 				r := control.Request{Action: control.Restart, Rotate: *rotate}
 				if *revoke && !*rotate {
 					return a.usage(errors.New("--revoke-devices needs --rotate-token: a process that has the old token could pair again"), "restart")
 				}
-				if given["drain"] {
+				if isGiven(f, "drain") {
 					if err := checkDrain(*drain); err != nil {
 						return a.usage(err, "restart")
 					}
 					r.Drain = int(*drain / time.Second)
 				}
-				if !given["timeout"] {
+				if !isGiven(f, "timeout") {
 					*timeout += *drain
 				} else if *timeout > 0 && *drain >= *timeout {
 					return a.usage(fmt.Errorf("--drain %v does not fit into --timeout %v", *drain, *timeout), "restart")

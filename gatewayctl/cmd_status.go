@@ -42,7 +42,7 @@ If the record cannot be read: 1, or 3 without the permission.
 				if *watch && *separate {
 					return a.usage(errors.New("--watch and --require-separation do not go together"), "status")
 				}
-				if *timeout != 0 {
+				if isGiven(f, "timeout") {
 					if !*watch {
 						return a.usage(errors.New("--timeout needs --watch"), "status")
 					}

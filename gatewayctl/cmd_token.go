@@ -28,9 +28,7 @@ one reason of not-readable, empty, malformed, changed), 5 no supervisor.
 			base := f.String("url", "", "")
 			return func(a *app, _ []string) int {
 				prefix := ""
-				given := false
-				f.Visit(func(f *flag.Flag) { given = given || f.Name == "url" })
-				if given {
+				if isGiven(f, "url") {
 					var err error
 					if prefix, err = urlPrefix(*base); err != nil {
 						return a.usage(err, "token")

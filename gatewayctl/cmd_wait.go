@@ -21,7 +21,8 @@ func cmdWait() verb {
 
 At most four processes watch or wait: one more ends the oldest.
 
-Exit code: 0 serving, 5 no supervisor, 6 the deadline passed.
+Exit code: 0 serving, 1 it was interrupted or a later one ended it,
+5 no supervisor, 6 the deadline passed.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			timeout := timeoutFlag(f, 120*time.Second)
@@ -80,7 +81,7 @@ func (a *app) wait(ctx context.Context, timeout time.Duration) int {
 		case <-ctx.Done():
 			show.done()
 			if errors.Is(ctx.Err(), context.Canceled) {
-				return a.fail(exitFailed, errors.New("cannot wait: interrupted"), "")
+				return a.fail(exitFailed, fmt.Errorf("cannot wait: %w", context.Cause(ctx)), hintWatchers)
 			}
 			return a.fail(exitDeadline, fmt.Errorf("cannot wait: deadline of %v passed: %s: %s", timeout, v.Reason, v.Detail), v.Hint)
 		case <-tick.C:

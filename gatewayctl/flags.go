@@ -23,7 +23,13 @@ func parseFlags(f *flag.FlagSet, args []string) error {
 		f.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
 		return fmt.Errorf("unknown flag --%.40s%s", name, nearest.Hint(name, "--", known))
 	}
-	return errors.New(strings.NewReplacer("for flag -", "for --", "argument: -", "argument: --").Replace(err.Error()))
+	return errors.New(strings.NewReplacer("for flag -", "for --", "for -", "for --", "argument: -", "argument: --").Replace(err.Error()))
+}
+
+// isGiven reports whether the parsed arguments had the flag.
+func isGiven(f *flag.FlagSet, name string) (given bool) {
+	f.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
 
 // span is the value of a flag that is a duration.

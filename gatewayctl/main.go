@@ -7,10 +7,11 @@
 // It takes no decision from its environment. A user that can choose the environment
 // of a docker exec changes how output looks (TERM, NO_COLOR), and which values the
 // configuration passes on to a client. gatewayctl loads no library. It starts no
-// program but the client that it was asked for, except for verify-image. That verb
-// also starts programs of the image, without rights, with an empty environment, and
-// only if their hash is known. For an image by name it starts the engine on the
-// host, with its caller's environment. The manual is man/gatewayctl.1.md.
+// program but the client that it was asked for, and itself as the supervisor's user
+// (package stepdown). Only verify-image also starts programs of the image: without
+// rights, with an empty environment, and only if their hash is known. For an image by
+// name it starts the engine on the host, with its caller's environment. The manual is
+// man/gatewayctl.1.md.
 package main
 
 import (

@@ -46,8 +46,11 @@ func (a *app) watch(f format, limit time.Duration) int {
 	}
 	limitWatchers()
 	code := a.watchUntil(ctx, f)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	switch err := ctx.Err(); {
+	case errors.Is(err, context.DeadlineExceeded):
 		fmt.Fprintf(a.err, "gatewayctl: the watch ended after %v (--timeout)\n", limit)
+	case err != nil:
+		fmt.Fprintf(a.err, "gatewayctl: the watch ended: %v: %s\n", context.Cause(ctx), hintWatchers)
 	}
 	return code
 }

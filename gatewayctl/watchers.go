@@ -24,6 +24,9 @@ const (
 	maxWatchers = 4         // processes that watch or wait
 )
 
+// hintWatchers says why a SIGTERM may have ended this process.
+const hintWatchers = "at most four processes watch or wait: one more ends the oldest"
+
 // limitWatchers ends the oldest processes of our user that watch or wait, so that
 // maxWatchers are left with us. One that cannot be looked at or ended does not count.
 func limitWatchers() {
@@ -49,8 +52,8 @@ func limitWatchers() {
 	}
 }
 
-// watches reports whether a gatewayctl of our user and our container watches or waits. A
-// process of an inner PID namespace has a pid there, too.
+// watches reports whether a gatewayctl of our user watches or waits in our PID namespace.
+// A process of an inner PID namespace has a pid there, too.
 func watches(pid int) bool {
 	s, err := procfs.ReadStatus(pid)
 	if err != nil || int(s.UIDs[0]) != os.Getuid() || len(s.NSpid) != 1 {

@@ -33,16 +33,16 @@ func (c *Controller) reload(ctx context.Context, g *procfs.Held) error {
 	}
 	defer fd.Close()
 	c.enter(fmt.Sprintf("signalling pid %d", g.PID))
-	if err := procfs.Signal(fd, c.Reload); err != nil {
+	if err := signal(fd, c.Reload); err != nil {
 		return err
 	}
 	return c.serves(ctx, g, proof.Prove)
 }
 
 // stop ends one process by pidfd, by the rule of the configuration: the stop signal with
-// SIGCONT, and after its grace SIGKILL. It proves the process once more with the descriptor open;
-// from then on the signal reaches that process or none. since is when the process was
-// last seen alive. Any process that it left behind is older.
+// SIGCONT, and after its grace SIGKILL. It proves the process once more with the
+// descriptor open; from then on the signal reaches that process or none. since is when
+// the process was last seen alive. Any process that it left behind is older.
 func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (since uint64, err error) {
 	s.enter(fmt.Sprintf("stopping pid %d", p.PID))
 	fd, err := p.Pidfd()

@@ -116,7 +116,7 @@ func (l *Local) checkControl(dir *os.File) Check {
 	return skipCheck(CheckControl, err)
 }
 
-// CheckGateway verifies the start time of the pid before and after it reads the
+// checkGateway verifies the start time of the pid before and after it reads the
 // uids, so the pid cannot have been recycled in between.
 func (l *Local) checkGateway(dir *os.File, r *status.Record) []Check {
 	g := r.Gateway

@@ -55,6 +55,9 @@ func (e External) Adopt(ctx context.Context, _ View, say func(string)) (old, sta
 
 // Token reads the token as the supervisor's user. Nothing about it is proved.
 func (e External) Token(ctx context.Context) (secret *tokenfile.Secret, err error) {
+	if err := e.local.checkHardened(); err != nil {
+		return nil, err
+	}
 	err = e.run(ctx, func(string) {}, func(c *external.Controller) error { secret, err = c.Token(ctx); return err })
 	return secret, err
 }

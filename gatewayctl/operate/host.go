@@ -7,11 +7,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
@@ -19,7 +16,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -89,30 +85,8 @@ func runtimeDirs() []string {
 // isBooting reports whether PID 1 is gateway-init or is about to become it. comm
 // proves nothing; it only decides how long we wait.
 func isBooting() bool {
-	text, err := readProc(1, "comm")
-	if err != nil {
-		return false
-	}
-	comm := strings.TrimSuffix(string(text), "\n")
-	return comm == "gateway-init" || strings.HasPrefix(comm, "runc:[") // before its exec
-}
-
-// readProc reads a small file of a process.
-func readProc(pid int, name string) ([]byte, error) {
-	dir, err := fsafe.OpenDir("/proc/" + strconv.Itoa(pid))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	f, err := fsafe.OpenAt(dir, name, unix.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if magic, err := sys.FSMagic(f); err != nil || magic != sys.ProcMagic {
-		return nil, errors.Join(errors.New("/proc is not procfs"), err)
-	}
-	return fsafe.ReadAll(f, 64<<10)
+	one, err := procfs.ReadStat(1)
+	return err == nil && (one.Comm == "gateway-init" || strings.HasPrefix(one.Comm, "runc:[")) // before its exec
 }
 
 // OpenRuntime opens the supervisor's runtime directory, which is the first

@@ -61,10 +61,10 @@ func TestNames(t *testing.T) {
 // TestOwnerOf checks that a uid counts only if the process has no other.
 func TestOwnerOf(t *testing.T) {
 	if got := ownerOf(os.Getpid()); got != uint32(os.Geteuid()) {
-		t.Errorf("our own is %d", got)
+		t.Errorf("of this process it is %d", got)
 	}
 	if got := ownerOf(1 << 22); got != 0 {
-		t.Errorf("nobody's is %d", got)
+		t.Errorf("without such a process it is %d", got)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")

@@ -48,11 +48,19 @@ func (e *TokenError) explain() (int, string) {
 	return ExitFailed, "gatewayctl restart --rotate-token"
 }
 
+// checkHardened refuses a token to a process that others could dump.
+func (l *Local) checkHardened() error {
+	if l.Hardened == nil {
+		return nil
+	}
+	return &TokenError{tokenNotReadable, tokenfile.Name, fmt.Errorf("cannot keep this process from being dumped: %w", l.Hardened)}
+}
+
 // Token identifies the file, then reads it. We run as the supervisor's user, which owns
 // the file.
 func (l *Local) Token(context.Context) (*tokenfile.Secret, error) {
-	if l.Hardened != nil {
-		return nil, &TokenError{tokenNotReadable, tokenfile.Name, fmt.Errorf("cannot keep this process from being dumped: %w", l.Hardened)}
+	if err := l.checkHardened(); err != nil {
+		return nil, err
 	}
 	dir, err := l.OpenRuntime()
 	if err != nil {

@@ -15,22 +15,23 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
-// NoSupervisor is the one reason of a verdict that is not in the closed set,
+// noSupervisor is the one reason of a verdict that is not in the closed set,
 // because no supervisor can reply with it.
-const NoSupervisor reason.Reason = "no-supervisor"
+const noSupervisor reason.Reason = "no-supervisor"
 
 // Verdict is the result on which status, health and wait decide.
 type Verdict struct {
 	Serving bool
 	Code    int           // ExitOK, ExitNotServing, ExitNoSupervisor; ExitFailed if not even that is known
-	Reason  reason.Reason // or NoSupervisor; "" if it serves
+	Reason  reason.Reason // or no-supervisor; "" if it serves
 	Detail  string
 	Hint    string
 
 	Unmanaged bool // another gateway serves, which gateway-init did not start; Detail names it
 }
 
-// View is one look at the supervisor. Record is nil if there is none to read.
+// View holds what one look at the supervisor has found. Record is nil if no status record
+// could be read.
 type View struct {
 	Record   *status.Record
 	Checks   Checks
@@ -61,7 +62,7 @@ func UnreadableVerdict(err error) Verdict {
 	v := Verdict{Code: code, Reason: reason.Internal, Detail: err.Error(), Hint: hint}
 	switch {
 	case code == ExitNoSupervisor:
-		v.Reason = NoSupervisor
+		v.Reason = noSupervisor
 	case errors.Is(err, fs.ErrPermission):
 		v.Reason = reason.NotPermitted
 	}
@@ -127,7 +128,7 @@ func waitingHelps(r *status.Record) bool {
 }
 
 func noSupervisorVerdict(detail string) Verdict {
-	return Verdict{Code: ExitNoSupervisor, Reason: NoSupervisor, Detail: detail, Hint: hintNoSupervisor}
+	return Verdict{Code: ExitNoSupervisor, Reason: noSupervisor, Detail: detail, Hint: hintNoSupervisor}
 }
 
 // NotServingVerdict returns the verdict for a gateway that does not serve.

@@ -18,13 +18,19 @@ func TestController(t *testing.T) {
 	// Root's exec has the container's capabilities. With no-new-privileges, which the
 	// README's flags set, it has none.
 	flags := []string{"--user", "1000:1000", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL"}
-	box := harness.Start(t, harness.Options{Flags: flags, Extra: harness.OneUserPrograms(t), Command: []string{"demotools", "sleep", "600"}})
+	box := harness.Start(t, harness.Options{
+		Flags: flags, Extra: harness.OneUserPrograms(t), Command: []string{"demotools", "sleep", "600"},
+		Config: map[string]any{"gateway": map[string]any{"reload": map[string]any{"signal": "SIGWINCH"}}}, // the demo gateway survives it
+	})
 	old := box.WaitServing(serveBy)
 	root := func(args ...string) harness.Result {
 		return box.ExecFlags([]string{"-i"}, "0:0", nil, append([]string{"gatewayctl"}, args...)...)
 	}
 	if r := root("status", "-v").Unwrapped(); r.Code != 0 || !strings.Contains(r.Stdout, "topology      non-root") || !strings.Contains(r.Stdout, "pid 1, child of pid 0") {
 		t.Errorf("status: %v", r)
+	}
+	if r := root("reload"); r.Code != 0 || r.Stdout != fmt.Sprintf("reloaded: pid %d got the signal, proven\n", old.Gateway.PID) {
+		t.Errorf("reload: %v", r)
 	}
 	if r := root("restart"); r.Code != 0 || !strings.HasPrefix(r.Stdout, fmt.Sprintf("restarted: pid %d → ", old.Gateway.PID)) {
 		t.Errorf("restart: %v", r)
