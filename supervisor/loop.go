@@ -48,10 +48,8 @@ func (s *Supervisor) receive(in control.Incoming) {
 	refusal := reason.Reason("")
 	switch {
 	case s.shutdown.begun:
-		s.notePause()
 		refusal = reason.ShuttingDown
 	case s.c.Gateway == nil:
-		s.notePause()
 		refusal = reason.NotPermitted
 	}
 	s.requests.receive(in, refusal)

@@ -78,8 +78,7 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		return s.refuseRestart(reason.UnsafeConfig, err)
 	}
 	if err := s.provable(); err != nil {
-		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.Unproven)).Err(err).Msg("")
-		return reason.Unproven
+		return s.refuseRestart(reason.Unproven, err)
 	}
 	if beside := s.foreignBeside(); beside != "" {
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")

@@ -23,9 +23,10 @@ type startError struct {
 }
 
 // launch starts the gateway, and reports whether there is a process now. Otherwise it
-// posts the event failed, or it has made room and the event swept comes once more. The port must be free, and the entries of "prepare" must be
-// there. A new token is put in force now, because the old gateway is gone and the new
-// one is not there yet, so two tokens never work at the same time.
+// posts the event failed, or it has made room and the event swept comes once more. The
+// port must be free, and the entries of "prepare" must be there. A new token is put in
+// force now, because the old gateway is gone and the new one is not there yet, so two
+// tokens never work at the same time.
 func (u *gatewayUnit) launch() bool {
 	e := u.tryLaunch()
 	if e != nil && u.mayLaunchAgain(e) {

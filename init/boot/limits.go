@@ -42,8 +42,8 @@ func checkLimits(cfg *config.Config) error {
 	return checkPending(sys.ReadFile("/proc/self/status"))
 }
 
-// minFileSize is the size of the file that carries an environment of the greatest length
-// to a re-exec child.
+// minFileSize is enough for the file with the orders for a re-exec child, with the greatest
+// environment that the usual stack limit of 8 MiB permits: 2 MiB (execve(2)).
 const minFileSize = 4 << 20
 
 // minPending is room in the queue of pending signals, which all processes of our user

@@ -3,6 +3,7 @@
 package boot
 
 import (
+	"os"
 	"testing"
 
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -11,6 +12,9 @@ import (
 // TestCheckPending checks that a queue of signals without room is refused, because Go's
 // runtime would wait without end.
 func TestCheckPending(t *testing.T) {
+	if err := checkPending(nil, os.ErrNotExist); err == nil || err.Error() != "cannot read the limit of pending signals: file does not exist: the engine must mount procfs at /proc" {
+		t.Error(err)
+	}
 	for text, want := range map[string]string{
 		"Name:\tx\nSigQ:\t0/63417\nSigPnd:\t0\n": "",
 		"SigQ:\t0/32\n":                          "",

@@ -52,8 +52,8 @@ func isShell(program string) bool {
 }
 
 // notFirst records that gateway-init is not PID 1, with what to write instead. The
-// detail has only words of ours, because another user may have written PID 1's command
-// line where the PID namespace is shared.
+// detail quotes nothing from PID 1's command line. In a shared PID namespace, another
+// user may have chosen it.
 func (h *hardening) notFirst() {
 	var argv []string
 	if one, err := procfs.Hold(1); err == nil {
@@ -70,7 +70,7 @@ func describeFirst(argv []string) string {
 		name = path.Base(argv[0])
 	}
 	switch {
-	case slices.Contains([]string{"docker-init", "tini", "tini-static", "catatonit", "dumb-init", "gateway-init"}, name):
+	case procfs.IsOtherInit(name), name == "gateway-init":
 		return fmt.Sprintf("%s: run without --init (compose: no init: true), and with ENTRYPOINT [\"/usr/local/sbin/gateway-init\"]", name)
 	case isShell(name) && len(argv) > 1 && argv[1] == "-c":
 		return "a shell, which ignores the engine's SIGTERM: write ENTRYPOINT as a JSON list, [\"/usr/local/sbin/gateway-init\"]"

@@ -75,8 +75,8 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 		return who, err
 	}
 	who.gateway, who.sandbox = who.gateway.With(cfg.Gateway.Groups), who.sandbox.With(cfg.SandboxGroups)
-	if err := users.Distinct(who.gateway, who.sandbox, who.operator); err != nil {
-		return who, fmt.Errorf("cannot use sandbox.groups: %w", err)
+	if gid := int(who.gateway.GID); slices.Contains(cfg.SandboxGroups, gid) {
+		return who, fmt.Errorf("cannot use sandbox.groups: %d is the gateway's primary group, and the agent must not have it: take it out of the list", gid)
 	}
 	who.engineGroups = db.EngineGroups()
 	for i, c := range cfg.Sidecars {

@@ -36,11 +36,11 @@ func Shield() {
 	}
 }
 
-// subscribe subscribes to the signals, before anything is started. A stop signal that
-// comes earlier ends the process, which has nothing to stop. Subscriptions make four
-// threads, and each takes two changes of thread. So there are few of them, and they
-// come after the privileges were dropped, which takes one call per thread and
-// capability.
+// subscribe subscribes to the signals, before anything is started. TERM, INT, QUIT and
+// HUP that come earlier end the process, which has nothing to stop (init/plain/entry).
+// PWR and haltSignal are lost until then: Go's runtime drops them. A subscription makes
+// threads, and takes two changes of thread. So there are few, and they come after the
+// privileges were dropped, which takes one call per thread and capability.
 //
 // Signals that mean nothing here go into a channel without a reader; the runtime
 // drops those that do not fit.

@@ -82,14 +82,14 @@ func (b *bootstrap) subreaper() (shared bool) {
 	if err := sys.SetSubreaper(); err != nil {
 		b.hardening.add("subreaper", fmt.Sprintf("orphans go to another init: %v", err))
 	}
-	comm, _ := sys.ReadFile("/proc/1/comm")
-	above := procfs.IsRelated(os.Getpid(), 1)
 	switch {
 	case b.rootless: // docs/managed.md
-	case above:
+	case procfs.IsRelated(os.Getpid(), 1):
 		b.hardening.notFirst()
-	case string(comm) == "gateway-init\n":
-		sys.Kill(1, sharedSignal)
+	default:
+		if comm, err := sys.ReadFile("/proc/1/comm"); err == nil && string(comm) == "gateway-init\n" {
+			sys.Kill(1, sharedSignal)
+		}
 	}
 	return true
 }

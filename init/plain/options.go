@@ -51,33 +51,25 @@ const (
 	values = "per"
 )
 
-// longNames are the names that letter knows.
-const longNames = "help version verbose single-child rewrite user drop-caps grace config check-config no-gateway"
+// longNames are the long options and their short names, or letters of their own.
+var longNames = [...]struct {
+	name   string
+	letter byte
+}{
+	{"help", 'h'}, {"version", 'V'}, {"verbose", 'v'}, {"single-child", 'c'}, {"rewrite", 'r'}, {"user", 'U'},
+	{"drop-caps", 'D'}, {"grace", 'G'}, {"config", gatewayMode}, {"check-config", gatewayMode}, {"no-gateway", gatewayMode},
+}
 
-// letter returns a long option's short name, or a letter of its own. For an unknown
-// option it returns 0.
-func letter(name string) byte {
-	switch name {
-	case "help":
-		return 'h'
-	case "version":
-		return 'V'
-	case "verbose":
-		return 'v'
-	case "single-child":
-		return 'c'
-	case "rewrite":
-		return 'r'
-	case "user":
-		return 'U'
-	case "drop-caps":
-		return 'D'
-	case "grace":
-		return 'G'
-	case "config", "check-config", "no-gateway":
-		return gatewayMode
+// letter returns a long option's letter. For an unknown option it returns 0, and all
+// names.
+func letter(name string) (letter byte, known []string) {
+	for _, l := range longNames {
+		if l.name == name {
+			return l.letter, nil
+		}
+		known = append(known, l.name)
 	}
-	return 0
+	return 0, known
 }
 
 const gatewayMode = 1
@@ -145,10 +137,10 @@ func (o *Options) short(word string, args []string) ([]string, error) {
 
 func (o *Options) long(word string, args []string) ([]string, error) {
 	name, value, joined := strings.Cut(word, "=")
-	letter := letter(name)
+	letter, known := letter(name)
 	switch letter {
 	case 0:
-		return nil, fmt.Errorf("unknown option --%.64s%s", name, nearest.Hint(name, "--", strings.Fields(longNames)))
+		return nil, fmt.Errorf("unknown option --%.64s%s", name, nearest.Hint(name, "--", known))
 	case gatewayMode:
 		return nil, ErrGateway
 	case 'r', 'U', 'G':

@@ -142,12 +142,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
-// TestLongNames checks that the names of a hint are the long options.
-func TestLongNames(t *testing.T) {
-	for _, name := range strings.Fields(longNames) {
-		if letter(name) == 0 {
-			t.Errorf("--%s is no option", name)
-		}
-	}
-}

@@ -4,10 +4,11 @@ package plain
 
 import (
 	"os"
-	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
@@ -33,7 +34,7 @@ func isBelowInit() bool {
 		return false
 	}
 	name, err := sys.ReadFile("/proc/1/comm")
-	return err == nil && slices.Contains([]string{"docker-init\n", "tini\n", "tini-static\n", "catatonit\n", "dumb-init\n"}, string(name))
+	return err == nil && procfs.IsOtherInit(strings.TrimSuffix(string(name), "\n"))
 }
 
 // forChild returns the descriptor whose foreground the command gets, or -1. If a

@@ -36,6 +36,7 @@ func TestParseRefusesWithPosition(t *testing.T) {
 		"unknown-inner":          {`{"gateway": {"stop": {"sig": 1}}}`, "config.json:1:23: gateway.stop.sig: unknown key"},
 		"unknown-near":           {`{"gateway": {"comand": []}}`, "config.json:1:14: gateway.comand: unknown key: did you mean gateway.command?"},
 		"unknown-place":          {`{"gateway": {"port": 8088}}`, "config.json:1:14: gateway.port: unknown key: did you mean gateway.listen.port?"},
+		"unknown-no-default":     {`{"gateway": {"with_token": [200]}}`, "gateway.with_token: unknown key: did you mean gateway.auth_check.with_token?"},
 		"unknown-top":            {`{"token_env": "T"}`, "config.json:1:2: token_env: unknown key: did you mean gateway.token_env?"},
 		"unknown-typo-elsewhere": {`{"gateway": {"time_out": "3s"}}`, "gateway.time_out: unknown key: did you mean gateway.ready.timeout?"},
 		"unknown-in-list":        {`{"sidecars": [{"comand": []}]}`, "sidecars[0].comand: unknown key: did you mean sidecars[0].command?"},

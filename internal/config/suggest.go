@@ -36,8 +36,11 @@ func (t table) paths(path string) (all []string) {
 	for _, k := range t {
 		at := join(path, k.name)
 		all = append(all, at)
-		if below, ok := k.field.(table); ok {
-			all = append(all, below.paths(at)...)
+		switch f := k.field.(type) {
+		case table:
+			all = append(all, f.paths(at)...)
+		case *authCheck:
+			all = append(all, new(AuthCheck).table().paths(at)...)
 		}
 	}
 	return all

@@ -18,6 +18,7 @@ type Reserved struct {
 	dir  *os.File
 	name string
 	size int64
+	lost bool // there is no reserve: it took the place of a missing file, or was removed
 }
 
 // ReserveSuffix marks the file that keeps the space.
@@ -26,22 +27,27 @@ const ReserveSuffix = ".reserve"
 // NewReserved makes the file that keeps size bytes for name in dir. A leftover of it must
 // have been removed.
 func NewReserved(dir *os.File, name string, size int64) (*Reserved, error) {
-	r := &Reserved{dir, name, size}
-	f, err := r.write(name+ReserveSuffix, nil)
+	r := &Reserved{dir: dir, name: name, size: size}
+	return r, r.reserve()
+}
+
+func (r *Reserved) reserve() error {
+	f, err := r.write(r.name+ReserveSuffix, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return r, f.Close()
+	return f.Close()
 }
 
 // Replace writes data as Replace does, with mode 0600. If the file system is full, it
 // writes into the reserve instead, and swaps the two files. Then no reader sees a part
 // of the new content, and the old file is the next reserve. A reader that still has that
 // one open when it is written reads a mixture. So data is JSON, after which spaces may
-// stand, and its reader reads again if it cannot be parsed.
+// stand, and its reader reads again if it cannot be parsed. A reserve that was used up is
+// made again when there is space.
 func (r *Reserved) Replace(data []byte) error {
 	f, err := r.write(r.name+NewSuffix, data)
-	if errors.Is(err, unix.ENOSPC) {
+	if errors.Is(err, unix.ENOSPC) && !r.lost {
 		return r.swap(data)
 	}
 	if err != nil {
@@ -50,6 +56,9 @@ func (r *Reserved) Replace(data []byte) error {
 	defer f.Close()
 	if err := rename(r.dir, r.name+NewSuffix, r.name, 0); err != nil {
 		return errors.Join(err, Remove(r.dir, r.name+NewSuffix))
+	}
+	if r.lost {
+		r.lost = r.reserve() != nil
 	}
 	return nil
 }
@@ -73,6 +82,7 @@ func (r *Reserved) swap(data []byte) error {
 	name := r.name + ReserveSuffix
 	f, i, err := openOwn(r.dir, name)
 	if err != nil {
+		r.lost = errors.Is(err, fs.ErrNotExist)
 		return err
 	}
 	defer f.Close()
@@ -80,7 +90,10 @@ func (r *Reserved) swap(data []byte) error {
 	if _, err := f.WriteAt(padded, 0); err != nil {
 		return err
 	}
-	return Exchange(r.dir, name, r.dir, r.name)
+	err = Exchange(r.dir, name, r.dir, r.name)
+	_, missing := StatAt(r.dir, name)
+	r.lost = errors.Is(missing, fs.ErrNotExist)
+	return err
 }
 
 // openOwn opens a regular file of ours for writing.

@@ -4,6 +4,7 @@ package fsafe
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -83,5 +84,30 @@ func TestReservedKeepsAReader(t *testing.T) {
 	testenv.Must(t, os.Symlink("hog", testenv.Path(dir, "record.reserve")))
 	if err := r.Replace([]byte("newer\n")); err == nil {
 		t.Error("a link was written through")
+	}
+}
+
+// TestReserveIsMadeAgain checks that a reserve that took the place of a missing file is
+// there again after the next write with space.
+func TestReserveIsMadeAgain(t *testing.T) {
+	dir := testenv.Tmpfs(t, "size=64k")
+	r, err := NewReserved(dir, "record", 4<<10)
+	testenv.Must(t, err)
+	testenv.Must(t, r.Replace([]byte("first\n")))
+	for range 2 {
+		hog := fill(t, dir)
+		testenv.Must(t, os.Remove(testenv.Path(dir, "record")))
+		_, err = hog.Write(make([]byte, 4<<10)) // the space of the record that is gone
+		testenv.Must(t, err)
+		testenv.Must(t, r.Replace([]byte("second\n")))
+		if err := r.Replace([]byte("third\n")); !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("without a reserve and without space: %v", err)
+		}
+		testenv.Must(t, os.Remove(hog.Name()))
+		testenv.Must(t, hog.Close())
+		testenv.Must(t, r.Replace([]byte("fourth\n")))
+		if _, err := os.Stat(testenv.Path(dir, "record.reserve")); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -12,7 +12,7 @@ const maxWord = 64
 func Word(word string, known []string) (found string, edits int, ok bool) {
 	edits = min(len(word)/3+1, maxWord)
 	for _, k := range known {
-		if n := distance(word, k); n < edits || n == 0 {
+		if n := distance(word, k); n < edits {
 			found, edits, ok = k, n, true
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
@@ -29,6 +31,11 @@ func TestMain(m *testing.M) {
 		}
 	case "checker":
 		fmt.Print(Check())
+		os.Exit(0)
+	case "mounter": // of the procfs of its own PID namespace
+		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+			fmt.Print(err)
+		}
 		os.Exit(0)
 	case "named":
 		if err := os.WriteFile("/proc/self/comm", []byte(os.Args[0]), 0); err != nil {

@@ -65,11 +65,11 @@ func openRoot() (*os.File, error) {
 	}
 	if magic, err := sys.FSMagic(root); err != nil || magic != sys.ProcMagic {
 		root.Close()
-		return nil, errors.Join(errProc, err)
+		return nil, errProc
 	}
 	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
 		root.Close()
-		return nil, errors.Join(errForeign, err)
+		return nil, errForeign
 	}
 	return root, nil
 }

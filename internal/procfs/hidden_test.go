@@ -67,4 +67,29 @@ func TestCheckRefusesAnotherNamespace(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != errForeign.Error() {
 		t.Errorf("got %q, %v", out, err)
 	}
+	// The other way around: we are not in the PID namespace of /proc, so it has no self.
+	cmd = exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), roleEnv+"=mounter")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%q, %v", out, err)
+	}
+	if err := Check(); err == nil || err.Error() != errForeign.Error() {
+		t.Errorf("without self: %v", err)
+	}
+}
+
+// TestRefusedFilesAreNotHidden checks that the files of a process that /proc shows are
+// refused by the kernel's own error. Otherwise an operator would look for hidepid.
+func TestRefusedFilesAreNotHidden(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWPID|unix.CLONE_NEWNS) {
+		return
+	}
+	shown := sleeper(testenv.Stranger, "sleep")
+	testenv.Must(t, shown.Start())
+	testenv.Must(t, errors.Join(syscall.Setgroups(nil), syscall.Setgid(testenv.Stranger+1), syscall.Setuid(testenv.Stranger+1)))
+	err := EachFile(shown.Process.Pid, 100, func(string) error { return nil })
+	if !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrHidden) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -3,8 +3,10 @@
 package procfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 )
@@ -42,13 +44,20 @@ func EachStat(f func(pid int, st Stat, err error) error) error {
 
 // EachFile calls f with the kernel's name of each file that pid has open, such as
 // socket:[4711]. The name is empty if the file was closed meanwhile. More than limit
-// files are an error.
+// files are an error. The kernel may refuse the list of a process that /proc shows, for
+// example if its user cannot read its program (ptrace(2), access mode checking).
 func EachFile(pid, limit int, f func(name string) error) error {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	return whyUnseen(pid, eachIn(dir, limit, func(fd int) error {
+	err := eachIn(dir, limit, func(fd int) error {
 		name, _ := os.Readlink(dir + "/" + strconv.Itoa(fd))
 		return f(name)
-	}))
+	})
+	if errors.Is(err, fs.ErrPermission) {
+		if _, hidden := ReadStat(pid); hidden == nil {
+			return err
+		}
+	}
+	return whyUnseen(pid, err)
 }
 
 // eachIn is eachNumber for a path.

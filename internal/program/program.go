@@ -49,8 +49,10 @@ func Explain(unsafePath string, errno syscall.Errno, rootsOnly bool) string {
 				return ""
 			}
 			return it + " is no executable file"
-		case f.isELF() && f.machine() != machine(runtime.GOARCH):
+		case errno == syscall.ENOEXEC && f.isELF() && f.machine() != machine(runtime.GOARCH):
 			return fmt.Sprintf("%s is a program for %s, and this machine is %s", it, f.machine(), machine(runtime.GOARCH))
+		case errno == syscall.ENOENT && f.isELF() && interpreter == "": // of 32 bits: look does not read the name
+			return fmt.Sprintf("%s is a program for %s, and its loader is missing", it, f.machine())
 		case interpreter == "" && errno != syscall.ENOEXEC:
 			return ""
 		case interpreter == "":

@@ -63,6 +63,8 @@ func TestExplain(t *testing.T) {
 		"foreign":             {foreign, unix.ENOEXEC, "it is a program for " + otherName + ", and this machine is " + here},
 		"foreign-big-endian":  {put("s390", elf(22, true, ""), 0o755), unix.ENOEXEC, "it is a program for s390x, and this machine is " + here},
 		"foreign-unknown":     {put("unknown", elf(999, false, ""), 0o755), unix.ENOEXEC, "it is a program for processor 999 of elf.h, and this machine is " + here},
+		"foreign-on-noexec":   {foreign, unix.EACCES, ""},
+		"no-loader-32-bit":    {put("i386", elf(3, false, ""), 0o755), unix.ENOENT, "it is a program for i386, and its loader is missing"},
 		"no-interpreter":      {script, unix.ENOENT, `its interpreter "` + missing + `": no such file or directory`},
 		"line-end-of-windows": {put("crlf", "#!/bin/sh\r\necho\n", 0o755), unix.ENOENT, `its interpreter "/bin/sh\r": no such file or directory`},
 		"no-loader":           {put("dynamic", elf(own, false, missing), 0o755), unix.ENOENT, `its interpreter "` + missing + `": no such file or directory`},

@@ -45,9 +45,8 @@ func CloseOnExecFrom(first int) {
 }
 
 // DefaultRealtime gives the signals 32 to 34 their default action again. Go's runtime
-// has a handler for each other signal, which an exec takes away, but leaves these as
-// they were inherited. A signal that a parent ignored would stay ignored. Call it only
-// right before an exec, because the runtime uses 33 itself.
+// leaves them as they were inherited, so one that a parent ignored would stay ignored.
+// Call it only right before an exec, because the runtime uses 33 itself.
 func DefaultRealtime() { DefaultSignals(32, 33, 34) }
 
 // LookPath finds a program as execvp(3) does. It looks for a name without a slash in

@@ -61,6 +61,3 @@ func (u User) With(groups []int) User {
 	}
 	return u
 }
-
-// roleKeys are the keys of the configuration that name the three accounts.
-var roleKeys = [...]string{"gateway.user", "sandbox.user", "operator.user"}

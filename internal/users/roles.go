@@ -7,6 +7,9 @@ import (
 	"slices"
 )
 
+// roleKeys are the keys of the configuration that name the three accounts.
+var roleKeys = [...]string{"gateway.user", "sandbox.user", "operator.user"}
+
 // Separate resolves the three accounts of a configuration, which must be
 // Distinct.
 func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, err error) {
