@@ -44,7 +44,6 @@ type plan struct {
 	Proc     string
 	HostProc bool
 	Close    []int
-	Nofile   uint64
 	Groups   []int
 	Cwd      string
 	UID      int
@@ -67,11 +66,6 @@ func become(text string) error {
 	for _, step := range []func() error{p.Cgroup.join, p.root, p.files, p.mountCgroup, p.enter, p.system, p.plant, p.Cgroup.limit} {
 		if err := step(); err != nil {
 			return err
-		}
-	}
-	if p.Nofile > 0 {
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: p.Nofile, Max: p.Nofile}); err != nil {
-			return fmt.Errorf("cannot set rlimit: %w", err)
 		}
 	}
 	for resource, n := range p.Limits {

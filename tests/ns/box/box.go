@@ -68,7 +68,6 @@ type Options struct {
 	// namespace.
 	Proc     string
 	HostProc bool
-	Nofile   uint64
 	Groups   []int          // supplementary groups of gateway-init, as of --group-add
 	Dir      string         // the container's working directory; default: /
 	UID      int            // of gateway-init and of all below it
@@ -115,7 +114,7 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// Start starts a box and waits until its first process is gateway-init, or First. The test's
+// Start starts a box and waits until its first process is gateway-init, or Below. The test's
 // cleanup ends the box.
 func Start(t testing.TB, o Options) *Box {
 	t.Helper()
@@ -160,23 +159,28 @@ func Start(t testing.TB, o Options) *Box {
 	return b
 }
 
+// Bin returns the directory of the programs.
+func Bin(t testing.TB) string {
+	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
+		return dir
+	}
+	return filepath.Join(harness.Root(t), "bin")
+}
+
 // plan completes the options and returns the plan.
 func (o Options) plan(t testing.TB) plan {
 	t.Helper()
 	root := harness.Root(t)
 	p := plan{
-		Dir: t.TempDir(), Bin: filepath.Join(root, "bin"), Image: filepath.Join(root, "image/demo"),
+		Dir: t.TempDir(), Bin: Bin(t), Image: filepath.Join(root, "image/demo"),
 		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Nofile: o.Nofile, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore, Limits: o.Limits,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore, Limits: o.Limits,
 		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}
 	if o.Below != nil {
 		p.Argv[0] = p.Program
 		p.Program, p.Argv = o.Below[0], append(slices.Clone(o.Below), p.Argv...)
-	}
-	if dir := os.Getenv("GATEWAY_INIT_BIN"); dir != "" {
-		p.Bin = dir
 	}
 	for _, name := range []string{"gateway-init", "gatewayctl", "demogateway", "demotools"} {
 		if _, err := os.Stat(filepath.Join(p.Bin, name)); err != nil {

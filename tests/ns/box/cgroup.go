@@ -91,14 +91,9 @@ func (c cgroup) enter(cmd *exec.Cmd) (leave func(), err error) {
 }
 
 // PidsInUse returns how many processes and threads the box has.
-func (b *Box) PidsInUse() int { return b.readPids("pids.current") }
-
-// PidsPeak returns the largest number that PidsInUse had since the box began.
-func (b *Box) PidsPeak() int { return b.readPids("pids.peak") }
-
-func (b *Box) readPids(name string) int {
+func (b *Box) PidsInUse() int {
 	b.t.Helper()
-	data, err := os.ReadFile(filepath.Join(b.pids.Dir, name))
+	data, err := os.ReadFile(filepath.Join(b.pids.Dir, "pids.current"))
 	n, parseErr := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err := errors.Join(err, parseErr); err != nil {
 		b.t.Fatal(err)

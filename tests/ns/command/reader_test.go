@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gateway-init/gateway-init/internal/testenv"
+	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
 // TestNoReader checks that a boot that only prints, or that fails, ends with its own
@@ -26,7 +27,7 @@ func TestNoReader(t *testing.T) {
 			testenv.Must(t, err)
 			defer w.Close()
 			r.Close()
-			cmd := exec.Command("../../../bin/gateway-init", c.args...)
+			cmd := exec.Command(box.Bin(t)+"/gateway-init", c.args...)
 			cmd.Stdout, cmd.Stderr = w, w
 			_ = cmd.Run()
 			if got := cmd.ProcessState.ExitCode(); got != c.want {

@@ -63,8 +63,8 @@ func TestTermEndsContainerInEveryState(t *testing.T) {
 			b.Signal(unix.SIGTERM)
 			s := b.Wait(bound)
 			states[r.State]++
-			// Before main subscribes, its first act, the first handler ends the
-			// process (init/plain/entry). Nothing has been started then.
+			// Before PID 1 subscribes (init/boot), the first handler ends the process
+			// (init/plain/entry). Nothing has been started then.
 			early := s.ExitStatus() == 143 && b.Log() == ""
 			if s.ExitStatus() != 0 && !early {
 				t.Fatalf("moment %d, state %q: ended with %d\n%s", i, r.State, s.ExitStatus(), b.Log())
@@ -222,8 +222,8 @@ func waitWorker(b *box.Box) {
 	})
 }
 
-func waitCommand(b *box.Box) {
-	b.WaitRecord(10*time.Second, "the command", func(r status.Record) error {
+func waitCommand(b *box.Box) status.Record {
+	return b.WaitRecord(10*time.Second, "the command", func(r status.Record) error {
 		if r.Command == nil || r.Command.PID == 0 {
 			return fmt.Errorf("command is %+v", r.Command)
 		}

@@ -114,3 +114,37 @@ func TestFullRuntimeDirKeepsGatewayAlive(t *testing.T) {
 		t.Errorf("ended with %d", s.ExitStatus())
 	}
 }
+
+// TestFullWithoutReserveKeepsTheOldRecord checks what is left if root removed the reserve:
+// the old record remains, gatewayctl calls it old and names the remedy, and the gateway is
+// kept alive. Once there is space, record and reserve are there again.
+func TestFullWithoutReserveKeepsTheOldRecord(t *testing.T) {
+	b := box.Start(t, box.Options{
+		Mounts: []box.Mount{{At: "/run", Data: "mode=1777,size=256k"}},
+		Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"interval": "1s", "timeout": "1s"}}},
+	})
+	before := b.WaitServing(10 * time.Second)
+	record, reserve := b.Path(box.Runtime+"/status.json"), b.Path(box.Runtime+"/status.json.reserve")
+	testenv.Must(t, os.Remove(reserve))
+	_, ballast, _ := strings.Cut(strings.TrimSpace(b.Tools(box.SandboxUID, "fill", "/run", "0")), ": ")
+	old, err := os.ReadFile(record)
+	testenv.Must(t, err)
+	b.Tools(0, "sigsend", fmt.Sprint(before.Gateway.PID), "KILL")
+	second := waitGateway(t, b, before.Gateway.PID, 10*time.Second)
+	waitLog(b, `"event":"status-write-failed"`)
+	if now, err := os.ReadFile(record); err != nil || string(now) != string(old) {
+		t.Errorf("the record has changed: %s, %v", now, err)
+	}
+	if r := b.Ctl("status"); r.Code != 4 || !strings.Contains(r.Stdout, "is full: make room there") {
+		t.Errorf("status: %v", r)
+	}
+	b.Tools(box.SandboxUID, "rm", ballast)
+	b.WaitRecord(10*time.Second, "a status of the present gateway", func(r status.Record) error {
+		if r.Gateway.PID != second {
+			return fmt.Errorf("it is of %d", r.Gateway.PID)
+		}
+		return nil
+	})
+	b.WaitServing(10 * time.Second)
+	testenv.Eventually(t, "another reserve", func() bool { _, err := os.Stat(reserve); return err == nil })
+}

@@ -47,6 +47,9 @@ func TestHangUpReachesTheGatewayIfConfigured(t *testing.T) {
 		}
 		return nil
 	})
+	if strings.Contains(b.Log(), `"event":"gateway-reload"`) {
+		t.Errorf("a gateway that starts got the signal:\n%s", b.Log())
+	}
 }
 
 // TestReloadProvesTheGatewayThatServes checks gatewayctl reload with a signal that the demo

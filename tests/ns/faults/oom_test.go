@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/tests/ns/box"
 )
 
@@ -25,12 +23,7 @@ func TestOOMScoresAreRelative(t *testing.T) {
 		t.Run(strconv.Itoa(own), func(t *testing.T) {
 			b := box.Start(t, box.Options{OOMScore: own, Command: []string{"demotools", "sleep", "3600"}})
 			b.WaitServing(10 * time.Second)
-			r := b.WaitRecord(10*time.Second, "the command", func(r status.Record) error {
-				if r.Command == nil || r.Command.PID == 0 {
-					return errors.New("it does not run")
-				}
-				return nil
-			})
+			r := waitCommand(b)
 			for name, c := range map[string]struct {
 				pid  int
 				want string

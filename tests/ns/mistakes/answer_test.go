@@ -75,19 +75,21 @@ func allCaps() (all []uintptr) {
 	return all
 }
 
-// ends returns what PID 1 says at its end, beside its log.
-func ends(t *testing.T, b *box.Box) string {
-	t.Helper()
-	if s := b.Wait(10 * time.Second); s.ExitStatus() == 0 {
-		t.Errorf("ended with %d", s.ExitStatus())
-	}
-	var said []string
-	for line := range strings.Lines(b.Log()) {
-		if strings.HasPrefix(line, "gateway-init: ") {
-			said = append(said, strings.TrimSuffix(line, "\n"))
+// ends returns what PID 1 says at its end, beside its log, and checks its exit code.
+func ends(code int) func(*testing.T, *box.Box) string {
+	return func(t *testing.T, b *box.Box) string {
+		t.Helper()
+		if s := b.Wait(10 * time.Second); s.ExitStatus() != code {
+			t.Errorf("ended with %d, want %d", s.ExitStatus(), code)
 		}
+		var said []string
+		for line := range strings.Lines(b.Log()) {
+			if strings.HasPrefix(line, "gateway-init: ") {
+				said = append(said, strings.TrimSuffix(line, "\n"))
+			}
+		}
+		return strings.Join(said, "\n")
 	}
-	return strings.Join(said, "\n")
 }
 
 // logs returns the first log line of an event that has these parts, without its time.
@@ -113,19 +115,15 @@ func logs(event string, parts ...string) func(*testing.T, *box.Box) string {
 	}
 }
 
-// waits returns what gatewayctl wait says when ready.timeout has passed.
-func waits(t *testing.T, b *box.Box) string {
-	t.Helper()
-	logs("not-ready-in-time")(t, b)
-	return strings.TrimSuffix(b.Ctl("wait", "--timeout", "100ms").Stderr, "\n")
-}
-
-// foreign returns what gatewayctl wait says when the gateway has found another process
-// on its port.
-func foreign(t *testing.T, b *box.Box) string {
-	t.Helper()
-	logs("start-failed")(t, b)
-	return strings.TrimSuffix(b.Ctl("wait", "--timeout", "100ms").Stderr, "\n")
+// waits returns what gatewayctl wait says after PID 1 has logged an event: when
+// ready.timeout has passed (not-ready-in-time), or when the gateway has found another
+// process on its port (start-failed).
+func waits(event string) func(*testing.T, *box.Box) string {
+	return func(t *testing.T, b *box.Box) string {
+		t.Helper()
+		logs(event)(t, b)
+		return strings.TrimSuffix(b.Ctl("wait", "--timeout", "100ms").Stderr, "\n")
+	}
 }
 
 var (

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // TestGraceNeedsItsOwnProc checks that --grace, which signals processes that it finds in
@@ -40,16 +38,8 @@ func TestGraceEndsHiddenChildren(t *testing.T) {
 		r := start(t, how{before: []string{"sh", "-c", fmt.Sprintf(`mount -t proc -o %s none /proc
 			"$0" --user 1234:1234 --grace 20 -- sh -c '(trap "echo asked; exit" TERM; echo ready; while :; do sleep .01; done) & sleep .2' & wait $!`, options)},
 			sys: func(a *syscall.SysProcAttr) { a.Cloneflags |= unix.CLONE_NEWNS }})
-		testenv.Eventually(t, "its end", func() bool {
-			select {
-			case <-r.done:
-				return true
-			default:
-				return false
-			}
-		})
-		if !strings.Contains(r.stdout(), "asked") {
-			t.Errorf("%s: %s", options, r.stdout())
+		if code := r.ended(); code != 0 || !strings.Contains(r.stdout(), "asked") {
+			t.Errorf("%s: exit code %d: %s", options, code, r.stdout())
 		}
 	}
 }
