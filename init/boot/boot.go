@@ -122,7 +122,8 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err := checkProc(); err != nil {
 		return fail(codeFailed, err)
 	}
-	if err := checkLimits(cfg); err != nil {
+	bounded, err := checkLimits(cfg)
+	if err != nil {
 		return fail(codeFailed, err)
 	}
 	cwd, err := os.Getwd()
@@ -138,7 +139,7 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	}
 	ring := logring.New(std.log)
 	log := logger(cfg.LogFormat, ring)
-	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
+	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, bounded: bounded, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
 	code, err := b.run()
 	ring.Flush(flushBound)
 	if err != nil {
@@ -164,6 +165,7 @@ type bootstrap struct {
 	rootless  bool // all users are our own user; nothing is separated
 	users     identities
 	cwd       string // the container's working directory, and ours until the command has it
+	bounded   bool   // the cgroup has a limit on pids
 	stdio     *stdio
 	baseLog   zerolog.Logger // without an origin
 	log       zerolog.Logger // with our origin

@@ -30,7 +30,7 @@ func (h *hardening) add(name, detail string) {
 // dropped. PID 1 can give up its own rights, but a later docker exec gets the
 // engine's rights again. The README's commands grant keep and, to empty the
 // bounding set, SETPCAP. Without root they grant nothing.
-func (h *hardening) engine(before privs.State, keep uint64) {
+func (h *hardening) engine(before privs.State, keep uint64, bounded bool) {
 	var needed []string
 	if keep != 0 {
 		needed = append(privs.Names(keep), "SETPCAP")
@@ -45,7 +45,7 @@ func (h *hardening) engine(before privs.State, keep uint64) {
 	if !sys.ReadOnly("/") {
 		h.add("rootfs-writable", "files of the image can be changed at run time: "+advice.ReadOnly())
 	}
-	if _, bounded := sys.ReadPids(); !bounded {
+	if !bounded {
 		h.add("pids-limit", "a fork bomb of the agent reaches the host: "+advice.PIDs(512))
 	}
 }

@@ -16,14 +16,16 @@ import (
 )
 
 // checkLimits refuses limits with which PID 1 or the gateway could never run. Go's
-// runtime ends a program that a limit refuses a thread or memory.
-func checkLimits(cfg *config.Config) error {
+// runtime ends a program that a limit refuses a thread or memory. bounded reports whether
+// the cgroup has a limit on pids.
+func checkLimits(cfg *config.Config) (bounded bool, err error) {
 	if err := checkDescriptors(cfg); err != nil {
-		return err
+		return false, err
 	}
-	if p, limited := sys.ReadPids(); limited {
-		if err := checkPids(p); err != nil {
-			return err
+	pids, bounded := sys.ReadPids()
+	if bounded {
+		if err := checkPids(pids); err != nil {
+			return true, err
 		}
 	}
 	for _, l := range []struct {
@@ -36,10 +38,10 @@ func checkLimits(cfg *config.Config) error {
 	} {
 		var have syscall.Rlimit
 		if syscall.Getrlimit(l.resource, &have) == nil && have.Cur < l.need {
-			return fmt.Errorf("cannot run with a limit of %d %s: run with --ulimit %s=%d or more", have.Cur, l.what, l.how, l.need)
+			return bounded, fmt.Errorf("cannot run with a limit of %d %s: run with --ulimit %s=%d or more", have.Cur, l.what, l.how, l.need)
 		}
 	}
-	return checkPending(sys.ReadFile("/proc/self/status"))
+	return bounded, checkPending(sys.ReadFile("/proc/self/status"))
 }
 
 // minFileSize is enough for the file with the orders for a re-exec child, with the greatest
@@ -58,8 +60,11 @@ func checkPending(text []byte, err error) error {
 		return fmt.Errorf("cannot read the limit of pending signals: %w: the engine must mount procfs at /proc", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		var queued, limit uint64
-		if n, _ := fmt.Sscanf(line, "SigQ:\t%d/%d", &queued, &limit); n == 2 && queued+minPending > limit {
+		figures, found := strings.CutPrefix(line, "SigQ:\t")
+		before, after, _ := strings.Cut(strings.TrimSuffix(figures, "\n"), "/")
+		queued, err := strconv.ParseUint(before, 10, 64)
+		limit, err2 := strconv.ParseUint(after, 10, 64)
+		if found && err == nil && err2 == nil && queued+minPending > limit {
 			return fmt.Errorf("cannot run: %d of %d pending signals are in use, and %d more are needed: run with --ulimit sigpending=%d or more",
 				queued, limit, minPending, queued+minPending)
 		}

@@ -123,7 +123,7 @@ func findProgram(command, env []string) (p program, err error) {
 	if p.Program, err = nodeflags.Resolve(command, env, readHead); err != nil {
 		return p, err
 	}
-	f, err := os.OpenFile(p.Argv[0], unix.O_PATH, 0)
+	f, err := sys.OpenFile(p.Argv[0], unix.O_PATH)
 	if err != nil {
 		return p, fmt.Errorf("cannot look at the gateway's program: %w", err)
 	}

@@ -158,8 +158,8 @@ func TestHardening(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var h hardening
-			h.engine(c.state, privs.Needed)
-			h.engine(c.state, privs.Needed) // each name is there once
+			h.engine(c.state, privs.Needed, false)
+			h.engine(c.state, privs.Needed, false) // each name is there once
 			var got []string
 			for _, i := range h {
 				if strings.HasPrefix(i.Name, "engine-") {
@@ -221,7 +221,7 @@ func TestRootless(t *testing.T) {
 		t.Errorf("prepared for %+v", d)
 	}
 	var h hardening
-	h.engine(privs.State{Bounding: 1, NoNewPrivs: true}, 0)
+	h.engine(privs.State{Bounding: 1, NoNewPrivs: true}, 0, true)
 	if len(h) == 0 || h[0].Name != "engine-capabilities" || strings.Contains(h[0].Detail, "--cap-add") {
 		t.Errorf("hardening %+v", h)
 	}

@@ -27,7 +27,7 @@ func (b *bootstrap) drop() error {
 		b.log.Warn().Str("event", evNoSeparation).Uint32("uid", b.users.gateway.UID).
 			Msg("not started as root: gateway, agent and this init are one user, and the agent can take the token")
 	}
-	b.hardening.engine(before, keep)
+	b.hardening.engine(before, keep, b.bounded)
 	b.programs()
 	for _, m := range privs.Drop(keep) {
 		b.hardening.add(m.Name, m.Detail)

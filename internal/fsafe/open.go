@@ -42,7 +42,7 @@ func OpenDir(unsafePath string) (*os.File, error) {
 	if !path.IsAbs(unsafePath) || path.Clean(unsafePath) != unsafePath {
 		return nil, &UnsafeError{unsafePath, "is not an absolute, clean path"}
 	}
-	dir, err := openat(nil, "/", unix.O_DIRECTORY|unix.O_PATH, 0, "/")
+	fd, err := openRaw(unix.AT_FDCWD, "/", unix.O_DIRECTORY|unix.O_PATH, 0, "/")
 	if err != nil {
 		return nil, err
 	}
@@ -55,14 +55,14 @@ func OpenDir(unsafePath string) (*os.File, error) {
 		if i == len(names)-1 {
 			flags = unix.O_DIRECTORY
 		}
-		next, err := openat(dir, name, flags, 0, strings.TrimSuffix(dir.Name(), "/")+"/"+name)
-		dir.Close()
+		next, err := openRaw(fd, name, flags, 0, "/"+strings.Join(names[:i+1], "/"))
+		unix.Close(fd)
 		if err != nil {
 			return nil, err
 		}
-		dir = next
+		fd = next
 	}
-	return dir, nil
+	return os.NewFile(uintptr(fd), unsafePath), nil
 }
 
 // OpenDirAt opens the directory name in dir. The caller owns the descriptor.
@@ -77,8 +77,9 @@ func Again(dir *os.File) (*os.File, error) {
 }
 
 // OpenAt opens name in dir with flags (O_RDONLY, O_WRONLY, O_PATH, ...).
-// O_NOFOLLOW, O_CLOEXEC and O_NONBLOCK are added, because a FIFO or device planted
-// in place of a file must not make the open hang. The caller owns the descriptor.
+// O_NOFOLLOW, O_CLOEXEC and, unless flags have O_DIRECTORY, O_NONBLOCK are added, because
+// a FIFO or device planted in place of a file must not make the open hang. The caller owns
+// the descriptor.
 func OpenAt(dir *os.File, name string, flags int) (*os.File, error) {
 	full := join(dir, name)
 	if err := checkName(name, full); err != nil {
@@ -97,30 +98,37 @@ func CreateAt(dir *os.File, name string, perm uint32) (*os.File, error) {
 	return openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, perm, full)
 }
 
-// openat opens name in dir, or an absolute name if dir is nil.
+// openat opens name in dir.
 func openat(dir *os.File, name string, flags int, perm uint32, unsafePath string) (*os.File, error) {
-	dirfd := unix.AT_FDCWD
-	if dir != nil {
-		dirfd = int(dir.Fd())
+	fd, err := openRaw(int(dir.Fd()), name, flags, perm, unsafePath)
+	runtime.KeepAlive(dir)
+	if err != nil {
+		return nil, err
 	}
+	return os.NewFile(uintptr(fd), unsafePath), nil
+}
+
+// openRaw opens name in the directory dirfd. The caller owns the descriptor. A directory
+// and a file that is created here never block, so they are not opened with O_NONBLOCK:
+// the runtime would try to add them to its poller.
+func openRaw(dirfd int, name string, flags int, perm uint32, unsafePath string) (fd int, err error) {
 	flags |= unix.O_NOFOLLOW | unix.O_CLOEXEC
-	if flags&unix.O_PATH == 0 {
+	if flags&(unix.O_PATH|unix.O_DIRECTORY|unix.O_EXCL) == 0 {
 		flags |= unix.O_NONBLOCK | unix.O_NOCTTY
 	}
 	for {
 		fd, err := unix.Openat(dirfd, name, flags, perm)
-		runtime.KeepAlive(dir)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err == unix.ELOOP, err == unix.ENOTDIR && flags&unix.O_DIRECTORY != 0:
 			// O_NOFOLLOW answers ELOOP for a link, O_DIRECTORY answers ENOTDIR
 			// for anything that is no directory, links included (open(2)).
-			return nil, &UnsafeError{unsafePath, "is a symbolic link or not a directory"}
+			return -1, &UnsafeError{unsafePath, "is a symbolic link or not a directory"}
 		case err != nil:
-			return nil, &os.PathError{Op: "open", Path: unsafePath, Err: err}
+			return -1, &os.PathError{Op: "open", Path: unsafePath, Err: err}
 		}
-		return os.NewFile(uintptr(fd), unsafePath), nil
+		return fd, nil
 	}
 }
 

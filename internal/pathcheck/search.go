@@ -44,6 +44,9 @@ func searchOne(entry, name string) (found bool, err error) {
 	if err := checkClosed(entry, st); err != nil {
 		return false, err
 	}
+	if _, err := os.Lstat(path.Join(entry, name)); errors.Is(err, fs.ErrNotExist) {
+		return false, nil // and only root can make it
+	}
 	st, err = walkPath(path.Join(entry, name), 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, checkParent(err)

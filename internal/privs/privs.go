@@ -7,6 +7,7 @@ package privs
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/sys/unix"
 
@@ -80,19 +81,15 @@ func Drop(keep uint64) (missing []Missing) {
 }
 
 // dropBounding empties the bounding set. Without CAP_SETPCAP it cannot; that is
-// fine if the set is empty already.
+// fine if the set is empty already. What is in it comes from /proc, because
+// PR_CAPBSET_READ takes one call for each capability.
 func dropBounding() error {
-	for c := uintptr(0); c <= unix.CAP_LAST_CAP+8; c++ { // a newer kernel may know more
-		set, err := sys.InBoundingSet(c)
-		if errors.Is(err, unix.EINVAL) { // past the kernel's last one
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("cannot read the bounding set: %w", err)
-		}
-		if !set {
-			continue
-		}
+	own, err := ReadOwn()
+	if err != nil {
+		return err
+	}
+	for set := own.Bounding; set != 0; set &= set - 1 {
+		c := uintptr(bits.TrailingZeros64(set))
 		if err := sys.AllThreads("prctl", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
 			return fmt.Errorf("cannot empty the bounding set: %w", err)
 		}

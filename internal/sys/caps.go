@@ -38,13 +38,6 @@ func SetCaps(set uint64) error {
 	return nil
 }
 
-// InBoundingSet reports whether the calling thread's bounding set has capability c.
-// The error is EINVAL if the kernel does not know c.
-func InBoundingSet(c uintptr) (bool, error) {
-	v, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
-	return v == 1, os.NewSyscallError("prctl", err)
-}
-
 // NoCore lowers RLIMIT_CORE, soft and hard, for this process and its children.
 // The limit is one byte and not zero, because zero still lets the kernel pipe a dump
 // to a core_pattern program and one does not (core(5), fs/coredump.c).

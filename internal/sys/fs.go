@@ -93,24 +93,23 @@ func ReadOnce(path string, buf []byte) (n int, err error) {
 
 // ReadFile returns the content of the file at path. It is for small files, mostly of
 // /proc. os.ReadFile makes twice as many system calls, because it prepares the file
-// for the runtime's poller.
-func ReadFile(path string) ([]byte, error) {
+// for the runtime's poller. The buffer is on the stack, because a page of the heap for
+// each of some twenty files at boot would be kept until the first collection.
+func ReadFile(path string) (data []byte, err error) {
 	fd, err := openRaw(path, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	for buf, n := make([]byte, 4096), 0; ; {
-		got := 0
-		if err := retry("read", func() (err error) { got, err = unix.Read(fd, buf[n:]); return err }); err != nil {
+	for buf := [4096]byte{}; ; {
+		n := 0
+		if err := retry("read", func() (err error) { n, err = unix.Read(fd, buf[:]); return err }); err != nil {
 			return nil, &os.PathError{Op: "read", Path: path, Err: err}
 		}
-		if n += got; got == 0 {
-			return buf[:n], nil
+		if n <= 0 {
+			return data, nil
 		}
-		if n == len(buf) {
-			buf = append(buf, make([]byte, n)...)
-		}
+		data = append(data, buf[:n]...)
 	}
 }
 
@@ -121,9 +120,9 @@ func ReadNames(path string) (names []string, err error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	for buf := make([]byte, 4096); ; {
+	for buf := [4096]byte{}; ; {
 		n := 0
-		if err := retry("getdents64", func() (err error) { n, err = unix.ReadDirent(fd, buf); return err }); err != nil {
+		if err := retry("getdents64", func() (err error) { n, err = unix.ReadDirent(fd, buf[:]); return err }); err != nil {
 			return nil, &os.PathError{Op: "readdirent", Path: path, Err: err}
 		}
 		if n <= 0 {
