@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
@@ -50,7 +51,8 @@ func (p *prover) begin(why purpose, g *child) *result {
 	p.run = &proofRun{gateway: g, r: result{purpose: why, signals: noSignals()}}
 	p.run.r.signals.At = &now
 	// These checks need no network.
-	if p.childHeld() && p.listenerHeld() && p.ask() {
+	p.run.r.waits = why == startProof && g.alive() && time.Since(g.started) < policy.ListenWait
+	if p.childHeld() && (p.run.r.waits || p.listenerHeld()) && p.ask() {
 		return nil
 	}
 	return p.finish()
@@ -164,6 +166,10 @@ func (p *prover) ask() bool {
 func (p *prover) job(why purpose) proof.Job {
 	job := proof.Job{Mode: proof.Prove, Port: p.g.Port, UID: p.c.Gateway.UID, Check: p.checked(why),
 		Auth: p.g.AuthCheck, Deadline: p.g.Health.Timeout}
+	if p.run.r.waits {
+		job.Wait = policy.ListenWait
+		job.Deadline += job.Wait
+	}
 	if why == healthProof {
 		job.Mode, job.Auth = proof.Health, nil
 	}
@@ -211,6 +217,9 @@ func (p *prover) workerEnded(w *child) *result {
 			r.signals.Auth = status.Held
 		}
 		r.ok = p.listenerHeld() && p.childHeld()
+	case r.waits && !p.listenerHeld():
+		r.asked = false // it was no more than a look
+		r.exposed = r.exposed || verdict == proof.ForeignPeer
 	default:
 		r.judge(verdict, p.checked(r.purpose))
 	}
@@ -223,6 +232,11 @@ func (p *prover) finish() *result {
 	p.run = nil
 	if r.purpose == healthProof {
 		r.signals.Auth = p.signals.Auth
+	}
+	// Looks for a listener come every few milliseconds, and each new time in the record
+	// is a new file. So the time of the first one holds for a second.
+	if last := p.signals.At; r.reason == reason.ListenerMissing && p.signals.Listener == status.Failed && last != nil && r.signals.At.Sub(*last) < time.Second {
+		r.signals.At = last
 	}
 	p.signals = r.signals
 	return r

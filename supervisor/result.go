@@ -32,6 +32,7 @@ type result struct {
 	reason   reason.Reason
 	detail   string
 	asked    bool // a worker was used, so the pause before the next proof is longer
+	waits    bool // the worker waits for the listener first
 	noRoom   bool // the worker lacked pids or memory
 	exposed  bool // a foreign listener was seen, so the token may be known
 	signals  status.Proof

@@ -31,6 +31,10 @@ const (
 
 	// AskLate is the longest pause between two workers.
 	AskLate = time.Second
+
+	// ListenWait is how long the first worker of a start waits for the listener. It is
+	// started with the gateway, so that a gateway that listens soon finds it ready to ask.
+	ListenWait = 40 * time.Millisecond
 )
 
 // AttemptPause returns the pause before the next attempt to prove a gateway of this age.

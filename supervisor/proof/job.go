@@ -26,7 +26,8 @@ type Job struct {
 	PID      int               `json:"pid"` // if not 0, uids prove nothing and its processes must hold the sockets
 	Check    config.Probe      `json:"check"`
 	Auth     *config.AuthCheck `json:"auth,omitempty"`
-	Deadline time.Duration     `json:"deadline"` // for the whole job
+	Wait     time.Duration     `json:"wait,omitempty"` // for a listener, from the start of the worker
+	Deadline time.Duration     `json:"deadline"`       // for the whole job
 }
 
 // ParseJob decodes a Job that encoding/json has encoded.
@@ -51,6 +52,7 @@ func ParseJob(data []byte) (Job, error) {
 			j.Auth = new(config.AuthCheck)
 			return takeAuth(j.Auth)(v)
 		},
+		"wait":     strictjson.Whole(&j.Wait),
 		"deadline": strictjson.Whole(&j.Deadline),
 	})
 }

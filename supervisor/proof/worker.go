@@ -46,7 +46,7 @@ type worker struct {
 func (w *worker) work(token []byte) Verdict {
 	w.deadline = time.Now().Add(w.job.Deadline)
 	defer w.closeConn()
-	ls, err := w.listeners(w.job.Port)
+	ls, err := w.awaitListener()
 	if err != nil {
 		return Unproven
 	}
@@ -60,6 +60,25 @@ func (w *worker) work(token []byte) Verdict {
 		return v
 	}
 	return w.auth(token)
+}
+
+// Pauses between two looks for a listener. They double from the first to the last.
+const (
+	listenFirst = 250 * time.Microsecond
+	listenLast  = 2 * time.Millisecond
+)
+
+// awaitListener returns the listeners on the port as soon as there is one, or none if the
+// wait is over.
+func (w *worker) awaitListener() ([]sockets.Listener, error) {
+	end := time.Now().Add(w.job.Wait)
+	for pause := listenFirst; ; pause = min(2*pause, listenLast) {
+		ls, err := w.listeners(w.job.Port)
+		if err != nil || len(ls) > 0 || !time.Now().Before(end) {
+			return ls, err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // candidates returns the addresses to connect to, best first. They are only those on

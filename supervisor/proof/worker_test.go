@@ -159,6 +159,41 @@ func TestWorkRefused(t *testing.T) {
 	}
 }
 
+// TestWorkWaitsForTheListener checks that a worker that was started with its gateway asks
+// it as soon as it listens, and for how long it waits.
+func TestWorkWaitsForTheListener(t *testing.T) {
+	ours := sockets.Listener{UID: me}
+	for name, c := range map[string]struct {
+		wait time.Duration
+		at   int // the look that finds it
+		l    sockets.Listener
+		want Verdict
+	}{
+		"at-once":     {time.Minute, 1, ours, OK},
+		"later":       {time.Minute, 3, ours, OK},
+		"a-stranger":  {time.Minute, 3, sockets.Listener{UID: stranger}, ForeignPeer},
+		"does-not":    {0, 2, ours, Refused},
+		"not-in-time": {time.Millisecond, 1 << 30, ours, Refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, "tcp4", "127.0.0.1:0", me, good)
+			looks := 0
+			w := &worker{job: job(s.Port()), ownerOf: sockets.Owner, listeners: func(port uint16) ([]sockets.Listener, error) {
+				if looks++; looks < c.at {
+					return nil, nil
+				}
+				l := c.l
+				l.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+				return []sockets.Listener{l}, nil
+			}}
+			w.job.Wait = c.wait
+			if got := w.work([]byte(secret)); got != c.want || c.want != Refused && looks != c.at {
+				t.Errorf("got %v after %d looks, want %v", got, looks, c.want)
+			}
+		})
+	}
+}
+
 // TestWorkReaches checks that a gateway is reached at the address that it listens on:
 // a dual-stack socket, IPv6 alone, or another one.
 func TestWorkReaches(t *testing.T) {
