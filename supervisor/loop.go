@@ -12,6 +12,7 @@ import (
 // nextInput waits for one event and handles it.
 func (s *Supervisor) nextInput() {
 	s.orphansOnly = false
+	s.notePause() // one that came while the last input was handled
 	alarm := s.timers.set(time.Now())
 	select {
 	case in := <-s.c.Server.Requests():

@@ -63,6 +63,23 @@ func TestOwnWorkIsNoPause(t *testing.T) {
 	})
 }
 
+// TestPauseInOwnWork checks that a pause counts for nothing, too, if it comes while PID 1
+// handles an input.
+func TestPauseInOwnWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFixture(t)
+		d.timers.arm(graceTimer, 7*time.Second)
+		d.timers.set(time.Now())
+		d.notePause()        // an input in time
+		d.timers.work.Stop() // no thread of PID 1 runs any more
+		time.Sleep(tick + 20*time.Second)
+		d.notePause()
+		if left := time.Until(d.timers.due[graceTimer]); left != 6*time.Second || strings.Count(d.log.String(), `"event":"paused","for":"20s"`) != 1 {
+			t.Errorf("%v left; logged %s", left, d.log.String())
+		}
+	})
+}
+
 // TestNoPause checks that a loop that wakes up in time, or waits for no deadline of a
 // process, sees no pause and has no tick.
 func TestNoPause(t *testing.T) {

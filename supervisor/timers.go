@@ -2,7 +2,10 @@
 
 package supervisor
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // timerKind names one deadline of the loop.
 type timerKind uint8
@@ -26,8 +29,14 @@ const (
 // idle, only that timer could wake it.
 type timers struct {
 	due   [timerKinds]time.Time // zero: not armed
-	wake  time.Time             // when the runtime timer fires; zero: never
+	wake  time.Time             // when PID 1 shows that it runs; zero: it need not
 	timer *time.Timer
+
+	// While the loop handles an input, work fires at wake, on another thread, and
+	// worked is the time of that since start. 0: it has not fired.
+	work   *time.Timer
+	worked atomic.Int64
+	start  time.Time
 }
 
 // allowances are the deadlines that leave a process its time. While one of them is
@@ -35,18 +44,22 @@ type timers struct {
 // that the container was paused.
 var allowances = []timerKind{graceTimer, retryTimer, readyTimer, neverServedTimer, shutdownGraceTimer, sidecarTimer}
 
-// tick is that time. A loop that wakes up later than this after its time did not run.
+// tick is that time. PID 1 did not run if it shows that it runs later than this after its
+// time.
 const tick = time.Second
 
-// putOff returns for how long the loop did not run since set, or 0, once. It puts off the
-// allowances by that time.
+// putOff returns for how long PID 1 did not run since the last call or set, or 0. It puts
+// off the allowances by that time.
 func (t *timers) putOff(now time.Time) time.Duration {
-	wake := t.wake
-	t.wake = time.Time{}
-	if wake.IsZero() || now.Sub(wake) <= tick {
+	wake, ran := t.wake, now
+	t.watch(now)
+	if at := t.worked.Swap(0); at != 0 {
+		ran = t.start.Add(time.Duration(at)) // work that takes long is no pause
+	}
+	if wake.IsZero() || ran.Sub(wake) <= tick {
 		return 0
 	}
-	paused := now.Sub(wake)
+	paused := ran.Sub(wake)
 	for _, k := range allowances {
 		if !t.due[k].IsZero() {
 			t.due[k] = t.due[k].Add(paused)
@@ -55,9 +68,24 @@ func (t *timers) putOff(now time.Time) time.Duration {
 	return paused
 }
 
+// watch begins to watch the loop's own work, if a deadline depends on it.
+func (t *timers) watch(now time.Time) {
+	t.work.Stop()
+	t.wake = time.Time{}
+	for _, k := range allowances {
+		if !t.due[k].IsZero() {
+			t.wake = now.Add(tick)
+			t.work.Reset(tick)
+			return
+		}
+	}
+}
+
 func newTimers() *timers {
-	t := &timers{timer: time.NewTimer(time.Hour)}
+	t := &timers{timer: time.NewTimer(time.Hour), start: time.Now()}
 	t.timer.Stop()
+	t.work = time.AfterFunc(time.Hour, func() { t.worked.Store(int64(time.Since(t.start))) })
+	t.work.Stop()
 	return t
 }
 
@@ -113,6 +141,8 @@ func (t *timers) set(now time.Time) <-chan time.Time {
 		}
 	}
 	t.timer.Stop()
+	t.work.Stop()
+	t.worked.Store(0)
 	if t.wake = first; first.IsZero() {
 		return nil
 	}
