@@ -21,7 +21,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
-	"github.com/gateway-init/gateway-init/internal/logring"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/version"
@@ -136,11 +135,11 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err != nil {
 		return fail(codeFailed, err)
 	}
-	ring := logring.New(std.log)
-	log := logger(cfg.LogFormat, ring)
-	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
+	out := newOutlet(std.log)
+	log := logger(cfg.LogFormat, out.ring)
+	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, stdio: std, outlet: out, baseLog: log, log: supervisor.OriginInit(log)}
 	code, err := b.run()
-	ring.Flush(flushBound)
+	out.ring.Flush(flushBound)
 	if err != nil {
 		return fail(code, err)
 	}
@@ -165,6 +164,7 @@ type bootstrap struct {
 	users     identities
 	cwd       string // the container's working directory, and ours until the command has it
 	stdio     *stdio
+	outlet    *outlet        // behind baseLog
 	baseLog   zerolog.Logger // without an origin
 	log       zerolog.Logger // with our origin
 	hardening hardening
