@@ -16,8 +16,10 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
-// Sizes of the logs in the runtime directory in bytes. Each has two files of half the size.
+// Sizes of the logs in bytes, in a runtime directory of wholeDir bytes or more. In a smaller
+// one they are smaller, so that together they take at most half of it.
 const (
+	wholeDir        = 1 << 20
 	initLogSize     = 128 << 10
 	gatewayLogSize  = 256 << 10
 	sidecarsLogSize = 128 << 10
@@ -109,6 +111,10 @@ func (b *bootstrap) openLogs(dir *runtimedir.Dir, c *supervisor.Config) error {
 
 // newLog makes a log that leaves the space that record, token and replies need.
 func newLog(dir *runtimedir.Dir, name string, size int) (*logfile.Log, error) {
+	_, total, err := sys.Space(dir.File)
+	if err == nil && total > 0 && total < wholeDir {
+		size = size * int(total) / wholeDir
+	}
 	l, err := logfile.New(dir.File, name, size, minFree)
 	if err != nil {
 		return nil, addRemedy(fmt.Errorf("cannot make the log: %w", err), dir)

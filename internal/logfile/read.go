@@ -23,18 +23,17 @@ const maxTries = 100
 func Read(dir *os.File, name string, owner uint32) ([]byte, error) {
 	want := fsafe.Want{Type: fsafe.Regular, UID: &owner, Mode: fsafe.Mode(0o600), Links: 1}
 	for try := 1; ; try++ {
-		older, was, err := fsafe.ReadAt(dir, name+oldSuffix, want, maxFile)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
+		older, was, olderErr := fsafe.ReadAt(dir, name+oldSuffix, want, maxFile)
 		newer, _, err := fsafe.ReadAt(dir, name, want, maxFile)
 		now, missing := fsafe.StatAt(dir, name+oldSuffix)
 		switch {
-		case !now.Same(was) && try < maxTries: // newer need not be what follows older
+		case !now.Same(was) && try < maxTries: // newer may not be what follows older
 		case err != nil && (!errors.Is(err, fs.ErrNotExist) || missing != nil):
 			return nil, err
 		case !now.Same(was):
 			return afterLine(newer), nil
+		case olderErr != nil && !errors.Is(olderErr, fs.ErrNotExist):
+			return nil, olderErr
 		case missing == nil:
 			return afterLine(append(older, newer...)), nil
 		default:
