@@ -121,7 +121,7 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err := checkProc(); err != nil {
 		return fail(codeFailed, err)
 	}
-	if err := checkLimits(cfg); err != nil {
+	if err := checkLimits(cfg, s); err != nil {
 		return fail(codeFailed, err)
 	}
 	cwd, err := os.Getwd()

@@ -69,12 +69,15 @@ func (o *outlet) takeBack() {
 	o.lent.Store(false)
 }
 
+// ownsTerminal reports whether there is a command that gets the container's terminal.
+func (s settings) ownsTerminal() bool { return len(s.command) > 0 && sys.IsTerminal(0) }
+
 // openLogs keeps our log, and the output of gateway and sidecars, off the terminal of a
 // command that owns it. It decides for each of stdout and stderr, because one may have been
 // redirected. It leaves everything as it is if there is no such command.
 func (b *bootstrap) openLogs(dir *runtimedir.Dir, c *supervisor.Config) error {
 	on := [3]bool{1: sys.IsTerminal(1), 2: sys.IsTerminal(2)}
-	if c.Command == nil || !c.Command.Spec.Foreground || !on[1] && !on[2] {
+	if !b.settings.ownsTerminal() || !on[1] && !on[2] {
 		return nil
 	}
 	if on[2] {
