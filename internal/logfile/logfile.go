@@ -105,7 +105,8 @@ func (l *Log) put(data []byte) bool {
 	case l.file == nil, l.size+len(data) > l.half:
 		l.cut()
 	}
-	if l.file == nil || !l.hasRoom(len(data)) {
+	needs := pages(l.size+len(data)) - pages(l.size)
+	if l.file == nil || needs > 0 && !l.hasRoom(needs) {
 		return false
 	}
 	n, err := l.file.Write(data)
@@ -125,13 +126,18 @@ func (l *Log) cut() {
 	_ = l.open() // if it failed, the next write tries again
 }
 
-// hasRoom reports whether n bytes leave enough space for others. A tmpfs without a bound
-// has room.
+// hasRoom reports whether n more pages leave enough space for others. A tmpfs without a
+// bound has room.
 func (l *Log) hasRoom(n int) bool {
-	const page = 4 << 10 // a part of a page takes the whole
 	free, total, err := sys.Space(l.dir)
-	return err != nil || total == 0 || free >= l.spare+uint64(n)+page
+	return err != nil || total == 0 || free >= l.spare+uint64(n*page)
 }
+
+// page is the unit in bytes in which a file takes space.
+const page = 4 << 10
+
+// pages returns the number of pages of a file of that size.
+func pages(size int) int { return (size + page - 1) / page }
 
 // chunk is the size of one read from a pipe in bytes.
 const chunk = 4 << 10

@@ -155,7 +155,7 @@ func TestTerminalUIKeepsItsScreen(t *testing.T) {
 	ctl("restart")
 	ctl("restart", "--rotate-token")
 	m.Resize(pty.Winsize{Rows: 50, Cols: 132})
-	m.waitFor("tty=yes rows=50 cols=132 foreground=true\r\n", 1)
+	m.waitFor("tty=yes rows=50 cols=132 foreground=true session-leader=false", 1)
 	if got := strings.TrimPrefix(m.Shown(), before); strings.Count(got, "\n") != strings.Count(got, "foreground=true") {
 		t.Errorf("the screen has %q", got)
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/tests/harness"
@@ -21,7 +23,7 @@ import (
 // from anything else, nor costs it memory. The newest lines are kept.
 func TestFloodOfOutputDelaysNothing(t *testing.T) {
 	const bytes, bound = 50e6, 256 << 10
-	b, s := openScreen(t, box.Options{Command: cat, Config: noisy(), Misbehave: map[string]any{"flood": bytes}})
+	b, s := openScreen(t, box.Options{Command: cat, Misbehave: map[string]any{"flood": bytes}})
 	b.WaitServing(20 * time.Second)
 	waitCommand(b)
 	for range 3 { // each gateway begins a flood
@@ -62,7 +64,7 @@ func TestFloodOfOutputDelaysNothing(t *testing.T) {
 // replies need. When others have taken even that, lines are lost and counted, and requests
 // are answered.
 func TestFullLogsLeaveRoomForStatusAndReplies(t *testing.T) {
-	b, s := openScreen(t, box.Options{Command: cat, Config: noisy(), Misbehave: map[string]any{"flood": 1e6},
+	b, s := openScreen(t, box.Options{Command: cat, Misbehave: map[string]any{"flood": 1e6},
 		Mounts: []box.Mount{{At: "/run", Data: "mode=1777,size=256k"}}})
 	b.WaitServing(20 * time.Second)
 	waitCommand(b)
@@ -192,5 +194,43 @@ func TestOldLogsAreReplaced(t *testing.T) {
 	waitText(t, b, "init", "gateway-started")
 	if out := b.MustCtl("logs"); strings.Contains(out, "old container") {
 		t.Errorf("logs:\n%s", out)
+	}
+}
+
+// TestLogsNeedFewRightsAndDescriptors checks the least of both: no CAP_CHOWN, with which
+// only the pipes cannot be given away, and the documented number of descriptors. With one
+// descriptor less boot ends with a line.
+func TestLogsNeedFewRightsAndDescriptors(t *testing.T) {
+	cfg := noisy()
+	cfg["prepare"] = nil
+	o := box.Options{Command: cat, Config: cfg, DropCaps: []uintptr{unix.CAP_CHOWN}, Limits: map[int]uint64{unix.RLIMIT_NOFILE: 44}}
+	b, s := openScreen(t, o)
+	s.waitFor(`"event":"log-moved"`)
+	want := s.typed("here")
+	makeNoise(t, b)
+	waitText(t, b, "gateway", "demogateway: listening")
+	waitText(t, b, "sidecars", "stdout line 2")
+	if got := s.since(); got != want {
+		t.Errorf("the screen has %q", got)
+	}
+	o.Limits[unix.RLIMIT_NOFILE]--
+	_, s = openScreen(t, o)
+	s.waitFor("gateway-init: cannot run with 43 file descriptors")
+}
+
+// TestLogWithoutGateway checks --no-gateway: only the log of PID 1 is there to move.
+func TestLogWithoutGateway(t *testing.T) {
+	b, s := openScreen(t, box.Options{Command: cat, Args: []string{"--no-gateway"}})
+	s.waitFor(`"event":"log-moved"`)
+	want := s.typed("here")
+	if r := b.Ctl("restart"); r.Code != 3 {
+		t.Errorf("restart: %v", r)
+	}
+	waitText(t, b, "init", `"event":"refused"`)
+	if out := b.MustCtl("logs"); !strings.Contains(out, `"event":"command-started"`) {
+		t.Errorf("logs: %s", out)
+	}
+	if got := s.since(); got != want {
+		t.Errorf("the screen has %q", got)
 	}
 }
