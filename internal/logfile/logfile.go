@@ -12,8 +12,8 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"sync"
+	"time"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/logring"
@@ -139,8 +139,14 @@ const page = 4 << 10
 // pages returns the number of pages of a file of that size.
 func pages(size int) int { return (size + page - 1) / page }
 
-// chunk is the size of one read from a pipe in bytes.
-const chunk = 4 << 10
+// chunk is the size of one read from a pipe in bytes. After each burst of bytes Drain rests.
+// PID 1 runs one goroutine at a time, and Go's runtime looks for its other input first of all
+// when none can run. So a flood of 60 MB a second delays nothing else.
+const (
+	chunk = 4 << 10
+	burst = 64 << 10
+	rest  = time.Millisecond
+)
 
 // Drain appends all that comes from the pipe r, until r is closed. It waits in the runtime's
 // poller. An error of a read is the writer's work: one that puts a page of a file into the
@@ -148,7 +154,7 @@ const chunk = 4 << 10
 // ends, and the writer waits for room in the pipe.
 func (l *Log) Drain(r *os.File) {
 	buf := make([]byte, chunk)
-	for {
+	for done := 0; ; {
 		n, err := r.Read(buf)
 		l.Write(buf[:n])
 		switch {
@@ -158,6 +164,9 @@ func (l *Log) Drain(r *os.File) {
 			l.Write([]byte("\ngateway-init: cannot read more of this output: " + err.Error() + "\n"))
 			return
 		}
-		runtime.Gosched() // PID 1 runs one goroutine at a time, and a flood is no reason to wait
+		if done += n; done >= burst {
+			done = 0
+			time.Sleep(rest)
+		}
 	}
 }
