@@ -52,7 +52,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		cmdStatus(), cmdHealth(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(), cmdReload(), cmdAdopt(),
-		cmdProbe(), cmdWait(), cmdTUI(), cmdExec(), cmdToken(), cmdVerifyImage(), cmdConfigSeal(), cmdVersion(), cmdHelp(),
+		cmdProbe(), cmdWait(), cmdLogs(), cmdTUI(), cmdExec(), cmdToken(), cmdVerifyImage(), cmdConfigSeal(), cmdVersion(), cmdHelp(),
 	}
 }
 
@@ -175,6 +175,9 @@ func (a *app) hint(hints ...string) {
 // the supervisor's user has already printed the reason.
 func (a *app) failed(err error) int {
 	code, hint := operate.Explain(err)
+	if _, own := a.operator.(*operate.Local); own {
+		hint = a.local.Advise(hint)
+	}
 	if !errors.As(err, new(stepdown.ExitError)) {
 		return a.fail(code, err, hint)
 	}
@@ -194,9 +197,15 @@ func (a *app) write(text string) int {
 // or a title in it may come from another user.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if isControl(r) {
 			return '?'
 		}
 		return r
 	}, text)
+}
+
+// isControl reports whether a terminal may obey r, or show the text after it in another
+// place.
+func isControl(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

@@ -38,6 +38,9 @@ func (p *page) children(r *status.Record, verbose bool) {
 	if c := r.Command; c != nil {
 		p.add("command", "%s", describeChild(*c, verbose))
 	}
+	if r.LogFiles {
+		p.add("logs", "gatewayctl logs, because the command has the terminal")
+	}
 	all := []string{}
 	for _, c := range r.Sidecars {
 		text := c.Name + " " + describeChild(c, verbose)

@@ -23,8 +23,10 @@ func (d *shutdown) beginCommand() {
 		return
 	}
 	d.commandStarted = true
+	d.lend(true)
 	c := &child{role: roleCommand}
 	if err := d.start(*d.c.Command, c); err != nil {
+		d.lend(false)
 		d.log.Error().Str("event", evCommandFailed).Err(err).Msg("")
 		code := codeNotExecutable
 		d.commandCode = &code
@@ -50,8 +52,16 @@ func (d *shutdown) resumeCommand() {
 	}
 }
 
+// lend lends the terminal to the command, or takes it back.
+func (d *shutdown) lend(lent bool) {
+	if d.c.Lend != nil {
+		d.c.Lend(lent)
+	}
+}
+
 // commandEnded records the command's exit code.
 func (d *shutdown) commandEnded(c *child) {
+	d.lend(false)
 	code := c.exit.Code()
 	if step := failedAt(c.err); step != "" && step != launch.StepDied {
 		code = codeNotExecutable

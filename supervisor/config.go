@@ -34,6 +34,10 @@ type Config struct {
 
 	// Terminal means that the container has a terminal, whose end is a SIGHUP.
 	Terminal bool
+	// Lend is called with true before the command gets the terminal, and with false when it
+	// has ended or could not be started. Between the two calls no log line may reach the
+	// terminal. It is nil where the command has none.
+	Lend func(lent bool)
 	// Evict ends the newest processes of the agent, but none that spare names, until they
 	// had n threads. It returns their number. It is nil where that is not wanted, or the
 	// agent has no uid of its own.

@@ -82,6 +82,8 @@ func Explain(err error) (code int, hint string) {
 // advice for the reason word does not have that root in mind.
 func nextStep(f *external.Failure) string {
 	switch {
+	case errors.Is(f, errOthersLogs): // it says what to do
+		return ""
 	case errors.Is(f, external.ErrAmbiguous):
 		return "where two processes are named waiting does not help: end the one that is not the real one, then try again"
 	case errors.Is(f, os.ErrPermission), errors.Is(f, procfs.ErrNoPidfd):

@@ -53,6 +53,7 @@ func (l *Local) lookAt(dir *os.File) View {
 		v := View{Record: &r, Checks: l.verify(dir, &r), PID: r.Gateway.PID, Port: r.Gateway.Port, owns: inRecord(&r)}
 		v.Topology = l.topology(&r, v.Checks)
 		v.Verdict = Judge(&r, v.Checks)
+		v.Hint = adviseFor(&r, v.Hint)
 		if v.Serving || try == 2 {
 			return v
 		}

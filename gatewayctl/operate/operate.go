@@ -29,6 +29,8 @@ type Operator interface {
 	Do(ctx context.Context, r control.Request, say func(stage string)) (Result, error)
 	// Token reads the gateway's token. The caller wipes it.
 	Token(ctx context.Context) (*tokenfile.Secret, error)
+	// Logs returns the logs of these names (package logfile) that exist.
+	Logs(ctx context.Context, names []string) ([]Log, error)
 	// Adopt ends an unmanaged gateway, which is not one of v's processes. If started has
 	// pid 0, the caller requests a start. If our gateway serves by now, old equals started.
 	Adopt(ctx context.Context, v View, say func(stage string)) (old, started procfs.ID, err error)

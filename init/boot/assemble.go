@@ -9,6 +9,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
+	"github.com/gateway-init/gateway-init/internal/logfile"
 	"github.com/gateway-init/gateway-init/internal/prepare"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
@@ -27,6 +28,9 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		if err := fsafe.RemoveLeftover(dir.File, name, uint32(os.Geteuid())); err != nil {
 			return nil, fmt.Errorf("cannot replace the status record: %w", err)
 		}
+	}
+	if err := logfile.RemoveAll(dir.File); err != nil {
+		return nil, fmt.Errorf("cannot remove an old log: %w", err)
 	}
 	server, err := control.NewServer(dir.File)
 	if err != nil {
@@ -82,7 +86,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		}
 		return record.Replace(data)
 	}
-	return c, nil
+	return c, b.openLogs(dir, c)
 }
 
 func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.ID) status.Record {

@@ -21,7 +21,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
-	"github.com/gateway-init/gateway-init/internal/logring"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/version"
@@ -122,7 +121,7 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err := checkProc(); err != nil {
 		return fail(codeFailed, err)
 	}
-	bounded, err := checkLimits(cfg)
+	bounded, err := checkLimits(cfg, s)
 	if err != nil {
 		return fail(codeFailed, err)
 	}
@@ -137,11 +136,11 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err != nil {
 		return fail(codeFailed, err)
 	}
-	ring := logring.New(std.log)
-	log := logger(cfg.LogFormat, ring)
-	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, bounded: bounded, stdio: std, baseLog: log, log: supervisor.OriginInit(log)}
+	out := newOutlet(std.log)
+	log := logger(cfg.LogFormat, out.ring)
+	b := &bootstrap{settings: s, cfg: cfg, env: env, rootless: rootless, users: who, cwd: cwd, bounded: bounded, stdio: std, outlet: out, baseLog: log, log: supervisor.OriginInit(log)}
 	code, err := b.run()
-	ring.Flush(flushBound)
+	out.ring.Flush(flushBound)
 	if err != nil {
 		return fail(code, err)
 	}
@@ -167,6 +166,7 @@ type bootstrap struct {
 	cwd       string // the container's working directory, and ours until the command has it
 	bounded   bool   // the cgroup has a limit on pids
 	stdio     *stdio
+	outlet    *outlet        // behind baseLog
 	baseLog   zerolog.Logger // without an origin
 	log       zerolog.Logger // with our origin
 	hardening hardening

@@ -18,8 +18,8 @@ import (
 // checkLimits refuses limits with which PID 1 or the gateway could never run. Go's
 // runtime ends a program that a limit refuses a thread or memory. bounded reports whether
 // the cgroup has a limit on pids.
-func checkLimits(cfg *config.Config) (bounded bool, err error) {
-	if err := checkDescriptors(cfg); err != nil {
+func checkLimits(cfg *config.Config, s settings) (bounded bool, err error) {
+	if err := checkDescriptors(len(cfg.Sidecars), s.ownsTerminal()); err != nil {
 		return false, err
 	}
 	pids, bounded := sys.ReadPids()
@@ -94,10 +94,17 @@ func checkPids(p sys.Pids) error {
 // spare. Each sidecar holds one or two more.
 const minDescriptors = 32
 
+// logDescriptors is for the logs and the gateway's pipe while a command owns the terminal.
+// Each sidecar then has a pipe, too.
+const logDescriptors = 8
+
 // checkDescriptors refuses a limit with which the gateway could never be
 // started. Go has raised our soft limit to the hard one before main.
-func checkDescriptors(cfg *config.Config) error {
-	need := uint64(minDescriptors + 2*len(cfg.Sidecars))
+func checkDescriptors(sidecars int, logs bool) error {
+	need := uint64(minDescriptors + 2*sidecars)
+	if logs {
+		need += uint64(logDescriptors + 2*sidecars)
+	}
 	var have syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {
 		return nil

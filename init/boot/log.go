@@ -20,6 +20,7 @@ const (
 	evCleanup         = "cleanup"
 	evConfigHint      = "config-hint"
 	evSharedNamespace = "shared-pid-namespace"
+	evLogMoved        = "log-moved"
 )
 
 // logger returns a logger that writes one line per event. Each part of the

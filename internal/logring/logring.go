@@ -106,11 +106,15 @@ func (r *Ring) next() (line []byte, written func()) {
 	if n == 0 {
 		return nil, nil
 	}
-	line = fmt.Appendf(nil, `{"time":%q,"level":"warn","origin":"init","event":"log-dropped","lines":%d}`+"\n",
-		time.Now().UTC().Format(TimeFormat), n)
-	return line, func() { // meanwhile more may have come, and more may have been dropped
+	return DroppedLine(n), func() { // meanwhile more may have come, and more may have been dropped
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.dropped -= n
 	}
+}
+
+// DroppedLine returns the log line that says that n lines had no room.
+func DroppedLine(n int) []byte {
+	return fmt.Appendf(nil, `{"time":%q,"level":"warn","origin":"init","event":"log-dropped","lines":%d}`+"\n",
+		time.Now().UTC().Format(TimeFormat), n)
 }

@@ -68,6 +68,7 @@ type Record struct {
 	Init       Process   `json:"init"`
 	StartedAt  time.Time `json:"started_at"`
 	RuntimeDir string    `json:"runtime_dir"`
+	LogFiles   bool      `json:"log_files,omitempty"` // the command owns the terminal, so logs are in RuntimeDir
 
 	State   string        `json:"state"`
 	Goal    string        `json:"goal"`

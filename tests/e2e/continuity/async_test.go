@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		"TestDockerStopEndsEveryProcess", "TestStopSignalReachesExecProcesses", "TestDockerStopWorksInEveryState", "TestEventsAroundCommandKeepItsCode",
 		"TestOwnFailuresHaveOwnExitCodes", // boot refuses other things without root
 		// The session and the terminal belong to a foreign PID 1.
-		"TestInterruptNeverReachesTheGateway",
+		"TestInterruptNeverReachesTheGateway", "TestTerminalUIKeepsItsScreen",
 		"TestRecoverReplacesOnlyWhatIsDown", // the owner of a listener
 		// The supervisor is not PID 1, and may not run yet.
 		"TestRequestsWaitForStartingSupervisor", "TestRequestWaitsAtSecondStart",

@@ -4,6 +4,7 @@ package continuity
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/creack/pty"
@@ -133,6 +134,40 @@ func TestInterruptNeverReachesTheGateway(t *testing.T) {
 	}
 	if got := m.code(); got != 48 {
 		t.Errorf("exit code %d, want the command's 48", got)
+	}
+}
+
+// Scenario F16, a terminal UI. A restart from outside, and the gateway's own lines, were drawn
+// over its screen.
+func TestTerminalUIKeepsItsScreen(t *testing.T) {
+	t.Parallel()
+	m := openTerminal(t, pty.Winsize{Rows: 24, Cols: 80}, "demotools", "tty-watch")
+	m.waitFor("tty=yes rows=24 cols=80 foreground=true", 1)
+	ctl := func(args ...string) string {
+		t.Helper()
+		r := harness.Engine(t, nil, append(append(harness.ExecArgs(t, ""), m.name, "gatewayctl"), args...)...)
+		if r.Code != 0 {
+			t.Fatalf("%v: %v", args, r)
+		}
+		return r.Stdout
+	}
+	before := m.Shown()
+	ctl("restart")
+	ctl("restart", "--rotate-token")
+	m.Resize(pty.Winsize{Rows: 50, Cols: 132})
+	m.waitFor("tty=yes rows=50 cols=132 foreground=true session-leader=false", 1)
+	if got := strings.TrimPrefix(m.Shown(), before); strings.Count(got, "\n") != strings.Count(got, "foreground=true") {
+		t.Errorf("the screen has %q", got)
+	}
+	for log, want := range map[string]string{"init": `"event":"token-rotated"`, "gateway": "demogateway: listening"} {
+		if text := ctl("logs", log); !strings.Contains(text, want) {
+			t.Errorf("logs %s: %s", log, text)
+		}
+	}
+	m.Type(ctrlC)
+	m.waitFor(`"event":"terminated","code":130`, 1)
+	if got := m.code(); got != 130 {
+		t.Errorf("exit code %d, want 130", got)
 	}
 }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
+	"github.com/gateway-init/gateway-init/internal/logfile"
+)
+
+func cmdLogs() verb {
+	return verb{
+		name: "logs", args: "[init|gateway|sidecars]", summary: "print the logs that are kept off the command's terminal", operands: true,
+		help: `If the command owns the container's terminal (docker run -it IMAGE COMMAND), the
+log of gateway-init and the output of gateway and sidecars go to files. This
+prints their newest lines, or those of one of the three. Above each, a line on
+stderr names the file. On a terminal, control characters are shown as "?".
+
+Without such a command everything is in: docker logs CONTAINER
+
+Exit code: 0 printed, 1 there is no such file, 3 the files belong to another
+user, 5 no supervisor.
+`,
+		setup: func(*flag.FlagSet) func(*app, []string) int {
+			return func(a *app, args []string) int {
+				names := logfile.Names()
+				switch name := strings.Join(args, " "); {
+				case name == "":
+				case slices.Contains(names, name+".log"):
+					names = []string{name + ".log"}
+				default:
+					return a.usage(fmt.Errorf("no log %.40q: it is init, gateway or sidecars", name), "logs")
+				}
+				return a.logs(names)
+			}
+		},
+	}
+}
+
+// logs prints the logs of these names.
+func (a *app) logs(names []string) int {
+	ctx, cancel := context.WithTimeout(context.Background(), operate.LookTimeout)
+	defer cancel()
+	logs, err := a.operator.Logs(ctx, names)
+	if errors.Is(err, operate.ErrNoLogs) {
+		return a.fail(exitFailed, fmt.Errorf("cannot show logs: there is no %s: docker logs CONTAINER has all that is in no file", strings.Join(names, ", ")))
+	}
+	if err != nil {
+		return a.failed(fmt.Errorf("cannot show logs: %w", err))
+	}
+	for _, l := range logs {
+		fmt.Fprintf(a.err, "== %s ==\n", clean(l.Path))
+		text := string(l.Text)
+		if a.outTTY {
+			text = cleanLines(text)
+		}
+		if code := a.write(text); code != exitOK {
+			return code
+		}
+	}
+	return exitOK
+}
+
+// cleanLines makes text safe for a terminal, as clean does, and keeps its lines. The last
+// line gets an end.
+func cleanLines(text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return strings.Map(func(r rune) rune {
+		if isControl(r) && r != '\n' && r != '\t' {
+			return '?'
+		}
+		return r
+	}, text)
+}
