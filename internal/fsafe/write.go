@@ -42,8 +42,8 @@ type Owner struct{ UID, GID uint32 }
 //
 // The mode is set before the owner, because after the fchown(2) a root without
 // CAP_FOWNER and CAP_DAC_OVERRIDE may no longer fchmod(2) the file.
-func WriteNew(dir *os.File, name string, data []byte, perm uint32, owner *Owner) (f *os.File, err error) {
-	f, err = CreateAt(dir, name, perm)
+func WriteNew(dir *os.File, name string, data []byte, perm uint32, owner *Owner) (_ *os.File, err error) {
+	f, err := CreateAt(dir, name, perm)
 	if errors.Is(err, fs.ErrExist) {
 		if err := removeStale(dir, name); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,24 @@ func TestReplaceFull(t *testing.T) {
 	}
 	if left := names(t, testenv.Path(dir, "")); !slices.Equal(left, []string{"filler", "status"}) {
 		t.Errorf("left %v", left)
+	}
+}
+
+// TestFailedWriteLeavesNoDescriptor checks that a write without space closes its file at
+// once, and not when the next collection finds it.
+func TestFailedWriteLeavesNoDescriptor(t *testing.T) {
+	dir := testenv.Tmpfs(t, "size=4k")
+	testenv.Must(t, os.WriteFile(testenv.Path(dir, "filler"), make([]byte, 4096), 0o600))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	open := func() int { return len(names(t, "/proc/self/fd")) }
+	before := open()
+	for range 20 {
+		if _, err := WriteNew(dir, "status", []byte("new"), 0o600, nil); !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if after := open(); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
 
