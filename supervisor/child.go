@@ -24,6 +24,17 @@ const (
 	roleCommand
 )
 
+// groupFate says what becomes of the rest of a child's process group when the child
+// has ended.
+type groupFate uint8
+
+// The fates.
+const (
+	groupStays groupFate = iota
+	groupDies            // it is killed at once
+	groupEnds            // it is asked to end, and killed after a grace
+)
+
 // child is a process that PID 1 started.
 type child struct {
 	role     role
@@ -36,7 +47,9 @@ type child struct {
 	exit     *sys.Exit
 	over     bool           // end has returned true
 	asked    bool           // we told it to end
-	group    bool           // the rest of its process group is killed when it ends
+	group    groupFate      // what becomes of the rest of its process group
+	told     bool           // its process group got SIGTERM
+	killed   bool           // its process group got SIGKILL
 	waiting  []func() error // signals for the target, until the re-exec child has answered
 }
 
@@ -73,8 +86,32 @@ func (c *child) signal(sig syscall.Signal) error {
 }
 
 func (c *child) signalGroup(sig syscall.Signal) error {
-	return c.toTarget(sig, func() error { return c.proc.SignalGroup(sig) })
+	return c.toTarget(sig, func() error {
+		c.told, c.killed = c.told || sig == syscall.SIGTERM, c.killed || sig == syscall.SIGKILL
+		return c.proc.SignalGroup(sig)
+	})
 }
+
+// leaveGroup is called when c has ended and is not reaped, so that no other group can
+// have the number of c's group. It kills a group that is to die. It keeps one that is to
+// end, if the group can be signaled when c is reaped. Otherwise it kills that one, too,
+// and returns the error.
+func (c *child) leaveGroup() (err error) {
+	if c.group == groupEnds && !c.killed {
+		if err = c.proc.SignalRest(0); err == nil {
+			return nil
+		}
+		c.group = groupDies
+	}
+	if c.group != groupStays {
+		c.signalGroup(syscall.SIGKILL)
+	}
+	return err
+}
+
+// keepsGroup reports whether the rest of c's process group has a grace now that c was
+// reaped. Then the owner of c closes its process.
+func (c *child) keepsGroup() bool { return c.group == groupEnds && !c.killed }
 
 // toTarget delays a signal until the re-exec child has answered. A re-exec child has
 // several threads, and the kernel gives a signal to any of them. If execve(2) ends

@@ -27,6 +27,7 @@ type common struct {
 	children map[int]*child // by pid, until reaped
 	answers  chan answer
 	unscored error // why a child has no OOM score
+	noGrace  bool  // the line about a group that has no grace was written
 }
 
 func newCommon(c Config) *common {
@@ -107,8 +108,8 @@ func (e *common) reapOne() (c *child, ok bool) {
 		return nil, false
 	}
 	c = e.children[pid]
-	if c != nil && c.group { // until it is reaped, no other group can have its number
-		c.signalGroup(syscall.SIGKILL)
+	if c != nil {
+		e.noteNoGrace(c.leaveGroup())
 	}
 	exit, err := e.kernel.reap(pid)
 	if err != nil {
@@ -118,9 +119,21 @@ func (e *common) reapOne() (c *child, ok bool) {
 	if c != nil {
 		delete(e.children, pid)
 		c.exit = &exit
-		c.proc.Close()
+		if !c.keepsGroup() {
+			c.proc.Close()
+		}
 	}
 	return c, true
+}
+
+// noteNoGrace logs once why the rest of a process group is killed without its grace.
+func (e *common) noteNoGrace(err error) {
+	if err == nil || e.noGrace {
+		return
+	}
+	e.noGrace = true
+	e.log.Warn().Str("event", evNoGrace).Err(err).
+		Msg("the kernel cannot signal a process group whose leader was reaped (before Linux 6.9), so when a sidecar ends, the rest of its group is killed at once")
 }
 
 // answered records a re-exec child's answer, and sends the signals that waited for it.

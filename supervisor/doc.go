@@ -13,7 +13,8 @@
 //   - prover (prover.go): the proof in progress (result.go), and what proofs say
 //     (health.go).
 //   - requests (requests.go): the requests that wait and the one in progress.
-//   - sidecars (sidecars.go, sidecar.go): the processes beside the gateway.
+//   - sidecars (sidecars.go, sidecar.go): the processes beside the gateway, and those that
+//     they leave behind (left.go).
 //   - shutdown (shutdown.go): the command, and the end of the container.
 //
 // The methods of Supervisor say what one owner's news means for the others: actions.go

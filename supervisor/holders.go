@@ -47,6 +47,6 @@ func (s *Supervisor) sidecarEnded(c *sidecar) {
 	if c.hasToken() && s.unit.child.alive() && !s.portOurs() {
 		s.unit.expose("sidecar " + c.cfg.Name + " had the token when the gateway ended")
 	}
-	c.ended()
+	c.ended(s.g.StopGrace)
 	s.tendSidecars()
 }

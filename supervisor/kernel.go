@@ -20,6 +20,7 @@ type process interface {
 	Pid() int
 	Signal(syscall.Signal) error
 	SignalGroup(syscall.Signal) error
+	SignalRest(syscall.Signal) error // as SignalGroup, and after the child was reaped, too
 	Close()
 }
 

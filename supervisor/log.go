@@ -41,6 +41,7 @@ const (
 	evCommandExited     = "command-exited"
 	evSidecarStarted    = "sidecar-started"
 	evSidecarExited     = "sidecar-exited"
+	evNoGrace           = "no-grace"
 	evSignal            = "signal"
 	evSignalIgnored     = "signal-ignored"
 	evReload            = "gateway-reload"

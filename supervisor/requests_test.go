@@ -231,6 +231,7 @@ type signalled struct{ got []syscall.Signal }
 func (p *signalled) Pid() int                             { return 77 }
 func (p *signalled) Signal(sig syscall.Signal) error      { p.got = append(p.got, sig); return nil }
 func (p *signalled) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
+func (p *signalled) SignalRest(sig syscall.Signal) error  { return p.Signal(sig) }
 func (p *signalled) Close()                               {}
 
 // TestRecovered checks that recover leaves a gateway alone that serves or cannot be

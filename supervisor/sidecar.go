@@ -21,9 +21,10 @@ type sidecar struct {
 	cfg     config.Sidecar
 	launch  launch.Child
 	child   *child
+	left    *child // the former child, while its process group has members; nil: none
 	wanted  bool
 	due     time.Time // earliest next start
-	killAt  time.Time // end of its grace after a stop; zero: none is running
+	killAt  time.Time // end of the grace of child or left; zero: none is running
 	backoff backoff
 	rec     status.Child
 	log     zerolog.Logger
@@ -48,9 +49,15 @@ const (
 // means that c waits for an event and not for a time. portOurs is asked only for a
 // sidecar that is to have the token.
 func (c *sidecar) next(now time.Time, mayStart bool, portOurs func() bool) (step sidecarStep, again time.Time) {
+	c.lookAtLeft()
 	switch {
-	case c.child.alive() && !c.killAt.IsZero() && !c.killAt.After(now):
+	case (c.child.alive() || c.left != nil) && !c.killAt.IsZero() && !c.killAt.After(now):
 		return sidecarIsKilled, time.Time{}
+	case c.left != nil: // no event tells that the last of them has ended
+		if next := now.Add(leftPause); next.Before(c.killAt) {
+			return sidecarWaits, next
+		}
+		return sidecarWaits, c.killAt
 	case c.child.alive():
 		return sidecarWaits, c.killAt
 	case c.child.pending(): // its end is not reported yet, and a sidecar never runs twice
@@ -71,6 +78,10 @@ func (c *sidecar) hasToken() bool { return c.launch.Spec.Token != nil }
 // kill is called once for each stop. If we lack the permission, the next stop tries
 // again.
 func (c *sidecar) kill() {
+	if c.left != nil {
+		c.killLeft()
+		return
+	}
 	c.killAt = time.Time{}
 	c.log.Warn().Str("event", evKilled).Int("pid", c.child.pid()).Msg("the sidecar did not end within its grace")
 	c.child.signalGroup(syscall.SIGKILL)
@@ -89,10 +100,12 @@ func (c *sidecar) begun(err error, now time.Time) {
 	c.log.Info().Str("event", evSidecarStarted).Int("pid", c.child.pid()).Msg("")
 }
 
-// ended records the end of c's process, and schedules the next start.
-func (c *sidecar) ended() {
+// ended records the end of c's process, and schedules the next start. grace is that of
+// a stop.
+func (c *sidecar) ended(grace time.Duration) {
 	was, code := c.child, c.child.exit.Code()
-	c.child, c.killAt = nil, time.Time{}
+	c.leave(was, grace)
+	c.child = nil
 	c.rec.State, c.rec.PID, c.rec.Detail = "stopped", 0, "ended with exit code "+formatInt(code)
 	if was.err != nil {
 		c.rec.State, c.rec.Detail = "failed", was.err.Error()
@@ -124,6 +137,9 @@ func (c *sidecar) retry(was *child, code int) {
 // sidecar that would be started is shown as waiting for the gateway.
 func (c *sidecar) record(mayStart bool) status.Child {
 	r := c.rec
+	if c.left != nil {
+		r.Detail += "; the processes that it left behind have the rest of their grace"
+	}
 	if !mayStart && (r.State == "backoff" || r.State == "stopped" && c.wanted) {
 		r.State = "waiting"
 	}

@@ -91,6 +91,7 @@ func (l *sidecars) tend(mayStart bool, portOurs func() bool) (killed bool) {
 		case sidecarIsKilled:
 			killed = true
 			c.kill()
+			again = c.due
 		}
 		if !again.IsZero() && (first.IsZero() || again.Before(first)) {
 			first = again
@@ -104,7 +105,7 @@ func (l *sidecars) tend(mayStart bool, portOurs func() bool) (killed bool) {
 }
 
 func (l *sidecars) begin(c *sidecar) {
-	c.child = &child{role: roleSidecar, sidecar: c, group: true}
+	c.child = &child{role: roleSidecar, sidecar: c, group: c.fate()}
 	c.begun(l.start(c.launch, c.child), time.Now())
 }
 

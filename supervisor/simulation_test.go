@@ -36,6 +36,8 @@ const (
 //   - the gateway runs in the end if that is wanted, and nothing runs after the end,
 //   - an idle loop wakes up for its health checks only,
 //   - no process that has the token outlives its gateway, or gets it before the proof,
+//   - a process that a sidecar leaves behind is told to end, then killed, and does not
+//     outlive its grace or meet the next one,
 //   - no event comes in a phase in which it cannot happen.
 func TestSimulation(t *testing.T) {
 	first, last := uint64(1), uint64(someSchedules)

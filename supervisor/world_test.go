@@ -68,8 +68,11 @@ type simulated struct {
 	status    unix.WaitStatus
 	listensAt time.Time
 	readyAt   time.Time
-	proven    bool // a worker has seen it serve
-	stubborn  bool // SIGTERM does not end it
+	proven    bool       // a worker has seen it serve
+	stubborn  bool       // SIGTERM does not end it
+	leader    *simulated // of its process group, if that is another process
+	told      bool       // it got SIGTERM
+	doomed    bool       // it got SIGKILL
 }
 
 func (w *world) fail(format string, args ...any) {
@@ -170,7 +173,43 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 	case "holder", "plain":
 		p.stubborn = !w.calm && w.rng.IntN(4) == 0
 	}
+	if p.kind == "plain" {
+		w.checkGroups()
+		w.after(answer, p.fork)
+	}
 	return p, nil, nil
+}
+
+// fork starts a process in p's group, which may outlive p. One that was told to end forks
+// no more.
+func (p *simulated) fork() {
+	w := p.w
+	if !p.alive || p.told {
+		return
+	}
+	w.next++
+	m := &simulated{w: w, pid: w.next, uid: p.uid, kind: "member", alive: true, leader: p, stubborn: w.rng.IntN(3) == 0}
+	w.processes[m.pid], w.all = m, append(w.all, m)
+}
+
+// checkGroups checks what must be true when a sidecar starts: the group that the former
+// one left behind is gone, or was killed.
+func (w *world) checkGroups() {
+	for _, p := range w.all {
+		if p.leader != nil && p.alive && !p.doomed {
+			w.fail("%d of the former group is there when the sidecar starts again", p.pid)
+		}
+	}
+}
+
+// members lists the processes of p's group that are not reaped. The caller has the lock.
+func (p *simulated) members() (all []*simulated) {
+	for _, m := range p.w.all {
+		if (m == p || m.leader == p) && !m.reaped {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // checkAlone checks what must be true when a gateway starts.
@@ -232,6 +271,17 @@ func (p *simulated) exit(s unix.WaitStatus) {
 		return
 	}
 	p.alive, p.status = false, s
+	if p.leader != nil && p.leader.alive {
+		p.reaped = true
+		return
+	}
+	for _, m := range p.members() {
+		p.w.after(8*time.Second, func() { // its grace is 7 s
+			if m.alive && !m.doomed {
+				p.w.fail("%s %d has outlived its grace", m.kind, m.pid)
+			}
+		})
+	}
 	select {
 	case p.w.s.c.Signals.Child <- syscall.SIGCHLD:
 	default:
@@ -252,13 +302,43 @@ func (p *simulated) signal(sig syscall.Signal) {
 	switch {
 	case !p.alive:
 	case sig == syscall.SIGKILL:
+		if p.doomed = true; p.leader != nil && !p.told {
+			p.w.fail("member %d is killed, and was not told to end", p.pid)
+		}
 		p.w.after(p.w.upTo(3*time.Millisecond), func() { p.exit(unix.WaitStatus(syscall.SIGKILL)) })
-	case !p.stubborn:
+	case sig != syscall.SIGTERM:
+	case p.stubborn:
+		p.told = true
+	default:
+		p.told = true
 		p.w.after(p.w.upTo(2*time.Second), func() { p.exit(0) })
 	}
 }
 
-func (p *simulated) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
+func (p *simulated) SignalGroup(sig syscall.Signal) error {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if p.reaped {
+		p.w.fail("a signal to the group of %d, which was reaped", p.pid)
+	}
+	for _, m := range p.members() {
+		m.signal(sig)
+	}
+	return nil
+}
+
+func (p *simulated) SignalRest(sig syscall.Signal) error {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	all := p.members()
+	if len(all) == 0 {
+		return syscall.ESRCH
+	}
+	for _, m := range all {
+		m.signal(sig)
+	}
+	return nil
+}
 
 // kill kills a process of this kind, from outside.
 func (w *world) kill(kind string) {

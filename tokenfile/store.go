@@ -28,11 +28,13 @@ type Store struct {
 }
 
 // NewStore mints a token in dir, which is the directory at dirPath and stays the
-// caller's. It first removes the token of a previous run, and its half of a
-// rotation. Both belong to p's owner, or to formerUID, because an earlier release
-// gave them to the gateway's user.
+// caller's. It first removes the token of a previous run, its half of a rotation, and
+// its reserve. They belong to p's owner, or to formerUID, because an earlier release
+// gave them to the gateway's user. The new reserve lets one rotation succeed when others
+// have filled the file system. Without it they could keep a gateway from starting whose
+// token must be replaced.
 func NewStore(dir *os.File, dirPath string, p Policy, formerUID uint32) (*Store, error) {
-	for _, name := range []string{Name, Name + fsafe.NewSuffix} {
+	for _, name := range []string{Name, Name + fsafe.NewSuffix, Name + fsafe.ReserveSuffix} {
 		if err := fsafe.RemoveLeftover(dir, name, p.UID, formerUID); err != nil {
 			return nil, err
 		}
@@ -43,6 +45,9 @@ func NewStore(dir *os.File, dirPath string, p Policy, formerUID uint32) (*Store,
 	}
 	s := &Store{dir: dir, path: dirPath + "/" + Name, policy: p, sum: secret.Sum()}
 	secret.Wipe()
+	if err := makeReserve(dir, Name, p); err != nil {
+		return nil, fmt.Errorf("cannot reserve space for the next token: %w", err)
+	}
 	return s, s.updateRecord()
 }
 
@@ -55,6 +60,10 @@ func (s *Store) Sum() [sha256.Size]byte { return s.sum }
 // Status describes the file for the status record.
 func (s *Store) Status() status.Token { return s.record }
 
+// keepReserve makes the reserve again if it was used and there is space. It returns no
+// error: without a reserve a rotation still works while there is space.
+func (s *Store) keepReserve() { _ = makeReserve(s.dir, Name, s.policy) }
+
 // Prepare writes the next token beside the one in force, which does not change.
 func (s *Store) Prepare() error {
 	secret, err := prepareRotation(s.dir, Name, s.policy)
@@ -63,6 +72,7 @@ func (s *Store) Prepare() error {
 	}
 	s.next = secret.Sum()
 	secret.Wipe()
+	s.keepReserve()
 	return nil
 }
 
@@ -71,12 +81,17 @@ func (s *Store) Commit() error {
 	if err := commitRotation(s.dir, Name, s.policy); err != nil {
 		return err
 	}
+	s.keepReserve() // the former token has left its space
 	s.former, s.sum = s.sum, s.next
 	return s.updateRecord()
 }
 
 // Abort removes the prepared token, if there is one.
-func (s *Store) Abort() error { return abortRotation(s.dir, Name) }
+func (s *Store) Abort() error {
+	err := abortRotation(s.dir, Name)
+	s.keepReserve()
+	return err
+}
 
 // HasMinted reports whether value is a token that a process may still have from us,
 // which is the one in force or the one before. A nil Store has minted none.

@@ -45,6 +45,7 @@ func TestNewStore(t *testing.T) {
 	// The next run finds it, with half a rotation. An earlier release gave the file
 	// to the gateway's user.
 	testenv.Must(t, os.WriteFile(testenv.Path(dir, Name+fsafe.NewSuffix), []byte("x"), 0o400))
+	testenv.Must(t, os.WriteFile(testenv.Path(dir, Name+fsafe.ReserveSuffix), []byte(old), 0o600))
 	testenv.Must(t, os.Chown(testenv.Path(dir, Name), testenv.Gateway, testenv.Gateway))
 	second := newStore(t, dir)
 	if content(t, dir) == old || second.Sum() == first.Sum() {
@@ -52,6 +53,9 @@ func TestNewStore(t *testing.T) {
 	}
 	if _, err := os.Lstat(testenv.Path(dir, Name+fsafe.NewSuffix)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the half rotation is still there: %v", err)
+	}
+	if data, err := os.ReadFile(testenv.Path(dir, Name+fsafe.ReserveSuffix)); err != nil || !bytes.Equal(data, make([]byte, Len)) {
+		t.Errorf("the reserve of another life is still there: %q, %v", data, err)
 	}
 }
 
@@ -118,7 +122,7 @@ func TestHasMinted(t *testing.T) {
 
 // TestNewStoreRefuses checks that a foreign entry in the way stays, without a token.
 func TestNewStoreRefuses(t *testing.T) {
-	for _, name := range []string{Name, Name + fsafe.NewSuffix} {
+	for _, name := range []string{Name, Name + fsafe.NewSuffix, Name + fsafe.ReserveSuffix} {
 		t.Run(name, func(t *testing.T) {
 			dir := testenv.Tmpfs(t)
 			testenv.Must(t, os.WriteFile(testenv.Path(dir, name), []byte("x"), 0o400))

@@ -169,7 +169,7 @@ func (p Policy) checkFS(f *os.File) error {
 // prepareRotation writes a complete, verified token as name.new, and does not change
 // name. It is the first half of a rotation, and can fail (no space) while the old
 // token stays in force. commitRotation is the second half, and abortRotation undoes
-// the first. The caller wipes the Secret.
+// the first. If there is no space, it uses name.reserve. The caller wipes the Secret.
 func prepareRotation(dir *os.File, name string, p Policy) (_ *Secret, err error) {
 	if err := p.checkFS(dir); err != nil {
 		return nil, err
@@ -184,6 +184,11 @@ func prepareRotation(dir *os.File, name string, p Policy) (_ *Secret, err error)
 		}
 	}()
 	f, err := fsafe.WriteNew(dir, name+fsafe.NewSuffix, s.Bytes(), mode, &fsafe.Owner{UID: p.UID, GID: p.GID})
+	if errors.Is(err, unix.ENOSPC) {
+		if r, missing := useReserve(dir, name, s.Bytes()); missing == nil {
+			f, err = r, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot write token: %w", err)
 	}

@@ -31,6 +31,16 @@ func PidfdSignal(fd int, sig unix.Signal) error {
 	return retry("pidfd_send_signal", func() error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
 }
 
+// PidfdSignalGroup sends sig to the process group of the pidfd's process, which leads it
+// (PIDFD_SIGNAL_PROCESS_GROUP, pidfd_send_signal(2)). Unlike the number of a group, a
+// pidfd never means another group, also when the leader was reaped. The error is ESRCH
+// if the group has no member, and EINVAL before Linux 6.9.
+func PidfdSignalGroup(fd int, sig unix.Signal) error {
+	return retry("pidfd_send_signal", func() error {
+		return unix.PidfdSendSignal(fd, sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
+	})
+}
+
 // Kill calls kill(2). It is only for a child that was not reaped yet (its pid cannot
 // have been recycled), for the group of such a child, or for -1.
 func Kill(pid int, sig unix.Signal) error {

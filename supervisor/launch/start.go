@@ -193,6 +193,17 @@ func (p *Proc) SignalGroup(sig syscall.Signal) error {
 	return err
 }
 
+// SignalRest sends sig to the child's process group by pidfd, also after the child was
+// reaped, until Close. The signal 0 only asks whether the group has a member; a zombie
+// is one. The error is ESRCH if it has none. Any other error means that we lack the
+// permission, or that the kernel cannot do this (before Linux 6.9 it is EINVAL).
+func (p *Proc) SignalRest(sig syscall.Signal) error {
+	if p.pidfd < 0 {
+		return unix.ENOSYS
+	}
+	return sys.PidfdSignalGroup(p.pidfd, sig)
+}
+
 // Close closes the pidfd. It does not touch the child.
 func (p *Proc) Close() {
 	if p.pidfd >= 0 {

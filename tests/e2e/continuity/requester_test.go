@@ -125,7 +125,7 @@ func TestRestartOutlivesItsKilledRequester(t *testing.T) {
 // have to remove, such as a lock, a marker or an unfinished file.
 func checkNothingLeft(t *testing.T, c *harness.Container) {
 	t.Helper()
-	want := map[string]bool{"control": true, "gateway-token": true, "status.json": true, "status.json.reserve": true, "clients.lock": true}
+	want := map[string]bool{"control": true, "gateway-token": true, "gateway-token.reserve": true, "status.json": true, "status.json.reserve": true, "clients.lock": true}
 	entries, err := os.ReadDir(c.RuntimePath(""))
 	if err != nil {
 		t.Fatal(err)

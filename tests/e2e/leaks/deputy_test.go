@@ -50,7 +50,7 @@ func read(c *harness.Container, path string) (answered, error) {
 // environment of each process that has it.
 func secretPlaces(gateway int) (paths []string) {
 	for _, dir := range []string{"/run/gateway-init", "/proc/self/root/run/gateway-init", "/proc/1/root/run/gateway-init", "/proc/1/cwd/run/gateway-init"} {
-		for _, name := range []string{"gateway-token", "gateway-token.new", "status.json", "clients.lock", "control/request"} {
+		for _, name := range []string{"gateway-token", "gateway-token.new", "gateway-token.reserve", "status.json", "clients.lock", "control/request"} {
 			paths = append(paths, dir+"/"+name)
 		}
 	}

@@ -45,7 +45,7 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		// Files of an earlier run, as docker restart leaves them on a tmpfs that
 		// remains.
 		"stale-files": {o: box.Options{Plant: plus(
-			file(rt+"/gateway-token", 0o400, box.GatewayUID), file(rt+"/gateway-token.new", 0o400, 0),
+			file(rt+"/gateway-token", 0o400, box.GatewayUID), file(rt+"/gateway-token.new", 0o400, 0), file(rt+"/gateway-token.reserve", 0o600, 0),
 			file(rt+"/status.json", 0o600, 0), file(rt+"/status.json.new", 0o600, 0),
 			fifo(rt+"/control/request", 0o600, 0), file(rt+"/control/replies/"+strings.Repeat("0", 64), 0o600, 0),
 			file(rt+"/control/replies/"+strings.Repeat("1", 64)+".new", 0o600, 0))}},
@@ -57,6 +57,7 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		"token-of-the-agent":          {o: box.Options{Plant: plus(file(rt+"/gateway-token", 0o600, box.SandboxUID))}, down: []string{rt + "/gateway-token", "uid 9002"}},
 		"token-is-a-directory":        {o: box.Options{Plant: plus(dir(rt+"/gateway-token", 0o700, 0))}, down: []string{rt + "/gateway-token", "directory"}},
 		"new-token-of-the-agent":      {o: box.Options{Plant: plus(file(rt+"/gateway-token.new", 0o600, box.SandboxUID))}, down: []string{rt + "/gateway-token.new", "uid 9002"}},
+		"reserve-is-a-link":           {o: box.Options{Plant: plus(victim, box.Entry{Path: rt + "/gateway-token.reserve", Link: "/etc/victim"})}, down: []string{rt + "/gateway-token.reserve", "symbolic link", "remove it"}},
 		"status-is-a-link":            {o: box.Options{Plant: plus(victim, box.Entry{Path: rt + "/status.json", Link: "/etc/victim"})}, down: []string{rt + "/status.json", "symbolic link"}},
 		"status-of-the-agent":         {o: box.Options{Plant: plus(file(rt+"/status.json", 0o666, box.SandboxUID))}, down: []string{rt + "/status.json", "uid 9002"}},
 		"fifo-of-the-agent":           {o: box.Options{Plant: plus(fifo(rt+"/control/request", 0o666, box.SandboxUID))}, down: []string{rt + "/control/request", "uid 9002"}},
