@@ -22,6 +22,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/program"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/internal/version"
 )
 
@@ -160,6 +161,10 @@ func (p *initProcess) explain(err error, c vfork.Child) error {
 			}
 		}
 	case failed.BecomesUser():
+		u := users.User{Name: p.User, UID: c.User.UID, GID: c.User.GID, Groups: c.User.Groups}
+		if why := users.CheckMapped(u); why != nil {
+			return fmt.Errorf("--user: %w", why)
+		}
 		return fmt.Errorf("cannot become %.64q (--user): %w: run the container as root with the capabilities SETUID and SETGID, or as %d:%d", p.User, err, c.User.UID, c.User.GID)
 	}
 	return fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
