@@ -154,11 +154,8 @@ func (p *initProcess) explain(err error, c vfork.Child) error {
 	case failed.Errno == unix.E2BIG:
 		err = fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
 	case failed.Step == "exec":
-		for _, path := range failed.Paths {
-			if why := program.Explain(path, failed.Errno, false); why != "" {
-				err = fmt.Errorf("%w: %s", err, why)
-				break
-			}
+		if why := explainProgram(p.Command[0], failed); why != "" {
+			err = fmt.Errorf("%w: %s", err, why)
 		}
 	case failed.BecomesUser():
 		u := users.User{Name: p.User, UID: c.User.UID, GID: c.User.GID, Groups: c.User.Groups}
@@ -170,6 +167,19 @@ func (p *initProcess) explain(err error, c vfork.Child) error {
 	return fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
 }
 
+// explainProgram returns why the kernel executed no file for the name, or "".
+func explainProgram(name string, failed *vfork.Error) string {
+	for _, path := range failed.Paths {
+		if why := program.Explain(path, failed.Errno, false); why != "" {
+			return why
+		}
+	}
+	if failed.Errno == unix.ENOENT {
+		return program.Missing(name)
+	}
+	return ""
+}
+
 // exitCode returns the code that a shell would end with.
 func exitCode(err error) int {
 	var failed *vfork.Error
@@ -177,7 +187,7 @@ func exitCode(err error) int {
 	case !errors.As(err, &failed) || failed.Step != "exec":
 	case failed.Errno == unix.ENOENT:
 		return codeNotFound
-	case failed.Errno == unix.EACCES, failed.Errno == unix.ENOEXEC:
+	default:
 		return codeNotExecutable
 	}
 	return codeFailed
