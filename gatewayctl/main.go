@@ -66,11 +66,29 @@ func stepDown(args []string) []string {
 
 // run runs the command line and returns the exit code.
 func run(args, env []string, io stdio) int {
+	if err := checkDescriptors(); err != nil {
+		fmt.Fprintf(io.err, "gatewayctl: %v\n", err)
+		return exitFailed
+	}
 	// If the pipe behind stdout is closed, write(2) fails and we are not killed.
 	signal.Ignore(syscall.SIGPIPE)
 	a := newApp(env, io)
 	a.local.Hardened = harden()
 	return a.dispatch(args)
+}
+
+// minDescriptors is enough for each command. With a few, Go's runtime prints a trace and
+// ends the program when it opens its poller.
+const minDescriptors = 32
+
+// checkDescriptors returns an error if the limit of open files is too low. Go has raised the
+// soft limit to the hard one before main.
+func checkDescriptors() error {
+	var have syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err == nil && have.Cur < minDescriptors {
+		return fmt.Errorf("cannot run with %d file descriptors: raise the limit to %d (ulimit -n)", have.Cur, minDescriptors)
+	}
+	return nil
 }
 
 func newApp(env []string, io stdio) *app {

@@ -51,6 +51,21 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestFewDescriptors checks that a low limit of open files gives one line, and no trace of
+// Go's runtime.
+func TestFewDescriptors(t *testing.T) {
+	self, err := os.Executable()
+	must(t, err)
+	for limit, want := range map[string]string{"4": "4 file descriptors", "8": "8 file descriptors", "31": "31 file descriptors", "32": "NO SUPERVISOR"} {
+		cmd := exec.Command("sh", "-c", `ulimit -n "$1"; exec "$0" --runtime-dir "$2" status`, self, limit, t.TempDir())
+		cmd.Env = []string{asMain + "=1"}
+		out, _ := cmd.CombinedOutput()
+		if text := string(out); !strings.Contains(text, want) || strings.Contains(text, "goroutine") || want != "NO SUPERVISOR" && strings.Count(text, "\n") != 1 {
+			t.Errorf("%s: %s", limit, text)
+		}
+	}
+}
+
 // TestEnvironmentHasNoEffect is scenario G04 in small.
 func TestEnvironmentHasNoEffect(t *testing.T) {
 	hostile := []string{"LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "NODE_OPTIONS=--require /evil", "PATH=/evil",

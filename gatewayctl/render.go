@@ -129,7 +129,7 @@ func (p *page) gateway(v operate.View) {
 		ready := ""
 		if r.Gateway.ReadyBy != nil {
 			ready = ", ready.timeout " + p.until(*r.Gateway.ReadyBy)
-		} else if r.Gateway.GiveUpAt != nil {
+		} else if r.Gateway.GiveUpAt != nil && r.Health.State == status.NotServing { // for no other result
 			ready = ", replaced " + p.until(*r.Gateway.GiveUpAt) + " if it does not serve"
 		}
 		p.add("state", "%s %s%s", r.State, p.since(r.Since), ready)

@@ -81,6 +81,14 @@ func TestRender(t *testing.T) {
 			r.Gateway.PID = 41
 			r.Reason, r.Detail = "health-timeout", "GET /healthz: another status than configured, not ready within 60s"
 			r.Health = status.Health{State: status.NotServing, Failures: 1, Limit: 4}
+			r.Gateway.GiveUpAt = ptr(noon.Add(40 * time.Second))
+		}, allHeld()},
+		"starting-unproven": {func(r *status.Record) {
+			idle(r, status.Starting, status.GoalRun)
+			r.Gateway.PID = 41
+			r.Reason, r.Detail = "unproven", "GET /healthz: it answered with status 401, which is not configured: gateway.ready.status is [200]"
+			r.Health = status.Health{State: status.Unknown, Limit: 4, Detail: r.Detail}
+			r.Gateway.GiveUpAt = ptr(noon.Add(40 * time.Second))
 		}, allHeld()},
 		"pending": {func(r *status.Record) {
 			r.Sidecars = []status.Child{{Name: "pair", State: "running", PID: 50, UID: 1002, Pending: "tools not connected yet"}, {Name: "node", State: "running", UID: 1000}}

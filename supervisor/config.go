@@ -30,7 +30,11 @@ type Config struct {
 	Sweeper  Sweeper
 	Validate func() error // called before a running gateway is stopped for a restart
 	Room     func() error // says with figures that a restart would find no room for its processes
-	Prepare  func() error // called before each start
+	Prepare  func() error // called before each start, and before a running gateway is stopped for a restart
+
+	// Launchable says that the next launch would fail, because the program's interpreter or
+	// the working directory has gone.
+	Launchable func() error
 
 	// Terminal means that the container has a terminal, whose end is a SIGHUP.
 	Terminal bool

@@ -36,7 +36,9 @@ type fixture struct {
 	full      bool  // there is no space for the status record
 	unsafe    error // the error of Validate
 	noRoom    error // the error of Room
-	rec       status.Record
+
+	unprepared, gone error // the errors of Prepare and Launchable
+	rec              status.Record
 }
 
 // fill reads the status record from the owners.
@@ -98,6 +100,7 @@ func newFixture(t *testing.T) *fixture {
 		Gateway: &launch.Child{}, Token: &d.token, Log: zerolog.New(&d.log),
 		Sweeper:  fakeSweeper{},
 		Validate: func() error { return d.unsafe }, Room: func() error { return d.noRoom },
+		Prepare: func() error { return d.unprepared }, Launchable: func() error { return d.gone },
 		Clients: func() (bool, error) { return d.clients, nil },
 
 		ForgetClients: func() error { d.forgot++; return nil },

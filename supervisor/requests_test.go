@@ -160,7 +160,14 @@ func TestRestartRefused(t *testing.T) {
 	d.noRoom = errors.New("60 of 64 pids are in use, and 16 more are needed")
 	d.request(5, "restart rotate=1")
 	d.step()
-	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77", "failed no-room 77 77")
+	d.noRoom, d.unprepared = nil, errors.New("cannot prepare /tmp/x: it is a file")
+	d.request(6, "restart rotate=1")
+	d.step()
+	d.unprepared, d.gone = nil, errors.New("cannot enter the gateway's working_dir /x")
+	d.request(7, "restart rotate=1")
+	d.step()
+	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77", "failed no-room 77 77",
+		"failed prepare-failed 77 77", "failed launch-failed 77 77")
 	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}

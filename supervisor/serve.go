@@ -88,6 +88,12 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		if err := s.c.Room(); err != nil {
 			return s.refuseRestart(reason.NoRoom, err)
 		}
+		if err := s.c.Prepare(); err != nil {
+			return s.refuseRestart(reason.PrepareFailed, err)
+		}
+		if err := s.c.Launchable(); err != nil {
+			return s.refuseRestart(reason.LaunchFailed, err)
+		}
 	}
 	if j.Rotate {
 		if err := s.c.Token.Prepare(); err != nil {

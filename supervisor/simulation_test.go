@@ -141,7 +141,7 @@ func newWorld(seed uint64) *world {
 		Gateway: &main, Command: &command, Worker: child("worker", gatewayUID, false),
 		Sidecars: beside,
 		Token:    w, Server: w, Sweeper: w, Others: []uint32{agentUID, operatorUID},
-		Validate: func() error { return w.maybe(20) }, Room: func() error { return w.maybe(20) }, Prepare: func() error { return w.maybe(30) },
+		Validate: func() error { return w.maybe(20) }, Launchable: func() error { return w.maybe(20) }, Room: func() error { return w.maybe(20) }, Prepare: func() error { return w.maybe(30) },
 		Clients: func() (bool, error) { return w.maybe(4) != nil, nil }, ForgetClients: func() error { return nil },
 		Publish: w.publish, Evict: func(int, func(int) bool) (int, error) { return w.upToOne(), nil },
 		Signals: Signals{Child: make(chan os.Signal, 1), Stop: make(chan os.Signal, 4), Shared: make(chan os.Signal)},

@@ -4,6 +4,7 @@ package boot
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/config"
@@ -90,7 +91,7 @@ func parseArgs(args []string) (settings, error) {
 			return s, s.validate()
 		default:
 			if strings.HasPrefix(arg, "-") && arg != "-" {
-				return s, fmt.Errorf("unknown option %q%s", arg, nearest.Hint(arg, "", options))
+				return s, fmt.Errorf("unknown option %q%s", arg, optionHint(arg))
 			}
 			s.command = append([]string{arg}, args...)
 			return s, s.validate()
@@ -100,6 +101,17 @@ func parseArgs(args []string) (settings, error) {
 		}
 	}
 	return s, s.validate()
+}
+
+// plainOptions are options of plain mode, which users give as they did before they had a
+// configuration.
+var plainOptions = []string{"--user", "--drop-caps", "--grace", "--rewrite", "-c", "-e", "-g", "-p", "-r", "-s", "-v", "-w"}
+
+func optionHint(arg string) string {
+	if slices.Contains(plainOptions, arg) {
+		return ": it is for images without " + config.DefaultDir + ": leave it out, and write sandbox.user or gateway.stop.grace into the configuration"
+	}
+	return nearest.Hint(arg, "", options)
 }
 
 func (s settings) validate() error {

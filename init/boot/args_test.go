@@ -90,6 +90,11 @@ func TestParseArgsSuggests(t *testing.T) {
 	if want := `unknown option "--no-gatway": did you mean --no-gateway?`; err == nil || err.Error() != want {
 		t.Errorf("says %v, want %s", err, want)
 	}
+	for _, args := range [][]string{{"--user", "app", "sh"}, {"--user=app"}, {"-g", "sh"}, {"--grace", "5"}} {
+		if _, err := parseArgs(args); err == nil || !strings.Contains(err.Error(), ": it is for images without /etc/gateway-init: leave it out, and write sandbox.user") {
+			t.Errorf("%v: says %v", args, err)
+		}
+	}
 	for _, option := range options {
 		if !strings.Contains(usage, option) {
 			t.Errorf("the usage does not name %s", option)

@@ -73,6 +73,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 	}
 	dirs := b.prepareEntries()
 	c.Prepare = func() error { return prepare.Make(dirs) }
+	c.Launchable = func() error { return launchable(c.Gateway.Spec) }
 	c.Others = b.otherUIDs()
 	self, err := procfs.Identify(os.Getpid())
 	if err != nil {

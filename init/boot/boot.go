@@ -23,6 +23,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
 	"github.com/gateway-init/gateway-init/supervisor/exitauth"
@@ -124,6 +125,11 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	bounded, err := checkLimits(cfg, s)
 	if err != nil {
 		return fail(codeFailed, err)
+	}
+	if !rootless {
+		if err := users.CheckMapped(who.all()...); err != nil {
+			return fail(codeFailed, err)
+		}
 	}
 	cwd, err := os.Getwd()
 	if err != nil || len(s.command) == 0 { // removed, or not needed

@@ -40,14 +40,22 @@ const minFree = 48 << 10
 // takes half of it.
 const recordSize = 8 << 10
 
+// minFreeFiles is room for as many files.
+const minFreeFiles = 16
+
 // checkSpace refuses a tmpfs that is too small, or that others have filled.
 func checkSpace(dir *runtimedir.Dir) error {
 	free, total, err := sys.Space(dir.File)
-	if err != nil || total == 0 || free >= minFree {
-		return err
+	if err == nil && total > 0 && free < minFree {
+		return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or %s",
+			dir.Path, free, minFree, dir.Advice())
 	}
-	return fmt.Errorf("cannot use %s: %d bytes are free and %d are needed: make room, or %s",
-		dir.Path, free, minFree, dir.Advice())
+	files, total, filesErr := sys.SpaceForFiles(dir.File)
+	if filesErr == nil && total > 0 && files < minFreeFiles {
+		return fmt.Errorf("cannot use %s: %d more files fit (inodes) and %d are needed: make room, or %s",
+			dir.Path, files, minFreeFiles, dir.Advice())
+	}
+	return errors.Join(err, filesErr)
 }
 
 // checkRoom returns an error if a restart would find no room for its processes.

@@ -63,6 +63,11 @@ type identities struct {
 	engineGroups               []uint32     // supplementary groups that the engine gave PID 1; without root all children keep them
 }
 
+// all returns every user, some of them more than once.
+func (who identities) all() []users.User {
+	return slices.Concat([]users.User{who.gateway, who.sandbox, who.operator}, who.sidecars, who.owners)
+}
+
 // resolveUsers looks up all users. The gateway, sandbox and operator must be separate
 // accounts.
 func resolveUsers(cfg *config.Config) (who identities, err error) {

@@ -103,6 +103,9 @@ func TestEnvironment(t *testing.T) {
 	if err != nil || !o.Subreaper || !o.Group || o.Verbosity != 0 {
 		t.Errorf("%+v, %v", o, err)
 	}
+	if o, err := parse("-v true", "TINI_VERBOSITY="); err != nil || o.Verbosity != 2 {
+		t.Errorf("empty: verbosity %d, %v", o.Verbosity, err)
+	}
 	if _, err := parse("true", "TINI_VERBOSITY=loud"); err == nil || !strings.Contains(err.Error(), "TINI_VERBOSITY") {
 		t.Errorf("got %v", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/program"
 	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/internal/version"
 )
 
@@ -153,16 +154,30 @@ func (p *initProcess) explain(err error, c vfork.Child) error {
 	case failed.Errno == unix.E2BIG:
 		err = fmt.Errorf("%w: %s", err, sys.ExecSize(c.Argv, c.Env))
 	case failed.Step == "exec":
-		for _, path := range failed.Paths {
-			if why := program.Explain(path, failed.Errno, false); why != "" {
-				err = fmt.Errorf("%w: %s", err, why)
-				break
-			}
+		if why := explainProgram(p.Command[0], failed); why != "" {
+			err = fmt.Errorf("%w: %s", err, why)
 		}
 	case failed.BecomesUser():
+		u := users.User{Name: p.User, UID: c.User.UID, GID: c.User.GID, Groups: c.User.Groups}
+		if why := users.CheckMapped(u); why != nil {
+			return fmt.Errorf("--user: %w", why)
+		}
 		return fmt.Errorf("cannot become %.64q (--user): %w: run the container as root with the capabilities SETUID and SETGID, or as %d:%d", p.User, err, c.User.UID, c.User.GID)
 	}
 	return fmt.Errorf("cannot run %.256q: %w", p.Command[0], err)
+}
+
+// explainProgram returns why the kernel executed no file for the name, or "".
+func explainProgram(name string, failed *vfork.Error) string {
+	for _, path := range failed.Paths {
+		if why := program.Explain(path, failed.Errno, false); why != "" {
+			return why
+		}
+	}
+	if failed.Errno == unix.ENOENT {
+		return program.Missing(name)
+	}
+	return ""
 }
 
 // exitCode returns the code that a shell would end with.
@@ -172,7 +187,7 @@ func exitCode(err error) int {
 	case !errors.As(err, &failed) || failed.Step != "exec":
 	case failed.Errno == unix.ENOENT:
 		return codeNotFound
-	case failed.Errno == unix.EACCES, failed.Errno == unix.ENOEXEC:
+	default:
 		return codeNotExecutable
 	}
 	return codeFailed

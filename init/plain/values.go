@@ -47,7 +47,7 @@ func (o *Options) environment(getenv func(string) (string, bool)) error {
 	if _, set := getenv("TINI_KILL_PROCESS_GROUP"); set {
 		o.Group = true
 	}
-	if text, set := getenv("TINI_VERBOSITY"); set {
+	if text, _ := getenv("TINI_VERBOSITY"); text != "" { // compose sets an empty one for a variable that it does not have
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return fmt.Errorf("TINI_VERBOSITY is %.32q: give a number from 0 to 4", text)

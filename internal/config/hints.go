@@ -51,7 +51,7 @@ func literal(key, name string) Hint {
 	return Hint{key, "has $" + name + ", which is passed as it is, because no shell reads it: write the value"}
 }
 
-// variable returns the first name after $ or ${ in text, or "". Only a name in capitals
+// variable returns the first name after $, ${ or $( (Kubernetes) in text, or "". Only a name in capitals
 // counts.
 func variable(text string) string {
 	const capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -60,7 +60,7 @@ func variable(text string) string {
 		if !found {
 			return ""
 		}
-		text = strings.TrimPrefix(after, "{")
+		text = strings.TrimPrefix(strings.TrimPrefix(after, "{"), "(")
 		name := text[:len(text)-len(strings.TrimLeft(text, capitals+"0123456789"))]
 		if len(name) > 1 && strings.Contains(capitals, name[:1]) && len(name) <= 64 {
 			return name

@@ -14,6 +14,7 @@ func TestVariableInValueIsNamed(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{"gateway": {"command": ["/g", "--port", "$PORT"]}}`:                           {"gateway.command[2] PORT"},
 		`{"gateway": {"command": ["/g", "127.0.0.1:${PORT}"]}}`:                         {"gateway.command[1] PORT"},
+		`{"gateway": {"command": ["/g", "--port=$(PORT)"]}}`:                            {"gateway.command[1] PORT"},
 		`{"gateway": {"command": ["/bin/sh", "-c", "exec /g --port $PORT"]}}`:           nil,
 		`{"gateway": {"command": ["/g", "$1", "$5", "a$b", "$", "$$", "${", "U$D "]}}`:  nil,
 		`{"gateway": {"command": ["/g"], "env": {"PATH": "/opt/bin:$PATH", "A": "b"}}}`: {"gateway.env.PATH PATH"},

@@ -80,6 +80,8 @@ func explain(unsafePath string, info fsafe.Info, err error) error {
 // remedy returns the remedy for the first property that Verify refuses.
 func remedy(info fsafe.Info) string {
 	switch {
+	case info.Type == fsafe.Directory:
+		return "put the file there; an engine makes a directory if the file of -v or volumes is missing on the host"
 	case info.Type != fsafe.Regular:
 		return "put a regular file there"
 	case info.UID != 0:

@@ -61,7 +61,7 @@ func spoilers() map[string]struct {
 		}, "it is a symbolic link or not a directory: put a regular file there"},
 		"directory": {func(f string) error {
 			return errors.Join(os.Remove(f), os.Mkdir(f, 0o755))
-		}, "it is a directory, not a regular file: put a regular file there"},
+		}, "it is a directory, not a regular file: put the file there; an engine makes a directory if the file of -v or volumes is missing on the host"},
 		"fifo": {func(f string) error {
 			return errors.Join(os.Remove(f), unix.Mkfifo(f, 0o644))
 		}, "it is a FIFO, not a regular file"},

@@ -30,6 +30,8 @@ func (f *duration) read(d *decoder, n node) {
 	switch {
 	case n.Kind != strictjson.String:
 		d.fail(n, "is %v, not a duration in quotes (accepted: %s)", n.Kind, f.bounds())
+	case err != nil && n.Str != "" && strings.Trim(n.Str, "0123456789") == "":
+		d.fail(n, "%.64q is not a duration (accepted: %s): it has no unit: write \"%.64ss\"", n.Str, f.bounds(), n.Str)
 	case err != nil:
 		d.fail(n, "%.64q is not a duration (accepted: %s)", n.Str, f.bounds())
 	case v < f.least || v > f.most:

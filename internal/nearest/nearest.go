@@ -3,14 +3,16 @@
 // Package nearest finds the word that a user meant: a key, a command or an option.
 package nearest
 
+import "strings"
+
 // maxWord bounds the words that are compared, because the work grows with its square.
 const maxWord = 64
 
 // Word returns the first of the known words that is nearest to word, and how many edits
-// are between them. ok is false if none is near enough to be meant: more than one edit in
+// are between them, without a look at capitals. ok is false if none is near enough to be meant: more than one edit in
 // three letters.
 func Word(word string, known []string) (found string, edits int, ok bool) {
-	edits = min(len(word)/3+1, maxWord)
+	word, edits = strings.ToLower(word), min(len(word)/3+1, maxWord)
 	for _, k := range known {
 		if n := distance(word, k); n < edits {
 			found, edits, ok = k, n, true

@@ -29,7 +29,7 @@ func TestNearestWord(t *testing.T) {
 	known := []string{"status", "start", "stop", "restart", "token", "tui", "up"}
 	for word, want := range map[string]string{
 		"statsu": "status", "strat": "start", "stop": "stop", "restrat": "restart", "tokn": "token", "tiu": "tui",
-		"sto": "stop", "explode": "", "x": "", "": "", strings.Repeat("status", 20): "",
+		"sto": "stop", "STATUS": "status", "Restart": "restart", "explode": "", "x": "", "": "", strings.Repeat("status", 20): "",
 	} {
 		if got, _, ok := Word(word, known); got != want || ok != (want != "") {
 			t.Errorf("Word(%q) = %q %t, want %q", word, got, ok, want)

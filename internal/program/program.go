@@ -11,11 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"runtime"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // maxInterpreters bounds interpreters of interpreters, as the kernel does.
@@ -31,24 +34,23 @@ func IsText(unsafePath string) bool {
 }
 
 // Explain returns why execve(2) of a file failed with errno, or "" if the errno says all
-// that there is to say. With rootsOnly, it looks into no file that another user than root
-// can write.
+// that there is to say. With rootsOnly, it takes no text from a file that another user than
+// root can write.
 func Explain(unsafePath string, errno syscall.Errno, rootsOnly bool) string {
-	it, path := "it", unsafePath
+	if errno == syscall.ETXTBSY {
+		return "another process has it open for writing"
+	}
+	it, at := "it", unsafePath
 	for range maxInterpreters {
-		f, err := look(path)
+		f, err := look(at)
+		if why := f.denied(at); err == nil && errno == syscall.EACCES && why != "" {
+			return it + " " + why
+		}
 		switch interpreter := f.interpreter(); {
-		case err != nil && path == unsafePath:
-			return ""
-		case err != nil:
+		case err != nil && at != unsafePath:
 			return it + ": " + reason(err)
-		case rootsOnly && !f.ofRoot:
+		case err != nil, rootsOnly && !f.ofRoot, !f.mode.IsRegular():
 			return ""
-		case f.mode&0o111 == 0 || !f.mode.IsRegular():
-			if path == unsafePath {
-				return ""
-			}
-			return it + " is no executable file"
 		case errno == syscall.ENOEXEC && f.isELF() && f.machine() != machine(runtime.GOARCH):
 			return fmt.Sprintf("%s is a program for %s, and this machine is %s", it, f.machine(), machine(runtime.GOARCH))
 		case errno == syscall.ENOENT && f.isELF() && interpreter == "": // of 32 bits: look does not read the name
@@ -58,10 +60,21 @@ func Explain(unsafePath string, errno syscall.Errno, rootsOnly bool) string {
 		case interpreter == "":
 			return it + " is " + f.format()
 		default:
-			it, path = fmt.Sprintf("its interpreter %.200q", interpreter), interpreter
+			it, at = fmt.Sprintf("its interpreter %.200q", interpreter), interpreter
 		}
 	}
 	return "it has too many interpreters"
+}
+
+// Missing returns the likely cause of an ENOENT for the name of a program, or "". The name
+// may be several words of a command line, or a variable before one.
+func Missing(name string) string {
+	first, _, more := strings.Cut(name, " ")
+	variable, _, assigns := strings.Cut(first, "=")
+	if !more && (!assigns || strings.Contains(variable, "/")) {
+		return ""
+	}
+	return "no shell splits this word: write the program and each of its arguments as a word of its own, or sh, -c and this text"
 }
 
 // reason returns the errno of err, without the name of the file.
@@ -79,6 +92,7 @@ type file struct {
 	link   string // the interpreter that an ELF file names
 	mode   os.FileMode
 	ofRoot bool // only root can write it
+	noexec bool // its mount lets nothing be executed
 }
 
 // headSize is enough for a "#!" line and for the headers of an ELF file.
@@ -95,7 +109,7 @@ func look(unsafePath string) (f file, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.mode, f.ofRoot = info.Mode(), info.Sys().(*syscall.Stat_t).Uid == 0 && info.Mode()&0o022 == 0
+	f.mode, f.ofRoot, f.noexec = info.Mode(), info.Sys().(*syscall.Stat_t).Uid == 0 && info.Mode()&0o022 == 0, sys.NoExec(from)
 	if !f.mode.IsRegular() {
 		return f, nil
 	}
@@ -108,6 +122,27 @@ func look(unsafePath string) (f file, err error) {
 		f.link = strings.TrimRight(string(text[:n]), "\x00")
 	}
 	return f, nil
+}
+
+// denied returns the likely cause of an EACCES, or "".
+func (f file) denied(unsafePath string) string {
+	switch {
+	case f.mode.IsDir():
+		return "is a directory"
+	case !f.mode.IsRegular():
+		return "is no regular file"
+	case f.noexec:
+		return "is on a file system that is mounted noexec"
+	case f.mode&0o001 == 0:
+		return fmt.Sprintf("has mode %04o: chmod a+x it", f.mode.Perm())
+	}
+	for dir := path.Dir(unsafePath); dir != "/" && dir != "."; dir = path.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err == nil && info.Mode()&0o001 == 0 && info.Sys().(*syscall.Stat_t).Uid == 0 {
+			return fmt.Sprintf("is below %s, which belongs to root and has mode %04o", dir, info.Mode().Perm())
+		}
+	}
+	return ""
 }
 
 const elfMagic = "\x7fELF"

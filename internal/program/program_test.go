@@ -5,6 +5,7 @@ package program
 import (
 	"encoding/binary"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -46,6 +47,7 @@ func TestExplain(t *testing.T) {
 	}
 	here := machine(runtime.GOARCH)
 	d := t.TempDir()
+	testenv.Must(t, os.Chmod(filepath.Dir(d), 0o755))
 	put := func(name, text string, mode os.FileMode) string {
 		path := d + "/" + name
 		testenv.Must(t, os.WriteFile(path, []byte(text), mode))
@@ -63,13 +65,13 @@ func TestExplain(t *testing.T) {
 		"foreign":             {foreign, unix.ENOEXEC, "it is a program for " + otherName + ", and this machine is " + here},
 		"foreign-big-endian":  {put("s390", elf(22, true, ""), 0o755), unix.ENOEXEC, "it is a program for s390x, and this machine is " + here},
 		"foreign-unknown":     {put("unknown", elf(999, false, ""), 0o755), unix.ENOEXEC, "it is a program for processor 999 of elf.h, and this machine is " + here},
-		"foreign-on-noexec":   {foreign, unix.EACCES, ""},
+		"nothing-known":       {foreign, unix.EACCES, ""},
 		"no-loader-32-bit":    {put("i386", elf(3, false, ""), 0o755), unix.ENOENT, "it is a program for i386, and its loader is missing"},
 		"no-interpreter":      {script, unix.ENOENT, `its interpreter "` + missing + `": no such file or directory`},
 		"line-end-of-windows": {put("crlf", "#!/bin/sh\r\necho\n", 0o755), unix.ENOENT, `its interpreter "/bin/sh\r": no such file or directory`},
 		"no-loader":           {put("dynamic", elf(own, false, missing), 0o755), unix.ENOENT, `its interpreter "` + missing + `": no such file or directory`},
-		"closed-interpreter":  {put("closed", "#!"+plain+"\n", 0o755), unix.EACCES, `its interpreter "` + plain + `" is no executable file`},
-		"interpreter-is-dir":  {put("dir", "#!"+d+"\n", 0o755), unix.EACCES, `its interpreter "` + d + `" is no executable file`},
+		"closed-interpreter":  {put("closed", "#!"+plain+"\n", 0o755), unix.EACCES, `its interpreter "` + plain + `" has mode 0644: chmod a+x it`},
+		"interpreter-is-dir":  {put("dir", "#!"+d+"\n", 0o755), unix.EACCES, `its interpreter "` + d + `" is a directory`},
 		"interpreter-foreign": {put("other", "#! "+foreign+"\n", 0o755), unix.ENOEXEC, `its interpreter "` + foreign + `" is a program for ` + otherName + ", and this machine is " + here},
 		"two-interpreters":    {put("second", "#!"+script+"\n", 0o755), unix.ENOENT, `its interpreter "` + missing + `": no such file or directory`},
 		"its-own-interpreter": {put("self", "#!"+d+"/self\n", 0o755), unix.ELOOP, "it has too many interpreters"},
@@ -82,9 +84,11 @@ func TestExplain(t *testing.T) {
 		"macos":               {put("macho", "\xcf\xfa\xed\xfe\x07\x00", 0o755), unix.ENOEXEC, "it is a program for macOS or a Java class"},
 		"binary":              {put("binary", "a\x00b", 0o755), unix.ENOEXEC, "it is no program: its format is unknown"},
 		"absent":              {d + "/absent", unix.ENOENT, ""},
-		"not-executable":      {plain, unix.EACCES, ""},
-		"directory":           {d, unix.EACCES, ""},
-		"device":              {"/dev/null", unix.EACCES, ""},
+		"not-executable":      {plain, unix.EACCES, "it has mode 0644: chmod a+x it"},
+		"for-its-owner-only":  {put("own-only", "#!/bin/sh\n", 0o700), unix.EACCES, "it has mode 0700: chmod a+x it"},
+		"directory":           {d, unix.EACCES, "it is a directory"},
+		"device":              {"/dev/null", unix.EACCES, "it is no regular file"},
+		"open-for-writing":    {script, unix.ETXTBSY, "another process has it open for writing"},
 	} {
 		if got := Explain(c.path, c.errno, false); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
@@ -95,8 +99,46 @@ func TestExplain(t *testing.T) {
 		t.Errorf("text of a file that others can write: %q", got)
 	}
 	testenv.Must(t, unix.Mkfifo(d+"/fifo", 0o755))
-	if got := Explain(d+"/fifo", unix.EACCES, false); got != "" {
+	if got := Explain(d+"/fifo", unix.EACCES, false); got != "it is no regular file" {
 		t.Errorf("a FIFO: %q", got)
+	}
+}
+
+// TestExplainMounts checks the causes that are not in the file itself.
+func TestExplainMounts(t *testing.T) {
+	if !testenv.Inside(t, unix.CLONE_NEWNS) {
+		return
+	}
+	testenv.Must(t, unix.Mount("none", "/mnt", "tmpfs", unix.MS_NOEXEC, "mode=0755"))
+	testenv.Must(t, os.WriteFile("/mnt/program", []byte("#!/bin/sh\n"), 0o755))
+	testenv.Must(t, os.MkdirAll("/srv/closed/bin", 0o755))
+	defer os.RemoveAll("/srv/closed")
+	testenv.Must(t, os.WriteFile("/srv/closed/bin/program", []byte("#!/bin/sh\n"), 0o755))
+	testenv.Must(t, os.WriteFile("/srv/closed/bin/uses", []byte("#!/mnt/program\n"), 0o755))
+	for path, want := range map[string]string{
+		"/mnt/program":            "it is on a file system that is mounted noexec",
+		"/srv/closed/bin/uses":    `its interpreter "/mnt/program" is on a file system that is mounted noexec`,
+		"/srv/closed/bin/program": "",
+	} {
+		if got := Explain(path, unix.EACCES, true); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	testenv.Must(t, os.Chmod("/srv/closed", 0o700))
+	if got := Explain("/srv/closed/bin/program", unix.EACCES, true); got != "it is below /srv/closed, which belongs to root and has mode 0700" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestMissing checks which names look like a command line.
+func TestMissing(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/bin/sh -c 'echo a'": true, "echo a": true, "A=b": true, "A=b env": true,
+		"echo": false, "/opt/a=b": false, "": false, "=": true,
+	} {
+		if got := Missing(name); (got != "") != want {
+			t.Errorf("%q: %q", name, got)
+		}
 	}
 }
 

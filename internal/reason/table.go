@@ -36,7 +36,7 @@ var table = [...]row{
 	{Superseded, ExitFailed, "a later stop came first",
 		"gatewayctl start"},
 	{PrepareFailed, ExitFailed, "an entry of \"prepare\" is in the way",
-		"remove the path that gatewayctl status names; then: gatewayctl recover"},
+		"remove the path that gatewayctl status or docker logs CONTAINER names; then: gatewayctl recover"},
 	{TokenFailed, ExitFailed, "the token could not be written or read",
 		"see that the runtime directory has space (df); then: gatewayctl restart --rotate-token"},
 	{TokenChanged, ExitFailed, "the token file is not what PID 1 minted",

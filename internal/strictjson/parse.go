@@ -47,8 +47,33 @@ func (p *parser) unexpected(msg string) error {
 		e.Hint = "JSON has no single quotes: write double quotes"
 	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
 		e.Hint = "JSON has no trailing comma: remove the one before this '" + string(c) + "'"
+	case p.at == 0 && 'a' <= c && c <= 'z':
+		e.Hint = "the file must be JSON, which begins with {"
+	default:
+		e.Hint = hintAt(rest)
 	}
 	return e
+}
+
+// hintAt returns the hint for a text that an editor, a template or another language makes.
+func hintAt(rest []byte) string {
+	for _, h := range [...]struct{ text, hint string }{
+		{"\xef\xbb\xbf", "the file begins with a byte order mark: save it as UTF-8 without one"},
+		{"\xff\xfe", "the file is UTF-16: save it as UTF-8"},
+		{"\xfe\xff", "the file is UTF-16: save it as UTF-8"},
+		{"\u201c", "these are quotes of print: write straight ones"},
+		{"\u201d", "these are quotes of print: write straight ones"},
+		{"\u00a0", "a no-break space is here: write a space"},
+		{"$", "no variable is replaced in this file: write its value"},
+		{"True", "JSON has true, false and null, in small letters"},
+		{"False", "JSON has true, false and null, in small letters"},
+		{"None", "JSON has true, false and null, in small letters"},
+	} {
+		if bytes.HasPrefix(rest, []byte(h.text)) {
+			return h.hint
+		}
+	}
+	return ""
 }
 
 // peek returns the next byte, or 0 at the end (a NUL is no part of JSON either).

@@ -36,6 +36,24 @@ func Space(f *os.File) (free, total uint64, err error) {
 	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), err
 }
 
+// SpaceForFiles returns how many files f's file system has room for, and how many it has
+// room for when it is empty. A file system that makes inodes as it needs them, or has no
+// bound, says 0 (fstatfs(2)).
+func SpaceForFiles(f *os.File) (free, total uint64, err error) {
+	var st unix.Statfs_t
+	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	runtime.KeepAlive(f)
+	return st.Ffree, st.Files, err
+}
+
+// NoExec reports whether f is on a mount that lets nothing be executed (mount(8), noexec).
+func NoExec(f *os.File) bool {
+	var st unix.Statfs_t
+	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	runtime.KeepAlive(f)
+	return err == nil && st.Flags&unix.ST_NOEXEC != 0
+}
+
 // ReadOnly reports whether the file system at path is mounted read-only. It looks at
 // the mount's flag, because access(2) says EACCES first if the mode alone refuses a
 // root without CAP_DAC_OVERRIDE.

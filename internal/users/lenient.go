@@ -133,5 +133,11 @@ func (db *Database) lenientGroups(u *User) error {
 			u.Groups = append(u.Groups, gid)
 		}
 	}
+	if len(u.Groups) > maxKernelGroups {
+		return fmt.Errorf("it is a member of %d groups in %s (accepted: at most %d)", len(u.Groups), groupPath, maxKernelGroups)
+	}
 	return nil
 }
+
+// maxKernelGroups is the most groups that setgroups(2) takes.
+const maxKernelGroups = 65536

@@ -4,6 +4,7 @@ package users
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -51,6 +52,13 @@ func TestLenient(t *testing.T) {
 		if got, err := db.lenient(c.spec, c.caller); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, c.want)
 		}
+	}
+	var crowd strings.Builder
+	for i := range maxKernelGroups + 1 {
+		fmt.Fprintf(&crowd, "g%d:x:%d:svc\n", i, i+1)
+	}
+	if _, err := (&Database{[]byte(passwd), []byte(crowd.String())}).lenient("svc", root); err == nil || !strings.Contains(err.Error(), "at most 65536") {
+		t.Errorf("too many groups: %v", err)
 	}
 	for _, spec := range []string{"", ":", ":svc", "a:b:c", "root", "0", "0:1", "toor", "nogid", "empty", "letters", "big", "minus", "beyond", "nothing",
 		"ingroup0", "biggroup", "nobody", "svc:nobody", "svc:root", "svc:0", "5000", "-1", "007:1", "4294967296:1", "svc:2147483648", "sv"} {

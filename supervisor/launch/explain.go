@@ -39,11 +39,15 @@ func (c Child) explain(err error) error {
 // from files of root, because an agent may have written another one.
 func (s Spec) explainProgram(errno syscall.Errno) string {
 	file, err := sys.LookPath(s.Argv[0], s.Env)
-	if err != nil {
-		return ""
-	}
-	if !strings.HasPrefix(file, "/") {
+	if err == nil && !strings.HasPrefix(file, "/") {
 		file = path.Join(s.Dir, file)
 	}
-	return program.Explain(file, errno, true)
+	why := ""
+	if err == nil {
+		why = program.Explain(file, errno, true)
+	}
+	if why == "" && errno == syscall.ENOENT {
+		why = program.Missing(s.Argv[0])
+	}
+	return why
 }

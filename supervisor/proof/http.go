@@ -140,9 +140,19 @@ func (h *head) isComplete(status, got int) bool {
 	return status == 204 || status == 304 || !h.chunked && h.length >= 0 && h.length <= got
 }
 
+// beginsHTTP reports whether data may be the beginning of an answer.
+func beginsHTTP(data []byte) bool {
+	const version = "HTTP/1."
+	n := min(len(data), len(version))
+	return string(data[:n]) == version[:n]
+}
+
 func readHead(s *source) (r response, h head, err error) {
 	h.length = -1
 	first, err := s.line()
+	if err != nil && !beginsHTTP(s.buf) { // another protocol, which may have no lines
+		return r, h, errHTTP
+	}
 	if err != nil {
 		return r, h, err
 	}

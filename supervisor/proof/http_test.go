@@ -74,6 +74,8 @@ func TestReadResponseRefuses(t *testing.T) {
 		"other-protocol":    "ICY 200 OK\r\n\r\n",
 		"http2":             "HTTP/2.0 200 OK\r\n\r\n",
 		"http0.9":           "<html>",
+		"http2-frames":      "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64",
+		"version-cut":       "HTTP/1.",
 		"lower-case":        "http/1.1 200 OK\r\n\r\n",
 		"no-status":         "HTTP/1.1 OK\r\n\r\n",
 		"status-four":       "HTTP/1.1 2000 OK\r\n\r\n",
@@ -111,7 +113,7 @@ func TestReadResponseRefuses(t *testing.T) {
 			switch name {
 			case "length-too-big", "chunk-over-body", "trailer-endless", "body-until-beyond", "head-long", "line-long":
 				want = errLong
-			case "body-short", "head-cut", "http0.9":
+			case "body-short", "head-cut", "version-cut":
 				want = errCut
 			}
 			if r, err := parse(text); !errors.Is(err, want) {

@@ -65,8 +65,8 @@ var verdicts = [verdictEnd]struct {
 }
 
 // knownStatuses are the statuses of which a worker's exit code can name one: those of
-// IANA's registry, and those of common proxies. 0 and 1 stand for any other one, below and
-// from 500.
+// IANA's registry, and those of common proxies. 1 stands for any other server
+// error, and 0 for the rest.
 var knownStatuses = [...]uint16{
 	0, 1, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308,
 	400, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423,
@@ -81,7 +81,7 @@ func statusVerdict(status int) Verdict {
 			return statusFirst + Verdict(i)
 		}
 	}
-	if status >= 500 {
+	if status/100 == 5 {
 		return statusFirst + 1
 	}
 	return statusFirst
@@ -95,7 +95,7 @@ func (v Verdict) status() int {
 	return int(knownStatuses[v-statusFirst])
 }
 
-// isServerError reports whether v is the verdict for a status from 500.
+// isServerError reports whether v is the verdict for a status from 500 to 599.
 func (v Verdict) isServerError() bool { return v.status() == 1 || v.status() >= 500 }
 
 // IsStatus reports whether v is about the status of the answer.

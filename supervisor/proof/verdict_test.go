@@ -45,6 +45,8 @@ func TestVerdicts(t *testing.T) {
 		statusVerdict(500): {reason.HealthTimeout, true},
 		statusVerdict(530): {reason.HealthTimeout, true},
 		statusVerdict(599): {reason.HealthTimeout, true},
+		statusVerdict(600): {reason.Unproven, false},
+		statusVerdict(999): {reason.Unproven, false},
 	} {
 		if v.Reason() != want.reason || v.Definite() != want.definite || v.String() == "" {
 			t.Errorf("%d: reason %q, definite %v, %q", v, v.Reason(), v.Definite(), v.String())
@@ -85,7 +87,7 @@ func TestStatusVerdicts(t *testing.T) {
 	for status := 100; status < 1000; status++ {
 		v := statusVerdict(status)
 		named := v.status() == status
-		if !v.IsAnswer() || v.Definite() != (status >= 500) || named != strings.Contains(v.String(), strconv.Itoa(status)) {
+		if !v.IsAnswer() || v.Definite() != (status/100 == 5) || named != strings.Contains(v.String(), strconv.Itoa(status)) {
 			t.Errorf("%d: %d, definite %v, %q", status, v, v.Definite(), v)
 		}
 	}

@@ -50,6 +50,8 @@ func TestWorkMisbehaving(t *testing.T) {
 		"204":                 {say("HTTP/1.1 204 No Content\r\n\r\n"), statusVerdict(204), nil},
 		"garbage":             {say("SSH-2.0-OpenSSH_9.9\r\n\r\n"), NotHTTP, nil},
 		"binary":              {say(strings.Repeat("\x00\xff\n", 100)), NotHTTP, nil},
+		"frames-and-hangs":    {say("\x00\x00\x06\x04\x00\x00\x00\x00\x00"), NotHTTP, short}, // HTTP/2
+		"frames-and-closes":   {func(c *client, _ int) { c.Request(); c.Say("\x00\x00\x06\x04\x00\x00\x00\x00\x00") }, NotHTTP, nil},
 		"half-an-answer":      {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Le") }, Dropped, nil},
 		"half-a-body":         {func(c *client, _ int) { c.Request(); c.Say("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}") }, Dropped, nil},
 		"endless-headers":     {flood("HTTP/1.1 200 OK\r\n", "X: y\r\n"), TooLong, nil},

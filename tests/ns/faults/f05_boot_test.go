@@ -82,6 +82,8 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		"run-is-group-writable":       {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0775,size=1m"}}}, down: []string{"/run", "not sticky", "0775"}},
 		"run-of-the-agent":            {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,uid=9002,size=1m"}}}, down: []string{"/run", "uid 9002"}},
 		"run-is-read-only":            {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755", Flags: unix.MS_RDONLY}}}, down: []string{rt, "read-only"}},
+		"run-has-too-few-inodes":      {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,nr_inodes=12"}}}, down: []string{"more files fit (inodes) and 16 are needed", "make room"}},
+		"run-has-enough-inodes":       {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,nr_inodes=32"}}}},
 		"run-has-no-room":             {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,size=4k"}}, Plant: []box.Entry{file("/run/big", 0o600, 0)}}, down: []string{"bytes are free"}},
 		"run-has-no-inodes":           {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755,size=1m,nr_inodes=4"}}}, down: []string{"no space"}},
 		"mount-of-the-runtimedir":     {o: box.Options{Mounts: []box.Mount{{At: "/run", Data: "mode=0755"}, {At: rt, Data: "mode=0711,size=1m"}}}},

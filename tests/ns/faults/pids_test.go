@@ -36,9 +36,9 @@ func TestRestartRefusedWithoutRoom(t *testing.T) {
 				!strings.Contains(r.Stderr, "pids are in use, and 16 more are needed") {
 				t.Errorf("gatewayctl: %v", r)
 			}
-			if !strings.Contains(b.Log(), `"event":"refused","reason":"no-room","error":"`) {
-				t.Errorf("no line:\n%s", b.Log())
-			}
+			testenv.Eventually(t, "the line about it", func() bool { // the log comes after the answer
+				return strings.Contains(b.Log(), `"event":"refused","reason":"no-room","error":"`)
+			})
 			b.LimitPids(200)
 			if now := b.WaitServing(10 * time.Second); now.Gateway.Process != before.Gateway.Process {
 				t.Errorf("the gateway was %+v, is %+v", before.Gateway.Process, now.Gateway.Process)

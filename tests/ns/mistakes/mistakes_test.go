@@ -32,6 +32,9 @@ func TestMistakeEndsBoot(t *testing.T) {
 	owned := func(uid int, mode uint32) box.Options {
 		return box.Options{Plant: []box.Entry{{Path: file, Type: unix.S_IFREG, Mode: mode, UID: uid, Data: "{}"}}}
 	}
+	noexec := command("/mnt/mygateway")
+	noexec.Mounts = []box.Mount{{At: "/run", Data: "mode=0755"}, {At: "/mnt", Data: "mode=0755", Flags: unix.MS_NOEXEC}}
+	noexec.Plant = []box.Entry{{Path: "/mnt/mygateway", Type: unix.S_IFREG, Mode: 0o755, Data: "#!/usr/local/bin/demotools\n"}}
 	closed := gateway("working_dir", "/closed")
 	closed.Plant = []box.Entry{{Path: "/closed", Type: unix.S_IFDIR, Mode: 0o700}}
 	try(t, []mistake{
@@ -67,6 +70,8 @@ func TestMistakeEndsBoot(t *testing.T) {
 			`gateway-init: cannot use /usr/local/bin/mygateway: lstat /usr/local/bin/mygateway: no such file or directory: put it into the image, or correct gateway.command`},
 		{"program-not-executable", program(0o644), ends(1),
 			`gateway-init: cannot execute /usr/local/bin/mygateway: permission denied: chmod a+x it`},
+		{"program-on-noexec", noexec, ends(1),
+			`gateway-init: cannot execute the gateway /mnt/mygateway: exec: permission denied: it is on a file system that is mounted noexec`},
 		{"working-dir-missing", gateway("working_dir", "/nowhere"), ends(1),
 			`gateway-init: cannot enter the gateway's working_dir /nowhere as uid 9001: chdir: no such file or directory: make it in the image, or correct gateway.working_dir`},
 		{"working-dir-closed", closed, ends(1),
@@ -124,6 +129,11 @@ gatewayctl: hint: read docker logs CONTAINER; then: gatewayctl restart`},
 			"SERVING\ngateway pid N, port 18789, open to other hosts, uid 9001, started"},
 		{"command-missing", box.Options{Command: []string{"myagent"}, Env: path}, logs("command-failed"),
 			`"level":"error","origin":"init","event":"command-failed","command":"myagent","error":"exec: no such file or directory"}`},
+		{"command-in-one-word", box.Options{Command: []string{"demotools sleep 100"}, Env: path}, logs("command-failed"),
+			`"level":"error","origin":"init","event":"command-failed","command":"demotools sleep 100","error":"exec: no such file or directory:` +
+				` no shell splits this word: write the program and each of its arguments as a word of its own, or sh, -c and this text"}`},
+		{"command-is-a-directory", box.Options{Command: []string{"/usr/local"}, Env: path}, logs("command-failed"),
+			`"level":"error","origin":"init","event":"command-failed","command":"/usr/local","error":"exec: permission denied: it is a directory"}`},
 		{"entrypoint-in-shell-form", box.Options{Below: []string{"/usr/local/bin/demotools", "foreign-init", "0"}}, logs("hardening", `"name":"not-pid-1"`),
 			`"level":"warn","origin":"init","event":"hardening","name":"not-pid-1","detail":"PID 1 is another program: start gateway-init as the container's first process,` +
 				` ENTRYPOINT [\"/usr/local/sbin/gateway-init\"]; gateway-init ends only its own descendants, and cannot see a stop that PID 1 does not pass on"}`},

@@ -35,6 +35,8 @@ func TestExitCodes(t *testing.T) {
 		"not-executable": {[]string{"/etc/passwd"}, 126},
 		"directory":      {[]string{"/etc"}, 126},
 		"empty-word":     {[]string{"--", ""}, 127},
+		"name-too-long":  {[]string{strings.Repeat("x", 300)}, 126},
+		"one-word":       {[]string{"echo hello"}, 127},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, h := range []how{{}, {beside: true}} {
