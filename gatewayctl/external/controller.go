@@ -4,6 +4,7 @@ package external
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +31,7 @@ type Controller struct {
 	result   Result
 	place    *os.File // root's directory; if nil, why is the reason
 	why      error
-	token    string // digest of the token of the gateway that was judged last
+	token    string // digest of the token of the gateway that was found last
 	since    uint64 // in clock ticks; an older process is not a gateway, but left behind by one
 }
 
@@ -111,8 +112,9 @@ func (c *Controller) candidate(ctx context.Context, pid int) (*procfs.Held, erro
 		return nil, err
 	}
 	env, err := c.Supervisor.user().environ(ctx, p)
-	_, token := valueOf(env, c.TokenEnv)
+	value, token := valueOf(env, c.TokenEnv)
 	_, sidecar := valueOf(env, config.SidecarEnv)
+	digest := fmt.Sprintf("%x", sha256.Sum256(value))
 	clear(env)
 	switch {
 	case err != nil:
@@ -123,6 +125,7 @@ func (c *Controller) candidate(ctx context.Context, pid int) (*procfs.Held, erro
 	case !token || sidecar || p.Start < c.since:
 		err = errOther
 	default:
+		c.token = digest
 		return p, nil
 	}
 	p.Close()
@@ -136,20 +139,7 @@ func (c *Controller) Judge(ctx context.Context, g *procfs.Held, mode proof.Mode)
 	if mode == proof.Prove {
 		job.Check, job.Auth = c.Ready, c.AuthCheck
 	}
-	return c.judge(ctx, g, job)
-}
-
-// judgeListeners is Judge without a request to the gateway.
-func (c *Controller) judgeListeners(ctx context.Context, g *procfs.Held) (Judgment, error) {
-	return c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port})
-}
-
-func (c *Controller) judge(ctx context.Context, g *procfs.Held, job proof.Job) (Judgment, error) {
-	a, err := c.Supervisor.user().judge(ctx, g, job, c.TokenEnv)
-	if err == nil {
-		c.token = a.token
-	}
-	return a, err
+	return c.Supervisor.user().judge(ctx, g, job, c.TokenEnv)
 }
 
 // verdict returns nil if the gateway serves on the port, and otherwise a Failure with

@@ -92,16 +92,13 @@ func (c *Controller) viaSupervisor(ctx context.Context, r control.Request, g *pr
 	if g != nil {
 		old = g.ID()
 	}
-	if g != nil && r.Rotate {
-		_, _ = c.judgeListeners(ctx, g) // sets c.token
-	}
 	if r.Action == control.Restart {
 		c.since, former = sys.BootTicks(), old
 	}
+	token := c.token
 	if err := c.ask(ctx, r); err != nil {
 		return err
 	}
-	token := c.token
 	started, err := c.await(ctx, former)
 	if err == nil && started == old {
 		c.result.Outcome = control.AlreadyRunning
@@ -122,7 +119,7 @@ func (c *Controller) ask(ctx context.Context, r control.Request) error {
 	return c.Request(ctx, r)
 }
 
-// rotated compares the token of the gateway that was judged last with old, the
+// rotated compares the token of the gateway that was found last with old, the
 // token of the gateway before.
 func (c *Controller) rotated(old string) error {
 	switch c.token {

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package external lets root operate a supervisor that does not run as root
-// (docs/design.md, section 11). It finds that supervisor and its gateway by the
-// facts that the kernel reports, and restarts the gateway by pidfd. It believes
-// nothing that the shared user wrote, neither the status record nor an answer over
-// the FIFO.
-//
-// It prevents three mistakes: the pid of a foreign process, a recycled pid and a
-// false success. It cannot prove where a process came from, because an agent of the
-// same user can trace, end or imitate the supervisor (docs/tcb.md).
+// (docs/controller.md). It believes only what the kernel shows of the processes, and
+// nothing that the shared user wrote.
 package external
 
 import (
@@ -21,6 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
 // Topologies, in the words of status.
@@ -78,6 +73,8 @@ func (s *stages) fail(err error) error {
 
 func reasonOf(err error) reason.Reason {
 	switch {
+	case errors.Is(err, sockets.ErrUnproven): // it may say why
+		return reason.Unproven
 	case errors.Is(err, ErrIdle):
 		return reason.NotRunning
 	case errors.Is(err, errHealth):

@@ -112,7 +112,7 @@ func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	if err := sys.CheckPids(policy.RestartPids); err != nil {
 		return &Failure{c.stage, reason.NoRoom, err}
 	}
-	a, err := c.judgeListeners(ctx, g)
+	a, err := c.Supervisor.user().judge(ctx, g, proof.Job{Port: c.Port}, "")
 	if err == nil && a.beside {
 		return fmt.Errorf("%w: %s", errUnmanagedBeside, a.Foreign[0].Addr)
 	}

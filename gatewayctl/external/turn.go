@@ -90,10 +90,11 @@ func openPlace(dirs []string) (*os.File, error) {
 }
 
 func openPlaceAt(unsafePath string) (*os.File, error) {
-	if _, err := pathcheck.Path(path.Dir(unsafePath), 0); err != nil {
+	above := path.Dir(unsafePath)
+	if _, err := pathcheck.Path(above, 0); err != nil {
 		return nil, err
 	}
-	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
+	parent, err := fsafe.OpenDir(above)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,10 @@ package external
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -99,8 +101,8 @@ func TestGatewayIsTheChildWithTheToken(t *testing.T) {
 	g, err := c.lookNow(ctx)
 	testenv.Must(t, err)
 	defer g.Close()
-	if g.Argv[0] != "gateway" {
-		t.Errorf("found %q", g.Argv)
+	if g.Argv[0] != "gateway" || c.token != fmt.Sprintf("%x", sha256.Sum256([]byte("x"))) {
+		t.Errorf("found %q with %s", g.Argv, c.token)
 	}
 	for uid, want := range map[uint32]string{testenv.Stranger: "TOKEN=x\x00", testenv.Gateway: ""} {
 		if env, err := (user{uid, testenv.Stranger}).environ(ctx, g); err != nil || string(env) != want {

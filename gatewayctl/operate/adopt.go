@@ -69,19 +69,21 @@ func alreadyRunning(pid int) (r Result) {
 	return r
 }
 
-// adopt ends the unmanaged gateway, which is not one of v's processes, and calls start
-// with a time before its end, in clock ticks. It looks again first, because the supervisor
-// or another controller may have acted since v.
-func (h *Host) adopt(ctx context.Context, v View, look func() View, say func(string), start func(before uint64) (Result, error)) (result Result, err error) {
+// adopt ends the unmanaged gateway, which is not one of v's processes, and calls start. An
+// older process than since, in clock ticks, is not the one that it starts. adopt looks again
+// first, because the supervisor or another controller may have acted since v.
+func (h *Host) adopt(ctx context.Context, v View, look func() View, say func(string), start func(since uint64) (Result, error)) (result Result, err error) {
 	u, err := h.holdUnmanaged(ctx, v, say)
 	if err == nil {
 		defer u.Close()
 	}
 	now := look()
-	switch none := errors.Is(err, external.ErrOurs) || errors.Is(err, external.ErrNoUnmanaged); {
-	case now.Serving:
-		return alreadyRunning(now.PID), nil
-	case none && now.Record == nil && now.PID != 0, err == nil && now.owns == nil: // our gateway must not be ended, so say why it does not serve
+	result, refused := now.beforeAdoption()
+	none := errors.Is(err, external.ErrOurs) || errors.Is(err, external.ErrNoUnmanaged)
+	switch {
+	case now.Serving, now.Record == nil && refused != nil:
+		return result, refused
+	case none && now.Record == nil && now.PID != 0: // our gateway must not be ended, so say why it does not serve
 		return result, verdictError{now.Verdict}
 	case err == nil && now.owns(u.Stat):
 		err = &external.Failure{Stage: "looking again", Reason: reason.NotPermitted, Err: external.ErrOurs}
@@ -89,11 +91,14 @@ func (h *Host) adopt(ctx context.Context, v View, look func() View, say func(str
 	if err != nil {
 		return result, err
 	}
-	before := sys.BootTicks()
+	since := uint64(0)
+	if now.PID == 0 { // otherwise our gateway may serve once the port is free
+		since = sys.BootTicks()
+	}
 	if err := u.Stop(ctx); err != nil {
 		return result, err
 	}
-	result, err = start(before)
+	result, err = start(since)
 	result.OldPID = u.PID
 	return result, err
 }

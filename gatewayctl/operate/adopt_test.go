@@ -24,6 +24,7 @@ func lookAlways(v View) func() View { return func() View { return v } }
 // gateway serves by now, it is ours. If the record cannot be read, nothing is ended.
 func TestAdoptLooksAgain(t *testing.T) {
 	mine := func(procfs.Stat) bool { return true }
+	foreign := Verdict{Code: ExitNotServing, Reason: reason.ListenerForeign}
 	refused := View{PID: 8, Verdict: Verdict{Code: ExitNotServing, Reason: reason.ListenerMissing}}
 	for name, c := range map[string]struct {
 		now  View
@@ -33,12 +34,12 @@ func TestAdoptLooksAgain(t *testing.T) {
 	}{
 		"serves":               {View{PID: 7, owns: mine, Verdict: Verdict{Serving: true}}, nil, 7, ExitOK},
 		"serves-and-has-port":  {View{PID: 7, owns: mine, Verdict: Verdict{Serving: true}}, external.ErrOurs, 7, ExitOK},
-		"ours":                 {View{owns: mine}, nil, 0, ExitRefused},
+		"ours":                 {View{owns: mine, Verdict: foreign}, nil, 0, ExitRefused},
 		"no-record":            {View{Verdict: Verdict{Code: ExitNotServing, Detail: "gone"}}, nil, 0, ExitNotServing},
 		"ours-does-not-serve":  {refused, external.ErrOurs, 0, ExitNotServing},
 		"ours-does-not-listen": {refused, external.ErrNoUnmanaged, 0, ExitNotServing},
 		"nothing":              {View{Verdict: Verdict{Code: ExitNotServing}}, external.ErrNoUnmanaged, 0, ExitNotServing},
-		"ambiguous":            {View{owns: mine}, external.ErrAmbiguous, 0, ExitFailed},
+		"ambiguous":            {View{owns: mine, Verdict: foreign}, external.ErrAmbiguous, 0, ExitFailed},
 	} {
 		h := &Host{Config: func() (*config.Config, error) { return &config.Config{}, nil }}
 		h.FindUnmanaged = func(context.Context, config.Gateway, func(procfs.Stat) bool, func(string)) (*external.Unmanaged, error) {
