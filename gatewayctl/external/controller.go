@@ -3,12 +3,12 @@
 package external
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
@@ -45,9 +45,9 @@ func New(ctx context.Context, cfg *config.Config, say func(stage string)) (*Cont
 	return c, c.fail(err)
 }
 
-// FindGateway proves the supervisor's one gateway. The error is ErrAmbiguous if there
-// are several, and ErrIdle if two looks find none. It also looks twice if a child executes
-// another program meanwhile. The caller must Close the gateway.
+// FindGateway proves the supervisor's one gateway. The error is ErrAmbiguous if there are
+// several, and ErrIdle if two looks find none. A child that executes another program
+// meanwhile is worth a second look, too. The caller must Close the gateway.
 func (c *Controller) FindGateway(ctx context.Context) (g *procfs.Held, err error) {
 	for i := 0; i == 0 || i < scans && (errors.Is(err, ErrIdle) || errors.Is(err, procfs.ErrChanged)); i++ {
 		g, err = c.lookNow(ctx)
@@ -55,56 +55,48 @@ func (c *Controller) FindGateway(ctx context.Context) (g *procfs.Held, err error
 	return g, err
 }
 
-// Reasons why a child is not a gateway, or cannot be seen to be one.
-var (
-	errOther    = errors.New("another child")
-	errHeadless = errors.New("its first thread has ended and the others live on, so that nothing of it can be seen")
-)
+// errHeadless means that a child may be the gateway, although the kernel shows nothing of it.
+var errHeadless = errors.New("its first thread has ended and the others live on, so that nothing of it can be seen")
 
 // lookNow is one look of FindGateway at all children of the supervisor.
-func (c *Controller) lookNow(ctx context.Context) (g *procfs.Held, err error) {
-	defer func() {
-		if err != nil && g != nil {
-			g.Close()
-			g = nil
-		}
-	}()
-	none := ErrIdle
+func (c *Controller) lookNow(ctx context.Context) (*procfs.Held, error) {
 	pids, err := procfs.Children(c.Supervisor.PID, maxChildren)
-	slices.Sort(pids)
-	for _, pid := range slices.Compact(pids) { // a child that moves to another thread is listed twice
+	if err != nil {
+		return nil, err
+	}
+	none := ErrIdle
+	g, err := onlyOne(pids, "the gateway", func(pid int) (*procfs.Held, error) {
 		p, err := c.candidate(ctx, pid)
 		switch {
-		case err == nil && g == nil:
-			g = p
-		case err == nil:
-			p.Close()
-			return g, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, g.PID, pid)
 		case errors.Is(err, errHeadless):
 			none = fmt.Errorf("process %d may be the gateway: %w", pid, err)
-		case !errors.Is(err, errOther) && !procfs.IsGone(err) && !errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts a gateway like that
-			return g, fmt.Errorf("cannot look at process %d: %w", pid, err)
+			err = nil
+		case procfs.IsGone(err), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts a gateway like that
+			err = nil
+		case err != nil:
+			err = fmt.Errorf("cannot look at process %d: %w", pid, err)
 		}
+		return p, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = c.Supervisor.prove() // otherwise another process may have the parent's pid
+	err = c.Supervisor.prove() // otherwise another process may have the parent's pid
+	switch {
+	case g == nil:
+		return nil, cmp.Or(err, none)
+	case err != nil:
+		g.Close()
+		return nil, err
 	}
-	if err == nil && g == nil {
-		err = none
-	}
-	return g, err
+	return g, nil
 }
 
-// candidate holds pid if it has the shape of a gateway. A gateway leads a session, as all
-// processes do that the supervisor starts. It was started with the token's variable, and
-// without the variable of sidecars, which may be given the token too. Nothing else tells it
-// from the other children, because a gateway can change its title and its arguments.
+// candidate holds pid if it has the shape of a gateway (docs/controller.md), and otherwise
+// returns nil. A gateway can change its title and its arguments, so these say nothing.
 func (c *Controller) candidate(ctx context.Context, pid int) (*procfs.Held, error) {
 	session, err := sys.Session(pid) // a cheap look first, because there may be thousands of orphans
-	if err == nil && session != pid {
-		err = errOther
-	}
-	if err != nil {
+	if err != nil || session != pid {
 		return nil, err
 	}
 	p, err := procfs.Hold(pid)
@@ -116,17 +108,13 @@ func (c *Controller) candidate(ctx context.Context, pid int) (*procfs.Held, erro
 	_, sidecar := valueOf(env, config.SidecarEnv)
 	digest := fmt.Sprintf("%x", sha256.Sum256(value))
 	clear(env)
-	switch {
-	case err != nil:
-	case p.PPID != c.Supervisor.PID || p.Session != p.PID || p.UIDs != c.Supervisor.UIDs:
-		err = errOther
-	case len(env) == 0 && p.Headless():
-		err = errHeadless
-	case !token || sidecar || p.Start < c.since:
-		err = errOther
-	default:
+	ours := p.PPID == c.Supervisor.PID && p.Session == p.PID && p.UIDs == c.Supervisor.UIDs
+	if err == nil && ours && token && !sidecar && p.Start >= c.since {
 		c.token = digest
 		return p, nil
+	}
+	if err == nil && ours && len(env) == 0 && p.Headless() {
+		err = errHeadless
 	}
 	p.Close()
 	return nil, err
@@ -162,8 +150,7 @@ func (s *stages) verdict(port uint16, a Judgment) error {
 // Verdict returns nil if the gateway serves, and otherwise a Failure.
 func (c *Controller) Verdict(a Judgment) error { return c.verdict(c.Port, a) }
 
-// serves returns nil if g serves now, and if g and the supervisor are still the
-// processes that were proved.
+// serves returns nil if g serves now, and g and the supervisor are the same processes.
 func (c *Controller) serves(ctx context.Context, g *procfs.Held, mode proof.Mode) error {
 	a, err := c.Judge(ctx, g, mode)
 	if err == nil {

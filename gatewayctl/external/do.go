@@ -25,9 +25,8 @@ type Result struct {
 	Renewed bool     // the gateway has another token than the previous one
 }
 
-// Do carries out a request. If only the supervisor can do it, Do asks the supervisor, as
-// its user, and then proves the result. The answer of that user is not believed. A
-// result has notes even if the error is not nil.
+// Do carries out a request. If only the supervisor can do it, Do asks the supervisor, and
+// then proves the result. A result has notes even if the error is not nil.
 func (c *Controller) Do(ctx context.Context, r control.Request) (Result, error) {
 	c.since, c.token, c.result = 0, "", Result{}
 	var err error

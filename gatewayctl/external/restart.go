@@ -59,12 +59,9 @@ func (c *Controller) mustReplace(ctx context.Context, g *procfs.Held) (bool, err
 	}
 }
 
-// isDefinite reports whether the gateway does not serve beyond doubt. A foreign
-// listener leaves a doubt, because the agent must not be able to have a healthy
-// gateway ended.
-func isDefinite(a Judgment) bool {
-	return a.Ownership != proof.Foreign && a.Verdict.Definite()
-}
+// isDefinite reports whether the gateway does not serve beyond doubt. A foreign listener
+// leaves a doubt; otherwise the agent could have a healthy gateway ended.
+func isDefinite(a Judgment) bool { return a.Ownership != proof.Foreign && a.Verdict.Definite() }
 
 // starting reports whether g may still be starting, in the time that PID 1 gives
 // it. Only PID 1 knows whether g has served before.
@@ -95,10 +92,9 @@ func (c *Controller) replace(ctx context.Context, g *procfs.Held) error {
 	return err
 }
 
-// checkPrepared returns nil if the next start has all that PID 1 asks for before a
-// restart: programs that no other user can change, room for its processes, and a port
-// that no other process shares. A process that listens beside a gateway would be in the way of
-// the next one, so the agent could turn a restart into an outage.
+// checkPrepared returns nil if the next start has all that PID 1 asks for before a restart.
+// Otherwise the agent could turn a restart into an outage, for example by a listener beside
+// the gateway.
 func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	c.enter("looking at what the next start needs")
 	uid := c.Supervisor.UIDs[0]
@@ -162,10 +158,9 @@ func (c *Controller) lookForNew(ctx context.Context, old procfs.ID) (none procfs
 	return g.ID(), c.serves(ctx, g, proof.Health)
 }
 
-// stop ends one process by pidfd, by the rule of the configuration: the stop signal with
-// SIGCONT, and after its grace SIGKILL. It proves the process once more with the
-// descriptor open; from then on the signal reaches that process or none. since is when
-// the process was last seen alive. Any process that it left behind is older.
+// stop ends one process by pidfd: the stop signal with SIGCONT, and after its grace SIGKILL.
+// The process is proved once more with the descriptor open; from then on a signal reaches it
+// or none. since is when it was last seen alive. Any process that it left behind is older.
 func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (since uint64, err error) {
 	s.enter(fmt.Sprintf("stopping pid %d", p.PID))
 	fd, err := p.Pidfd()
@@ -193,9 +188,8 @@ func (s *stages) stop(ctx context.Context, p *procfs.Held, g *config.Gateway) (s
 	return since, err
 }
 
-// awaitGone waits for the end of a process, reaped or not, and notes when it was last
-// seen alive. The next gateway was started after that. When we learn of the end,
-// the supervisor may already have started the next gateway.
+// awaitGone waits for the end of a process, reaped or not, and notes when it was last seen
+// alive. When we learn of the end, the supervisor may already have started the next gateway.
 func awaitGone(ctx context.Context, fd *os.File, since *uint64) error {
 	for {
 		now := sys.BootTicks()

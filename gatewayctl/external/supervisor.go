@@ -3,6 +3,7 @@
 package external
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,36 +46,36 @@ func (s *Supervisor) prove() error {
 }
 
 // Owns reports whether st is the supervisor or has the shape of a process that it
-// started: its gateway, its command or a sidecar. Each of them is its child and
-// leads a session. An orphan can make itself a session leader, and nothing tells
-// it from them.
+// started: its child, which leads a session. Nothing tells an orphan with its own session
+// from them.
 func (s *Supervisor) Owns(st procfs.Stat) bool {
 	return st.PID == s.PID || st.PPID == s.PID && st.Session == st.PID
 }
 
-// Find returns the one supervisor, which is PID 1 or the one child of PID 1 that
-// has the shape of the installed program. The error is ErrAmbiguous if there is
-// more than one, or if a look finds none and PID 1 is not the same any more. It
-// is ErrNone if two looks find none. It is ErrUnproven for a supervisor that
-// runs as root. Such a supervisor publishes files that only root can have
-// written, and without them nothing says that it is one. The caller must Close
-// the Supervisor.
+// Find returns the one supervisor, which is PID 1 or the one child of PID 1 that has the
+// shape of the installed program. The error is ErrAmbiguous if there are several, or if
+// PID 1 changes meanwhile, ErrNone if two looks find none, and ErrUnproven for one that
+// runs as root, which must have files of its own. The caller must Close the Supervisor.
 func Find(ctx context.Context) (*Supervisor, error) {
 	one, err := procfs.Hold(1)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at PID 1: %w", err)
 	}
-	if shaped, err := isSupervisor(one.Snapshot); shaped {
+	shaped, err := isSupervisor(one.Snapshot)
+	if shaped {
 		return &Supervisor{one, NonRoot}, nil
-	} else if err != nil {
-		one.Close()
-		return nil, err
 	}
 	defer one.Close()
+	if err != nil {
+		return nil, err
+	}
 	for range scans {
-		s, err := childOfInit(ctx)
-		if s != nil || err != nil {
-			return s, err
+		p, err := childOfInit(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			return &Supervisor{p, Managed}, nil
 		}
 		if err := one.Verify(); err != nil {
 			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)
@@ -86,7 +87,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 // childOfInit returns nil if there is no such child. The kernel's list of children also
 // names those that /proc hides. It may lack a child that was added while it was read
 // (proc(5)), so all processes are asked for their parent, too.
-func childOfInit(ctx context.Context) (found *Supervisor, err error) {
+func childOfInit(ctx context.Context) (*procfs.Held, error) {
 	pids, err := procfs.Children(1, maxChildren)
 	if err == nil {
 		err = procfs.EachStat(func(pid int, st procfs.Stat, err error) error {
@@ -99,12 +100,17 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the children of PID 1: %w", err)
 	}
+	return onlyOne(pids, "the supervisor", childSupervisor)
+}
+
+// onlyOne returns the only process that hold holds, or nil if hold returns nil for each.
+func onlyOne(pids []int, what string, hold func(pid int) (*procfs.Held, error)) (found *procfs.Held, err error) {
 	slices.Sort(pids)
-	for _, pid := range slices.Compact(pids) {
-		p, err := childSupervisor(pid)
+	for _, pid := range slices.Compact(pids) { // a child that moves to another thread is listed twice
+		p, err := hold(pid)
 		if p != nil && found != nil {
 			p.Close()
-			err = fmt.Errorf("%w: pid %d and pid %d both look like the supervisor", ErrAmbiguous, found.PID, pid)
+			err = fmt.Errorf("%w: pid %d and pid %d both look like %s", ErrAmbiguous, found.PID, pid, what)
 		}
 		if err != nil && found != nil {
 			found.Close()
@@ -112,9 +118,7 @@ func childOfInit(ctx context.Context) (found *Supervisor, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if p != nil {
-			found = &Supervisor{p, Managed}
-		}
+		found = cmp.Or(found, p)
 	}
 	return found, nil
 }
@@ -147,10 +151,8 @@ func ignoreGone(err error) error {
 }
 
 // isSupervisor reports whether k looks like the installed program, and runs as one user
-// that is not root. The error is ErrUnproven if it looks like one and is root. It compares
-// k's file, or the name if the file cannot be seen (gateway-init cannot be traced, so only
-// CAP_SYS_PTRACE shows its file). A name proves nothing against an agent that wants to have
-// it; two processes with the name are ambiguous.
+// that is not root. The error is ErrUnproven if it looks like one and does not. If k's file
+// cannot be seen, the name counts, although the agent can have it.
 func isSupervisor(k procfs.Snapshot) (bool, error) {
 	shaped := len(k.Argv) > 0 && path.Base(k.Argv[0]) == program && k.Comm == program
 	if k.ExeIno != 0 {

@@ -20,8 +20,6 @@ import (
 // lockName is the file that controllers lock to take turns.
 const lockName = "controller.lock"
 
-var errClosed = errors.New("closed to the supervisor")
-
 // Begin waits for our turn, which ends with done. It looks at nothing before that,
 // because another controller's work makes an earlier proof outdated.
 func (c *Controller) Begin(ctx context.Context) (done func(), err error) {
@@ -48,14 +46,13 @@ func newQueue(ctx context.Context, dir *os.File) (*os.File, error) {
 	}
 	if err := poll(ctx, func() (ours bool, err error) { return sys.TryLock(f) }); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("cannot lock %s, which another gatewayctl at work locks: %w", f.Name(), err)
+		return nil, fmt.Errorf("another gatewayctl is at work: cannot lock %s: %w", f.Name(), err)
 	}
 	return f, nil
 }
 
-// authorize authorizes the exit of g, which withdraw ends. If that is not possible, the
-// supervisor takes the exit for an unrequested one, and starts the gateway again after
-// its backoff.
+// authorize authorizes the exit of g until withdraw is called. Without an authorization the
+// supervisor starts the gateway again after its backoff.
 func (c *Controller) authorize(g *procfs.Held) (withdraw func()) {
 	self, err := procfs.Identify(os.Getpid())
 	if err == nil {
@@ -74,9 +71,8 @@ func (c *Controller) authorize(g *procfs.Held) (withdraw func()) {
 	}
 }
 
-// openPlace opens root's directory for the authorization and the lock, and makes it
-// if root can. If ownership is remapped (some VMs), root can own no directory. Then
-// openPlace returns nil and the reason.
+// openPlace opens root's directory for the authorization and the lock, and makes it if root
+// can. Otherwise it returns nil and the reason (docs/controller.md).
 func openPlace(dirs []string) (*os.File, error) {
 	var why error
 	for _, name := range dirs {
@@ -108,7 +104,7 @@ func openPlaceAt(unsafePath string) (*os.File, error) {
 	}
 	i, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true})
 	if err == nil && i.Mode&0o001 == 0 { // the supervisor would find nothing in it
-		err = fmt.Errorf("%w: %s has mode %04o", errClosed, unsafePath, i.Mode)
+		err = fmt.Errorf("closed to the supervisor: %s has mode %04o", unsafePath, i.Mode)
 	}
 	if err != nil {
 		dir.Close()

@@ -38,8 +38,8 @@ type Unmanaged struct {
 
 // FindUnmanaged proves which process serves on the port. All listeners must belong
 // to one user, one process (or its children) must have them open, and it must
-// answer as a gateway does. ours reports whether a process must not be ended; if
-// such a process has the port open, the error is ErrOurs. If the port is free, the
+// answer as a gateway does. ours, unless it is nil, reports whether a process must not be
+// ended; if such a process has the port open, the error is ErrOurs. If the port is free, the
 // error is ErrNoUnmanaged. The caller must Close the Unmanaged.
 func FindUnmanaged(ctx context.Context, g config.Gateway, ours func(procfs.Stat) bool, say func(stage string)) (*Unmanaged, error) {
 	u := &Unmanaged{stages: stages{say: say}, settings: g}
@@ -82,7 +82,7 @@ func (u *Unmanaged) find(ctx context.Context, ours func(procfs.Stat) bool) error
 	all, err := u.holders(ctx, ls)
 	for _, st := range all {
 		switch {
-		case st.PID == 1 || st.PID == os.Getpid() || ours(st):
+		case st.PID == 1 || st.PID == os.Getpid() || ours != nil && ours(st):
 			return fmt.Errorf("%w: pid %d", ErrOurs, st.PID)
 		case slices.ContainsFunc(all, func(other procfs.Stat) bool { return other.PID == st.PPID }):
 			u.below = append(u.below, st.ID())

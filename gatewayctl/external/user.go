@@ -16,9 +16,8 @@ import (
 )
 
 // user is the user of processes that we look at. Root in a container has no
-// CAP_SYS_PTRACE, so the kernel does not show it the environment, the descriptors or the
-// namespaces of another user's processes. It shows them to a thread with the effective
-// ids of that user (sys.AsUser).
+// CAP_SYS_PTRACE, so the kernel shows the environment, the descriptors and the namespaces
+// of another user's processes only to a thread with that user's effective ids (sys.AsUser).
 type user struct{ uid, gid uint32 }
 
 // as returns what f returns, which runs with the ids of u, in the network namespace

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
-	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -51,9 +50,8 @@ type verdictError struct{ Verdict }
 
 func (e verdictError) Error() string { return fmt.Sprintf("%s: %s", e.Reason, e.Detail) }
 
-// beforeAdoption returns the gateway if it serves, and an error if an adoption cannot
-// succeed. Without a record, another controller may just have started our gateway. That is
-// found out when it is our turn.
+// beforeAdoption returns the gateway if it serves, and an error if an adoption cannot succeed.
+// Without a record, another controller may just have started our gateway.
 func (v View) beforeAdoption() (Result, error) {
 	switch {
 	case v.Serving:
@@ -119,11 +117,7 @@ func (h *Host) holdUnmanaged(ctx context.Context, v View, say func(string)) (*ex
 	if err != nil {
 		return nil, err
 	}
-	ours := v.owns
-	if ours == nil {
-		ours = func(procfs.Stat) bool { return false }
-	}
-	return h.FindUnmanaged(ctx, c.Gateway, ours, say)
+	return h.FindUnmanaged(ctx, c.Gateway, v.owns, say)
 }
 
 // AddUnmanaged adds to a look whether an unmanaged gateway serves instead of our own.

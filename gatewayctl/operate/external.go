@@ -88,45 +88,46 @@ func (e External) Look(ctx context.Context) (v View) {
 }
 
 // lookFrom returns what c sees.
-func lookFrom(ctx context.Context, c *external.Controller) (v View) {
+func lookFrom(ctx context.Context, c *external.Controller) View {
 	s := c.Supervisor
-	v.Topology, v.Port, v.owns = s.Topology, c.Port, s.Owns
-	v.Checks = Checks{
+	v := View{Topology: s.Topology, Port: c.Port, owns: s.Owns, Checks: Checks{
 		PassCheck(CheckSupervisor, "pid %d, child of pid %d, has gateway-init's shape; who started it cannot be proved", s.PID, s.PPID),
 		{Name: CheckControl, Result: status.NotAvailable, Detail: fmt.Sprintf("the request FIFO is uid %d's", s.UIDs[0])},
-	}
-	g, err := c.FindGateway(ctx)
-	if err != nil {
-		if !errors.Is(err, external.ErrIdle) {
-			v.Checks = append(v.Checks, skipCheck(CheckGateway, err))
-		}
+	}}
+	v.Verdict = Verdict{Serving: true, Code: ExitOK, Hint: "nothing to do"}
+	if err := v.addGateway(ctx, c); err != nil {
 		v.Verdict = verdictOf(err)
-		return v
+	}
+	return v
+}
+
+// addGateway adds what c sees of the gateway. The error says why the gateway does not serve.
+func (v *View) addGateway(ctx context.Context, c *external.Controller) error {
+	add := func(checks ...Check) { v.Checks = append(v.Checks, checks...) }
+	g, err := c.FindGateway(ctx)
+	switch {
+	case errors.Is(err, external.ErrIdle):
+		return err
+	case err != nil:
+		add(skipCheck(CheckGateway, err))
+		return err
 	}
 	defer g.Close()
-	gateway := g.PID
-	v.PID = gateway
-	v.owns = func(st procfs.Stat) bool { return s.Owns(st) || procfs.IsRelated(st.PID, gateway) }
-	v.Checks = append(v.Checks, PassCheck(CheckGateway, "pid %d, child of pid %d, has the token", g.PID, g.PPID),
+	v.PID = g.PID
+	v.owns = func(st procfs.Stat) bool { return c.Supervisor.Owns(st) || procfs.IsRelated(st.PID, v.PID) }
+	add(PassCheck(CheckGateway, "pid %d, child of pid %d, has the token", g.PID, g.PPID),
 		PassCheck(CheckGatewayUID, "all four are %d, the agent's too", g.UIDs[0]))
 	a, err := c.Judge(ctx, g, proof.Prove)
 	switch {
 	case err != nil:
-		v.Checks = append(v.Checks, skipCheck(CheckListener, err))
+		add(skipCheck(CheckListener, err))
+		return err
 	case a.Ownership == proof.Missing:
-		v.Checks = append(v.Checks, FailCheck(CheckListener, reason.ListenerMissing, "no process listens on port %d", c.Port))
+		add(FailCheck(CheckListener, reason.ListenerMissing, "no process listens on port %d", c.Port))
 	case a.Ownership == proof.Foreign:
-		v.Checks = append(v.Checks, FailCheck(CheckListener, reason.ListenerForeign, "%s", names(a.Foreign)))
+		add(FailCheck(CheckListener, reason.ListenerForeign, "%s", names(a.Foreign)))
 	default:
-		v.Checks = append(v.Checks, PassCheck(CheckListener, "port %d is open in the gateway's process", c.Port))
+		add(PassCheck(CheckListener, "port %d is open in the gateway's process", c.Port))
 	}
-	if err == nil {
-		err = c.Verdict(a)
-	}
-	if err == nil {
-		v.Verdict = Verdict{Serving: true, Code: ExitOK, Hint: "nothing to do"}
-	} else {
-		v.Verdict = verdictOf(err)
-	}
-	return v
+	return c.Verdict(a)
 }

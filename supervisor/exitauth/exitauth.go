@@ -70,16 +70,13 @@ func parse(data []byte) (a Authorization, err error) {
 
 // Publish writes a into dir, a root-owned directory, in one step.
 func Publish(dir *os.File, a Authorization) error {
-	if err := fsafe.Replace(dir, fileName, []byte(a.String()), 0o444); err != nil {
-		return fmt.Errorf("cannot write %s: %w", fileName, err)
-	}
-	return nil
+	return fsafe.Replace(dir, fileName, []byte(a.String()), 0o444)
 }
 
 // Withdraw removes the file that Publish wrote.
 func Withdraw(dir *os.File) error {
-	if err := fsafe.Remove(dir, fileName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove %s: %w", fileName, err)
+	if err := fsafe.Remove(dir, fileName); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
