@@ -84,21 +84,21 @@ func (c *Controller) Start(ctx context.Context, since uint64) (Result, error) {
 }
 
 // viaSupervisor makes the supervisor start a gateway, and proves one that, after a
-// restart, is not g, which may be nil. With r.Rotate it must have another token than g. If
-// there was no g to compare with, a note says so.
+// restart, is younger than g, which may be nil. With r.Rotate it must have another token
+// than g. If there was no g to compare with, a note says so.
 func (c *Controller) viaSupervisor(ctx context.Context, r control.Request, g *procfs.Held) error {
-	var old, former procfs.ID // stands for no process
+	var old procfs.ID // stands for no process
 	if g != nil {
 		old = g.ID()
 	}
 	if r.Action == control.Restart {
-		c.since, former = sys.BootTicks(), old
+		c.since = max(sys.BootTicks(), old.Start+1)
 	}
 	token := c.token
 	if err := c.ask(ctx, r); err != nil {
 		return err
 	}
-	started, err := c.await(ctx, former)
+	started, err := c.await(ctx)
 	if err == nil && started == old {
 		c.result.Outcome = control.AlreadyRunning
 	}

@@ -87,7 +87,7 @@ func (c *Controller) replace(ctx context.Context, g *procfs.Held) error {
 	// the next gateway only because it started before the end.
 	err = poll(ctx, func() (bool, error) { return g.IsReaped(), c.Supervisor.prove() })
 	if err == nil {
-		_, err = c.await(ctx, g.ID())
+		_, err = c.await(ctx)
 	}
 	return err
 }
@@ -115,13 +115,13 @@ func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	return nil // a failed look is no obstacle, because g may be restarted for that reason
 }
 
-// await waits for a gateway that is not the old one and serves, and makes it the result.
-// At the deadline its error says why the last one did not serve.
-func (c *Controller) await(ctx context.Context, old procfs.ID) (found procfs.ID, err error) {
+// await waits for a gateway that is not older than c.since and serves, and makes it the
+// result. At the deadline its error says why the last one did not serve.
+func (c *Controller) await(ctx context.Context) (found procfs.ID, err error) {
 	c.enter("waiting for the new gateway")
 	last := error(ErrIdle)
 	err = poll(ctx, func() (bool, error) {
-		id, err := c.lookForNew(ctx, old)
+		id, err := c.lookForNew(ctx)
 		switch {
 		case err == nil:
 			found = id
@@ -139,17 +139,13 @@ func (c *Controller) await(ctx context.Context, old procfs.ID) (found procfs.ID,
 	return found, err
 }
 
-// lookForNew returns a gateway that serves and is not the old one. The new one may have the
-// old one's pid.
-func (c *Controller) lookForNew(ctx context.Context, old procfs.ID) (none procfs.ID, err error) {
+// lookForNew returns a gateway that serves. It may have the former one's pid.
+func (c *Controller) lookForNew(ctx context.Context) (none procfs.ID, err error) {
 	g, err := c.lookNow(ctx)
 	if err != nil {
 		return none, err
 	}
 	defer g.Close()
-	if g.ID() == old {
-		return none, errStillAlive(old.PID)
-	}
 	c.enter(fmt.Sprintf("proving pid %d", g.PID))
 	if err := c.serves(ctx, g, proof.Prove); err != nil {
 		return none, err
