@@ -140,7 +140,7 @@ func (s *stages) verdict(port uint16, a Judgment) error {
 	case a.Ownership == proof.Foreign:
 		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:
-		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("%w: %s", errHealth, a.Verdict)
+		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("does not serve: %s", a.Verdict)
 	default:
 		return nil
 	}

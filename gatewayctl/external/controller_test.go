@@ -65,7 +65,7 @@ func findAsPID1(role string) string {
 		return err.Error()
 	}
 	defer s.Close()
-	return fmt.Sprint(s.Topology, " ", s.PID, " ", s.UIDs[0])
+	return fmt.Sprint(s.Topology(), " ", s.PID, " ", s.UIDs[0])
 }
 
 // TestPID1 checks that PID 1 with the installed program is a supervisor if it is
@@ -135,7 +135,7 @@ func TestFind(t *testing.T) {
 	s, err := Find(ctx)
 	testenv.Must(t, err)
 	defer s.Close()
-	if s.Topology != Managed || s.PID != one.Process.Pid || s.UIDs[0] != testenv.Stranger {
+	if s.Topology() != Managed || s.PID != one.Process.Pid || s.UIDs[0] != testenv.Stranger {
 		t.Errorf("%+v", s)
 	}
 	testenv.Must(t, s.prove())
@@ -255,7 +255,7 @@ func pair(t *testing.T, script string) (*Controller, *exec.Cmd) {
 	c := &Controller{Gateway: config.Gateway{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
 		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
 		Health: config.Probe{Path: "/", Status: []int{200}, Timeout: 100 * time.Millisecond}},
-		Supervisor: &Supervisor{self, Managed}, stages: stages{say: quiet}}
+		Supervisor: &Supervisor{self}, stages: stages{say: quiet}}
 	c.Request = func(context.Context, control.Request) error { return errAsked }
 	t.Cleanup(c.Supervisor.Close)
 	return c, gateway(t, script)
@@ -370,9 +370,8 @@ func TestReplace(t *testing.T) {
 // TestReasonOf checks that reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[reason.Reason]error{
-		reason.NotRunning: ErrIdle, reason.HealthTimeout: errHealth, reason.IdentityChanged: procfs.ErrChanged,
-		reason.NotPermitted: procfs.ErrNoPidfd, reason.ListenerForeign: errUnmanagedBeside,
-		reason.Unproven: errors.New("anything"),
+		reason.NotRunning: ErrIdle, reason.IdentityChanged: procfs.ErrChanged,
+		reason.NotPermitted: procfs.ErrNoPidfd, reason.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {
 			t.Errorf("%v: %s", err, got)

@@ -29,16 +29,14 @@ type Result struct {
 // then proves the result. A result has notes even if the error is not nil.
 func (c *Controller) Do(ctx context.Context, r control.Request) (Result, error) {
 	c.since, c.token, c.result = 0, "", Result{}
-	var err error
-	if r.Action == control.Stop {
-		err = c.stopGateway(ctx, r)
-	} else {
-		err = c.carryOut(ctx, r)
-	}
+	err := c.carryOut(ctx, r)
 	return c.result, c.fail(err)
 }
 
 func (c *Controller) carryOut(ctx context.Context, r control.Request) error {
+	if r.Action == control.Stop {
+		return c.stopGateway(ctx, r)
+	}
 	if r.Action != control.Probe {
 		done, err := c.Begin(ctx)
 		if err != nil {

@@ -15,7 +15,6 @@ import (
 	"github.com/gateway-init/gateway-init/internal/policy"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
-	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
 // Topologies, in the words of status.
@@ -28,13 +27,11 @@ const (
 
 // Errors of a command; each has its reason word (Failure).
 var (
-	ErrNone            = errors.New("no gateway-init runs here")
-	ErrAmbiguous       = errors.New("ambiguous")
-	ErrUnproven        = errors.New("a gateway-init of root has left nothing that root owns")
-	ErrIdle            = errors.New("the supervisor has no gateway")
-	errChanged         = errors.New("another process now")
-	errHealth          = errors.New("does not serve")
-	errUnmanagedBeside = errors.New("another process listens beside the gateway, and would be in the way of its next start")
+	ErrNone      = errors.New("no gateway-init runs here")
+	ErrAmbiguous = errors.New("ambiguous")
+	ErrUnproven  = errors.New("a gateway-init of root has left nothing that root owns")
+	ErrIdle      = errors.New("the supervisor has no gateway")
+	errChanged   = errors.New("another process now")
 )
 
 // Failure says why a command failed, and at which stage.
@@ -73,14 +70,8 @@ func (s *stages) fail(err error) error {
 
 func reasonOf(err error) reason.Reason {
 	switch {
-	case errors.Is(err, sockets.ErrUnproven): // it may say why
-		return reason.Unproven
 	case errors.Is(err, ErrIdle):
 		return reason.NotRunning
-	case errors.Is(err, errHealth):
-		return reason.HealthTimeout
-	case errors.Is(err, errUnmanagedBeside):
-		return reason.ListenerForeign
 	case errors.Is(err, errChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
 		return reason.IdentityChanged
 	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, procfs.ErrNoPidfd), errors.Is(err, os.ErrPermission):

@@ -142,7 +142,7 @@ func TestPrepared(t *testing.T) {
 	testenv.Must(t, c.checkPrepared(ctx, g))
 	beside, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(int(port)))
 	testenv.Must(t, err)
-	if err := c.replace(ctx, g); !errors.Is(err, errUnmanagedBeside) || reasonOf(err) != reason.ListenerForeign {
+	if f := (*Failure)(nil); !errors.As(c.replace(ctx, g), &f) || f.Reason != reason.ListenerForeign || !strings.Contains(f.Error(), "beside the gateway") {
 		t.Errorf("somebody beside it: %v", err)
 	}
 	testenv.Must(t, beside.Close())

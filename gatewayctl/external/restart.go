@@ -32,10 +32,10 @@ func (c *Controller) mustReplace(ctx context.Context, g *procfs.Held) (bool, err
 	for tries := 1; ; {
 		c.enter("proving the gateway")
 		a, err := c.Judge(ctx, g, proof.Prove)
-		if err != nil && ctx.Err() != nil && why != nil { // this try was cut short; the previous one says more
-			err = fmt.Errorf("%w: %w", ctx.Err(), why)
-		}
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && why != nil: // this try was cut short; the previous one says more
+			return false, fmt.Errorf("%w: %w", ctx.Err(), why)
+		case err != nil:
 			return false, err
 		}
 		why = c.Verdict(a)
@@ -43,7 +43,7 @@ func (c *Controller) mustReplace(ctx context.Context, g *procfs.Held) (bool, err
 			return false, why
 		}
 		switch {
-		case c.starting(g):
+		case int64(sys.BootTicks()-g.Start) < int64(c.Ready.Timeout/sys.Tick): // only PID 1 knows whether g has served before
 			c.enter(fmt.Sprintf("giving pid %d its time to start", g.PID))
 			tries = 0
 		case tries == policy.Failures:
@@ -62,12 +62,6 @@ func (c *Controller) mustReplace(ctx context.Context, g *procfs.Held) (bool, err
 // isDefinite reports whether the gateway does not serve beyond doubt. A foreign listener
 // leaves a doubt; otherwise the agent could have a healthy gateway ended.
 func isDefinite(a Judgment) bool { return a.Ownership != proof.Foreign && a.Verdict.Definite() }
-
-// starting reports whether g may still be starting, in the time that PID 1 gives
-// it. Only PID 1 knows whether g has served before.
-func (c *Controller) starting(g *procfs.Held) bool {
-	return int64(sys.BootTicks()-g.Start) < int64(c.Ready.Timeout/sys.Tick)
-}
 
 // replace ends g by the rule of the configuration, and waits until the supervisor has
 // started another that serves. Anything that makes that impossible is found while g still
@@ -110,7 +104,7 @@ func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	}
 	a, err := c.Supervisor.user().judge(ctx, g, proof.Job{Port: c.Port}, "")
 	if err == nil && a.beside {
-		return fmt.Errorf("%w: %s", errUnmanagedBeside, a.Foreign[0].Addr)
+		return &Failure{c.stage, reason.ListenerForeign, fmt.Errorf("another process listens beside the gateway, and would be in the way of its next start: %s", a.Foreign[0].Addr)}
 	}
 	return nil // a failed look is no obstacle, because g may be restarted for that reason
 }

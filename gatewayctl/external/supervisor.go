@@ -25,9 +25,14 @@ const (
 
 // Supervisor is a gateway-init without root. It is proved, and its process is
 // held open.
-type Supervisor struct {
-	*procfs.Held
-	Topology string // NonRoot or Managed
+type Supervisor struct{ *procfs.Held }
+
+// Topology returns NonRoot or Managed.
+func (s *Supervisor) Topology() string {
+	if s.PID == 1 {
+		return NonRoot
+	}
+	return Managed
 }
 
 func (s *Supervisor) user() user { return user{s.UIDs[0], s.GIDs[0]} }
@@ -63,7 +68,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 	}
 	shaped, err := isSupervisor(one.Snapshot)
 	if shaped {
-		return &Supervisor{one, NonRoot}, nil
+		return &Supervisor{one}, nil
 	}
 	defer one.Close()
 	if err != nil {
@@ -75,7 +80,7 @@ func Find(ctx context.Context) (*Supervisor, error) {
 			return nil, err
 		}
 		if p != nil {
-			return &Supervisor{p, Managed}, nil
+			return &Supervisor{p}, nil
 		}
 		if err := one.Verify(); err != nil {
 			return nil, fmt.Errorf("%w: PID 1 is not what it was: %w", ErrAmbiguous, err)

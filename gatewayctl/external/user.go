@@ -25,7 +25,12 @@ type user struct{ uid, gid uint32 }
 // it longer than ctx.
 func as[T any](ctx context.Context, u user, network *os.File, f func() (T, error)) (value T, err error) {
 	var shared T
-	err = sys.AsUser(ctx, u.uid, u.gid, network, func() (err error) { shared, err = f(); return err })
+	err = sys.AsUser(ctx, u.uid, u.gid, network, func() (err error) {
+		if shared, err = f(); errors.Is(err, fs.ErrPermission) {
+			err = errors.New(err.Error()) // it is not root who lacks a right
+		}
+		return err
+	})
 	if err == nil {
 		value = shared
 	}

@@ -90,7 +90,7 @@ func (e External) Look(ctx context.Context) (v View) {
 // lookFrom returns what c sees.
 func lookFrom(ctx context.Context, c *external.Controller) View {
 	s := c.Supervisor
-	v := View{Topology: s.Topology, Port: c.Port, owns: s.Owns, Checks: Checks{
+	v := View{Topology: s.Topology(), Port: c.Port, owns: s.Owns, Checks: Checks{
 		PassCheck(CheckSupervisor, "pid %d, child of pid %d, has gateway-init's shape; who started it cannot be proved", s.PID, s.PPID),
 		{Name: CheckControl, Result: status.NotAvailable, Detail: fmt.Sprintf("the request FIFO is uid %d's", s.UIDs[0])},
 	}}

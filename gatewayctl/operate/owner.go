@@ -76,7 +76,7 @@ func ownSupervisor(uid uint32) error {
 		return err
 	}
 	defer s.Close()
-	if s.Topology != external.Managed || s.UIDs[0] != uid {
+	if s.Topology() != external.Managed || s.UIDs[0] != uid {
 		return errors.New("it is another user's")
 	}
 	return nil
