@@ -111,8 +111,8 @@ func (u *Unmanaged) holders(ctx context.Context, ls []sockets.Listener) (all []p
 			return ctx.Err() // it has ended, or is another user's
 		}
 		has, err := as(ctx, user{u.owner, status.GIDs[0]}, nil, func() (bool, error) {
-			has, _ := sockets.Holds(pid, ls) // a process that cannot be traced is not ended
-			return has, nil
+			has, err := sockets.Holds(pid, ls)
+			return has && err == nil, nil // a process that cannot be seen is not this user's
 		})
 		if has && st.ID().Verify() == nil {
 			all = append(all, st)
