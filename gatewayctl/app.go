@@ -12,9 +12,7 @@ import (
 	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
-	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
-	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
@@ -121,16 +119,13 @@ func (a *app) dispatch(args []string) int {
 		return a.usage(errors.New("--runtime-dir must be an absolute path"), name)
 	}
 	if !v.anyone {
-		if a.operator, err = a.local.Choose(a.caller()); err != nil {
+		if a.operator, err = a.local.Choose(a.env); err != nil {
 			return a.fail(exitRefused, fmt.Errorf("cannot %s: %w", name, err),
 				"run it as the container's default user: docker exec CONTAINER /usr/local/bin/gatewayctl "+name)
 		}
 	}
 	return action(a, flags.Args())
 }
-
-// caller is what this program passes on when it runs as the supervisor's user.
-func (a *app) caller() external.Caller { return external.Caller{Env: a.env, Err: a.files.Err} }
 
 // look is Look without a deadline of its own.
 func (a *app) look() operate.View { return a.operator.Look(context.Background()) }
@@ -171,18 +166,10 @@ func (a *app) hint(hints ...string) {
 	}
 }
 
-// failed prints why an Operator failed, and returns the exit code. A process that ran as
-// the supervisor's user has already printed the reason.
+// failed prints why an Operator failed, and returns the exit code.
 func (a *app) failed(err error) int {
 	code, hint := operate.Explain(err)
-	if _, own := a.operator.(*operate.Local); own {
-		hint = a.local.Advise(hint)
-	}
-	if !errors.As(err, new(stepdown.ExitError)) {
-		return a.fail(code, err, hint)
-	}
-	a.hint(hint)
-	return code
+	return a.fail(code, err, a.operator.Advise(hint))
 }
 
 // write prints text on stdout. If the write fails, the command fails.

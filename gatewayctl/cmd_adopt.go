@@ -4,12 +4,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"time"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/external"
+	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
@@ -29,40 +27,18 @@ deadline passed.
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			timeout := timeoutFlag(f, restartTimeout)
 			return func(a *app, _ []string) int {
-				if code, ok := a.checkTimeout("adopt", *timeout); !ok {
-					return code
-				}
-				return a.adopt(*timeout)
+				return a.carryOut("adopt", *timeout, func(ctx context.Context, say func(string)) (operate.Result, error) {
+					return a.operator.Adopt(ctx, say)
+				}, adopted)
 			}
 		},
 	}
 }
 
-func (a *app) adopt(timeout time.Duration) int {
-	ctx, cancel := interruptibleContext()
-	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, timeout)
-	defer cancel()
-	v := a.operator.Look(ctx)
-	switch {
-	case v.Serving:
-		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", v.PID))
-	case !v.MayAdopt():
-		return a.fail(v.Code, fmt.Errorf("cannot adopt: %s: %s", v.Reason, v.Detail), v.Hint)
+// adopted returns the result line.
+func adopted(r operate.Result) string {
+	if r.Outcome == control.AlreadyRunning {
+		return fmt.Sprintf("already ours: pid %d, proven", r.NewPID)
 	}
-	show := a.stages("adopt")
-	old, started, err := a.operator.Adopt(ctx, v, show.stage)
-	show.done()
-	switch {
-	case errors.Is(err, external.ErrNoUnmanaged):
-		return a.fail(exitNotServing, fmt.Errorf("cannot adopt: there is no gateway to take over: %w", err), "gatewayctl recover")
-	case err != nil:
-		return a.failed(fmt.Errorf("cannot adopt: %w", err))
-	case started == old:
-		return a.write(fmt.Sprintf("already ours: pid %d, proven\n", old.PID))
-	case started.PID == 0:
-		deadline, _ := ctx.Deadline()
-		return a.ask(control.Request{Action: control.Recover}, max(time.Until(deadline), time.Millisecond))
-	}
-	return a.write(fmt.Sprintf("adopted: pid %d → %d, proven\n", old.PID, started.PID))
+	return fmt.Sprintf("adopted: pid %d → %d, proven", r.OldPID, r.NewPID)
 }

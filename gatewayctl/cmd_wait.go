@@ -47,7 +47,7 @@ func (a *app) chooseAgain() bool {
 	if !a.local.MayBecomeExternal() {
 		return false
 	}
-	if operator, err := a.local.Choose(a.caller()); err == nil {
+	if operator, err := a.local.Choose(a.env); err == nil {
 		a.operator = operator
 	}
 	return true

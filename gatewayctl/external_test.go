@@ -11,30 +11,25 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
-	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// TestFailed checks the exit code of each failure, and its line if it was not
-// printed yet. The supervisor's own user cannot say that there is no supervisor.
+// TestFailed checks the exit code of each failure, and its line.
 func TestFailed(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		code int
 		says string
 	}{
-		"said":                       {stepdown.ExitError(exitNotServing), exitNotServing, ""},
-		"said-usage":                 {fmt.Errorf("x: %w", stepdown.ExitError(exitRefused)), exitRefused, ""},
-		"no-supervisor-by-exit-code": {stepdown.ExitError(exitNoSupervisor), exitFailed, "XDG_RUNTIME_DIR"},
-		"ambiguous":                  {&external.Failure{Stage: "x", Reason: reason.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
-		"no-right":                   {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
-		"no-supervisor":              {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
-		"ours":                       {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
-		"deadline":                   {&external.Failure{Stage: "y", Reason: reason.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
-		"interrupted":                {context.Canceled, exitFailed, "canceled"},
-		"with-a-reason":              {&external.Failure{Stage: "z", Reason: reason.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
-		"without":                    {errors.New("v"), exitFailed, "cannot adopt: v"},
+		"ambiguous":     {&external.Failure{Stage: "x", Reason: reason.Unproven, Err: external.ErrAmbiguous}, exitNotServing, "waiting does not help"},
+		"no-right":      {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: os.ErrPermission}, exitRefused, "root's exec needs SETUID"},
+		"no-supervisor": {external.ErrNone, exitNoSupervisor, "no gateway-init runs here"},
+		"ours":          {&external.Failure{Stage: "x", Reason: reason.NotPermitted, Err: external.ErrOurs}, exitRefused, "nothing was ended"},
+		"deadline":      {&external.Failure{Stage: "y", Reason: reason.Unproven, Err: context.DeadlineExceeded}, exitDeadline, "while y"},
+		"interrupted":   {context.Canceled, exitFailed, "canceled"},
+		"with-a-reason": {&external.Failure{Stage: "z", Reason: reason.ListenerMissing, Err: errors.New("w")}, exitNotServing, "listener-missing: while z: w"},
+		"without":       {errors.New("v"), exitFailed, "cannot adopt: v"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)

@@ -7,11 +7,10 @@
 // It takes no decision from its environment. A user that can choose the environment
 // of a docker exec changes how output looks (TERM, NO_COLOR), and which values the
 // configuration passes on to a client. gatewayctl loads no library. It starts no
-// program but the client that it was asked for, and itself as the supervisor's user
-// (package stepdown). Only verify-image also starts programs of the image: without
-// rights, with an empty environment, and only if their hash is known. For an image by
-// name it starts the engine on the host, with its caller's environment. The manual is
-// man/gatewayctl.1.md.
+// program but the client that it was asked for. Only verify-image also starts programs of
+// the image: without rights, with an empty environment, and only if their hash is known.
+// For an image by name it starts the engine on the host, with its caller's environment.
+// The manual is man/gatewayctl.1.md.
 package main
 
 import (
@@ -24,9 +23,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/client"
 	_ "github.com/gateway-init/gateway-init/gatewayctl/entry" // the program's first instructions
-	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
-	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -34,9 +31,6 @@ import (
 func main() {
 	env, args := os.Environ(), os.Args[1:]
 	os.Clearenv()
-	if len(args) > 0 && args[0] == stepdown.Arg {
-		args = stepDown(args[1:])
-	}
 	if len(args) > 0 && args[0] == verify.ProgramRunArg {
 		os.Exit(verify.ProgramRun(args[1:]))
 	}
@@ -45,23 +39,6 @@ func main() {
 		inTTY: sys.IsTerminal(0), outTTY: sys.IsTerminal(1), errTTY: sys.IsTerminal(2),
 		files: client.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 	}))
-}
-
-// stepDown makes this process another user's and returns the other arguments. It exits
-// if that is impossible, or after it has run as an inspector.
-func stepDown(args []string) []string {
-	rest, err := stepdown.Enter(args)
-	if len(rest) > 0 && rest[0] == inspector.Verb {
-		if inspector.Serve(err, os.Stdin, os.Stdout) != nil {
-			os.Exit(exitFailed)
-		}
-		os.Exit(exitOK)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gatewayctl: %v\n", err)
-		os.Exit(exitFailed)
-	}
-	return rest
 }
 
 // run runs the command line and returns the exit code.

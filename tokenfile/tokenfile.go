@@ -125,12 +125,12 @@ func ReadFrom(f *os.File) (*Secret, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	return Parse(text, f.Name())
+	return parse(text, f.Name())
 }
 
-// Parse returns the token that text is. It takes over text. name says where text was
+// parse returns the token that text is. It takes over text. name says where text was
 // read, for an error.
-func Parse(text []byte, name string) (*Secret, error) {
+func parse(text []byte, name string) (*Secret, error) {
 	switch {
 	case len(text) == 0:
 		return nil, fmt.Errorf("%w: %s", ErrEmpty, name)

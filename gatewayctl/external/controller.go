@@ -3,16 +3,18 @@
 package external
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
@@ -22,166 +24,115 @@ import (
 type Controller struct {
 	config.Gateway
 	Supervisor *Supervisor
+	Request    func(context.Context, control.Request) error // asks the supervisor, as its user
 
 	stages
-	sidecars  []config.Sidecar
-	inspector *inspector.Inspector
-	caller    Caller
-	request   func(context.Context, control.Request) error // asks the supervisor, as its user
-	result    Result
-	place     *os.File // root's directory; if nil, why is the reason
-	why       error
-	token     string // digest of the token of the gateway that was judged last
-	since     uint64 // in clock ticks; an older process is not a gateway, but left behind by one
+	sidecars []config.Sidecar
+	result   Result
+	place    *os.File // root's directory; if nil, why is the reason
+	why      error
+	token    string // digest of the token of the gateway that was found last
+	since    uint64 // in clock ticks; an older process is not a gateway, but left behind by one
 }
 
-// New finds the supervisor and starts an inspector as its user. It calls say at
-// each stage. caller is for the processes of that user. The Controller must be closed.
-func New(ctx context.Context, cfg *config.Config, caller Caller, say func(stage string)) (*Controller, error) {
-	c := &Controller{Gateway: cfg.Gateway, sidecars: cfg.Sidecars, caller: caller, stages: stages{say: say}}
-	c.request = func(ctx context.Context, r control.Request) error { return caller.request(ctx, c.Supervisor, r) }
+// New finds the supervisor. The Controller calls say at each stage. The caller sets
+// Request, and must Close the Supervisor.
+func New(ctx context.Context, cfg *config.Config, say func(stage string)) (*Controller, error) {
+	c := &Controller{Gateway: cfg.Gateway, sidecars: cfg.Sidecars, stages: stages{say: say}}
 	c.enter("proving the supervisor")
 	var err error
-	if c.Supervisor, err = Find(ctx); err != nil {
-		return nil, c.fail(err)
-	}
-	if c.inspector, err = c.newInspector(ctx, nil); err != nil {
-		c.Supervisor.Close()
-		return nil, c.fail(err)
-	}
-	return c, nil
+	c.Supervisor, err = Find(ctx)
+	return c, c.fail(err)
 }
 
-// Close closes the inspector and the supervisor.
-func (c *Controller) Close() {
-	c.inspector.Close()
-	c.Supervisor.Close()
-}
-
-func (c *Controller) newInspector(ctx context.Context, network *os.File) (*inspector.Inspector, error) {
-	return inspector.Start(ctx, c.Supervisor.UIDs[0], c.Supervisor.GIDs[0], network)
-}
-
-// tries is how many inspectors get a question, because the agent may end them.
-const tries = 3
-
-func (c *Controller) ask(ctx context.Context, q inspector.Question) (a inspector.Answer, err error) {
-	for try := 0; ; try++ {
-		a, err = c.inspector.Ask(ctx, q)
-		if !errors.Is(err, inspector.ErrLost) || ctx.Err() != nil {
-			return a, err
-		}
-		again, errStart := c.newInspector(ctx, nil)
-		if errStart != nil {
-			return a, errStart
-		}
-		c.inspector.Close()
-		c.inspector = again
-		if try == tries-1 {
-			return a, err
-		}
-	}
-}
-
-// FindGateway calls lookNow, and calls it once more if the first call found none.
-func (c *Controller) FindGateway(ctx context.Context) (*procfs.Held, error) {
-	g, err := c.lookNow(ctx)
-	for i := 1; i < scans && errors.Is(err, ErrIdle); i++ {
+// FindGateway proves the supervisor's one gateway. The error is ErrAmbiguous if there are
+// several, and ErrIdle if two looks find none. A child that executes another program
+// meanwhile is worth a second look, too. The caller must Close the gateway.
+func (c *Controller) FindGateway(ctx context.Context) (g *procfs.Held, err error) {
+	for i := 0; i == 0 || i < scans && (errors.Is(err, ErrIdle) || errors.Is(err, procfs.ErrChanged)); i++ {
 		g, err = c.lookNow(ctx)
 	}
 	return g, err
 }
 
-// lookNow proves the supervisor's one gateway. The inspector says which child has
-// the token, and this process proves that it is that child. The error is
-// ErrAmbiguous if several children have the token, and ErrIdle if no child has it. The
-// caller must Close the gateway.
-func (c *Controller) lookNow(ctx context.Context) (*procfs.Held, error) {
-	a, err := c.ask(ctx, inspector.Question{Children: &inspector.Children{Of: c.Supervisor.ID(), TokenEnv: c.TokenEnv}})
-	found := slices.DeleteFunc(a.Processes, func(p procfs.ID) bool { return p.Start < c.since })
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found) == 1:
-		return c.hold(found[0])
-	case len(found) > 1:
-		return nil, fmt.Errorf("%w: pid %d and pid %d both look like the gateway", ErrAmbiguous, found[0].PID, found[1].PID)
-	}
-	if err := c.Supervisor.prove(); err != nil {
-		return nil, err
-	}
-	return nil, ErrIdle
-}
+// errHeadless means that a child may be the gateway, although the kernel shows nothing of it.
+var errHeadless = errors.New("its first thread has ended and the others live on, so that nothing of it can be seen")
 
-// hold opens p and proves that it is a child of the supervisor, of the same
-// user.
-func (c *Controller) hold(p procfs.ID) (*procfs.Held, error) {
-	g, err := p.Hold()
+// lookNow is one look of FindGateway at all children of the supervisor.
+func (c *Controller) lookNow(ctx context.Context) (*procfs.Held, error) {
+	pids, err := procfs.Children(c.Supervisor.PID, maxChildren)
 	if err != nil {
 		return nil, err
 	}
-	if g.PPID != c.Supervisor.PID || g.UIDs != c.Supervisor.UIDs {
-		err = fmt.Errorf("%w: pid %d", errChanged, p.PID)
-	}
-	if err == nil {
-		err = c.Supervisor.prove() // otherwise another process may have the parent's pid
-	}
+	none := ErrIdle
+	g, err := onlyOne(pids, "the gateway", func(pid int) (*procfs.Held, error) {
+		p, err := c.candidate(ctx, pid)
+		switch {
+		case errors.Is(err, errHeadless):
+			none = fmt.Errorf("process %d may be the gateway: %w", pid, err)
+			err = nil
+		case procfs.IsGone(err), errors.Is(err, fsafe.ErrTooLarge): // no supervisor starts a gateway like that
+			err = nil
+		case err != nil:
+			err = fmt.Errorf("cannot look at process %d: %w", pid, err)
+		}
+		return p, err
+	})
 	if err != nil {
+		return nil, err
+	}
+	err = c.Supervisor.prove() // otherwise another process may have the parent's pid
+	switch {
+	case g == nil:
+		return nil, cmp.Or(err, none)
+	case err != nil:
 		g.Close()
 		return nil, err
 	}
 	return g, nil
 }
 
-// Judge asks the inspector what PID 1 would check: which process owns the listener,
-// and how the gateway answers, both in the gateway's network namespace.
-func (c *Controller) Judge(ctx context.Context, g *procfs.Held, mode proof.Mode) (inspector.Answer, error) {
+// candidate holds pid if it has the shape of a gateway (docs/controller.md), and otherwise
+// returns nil. A gateway can change its title and its arguments, so these say nothing.
+func (c *Controller) candidate(ctx context.Context, pid int) (*procfs.Held, error) {
+	session, err := sys.Session(pid) // a cheap look first, because there may be thousands of orphans
+	if err != nil || session != pid {
+		return nil, err
+	}
+	p, err := procfs.Hold(pid)
+	if err != nil {
+		return nil, err
+	}
+	env, err := c.Supervisor.user().environ(ctx, p)
+	value, token := valueOf(env, c.TokenEnv)
+	_, sidecar := valueOf(env, config.SidecarEnv)
+	digest := fmt.Sprintf("%x", sha256.Sum256(value))
+	clear(env)
+	ours := p.PPID == c.Supervisor.PID && p.Session == p.PID && p.UIDs == c.Supervisor.UIDs
+	if err == nil && ours && token && !sidecar && p.Start >= c.since {
+		c.token = digest
+		return p, nil
+	}
+	if err == nil && ours && len(env) == 0 && p.Headless() {
+		err = errHeadless
+	}
+	p.Close()
+	return nil, err
+}
+
+// Judge finds out what PID 1 would check: which process owns the listener, and how the
+// gateway answers, both in the gateway's network namespace.
+func (c *Controller) Judge(ctx context.Context, g *procfs.Held, mode proof.Mode) (Judgment, error) {
 	job := proof.Job{Mode: mode, Port: c.Port, Check: c.Health, Deadline: c.Health.Timeout}
 	if mode == proof.Prove {
 		job.Check, job.Auth = c.Ready, c.AuthCheck
 	}
-	return c.judge(ctx, g, job)
-}
-
-// judgeListeners is Judge without a request to the gateway.
-func (c *Controller) judgeListeners(ctx context.Context, g *procfs.Held) (inspector.Answer, error) {
-	return c.judge(ctx, g, proof.Job{Mode: proof.Health, Port: c.Port})
-}
-
-func (c *Controller) judge(ctx context.Context, g *procfs.Held, job proof.Job) (inspector.Answer, error) {
-	q := inspector.Question{Judge: &inspector.Judge{Gateway: g.ID(), Job: job, TokenEnv: c.TokenEnv}}
-	a, err := c.ask(ctx, q)
-	if err == nil && a.Elsewhere {
-		a, err = c.otherNetwork(ctx, g, q)
-	}
-	if err == nil {
-		c.token = a.Token
-	}
-	return a, err
-}
-
-// otherNetwork asks q in the gateway's own network namespace.
-func (c *Controller) otherNetwork(ctx context.Context, g *procfs.Held, q inspector.Question) (a inspector.Answer, err error) {
-	network, err := g.Network()
-	if err != nil {
-		return a, fmt.Errorf("the gateway has a network namespace of its own, which cannot be opened: %w: that takes CAP_SYS_PTRACE", err)
-	}
-	defer network.Close()
-	there, err := c.newInspector(ctx, network)
-	if err != nil {
-		return a, err
-	}
-	defer there.Close()
-	a, err = there.Ask(ctx, q)
-	if err == nil && a.Elsewhere {
-		err = fmt.Errorf("%w: the gateway changes its network namespace", errChanged)
-	}
-	return a, err
+	return c.Supervisor.user().judge(ctx, g, job, c.TokenEnv)
 }
 
 // verdict returns nil if the gateway serves on the port, and otherwise a Failure with
 // the reason word.
-func (s *stages) verdict(port uint16, a inspector.Answer) error {
+func (s *stages) verdict(port uint16, a Judgment) error {
 	f := &Failure{Stage: s.stage}
 	switch {
 	case a.Ownership == proof.Missing:
@@ -189,7 +140,7 @@ func (s *stages) verdict(port uint16, a inspector.Answer) error {
 	case a.Ownership == proof.Foreign:
 		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:
-		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("%w: %s", errHealth, a.Verdict)
+		f.Reason, f.Err = a.Verdict.Reason(), fmt.Errorf("does not serve: %s", a.Verdict)
 	default:
 		return nil
 	}
@@ -197,10 +148,9 @@ func (s *stages) verdict(port uint16, a inspector.Answer) error {
 }
 
 // Verdict returns nil if the gateway serves, and otherwise a Failure.
-func (c *Controller) Verdict(a inspector.Answer) error { return c.verdict(c.Port, a) }
+func (c *Controller) Verdict(a Judgment) error { return c.verdict(c.Port, a) }
 
-// serves returns nil if g serves now, and if g and the supervisor are still the
-// processes that were proved.
+// serves returns nil if g serves now, and g and the supervisor are the same processes.
 func (c *Controller) serves(ctx context.Context, g *procfs.Held, mode proof.Mode) error {
 	a, err := c.Judge(ctx, g, mode)
 	if err == nil {

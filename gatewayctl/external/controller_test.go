@@ -16,8 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
-	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -28,14 +26,11 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// TestMain runs an inspector if a test has started this binary as one.
+// TestMain plays a part if a test has started this binary for it.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == stepdown.Arg {
-		_, err := stepdown.Enter(os.Args[2:])
-		if inspector.Serve(err, os.Stdin, os.Stdout) != nil {
-			os.Exit(1)
-		}
-		os.Exit(0)
+	if list := os.Getenv(parentEnv); list != "" {
+		fmt.Println(startChildren(list))
+		os.Exit(1)
 	}
 	if addr := os.Getenv(serveEnv); addr != "" {
 		fmt.Println(serve(addr))
@@ -70,7 +65,7 @@ func findAsPID1(role string) string {
 		return err.Error()
 	}
 	defer s.Close()
-	return fmt.Sprint(s.Topology, " ", s.PID, " ", s.UIDs[0])
+	return fmt.Sprint(s.Topology(), " ", s.PID, " ", s.UIDs[0])
 }
 
 // TestPID1 checks that PID 1 with the installed program is a supervisor if it is
@@ -140,7 +135,7 @@ func TestFind(t *testing.T) {
 	s, err := Find(ctx)
 	testenv.Must(t, err)
 	defer s.Close()
-	if s.Topology != Managed || s.PID != one.Process.Pid || s.UIDs[0] != testenv.Stranger {
+	if s.Topology() != Managed || s.PID != one.Process.Pid || s.UIDs[0] != testenv.Stranger {
 		t.Errorf("%+v", s)
 	}
 	testenv.Must(t, s.prove())
@@ -170,22 +165,23 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestShaped checks that the name in argv and comm counts if the file is hidden.
+// TestShaped checks that the name in argv and comm counts if the file is hidden, and that
+// all uids must be one that is not root's.
 func TestShaped(t *testing.T) {
-	named := procfs.Snapshot{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program}
-	other, noArgv, noComm, seen := named, named, named, named
+	named := procfs.Snapshot{Argv: []string{"/usr/local/sbin/" + program, "--", "x"}, Comm: program, Status: procfs.Status{UIDs: [4]uint32{1, 1, 1, 1}}}
+	other, noArgv, noComm, seen, mixed, root := named, named, named, named, named, named
 	other.Argv, noArgv.Argv, noComm.Comm = []string{"sh"}, nil, "sh"
 	seen.ExeDev, seen.ExeIno = 1, 1
+	mixed.UIDs, root.UIDs = [4]uint32{1, 1, 0, 1}, [4]uint32{}
 	for name, c := range map[string]struct {
 		key  procfs.Snapshot
 		want bool
-	}{"named": {named, true}, "another name": {other, false}, "headless": {noArgv, false}, "another comm": {noComm, false}, "another file": {seen, false}} {
-		if got := looksLikeInit(c.key); got != c.want {
-			t.Errorf("%s: %v", name, got)
+		err  error
+	}{"named": {named, true, nil}, "another name": {other, false, nil}, "headless": {noArgv, false, nil}, "another comm": {noComm, false, nil},
+		"another file": {seen, false, nil}, "several uids": {mixed, false, ErrUnproven}, "root": {root, false, ErrUnproven}} {
+		if got, err := isSupervisor(c.key); got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, %v", name, got, err)
 		}
-	}
-	if isUnprivileged(procfs.Snapshot{}) || isUnprivileged(procfs.Snapshot{Status: procfs.Status{UIDs: [4]uint32{1, 1, 0, 1}}}) || !isUnprivileged(procfs.Snapshot{Status: procfs.Status{UIDs: [4]uint32{1, 1, 1, 1}}}) {
-		t.Error("unprivileged is wrong")
 	}
 }
 
@@ -238,7 +234,7 @@ func TestPlaceAndQueue(t *testing.T) {
 	c := &Controller{stages: stages{say: quiet}}
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755,uid=4242"))
 	testenv.Must(t, unix.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755,uid=4242"))
-	done, err := c.begin(testenv.Within(t, time.Second))
+	done, err := c.Begin(testenv.Within(t, time.Second))
 	testenv.Must(t, err)
 	done()
 	if c.place != nil || c.why == nil {
@@ -251,7 +247,7 @@ var errAsked = errors.New("the supervisor was asked")
 
 // pair returns a controller whose supervisor is this process, and starts a gateway
 // below it that runs script.
-func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.Cmd) {
+func pair(t *testing.T, script string) (*Controller, *exec.Cmd) {
 	t.Helper()
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // no test may write to the machine's own /run
 	self, err := procfs.Hold(os.Getpid())
@@ -259,11 +255,9 @@ func pair(t *testing.T, ctx context.Context, script string) (*Controller, *exec.
 	c := &Controller{Gateway: config.Gateway{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
 		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
 		Health: config.Probe{Path: "/", Status: []int{200}, Timeout: 100 * time.Millisecond}},
-		Supervisor: &Supervisor{self, Managed}, stages: stages{say: quiet}}
-	c.request = func(context.Context, control.Request) error { return errAsked }
-	c.inspector, err = c.newInspector(ctx, nil)
-	testenv.Must(t, err)
-	t.Cleanup(c.Close)
+		Supervisor: &Supervisor{self}, stages: stages{say: quiet}}
+	c.Request = func(context.Context, control.Request) error { return errAsked }
+	t.Cleanup(c.Supervisor.Close)
 	return c, gateway(t, script)
 }
 
@@ -295,7 +289,7 @@ func TestGateway(t *testing.T) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
-	c, cmd := pair(t, ctx, sleeps)
+	c, cmd := pair(t, sleeps)
 	g, err := c.FindGateway(ctx)
 	testenv.Must(t, err)
 	if g.PID != cmd.Process.Pid {
@@ -337,17 +331,6 @@ func TestGateway(t *testing.T) {
 	fails(reason.NotRunning, c.fail(err))
 	c.since = 0
 	endProcess(second)
-	if _, err := c.hold(procfs.ID{PID: cmd.Process.Pid, Start: 1}); !errors.Is(err, procfs.ErrReplaced) {
-		t.Errorf("another process: %v", err)
-	}
-	if _, err := c.hold(procfs.ID{PID: 1 << 30}); !errors.Is(err, procfs.ErrGone) {
-		t.Errorf("nobody: %v", err)
-	}
-	// An inspector that has ended is replaced.
-	c.inspector.Close()
-	g, err = c.FindGateway(ctx)
-	testenv.Must(t, err)
-	g.Close()
 }
 
 // TestReplace checks the stop by the configured signal, then by SIGKILL, and the wait
@@ -365,7 +348,7 @@ func TestReplace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := testenv.Within(t, 20*time.Second)
-			ctl, cmd := pair(t, ctx, c.script)
+			ctl, cmd := pair(t, c.script)
 			reaped := make(chan syscall.WaitStatus, 1)
 			go func() { // as the supervisor would
 				cmd.Wait()
@@ -387,16 +370,15 @@ func TestReplace(t *testing.T) {
 // TestReasonOf checks that reasons are words of the closed set.
 func TestReasonOf(t *testing.T) {
 	for want, err := range map[reason.Reason]error{
-		reason.NotRunning: ErrIdle, reason.HealthTimeout: errHealth, reason.IdentityChanged: procfs.ErrChanged,
-		reason.NotPermitted: procfs.ErrNoPidfd, reason.ListenerForeign: errUnmanagedBeside,
-		reason.Unproven: errors.New("anything"),
+		reason.NotRunning: ErrIdle, reason.IdentityChanged: procfs.ErrChanged,
+		reason.NotPermitted: procfs.ErrNoPidfd, reason.Unproven: errors.New("anything"),
 	} {
 		if got := reasonOf(fmt.Errorf("x: %w", err)); got != want {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
 	c := &Controller{Gateway: config.Gateway{Port: 9}, stages: stages{stage: "x"}}
-	for want, a := range map[reason.Reason]inspector.Answer{
+	for want, a := range map[reason.Reason]Judgment{
 		reason.ListenerMissing: {Ownership: proof.Missing},
 		reason.ListenerForeign: {Ownership: proof.Foreign, Foreign: make([]sockets.Listener, 1)},
 		reason.HealthTimeout:   {Verdict: proof.Timeout},
@@ -405,7 +387,7 @@ func TestReasonOf(t *testing.T) {
 			t.Errorf("%+v: %v", a, c.Verdict(a))
 		}
 	}
-	if err := c.Verdict(inspector.Answer{}); err != nil {
+	if err := c.Verdict(Judgment{}); err != nil {
 		t.Errorf("a gateway that serves: %v", err)
 	}
 }

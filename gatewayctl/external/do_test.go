@@ -22,11 +22,11 @@ func TestThrough(t *testing.T) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
-	c, cmd := pair(t, ctx, sleeps)
+	c, cmd := pair(t, sleeps)
 	answer := func(err error) func(context.Context, control.Request) error {
 		return func(context.Context, control.Request) error { return err }
 	}
-	c.request = answer(nil)
+	c.Request = answer(nil)
 	stop, start := control.Request{Action: control.Stop}, control.Request{Action: control.Start}
 	if r, err := c.Do(ctx, stop); r.OldPID != cmd.Process.Pid || err == nil || !strings.Contains(err.Error(), "says that it has stopped") {
 		t.Errorf("a stop that was none: %+v, %v", r, err)
@@ -41,15 +41,15 @@ func TestThrough(t *testing.T) {
 	}
 	refused := errors.New("refused")
 	f := (*Failure)(nil)
-	c.request = answer(refused)
+	c.Request = answer(refused)
 	if _, err := c.Do(ctx, start); !errors.Is(err, refused) || !errors.As(err, &f) || f.Stage != "asking the supervisor" {
 		t.Errorf("a refusal: %v", err)
 	}
-	c.request = func(context.Context, control.Request) error { endProcess(cmd); return nil }
+	c.Request = func(context.Context, control.Request) error { endProcess(cmd); return nil }
 	if r, err := c.Do(ctx, stop); r.OldPID != cmd.Process.Pid || r.NewPID != 0 || r.Outcome != control.Stopped || err != nil {
 		t.Errorf("a stop: %+v, %v", r, err)
 	}
-	c.request = answer(nil)
+	c.Request = answer(nil)
 	if r, err := c.Do(ctx, stop); r.OldPID != 0 || err != nil {
 		t.Errorf("nothing to stop: %+v, %v", r, err)
 	}
@@ -80,7 +80,8 @@ func TestRotated(t *testing.T) {
 // TestDrainTooLate checks that a drain that other commands have left no time for is
 // not an error in the arguments.
 func TestDrainTooLate(t *testing.T) {
-	err := Caller{}.request(testenv.Within(t, time.Minute), &Supervisor{}, control.Request{Action: control.Restart, Drain: 60})
+	c := &Controller{stages: stages{say: quiet}, Request: func(context.Context, control.Request) error { t.Error("asked"); return nil }}
+	err := c.ask(testenv.Within(t, time.Minute), control.Request{Action: control.Restart, Drain: 60})
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the drain may take 1m0s") {
 		t.Errorf("%v", err)
 	}

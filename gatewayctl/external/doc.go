@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package external lets root operate a supervisor that does not run as root
-// (docs/design.md, section 11). It finds that supervisor and its gateway by the
-// facts that the kernel reports, and restarts the gateway by pidfd. It believes
-// nothing that the shared user wrote, neither the status record nor an answer over
-// the FIFO.
-//
-// It prevents three mistakes: the pid of a foreign process, a recycled pid and a
-// false success. It cannot prove where a process came from, because an agent of the
-// same user can trace, end or imitate the supervisor (docs/tcb.md).
+// (docs/controller.md). It believes only what the kernel shows of the processes, and
+// nothing that the shared user wrote.
 package external
 
 import (
@@ -33,13 +27,11 @@ const (
 
 // Errors of a command; each has its reason word (Failure).
 var (
-	ErrNone            = errors.New("no gateway-init runs here")
-	ErrAmbiguous       = errors.New("ambiguous")
-	ErrUnproven        = errors.New("a gateway-init of root has left nothing that root owns")
-	ErrIdle            = errors.New("the supervisor has no gateway")
-	errChanged         = errors.New("another process now")
-	errHealth          = errors.New("does not serve")
-	errUnmanagedBeside = errors.New("another process listens beside the gateway, and would be in the way of its next start")
+	ErrNone      = errors.New("no gateway-init runs here")
+	ErrAmbiguous = errors.New("ambiguous")
+	ErrUnproven  = errors.New("a gateway-init of root has left nothing that root owns")
+	ErrIdle      = errors.New("the supervisor has no gateway")
+	errChanged   = errors.New("another process now")
 )
 
 // Failure says why a command failed, and at which stage.
@@ -80,10 +72,6 @@ func reasonOf(err error) reason.Reason {
 	switch {
 	case errors.Is(err, ErrIdle):
 		return reason.NotRunning
-	case errors.Is(err, errHealth):
-		return reason.HealthTimeout
-	case errors.Is(err, errUnmanagedBeside):
-		return reason.ListenerForeign
 	case errors.Is(err, errChanged), errors.Is(err, procfs.ErrChanged), errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrReplaced):
 		return reason.IdentityChanged
 	case errors.Is(err, ErrUnproven), errors.Is(err, ErrOurs), errors.Is(err, procfs.ErrNoPidfd), errors.Is(err, os.ErrPermission):

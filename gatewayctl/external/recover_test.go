@@ -17,7 +17,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/policy"
@@ -35,7 +34,7 @@ func TestLost(t *testing.T) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
-	c, _ := pair(t, ctx, sleeps)
+	c, _ := pair(t, sleeps)
 	g, err := c.FindGateway(ctx)
 	testenv.Must(t, err)
 	defer g.Close()
@@ -58,7 +57,7 @@ func TestLost(t *testing.T) {
 	if lost, err := c.mustReplace(ctx, g); lost || err == nil {
 		t.Errorf("a stranger listens: %v, %v", lost, err)
 	}
-	if isDefinite(inspector.Answer{Ownership: proof.Foreign, Verdict: proof.Timeout}) {
+	if isDefinite(Judgment{Ownership: proof.Foreign, Verdict: proof.Timeout}) {
 		t.Error("a stranger beside a slow gateway lets it be replaced")
 	}
 }
@@ -96,7 +95,7 @@ func TestJudgeElsewhere(t *testing.T) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
-	c, _ := pair(t, ctx, sleeps)
+	c, _ := pair(t, sleeps)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // a foreign listener, in our namespace
 	testenv.Must(t, err)
 	defer l.Close()
@@ -106,12 +105,10 @@ func TestJudgeElsewhere(t *testing.T) {
 	testenv.Must(t, cmd.Start())
 	defer endProcess(cmd)
 	testenv.Executed(t, cmd.Process.Pid)
-	p, err := procfs.Identify(cmd.Process.Pid)
-	testenv.Must(t, err)
-	g, err := c.hold(p)
+	g, err := procfs.Hold(cmd.Process.Pid)
 	testenv.Must(t, err)
 	defer g.Close()
-	if a, err := c.Judge(ctx, g, proof.Prove); err != nil || a.Elsewhere || a.Ownership != proof.Missing || a.Token == "" {
+	if a, err := c.Judge(ctx, g, proof.Prove); err != nil || a.Ownership != proof.Missing {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
@@ -122,7 +119,7 @@ func TestPrepared(t *testing.T) {
 		return
 	}
 	ctx := testenv.Within(t, 30*time.Second)
-	c, _ := pair(t, ctx, sleeps)
+	c, _ := pair(t, sleeps)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testenv.Must(t, err)
 	f, err := l.(*net.TCPListener).File()
@@ -136,18 +133,16 @@ func TestPrepared(t *testing.T) {
 	testenv.Must(t, f.Close())
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
 	c.Port = port
-	p, err := procfs.Identify(cmd.Process.Pid)
-	testenv.Must(t, err)
 	var g *procfs.Held
 	testenv.Eventually(t, "it is there", func() bool {
-		g, err = c.hold(p)
+		g, err = procfs.Hold(cmd.Process.Pid)
 		return err == nil && len(g.Argv) > 0 && g.Argv[0] == "/bin/sleep"
 	})
 	defer g.Close()
 	testenv.Must(t, c.checkPrepared(ctx, g))
 	beside, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(int(port)))
 	testenv.Must(t, err)
-	if _, err := c.replace(ctx, g); !errors.Is(err, errUnmanagedBeside) || reasonOf(err) != reason.ListenerForeign {
+	if f := (*Failure)(nil); !errors.As(c.replace(ctx, g), &f) || f.Reason != reason.ListenerForeign || !strings.Contains(f.Error(), "beside the gateway") {
 		t.Errorf("somebody beside it: %v", err)
 	}
 	testenv.Must(t, beside.Close())
@@ -162,7 +157,7 @@ func TestPrepared(t *testing.T) {
 		c.Command, c.sidecars = []string{"/bin/sleep"}, nil
 		change()
 		f := (*Failure)(nil)
-		if _, err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != reason.UnsafeConfig {
+		if err := c.replace(ctx, g); !errors.Is(err, fsafe.ErrUnsafe) || !errors.As(err, &f) || f.Reason != reason.UnsafeConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

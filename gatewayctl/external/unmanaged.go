@@ -9,22 +9,18 @@ import (
 	"os"
 	"slices"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
 )
 
-// Bounds of a search for an unmanaged gateway.
-const (
-	maxUsers   = 8  // groups that processes of one uid may have
-	maxHolders = 64 // processes that have the port open
-)
+// maxHolders bounds the processes that have the port open.
+const maxHolders = 64
 
 // Errors of FindUnmanaged if there is no unmanaged gateway.
 var (
-	ErrNoUnmanaged = errors.New("no process listens there")
+	ErrNoUnmanaged = errors.New("there is no gateway to take over: no process listens there")
 	ErrOurs        = errors.New("gateway-init's own child has the port open")
 )
 
@@ -32,146 +28,101 @@ var (
 // a supervisor here.
 type Unmanaged struct {
 	*procfs.Held
+	Stat procfs.Stat // as it was found
 
 	stages
-	settings  config.Gateway
-	below     []procfs.ID          // those of its children that have the port open too
-	inspector *inspector.Inspector // of its user
-}
-
-// Close closes the process and the inspector.
-func (u *Unmanaged) Close() {
-	if u.Held != nil {
-		u.Held.Close()
-	}
-	u.inspector.Close()
+	settings config.Gateway
+	owner    uint32      // the user who listens
+	below    []procfs.ID // those of its children that have the port open too
 }
 
 // FindUnmanaged proves which process serves on the port. All listeners must belong
 // to one user, one process (or its children) must have them open, and it must
-// answer as a gateway does. ours reports whether a process must not be ended; if
-// such a process has the port open, the error is ErrOurs. If the port is free, the
+// answer as a gateway does. ours, unless it is nil, reports whether a process must not be
+// ended; if such a process has the port open, the error is ErrOurs. If the port is free, the
 // error is ErrNoUnmanaged. The caller must Close the Unmanaged.
-func FindUnmanaged(ctx context.Context, g config.Gateway, ours func(procfs.Snapshot) bool, say func(stage string)) (*Unmanaged, error) {
-	s := stages{say: say}
-	s.enter("looking who listens on the gateway's port")
-	uid, err := ownerOf(g.Port)
+func FindUnmanaged(ctx context.Context, g config.Gateway, ours func(procfs.Stat) bool, say func(stage string)) (*Unmanaged, error) {
+	u := &Unmanaged{stages: stages{say: say}, settings: g}
+	u.enter("looking who listens on the gateway's port")
+	err := u.find(ctx, ours)
+	if err == nil {
+		u.Held, err = u.Stat.ID().Hold()
+	}
 	if err != nil {
-		return nil, s.fail(err)
-	}
-	gids, err := groupsOf(ctx, uid)
-	if err != nil {
-		return nil, s.fail(err)
-	}
-	for _, gid := range gids {
-		u := &Unmanaged{stages: s, settings: g}
-		if u.inspector, err = inspector.Start(ctx, uid, gid, nil); err != nil {
-			return nil, s.fail(err)
-		}
-		if err = u.find(ctx, ours); err == nil && u.Held != nil {
-			return u, nil
-		}
-		u.Close()
-		if err != nil {
-			return nil, u.fail(err)
-		}
-	}
-	return nil, s.fail(fmt.Errorf("%w: no process of uid %d has the port open", ErrAmbiguous, uid))
-}
-
-// ownerOf returns the one user that listens on the port.
-func ownerOf(port uint16) (uint32, error) {
-	ls, err := sockets.Listeners(port)
-	switch {
-	case err != nil:
-		return 0, err
-	case len(ls) == 0:
-		return 0, ErrNoUnmanaged
-	}
-	for _, l := range ls {
-		if l.UID != ls[0].UID {
-			return 0, fmt.Errorf("%w: uid %d and uid %d both listen on port %d", ErrAmbiguous, ls[0].UID, l.UID, port)
-		}
-	}
-	return ls[0].UID, nil
-}
-
-// groupsOf returns the groups that processes of uid have, because only a process
-// with the same group may look at a process.
-func groupsOf(ctx context.Context, uid uint32) (gids []uint32, err error) {
-	err = procfs.Each(maxProcesses, func(pid int) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		st, err := procfs.ReadStatus(pid)
-		if err == nil && st.UIDs[0] == uid && !slices.Contains(gids, st.GIDs[0]) {
-			gids = append(gids, st.GIDs[0])
-		}
-		if len(gids) > maxUsers {
-			return fmt.Errorf("%w: processes of uid %d are of more than %d groups", ErrAmbiguous, uid, maxUsers)
-		}
-		return ignoreGone(err)
-	})
-	return gids, err
-}
-
-// find holds the topmost process that has the port open and serves, and notes the
-// holders below it. It holds none if no process of the inspector's user and group has the
-// port open. It returns ErrOurs if one of them is ours.
-func (u *Unmanaged) find(ctx context.Context, ours func(procfs.Snapshot) bool) error {
-	all, err := u.holders(ctx)
-	for _, id := range all {
-		if err == nil {
-			err = u.take(id, all, ours)
-		}
-	}
-	if u.Held == nil || err != nil {
-		return err
+		return nil, u.fail(err)
 	}
 	u.enter(fmt.Sprintf("proving pid %d", u.PID))
-	job := proof.Job{Mode: proof.Health, Port: u.settings.Port, Check: u.settings.Ready, Deadline: u.settings.Health.Timeout}
-	a, err := u.inspector.Ask(ctx, inspector.Question{Judge: &inspector.Judge{Gateway: u.ID(), Job: job}})
-	switch {
-	case err != nil:
-		return err
-	case a.Elsewhere:
-		return fmt.Errorf("%w: pid %d has another network namespace", ErrAmbiguous, u.PID)
+	job := proof.Job{Mode: proof.Health, Port: g.Port, Check: g.Ready, Deadline: g.Health.Timeout}
+	a, err := user{u.owner, u.GIDs[0]}.judge(ctx, u.Held, job, "")
+	if err == nil {
+		err = u.verdict(g.Port, a)
 	}
-	return u.verdict(u.settings.Port, a)
+	if err != nil {
+		u.Close()
+		return nil, u.fail(err)
+	}
+	return u, nil
 }
 
-// holders returns the processes of the inspector's user that have the port open.
-func (u *Unmanaged) holders(ctx context.Context) ([]procfs.ID, error) {
-	a, err := u.inspector.Ask(ctx, inspector.Question{Holders: &inspector.Holders{Port: u.settings.Port}})
-	if err == nil && len(a.Processes) > maxHolders {
-		err = fmt.Errorf("%w: more than %d processes have the port open", ErrAmbiguous, maxHolders)
-	}
-	return a.Processes, err
-}
-
-// take holds the process, or notes it if its parent is one of all.
-func (u *Unmanaged) take(id procfs.ID, all []procfs.ID, ours func(procfs.Snapshot) bool) error {
-	p, err := id.Hold()
-	if errors.Is(err, procfs.ErrGone) {
-		return nil
+// find notes the topmost process that has the port open, and those below it.
+func (u *Unmanaged) find(ctx context.Context, ours func(procfs.Stat) bool) error {
+	ls, err := sockets.Listeners(u.settings.Port)
+	if err == nil && len(ls) == 0 {
+		err = ErrNoUnmanaged
 	}
 	if err != nil {
 		return err
 	}
-	below := slices.ContainsFunc(all, func(other procfs.ID) bool { return other.PID == p.PPID })
-	switch {
-	case p.PID == 1 || p.PID == os.Getpid() || ours(p.Snapshot):
-		err = fmt.Errorf("%w: pid %d", ErrOurs, p.PID)
-	case below:
-		u.below = append(u.below, id)
-	case u.Held != nil:
-		err = fmt.Errorf("%w: pid %d and pid %d both have the port open", ErrAmbiguous, u.PID, p.PID)
-	default:
-		u.Held = p
-		return nil
+	u.owner = ls[0].UID
+	for _, l := range ls {
+		if l.UID != u.owner {
+			return fmt.Errorf("%w: uid %d and uid %d both listen on port %d", ErrAmbiguous, u.owner, l.UID, u.settings.Port)
+		}
 	}
-	p.Close()
+	all, err := u.holders(ctx, ls)
+	for _, st := range all {
+		switch {
+		case st.PID == 1 || st.PID == os.Getpid() || ours != nil && ours(st):
+			return fmt.Errorf("%w: pid %d", ErrOurs, st.PID)
+		case slices.ContainsFunc(all, func(other procfs.Stat) bool { return other.PID == st.PPID }):
+			u.below = append(u.below, st.ID())
+		case u.Stat.PID != 0:
+			return fmt.Errorf("%w: pid %d and pid %d both have the port open", ErrAmbiguous, u.Stat.PID, st.PID)
+		default:
+			u.Stat = st
+		}
+	}
+	if err == nil && u.Stat.PID == 0 {
+		err = fmt.Errorf("%w: no process of uid %d has the port open", ErrAmbiguous, u.owner)
+	}
 	return err
+}
+
+// holders returns the processes of the user that have one of the listeners open. It looks
+// at all processes, because an unmanaged gateway may be the child of any process. Each is
+// seen with its own group.
+func (u *Unmanaged) holders(ctx context.Context, ls []sockets.Listener) (all []procfs.Stat, err error) {
+	err = procfs.EachStat(func(pid int, st procfs.Stat, err error) error {
+		var status procfs.Status
+		if err == nil {
+			status, err = procfs.ReadStatus(pid)
+		}
+		if err != nil || status.UIDs[0] != u.owner {
+			return ctx.Err() // it has ended, or is another user's
+		}
+		has, err := as(ctx, user{u.owner, status.GIDs[0]}, nil, func() (bool, error) {
+			has, err := sockets.Holds(pid, ls)
+			return has && err == nil, nil // a process that cannot be seen is not this user's
+		})
+		if has && st.ID().Verify() == nil {
+			all = append(all, st)
+		}
+		if len(all) > maxHolders {
+			err = fmt.Errorf("%w: more than %d processes have the port open", ErrAmbiguous, maxHolders)
+		}
+		return err
+	})
+	return all, err
 }
 
 // Stop ends the unmanaged gateway by pidfd, and then those of its children that
@@ -179,18 +130,23 @@ func (u *Unmanaged) take(id procfs.ID, all []procfs.ID, ours func(procfs.Snapsho
 // because it may be our own gateway.
 func (u *Unmanaged) Stop(ctx context.Context) error {
 	_, err := u.stop(ctx, u.Held, &u.settings)
-	for _, id := range u.below {
-		if err == nil {
-			err = u.stopHolder(ctx, id)
-		}
+	for i := 0; i < len(u.below) && err == nil; i++ {
+		err = u.stopHolder(ctx, u.below[i])
 	}
 	return u.fail(err)
 }
 
-func (u *Unmanaged) stopHolder(ctx context.Context, id procfs.ID) error {
-	for try := 0; ; try++ {
-		now, err := u.holders(ctx)
-		if err != nil || !slices.Contains(now, id) {
+// stopHolder tries again if the process ends by itself meanwhile, because it then has
+// another parent for a moment.
+func (u *Unmanaged) stopHolder(ctx context.Context, id procfs.ID) (err error) {
+	const tries = 4
+	for range tries {
+		ls, err := sockets.Listeners(u.settings.Port)
+		if err != nil {
+			return err
+		}
+		all, err := u.holders(ctx, ls)
+		if err != nil || !slices.ContainsFunc(all, func(st procfs.Stat) bool { return st.ID() == id }) {
 			return err
 		}
 		p, err := id.Hold()
@@ -198,10 +154,9 @@ func (u *Unmanaged) stopHolder(ctx context.Context, id procfs.ID) error {
 			_, err = u.stop(ctx, p, &u.settings)
 			p.Close()
 		}
-		// The process may end by itself meanwhile, and then has another parent for a
-		// moment.
-		if err == nil || try == tries || ignoreGone(err) != nil {
+		if err == nil || ignoreGone(err) != nil {
 			return err
 		}
 	}
+	return err
 }

@@ -18,7 +18,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/inspector"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
@@ -75,15 +74,21 @@ func freeAddr(t *testing.T) (addr string, s config.Gateway) {
 		StopSignal: syscall.SIGTERM, StopGrace: 5 * time.Second}
 }
 
-func ownsNone(procfs.Snapshot) bool { return false }
+func ownsNone(procfs.Stat) bool { return false }
 
-// awaitUnmanaged waits for the unmanaged gateway and returns it.
-func awaitUnmanaged(t *testing.T, ctx context.Context, s config.Gateway) (x *Unmanaged) {
+// awaitUnmanaged waits for the unmanaged gateway and its children that have the port open,
+// and returns it.
+func awaitUnmanaged(t *testing.T, ctx context.Context, s config.Gateway, children int) (x *Unmanaged) {
 	t.Helper()
-	testenv.Eventually(t, "a stranger that serves", func() (ok bool) {
-		var err error
-		x, err = FindUnmanaged(ctx, s, ownsNone, quiet)
-		return err == nil
+	testenv.Eventually(t, "a stranger that serves", func() bool {
+		u, err := FindUnmanaged(ctx, s, ownsNone, quiet)
+		if err != nil {
+			return false
+		}
+		if x = u; len(u.below) != children {
+			u.Close()
+		}
+		return len(u.below) == children
 	})
 	t.Cleanup(x.Close)
 	return x
@@ -108,12 +113,12 @@ func TestUnmanagedGatewayIsProvedAndEnded(t *testing.T) {
 		t.Errorf("a free port: %v", err)
 	}
 	cmd := startServer(t, "below "+addr)
-	x := awaitUnmanaged(t, ctx, s)
-	if x.PID != cmd.Process.Pid || len(x.below) != 1 {
+	x := awaitUnmanaged(t, ctx, s, 1)
+	if x.PID != cmd.Process.Pid {
 		t.Errorf("%+v with %v below", x.Snapshot, x.below)
 	}
 	for what, ours := range map[string]int{"itself": x.PID, "below": x.below[0].PID} {
-		if _, err := FindUnmanaged(ctx, s, func(k procfs.Snapshot) bool { return k.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
+		if _, err := FindUnmanaged(ctx, s, func(st procfs.Stat) bool { return st.PID == ours }, quiet); !errors.Is(err, ErrOurs) {
 			t.Errorf("ours %s: %v", what, err)
 		}
 	}
@@ -149,7 +154,7 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 	ctx := testenv.Within(t, 30*time.Second)
 	addr, s := freeAddr(t)
 	first := startServer(t, addr)
-	x := awaitUnmanaged(t, ctx, s)
+	x := awaitUnmanaged(t, ctx, s, 0)
 	second := startServer(t, addr)
 	awaitListeners(t, s.Port, 2)
 	if _, err := FindUnmanaged(ctx, s, ownsNone, quiet); !errors.Is(err, ErrAmbiguous) {
@@ -178,44 +183,15 @@ func TestLaterListenerIsNotEnded(t *testing.T) {
 func TestOwns(t *testing.T) {
 	s := &Supervisor{Held: &procfs.Held{Snapshot: procfs.Snapshot{PID: 7, Status: procfs.Status{PPID: 1}, Session: 7}}}
 	for what, c := range map[string]struct {
-		key  procfs.Snapshot
+		st   procfs.Stat
 		want bool
 	}{
-		"itself":       {s.Snapshot, true},
-		"its child":    {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 9}, true},
-		"an orphan":    {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 7}, Session: 8}, false},
-		"a descendant": {procfs.Snapshot{PID: 9, Status: procfs.Status{PPID: 8}, Session: 9}, false},
+		"itself":       {procfs.Stat{PID: 7, PPID: 1, Session: 7}, true},
+		"its child":    {procfs.Stat{PID: 9, PPID: 7, Session: 9}, true},
+		"an orphan":    {procfs.Stat{PID: 9, PPID: 7, Session: 8}, false},
+		"a descendant": {procfs.Stat{PID: 9, PPID: 8, Session: 9}, false},
 	} {
-		if got := s.Owns(c.key); got != c.want {
-			t.Errorf("%s: %t", what, got)
-		}
-	}
-}
-
-// TestBelow checks that descendants of the gateway and hidden processes are not ended.
-func TestBelow(t *testing.T) {
-	cmd := exec.Command("/bin/sh", "-c", "sleep 100; true")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	testenv.Must(t, cmd.Start())
-	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
-	var children []int
-	testenv.Eventually(t, "its child", func() (ok bool) {
-		var err error
-		children, err = procfs.Children(cmd.Process.Pid, 10)
-		return err == nil && len(children) == 1
-	})
-	for what, c := range map[string]struct {
-		pid, gateway int
-		want         bool
-	}{
-		"itself":     {cmd.Process.Pid, cmd.Process.Pid, true},
-		"child":      {children[0], cmd.Process.Pid, true},
-		"grandchild": {children[0], os.Getpid(), true},
-		"its parent": {os.Getpid(), cmd.Process.Pid, false},
-		"nobody's":   {children[0], 0, false},
-		"gone":       {1 << 29, cmd.Process.Pid, true},
-	} {
-		if got := Below(procfs.Snapshot{PID: c.pid}, c.gateway); got != c.want {
+		if got := s.Owns(c.st); got != c.want {
 			t.Errorf("%s: %t", what, got)
 		}
 	}
@@ -237,12 +213,10 @@ func TestTooManyHolders(t *testing.T) {
 		testenv.Must(t, cmd.Start())
 		t.Cleanup(func() { endProcess(cmd) })
 	}
-	i, err := inspector.Start(ctx, testenv.Stranger, testenv.Stranger, nil)
-	testenv.Must(t, err)
-	defer i.Close()
-	u := &Unmanaged{settings: config.Gateway{Port: netip.MustParseAddrPort(l.Addr().String()).Port()}, inspector: i}
 	testenv.Must(t, l.Close()) // only the sleepers have it open now
-	if _, err := u.holders(ctx); !errors.Is(err, ErrAmbiguous) {
+	ls, err := sockets.Listeners(netip.MustParseAddrPort(l.Addr().String()).Port())
+	testenv.Must(t, err)
+	if _, err := (&Unmanaged{owner: testenv.Stranger}).holders(ctx, ls); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("%v", err)
 	}
 }

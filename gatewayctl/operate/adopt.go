@@ -9,38 +9,96 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/config"
-	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/sys"
+	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-// Adopt ends the unmanaged gateway. The caller requests a start.
-func (l *Local) Adopt(ctx context.Context, v View, say func(string)) (old, started procfs.ID, err error) {
-	u, err := l.holdUnmanaged(ctx, v, say)
-	if err != nil {
-		return old, started, err
+// Adopt ends the unmanaged gateway and asks PID 1 to start ours.
+func (l *Local) Adopt(ctx context.Context, say func(string)) (Result, error) {
+	v := l.Look(ctx)
+	if result, err := v.beforeAdoption(); result.NewPID != 0 || err != nil {
+		return result, err
 	}
-	defer u.Close()
-	if pid, err := stillUnmanaged(l.Look(ctx), u.Snapshot); pid != 0 || err != nil {
-		ours := procfs.ID{PID: pid}
-		return ours, ours, err
-	}
-	return u.ID(), started, u.Stop(ctx)
+	return l.adopt(ctx, v, func() View { return l.Look(ctx) }, say, func(uint64) (Result, error) {
+		return l.Do(ctx, control.Request{Action: control.Recover}, say)
+	})
 }
 
-// stillUnmanaged returns 0 and nil if k is still unmanaged in the view now, which
-// is newer than k. PID 1 may have acted since the first look. pid is our gateway if
-// it serves by now.
-func stillUnmanaged(now View, k procfs.Snapshot) (pid int, err error) {
-	const stage = "looking again"
-	switch {
-	case now.Serving:
-		return now.PID, nil
-	case now.owns == nil:
-		return 0, &external.Failure{Stage: stage, Reason: reason.Unproven, Err: errors.New(now.Detail)}
-	case now.owns(k):
-		return 0, &external.Failure{Stage: stage, Reason: reason.NotPermitted, Err: external.ErrOurs}
+// Adopt does not wait for its turn if there is nothing to adopt.
+func (e External) Adopt(ctx context.Context, say func(string)) (result Result, err error) {
+	v := e.Look(ctx)
+	if result, err := v.beforeAdoption(); result.NewPID != 0 || err != nil {
+		return result, err
 	}
-	return 0, nil
+	err = e.run(ctx, say, func(c *external.Controller) error {
+		done, err := c.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		result, err = e.local.adopt(ctx, v, func() View { return lookFrom(ctx, c) }, say, func(since uint64) (Result, error) {
+			return c.Start(ctx, since)
+		})
+		return err
+	})
+	return result, err
+}
+
+// verdictError is a verdict that makes a command impossible.
+type verdictError struct{ Verdict }
+
+func (e verdictError) Error() string { return fmt.Sprintf("%s: %s", e.Reason, e.Detail) }
+
+// beforeAdoption returns the gateway if it serves, and an error if an adoption cannot succeed.
+// Without a record, another controller may just have started our gateway.
+func (v View) beforeAdoption() (Result, error) {
+	switch {
+	case v.Serving:
+		return alreadyRunning(v.PID), nil
+	case v.Code != ExitNotServing || !v.mayHaveUnmanaged() && (v.Record != nil || v.PID == 0):
+		return Result{}, verdictError{v.Verdict}
+	}
+	return Result{}, nil
+}
+
+func alreadyRunning(pid int) (r Result) {
+	r.OldPID, r.NewPID, r.Outcome = pid, pid, control.AlreadyRunning
+	return r
+}
+
+// adopt ends the unmanaged gateway, which is not one of v's processes, and calls start. An
+// older process than since, in clock ticks, is not the one that it starts. adopt looks again
+// first, because the supervisor or another controller may have acted since v.
+func (h *Host) adopt(ctx context.Context, v View, look func() View, say func(string), start func(since uint64) (Result, error)) (result Result, err error) {
+	u, err := h.holdUnmanaged(ctx, v, say)
+	if err == nil {
+		defer u.Close()
+	}
+	now := look()
+	result, refused := now.beforeAdoption()
+	none := errors.Is(err, external.ErrOurs) || errors.Is(err, external.ErrNoUnmanaged)
+	switch {
+	case now.Serving, now.Record == nil && refused != nil:
+		return result, refused
+	case none && now.Record == nil && now.PID != 0: // our gateway must not be ended, so say why it does not serve
+		return result, verdictError{now.Verdict}
+	case err == nil && now.owns(u.Stat):
+		err = &external.Failure{Stage: "looking again", Reason: reason.NotPermitted, Err: external.ErrOurs}
+	}
+	if err != nil {
+		return result, err
+	}
+	since := uint64(0)
+	if now.PID == 0 { // otherwise our gateway may serve once the port is free
+		since = sys.BootTicks()
+	}
+	if err := u.Stop(ctx); err != nil {
+		return result, err
+	}
+	result, err = start(since)
+	result.OldPID = u.PID
+	return result, err
 }
 
 // readConfig returns the configuration, or a Failure.
@@ -59,11 +117,7 @@ func (h *Host) holdUnmanaged(ctx context.Context, v View, say func(string)) (*ex
 	if err != nil {
 		return nil, err
 	}
-	ours := v.owns
-	if ours == nil {
-		ours = func(procfs.Snapshot) bool { return false }
-	}
-	return h.FindUnmanaged(ctx, c.Gateway, ours, say)
+	return h.FindUnmanaged(ctx, c.Gateway, v.owns, say)
 }
 
 // AddUnmanaged adds to a look whether an unmanaged gateway serves instead of our own.
@@ -92,10 +146,4 @@ func (h *Host) AddUnmanaged(ctx context.Context, v View) View {
 func (v View) mayHaveUnmanaged() bool {
 	return !v.Serving && (v.Reason == reason.ListenerForeign || v.Reason == reason.NotRunning ||
 		v.Code == ExitNoSupervisor || v.Record != nil && v.PID == 0)
-}
-
-// MayAdopt reports whether an adoption may succeed. Without a record, another controller
-// may just have started our gateway. That is found out when it is our turn.
-func (v View) MayAdopt() bool {
-	return v.Code == ExitNotServing && (v.mayHaveUnmanaged() || v.Record == nil && v.PID != 0)
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
-	"github.com/gateway-init/gateway-init/gatewayctl/stepdown"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -36,16 +35,21 @@ const (
 
 // Explain returns the exit code and the hint for an error of an Operator.
 func Explain(err error) (code int, hint string) {
-	var said stepdown.ExitError
+	var user userError
+	var verdict verdictError
 	var token *TokenError
 	var f *external.Failure
 	isFailure := errors.As(err, &f)
 	unsent := errors.As(err, new(*control.UnsentError))
 	switch {
-	case errors.As(err, &said) && said == ExitNoSupervisor: // root has proved that there is one
-		return ExitFailed, "if its XDG_RUNTIME_DIR is not the container's, give that: docker exec -e XDG_RUNTIME_DIR=DIR ..."
-	case errors.As(err, &said):
-		return int(said), ""
+	case errors.As(err, &user):
+		code, hint := Explain(user.error)
+		if code == ExitNoSupervisor { // root has proved that there is one
+			return ExitFailed, "if its XDG_RUNTIME_DIR is not the container's, give that: docker exec -e XDG_RUNTIME_DIR=DIR ..."
+		}
+		return code, hint
+	case errors.As(err, &verdict):
+		return verdict.Code, verdict.Hint
 	case errors.As(err, &token):
 		return token.explain()
 	case errors.Is(err, control.ErrDeadline) && unsent:
@@ -54,6 +58,8 @@ func Explain(err error) (code int, hint string) {
 		return ExitDeadline, hintQueued
 	case errors.Is(err, control.ErrNoSupervisor), errors.Is(err, external.ErrNone):
 		return ExitNoSupervisor, hintNoSupervisor
+	case errors.Is(err, external.ErrNoUnmanaged):
+		return ExitNotServing, "gatewayctl recover"
 	case errors.Is(err, external.ErrOurs):
 		return ExitRefused, "nothing was ended; status names the command and the sidecars: free the port in them"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -34,19 +34,22 @@ type Host struct {
 	Hold          func(procfs.ID) (*os.File, error) // the pidfd of a gateway
 	Config        func() (*config.Config, error)
 	Find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
-	FindUnmanaged func(context.Context, config.Gateway, func(procfs.Snapshot) bool, func(string)) (*external.Unmanaged, error)
+	FindUnmanaged func(context.Context, config.Gateway, func(procfs.Stat) bool, func(string)) (*external.Unmanaged, error)
 
 	Patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
 	TokenTries int           // how often, every 50 ms, to look again at a token that is not the recorded one
 }
 
 // NewLocal returns a Local on this machine, with the environment of a caller.
-func NewLocal(env []string) *Local {
+func NewLocal(env []string) *Local { return newLocalOf(uint32(os.Geteuid()), findOwner(env), env) }
+
+// newLocalOf returns the Local of a user, for the supervisor of owner.
+func newLocalOf(uid, owner uint32, env []string) *Local {
 	l := &Local{}
 	l.Host = Host{
 		Now:           time.Now,
-		EUID:          os.Geteuid(),
-		Owner:         findOwner(env),
+		EUID:          int(uid),
+		Owner:         owner,
 		Defaults:      func() []string { return placesOf(l.Owner, env) },
 		Booting:       func() bool { return l.isOwnBooting() },
 		Process:       procfs.ID.Verify,

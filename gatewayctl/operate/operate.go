@@ -31,9 +31,10 @@ type Operator interface {
 	Token(ctx context.Context) (*tokenfile.Secret, error)
 	// Logs returns the logs of these names (package logfile) that exist.
 	Logs(ctx context.Context, names []string) ([]Log, error)
-	// Adopt ends an unmanaged gateway, which is not one of v's processes. If started has
-	// pid 0, the caller requests a start. If our gateway serves by now, old equals started.
-	Adopt(ctx context.Context, v View, say func(stage string)) (old, started procfs.ID, err error)
+	// Advise returns advice with the command that shows the logs of this supervisor.
+	Advise(advice string) string
+	// Adopt ends an unmanaged gateway, and makes the supervisor start ours.
+	Adopt(ctx context.Context, say func(stage string)) (Result, error)
 	// IsSeparated reports whether the gateway has another user than the agent.
 	IsSeparated() bool
 }
@@ -45,12 +46,12 @@ type Result = external.Result
 const LookTimeout = 10 * time.Second
 
 // Choose returns the Operator of the supervisor that this process may operate. The error
-// says who else may.
-func (l *Local) Choose(caller external.Caller) (Operator, error) {
-	l.awaitOwn(caller.Env)
+// says who else may. env is the caller's environment.
+func (l *Local) Choose(env []string) (Operator, error) {
+	l.awaitOwn(env)
 	switch {
 	case l.isExternal():
-		return External{l, caller}, nil
+		return External{l, env}, nil
 	case l.EUID == int(l.Owner):
 		return l, nil
 	}

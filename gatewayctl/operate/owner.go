@@ -14,9 +14,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/runtimedir"
 )
 
-// awaitOwn gives a foreign PID 1 that has just started the time to start our
-// user's supervisor. Root has none, because it is the controller of other users'
-// supervisors.
+// awaitOwn gives a foreign PID 1 that has just started the time to start our user's
+// supervisor. Root has none.
 func (h *Host) awaitOwn(env []string) {
 	me := uint32(h.EUID)
 	if h.Patience == 0 || me == 0 {
@@ -39,10 +38,9 @@ func (h *Host) isOwnBooting() bool {
 	return isBooting()
 }
 
-// findOwner returns the user of the supervisor that we operate. That is PID 1's
-// user, unless we are another user with our own supervisor, below a foreign PID
-// 1 or in a PID namespace that is shared with another container. Files that
-// another user put there do not count.
+// findOwner returns the user of the supervisor that we operate. That is PID 1's user, unless
+// we are another user with our own supervisor, below a foreign PID 1 or in a PID namespace
+// that is shared with another container.
 func findOwner(env []string) uint32 {
 	uid, me := ownerOf(1), uint32(os.Geteuid())
 	if uid == me {
@@ -78,15 +76,14 @@ func ownSupervisor(uid uint32) error {
 		return err
 	}
 	defer s.Close()
-	if s.Topology != external.Managed || s.UIDs[0] != uid {
+	if s.Topology() != external.Managed || s.UIDs[0] != uid {
 		return errors.New("it is another user's")
 	}
 	return nil
 }
 
-// placesOf returns the places where a supervisor of uid may have its files.
-// Without root they are in the user's own directory, according to an environment
-// that is the supervisor's too; openCandidate verifies their owner.
+// placesOf returns the places where a supervisor of uid may have its files, which without
+// root depend on an environment that is the supervisor's too.
 func placesOf(uid uint32, env []string) []string {
 	if uid == 0 {
 		return runtimeDirs()
@@ -95,9 +92,8 @@ func placesOf(uid uint32, env []string) []string {
 	return runtimedir.Own(xdg, uid)
 }
 
-// ownerOf returns the uid of a process if all four uids are the same. If they
-// are not, or cannot be read, it returns 0, so that only root may do anything.
-// It says which user PID 1 obeys (I2), not which user PID 1 is.
+// ownerOf returns the uid of a process if all four are the same, and otherwise 0, so that only
+// root may do anything (I2).
 func ownerOf(pid int) uint32 {
 	p, err := procfs.ReadStatus(pid)
 	if err != nil || !p.Only(p.UIDs[0]) {

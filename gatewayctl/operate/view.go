@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/external"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
@@ -38,13 +37,13 @@ type View struct {
 	Topology string
 	PID      int // of the gateway; 0 if none
 	Port     uint16
-	owns     func(procfs.Snapshot) bool // reports whether a process is the supervisor or its own; nil without one
+	owns     func(procfs.Stat) bool // reports whether a process is the supervisor or its own; nil without one
 	Verdict
 }
 
 // inRecord returns a function that reports whether a process is in the record,
 // or below the record's gateway.
-func inRecord(r *status.Record) func(procfs.Snapshot) bool {
+func inRecord(r *status.Record) func(procfs.Stat) bool {
 	ours := []int{r.Init.PID, r.Gateway.PID}
 	for _, child := range r.Sidecars {
 		ours = append(ours, child.PID)
@@ -53,7 +52,9 @@ func inRecord(r *status.Record) func(procfs.Snapshot) bool {
 		ours = append(ours, r.Command.PID)
 	}
 	gateway := r.Gateway.PID
-	return func(k procfs.Snapshot) bool { return slices.Contains(ours, k.PID) || external.Below(k, gateway) }
+	return func(st procfs.Stat) bool {
+		return slices.Contains(ours, st.PID) || gateway != 0 && procfs.IsRelated(st.PID, gateway)
+	}
 }
 
 // UnreadableVerdict returns the verdict for a record that cannot be read.

@@ -260,7 +260,4 @@ func TestNoProc(t *testing.T) {
 	if _, err := Open(1); !errors.Is(err, errProc) {
 		t.Errorf("open: %v", err)
 	}
-	if err := Each(10, func(int) error { return nil }); !errors.Is(err, errProc) {
-		t.Errorf("scan: %v", err)
-	}
 }

@@ -18,22 +18,10 @@ const (
 	maxProcesses = 1 << 22 // PID_MAX_LIMIT
 )
 
-// Each calls f with every process that is there during the whole call, and maybe
-// with some that were not. It stops at f's first error. More than limit processes
-// are an error, too.
-func Each(limit int, f func(pid int) error) error {
-	root, err := openRoot()
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return eachNumber(root, limit, f)
-}
-
-// EachStat calls f with every process and its stat line, or with the error of
-// ReadStat. It stops at f's first error. All lines are read into one buffer, because
-// PID 1 must not collect garbage while it forks. So it does not check either that
-// /proc is procfs.
+// EachStat calls f with every process that is there during the whole call, and maybe with
+// some that were not, each with its stat line or the error of ReadStat. It stops at f's
+// first error. All lines are read into one buffer, because PID 1 must not collect garbage
+// while it forks. So it does not check either that /proc is procfs.
 func EachStat(f func(pid int, st Stat, err error) error) error {
 	buf := make([]byte, statSize)
 	return eachIn("/proc", maxProcesses, func(pid int) error {

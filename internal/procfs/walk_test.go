@@ -11,17 +11,17 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-func TestEach(t *testing.T) {
+func TestEachIn(t *testing.T) {
 	var pids []int
-	testenv.Must(t, Each(1<<16, func(pid int) error { pids = append(pids, pid); return nil }))
+	testenv.Must(t, eachIn("/proc", 1<<16, func(pid int) error { pids = append(pids, pid); return nil }))
 	if !slices.Contains(pids, os.Getpid()) || !slices.Contains(pids, 1) {
 		t.Errorf("%v", pids)
 	}
-	if err := Each(len(pids)/2, func(int) error { return nil }); !errors.Is(err, errBound) {
+	if err := eachIn("/proc", len(pids)/2, func(int) error { return nil }); !errors.Is(err, errBound) {
 		t.Errorf("beyond the bound: %v", err)
 	}
 	stop := errors.New("enough")
-	if err := Each(1<<16, func(int) error { return stop }); err != stop {
+	if err := eachIn("/proc", 1<<16, func(int) error { return stop }); err != stop {
 		t.Errorf("%v", err)
 	}
 }

@@ -71,7 +71,7 @@ func parseAddr(b []byte, v6 bool) (netip.AddrPort, error) {
 func readSockets(want func(socket) bool) ([]socket, error) {
 	var out []socket
 	for _, v6 := range []bool{false, true} {
-		path := "/proc/self/net/tcp"
+		path := "/proc/thread-self/net/tcp" // AsUser may have taken this thread into another namespace
 		if v6 {
 			path += "6"
 		}

@@ -3,49 +3,94 @@
 package sys
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// AsFileOwner runs f with the file access of uid and gid, and with no capability.
-// One locked thread takes them as its effective ids, calls f and takes its own ids
-// back. Root without CAP_DAC_OVERRIDE opens another user's 0400 file that way, or
-// makes a file that belongs to that user, and stays root.
-//
-// Real and saved ids stay 0. The kernel compares these when a process wants to
-// signal us (kill(2): the target's real or saved uid) or to trace us (ptrace(2): all
-// three), so a process of uid can do neither, before, during or after. setfsuid(2)
-// would be enough for files, but gVisor does not have it. Supplementary groups
-// remain those of root.
-//
-// f stays on its goroutine and starts no process. The kernel resets dumpable to a
-// sysctl's value whenever effective ids change (prctl(2)), so it is restored here. A
-// thread that could not take its ids back is not used again, and the error says so
-// even if f returned none.
+// AsFileOwner runs f with the file access of uid and gid, and with no capability. Root
+// without CAP_DAC_OVERRIDE opens another user's 0400 file that way, or makes a file that
+// belongs to that user, and stays root. The rules of AsUser hold. uid must not be 0,
+// because f would have all rights of root.
 func AsFileOwner(uid, gid uint32, f func() error) error {
+	if uid == 0 {
+		return os.NewSyscallError("setresuid", syscall.EINVAL)
+	}
+	return AsUser(context.Background(), uid, gid, nil, f)
+}
+
+// AsUser runs f with the effective ids uid and gid, and in the network namespace network
+// unless that is nil. One locked thread takes them, calls f and takes its own ids back.
+// With another uid than 0 it has no capability meanwhile. What the kernel compares with
+// the effective ids, which are those for files too, it then allows f as it does that
+// user: files, and all of /proc/PID of a process of uid and gid that may be traced
+// (ptrace(2), PTRACE_MODE_READ_FSCREDS). To enter a network namespace takes CAP_SYS_ADMIN,
+// there and here.
+//
+// Real and saved ids stay those of the process. The kernel compares these when a process
+// wants to signal us (kill(2): the target's real or saved uid) or to trace us (ptrace(2):
+// all three), so a process of uid can do neither, before, during or after. setfsuid(2)
+// would be enough, but gVisor does not have it. Supplementary groups remain those of the
+// process.
+//
+// If ctx ends first, AsUser leaves f alone and returns the error of ctx, because a read of
+// /proc may hang. f stays on its goroutine and starts no process. The kernel resets dumpable to a
+// sysctl's value whenever effective ids change (prctl(2)), so it is restored here. A
+// thread that could not take its ids back, or that has entered a network namespace, is
+// not used again. The first thread is not used at all, because its ids are shown as
+// those of the process (/proc/PID/status). The error says if the ids could not be taken
+// back, even if f returned none.
+func AsUser(ctx context.Context, uid, gid uint32, network *os.File, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // ends with the goroutine unless it is unlocked
+		if unix.Gettid() == unix.Getpid() {
+			done <- AsUser(ctx, uid, gid, network, f) // on another thread, because this one is locked
+			runtime.UnlockOSThread()
+			return
+		}
+		ownUID, ownGID := uint32(syscall.Geteuid()), uint32(syscall.Getegid())
 		dumpable, err := Dumpable()
-		if err == nil && uid == 0 {
-			err = os.NewSyscallError("setresuid", syscall.EINVAL) // it would be root, with all rights of root
+		if err == nil && network != nil {
+			err = enterNetwork(network)
 		}
 		if err == nil {
-			err = takeEffective(uid, gid)
+			if err = takeEffective(uid, gid); err != nil {
+				err = fmt.Errorf("cannot become uid %d: %w: the exec needs SETUID and SETGID", uid, err)
+			}
 		}
 		if err == nil {
 			err = f()
 		}
-		back := errors.Join(takeEffective(0, 0), SetDumpable(dumpable))
-		if back == nil {
+		back := errors.Join(takeEffective(ownUID, ownGID), SetDumpable(dumpable))
+		if back == nil && network == nil {
 			runtime.UnlockOSThread()
 		}
 		done <- errors.Join(err, back)
 	}()
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enterNetwork takes this thread, which is locked, into the network namespace that f is
+// open on (setns(2)).
+func enterNetwork(f *os.File) error {
+	err := retry("setns", func() error { return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) })
+	runtime.KeepAlive(f)
+	if err != nil {
+		err = fmt.Errorf("cannot enter another network namespace: %w: that takes CAP_SYS_ADMIN", err)
+	}
+	return err
 }
 
 // takeEffective changes the effective ids of this thread alone and reads them

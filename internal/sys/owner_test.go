@@ -3,14 +3,17 @@
 package sys
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -136,5 +139,79 @@ func TestAsFileOwnerCannotReturn(t *testing.T) {
 		if euid := <-results; euid != 0 {
 			t.Errorf("a goroutine runs as %d", euid)
 		}
+	}
+}
+
+// TestAsUserSeesProcesses checks that f sees what a process of uid and gid may be shown to
+// its own user, and that no thread keeps anything.
+func TestAsUserSeesProcesses(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	cmd := &exec.Cmd{Path: "/bin/sleep", Args: []string{"sleep", "100"}, Env: []string{"A=b"},
+		SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Credential: &syscall.Credential{Uid: gateway, Gid: stranger}}}
+	testenv.Must(t, cmd.Start())
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	testenv.Executed(t, cmd.Process.Pid)
+	testenv.Must(t, SetDumpable(false))
+	testenv.Must(t, SetCaps(readmeCaps|1<<unix.CAP_SYS_ADMIN))
+	dir := fmt.Sprintf("/proc/%d/", cmd.Process.Pid)
+	look := func() error {
+		_, err1 := os.ReadFile(dir + "environ")
+		_, err2 := os.Readlink(dir + "fd/0")
+		_, err3 := os.Readlink(dir + "ns/net")
+		return errors.Join(err1, err2, err3)
+	}
+	ctx := testenv.Within(t, 20*time.Second)
+	if err := look(); !errors.Is(err, fs.ErrPermission) {
+		t.Fatalf("root sees it anyway: %v", err)
+	}
+	testenv.Must(t, AsUser(ctx, gateway, stranger, nil, look))
+	for _, gid := range []uint32{0, gateway} {
+		if err := AsUser(ctx, gateway, gid, nil, look); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("with group %d: %v", gid, err)
+		}
+	}
+	var network *os.File
+	testenv.Must(t, AsUser(ctx, gateway, stranger, nil, func() (err error) { network, err = os.Open(dir + "ns/net"); return err }))
+	defer network.Close()
+	inside := ""
+	testenv.Must(t, AsUser(ctx, gateway, stranger, network, func() (err error) { inside, err = os.Readlink("/proc/thread-self/ns/net"); return err }))
+	here, err := os.Readlink("/proc/self/ns/net")
+	if testenv.Must(t, err); inside == here {
+		t.Error("f was not taken into the network namespace")
+	}
+	rootAgain(t, readmeCaps|1<<unix.CAP_SYS_ADMIN)
+	testenv.Must(t, SetCaps(readmeCaps))
+	if err := AsUser(ctx, gateway, stranger, network, look); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_SYS_ADMIN") {
+		t.Errorf("a namespace without the right: %v", err)
+	}
+	rootAgain(t, readmeCaps)
+}
+
+// TestAsUserKeepsTheFirstThread checks that the ids that /proc shows for the process stay
+// those of root, which the supervisor compares (supervisor/exitauth).
+func TestAsUserKeepsTheFirstThread(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	for range 200 {
+		testenv.Must(t, AsFileOwner(gateway, gateway, func() error {
+			if s := testenv.Status(t, "/proc/self/status"); s["Uid"] != "0 0 0 0" {
+				t.Errorf("the process is shown with %s", s["Uid"])
+			}
+			return nil
+		}))
+	}
+}
+
+// TestAsUserEndsWithItsContext checks that f is left alone if it does not return.
+func TestAsUserEndsWithItsContext(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	me := uint32(os.Getuid())
+	err := AsUser(testenv.Within(t, 20*time.Millisecond), me, uint32(os.Getgid()), nil, func() error { <-hang; return nil })
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
 	}
 }

@@ -51,11 +51,3 @@ func AllThreads(name string, trap, a1, a2, a3, a4, a5 uintptr) error {
 func NoNewPrivs() error {
 	return AllThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 }
-
-// EnterNetwork takes this thread, which the caller has locked, into the network
-// namespace that f is open on (setns(2)). It needs CAP_SYS_ADMIN, there and here.
-func EnterNetwork(f *os.File) error {
-	err := retry("setns", func() error { return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) })
-	runtime.KeepAlive(f)
-	return err
-}

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exitauth is the exact-exit authorization (docs/design.md, section 11). When
-// root ends the gateway of a supervisor without root from outside, it writes a file
-// that only root can have made. The file names one gateway and one controller, each
-// by pid and start time, and counts only while that controller lives. If it counts,
-// that one exit is no failure and the next start is immediate. It permits nothing
-// else, and without it the gateway is started again anyway.
-//
-// A request over the FIFO would not do, because the FIFO and all data in it belong
-// to the user that the agent has, too.
+// Package exitauth is the exact-exit authorization (docs/controller.md): a file by which
+// root, which ends one gateway of a supervisor without root from outside, tells the
+// supervisor that the exit is no failure. A request over the FIFO would not do, because
+// the FIFO and all data in it belong to the user that the agent has, too.
 package exitauth
 
 import (
@@ -27,30 +22,26 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 )
 
-// fileName is the file's name.
-const fileName = "exit-authorization"
-
-// programName is the controller's name in argv[0], which a supervisor checks.
-const programName = "gatewayctl"
+const (
+	fileName    = "exit-authorization"
+	programName = "gatewayctl" // the controller's name in argv[0], which a supervisor checks
+	magic       = "gateway-exit-1"
+	maxFile     = 128
+)
 
 // Dirs returns the root-owned directories in which the file may be, best first. The
 // supervisor's own directory is not among them, because it belongs to the
 // supervisor's user.
 func Dirs() []string { return []string{"/run/gateway-init", "/dev/.gateway-init"} }
 
-const (
-	magic   = "gateway-exit-1"
-	maxFile = 128
-)
-
 // Authorization names the gateway that may end and the controller that ends it.
 type Authorization struct{ Gateway, Controller procfs.ID }
 
-// ErrNone means that there is no authorization for this exit.
-var ErrNone = errors.New("no authorization")
-
-// ErrRefused means that there is an authorization, but it does not count.
-var ErrRefused = errors.New("authorization refused")
+// Errors of Check.
+var (
+	ErrNone    = errors.New("no authorization")      // none for this exit
+	ErrRefused = errors.New("authorization refused") // there is one, and it does not count
+)
 
 // String returns the file's content.
 func (a Authorization) String() string {
@@ -59,22 +50,18 @@ func (a Authorization) String() string {
 
 // parse accepts only text that String makes.
 func parse(data []byte) (a Authorization, err error) {
-	words := strings.Fields(string(data))
-	if len(words) != 5 {
-		return a, fmt.Errorf("%w: it is not four numbers", ErrRefused)
-	}
-	var n [4]uint64
-	for i, w := range words[1:] {
+	var n [5]uint64
+	for i, word := range strings.Fields(string(data)) {
 		bits := 63
-		if i%2 == 0 {
+		if i%2 == 1 {
 			bits = 31 // a pid
 		}
-		if n[i], err = strconv.ParseUint(w, 10, bits); err != nil {
-			return a, fmt.Errorf("%w: %.20q is no number", ErrRefused, w)
+		if i > 0 && i < len(n) {
+			n[i], _ = strconv.ParseUint(word, 10, bits) // String does not write what is no number
 		}
 	}
-	a.Gateway = procfs.ID{PID: int(n[0]), Start: n[1]}
-	a.Controller = procfs.ID{PID: int(n[2]), Start: n[3]}
+	a.Gateway = procfs.ID{PID: int(n[1]), Start: n[2]}
+	a.Controller = procfs.ID{PID: int(n[3]), Start: n[4]}
 	if a.String() != string(data) {
 		return a, fmt.Errorf("%w: it is not written as gatewayctl writes it", ErrRefused)
 	}
@@ -83,24 +70,19 @@ func parse(data []byte) (a Authorization, err error) {
 
 // Publish writes a into dir, a root-owned directory, in one step.
 func Publish(dir *os.File, a Authorization) error {
-	if err := fsafe.Replace(dir, fileName, []byte(a.String()), 0o444); err != nil {
-		return fmt.Errorf("cannot write %s: %w", fileName, err)
-	}
-	return nil
+	return fsafe.Replace(dir, fileName, []byte(a.String()), 0o444)
 }
 
 // Withdraw removes the file that Publish wrote.
 func Withdraw(dir *os.File) error {
-	if err := fsafe.Remove(dir, fileName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove %s: %w", fileName, err)
+	if err := fsafe.Remove(dir, fileName); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
 
 // Check looks for an authorization of the exit of gateway, whose parent has just
-// reaped it, and returns the controller's pid. The error is ErrNone if there is
-// none for this exit, or ErrRefused, with the reason, if there is one that does not
-// count.
+// reaped it, and returns the controller's pid.
 func Check(gateway procfs.ID) (controller int, err error) { return checkPlace(Dirs(), gateway) }
 
 func checkPlace(dirs []string, gateway procfs.ID) (int, error) {
@@ -127,18 +109,21 @@ func checkPlace(dirs []string, gateway procfs.ID) (int, error) {
 // only the last.
 func readFile(unsafePath string) (a Authorization, err error) {
 	dir, err := openPlace(unsafePath)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fsafe.ErrUnsafe) {
+		err = ErrNone
+	}
 	if err != nil {
-		return a, ignoreMissing(err)
+		return a, err
 	}
 	defer dir.Close()
-	if _, err := pathcheck.Path(unsafePath, 0); err != nil {
-		return a, err
+	_, err = pathcheck.Path(unsafePath, 0)
+	if err == nil {
+		_, err = fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true})
 	}
-	root := fsafe.ID(0)
-	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: root, NotWritableByOthers: true}); err != nil {
-		return a, err
+	var data []byte
+	if err == nil {
+		data, _, err = fsafe.ReadAt(dir, fileName, fsafe.Want{Type: fsafe.Regular, UID: fsafe.ID(0), Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
 	}
-	data, _, err := fsafe.ReadAt(dir, fileName, fsafe.Want{Type: fsafe.Regular, UID: root, Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
 	if err != nil {
 		return a, err
 	}
@@ -146,17 +131,15 @@ func readFile(unsafePath string) (a Authorization, err error) {
 }
 
 // openPlace opens a root-owned directory that has a file of the name. Any other
-// directory holds no authorization. It may be the supervisor's own
-// (XDG_RUNTIME_DIR=/run), or a root-owned one that no other user may search, and no
-// file in it was ever meant as an authorization. The right to search it is enough
-// (O_PATH), because a tmpfs of mode 0711 cannot be read.
+// directory holds no authorization: it may be the supervisor's own (XDG_RUNTIME_DIR=/run).
+// The right to search it is enough (O_PATH), because a tmpfs of mode 0711 cannot be read.
 func openPlace(unsafePath string) (*os.File, error) {
 	parent, err := fsafe.OpenDir(path.Dir(unsafePath))
 	if err != nil {
 		return nil, err
 	}
+	defer parent.Close()
 	dir, err := fsafe.OpenAt(parent, path.Base(unsafePath), unix.O_DIRECTORY|unix.O_PATH)
-	parent.Close()
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +151,6 @@ func openPlace(unsafePath string) (*os.File, error) {
 		dir.Close()
 	}
 	return dir, err
-}
-
-// ignoreMissing returns ErrNone if err means that we can see no such file, and err
-// otherwise.
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fsafe.ErrUnsafe) {
-		return ErrNone
-	}
-	return err
 }
 
 // verifyRootProcess returns nil if p is alive, all of its uids are root's, and its

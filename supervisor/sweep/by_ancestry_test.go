@@ -56,7 +56,7 @@ func (f *family) becomes(t *testing.T, script string) {
 // sleepers lists the live processes that sleep for so many seconds.
 func sleepers(t *testing.T, seconds string) (pids []int) {
 	t.Helper()
-	testenv.Must(t, procfs.Each(1<<22, func(pid int) error {
+	testenv.Must(t, procfs.EachStat(func(pid int, _ procfs.Stat, _ error) error {
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if string(data) == "sleep\x00"+seconds+"\x00" {
 			pids = append(pids, pid)

@@ -15,7 +15,7 @@ import (
 )
 
 // The controllers run against the hostile agent in several containers at once. A round
-// takes its whole deadline if the agent stops the inspector.
+// takes its whole deadline if the agent holds the port or stops the gateway.
 const (
 	boxes    = 4
 	deadline = 2 * time.Second
