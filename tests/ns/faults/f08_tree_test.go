@@ -76,6 +76,11 @@ func TestDescendantNeverDelaysARestart(t *testing.T) {
 			if n := strings.Count(b.Log(), "demogateway: neighbors []\n"); n != 5 || n != strings.Count(b.Log(), "demogateway: neighbors ") {
 				t.Errorf("%d of 5 gateways started alone", n)
 			}
+			b.Signal(unix.SIGTERM)
+			if s := b.Wait(bound); s.ExitStatus() != 0 {
+				t.Errorf("ended with %d", s.ExitStatus())
+			}
+			// Now the log is complete.
 			stopped, crashed := "stopping started ", "started "
 			if c.grace == short {
 				stopped = "stopping killed started "
@@ -83,10 +88,6 @@ func TestDescendantNeverDelaysARestart(t *testing.T) {
 			want := "started " + stopped + stopped + crashed + stopped + strings.TrimSuffix(stopped, "started ")
 			if got := gatewayEvents(b.Log()); got != want {
 				t.Errorf("%s, want %s", got, want)
-			}
-			b.Signal(unix.SIGTERM)
-			if s := b.Wait(bound); s.ExitStatus() != 0 {
-				t.Errorf("ended with %d", s.ExitStatus())
 			}
 		})
 	}
