@@ -143,6 +143,11 @@ func Status(t testing.TB, path string) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	Must(t, err)
+	return ParseStatus(data)
+}
+
+// ParseStatus returns the fields of /proc/PID/status.
+func ParseStatus(data []byte) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(string(data)) {
 		key, value, _ := strings.Cut(line, ":")
