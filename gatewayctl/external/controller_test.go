@@ -252,7 +252,7 @@ func pair(t *testing.T, script string) (*Controller, *exec.Cmd) {
 	testenv.Must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")) // no test may write to the machine's own /run
 	self, err := procfs.Hold(os.Getpid())
 	testenv.Must(t, err)
-	c := &Controller{Gateway: config.Gateway{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, StopGrace: 100 * time.Millisecond,
+	c := &Controller{Gateway: config.Gateway{TokenEnv: "TOKEN", Command: []string{"/bin/sleep"}, Port: 1, StopSignal: syscall.SIGTERM, WorkingDir: "/", StopGrace: 100 * time.Millisecond,
 		Ready:  config.Probe{Path: "/", Status: []int{200}, Timeout: time.Second},
 		Health: config.Probe{Path: "/", Status: []int{200}, Timeout: 100 * time.Millisecond}},
 		Supervisor: &Supervisor{self}, stages: stages{say: quiet}}

@@ -161,6 +161,10 @@ func TestPrepared(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	c.Command, c.sidecars, c.WorkingDir = []string{"/bin/sleep"}, nil, t.TempDir()+"/gone"
+	if f := (*Failure)(nil); !errors.As(c.replace(ctx, g), &f) || f.Reason != reason.LaunchFailed || !strings.Contains(f.Error(), "gateway.working_dir") {
+		t.Errorf("a working directory that has gone: %v", f)
+	}
 	if err := g.Verify(); err != nil {
 		t.Errorf("it was ended all the same: %v", err)
 	}

@@ -99,6 +99,9 @@ func (c *Controller) checkPrepared(ctx context.Context, g *procfs.Held) error {
 	if err := pathcheck.Commands(pathcheck.Command{Words: c.Command, UID: uid}, sidecars); err != nil {
 		return &Failure{c.stage, reason.UnsafeConfig, err}
 	}
+	if err := pathcheck.WorkingDir(c.WorkingDir); err != nil {
+		return &Failure{c.stage, reason.LaunchFailed, err}
+	}
 	if err := sys.CheckPids(policy.RestartPids); err != nil {
 		return &Failure{c.stage, reason.NoRoom, err}
 	}

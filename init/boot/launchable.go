@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
+	"github.com/gateway-init/gateway-init/internal/pathcheck"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
@@ -18,12 +18,5 @@ func launchable(gateway launch.Spec) error {
 	if _, err := findProgram(gateway.Argv, gateway.Env); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot execute the gateway: %w", err)
 	}
-	info, err := os.Stat(gateway.Dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("cannot enter the gateway's working_dir: %w: make it, or correct gateway.working_dir", err)
-	case err == nil && !info.IsDir():
-		return fmt.Errorf("cannot enter the gateway's working_dir: %s is no directory: make it one, or correct gateway.working_dir", gateway.Dir)
-	}
-	return nil
+	return pathcheck.WorkingDir(gateway.Dir)
 }

@@ -64,6 +64,19 @@ func Commands(gateway Command, sidecars []Command) error {
 	return err
 }
 
+// WorkingDir returns an error if the gateway's working directory is not there. A directory
+// that cannot be seen is none, because the launch decides.
+func WorkingDir(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("cannot enter the gateway's working_dir: %w: make it, or correct gateway.working_dir", err)
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("cannot enter the gateway's working_dir: %s is no directory: make it one, or correct gateway.working_dir", dir)
+	}
+	return nil
+}
+
 // Arguments does the same as Executable for the words of a command, because a script
 // can do whatever its interpreter can. It checks only words that are the absolute
 // path of a regular file now. A directory to work in, or a file that is still to be
