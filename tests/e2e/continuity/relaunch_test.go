@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
@@ -177,7 +178,7 @@ func TestRelaunchKeepsEnvironmentAndLimits(t *testing.T) {
 
 // Scenario L19, a squatted directory. After /tmp was wiped the agent can create the
 // gateway's directory first. An empty one is removed. Any other is named, and has
-// to be removed by hand.
+// to be removed by hand. A restart is refused for it, and the gateway goes on.
 func TestSquattedDirectoryIsNamed(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{})
@@ -194,13 +195,21 @@ func TestSquattedDirectoryIsNamed(t *testing.T) {
 	wipe(t, c)
 	c.Tools("sandbox", "mkdir", "/tmp/demo-gateway", "0777")
 	c.Tools("sandbox", "mkdir", "/tmp/demo-gateway/mine", "0777")
+	serving := c.Status().Gateway.Process
 	r := c.Ctl("restart")
 	if r.Code == 0 || !strings.Contains(r.Stderr, "prepare-failed") {
 		t.Errorf("restart with a squatted directory: %v", r)
 	}
-	if record := c.WaitState(status.Backoff, 10*time.Second); !strings.Contains(record.Detail, "/tmp/demo-gateway") {
-		t.Errorf("status does not name the path: %s: %s", record.Reason, record.Detail)
+	if now := c.Status(); now.Gateway.Process != serving || now.State != status.Running {
+		t.Errorf("the old gateway was stopped for it: %s %+v", now.State, now.Gateway.Process)
 	}
+	hostKill(t, c, serving.PID)
+	harness.Eventually(t, 10*time.Second, "a start that the directory is in the way of", func() error {
+		if r := c.Status(); r.State != status.Backoff || r.Reason != reason.PrepareFailed || !strings.Contains(r.Detail, "/tmp/demo-gateway") {
+			return fmt.Errorf("%s, %s: %s", r.State, r.Reason, r.Detail)
+		}
+		return nil
+	})
 	wipe(t, c)
 	c.WaitServing(boot)
 	if err := differ(first, look(t, c)); err != nil {
