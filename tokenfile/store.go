@@ -34,10 +34,8 @@ type Store struct {
 // have filled the file system. Without it they could keep a gateway from starting whose
 // token must be replaced.
 func NewStore(dir *os.File, dirPath string, p Policy, formerUID uint32) (*Store, error) {
-	for _, name := range []string{Name, Name + fsafe.NewSuffix, Name + fsafe.ReserveSuffix} {
-		if err := fsafe.RemoveLeftover(dir, name, p.UID, formerUID); err != nil {
-			return nil, err
-		}
+	if err := RemoveAll(dir, p.UID, formerUID); err != nil {
+		return nil, err
 	}
 	secret, err := Mint(dir, Name, p)
 	if err != nil {
@@ -49,6 +47,17 @@ func NewStore(dir *os.File, dirPath string, p Policy, formerUID uint32) (*Store,
 		return nil, fmt.Errorf("cannot reserve space for the next token: %w", err)
 	}
 	return s, s.updateRecord()
+}
+
+// RemoveAll removes the token from dir, its half of a rotation, and its reserve, as
+// fsafe.RemoveLeftover does.
+func RemoveAll(dir *os.File, uids ...uint32) error {
+	for _, name := range []string{Name, Name + fsafe.NewSuffix, Name + fsafe.ReserveSuffix} {
+		if err := fsafe.RemoveLeftover(dir, name, uids...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Open opens the file of the token in force, for one child. The caller closes it.

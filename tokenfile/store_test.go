@@ -70,6 +70,18 @@ func opens(t *testing.T, s *Store, text string) bool {
 	return bytes.Equal(secret.Bytes(), []byte(text))
 }
 
+// TestRemoveAll checks that nothing of a token stays behind at the end, not even half a
+// rotation.
+func TestRemoveAll(t *testing.T) {
+	dir := testenv.Tmpfs(t)
+	s := newStore(t, dir)
+	testenv.Must(t, s.Prepare())
+	testenv.Must(t, RemoveAll(dir, 0))
+	if left, err := os.ReadDir(testenv.Path(dir, "")); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 // TestStoreRotates checks that a new token shows only after Commit. Until then, and
 // after Abort, the old one is in force.
 func TestStoreRotates(t *testing.T) {

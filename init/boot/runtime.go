@@ -76,5 +76,5 @@ func addRemedy(err error, dir *runtimedir.Dir) error {
 
 // cleanup removes the token, because the directory may outlive the container.
 func (b *bootstrap) cleanup(dir *runtimedir.Dir) error {
-	return fsafe.RemoveLeftover(dir.File, tokenfile.Name, uint32(os.Geteuid()), b.users.gateway.UID)
+	return tokenfile.RemoveAll(dir.File, uint32(os.Geteuid()), b.users.gateway.UID)
 }
