@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
@@ -61,8 +62,24 @@ func (e External) Logs(ctx context.Context, _ []string) ([]Log, error) {
 // errOthersLogs begins the refusal of External.
 var errOthersLogs = errors.New("the logs are files")
 
-// Advise returns advice as it is, because docker logs is right for root.
-func (e External) Advise(advice string) string { return advice }
+// Advise writes the uid of the supervisor's user into advice. It keeps docker logs, which
+// is right for root.
+func (e External) Advise(advice string) string {
+	if !strings.Contains(advice, asSupervisor) {
+		return advice
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), LookTimeout)
+	defer cancel()
+	s, err := e.local.Find(ctx)
+	if err != nil {
+		return advice
+	}
+	defer s.Close()
+	return strings.ReplaceAll(advice, asSupervisor, "-u "+strconv.FormatUint(uint64(s.UIDs[0]), 10))
+}
+
+// asSupervisor is the flag in all advice that names the supervisor's user.
+const asSupervisor = "-u UID"
 
 // Advise implements Operator.
 func (l *Local) Advise(advice string) string {
