@@ -28,7 +28,7 @@ func TestExplainUserError(t *testing.T) {
 		"refused":       {&external.Failure{Reason: reason.NotPermitted}, ExitRefused, ""},
 		"deadline":      {control.ErrDeadline, ExitDeadline, hintStatus},
 		"no-supervisor": {&control.UnsentError{Err: control.ErrNoSupervisor}, ExitFailed, "XDG_RUNTIME_DIR"},
-		"no-rights":     {fmt.Errorf("cannot become uid 7: %w: %w", os.ErrPermission, sys.ErrNoIDs), ExitRefused, "docker exec -u UID CONTAINER"},
+		"no-rights":     {fmt.Errorf("cannot become uid 7: %w: %w", os.ErrPermission, sys.ErrNoIDs), ExitRefused, "docker exec -u UID:GID CONTAINER"},
 		"no-token":      {&TokenError{tokenNotRunning, "", control.ErrNoSupervisor}, ExitFailed, "XDG_RUNTIME_DIR"},
 	} {
 		err := fmt.Errorf("cannot stop: %w", &external.Failure{Stage: "x", Reason: reason.Unproven, Err: userError{c.err}})
@@ -46,11 +46,11 @@ func TestLookWithoutRights(t *testing.T) {
 	e.local.Find = func(context.Context) (*external.Supervisor, error) {
 		held, err := procfs.Hold(os.Getpid())
 		if err == nil {
-			held.UIDs[0] = 1234
+			held.UIDs[0], held.GIDs[0] = 1234, 5678
 		}
 		return &external.Supervisor{Held: held}, err
 	}
-	const want = "run it as the supervisor's user: docker exec -u 1234 CONTAINER "
+	const want = "run it as the supervisor's user: docker exec -u 1234:5678 CONTAINER "
 	if hint := e.Advise(v.Hint); v.Reason != reason.Unproven || !strings.HasPrefix(hint, want) || !strings.Contains(hint, "SETUID") {
 		t.Errorf("%s, %q", v.Reason, hint)
 	}

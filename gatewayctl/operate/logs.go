@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
@@ -56,13 +55,13 @@ func (e External) Logs(ctx context.Context, _ []string) ([]Log, error) {
 	defer s.Close()
 	uid := s.UIDs[0]
 	return nil, &external.Failure{Reason: reason.NotPermitted,
-		Err: fmt.Errorf("%w of uid %d, which root does not believe: docker exec -u %d CONTAINER /usr/local/bin/gatewayctl logs", errOthersLogs, uid, uid)}
+		Err: fmt.Errorf("%w of uid %d, which root does not believe: docker exec -u %d:%d CONTAINER /usr/local/bin/gatewayctl logs", errOthersLogs, uid, uid, s.GIDs[0])}
 }
 
 // errOthersLogs begins the refusal of External.
 var errOthersLogs = errors.New("the logs are files")
 
-// Advise writes the uid of the supervisor's user into advice. It keeps docker logs, which
+// Advise writes the ids of the supervisor's user into advice. It keeps docker logs, which
 // is right for root.
 func (e External) Advise(advice string) string {
 	if !strings.Contains(advice, asSupervisor) {
@@ -75,11 +74,11 @@ func (e External) Advise(advice string) string {
 		return advice
 	}
 	defer s.Close()
-	return strings.ReplaceAll(advice, asSupervisor, "-u "+strconv.FormatUint(uint64(s.UIDs[0]), 10))
+	return strings.ReplaceAll(advice, asSupervisor, fmt.Sprintf("-u %d:%d", s.UIDs[0], s.GIDs[0]))
 }
 
 // asSupervisor is the flag in all advice that names the supervisor's user.
-const asSupervisor = "-u UID"
+const asSupervisor = "-u UID:GID"
 
 // Advise implements Operator.
 func (l *Local) Advise(advice string) string {
