@@ -195,7 +195,12 @@ func TestExecRefusals(t *testing.T) {
 		}, 3, "unsafe-config: no line"},
 		"of-another-gateway": {"tui", func(w *fixture) { w.record.Token.UID = 7; w.publish() }, 1, "changed"},
 		"no-lock":            {"exec cat", func(w *fixture) { must(w.t, os.Remove(filepath.Join(w.path, clientlock.Name))) }, 1, "cannot exec: internal: cannot open the client lock"},
-		"unsafe-lock":        {"exec cat", func(w *fixture) { must(w.t, os.Chmod(filepath.Join(w.path, clientlock.Name), 0o644)) }, 1, "clients.lock: has mode 0644, not 0600"},
+		"no-gateway": {"exec cat", func(w *fixture) {
+			must(w.t, os.Remove(filepath.Join(w.path, clientlock.Name)))
+			w.record.Gateway.Enabled = false
+			w.publish()
+		}, 4, "cannot exec: not-running: this container runs without a gateway (--no-gateway)"},
+		"unsafe-lock": {"exec cat", func(w *fixture) { must(w.t, os.Chmod(filepath.Join(w.path, clientlock.Name), 0o644)) }, 1, "clients.lock: has mode 0644, not 0600"},
 		"another-config": {"tui", func(w *fixture) {
 			w.kernel.users = func(*config.Config) (identities, error) {
 				return identities{gateway: users.User{UID: 7}, operator: users.User{UID: 8, GID: 8}}, nil

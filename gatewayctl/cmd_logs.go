@@ -49,7 +49,7 @@ func (a *app) logs(names []string) int {
 	defer cancel()
 	logs, err := a.operator.Logs(ctx, names)
 	if errors.Is(err, operate.ErrNoLogs) {
-		return a.fail(exitFailed, fmt.Errorf("cannot show logs: there is no %s: docker logs CONTAINER has all that is in no file", strings.Join(names, ", ")))
+		return a.noLogs(ctx, names)
 	}
 	if err != nil {
 		return a.failed(fmt.Errorf("cannot show logs: %w", err))
@@ -65,6 +65,18 @@ func (a *app) logs(names []string) int {
 		}
 	}
 	return exitOK
+}
+
+// noLogs says why there is none of these logs.
+func (a *app) noLogs(ctx context.Context, names []string) int {
+	why := "no log of this container is in a file: read docker logs CONTAINER"
+	if others, err := a.operator.Logs(ctx, logfile.Names()); err == nil && len(others) > 0 {
+		why = fmt.Sprintf("there is no %s: see gatewayctl logs, and docker logs CONTAINER", strings.Join(names, ", "))
+		if slices.Equal(names, []string{logfile.Sidecars}) {
+			why = "the configuration has no sidecars"
+		}
+	}
+	return a.fail(exitFailed, errors.New("cannot show logs: "+why))
 }
 
 // cleanLines makes text safe for a terminal, as clean does, and keeps its lines. The last

@@ -23,7 +23,7 @@ func TestLogs(t *testing.T) {
 	const hostile = "red \x1b[31m\ttab \x9b2J \u009b \u202e\r\nno end"
 	w := newFixture(t)
 	w.up()
-	w.want(w.run("logs"), exitFailed, "", "gatewayctl: cannot show logs: there is no init.log, gateway.log, sidecars.log: docker logs CONTAINER has all that is in no file\n")
+	w.want(w.run("logs"), exitFailed, "", "gatewayctl: cannot show logs: no log of this container is in a file: read docker logs CONTAINER\n")
 	w.writeLog("init.log", "one\n")
 	w.writeLog("gateway.log", hostile)
 	w.want(w.run("logs"), exitOK, "one\n"+hostile, "== "+w.path+"/init.log ==\n== "+w.path+"/gateway.log ==\n")
@@ -36,7 +36,7 @@ func TestLogs(t *testing.T) {
 	if got, want := w.out.String(), "red ?[31m\ttab \ufffd2J ? ??\nno end\n"; got != want {
 		t.Errorf("to a terminal it is %q, want %q", got, want)
 	}
-	w.want(w.run("logs", "sidecars"), exitFailed, "", "there is no sidecars.log")
+	w.want(w.run("logs", "sidecars"), exitFailed, "", "cannot show logs: the configuration has no sidecars")
 	w.want(w.run("logs", "init", "gateway"), exitUsage, "", `no log "init gateway": it is init, gateway or sidecars`)
 	w.want(w.run("logs", "../status"), exitUsage, "", "no log")
 	must(t, os.Chmod(filepath.Join(w.path, "init.log"), 0o666))

@@ -21,6 +21,8 @@ func TestUsage(t *testing.T) {
 		"nothing":               {nil, "no command given"},
 		"unknown-command":       {[]string{"explode"}, `unknown command "explode"`},
 		"unknown-near":          {[]string{"statsu"}, `unknown command "statsu": did you mean gatewayctl status?`},
+		"flag-of-one-hyphen":    {[]string{"logs", "-f"}, "unknown flag -f"},
+		"flag-begun":            {[]string{"restart", "--rotate"}, "unknown flag --rotate: did you mean --rotate-token?"},
 		"flag-near":             {[]string{"status", "--wach"}, "unknown flag --wach: did you mean --watch?"},
 		"global-flag-near":      {[]string{"--versoin"}, "unknown flag --versoin: did you mean --version?"},
 		"help-near":             {[]string{"help", "statsu"}, `no help on "statsu": did you mean gatewayctl help status?`},

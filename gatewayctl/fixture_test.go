@@ -78,7 +78,7 @@ func newFixture(t *testing.T) *fixture {
 	w.app = &app{
 		stdio: stdio{in: strings.NewReader(""), out: &w.out, err: &w.err},
 		local: &operate.Local{Host: operate.Host{
-			Now: func() time.Time { return noon }, EUID: os.Geteuid(), Owner: uint32(os.Geteuid()),
+			Now: func() time.Time { return noon }, EUID: os.Geteuid(), EGID: 1001, Owner: uint32(os.Geteuid()),
 			Defaults: func() []string { return []string{w.path} },
 			Hold:     func(procfs.ID) (*os.File, error) { return holdSelf() },
 			Booting:  func() bool { return false },

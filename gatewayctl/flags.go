@@ -6,13 +6,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/nearest"
 )
 
-// parseFlags parses args. Its errors name flags as the manual does, with two hyphens.
+// parseFlags parses args. Its errors name flags as the manual does, with two hyphens. An
+// unknown flag is named as it was written.
 func parseFlags(f *flag.FlagSet, args []string) error {
 	err := f.Parse(args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
@@ -21,7 +23,11 @@ func parseFlags(f *flag.FlagSet, args []string) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		var known []string
 		f.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
-		return fmt.Errorf("unknown flag --%.40s%s", name, nearest.Hint(name, "--", known))
+		hyphens := "--"
+		if slices.ContainsFunc(args, func(arg string) bool { flag, _, _ := strings.Cut(arg, "="); return flag == "-"+name }) {
+			hyphens = "-"
+		}
+		return fmt.Errorf("unknown flag %s%.40s%s", hyphens, name, nearest.Hint(name, "--", known))
 	}
 	return errors.New(strings.NewReplacer("for flag -", "for --", "for -", "for --", "argument: -", "argument: --").Replace(err.Error()))
 }

@@ -121,6 +121,12 @@ func TestLook(t *testing.T) {
 				return proof.Foreign, ls, nil
 			}
 		}, operate.CheckListener, status.Failed, 4, "listener-foreign"},
+		"separation-none-other-group": {func(w *fixture) { // docker exec -u UID
+			w.record.Separation, w.local.EGID = "none", 0
+			w.local.Held = func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error) {
+				return proof.Foreign, ls, nil
+			}
+		}, operate.CheckListener, status.NotAvailable, 4, "unproven"},
 		"separation-none-unseen": {func(w *fixture) {
 			w.record.Separation = "none"
 			w.local.Held = func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error) {

@@ -86,7 +86,7 @@ func TestRender(t *testing.T) {
 		"starting-unproven": {func(r *status.Record) {
 			idle(r, status.Starting, status.GoalRun)
 			r.Gateway.PID = 41
-			r.Reason, r.Detail = "unproven", "GET /healthz: it answered with status 401, which is not configured: gateway.ready.status is [200]"
+			r.Reason, r.Detail = "unproven", "GET /healthz: it answered with status 401, which is not configured: gateway.ready.status is [200]: correct that, or gateway.ready.path"
 			r.Health = status.Health{State: status.Unknown, Limit: 4, Detail: r.Detail}
 			r.Gateway.GiveUpAt = ptr(noon.Add(40 * time.Second))
 		}, allHeld()},

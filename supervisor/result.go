@@ -85,7 +85,11 @@ func (r *result) wanted(v proof.Verdict, asked config.Probe) string {
 		for _, code := range asked.Status {
 			codes = append(codes, formatInt(code))
 		}
-		return key + "status is [" + strings.Join(codes, ", ") + "]"
+		wanted := key + "status is [" + strings.Join(codes, ", ") + "]"
+		if !v.Definite() { // the gateway works, and waiting does not change its answer
+			wanted += ": correct that, or " + key + "path"
+		}
+		return wanted
 	}
 	var members []string
 	for _, e := range asked.JSON {

@@ -170,6 +170,9 @@ func (l *Local) checkListener(r *status.Record) Check {
 	}
 	owner, foreign := proof.Judge(ls, g.UID)
 	if r.Separation == status.SeparationNone {
+		if g.GID != l.EGID { // an exec with a uid alone (ptrace(2), PTRACE_MODE_READ_FSCREDS)
+			return skipCheck(CheckListener, fmt.Errorf("the kernel hides the gateway's descriptors from group %d: docker exec -u %d:%d CONTAINER", l.EGID, g.UID, g.GID))
+		}
 		if owner, foreign, err = l.Held(ls, g.PID); err != nil {
 			return skipCheck(CheckListener, err)
 		}

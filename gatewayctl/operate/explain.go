@@ -13,6 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
@@ -31,6 +32,7 @@ const (
 	hintNoSupervisor = "is this a container whose PID 1 is gateway-init in gateway mode? see: docker logs CONTAINER"
 	hintStatus       = "see: gatewayctl status"
 	hintQueued       = "the request stays queued and its effect may still come; " + hintStatus
+	hintRights       = "run it as the supervisor's user: docker exec " + asSupervisor + " CONTAINER /usr/local/bin/gatewayctl ...; root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md)"
 )
 
 // Explain returns the exit code and the hint for an error of an Operator.
@@ -44,7 +46,10 @@ func Explain(err error) (code int, hint string) {
 	switch {
 	case errors.As(err, &user):
 		code, hint := Explain(user.error)
-		if code == ExitNoSupervisor { // root has proved that there is one
+		switch {
+		case errors.Is(err, sys.ErrNoIDs):
+			return code, hintRights
+		case code == ExitNoSupervisor: // root has proved that there is one
 			return ExitFailed, "if its XDG_RUNTIME_DIR is not the container's, give that: docker exec -e XDG_RUNTIME_DIR=DIR ..."
 		}
 		return code, hint
@@ -93,7 +98,7 @@ func nextStep(f *external.Failure) string {
 	case errors.Is(f, external.ErrAmbiguous):
 		return "where two processes are named waiting does not help: end the one that is not the real one, then try again"
 	case errors.Is(f, os.ErrPermission), errors.Is(f, procfs.ErrNoPidfd):
-		return "root's exec needs SETUID, SETGID, KILL and a kernel with pidfd here (docs/managed.md); or ask as the supervisor's user: docker exec -u UID CONTAINER /usr/local/bin/gatewayctl ..."
+		return hintRights
 	}
 	return f.Reason.Next()
 }
@@ -111,5 +116,9 @@ func verdictOf(err error) Verdict {
 		v.Hint = nextStep(f)
 		return v
 	}
-	return NotServingVerdict(reason.Unproven, err.Error())
+	v := NotServingVerdict(reason.Unproven, err.Error())
+	if errors.Is(err, sys.ErrNoIDs) {
+		v.Hint = hintRights
+	}
+	return v
 }

@@ -84,6 +84,7 @@ func (e External) Look(ctx context.Context) (v View) {
 			v.Topology = external.None
 		}
 	}
+	v.Hint = e.Advise(v.Hint)
 	return v
 }
 

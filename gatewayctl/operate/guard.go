@@ -60,7 +60,7 @@ func (l *Local) Guard(warn func(error)) (_ *Guard, err error) {
 	switch {
 	case v.Code == ExitNoSupervisor: // its lock may be missing for the same reason
 		return nil, &NotServedError{v.Verdict}
-	case lockErr != nil:
+	case lockErr != nil && (v.Record == nil || v.Record.Gateway.Enabled): // --no-gateway makes no lock
 		return nil, &NotServedError{Verdict{Code: ExitFailed, Reason: reason.Internal, Detail: lockErr.Error(),
 			Hint: "PID 1 makes that file when the container starts: restart the container"}}
 	case !v.Serving:

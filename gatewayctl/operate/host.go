@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/external"
@@ -24,6 +25,7 @@ import (
 type Host struct {
 	Now           func() time.Time
 	EUID          int
+	EGID          uint32
 	Owner         uint32                                        // the supervisor's uid, which must own all its files
 	Defaults      func() []string                               // the places of a runtime directory
 	Booting       func() bool                                   // PID 1 is gateway-init, so missing files may still come
@@ -49,6 +51,7 @@ func newLocalOf(uid, owner uint32, env []string) *Local {
 	l.Host = Host{
 		Now:           time.Now,
 		EUID:          int(uid),
+		EGID:          uint32(syscall.Getegid()), // of this thread, which may have taken another user's ids
 		Owner:         owner,
 		Defaults:      func() []string { return placesOf(l.Owner, env) },
 		Booting:       func() bool { return l.isOwnBooting() },

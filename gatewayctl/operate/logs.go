@@ -55,14 +55,30 @@ func (e External) Logs(ctx context.Context, _ []string) ([]Log, error) {
 	defer s.Close()
 	uid := s.UIDs[0]
 	return nil, &external.Failure{Reason: reason.NotPermitted,
-		Err: fmt.Errorf("%w of uid %d, which root does not believe: docker exec -u %d CONTAINER /usr/local/bin/gatewayctl logs", errOthersLogs, uid, uid)}
+		Err: fmt.Errorf("%w of uid %d, which root does not believe: docker exec -u %d:%d CONTAINER /usr/local/bin/gatewayctl logs", errOthersLogs, uid, uid, s.GIDs[0])}
 }
 
 // errOthersLogs begins the refusal of External.
 var errOthersLogs = errors.New("the logs are files")
 
-// Advise returns advice as it is, because docker logs is right for root.
-func (e External) Advise(advice string) string { return advice }
+// Advise writes the ids of the supervisor's user into advice. It keeps docker logs, which
+// is right for root.
+func (e External) Advise(advice string) string {
+	if !strings.Contains(advice, asSupervisor) {
+		return advice
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), LookTimeout)
+	defer cancel()
+	s, err := e.local.Find(ctx)
+	if err != nil {
+		return advice
+	}
+	defer s.Close()
+	return strings.ReplaceAll(advice, asSupervisor, fmt.Sprintf("-u %d:%d", s.UIDs[0], s.GIDs[0]))
+}
+
+// asSupervisor is the flag in all advice that names the supervisor's user.
+const asSupervisor = "-u UID:GID"
 
 // Advise implements Operator.
 func (l *Local) Advise(advice string) string {

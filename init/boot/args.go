@@ -108,11 +108,21 @@ func parseArgs(args []string) (settings, error) {
 var plainOptions = []string{"--user", "--drop-caps", "--grace", "--rewrite", "-c", "-e", "-g", "-p", "-r", "-s", "-v", "-w"}
 
 func optionHint(arg string) string {
-	if slices.Contains(plainOptions, arg) {
-		return ": it is for images without " + config.DefaultDir + ": leave it out, and write sandbox.user or gateway.stop.grace into the configuration"
+	switch {
+	case arg == "--user":
+		return notHere + ", and write sandbox.user into the configuration"
+	case arg == "--grace":
+		return notHere + ", and write gateway.stop.grace into the configuration"
+	case slices.Contains(plainOptions, arg):
+		return notHere + "; an option of the engine stands before the image"
 	}
-	return nearest.Hint(arg, "", options)
+	if hint := nearest.Hint(arg, "", options); hint != "" {
+		return hint
+	}
+	return ": an option of the engine stands before the image"
 }
+
+const notHere = ": it is for images without " + config.DefaultDir + ": leave it out"
 
 func (s settings) validate() error {
 	switch {

@@ -90,9 +90,14 @@ func TestParseArgsSuggests(t *testing.T) {
 	if want := `unknown option "--no-gatway": did you mean --no-gateway?`; err == nil || err.Error() != want {
 		t.Errorf("says %v, want %s", err, want)
 	}
-	for _, args := range [][]string{{"--user", "app", "sh"}, {"--user=app"}, {"-g", "sh"}, {"--grace", "5"}} {
-		if _, err := parseArgs(args); err == nil || !strings.Contains(err.Error(), ": it is for images without /etc/gateway-init: leave it out, and write sandbox.user") {
-			t.Errorf("%v: says %v", args, err)
+	const there = ": it is for images without /etc/gateway-init: leave it out"
+	for args, want := range map[string]string{
+		"--user app sh": there + ", and write sandbox.user into", "--user=app": there + ", and write sandbox.user into",
+		"--grace 5": there + ", and write gateway.stop.grace into", "-g sh": there,
+		"-it sh": `"-it": an option of the engine stands before the image`, "-v": there + "; an option of the engine stands before the image",
+	} {
+		if _, err := parseArgs(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: says %v, want %s", args, err, want)
 		}
 	}
 	for _, option := range options {

@@ -3,7 +3,7 @@
 package boot
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"os"
 
@@ -19,7 +19,7 @@ type stdio struct {
 	gateway   [3]*os.File // stdin is /dev/null, the others are its own
 	worker    [3]*os.File // /dev/null
 	log       *os.File    // our own stderr, non-blocking
-	shared    error       // why the copies are not file descriptions of their own
+	shared    error       // why the first copy is not a file description of its own
 }
 
 // openStdio opens stdout and stderr again for the gateway, and stderr for our log.
@@ -56,7 +56,7 @@ func (s *stdio) reopen(fd int, flags int) *os.File {
 	if err == nil {
 		return f
 	}
-	s.shared = errors.Join(s.shared, err)
+	s.shared = cmp.Or(s.shared, err)
 	copied, err := sys.Duplicate(fd, name)
 	if err != nil {
 		return s.worker[0] // fd is closed and has no reader

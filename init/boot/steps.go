@@ -44,7 +44,7 @@ func (b *bootstrap) drop() error {
 		b.hardening.add(m.Name, m.Detail)
 	}
 	if b.stdio.shared != nil {
-		b.hardening.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v", b.stdio.shared))
+		b.hardening.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v: give gateway-init a pipe, a terminal or a file of its own user as stdout and stderr", b.stdio.shared))
 	}
 	b.nofile = b.clampNofile()
 	b.tryScore()

@@ -173,8 +173,23 @@ func (d *decoder) atMost(n node, have, most int) bool {
 
 // is reports whether n is of kind k and there was no error before.
 func (d *decoder) is(n node, k strictjson.Kind) bool {
-	if n.Kind != k {
+	switch {
+	case n.Kind == k:
+	case k == strictjson.Array && n.Kind == strictjson.String:
+		d.fail(n, "is %v, not %v: write %s", n.Kind, k, listOf(n.Str))
+	case k == strictjson.String && (n.Kind == strictjson.Number || n.Kind == strictjson.Bool):
+		d.fail(n, "is %v, not %v in quotes", n.Kind, k)
+	default:
 		d.fail(n, "is %v, not %v", n.Kind, k)
 	}
 	return d.err == nil
+}
+
+// listOf returns the words of text as a list, or an example if text is long.
+func listOf(text string) string {
+	words := strings.Fields(text)
+	if len(words) == 0 || len(text) > 64 {
+		words = []string{"WORD", "WORD"}
+	}
+	return inLine(each(len(words), func(i int) string { return quoteJSON(words[i]) }))
 }

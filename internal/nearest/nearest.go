@@ -21,13 +21,37 @@ func Word(word string, known []string) (found string, edits int, ok bool) {
 	return found, edits, ok
 }
 
-// Hint returns ": did you mean WORD?" with the nearest of the known words after prefix,
-// or "".
+// Hint returns ": did you mean WORD?" with the nearest of the known words after prefix. If
+// none is near, WORD is the only one that begins with word. Without any Hint returns "".
 func Hint(word, prefix string, known []string) string {
-	if found, _, ok := Word(word, known); ok {
+	found, _, ok := Word(word, known)
+	if !ok {
+		found, ok = completion(word, known)
+	}
+	if ok {
 		return ": did you mean " + prefix + found + "?"
 	}
 	return ""
+}
+
+// leastPrefix is the length from which on a word may be the beginning of another.
+const leastPrefix = 3
+
+// completion returns the one known word that begins with word.
+func completion(word string, known []string) (found string, ok bool) {
+	if len(word) < leastPrefix {
+		return "", false
+	}
+	for _, k := range known {
+		switch {
+		case !strings.HasPrefix(k, word):
+		case ok:
+			return "", false
+		default:
+			found, ok = k, true
+		}
+	}
+	return found, ok
 }
 
 // distance returns the number of bytes to insert, delete, replace or exchange with

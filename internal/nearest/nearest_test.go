@@ -38,7 +38,15 @@ func TestNearestWord(t *testing.T) {
 	if got := Hint("wach", "--", []string{"json", "watch"}); got != ": did you mean --watch?" {
 		t.Errorf("Hint = %q", got)
 	}
-	if got := Hint("explode", "--", known); got != "" {
-		t.Errorf("Hint = %q", got)
+	for _, word := range []string{"explode", "st", "re-"} {
+		if got := Hint(word, "--", known); got != "" {
+			t.Errorf("Hint(%q) = %q", word, got)
+		}
+	}
+	long := []string{"no-gateway", "no-token", "revoke-devices"}
+	for word, want := range map[string]string{"revoke": ": did you mean --revoke-devices?", "no-": "", "no-t": ": did you mean --no-token?"} {
+		if got := Hint(word, "--", long); got != want {
+			t.Errorf("Hint(%q) = %q, want %q", word, got, want)
+		}
 	}
 }

@@ -79,10 +79,22 @@ func (d Directory) evict(parent *os.File, name string, i fsafe.Info) error {
 		Problem: fmt.Sprintf("is %v of uid %d with mode %04o, not a directory of uid %d with mode %04o or less: remove it", i.Type, i.UID, i.Mode, d.UID, d.Mode)}
 }
 
+// mountMode returns the option of a tmpfs at dir. All users write in /tmp, and only root
+// elsewhere.
+func mountMode(dir string) string {
+	if dir == "/tmp" {
+		return "mode=1777"
+	}
+	return "mode=0755"
+}
+
 // create makes the directory. It sets the mode before the owner, as a root without
 // CAP_FOWNER must. A directory that cannot be given away is removed.
 func (d Directory) create(parent *os.File, name string) error {
 	f, err := fsafe.MakeDir(parent, name, d.Mode)
+	if errors.Is(err, unix.EROFS) {
+		err = fmt.Errorf("%w: %s", err, advice.Tmpfs(path.Dir(d.Path), mountMode(path.Dir(d.Path))))
+	}
 	if err != nil {
 		return err
 	}

@@ -168,6 +168,8 @@ func TestMakeFails(t *testing.T) {
 			testenv.Refuse(t, unix.EROFS, call)
 			if err := Make([]Directory{entry()}); !errors.Is(err, unix.EROFS) {
 				t.Errorf("got %v, want %v", err, unix.EROFS)
+			} else if name == "no-mkdir" && !strings.Contains(err.Error(), "run with --tmpfs /mnt:mode=0755") {
+				t.Errorf("no advice in %v", err)
 			}
 			if left, err := os.ReadDir("/mnt"); err != nil || len(left) != 0 {
 				t.Errorf("left %v, %v", left, err)

@@ -25,6 +25,9 @@ func AsFileOwner(uid, gid uint32, f func() error) error {
 	return AsUser(context.Background(), uid, gid, nil, f)
 }
 
+// ErrNoIDs means that this process may not take the ids of another user.
+var ErrNoIDs = errors.New("the exec needs SETUID and SETGID")
+
 // AsUser runs f with the effective ids uid and gid, and in the network namespace network
 // unless that is nil. One locked thread takes them, calls f and takes its own ids back.
 // With another uid than 0 it has no capability meanwhile. What the kernel compares with
@@ -62,7 +65,7 @@ func AsUser(ctx context.Context, uid, gid uint32, network *os.File, f func() err
 		}
 		if err == nil {
 			if err = takeEffective(uid, gid); err != nil {
-				err = fmt.Errorf("cannot become uid %d: %w: the exec needs SETUID and SETGID", uid, err)
+				err = fmt.Errorf("cannot become uid %d: %w: %w", uid, err, ErrNoIDs)
 			}
 		}
 		if err == nil {

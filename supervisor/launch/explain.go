@@ -48,6 +48,13 @@ func (s Spec) explainProgram(errno syscall.Errno) string {
 	}
 	if why == "" && errno == syscall.ENOENT {
 		why = program.Missing(s.Argv[0])
+		switch {
+		case why != "":
+		case strings.Contains(s.Argv[0], "/"):
+			why = "the program or its interpreter is missing: put it into the image, or name another"
+		default:
+			why = "no directory of PATH has it: put it into the image, or write its absolute path"
+		}
 	}
 	return why
 }

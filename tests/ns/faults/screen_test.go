@@ -242,7 +242,7 @@ func TestWithoutOwnerOfTheTerminalNothingIsMoved(t *testing.T) {
 		if r.LogFiles {
 			t.Error("the record says that the logs are in files")
 		}
-		if end := b.Ctl("logs"); end.Code != 1 || end.Stderr != "gatewayctl: cannot show logs: there is no init.log, gateway.log, sidecars.log: docker logs CONTAINER has all that is in no file\n" {
+		if end := b.Ctl("logs"); end.Code != 1 || end.Stderr != "gatewayctl: cannot show logs: no log of this container is in a file: read docker logs CONTAINER\n" {
 			t.Errorf("logs: %v", end)
 		}
 	}

@@ -47,7 +47,7 @@ func TestMistakeEndsBoot(t *testing.T) {
 		{"key-missing", gateway("command", nil), ends(2),
 			file + `:12:14: gateway.command is missing: give the gateway's program and its arguments`},
 		{"wrong-type", gateway("command", "/usr/local/bin/demogateway"), ends(2),
-			file + `:23:16: gateway.command: is a string, not an array`},
+			file + `:23:16: gateway.command: is a string, not an array: write ["/usr/local/bin/demogateway"]`},
 		{"port-in-quotes", gateway("listen", obj{"port": "8088"}), ends(2),
 			file + `:38:15: gateway.listen.port: is a string, not a number (accepted: 1 to 65535)`},
 		{"bare-duration", gateway("stop", obj{"grace": 7}), ends(2),
@@ -108,10 +108,10 @@ gatewayctl: hint: let the gateway take its token from the variable that gateway.
 			"SERVING\nseparation none: gateway and agent have one uid; the agent can read the token"},
 		{"wrong-port", gateway("listen", obj{"port": 8088}, "ready", soon(nil)), waits("not-ready-in-time"),
 			health + `listener-missing: no process listens on port 8088; the gateway's user listens on 127.0.0.1:18789: correct gateway.listen.port
-gatewayctl: hint: check gateway.listen.port against the gateway's own setting; then: gatewayctl restart`},
+gatewayctl: hint: compare gateway.listen.port with the gateway's own setting; then: gatewayctl restart, or restart the container if gateway.listen.port was wrong`},
 		{"wrong-path", gateway("ready", soon(obj{"path": "/api/healthz"})), waits("not-ready-in-time"),
-			health + `unproven: GET /api/healthz: it answered with status 401, which is not configured: gateway.ready.status is [200]
-gatewayctl: hint: wait and try: gatewayctl probe`},
+			health + `unproven: GET /api/healthz: it answered with status 401, which is not configured: gateway.ready.status is [200]: correct that, or gateway.ready.path
+gatewayctl: hint: wait and try: gatewayctl probe; if it fails again in the same way, do what its line says`},
 		{"wrong-body", gateway("ready", soon(obj{"json": obj{"ready": "true"}})), waits("not-ready-in-time"),
 			health + `health-timeout: GET /readyz: a member of its body has another value than configured: gateway.ready.json is {"ready": "true"}
 gatewayctl: hint: read docker logs CONTAINER; then: gatewayctl restart`},
@@ -128,7 +128,7 @@ gatewayctl: hint: read docker logs CONTAINER; then: gatewayctl restart`},
 		{"every-address", box.Options{Misbehave: obj{"listen": "0.0.0.0:18789"}}, status("gateway"),
 			"SERVING\ngateway pid N, port 18789, open to other hosts, uid 9001, started"},
 		{"command-missing", box.Options{Command: []string{"myagent"}, Env: path}, logs("command-failed"),
-			`"level":"error","origin":"init","event":"command-failed","command":"myagent","error":"exec: no such file or directory"}`},
+			`"level":"error","origin":"init","event":"command-failed","command":"myagent","error":"exec: no such file or directory: no directory of PATH has it: put it into the image, or write its absolute path"}`},
 		{"command-in-one-word", box.Options{Command: []string{"demotools sleep 100"}, Env: path}, logs("command-failed"),
 			`"level":"error","origin":"init","event":"command-failed","command":"demotools sleep 100","error":"exec: no such file or directory:` +
 				` no shell splits this word: write the program and each of its arguments as a word of its own, or sh, -c and this text"}`},
@@ -141,6 +141,6 @@ gatewayctl: hint: read docker logs CONTAINER; then: gatewayctl restart`},
 			`"level":"warn","origin":"init","event":"preset-token","name":"OPENCLAW_GATEWAY_TOKEN","message":"the container's environment sets the token's variable: it is not used, and no process gets it"}`},
 		{"port-taken-by-the-agent", taken, waits("start-failed"),
 			`gatewayctl: cannot wait: deadline of 100ms passed: listener-foreign: port 18789 is taken by uid 9002: 127.0.0.1:18789 listens
-gatewayctl: hint: end the process that holds the port (its uid is in gatewayctl status); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token`},
+gatewayctl: hint: end the process that holds the port (see gatewayctl status; if that says unsupervised: gatewayctl adopt); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token`},
 	})
 }
