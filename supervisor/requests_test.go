@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,8 +167,11 @@ func TestRestartRefused(t *testing.T) {
 	d.unprepared, d.gone = nil, errors.New("cannot enter the gateway's working_dir /x")
 	d.request(7, "restart rotate=1")
 	d.step()
+	d.gone, d.token.missing = nil, fs.ErrNotExist
+	d.request(8, "restart")
+	d.step()
 	d.replies("failed unsafe-config 77 77", "failed token-failed 77 77", "failed unproven 77 77", "failed unproven 77 77", "failed no-room 77 77",
-		"failed prepare-failed 77 77", "failed launch-failed 77 77")
+		"failed prepare-failed 77 77", "failed launch-failed 77 77", "failed token-failed 77 77")
 	if d.unit.phase != phaseRunning || d.unit.token.rotate || d.token.prepared != 1 || len(d.unit.events) != 0 {
 		t.Errorf("phase %v, rotate %v, prepared %d times", d.unit.phase, d.unit.token.rotate, d.token.prepared)
 	}

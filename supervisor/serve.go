@@ -94,6 +94,9 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		if err := s.c.Launchable(); err != nil {
 			return s.refuseRestart(reason.LaunchFailed, err)
 		}
+		if err := s.unit.checkToken(); !j.Rotate && err != nil {
+			return s.refuseRestart(reason.TokenFailed, err)
+		}
 	}
 	if j.Rotate {
 		if err := s.c.Token.Prepare(); err != nil {

@@ -34,6 +34,19 @@ func (e *common) handToken(l *launch.Child) (closeFile func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// checkToken returns an error if the token in force could not be handed to the next gateway,
+// because root has removed its file. It is no matter if that gateway gets another token.
+func (u *gatewayUnit) checkToken() error {
+	if u.token.exposed != "" {
+		return nil
+	}
+	f, err := u.c.Token.Open()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errToken, err)
+	}
+	return f.Close()
+}
+
 // seenForeign is the reason that expose gets after a look at the port.
 const seenForeign = "a foreign listener was seen on the gateway's port"
 
