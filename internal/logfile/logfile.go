@@ -154,7 +154,7 @@ const (
 // pipe (splice(2)), and then makes that page unreadable. No read after it succeeds, so Drain
 // ends, and the writer waits for room in the pipe.
 func (l *Log) Drain(r *os.File) {
-	buf := make([]byte, chunk)
+	buf := make([]byte, min(chunk, max(l.half, 1))) // what is longer than a file has no room
 	for reads := 1; ; reads++ {
 		n, err := r.Read(buf)
 		l.Write(buf[:n])

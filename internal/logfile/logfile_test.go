@@ -261,3 +261,18 @@ func TestFloodOfPacketsIsSlowedDown(t *testing.T) {
 		t.Errorf("packets took %v, a page took %v; want at least %v, and less for the page", took[true], took[false], least)
 	}
 }
+
+// TestFloodIntoASmallLog checks that a log whose files are smaller than what the pipe has
+// at a time keeps the newest output.
+func TestFloodIntoASmallLog(t *testing.T) {
+	const size = chunk // so a file has half of a chunk
+	l, dir := made(t, size)
+	r, w, err := sys.OutputPipe(uint32(os.Geteuid()))
+	testenv.Must(t, err)
+	_, err = w.WriteString(strings.Repeat("output of a kid\n", 10*size/16) + "last\n")
+	testenv.Must(t, errors.Join(err, w.Close()))
+	l.Drain(r)
+	if got := content(t, dir); !strings.HasSuffix(got, "output of a kid\nlast\n") || strings.Contains(got, "log-dropped") {
+		t.Errorf("%d bytes, that end with %q", len(got), got[max(0, len(got)-50):])
+	}
+}
