@@ -20,7 +20,7 @@ func cmdLogs() verb {
 		help: `If the command owns the container's terminal (docker run -it IMAGE COMMAND), the
 log of gateway-init and the output of gateway and sidecars go to files. This
 prints their newest lines, or those of one of the three. Above each, a line on
-stderr names the file. On a terminal, control characters are shown as "?".
+stderr names the file. Control characters are shown as "?".
 
 Without such a command everything is in: docker logs CONTAINER
 
@@ -56,11 +56,7 @@ func (a *app) logs(names []string) int {
 	}
 	for _, l := range logs {
 		fmt.Fprintf(a.err, "== %s ==\n", clean(l.Path))
-		text := string(l.Text)
-		if a.outTTY {
-			text = cleanLines(text)
-		}
-		if code := a.write(text); code != exitOK {
+		if code := a.write(cleanLines(string(l.Text))); code != exitOK {
 			return code
 		}
 	}
@@ -80,7 +76,8 @@ func (a *app) noLogs(ctx context.Context, names []string) int {
 }
 
 // cleanLines makes text safe for a terminal, as clean does, and keeps its lines. The last
-// line gets an end.
+// line gets an end. It does not depend on our stdout, because without -t docker exec gives
+// us a pipe, and copies it to a terminal.
 func cleanLines(text string) string {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"

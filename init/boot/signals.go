@@ -28,11 +28,11 @@ const haltSignal = syscall.Signal(37)
 // handles nor reports. It comes before anything that can fail or take time. A re-exec
 // child gives the two their default action. Nor may a child inherit an ignored signal of
 // job control, of whose default action the kernel protects PID 1. Another process than
-// PID 1 has no such protection, and subscribes to every signal.
+// PID 1 has no such protection, and subscribes to every signal. For SIGTTOU see subscribe.
 func Shield() {
 	if os.Getpid() == 1 {
 		sys.IgnoreSignals(unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGSTKFLT, unix.SIGSYS, 32, 34)
-		sys.DefaultSignals(unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+		sys.DefaultSignals(unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN)
 	}
 }
 
@@ -44,6 +44,10 @@ func Shield() {
 //
 // Signals that mean nothing here go into a channel without a reader; the runtime
 // drops those that do not fit.
+//
+// SIGTTOU is ignored. A command can have the kernel stop what writes to its terminal from
+// the background (TOSTOP, termios(3)), also after the command's end. With another action
+// our write fails, or the kernel begins it again without end, which takes a whole CPU.
 func subscribe() supervisor.Signals {
 	s := supervisor.Signals{
 		Child:  make(chan os.Signal, 1),
@@ -64,6 +68,7 @@ func subscribe() supervisor.Signals {
 		rest = nil // all
 	}
 	signal.Notify(make(chan os.Signal, 1), rest...)
+	sys.IgnoreSignals(unix.SIGTTOU)
 	return s
 }
 

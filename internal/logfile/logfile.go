@@ -139,12 +139,13 @@ const page = 4 << 10
 // pages returns the number of pages of a file of that size.
 func pages(size int) int { return (size + page - 1) / page }
 
-// chunk is the size of one read from a pipe in bytes. After each burst of bytes Drain rests.
+// chunk is the size of one read from a pipe in bytes. After each burst of reads Drain rests.
 // PID 1 runs one goroutine at a time, and Go's runtime looks for its other input first of all
-// when none can run. So a flood of 60 MB a second delays nothing else.
+// when none can run. So a flood of 60 MB a second delays nothing else. Reads are counted, not
+// bytes, because a writer can make each read return one byte (O_DIRECT, pipe(2)).
 const (
 	chunk = 4 << 10
-	burst = 64 << 10
+	burst = 16
 	rest  = time.Millisecond
 )
 
@@ -153,8 +154,8 @@ const (
 // pipe (splice(2)), and then makes that page unreadable. No read after it succeeds, so Drain
 // ends, and the writer waits for room in the pipe.
 func (l *Log) Drain(r *os.File) {
-	buf := make([]byte, chunk)
-	for done := 0; ; {
+	buf := make([]byte, min(chunk, max(l.half, 1))) // what is longer than a file has no room
+	for reads := 1; ; reads++ {
 		n, err := r.Read(buf)
 		l.Write(buf[:n])
 		switch {
@@ -164,8 +165,7 @@ func (l *Log) Drain(r *os.File) {
 			l.Write([]byte("\ngateway-init: cannot read more of this output: " + err.Error() + "\n"))
 			return
 		}
-		if done += n; done >= burst {
-			done = 0
+		if reads%burst == 0 {
 			time.Sleep(rest)
 		}
 	}

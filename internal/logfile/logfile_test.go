@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -223,5 +224,55 @@ func TestDrain(t *testing.T) {
 	l.Drain(unreadable)
 	if got := content(t, dir); !strings.HasSuffix(got, "is a directory\n") {
 		t.Errorf("it ends with %q", got[len(got)-100:])
+	}
+}
+
+// TestFloodOfPacketsIsSlowedDown checks a writer that makes each read return one byte
+// (O_DIRECT, pipe(2)). Drain rests as often as for a writer of full pages. The control is
+// that writer: its bytes arrive in a fraction of the time.
+func TestFloodOfPacketsIsSlowedDown(t *testing.T) {
+	const bytes = 4000
+	took := map[bool]time.Duration{}
+	for _, packets := range []bool{false, true} {
+		l, dir := made(t, 1<<20)
+		r, w, err := sys.OutputPipe(uint32(os.Geteuid()))
+		testenv.Must(t, err)
+		step := bytes
+		if packets {
+			step = 1
+			_, err := unix.FcntlInt(w.Fd(), unix.F_SETFL, unix.O_DIRECT)
+			testenv.Must(t, err)
+		}
+		done := make(chan struct{})
+		begin := time.Now()
+		go func() { l.Drain(r); close(done) }()
+		for range bytes / step {
+			_, err := w.Write([]byte(strings.Repeat("x", step)))
+			testenv.Must(t, err)
+		}
+		w.Close()
+		<-done
+		took[packets] = time.Since(begin)
+		if got := content(t, dir); len(got) != bytes {
+			t.Errorf("%d bytes arrived", len(got))
+		}
+	}
+	if least := bytes / burst * rest; took[true] < least || took[false] >= took[true] {
+		t.Errorf("packets took %v, a page took %v; want at least %v, and less for the page", took[true], took[false], least)
+	}
+}
+
+// TestFloodIntoASmallLog checks that a log whose files are smaller than what the pipe has
+// at a time keeps the newest output.
+func TestFloodIntoASmallLog(t *testing.T) {
+	const size = chunk // so a file has half of a chunk
+	l, dir := made(t, size)
+	r, w, err := sys.OutputPipe(uint32(os.Geteuid()))
+	testenv.Must(t, err)
+	_, err = w.WriteString(strings.Repeat("output of a kid\n", 10*size/16) + "last\n")
+	testenv.Must(t, errors.Join(err, w.Close()))
+	l.Drain(r)
+	if got := content(t, dir); !strings.HasSuffix(got, "output of a kid\nlast\n") || strings.Contains(got, "log-dropped") {
+		t.Errorf("%d bytes, that end with %q", len(got), got[max(0, len(got)-50):])
 	}
 }

@@ -44,10 +44,10 @@ func CloseOnExecFrom(first int) {
 	}
 }
 
-// DefaultRealtime gives the signals 32 to 34 their default action again. Go's runtime
-// leaves them as they were inherited, so one that a parent ignored would stay ignored.
-// Call it only right before an exec, because the runtime uses 33 itself.
-func DefaultRealtime() { DefaultSignals(32, 33, 34) }
+// DefaultInherited gives SIGTTOU and the signals 32 to 34 their default action again. Go's
+// runtime leaves them as they were inherited, so one that a parent ignored would stay
+// ignored. Call it only right before an exec, because the runtime uses 33 itself.
+func DefaultInherited() { DefaultSignals(unix.SIGTTOU, 32, 33, 34) }
 
 // LookPath finds a program as execvp(3) does. It looks for a name without a slash in
 // the absolute entries of the PATH of env. EACCES wins over ENOENT, so that a caller

@@ -27,8 +27,8 @@ func CleanSignals() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil))
 }
 
-// IgnoreSignals makes the process ignore signals that Go's runtime handles. The runtime
-// does not notice, and Go's fork gives a child their default action all the same. A
+// IgnoreSignals makes the process ignore signals. Go's runtime does not notice, and its
+// fork gives a child the default action of those that it handles all the same. A
 // fault of our own ends the process even if its signal is ignored.
 //
 // The default action would not do for PID 1. While its first thread has a signal

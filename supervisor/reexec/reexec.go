@@ -80,7 +80,7 @@ func runTarget(spec launch.Spec, out *os.File) int {
 		return report(out, launch.StepExec, err)
 	}
 	sys.CloseOnExecFrom(launch.SpecFD)
-	sys.DefaultRealtime()
+	sys.DefaultInherited()
 	out.WriteString(launch.Ready)
 	return report(out, launch.StepExec, syscall.Exec(path, spec.Argv, env))
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/tests/ns/box"
@@ -317,5 +319,53 @@ func TestLogsAreLinesOfJSON(t *testing.T) {
 	}
 	if want := s.typed("still here"); s.since() != want {
 		t.Errorf("the screen has %q", s.since())
+	}
+}
+
+// TestTerminalThatStopsWriters checks that a command cannot keep PID 1 from the terminal by
+// TOSTOP (termios(3)), with which the kernel stops what writes from the background. It
+// leaves a process in PID 1's group, so that the kernel does not answer EIO either: then
+// the write never came back. The control is a command without TOSTOP.
+func TestTerminalThatStopsWriters(t *testing.T) {
+	for name, c := range map[string]struct {
+		tool  string
+		below []string
+	}{
+		"as-pid-1": {"tostop", nil},
+		"below":    {"tostop", []string{"/usr/local/bin/demotools", "foreign-init", "0"}},
+		"control":  {"id", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, s := openScreen(t, box.Options{Command: []string{"/usr/local/bin/demotools", c.tool}, Below: c.below,
+				Config: map[string]any{"gateway": map[string]any{"stop": map[string]any{"grace": "2s"}}}})
+			b.Wait(20 * time.Second)
+			for _, event := range []string{"command-exited", "shutdown", "terminated"} {
+				s.waitFor(`"event":"` + event + `"`)
+			}
+			if killed := strings.Contains(s.shown(), `"event":"killed"`); killed != (c.tool == "tostop") {
+				t.Errorf("processes had to be killed: %v", killed)
+			}
+		})
+	}
+}
+
+// TestNoChildIgnoresTheTerminal checks that what PID 1 ignores at a terminal is not ignored
+// by its children, or a shell could not stop what runs in its background.
+func TestNoChildIgnoresTheTerminal(t *testing.T) {
+	b, _ := openScreen(t, box.Options{Command: cat})
+	r := b.WaitServing(20 * time.Second)
+	waitCommand(b)
+	command, err := b.Record()
+	testenv.Must(t, err)
+	for _, sig := range []unix.Signal{unix.SIGTTOU, unix.SIGTTIN, unix.SIGTSTP, unix.SIGCONT} {
+		for _, pid := range []int{r.Gateway.PID, command.Command.PID} {
+			if b.Ignores(pid, sig) {
+				t.Errorf("pid %d ignores %v", pid, sig)
+			}
+		}
+	}
+	if !b.Ignores(1, unix.SIGTTOU) {
+		t.Error("control: PID 1 does not ignore SIGTTOU")
 	}
 }
