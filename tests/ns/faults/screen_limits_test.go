@@ -167,7 +167,7 @@ func TestLogsWithoutRoot(t *testing.T) {
 			for log, text := range map[string]string{"init": `"action":"restart"`, "gateway": "demogateway: listening", "sidecars": "stdout line 2"} {
 				testenv.Eventually(t, text+" in the log "+log, func() bool { return strings.Contains(ctl("logs", log).Stdout, text) })
 			}
-			if r := b.Ctl("logs"); r.Code != 3 || !strings.Contains(r.Stderr, "docker exec -u 9001 CONTAINER /usr/local/bin/gatewayctl logs\n") {
+			if r := b.Ctl("logs"); r.Code != 3 || !strings.Contains(r.Stderr, "docker exec -u 9001:9001 CONTAINER /usr/local/bin/gatewayctl logs\n") {
 				t.Errorf("root: %v", r)
 			}
 			want += s.typed("after")
