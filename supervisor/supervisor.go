@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/procfs"
@@ -80,6 +81,7 @@ func (s *Supervisor) round() (over bool) {
 	}
 	if s.trimMemory {
 		s.trimMemory = false
+		runtime.Gosched() // the writer of the log comes first, because it uses much of the program
 		s.kernel.trim()
 	}
 	s.nextInput()

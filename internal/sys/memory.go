@@ -18,9 +18,9 @@ type Trimmer struct {
 
 // collectEvery is the number of calls of Trim for one collection, which takes half of
 // the time of a health check. Between two of them a health check leaves some 40 KiB.
-const collectEvery = 10
+const collectEvery = 5
 
-// Trim gives back the pages of our own program, and at every tenth call the unneeded
+// Trim gives back the pages of our own program, and at every fifth call the unneeded
 // heap. The pages are in the page cache; the next use maps them again in a few
 // microseconds for 64 KiB. Boot, the parser of the configuration and the like are never
 // used again. Errors change nothing.

@@ -131,7 +131,7 @@ func TestNotAdopted(t *testing.T) {
 			if r := ctl("adopt"); r.Code != 4 || !strings.Contains(r.Stderr, "does not serve") {
 				t.Errorf("adopt: %v", r)
 			}
-			if r := ctl("status").Unwrapped(); strings.Contains(r.Stdout, "unsupervised") || r.Code != 4 {
+			if r := ctl("status").Unwrapped(); strings.Contains(r.Stdout, "unsupervised: pid") || r.Code != 4 {
 				t.Errorf("status: %v", r)
 			}
 			for _, p := range box.Processes() {
