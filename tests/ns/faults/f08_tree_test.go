@@ -4,6 +4,7 @@ package faults
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -134,11 +135,12 @@ func alone(t *testing.T, b *box.Box) {
 	}
 }
 
-// ofGateway returns the processes of the gateway's uid. A worker of PID 1, which has the
-// name of our program or of /proc/self/exe, is none of the gateway's.
+// ofGateway returns the processes of the gateway's uid, without a worker of PID 1, before
+// or after it has executed gateway-init.
 func ofGateway(b *box.Box) (all []box.Process) {
 	for _, p := range b.Processes() {
-		if p.UID == box.GatewayUID && p.Comm != "gateway-init" && p.Comm != "exe" {
+		line, _ := os.ReadFile(b.Path(fmt.Sprintf("/proc/%d/cmdline", p.PID)))
+		if p.UID == box.GatewayUID && p.Comm != "gateway-init" && !strings.HasPrefix(string(line), "gateway-init:reexec\x00worker\x00") {
 			all = append(all, p)
 		}
 	}
