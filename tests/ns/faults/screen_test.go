@@ -286,27 +286,31 @@ func TestLogsAreLinesOfJSON(t *testing.T) {
 	request, err := os.OpenFile(b.Path(box.Runtime+"/control/request"), os.O_WRONLY, 0)
 	testenv.Must(t, err)
 	defer request.Close()
-	size := func() (size int64) {
+	size := func() (size int64, older os.FileInfo) {
 		for _, name := range []string{"init.log", "init.log.old"} {
 			if i, err := os.Stat(b.Path(box.Runtime + "/" + name)); err == nil {
-				size += i.Size()
+				size, older = size+i.Size(), i
 			}
 		}
-		return size
+		return size, older
 	}
-	last := int64(0)
+	var first os.FileInfo // the first older file
 	testenv.Eventually(t, "the log is cut", func() bool {
 		for range 20 {
 			_, err := request.WriteString(strings.Repeat("x\n", 5))
 			testenv.Must(t, err)
 		}
-		now := size()
+		now, older := size()
 		if now > bound {
 			t.Fatalf("it has %d bytes", now)
 		}
-		cut := now < last && last > bound/2
-		last = now
-		return cut
+		if older == nil || older.Name() != "init.log.old" {
+			return false
+		}
+		if first == nil {
+			first = older
+		}
+		return !os.SameFile(first, older)
 	})
 	lines := strings.Split(b.MustCtl("logs", "init"), "\n")
 	for _, line := range lines {
