@@ -63,7 +63,7 @@ func (a *app) logs(names []string) int {
 	return exitOK
 }
 
-// noLogs says why there is none of these logs.
+// noLogs prints why none of these logs exists.
 func (a *app) noLogs(ctx context.Context, names []string) int {
 	why := "no log of this container is in a file: read docker logs CONTAINER"
 	if others, err := a.operator.Logs(ctx, logfile.Names()); err == nil && len(others) > 0 {

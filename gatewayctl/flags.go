@@ -24,7 +24,7 @@ func parseFlags(f *flag.FlagSet, args []string) error {
 		var known []string
 		f.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
 		hyphens := "--"
-		if slices.ContainsFunc(args, func(arg string) bool { flag, _, _ := strings.Cut(arg, "="); return flag == "-"+name }) {
+		if slices.ContainsFunc(args, func(arg string) bool { given, _, _ := strings.Cut(arg, "="); return given == "-"+name }) {
 			hyphens = "-"
 		}
 		return fmt.Errorf("unknown flag %s%.40s%s", hyphens, name, nearest.Hint(name, "--", known))

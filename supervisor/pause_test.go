@@ -46,18 +46,20 @@ func TestPausePutsDeadlinesOff(t *testing.T) {
 func TestOwnWorkIsNoPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFixture(t)
+		wait := func() { // as nextInput does
+			d.notePause()
+			d.timers.set(time.Now())
+			d.notePause()
+		}
 		d.timers.arm(graceTimer, 7*time.Second)
-		d.timers.set(time.Now())
-		d.notePause()               // an input in time
-		time.Sleep(5 * time.Second) // which takes long to handle
-		d.timers.set(time.Now())
-		d.notePause()
+		wait()
+		time.Sleep(5 * time.Second) // the input takes long to handle
+		wait()
 		if left := time.Until(d.timers.due[graceTimer]); left != 2*time.Second || d.log.Len() != 0 {
 			t.Errorf("%v left; logged %s", left, d.log.String())
 		}
 		time.Sleep(3 * time.Second) // overdue before the next wait
-		d.timers.set(time.Now())
-		if d.notePause(); d.log.Len() != 0 {
+		if wait(); d.log.Len() != 0 {
 			t.Errorf("logged %s", d.log.String())
 		}
 	})

@@ -50,8 +50,8 @@ func (p *prover) begin(why purpose, g *child) *result {
 	now := time.Now()
 	p.run = &proofRun{gateway: g, r: result{purpose: why, signals: noSignals()}}
 	p.run.r.signals.At = &now
-	// These checks need no network.
 	p.run.r.waits = why == startProof && g.alive() && time.Since(g.started) < policy.ListenWait
+	// These checks need no network.
 	if p.childHeld() && (p.run.r.waits || p.listenerHeld()) && p.ask() {
 		return nil
 	}

@@ -94,7 +94,7 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 		if err := s.c.Launchable(); err != nil {
 			return s.refuseRestart(reason.LaunchFailed, err)
 		}
-		if err := s.unit.checkToken(); !j.Rotate && err != nil {
+		if err := s.unit.checkToken(j.Rotate); err != nil {
 			return s.refuseRestart(reason.TokenFailed, err)
 		}
 	}

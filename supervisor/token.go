@@ -34,10 +34,10 @@ func (e *common) handToken(l *launch.Child) (closeFile func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// checkToken returns an error if the token in force could not be handed to the next gateway,
-// because root has removed its file. It is no matter if that gateway gets another token.
-func (u *gatewayUnit) checkToken() error {
-	if u.token.exposed != "" {
+// checkToken returns an error if the next gateway gets the token in force, and that cannot
+// be handed over, because root has removed its file.
+func (u *gatewayUnit) checkToken(rotate bool) error {
+	if rotate || u.token.exposed != "" {
 		return nil
 	}
 	f, err := u.c.Token.Open()

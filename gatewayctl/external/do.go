@@ -73,8 +73,8 @@ func (c *Controller) carryOut(ctx context.Context, r control.Request) error {
 	return c.replace(ctx, g)
 }
 
-// Start makes the supervisor start a gateway when there is none, and proves it. An older
-// process than since, in clock ticks, is not that gateway. Our turn must have begun.
+// Start asks the supervisor for a gateway, where there is none, and proves it. That gateway
+// is not older than since, in clock ticks. Our turn must have begun (Begin).
 func (c *Controller) Start(ctx context.Context, since uint64) (Result, error) {
 	c.since = since
 	err := c.viaSupervisor(ctx, control.Request{Action: control.Recover}, nil)

@@ -204,7 +204,7 @@ func TestJudge(t *testing.T) {
 	testenv.Must(t, err)
 	defer one.Close()
 	if _, err := stranger.judge(ctx, one, jobOf(port), ""); err == nil || !strings.Contains(err.Error(), "permission denied") || reasonOf(err) != "unproven" {
-		t.Errorf("a process of root's: %v", err)
+		t.Errorf("a process that belongs to root: %v", err)
 	}
 	for port, want := range map[uint16]int{port: 1, 1: 0} {
 		u := &Unmanaged{settings: config.Gateway{Port: port}, stages: stages{say: quiet}}

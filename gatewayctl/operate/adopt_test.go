@@ -123,7 +123,7 @@ func TestBelowGatewayInRecord(t *testing.T) {
 		"child":      {children[0], cmd.Process.Pid, true},
 		"grandchild": {children[0], os.Getpid(), true},
 		"its parent": {os.Getpid(), cmd.Process.Pid, false},
-		"nobody's":   {children[0], 0, false},
+		"no-gateway": {children[0], 0, false},
 		"gone":       {1 << 29, cmd.Process.Pid, true},
 	} {
 		r := status.Record{}

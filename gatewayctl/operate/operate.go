@@ -31,7 +31,8 @@ type Operator interface {
 	Token(ctx context.Context) (*tokenfile.Secret, error)
 	// Logs returns the logs of these names (package logfile) that exist.
 	Logs(ctx context.Context, names []string) ([]Log, error)
-	// Advise returns advice with the command that shows the logs of this supervisor.
+	// Advise completes advice: with the command that shows the logs of this supervisor, and
+	// with the ids of its user.
 	Advise(advice string) string
 	// Adopt ends an unmanaged gateway, and makes the supervisor start ours.
 	Adopt(ctx context.Context, say func(stage string)) (Result, error)

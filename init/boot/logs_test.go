@@ -3,6 +3,8 @@
 package boot
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/logfile"
+	"github.com/gateway-init/gateway-init/internal/runtimedir"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -129,4 +132,15 @@ func TestDivert(t *testing.T) {
 	})
 	testenv.Must(t, a.Stdio[2].Close())
 	testenv.Must(t, b.Stdio[2].Close())
+}
+
+// TestLogThatCannotBeMade checks that boot gets an error, and not a container without a log.
+func TestLogThatCannotBeMade(t *testing.T) {
+	name := t.TempDir() + "/gone"
+	testenv.Must(t, os.Mkdir(name, 0o700))
+	dir := testenv.Dir(t, name)
+	testenv.Must(t, os.Remove(name))
+	if _, err := newLog(&runtimedir.Dir{File: dir}, logfile.Init, 1<<20); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "cannot make the log") {
+		t.Error(err)
+	}
 }

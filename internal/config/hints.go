@@ -51,8 +51,8 @@ func literal(key, name string) Hint {
 	return Hint{key, "has $" + name + ", which is passed as it is, because no shell reads it: write the value"}
 }
 
-// variable returns the first name after $, ${ or $( (Kubernetes) in text, or "". Only a name in capitals
-// counts.
+// variable returns the first name after $, ${ or $( in text, or "". Kubernetes has the last
+// form. Only a name in capitals counts.
 func variable(text string) string {
 	const capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	for {

@@ -8,9 +8,9 @@ import "strings"
 // maxWord bounds the words that are compared, because the work grows with its square.
 const maxWord = 64
 
-// Word returns the first of the known words that is nearest to word, and how many edits
-// are between them, without a look at capitals. ok is false if none is near enough to be meant: more than one edit in
-// three letters.
+// Word returns the first of the known words that is nearest to word, and how many edits are
+// between them. Capitals in word count as small letters. ok is false if none is near enough
+// to be meant: more than one edit in three letters.
 func Word(word string, known []string) (found string, edits int, ok bool) {
 	word, edits = strings.ToLower(word), min(len(word)/3+1, maxWord)
 	for _, k := range known {

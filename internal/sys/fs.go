@@ -19,20 +19,23 @@ const (
 	SysfsMagic = unix.SYSFS_MAGIC
 )
 
+// statfs calls fstatfs(2) for f.
+func statfs(f *os.File) (st unix.Statfs_t, err error) {
+	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
+	runtime.KeepAlive(f)
+	return st, err
+}
+
 // FSMagic returns the file system type of f (fstatfs(2)).
 func FSMagic(f *os.File) (int64, error) {
-	var st unix.Statfs_t
-	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
-	runtime.KeepAlive(f)
+	st, err := statfs(f)
 	return int64(st.Type), err
 }
 
 // Space returns the free and the total bytes of f's file system. The total of a
 // tmpfs without a bound is 0 (fstatfs(2)).
 func Space(f *os.File) (free, total uint64, err error) {
-	var st unix.Statfs_t
-	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
-	runtime.KeepAlive(f)
+	st, err := statfs(f)
 	return st.Bavail * uint64(st.Bsize), st.Blocks * uint64(st.Bsize), err
 }
 
@@ -40,17 +43,13 @@ func Space(f *os.File) (free, total uint64, err error) {
 // room for when it is empty. A file system that makes inodes as it needs them, or has no
 // bound, says 0 (fstatfs(2)).
 func SpaceForFiles(f *os.File) (free, total uint64, err error) {
-	var st unix.Statfs_t
-	err = retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
-	runtime.KeepAlive(f)
+	st, err := statfs(f)
 	return st.Ffree, st.Files, err
 }
 
 // NoExec reports whether f is on a mount that lets nothing be executed (mount(8), noexec).
 func NoExec(f *os.File) bool {
-	var st unix.Statfs_t
-	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
-	runtime.KeepAlive(f)
+	st, err := statfs(f)
 	return err == nil && st.Flags&unix.ST_NOEXEC != 0
 }
 
@@ -65,9 +64,7 @@ func ReadOnly(path string) bool {
 
 // IsReadOnly reports whether the file system of f is mounted read-only.
 func IsReadOnly(f *os.File) bool {
-	var st unix.Statfs_t
-	err := retry("fstatfs", func() error { return unix.Fstatfs(int(f.Fd()), &st) })
-	runtime.KeepAlive(f)
+	st, err := statfs(f)
 	return err == nil && st.Flags&unix.ST_RDONLY != 0
 }
 

@@ -30,11 +30,10 @@ var ErrNoIDs = errors.New("the exec needs SETUID and SETGID")
 
 // AsUser runs f with the effective ids uid and gid, and in the network namespace network
 // unless that is nil. One locked thread takes them, calls f and takes its own ids back.
-// With another uid than 0 it has no capability meanwhile. What the kernel compares with
-// the effective ids, which are those for files too, it then allows f as it does that
-// user: files, and all of /proc/PID of a process of uid and gid that may be traced
-// (ptrace(2), PTRACE_MODE_READ_FSCREDS). To enter a network namespace takes CAP_SYS_ADMIN,
-// there and here.
+// With another uid than 0 the thread has no capability meanwhile. f may do what the kernel
+// decides by effective ids, as that user may: open files, and read all of /proc/PID of a
+// process of uid and gid that may be traced (ptrace(2), PTRACE_MODE_READ_FSCREDS). To enter
+// a network namespace takes CAP_SYS_ADMIN, there and here.
 //
 // Real and saved ids stay those of the process. The kernel compares these when a process
 // wants to signal us (kill(2): the target's real or saved uid) or to trace us (ptrace(2):
@@ -43,12 +42,12 @@ var ErrNoIDs = errors.New("the exec needs SETUID and SETGID")
 // process.
 //
 // If ctx ends first, AsUser leaves f alone and returns the error of ctx, because a read of
-// /proc may hang. f stays on its goroutine and starts no process. The kernel resets dumpable to a
-// sysctl's value whenever effective ids change (prctl(2)), so it is restored here. A
-// thread that could not take its ids back, or that has entered a network namespace, is
-// not used again. The first thread is not used at all, because its ids are shown as
-// those of the process (/proc/PID/status). The error says if the ids could not be taken
-// back, even if f returned none.
+// /proc may hang. f stays on its goroutine and starts no process. The kernel resets
+// dumpable to the value of a sysctl whenever effective ids change (prctl(2)), so AsUser
+// restores it. A thread that could not take its ids back, or that has entered a network
+// namespace, is not used again. The first thread is not used at all, because /proc/PID/status
+// shows its ids as those of the process. If the ids could not be taken back, that is an
+// error even if f returned none.
 func AsUser(ctx context.Context, uid, gid uint32, network *os.File, f func() error) error {
 	done := make(chan error, 1)
 	go func() {

@@ -18,18 +18,18 @@ func OutputPipe(uid uint32) (r, w *os.File, err error) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return nil, nil, os.NewSyscallError("pipe2", err)
 	}
-	err = unix.Fchmod(p[0], 0o200) // before the owner changes, because then it needs CAP_FOWNER
+	// The mode comes before the owner, because then a change takes CAP_FOWNER.
+	err = os.NewSyscallError("fchmod", unix.Fchmod(p[0], 0o200))
 	if err == nil {
-		err = unix.Fchown(p[0], int(uid), -1)
+		err = os.NewSyscallError("fchown", unix.Fchown(p[0], int(uid), -1))
 	}
-	if err == nil || err == unix.EPERM {
-		err = unix.SetNonblock(p[0], true)
+	if err == nil || isErrno(err, unix.EPERM) {
+		err = os.NewSyscallError("fcntl", unix.SetNonblock(p[0], true))
 	}
-	r, w = os.NewFile(uintptr(p[0]), "output"), os.NewFile(uintptr(p[1]), "output")
 	if err != nil {
-		r.Close()
-		w.Close()
-		return nil, nil, os.NewSyscallError("pipe2", err)
+		unix.Close(p[0])
+		unix.Close(p[1])
+		return nil, nil, err
 	}
-	return r, w, nil
+	return os.NewFile(uintptr(p[0]), "output"), os.NewFile(uintptr(p[1]), "output"), nil
 }

@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -44,4 +45,39 @@ func TestOutputPipe(t *testing.T) {
 	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", w.Fd()), os.O_WRONLY, 0)
 	testenv.Must(t, err) // as root always; tests/ns/faults checks it as the child's user
 	again.Close()
+}
+
+// TestOutputPipeFails checks that a pipe that cannot be closed to others is none, and leaves
+// no descriptor.
+func TestOutputPipeFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		call uint32
+		errno,
+		want unix.Errno
+	}{
+		"no-pipe":  {unix.SYS_PIPE2, unix.EMFILE, unix.EMFILE},
+		"no-mode":  {unix.SYS_FCHMOD, unix.EROFS, unix.EROFS},
+		"no-owner": {unix.SYS_FCHOWN, unix.EROFS, unix.EROFS},
+		"no-right": {unix.SYS_FCHOWN, unix.EPERM, 0}, // it stays ours, which is closed
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !testenv.Inside(t, 0) {
+				return
+			}
+			testenv.Refuse(t, c.errno, c.call)
+			before, err := ReadNames("/proc/self/fd")
+			testenv.Must(t, err)
+			r, w, err := OutputPipe(4711)
+			if c.want == 0 && err != nil || c.want != 0 && !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if err == nil {
+				r.Close()
+				w.Close()
+			}
+			if after, err := ReadNames("/proc/self/fd"); err != nil || len(after) != len(before) {
+				t.Errorf("descriptors %v, then %v, %v", before, after, err)
+			}
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -54,8 +55,13 @@ func checkMapped(uids, gids, setgroups string, who []User) error {
 // outside, and their number.
 func hasID(table string, id uint32) bool {
 	for line := range strings.Lines(table) {
-		var first, outside, count uint64
-		if n, _ := fmt.Sscan(line, &first, &outside, &count); n == 3 && uint64(id) >= first && uint64(id)-first < count {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		first, err := strconv.ParseUint(f[0], 10, 64)
+		count, err2 := strconv.ParseUint(f[2], 10, 64)
+		if err == nil && err2 == nil && uint64(id) >= first && uint64(id)-first < count {
 			return true
 		}
 	}

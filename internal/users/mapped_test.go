@@ -3,8 +3,13 @@
 package users
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
 // TestUnmappedIDsAreNamed checks the maps that engines make.
@@ -29,6 +34,22 @@ func TestUnmappedIDsAreNamed(t *testing.T) {
 		}
 	}
 	if err := CheckMapped(User{Name: "root"}); err != nil { // mapped wherever this test runs
-		t.Log(err)
+		t.Error(err)
+	}
+	for _, odd := range []string{"0 0\n", "0 0 x\n", "x 0 4294967295\n", "0 0 4294967295 1\n"} {
+		if hasID(odd, 0) {
+			t.Errorf("the line %q maps an id", odd)
+		}
+	}
+}
+
+// TestMapsThatCannotBeRead checks that a namespace that cannot be seen is refused.
+func TestMapsThatCannotBeRead(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	testenv.Refuse(t, unix.EACCES, unix.SYS_OPENAT)
+	if err := CheckMapped(User{Name: "root"}); !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), "cannot look at the user namespace") {
+		t.Error(err)
 	}
 }

@@ -116,14 +116,13 @@ func readFile(unsafePath string) (a Authorization, err error) {
 		return a, err
 	}
 	defer dir.Close()
-	_, err = pathcheck.Path(unsafePath, 0)
-	if err == nil {
-		_, err = fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true})
+	if _, err := pathcheck.Path(unsafePath, 0); err != nil {
+		return a, err
 	}
-	var data []byte
-	if err == nil {
-		data, _, err = fsafe.ReadAt(dir, fileName, fsafe.Want{Type: fsafe.Regular, UID: fsafe.ID(0), Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
+	if _, err := fsafe.Verify(dir, fsafe.Want{Type: fsafe.Directory, UID: fsafe.ID(0), NotWritableByOthers: true}); err != nil {
+		return a, err
 	}
+	data, _, err := fsafe.ReadAt(dir, fileName, fsafe.Want{Type: fsafe.Regular, UID: fsafe.ID(0), Mode: fsafe.Mode(0o444), Links: 1}, maxFile)
 	if err != nil {
 		return a, err
 	}

@@ -58,6 +58,7 @@ func TestLeftoverFilesNeverHangBoot(t *testing.T) {
 		"token-is-a-directory":        {o: box.Options{Plant: plus(dir(rt+"/gateway-token", 0o700, 0))}, down: []string{rt + "/gateway-token", "directory"}},
 		"new-token-of-the-agent":      {o: box.Options{Plant: plus(file(rt+"/gateway-token.new", 0o600, box.SandboxUID))}, down: []string{rt + "/gateway-token.new", "uid 9002"}},
 		"reserve-is-a-link":           {o: box.Options{Plant: plus(victim, box.Entry{Path: rt + "/gateway-token.reserve", Link: "/etc/victim"})}, down: []string{rt + "/gateway-token.reserve", "symbolic link", "remove it"}},
+		"log-is-a-link":               {o: box.Options{Plant: plus(victim, box.Entry{Path: rt + "/init.log.old", Link: "/etc/victim"})}, down: []string{rt + "/init.log.old", "symbolic link", "remove it"}},
 		"status-is-a-link":            {o: box.Options{Plant: plus(victim, box.Entry{Path: rt + "/status.json", Link: "/etc/victim"})}, down: []string{rt + "/status.json", "symbolic link"}},
 		"status-of-the-agent":         {o: box.Options{Plant: plus(file(rt+"/status.json", 0o666, box.SandboxUID))}, down: []string{rt + "/status.json", "uid 9002"}},
 		"fifo-of-the-agent":           {o: box.Options{Plant: plus(fifo(rt+"/control/request", 0o666, box.SandboxUID))}, down: []string{rt + "/control/request", "uid 9002"}},

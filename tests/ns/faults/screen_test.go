@@ -23,8 +23,32 @@ import (
 type screen struct {
 	t      *testing.T
 	person *os.File
-	mu     sync.Mutex
-	text   strings.Builder
+	stream
+}
+
+// stream is what was read from a file.
+type stream struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *stream) readFrom(r *os.File) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.Read(buf)
+		s.mu.Lock()
+		s.text.Write(buf[:n])
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *stream) shown() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // openScreen starts a box on a terminal, like docker run -it.
@@ -33,18 +57,7 @@ func openScreen(t *testing.T, o box.Options) (*box.Box, *screen) {
 	person, tty := terminal(t)
 	testenv.Must(t, tty.Chown(o.UID, -1)) // as an engine does
 	s := &screen{t: t, person: person}
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, err := person.Read(buf)
-			s.mu.Lock()
-			s.text.Write(buf[:n])
-			s.mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	}()
+	go s.readFrom(person)
 	o.Terminal = tty
 	if o.Stdout == nil {
 		o.Stdout = tty
@@ -58,12 +71,6 @@ func openScreen(t *testing.T, o box.Options) (*box.Box, *screen) {
 		}
 	})
 	return box.Start(t, o), s
-}
-
-func (s *screen) shown() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // waitFor waits for a text on the screen.
@@ -180,7 +187,7 @@ func TestRedirectedOutputStaysWhereItIs(t *testing.T) {
 	r, w, err := os.Pipe()
 	testenv.Must(t, err)
 	defer r.Close()
-	var stderr log
+	var stderr stream
 	go stderr.readFrom(r)
 	b, s := openScreen(t, box.Options{Command: []string{"/usr/local/bin/demotools", "tty-watch"}, Config: noisy(), Stderr: w,
 		Misbehave: map[string]any{"flood": 10}})
@@ -189,7 +196,7 @@ func TestRedirectedOutputStaysWhereItIs(t *testing.T) {
 	waitCommand(b)
 	b.MustCtl("restart")
 	for _, want := range []string{`"action":"restart"`, "demogateway: listening", "stderr line 2"} {
-		testenv.Eventually(t, want+" on stderr", func() bool { return strings.Contains(stderr.String(), want) })
+		testenv.Eventually(t, want+" on stderr", func() bool { return strings.Contains(stderr.shown(), want) })
 	}
 	waitText(t, b, "gateway", "flood line")
 	waitText(t, b, "sidecars", "stdout line 2")
@@ -199,31 +206,6 @@ func TestRedirectedOutputStaysWhereItIs(t *testing.T) {
 	if r := b.Ctl("logs", "init"); r.Code != 1 || !strings.Contains(r.Stderr, "docker logs CONTAINER") {
 		t.Errorf("logs init: %v", r)
 	}
-}
-
-// log collects a stream.
-type log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *log) readFrom(r *os.File) {
-	buf := make([]byte, 4096)
-	for {
-		n, err := r.Read(buf)
-		l.mu.Lock()
-		l.text.Write(buf[:n])
-		l.mu.Unlock()
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // TestWithoutOwnerOfTheTerminalNothingIsMoved checks a container without a terminal, and a
