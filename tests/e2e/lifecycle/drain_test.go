@@ -106,7 +106,7 @@ func drainToItsEnd(t *testing.T) {
 		t.Errorf("not one line: %q", result.Stderr)
 	}
 	want(t, "the second restart", <-second, 0, "restarted: pid")
-	ends := events(t, c, "gateway-exited")
+	ends := events(t, c, 2, "gateway-exited")
 	if len(ends) != 2 || ends[0].PID != old.PID || ends[0].Code != 0 {
 		t.Errorf("ends: %+v", ends)
 	}

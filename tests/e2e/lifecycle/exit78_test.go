@@ -33,7 +33,7 @@ func TestExit78(t *testing.T) {
 	want(t, "status", c.Ctl("status").Unwrapped(), 4, "BACKOFF       exited: "+said, "exited with code 78 ("+text+")")
 	want(t, "health", c.Ctl("health"), 4, said)
 	want(t, "recover", c.Ctl("recover"), 1, "cannot recover: exited: "+said, "docker logs")
-	found := events(t, c, "backoff")
+	found := events(t, c, 2, "backoff")
 	if len(found) != 2 || found[0].Detail != said || found[0].Delay != "30s" {
 		t.Errorf("logged %+v", found)
 	}

@@ -63,16 +63,24 @@ func startGap(first, second event) time.Duration {
 	return time.Duration(second.StartTicks-first.StartTicks) * tick
 }
 
-// events returns PID 1's log lines of those names, in order.
-func events(t testing.TB, c *harness.Container, names ...string) []event {
+// events returns PID 1's log lines of those names, in order, as soon as there are at least
+// so many. PID 1 never waits for its log, so a line may come after the reply to a request
+// and after the status record that it belongs to.
+func events(t testing.TB, c *harness.Container, least int, names ...string) (all []event) {
 	t.Helper()
-	var all []event
-	for line := range strings.Lines(c.Logs()) {
-		var e event
-		if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &e) == nil && slices.Contains(names, e.Event) {
-			all = append(all, e)
+	harness.Eventually(t, serveBy, fmt.Sprintf("%d of %v in the log", least, names), func() error {
+		all = nil
+		for line := range strings.Lines(c.Logs()) {
+			var e event
+			if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &e) == nil && slices.Contains(names, e.Event) {
+				all = append(all, e)
+			}
 		}
-	}
+		if len(all) < least {
+			return fmt.Errorf("%+v", all)
+		}
+		return nil
+	})
 	return all
 }
 

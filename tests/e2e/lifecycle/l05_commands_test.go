@@ -107,13 +107,13 @@ func TestBackoffGrows(t *testing.T) {
 		"restart": object{"backoff_min": "100ms", "backoff_max": "400ms"},
 	})})
 	harness.Eventually(t, serveBy, "six starts", func() error {
-		if n := len(events(t, c, "gateway-started")); n < 6 {
+		if n := len(events(t, c, 0, "gateway-started")); n < 6 {
 			return fmt.Errorf("%d starts", n)
 		}
 		return nil
 	})
 	delays := []time.Duration{100, 200, 400, 400, 400}
-	starts, waits := events(t, c, "gateway-started"), events(t, c, "backoff")
+	starts, waits := events(t, c, 6, "gateway-started"), events(t, c, 5, "backoff")
 	for i, delay := range delays {
 		if w := waits[i]; w.Delay != (delay*time.Millisecond).String() || !w.Failure {
 			t.Errorf("backoff %d: %+v, want %d ms", i+1, w, delay)
@@ -156,13 +156,13 @@ func TestRequestedRestartsNeverCountAsCrashes(t *testing.T) {
 			if now.Gateway.Process == old.Gateway.Process {
 				t.Error("it is the first gateway still")
 			}
-			if b := events(t, c, "backoff"); len(b) != 0 {
+			if b := events(t, c, 0, "backoff"); len(b) != 0 {
 				t.Errorf("backoff after a requested restart: %+v", b)
 			}
 			// The streak did not grow either, so a crash now is the first.
 			signal(c, now.Gateway.PID, "KILL")
 			harness.Eventually(t, serveBy, "the crash in the log", func() error {
-				b := events(t, c, "backoff")
+				b := events(t, c, 0, "backoff")
 				if len(b) == 0 {
 					return errors.New("no backoff")
 				}

@@ -66,7 +66,7 @@ func detachedAlways(t *testing.T) {
 		if !v.Serving && (v.Reason == "" || v.Detail == "") {
 			t.Errorf("not serving, and no reason: %+v", v)
 		}
-		if n := len(events(t, c, "gateway-exited")); n < 5 {
+		if n := len(events(t, c, 0, "gateway-exited")); n < 5 {
 			return fmt.Errorf("%d have ended", n)
 		}
 		return nil
@@ -74,7 +74,7 @@ func detachedAlways(t *testing.T) {
 	if strings.Contains(c.Logs(), "address already in use") {
 		t.Error("a gateway was started while the port was held")
 	}
-	for _, e := range events(t, c, "gateway-exited") {
+	for _, e := range events(t, c, 0, "gateway-exited") {
 		if e.Code != 0 {
 			t.Errorf("a gateway did not get as far as handing over: %+v", e)
 		}
@@ -119,7 +119,7 @@ func portTaken(t *testing.T, user string, uid uint32) {
 			holder = p.PID
 		}
 	}
-	starts := len(events(t, c, "gateway-started"))
+	starts := len(events(t, c, 1, "gateway-started"))
 	for _, verb := range []string{"start", "recover", "restart"} {
 		want(t, verb, c.Ctl(verb), 4, "listener-foreign")
 	}
@@ -134,7 +134,7 @@ func portTaken(t *testing.T, user string, uid uint32) {
 	want(t, "health", c.Ctl("health"), 4, "listener-foreign")
 	// It tries by itself, without a launch and without a counted failure, and logs that
 	// once.
-	said, tries, until := len(events(t, c, "start-failed")), 0, time.Time{}
+	said, tries, until := len(events(t, c, 1, "start-failed")), 0, time.Time{}
 	c.WaitStatus(serveBy, "two more tries", func(v harness.View) error {
 		if b := v.Record.Backoff; b != nil && !b.Until.Equal(until) {
 			tries, until = tries+1, b.Until
@@ -144,10 +144,10 @@ func portTaken(t *testing.T, user string, uid uint32) {
 		}
 		return nil
 	})
-	if n := len(events(t, c, "start-failed")); n != said {
+	if n := len(events(t, c, 0, "start-failed")); n != said {
 		t.Errorf("the same failure is in the log %d more times", n-said)
 	}
-	if n := len(events(t, c, "gateway-started")); n != starts {
+	if n := len(events(t, c, 0, "gateway-started")); n != starts {
 		t.Errorf("%d gateways were launched into a port that was taken", n-starts)
 	}
 	signal(c, holder, "KILL")

@@ -53,7 +53,7 @@ func unresponsiveLater(t *testing.T) {
 	if e := now.LastExit; now.Crashes != 1 || now.Restarts != 0 || e == nil || e.PID != old.Gateway.PID {
 		t.Errorf("%d crashes, %d restarts, last exit %+v", now.Crashes, now.Restarts, e)
 	}
-	found := events(t, c, "health", "gateway-unresponsive")
+	found := events(t, c, 5, "health", "gateway-unresponsive")
 	if n := len(found); n < 5 || found[n-1].Event != "gateway-unresponsive" || found[n-2].Failures != 4 || found[n-2].Reason != "listener-missing" {
 		t.Errorf("what led to it: %+v", found)
 	}
@@ -113,7 +113,7 @@ func TestFailedAnswersCountAsNotServing(t *testing.T) {
 				t.Errorf("%d crashes, %d restarts", now.Crashes, now.Restarts)
 			}
 			failures := 0
-			for _, e := range events(t, c, "health", "gateway-unresponsive") {
+			for _, e := range events(t, c, 5, "health", "gateway-unresponsive") {
 				if e.Event == "gateway-unresponsive" {
 					break // on a busy machine the next gateway may be slow, too
 				}
@@ -147,12 +147,12 @@ func neverServed(t *testing.T, m object) {
 		"ready": object{"timeout": ready.String()}, "health": object{"interval": "100ms", "timeout": "300ms"},
 	})})
 	harness.Eventually(t, serveBy, "ready.timeout", func() error {
-		if len(events(t, c, "not-ready-in-time")) == 0 {
+		if len(events(t, c, 0, "not-ready-in-time")) == 0 {
 			return errors.New("it has not passed")
 		}
 		return nil
 	})
-	first := events(t, c, "gateway-started")
+	first := events(t, c, 1, "gateway-started")
 	c.SetMisbehave(nil) // the next one is good
 	harness.Eventually(t, serveBy, "a gateway that serves", func() error {
 		if v, err := c.TryView(); err != nil || !v.Serving {
@@ -160,14 +160,14 @@ func neverServed(t *testing.T, m object) {
 		}
 		return nil
 	})
-	story := events(t, c, "not-ready-in-time", "gateway-unresponsive")
+	story := events(t, c, 2, "not-ready-in-time", "gateway-unresponsive")
 	if len(story) != 2 || len(first) != 1 || story[0].Event != "not-ready-in-time" || story[1].PID != first[0].PID {
 		t.Fatalf("what led to it: %+v", story)
 	}
 	if r := story[0].Reason; r != "health-timeout" && r != "listener-missing" {
 		t.Errorf("not ready in time because of %q", r)
 	}
-	starts := events(t, c, "gateway-started")
+	starts := events(t, c, 2, "gateway-started")
 	if len(starts) != 2 {
 		t.Fatalf("%d starts: %+v", len(starts), starts)
 	}

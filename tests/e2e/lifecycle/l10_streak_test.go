@@ -15,7 +15,7 @@ import (
 func streaks(t *testing.T, c *harness.Container) []int {
 	t.Helper()
 	var all []int
-	for _, e := range events(t, c, "health") {
+	for _, e := range events(t, c, 0, "health") {
 		if e.Failures == 1 || len(all) == 0 {
 			all = append(all, 0)
 		}
@@ -45,7 +45,7 @@ func TestOneFailedProbeNeverKills(t *testing.T) {
 			})
 		}
 		now := c.WaitServing(serveBy)
-		if now.Gateway.Process != old.Gateway.Process || now.Crashes != 0 || len(events(t, c, "gateway-stopping")) != 0 {
+		if now.Gateway.Process != old.Gateway.Process || now.Crashes != 0 || len(events(t, c, 0, "gateway-stopping")) != 0 {
 			t.Errorf("gateway %+v, was %+v, %d crashes", now.Gateway, old.Gateway, now.Crashes)
 		}
 	})

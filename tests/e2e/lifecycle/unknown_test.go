@@ -48,7 +48,7 @@ func TestAnswerThatIsNotUnderstoodEndsNoGateway(t *testing.T) {
 		b := harness.Start(t, harness.Options{Misbehave: object{"answer": "garbage"}, Config: quick(object{
 			"ready": object{"timeout": "1s", "give_up": "2s"}})})
 		first := b.WaitStatus(serveBy, "a start", func(v harness.View) error {
-			if v.Record == nil || v.Record.Gateway.PID == 0 || len(events(t, b, "not-ready-in-time")) == 0 {
+			if v.Record == nil || v.Record.Gateway.PID == 0 || len(events(t, b, 0, "not-ready-in-time")) == 0 {
 				return fmt.Errorf("not yet")
 			}
 			return nil

@@ -154,7 +154,7 @@ func brokenStories() map[string]story {
 			options: harness.Options{Misbehave: object{"status": 503}, Config: gatewayConfig(object{"ready": object{"timeout": "8s"}})}, // the steps have four times as long
 			reach: func(t *testing.T, c *harness.Container) {
 				harness.Eventually(t, serveBy, "ready.timeout", func() error {
-					if len(events(t, c, "not-ready-in-time")) == 0 {
+					if len(events(t, c, 0, "not-ready-in-time")) == 0 {
 						return errors.New("it has not passed")
 					}
 					return nil

@@ -67,9 +67,12 @@ func TestController(t *testing.T) {
 	if e := second.LastExit; e == nil || e.PID != pid || !e.Requested || e.Failure || second.Crashes != 0 {
 		t.Errorf("the exit that root asked for: %+v, %d crashes", e, second.Crashes)
 	}
-	if log := box.Logs(); strings.Count(log, `"event":"exit-authorized"`) != 1 || strings.Contains(log, `"event":"backoff"`) {
-		t.Errorf("log:\n%s", log)
-	}
+	harness.Eventually(t, serveBy, "the authorized exit in the log", func() error {
+		if log := box.Logs(); strings.Count(log, `"event":"exit-authorized"`) != 1 || strings.Contains(log, `"event":"backoff"`) {
+			return errors.New(log)
+		}
+		return nil
+	})
 	if box.Exec("0:0", "demotools", "stat", "/dev/.gateway-init/exit-authorization").Code == 0 {
 		t.Error("the authorization is left")
 	}
