@@ -21,6 +21,8 @@ const (
 // value within its limits.
 type Config struct {
 	Gateway           Gateway
+	Publish           *Publish // nil: no port is published
+	RelayUser         string
 	Prepare           []Prepare
 	SandboxUser       string
 	SandboxGroups     []int // gids beyond those of /etc/group
@@ -47,7 +49,9 @@ type Gateway struct {
 	Env        []string // "KEY=value", in the order of the file
 	PassEnv    []string // names
 	TokenEnv   string
-	Port       uint16
+	Port       uint16        // 0: another one for each start
+	PortEnv    string        // the variable that gets the port; "": none
+	PassFD     bool          // the gateway gets the published port's listening sockets
 	Ready      Probe         // Interval is unused
 	GiveUp     time.Duration // a gateway that was not proven by then is replaced
 	Health     Probe

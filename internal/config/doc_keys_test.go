@@ -28,6 +28,8 @@ func below(f field) table {
 		return f
 	case *authCheck:
 		return new(AuthCheck).table()
+	case *publish:
+		return new(Publish).table()
 	case *prepares:
 		return new(Prepare).table()
 	case *sidecars:

@@ -119,7 +119,7 @@ func TestManualHasEveryKey(t *testing.T) {
 
 // required is a document with only those keys that have no default.
 const required = `{"gateway":{"command":["/b"],"auth_check":{"path":"/p","with_token":[200],"without_token":[401]}},
-	"prepare":[{"path":"/d"}],"sidecars":[{"name":"s","command":["/b"]}]}`
+	"publish":{"port":1},"prepare":[{"path":"/d"}],"sidecars":[{"name":"s","command":["/b"]}]}`
 
 // flatten lists the leaves of an object by key. The members of a list of objects are
 // under key[].

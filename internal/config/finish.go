@@ -17,6 +17,7 @@ func (d *decoder) finish() {
 		n.key = ""
 		d.fail(n, "gateway.command is missing: give the gateway's program and its arguments")
 	}
+	d.finishListen()
 	d.deriveReady()
 	if g.BackoffMin > g.BackoffMax {
 		d.fail(d.where("gateway.restart.backoff_min", "gateway.restart.backoff_max"),

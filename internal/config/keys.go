@@ -28,6 +28,8 @@ const (
 func (c *Config) table() table {
 	return table{
 		{"gateway", c.Gateway.table(), `{}`},
+		{"publish", &publish{&c.Publish}, none},
+		{"relay", table{{"user", &word{&c.RelayUser, &userForm}, `"relay"`}}, `{}`},
 		{"prepare", (*prepares)(&c.Prepare), `[]`},
 		{"sandbox", table{
 			{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`},
@@ -64,7 +66,7 @@ func (g *Gateway) table() table {
 		{"env", (*env)(&g.Env), `{}`},
 		{"pass_env", (*passEnv)(&g.PassEnv), `[]`},
 		{"token_env", &word{&g.TokenEnv, &envName}, `"OPENCLAW_GATEWAY_TOKEN"`},
-		{"listen", table{{"port", &whole[uint16]{&g.Port, 1, 65535}, `18789`}}, `{}`},
+		{"listen", g.listenTable(), `{}`},
 		{"ready", ready, `{}`},
 		{"health", append(health,
 			key{"interval", &duration{&g.Health.Interval, 100 * time.Millisecond, 24 * time.Hour}, `"30s"`}), `{}`},
@@ -125,5 +127,21 @@ func (s *Sidecar) table() table {
 		{"token_env", &limited{&word{&s.TokenEnv, &envName}, "only if sidecars[].user has the same text as gateway.user or operator.user"}, none},
 		{"restart", &choice{&s.Restart, "always, on-failure, never"}, `"always"`},
 		{"pending", &word{&s.Pending, &pendingText}, none},
+	}
+}
+
+func (p *Publish) table() table {
+	return table{
+		{"port", &whole[uint16]{&p.Port, 1, 65535}, needed},
+		{"address", &choice{&p.Address, publishAddresses}, `"127.0.0.1"`},
+		{"wait", &duration{&p.Wait, 100 * time.Millisecond, 5 * time.Minute}, `"10s"`},
+	}
+}
+
+func (g *Gateway) listenTable() table {
+	return table{
+		{"port", &limited{&whole[uint16]{&g.Port, 1, 65535}, "not publish.port; random if only port_env is given, publish.port with pass_fd"}, `18789`},
+		{"port_env", &limited{&word{&g.PortEnv, &envName}, "without gateway.listen.port only with publish"}, none},
+		{"pass_fd", &limited{(*boolean)(&g.PassFD), "only with publish, and without gateway.listen.port and port_env"}, `false`},
 	}
 }

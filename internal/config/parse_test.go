@@ -28,7 +28,7 @@ const full = `{
     "env": {"NODE_OPTIONS": "--disable-sigusr1", "EMPTY": ""},
     "pass_env": ["TZ", "HTTPS_PROXY"],
     "token_env": "GW_TOKEN",
-    "listen": {"port": 8080},
+    "listen": {"port": 8080, "port_env": "GW_PORT"},
     "ready": {"path": "/readyz?x=1", "status": [200, 204], "json": {"ready": true, "n": 1.50, "s": "a\"<\u2028", "z": null, "": 0}, "timeout": "2m"},
     "health": {"path": "/healthz", "status": [200], "json": {"ok": true}, "timeout": "3.5s", "interval": "1h"},
     "auth_check": {"method": "POST", "path": "/invoke", "body": "{\"tool\":\"x\"}", "with_token": [404], "without_token": [401, 403]},
@@ -37,6 +37,8 @@ const full = `{
       "exit_texts": {"78": "its own configuration is invalid: \"see\" é", "0": "", "255": "x"}},
     "rlimits": {"nofile": 65536}
   },
+  "publish": {"port": 18789, "address": "*", "wait": "2s"},
+  "relay": {"user": "rly"},
   "sandbox": {"user": "agent", "evict": false},
   "operator": {"user": "op", "env": {"NODE_OPTIONS": "--disable-sigusr1"}, "pass_env": ["TZ"]},
   "clients": {"tui": ["/usr/bin/node", "", "tui"], "a-1": ["/bin/a"]},
@@ -60,7 +62,7 @@ func TestParseFull(t *testing.T) {
 		Gateway: Gateway{
 			Command: []string{"/usr/bin/node", "", "run"}, User: "gw:gws", WorkingDir: "/var/lib/gw",
 			Env:     []string{"NODE_OPTIONS=--disable-sigusr1", "EMPTY="},
-			PassEnv: []string{"TZ", "HTTPS_PROXY"}, TokenEnv: "GW_TOKEN", Port: 8080,
+			PassEnv: []string{"TZ", "HTTPS_PROXY"}, TokenEnv: "GW_TOKEN", Port: 8080, PortEnv: "GW_PORT",
 			GiveUp: 8 * time.Minute,
 			Ready: Probe{Path: "/readyz?x=1", Status: []int{200, 204}, Timeout: 2 * time.Minute,
 				JSON: []Expect{{"ready", "true"}, {"n", "1.50"}, {"s", `"a\"\u003c\u2028"`}, {"z", "null"}, {"", "0"}}},
@@ -77,6 +79,7 @@ func TestParseFull(t *testing.T) {
 			{Path: "/tmp/a", Type: "directory", Owner: "9001:9002", Mode: 0o750},
 			{Path: "/tmp/b", Type: "directory", Owner: "gw:gws", Mode: 0o700},
 		},
+		Publish: &Publish{Port: 18789, Address: "*", Wait: 2 * time.Second}, RelayUser: "rly",
 		SandboxUser: "agent", SandboxEvict: false, OperatorUser: "op",
 		OperatorEnv: []string{"NODE_OPTIONS=--disable-sigusr1"}, OperatorPassEnv: []string{"TZ"},
 		Clients: []Client{{"tui", []string{"/usr/bin/node", "", "tui"}}, {"a-1", []string{"/bin/a"}}},
@@ -106,7 +109,7 @@ func TestParseDefaults(t *testing.T) {
 			StopSignal: syscall.SIGTERM, StopGrace: 7 * time.Second,
 			BackoffMin: 200 * time.Millisecond, BackoffMax: 30 * time.Second, ResetAfter: 60 * time.Second,
 		},
-		SandboxUser: "sandbox", SandboxEvict: true, OperatorUser: "operator",
+		RelayUser: "relay", SandboxUser: "sandbox", SandboxEvict: true, OperatorUser: "operator",
 		RuntimeDir: "/run/gateway-init", RequireTmpfs: true, CommandStart: "after-gateway", LogFormat: "json",
 	}
 	if got := parse(t, minimal); !reflect.DeepEqual(got, want) {

@@ -93,6 +93,8 @@ func TestParseRefusesUnknownKeys(t *testing.T) {
 		"gateway.ready.":      `{"gateway": {"ready": {%s}}}`,
 		"gateway.health.":     `{"gateway": {"health": {%s}}}`,
 		"gateway.auth_check.": `{"gateway": {"auth_check": {%s}}}`,
+		"publish.":            `{"publish": {%s}}`,
+		"relay.":              `{"relay": {%s}}`,
 		"gateway.stop.":       `{"gateway": {"stop": {%s}}}`,
 		"gateway.restart.":    `{"gateway": {"restart": {%s}}}`,
 		"gateway.rlimits.":    `{"gateway": {"rlimits": {%s}}}`,

@@ -41,6 +41,8 @@ func (t table) paths(path string) (all []string) {
 			all = append(all, f.paths(at)...)
 		case *authCheck:
 			all = append(all, new(AuthCheck).table().paths(at)...)
+		case *publish:
+			all = append(all, new(Publish).table().paths(at)...)
 		}
 	}
 	return all
