@@ -151,6 +151,9 @@ func (p *page) gateway(v operate.View) {
 		}
 		p.add("gateway", "pid %d, port %d%s, uid %d%s", g.PID, g.Port, open, g.UID, started)
 	}
+	if r.Publish != nil {
+		p.add("published", "%s", describePublish(r.Publish))
+	}
 	if g.PID != 0 {
 		p.add("health", "%s", p.health(r.Health))
 	}

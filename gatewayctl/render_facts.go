@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
@@ -69,6 +70,23 @@ func describeChild(c status.Child, verbose bool) string {
 		text += " (" + c.Detail + ")"
 	}
 	return text
+}
+
+// describePublish describes the port that clients use.
+func describePublish(p *status.Publish) string {
+	if p.Problem != "" {
+		return "NOT HELD: " + p.Problem
+	}
+	text := "port " + strconv.Itoa(int(p.Port)) + " on " + strings.Join(p.Listens, ", ")
+	switch {
+	case p.Relay == nil:
+		return text + ", passed to the gateway"
+	case p.Relay.PID == 0:
+		return text + ", without a relay: " + p.Relay.Detail
+	case !p.Proven:
+		return text + fmt.Sprintf(", relay pid %d, clients wait", p.Relay.PID)
+	}
+	return text + fmt.Sprintf(", relay pid %d", p.Relay.PID)
 }
 
 // protections adds how the container differs from a complete one.

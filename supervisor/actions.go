@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
@@ -64,6 +65,7 @@ func (s *Supervisor) gatewayEnded(c *child) {
 		return
 	}
 	s.prover.cancel()
+	s.relay.end(c.life)
 	s.endHolders()
 	switch s.unit.ended() {
 	case endedForGood:
@@ -122,6 +124,9 @@ func (s *Supervisor) proved(r *result) {
 	}
 	if r.exposed {
 		s.unit.expose(seenForeign)
+	}
+	if r.ok {
+		s.relay.serve(r.life)
 	}
 	if len(r.signals.Foreign) > 0 {
 		s.sidecars.killHolders("another process listens on the gateway's port")
@@ -222,6 +227,14 @@ func (s *Supervisor) checkHealth() {
 	s.checkFIFO()
 	s.unit.recordDescendants()
 	if s.prover.run == nil {
+		s.prove(healthProof)
+	}
+}
+
+// relayAsked handles the relay's request to prove the gateway again, because it has seen a
+// listener that the last proof did not know. At most one such proof is made a second.
+func (s *Supervisor) relayAsked(generation uint64) {
+	if s.unit.phase == phaseRunning && s.prover.run == nil && s.relay.wantsProof(generation, time.Now()) {
 		s.prove(healthProof)
 	}
 }

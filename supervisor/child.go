@@ -21,6 +21,7 @@ const (
 	roleGateway role = iota
 	roleWorker
 	roleSidecar
+	roleRelay
 	roleCommand
 )
 
@@ -41,6 +42,7 @@ type child struct {
 	sidecar  *sidecar // of roleSidecar
 	proc     process
 	id       procfs.ID
+	life     uint64 // of roleGateway: its number, from 1
 	started  time.Time
 	reported bool  // the re-exec child has answered
 	err      error // its answer; nil: the target was executed
@@ -70,7 +72,9 @@ func (c *child) pending() bool { return c != nil && !c.over }
 // mustAnswer reports whether c is killed if its re-exec child does not answer in time.
 // Otherwise the gateway would be starting forever. A worker has its own deadline, and
 // the command may take any time.
-func (c *child) mustAnswer() bool { return c.role == roleGateway || c.role == roleSidecar }
+func (c *child) mustAnswer() bool {
+	return c.role == roleGateway || c.role == roleSidecar || c.role == roleRelay
+}
 
 // pid returns c's pid, or 0 if c is nil.
 func (c *child) pid() int {

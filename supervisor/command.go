@@ -127,13 +127,14 @@ func (s *Supervisor) beginShutdown() {
 
 // pollShutdown checks whether all processes are gone.
 func (s *Supervisor) pollShutdown() {
-	if !s.shutdown.over && s.shutdown.poll(s.unit.phase == phaseTerminated) {
+	if !s.shutdown.over && s.shutdown.poll(s.unit.phase == phaseTerminated && s.relay.stop()) {
 		s.completeShutdown()
 	}
 }
 
 // forceShutdown handles the end of the grace.
 func (s *Supervisor) forceShutdown() {
+	s.relay.stop()
 	if s.shutdown.force() {
 		s.completeShutdown()
 	}

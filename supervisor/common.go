@@ -23,6 +23,7 @@ type common struct {
 	log    zerolog.Logger
 	kernel kernel
 	timers *timers
+	port   uint16 // the gateway's; another one for each start where PickPort is set
 
 	children map[int]*child // by pid, until reaped
 	answers  chan answer
@@ -32,7 +33,7 @@ type common struct {
 
 func newCommon(c Config) *common {
 	return &common{
-		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), kernel: realKernel(), timers: newTimers(),
+		c: c, g: c.Settings.Gateway, log: OriginInit(c.Log), kernel: realKernel(), timers: newTimers(), port: c.Settings.Gateway.Port,
 		children: map[int]*child{}, answers: make(chan answer, 8),
 	}
 }

@@ -21,6 +21,14 @@ type Config struct {
 	Gateway  *launch.Child // nil: --no-gateway
 	Command  *launch.Child // nil: none
 	Sidecars []launch.Child
+	Relay    *Relay // nil: no port is published, or the gateway has its sockets
+
+	// PickPort returns the port of the next gateway, and is nil where that is always the
+	// same. It may fail if no port is free.
+	PickPort func() (uint16, error)
+	// Held has the sockets' cookies if the gateway gets listening sockets of PID 1. No other
+	// process can then take its port.
+	Held []uint64
 
 	// Worker is the launch of a proof worker; the supervisor fills in the job.
 	Worker launch.Child

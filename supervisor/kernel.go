@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gateway-init/gateway-init/internal/ports"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -18,6 +19,7 @@ import (
 // process is a child that was started and is not reaped yet.
 type process interface {
 	Pid() int
+	PIDFD() int // or -1
 	Signal(syscall.Signal) error
 	SignalGroup(syscall.Signal) error
 	SignalRest(syscall.Signal) error // as SignalGroup, and after the child was reaped, too
@@ -35,7 +37,9 @@ type kernel struct {
 	listeners func(port uint16) ([]sockets.Listener, error)
 	ofUser    func(uid uint32) ([]sockets.Listener, error) // those on any port
 	// judge decides by open files whose listeners these are, where uids prove nothing.
-	judge   func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error)
+	judge func(ls []sockets.Listener, pid int) (proof.Ownership, []sockets.Listener, error)
+	// probe returns an error if another process has the port, perhaps without listening.
+	probe   func(port uint16) error
 	peek    func() (pid int, err error)
 	reap    func(pid int) (sys.Exit, error)
 	stopped func(pid int) (unix.Signal, error) // the signal that has stopped a child since the last call
@@ -54,7 +58,7 @@ func realKernel() kernel {
 			return p, p.Unscored, nil
 		},
 		identify: procfs.Identify, verify: procfs.ID.Verify,
-		listeners: sockets.Listeners, ofUser: sockets.ListenersOf, judge: proof.JudgeHolders,
+		listeners: sockets.Listeners, ofUser: sockets.ListenersOf, judge: proof.JudgeHolders, probe: ports.Probe,
 		peek: sys.Peek, reap: sys.Reap, stopped: sys.Stopped, trim: new(sys.Trimmer).Trim,
 		killAll: func() error { return sys.Kill(-1, unix.SIGKILL) }, isInit: os.Getpid() == 1,
 	}

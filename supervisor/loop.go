@@ -130,6 +130,8 @@ func (s *Supervisor) ended(c *child) {
 		s.proved(s.prover.workerEnded(c))
 	case roleSidecar:
 		s.sidecarEnded(c.sidecar)
+	case roleRelay:
+		s.relay.gone()
 	case roleCommand:
 		s.commandEnded(c)
 	}
@@ -160,5 +162,7 @@ func (s *Supervisor) elapsed(k timerKind) {
 		s.forceShutdown()
 	case sidecarTimer:
 		s.tendSidecars()
+	case relayTimer:
+		s.relay.start()
 	}
 }

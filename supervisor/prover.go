@@ -35,6 +35,7 @@ type prover struct {
 type proofRun struct {
 	gateway *child // may be nil
 	worker  *child
+	cover   cover // at the last look at the port
 	r       result
 }
 
@@ -92,14 +93,14 @@ func (p *prover) childHeld() bool {
 
 func (p *prover) listenerHeld() bool {
 	r := &p.run.r
-	_, o, foreign, err := p.judgePort(p.run.gateway)
+	ls, o, foreign, err := p.judgePort(p.run.gateway)
 	if err != nil {
 		r.reason, r.detail = reason.Unproven, err.Error()
 		return false
 	}
 	switch o {
 	case proof.Missing:
-		r.fail(&r.signals.Listener, reason.ListenerMissing, "no process listens on port "+formatInt(int(p.g.Port))+p.elsewhere, true)
+		r.fail(&r.signals.Listener, reason.ListenerMissing, "no process listens on port "+formatInt(int(p.port))+p.elsewhere, true)
 		return false
 	case proof.Foreign:
 		r.exposed, r.signals.Foreign = true, listeners(foreign)
@@ -107,22 +108,8 @@ func (p *prover) listenerHeld() bool {
 		return false
 	}
 	r.signals.Listener = status.Held
+	p.run.cover = coverOf(ls)
 	return true
-}
-
-// judgePort returns the listeners on the port of the gateway g, and decides whether they
-// are the gateway's. It compares uids. Where all processes have one uid, it looks for
-// the processes that have the sockets open.
-func (p *prover) judgePort(g *child) (ls []sockets.Listener, o proof.Ownership, foreign []sockets.Listener, err error) {
-	ls, err = p.kernel.listeners(p.g.Port)
-	switch {
-	case err != nil:
-	case p.c.Unseparated:
-		o, foreign, err = p.kernel.judge(ls, g.pid())
-	default:
-		o, foreign = proof.Judge(ls, p.c.Gateway.UID)
-	}
-	return ls, o, foreign, err
 }
 
 func (p *prover) foreignText(l sockets.Listener) string {
@@ -143,6 +130,7 @@ func (p *prover) ask() bool {
 	if err == nil {
 		l := p.c.Worker
 		l.Spec.Worker = data
+		l.PIDFD = max(p.run.gateway.proc.PIDFD(), 0)
 		if job.Auth != nil {
 			l.Spec.Token = &launch.Token{}
 		}
@@ -164,7 +152,7 @@ func (p *prover) ask() bool {
 
 // job returns what a worker has to do. A health check says nothing about the token.
 func (p *prover) job(why purpose) proof.Job {
-	job := proof.Job{Mode: proof.Prove, Port: p.g.Port, UID: p.c.Gateway.UID, Check: p.checked(why),
+	job := proof.Job{Mode: proof.Prove, Port: p.port, UID: p.c.Gateway.UID, Check: p.checked(why),
 		Auth: p.g.AuthCheck, Deadline: p.g.Health.Timeout}
 	if p.run.r.waits {
 		job.Wait = policy.ListenWait
@@ -216,7 +204,8 @@ func (p *prover) workerEnded(w *child) *result {
 		if r.purpose != healthProof && p.g.AuthCheck != nil {
 			r.signals.Auth = status.Held
 		}
-		r.ok = p.listenerHeld() && p.childHeld()
+		r.ok = p.listenerStays() && p.childHeld()
+		r.life = p.run.life(p.c.Gateway.UID)
 	case r.waits && !p.listenerHeld():
 		r.asked = false // it was no more than a look
 		r.exposed = r.exposed || verdict == proof.ForeignPeer

@@ -51,6 +51,7 @@ func (s *Supervisor) record() status.Record {
 	s.prover.fill(&r)
 	s.requests.fill(&r, s.stage(), s.timers.armedFor(graceTimer))
 	s.sidecars.fill(&r, s.unit.letsSidecarsStart())
+	s.relay.fill(&r)
 	s.shutdown.fill(&r)
 	if s.c.Gateway != nil {
 		r.Token = s.c.Token.Status()

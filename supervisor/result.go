@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -36,6 +37,7 @@ type result struct {
 	noRoom   bool // the worker lacked pids or memory
 	exposed  bool // a foreign listener was seen, so the token may be known
 	signals  status.Proof
+	life     proven.Life // that was proven, if ok
 }
 
 // noSignals is the proof of a gateway about which nothing is proven.

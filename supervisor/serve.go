@@ -80,7 +80,11 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 	if err := s.provable(); err != nil {
 		return s.refuseRestart(reason.Unproven, err)
 	}
-	if beside := s.foreignBeside(); beside != "" {
+	beside, err := s.foreignBeside()
+	switch {
+	case err != nil:
+		return s.refuseRestart(reason.Unproven, err)
+	case beside != "":
 		s.log.Warn().Str("event", evRefused).Str("reason", string(reason.ListenerForeign)).Str("detail", beside).Msg("")
 		return reason.ListenerForeign
 	}
@@ -121,7 +125,7 @@ func (s *Supervisor) provable() error {
 	if err := s.kernel.verify(g.id); errors.Is(err, procfs.ErrHidden) {
 		return err
 	}
-	_, err := s.kernel.listeners(s.g.Port)
+	_, err := s.kernel.listeners(s.port)
 	return err
 }
 
@@ -134,15 +138,17 @@ func (s *Supervisor) refuseRestart(why reason.Reason, err error) reason.Reason {
 // foreignBeside describes a foreign listener beside a gateway that listens itself,
 // or returns "". Such a gateway must not be stopped, because it could not start
 // again, and an agent that holds the port would turn a restart into an outage.
-func (s *Supervisor) foreignBeside() string {
-	if s.unit.phase != phaseRunning {
-		return ""
+// The next gateway of a hidden port has another one. An error means that this could not be
+// found out.
+func (s *Supervisor) foreignBeside() (string, error) {
+	if s.unit.phase != phaseRunning || s.hidesPort() {
+		return "", nil
 	}
 	ls, _, foreign, err := s.judgePort()
 	if err != nil || !proof.IsBeside(ls, foreign) {
-		return ""
+		return "", err
 	}
-	return s.prover.foreignText(foreign[0])
+	return s.prover.foreignText(foreign[0]), nil
 }
 
 // stage returns the progress word that a waiting client sees.

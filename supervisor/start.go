@@ -5,12 +5,15 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/ports"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
+	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
 // startError says why a start failed.
@@ -52,10 +55,8 @@ func (u *gatewayUnit) giveUpAfter() time.Duration {
 }
 
 func (u *gatewayUnit) tryLaunch() *startError {
-	if foreign := u.portTaken(); foreign != nil {
-		u.expose("the gateway's port was taken before its start")
-		err := fmt.Errorf("port %d is taken%s: %s listens", u.g.Port, u.listenerDetail(foreign[0].UID), foreign[0].Addr)
-		return &startError{reason: reason.ListenerForeign, err: err, foreign: foreign}
+	if e := u.choosePort(); e != nil {
+		return e
 	}
 	if err := u.c.Prepare(); err != nil {
 		return &startError{reason: reason.PrepareFailed, err: err}
@@ -63,8 +64,9 @@ func (u *gatewayUnit) tryLaunch() *startError {
 	if err := u.renewToken(); err != nil {
 		return &startError{reason: reason.TokenFailed, err: err}
 	}
-	c := &child{role: roleGateway}
-	if err := u.common.start(*u.c.Gateway, c); err != nil {
+	u.lives++
+	c := &child{role: roleGateway, life: u.lives}
+	if err := u.common.start(u.gatewayLaunch(), c); err != nil {
 		why := reason.LaunchFailed
 		if errors.Is(err, errToken) {
 			why = reason.TokenFailed
@@ -75,11 +77,46 @@ func (u *gatewayUnit) tryLaunch() *startError {
 	return nil
 }
 
+// choosePort sets the port of the next gateway. It returns an error if another process has
+// the only port that the gateway can have.
+func (u *gatewayUnit) choosePort() *startError {
+	switch {
+	case len(u.c.Held) > 0:
+		return nil
+	case u.hidesPort():
+		port, err := u.c.PickPort()
+		if err != nil {
+			return &startError{reason: reason.LaunchFailed, err: err}
+		}
+		u.port = port
+		return nil
+	}
+	if foreign := u.portTaken(); foreign != nil {
+		u.expose("the gateway's port was taken before its start")
+		err := fmt.Errorf("port %d is taken%s: %s listens", u.port, u.listenerDetail(foreign[0].UID), foreign[0].Addr)
+		return &startError{reason: reason.ListenerForeign, err: err, foreign: foreign}
+	}
+	var taken *ports.TakenError
+	if err := u.kernel.probe(u.port); errors.As(err, &taken) {
+		return &startError{reason: reason.ListenerForeign, err: err}
+	}
+	return nil // if it could not be found out, the proof decides
+}
+
+// gatewayLaunch returns the launch of the next gateway, with the variable of its port.
+func (u *gatewayUnit) gatewayLaunch() launch.Child {
+	l := *u.c.Gateway
+	if u.g.PortEnv != "" {
+		l.Spec.Env = append(slices.Clip(l.Spec.Env), u.g.PortEnv+"="+formatInt(int(u.port)))
+	}
+	return l
+}
+
 // portTaken lists the sockets that listen on the gateway's port although no gateway
 // is alive. If they cannot be listed, the start goes on, and the proof decides.
 func (u *gatewayUnit) portTaken() []status.Listener {
-	ls, err := u.kernel.listeners(u.g.Port)
-	if err != nil || len(ls) == 0 {
+	ls, err := u.kernel.listeners(u.port)
+	if err != nil && !errors.Is(err, sockets.ErrMany) || len(ls) == 0 {
 		return nil
 	}
 	return listeners(ls)

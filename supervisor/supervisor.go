@@ -11,7 +11,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
-// Supervisor is the loop over five owners. It gives each input to the owners that it
+// Supervisor is the loop over six owners. It gives each input to the owners that it
 // concerns. An owner answers with a value and never calls another one. Everything
 // below belongs to the goroutine of Run.
 type Supervisor struct {
@@ -21,6 +21,7 @@ type Supervisor struct {
 	prover   prover
 	requests requests
 	sidecars sidecars
+	relay    relay
 	shutdown shutdown
 
 	base        status.Record // the fields that no owner fills
@@ -35,7 +36,7 @@ func New(c Config) *Supervisor {
 	e := newCommon(c)
 	s := &Supervisor{
 		common: e, base: c.Base, unit: newGatewayUnit(e), prover: newProver(e),
-		requests: requests{log: e.log}, sidecars: newSidecars(e), shutdown: shutdown{common: e},
+		requests: requests{log: e.log}, sidecars: newSidecars(e), relay: newRelay(e), shutdown: shutdown{common: e},
 	}
 	c.Sweeper.Track(func(pid int) bool { return e.children[pid] != nil }, func() procfs.ID { return s.unit.last })
 	return s
@@ -50,6 +51,9 @@ func (s *Supervisor) Run() (code int, err error) {
 	}
 	if s.c.Gateway == nil || s.c.Settings.CommandStart == "immediate" {
 		s.beginCommand()
+	}
+	if s.c.Relay != nil {
+		s.timers.arm(relayTimer, 0) // clients wait, so the gateway comes first
 	}
 	s.reap() // children that ended before we subscribed to SIGCHLD
 	s.orphansOnly = false

@@ -22,6 +22,7 @@ const (
 	shutdownTimer                       // check again whether all processes are gone
 	shutdownGraceTimer                  // the container's grace is over
 	sidecarTimer                        // a sidecar's backoff or grace is over
+	relayTimer                          // the relay is started
 	timerKinds
 )
 

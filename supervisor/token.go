@@ -51,9 +51,10 @@ func (u *gatewayUnit) checkToken(rotate bool) error {
 const seenForeign = "a foreign listener was seen on the gateway's port"
 
 // expose records that the token in force may be known, and why. The next start then
-// mints another token. Only the first reason is kept.
+// mints another token. Only the first reason is kept. Where PID 1 holds the port that
+// clients use, no client can have sent the token to another process.
 func (u *gatewayUnit) expose(why string) {
-	if u.token.exposed == "" {
+	if u.token.exposed == "" && !u.portIsHeld() {
 		u.token.exposed = why
 	}
 }
@@ -75,7 +76,7 @@ func (u *gatewayUnit) renewToken() error {
 	if err := u.c.Token.Commit(); err != nil {
 		if u.token.rotate { // the next try prepares another
 			u.token.rotate = false
-			u.expose("a requested rotation failed")
+			u.token.exposed = "a requested rotation failed"
 		}
 		return err
 	}

@@ -17,6 +17,7 @@ type gatewayUnit struct {
 	phase    phase
 	since    time.Time
 	child    *child
+	lives    uint64    // gateways that were launched
 	last     procfs.ID // the gateway, until its remaining processes have been swept
 	start    startState
 	sweep    sweepState
@@ -131,7 +132,7 @@ func (u *gatewayUnit) fill(r *status.Record) {
 	if u.phase == phaseBackingOff {
 		r.Backoff = u.waiting
 	}
-	r.Gateway.Process = status.Process{}
+	r.Gateway.Process, r.Gateway.Port = status.Process{}, u.port
 	r.Gateway.StartedAt, r.Gateway.ProvenAt, r.Gateway.ReadyBy, r.Gateway.GiveUpAt = nil, nil, nil, nil
 	if g := u.child; g.alive() {
 		started := g.started

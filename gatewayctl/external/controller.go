@@ -130,13 +130,21 @@ func (c *Controller) Judge(ctx context.Context, g *procfs.Held, mode proof.Mode)
 	return c.Supervisor.user().judge(ctx, g, job, c.TokenEnv)
 }
 
-// verdict returns nil if the gateway serves on the port, and otherwise a Failure with
+// missing returns the error of a gateway that does not listen.
+func (a Judgment) missing() error {
+	if a.Port == 0 {
+		return errors.New("the gateway listens on no port")
+	}
+	return fmt.Errorf("no process listens on port %d", a.Port)
+}
+
+// verdict returns nil if the gateway serves on its port, and otherwise a Failure with
 // the reason word.
-func (s *stages) verdict(port uint16, a Judgment) error {
+func (s *stages) verdict(a Judgment) error {
 	f := &Failure{Stage: s.stage}
 	switch {
 	case a.Ownership == proof.Missing:
-		f.Reason, f.Err = reason.ListenerMissing, fmt.Errorf("no process listens on port %d", port)
+		f.Reason, f.Err = reason.ListenerMissing, a.missing()
 	case a.Ownership == proof.Foreign:
 		f.Reason, f.Err = reason.ListenerForeign, fmt.Errorf("%s is not the gateway's", a.Foreign[0].Addr)
 	case a.Verdict != proof.OK:
@@ -148,7 +156,7 @@ func (s *stages) verdict(port uint16, a Judgment) error {
 }
 
 // Verdict returns nil if the gateway serves, and otherwise a Failure.
-func (c *Controller) Verdict(a Judgment) error { return c.verdict(c.Port, a) }
+func (c *Controller) Verdict(a Judgment) error { return c.verdict(a) }
 
 // serves returns nil if g serves now, and g and the supervisor are the same processes.
 func (c *Controller) serves(ctx context.Context, g *procfs.Held, mode proof.Mode) error {

@@ -55,7 +55,7 @@ func FindUnmanaged(ctx context.Context, g config.Gateway, ours func(procfs.Stat)
 	job := proof.Job{Mode: proof.Health, Port: g.Port, Check: g.Ready, Deadline: g.Health.Timeout}
 	a, err := user{u.owner, u.GIDs[0]}.judge(ctx, u.Held, job, "")
 	if err == nil {
-		err = u.verdict(g.Port, a)
+		err = u.verdict(a)
 	}
 	if err != nil {
 		u.Close()

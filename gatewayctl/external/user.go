@@ -68,12 +68,14 @@ type Judgment struct {
 	Ownership proof.Ownership
 	Foreign   []sockets.Listener
 	Verdict   proof.Verdict
+	Port      uint16 // of the job, or the one that the gateway listens on
 	beside    bool // a foreign listener is beside one of the gateway
 }
 
 // judge finds out in p's network namespace whether p, or a process that descends from it,
 // holds all listeners of the job's port, and whether it answers there as the job says. A
-// job without a deadline asks nothing. The token for the job's Auth is the value of
+// job without a deadline asks nothing. A job without a port is about the one on which the
+// process listens, because each start of the gateway has another one. The token for the job's Auth is the value of
 // tokenEnv, unless that is "", in p's first environment. p is the same process afterwards.
 func (u user) judge(ctx context.Context, p *procfs.Held, job proof.Job, tokenEnv string) (Judgment, error) {
 	network, err := as(ctx, u, nil, func() (*os.File, error) { return otherNetwork(p) })
@@ -82,10 +84,14 @@ func (u user) judge(ctx context.Context, p *procfs.Held, job proof.Job, tokenEnv
 	}
 	defer network.Close() // nil is not closed
 	return as(ctx, u, network, func() (a Judgment, err error) {
-		ls, err := sockets.Listeners(job.Port)
+		ls, err := listeners(job.Port, p.PID, u.uid)
 		if err != nil {
 			return a, err
 		}
+		if job.Port == 0 {
+			job.Port = proof.Address(ls).Port()
+		}
+		a.Port = job.Port
 		if a.Ownership, a.Foreign, err = proof.JudgeHolders(ls, p.PID); err != nil {
 			return a, err
 		}
@@ -105,6 +111,20 @@ func (u user) judge(ctx context.Context, p *procfs.Held, job proof.Job, tokenEnv
 		}
 		return a, p.ID().Verify()
 	})
+}
+
+// listeners returns the listeners on the port. Without a port it returns those that the
+// process pid, or one of its descendants, has open.
+func listeners(port uint16, pid int, uid uint32) ([]sockets.Listener, error) {
+	if port != 0 {
+		return sockets.Listeners(port)
+	}
+	ls, err := sockets.ListenersOf(uid)
+	if err != nil {
+		return nil, err
+	}
+	unheld, err := sockets.ListUnheld(ls, pid)
+	return slices.DeleteFunc(ls, func(l sockets.Listener) bool { return slices.Contains(unheld, l) }), err
 }
 
 // otherNetwork returns p's network namespace, or nil if it is the one of this thread.

@@ -110,12 +110,18 @@ func (h *Host) readConfig() (*config.Config, error) {
 	return c, nil
 }
 
+// errNoPort means that no port tells a gateway that gateway-init did not start.
+var errNoPort = errors.New("each start of the gateway has another port (listen.port_env) or a socket of PID 1 (listen.pass_fd), so no process can be on its port: end the process by its pid, then gatewayctl recover")
+
 // holdUnmanaged returns the process that serves on the gateway's port and is not one of v's
 // processes.
 func (h *Host) holdUnmanaged(ctx context.Context, v View, say func(string)) (*external.Unmanaged, error) {
 	c, err := h.readConfig()
 	if err != nil {
 		return nil, err
+	}
+	if c.Gateway.RandomPort() || c.Gateway.PassFD {
+		return nil, &external.Failure{Stage: "looking for a gateway", Reason: reason.NotPermitted, Err: errNoPort}
 	}
 	return h.FindUnmanaged(ctx, c.Gateway, v.owns, say)
 }

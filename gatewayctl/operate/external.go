@@ -124,11 +124,12 @@ func (v *View) addGateway(ctx context.Context, c *external.Controller) error {
 		add(skipCheck(CheckListener, err))
 		return err
 	case a.Ownership == proof.Missing:
-		add(FailCheck(CheckListener, reason.ListenerMissing, "no process listens on port %d", c.Port))
+		add(FailCheck(CheckListener, reason.ListenerMissing, "the gateway does not listen"))
 	case a.Ownership == proof.Foreign:
 		add(FailCheck(CheckListener, reason.ListenerForeign, "%s", names(a.Foreign)))
 	default:
-		add(PassCheck(CheckListener, "port %d is open in the gateway's process", c.Port))
+		add(PassCheck(CheckListener, "port %d is open in the gateway's process", a.Port))
 	}
+	v.Port = a.Port
 	return c.Verdict(a)
 }

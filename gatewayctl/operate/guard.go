@@ -103,8 +103,17 @@ func (g *Guard) check() error {
 	return nil
 }
 
+// listening verifies that the sockets which a client can reach are the gateway's, or those
+// of the published port. Which other sockets the gateway's own port has does not matter if
+// clients use the published one.
 func (g *Guard) listening() error {
-	c := g.local.checkListener(&g.Record)
+	c := Check{Result: status.Held}
+	if !isHeld(&g.Record) {
+		c = g.local.checkListener(&g.Record)
+	}
+	if p := g.Record.Publish; c.Result == status.Held && p != nil && p.Problem == "" {
+		c = g.local.checkPublish(&g.Record)
+	}
 	if c.Result == status.Held {
 		return nil
 	}

@@ -159,6 +159,9 @@ func servingNext(r *status.Record, cs Checks) string {
 	if c := cs.Get(CheckTokenFile); c.Result == status.Failed {
 		return c.Reason.Next()
 	}
+	if c := cs.Get(CheckPublish); c.Result == status.Failed {
+		return publishNext(r)
+	}
 	if c := cs.Get(CheckControl); c.Result == status.Failed {
 		return "wait for PID 1 to put its FIFO back; if it does not, restart the container"
 	}

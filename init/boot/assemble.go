@@ -62,6 +62,9 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 		c.ForgetClients = func() error { return clientlock.Clear(clients) }
 		c.Gateway = b.gateway()
 		c.Sidecars = b.sidecars()
+		if err := b.publish(c, dir); err != nil {
+			return nil, err
+		}
 		if _, preset := b.env.Value(b.cfg.Gateway.TokenEnv); preset {
 			b.log.Warn().Str("event", evPresetToken).Str("name", b.cfg.Gateway.TokenEnv).
 				Msg("the container's environment sets the token's variable: it is not used, and no process gets it")
@@ -91,7 +94,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 }
 
 func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.ID) status.Record {
-	g := status.Gateway{UID: b.users.gateway.UID, GID: b.users.gateway.GID, Port: b.cfg.Gateway.Port, Enabled: !b.settings.noGateway}
+	g := status.Gateway{UID: b.users.gateway.UID, GID: b.users.gateway.GID, Port: b.cfg.Gateway.Port, RandomPort: b.cfg.Gateway.RandomPort(), Enabled: !b.settings.noGateway}
 	separation := status.SeparationUID
 	if b.rootless {
 		separation = status.SeparationNone
@@ -99,7 +102,7 @@ func (b *bootstrap) record(dir *runtimedir.Dir, self procfs.ID) status.Record {
 	return status.Record{
 		Schema: status.Schema, Version: version.String,
 		Init:      self,
-		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g,
+		StartedAt: time.Now(), RuntimeDir: dir.Path, Gateway: g, Publish: b.published,
 		Separation: separation, Caps: caps(b.remaining), Hardening: append([]status.Hardening{}, b.hardening...),
 	}
 }

@@ -21,8 +21,10 @@ import (
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
+	"github.com/gateway-init/gateway-init/internal/ports"
 	"github.com/gateway-init/gateway-init/internal/privs"
 	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/users"
 	"github.com/gateway-init/gateway-init/internal/version"
 	"github.com/gateway-init/gateway-init/supervisor"
@@ -119,6 +121,9 @@ func run(s settings, cfg *config.Config, env environ.List) int {
 	if err != nil {
 		return fail(codeUsage, err)
 	}
+	if err := checkPort(&cfg.Gateway); err != nil && !s.noGateway {
+		return fail(codeUsage, err)
+	}
 	if err := checkProc(); err != nil {
 		return fail(codeFailed, err)
 	}
@@ -181,6 +186,8 @@ type bootstrap struct {
 	warmed    sync.Once        // the spare threads exist
 	scores    scores           // none: children keep PID 1's OOM score
 	token     *tokenfile.Store // nil with --no-gateway
+	held      *ports.Held      // nil: no port is held
+	published *status.Publish  // nil: none is configured
 }
 
 func (b *bootstrap) run() (int, error) {
@@ -195,6 +202,7 @@ func (b *bootstrap) run() (int, error) {
 	if err := b.validate(); !b.settings.noGateway && err != nil {
 		return codeFailed, err
 	}
+	b.holdPort()
 	dir, err := b.openRuntime()
 	if err != nil {
 		return codeFailed, err

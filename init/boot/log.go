@@ -21,6 +21,7 @@ const (
 	evConfigHint      = "config-hint"
 	evSharedNamespace = "shared-pid-namespace"
 	evLogMoved        = "log-moved"
+	evNotPublished    = "not-published"
 )
 
 // logger returns a logger that writes one line per event. Each part of the

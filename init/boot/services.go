@@ -58,6 +58,7 @@ func (b *bootstrap) tryScore() {
 // identities holds the resolved users of the configuration.
 type identities struct {
 	gateway, sandbox, operator users.User
+	relay                      users.User // the zero value without a published port
 	sidecars                   []users.User
 	owners                     []users.User // of the prepare entries
 	engineGroups               []uint32     // supplementary groups that the engine gave PID 1; without root all children keep them
@@ -65,7 +66,11 @@ type identities struct {
 
 // all returns every user, some of them more than once.
 func (who identities) all() []users.User {
-	return slices.Concat([]users.User{who.gateway, who.sandbox, who.operator}, who.sidecars, who.owners)
+	all := slices.Concat([]users.User{who.gateway, who.sandbox, who.operator}, who.sidecars, who.owners)
+	if who.relay.UID != 0 {
+		all = append(all, who.relay)
+	}
+	return all
 }
 
 // resolveUsers looks up all users. The gateway, sandbox and operator must be separate
@@ -104,7 +109,12 @@ func resolveUsers(cfg *config.Config) (who identities, err error) {
 		}
 		who.owners = append(who.owners, u)
 	}
-	return who, nil
+	if cfg.Publish != nil && !cfg.Gateway.PassFD {
+		if who.relay, err = db.ResolveKey("relay.user", cfg.RelayUser); err == nil {
+			err = who.checkRelay()
+		}
+	}
+	return who, err
 }
 
 // identify returns the resolved users. Without root all of them are our own user.
@@ -117,7 +127,7 @@ func identify(cfg *config.Config, env environ.List, rootless bool) (identities, 
 	if err != nil {
 		return identities{}, err
 	}
-	who := identities{gateway: u, sandbox: u, operator: u}
+	who := identities{gateway: u, sandbox: u, operator: u, relay: u}
 	for range cfg.Sidecars {
 		who.sidecars = append(who.sidecars, u)
 	}

@@ -67,6 +67,9 @@ func (b *bootstrap) validate() error {
 			sidecars = append(sidecars, pathcheck.Command{Words: c.Command, UID: u})
 		}
 	}
+	if b.held != nil && !b.cfg.Gateway.PassFD {
+		sidecars = append(sidecars, pathcheck.Command{Words: []string{relayProgram}, UID: b.users.relay.UID})
+	}
 	return pathcheck.Commands(pathcheck.Command{Words: b.cfg.Gateway.Command, UID: uid}, sidecars)
 }
 

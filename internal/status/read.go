@@ -160,6 +160,9 @@ func (r *Record) validate() error {
 	if r.Command != nil {
 		children = append(slices.Clone(children), *r.Command)
 	}
+	if r.Publish != nil && r.Publish.Relay != nil {
+		children = append(slices.Clone(children), *r.Publish.Relay)
+	}
 	for _, c := range children {
 		words = append(words, word{"child state", c.State, childStates})
 		numbers = append(numbers, number{"child pid", c.PID}, number{"child restarts", c.Restarts})

@@ -76,6 +76,7 @@ type Record struct {
 	Reason  reason.Reason `json:"reason,omitempty"` // why the gateway does not serve
 	Detail  string        `json:"detail,omitempty"` // one line for a person
 	Gateway Gateway       `json:"gateway"`
+	Publish *Publish      `json:"publish,omitempty"` // the published port, if one is configured
 	Health  Health        `json:"health"`
 	Proof   Proof         `json:"proof"`
 
@@ -104,14 +105,26 @@ type Process = procfs.ID
 // Gateway is the child that serves; PID is 0 when there is none.
 type Gateway struct {
 	Process
-	UID       uint32     `json:"uid"`
-	GID       uint32     `json:"gid"`
-	Port      uint16     `json:"port"`
-	StartedAt *time.Time `json:"started_at,omitempty"`
-	ProvenAt  *time.Time `json:"proven_at,omitempty"`
-	ReadyBy   *time.Time `json:"ready_by,omitempty"`   // while it starts: when ready.timeout is over
-	GiveUpAt  *time.Time `json:"give_up_at,omitempty"` // while it starts: when it is replaced if it definitely does not serve
-	Enabled   bool       `json:"enabled"`              // false with --no-gateway
+	UID        uint32     `json:"uid"`
+	GID        uint32     `json:"gid"`
+	Port       uint16     `json:"port"`
+	RandomPort bool       `json:"random_port,omitempty"` // each start has another port
+	StartedAt  *time.Time `json:"started_at,omitempty"`
+	ProvenAt   *time.Time `json:"proven_at,omitempty"`
+	ReadyBy    *time.Time `json:"ready_by,omitempty"`   // while it starts: when ready.timeout is over
+	GiveUpAt   *time.Time `json:"give_up_at,omitempty"` // while it starts: when it is replaced if it definitely does not serve
+	Enabled    bool       `json:"enabled"`              // false with --no-gateway
+}
+
+// Publish is the port on which clients reach the gateway.
+type Publish struct {
+	Port    uint16   `json:"port"`
+	Address string   `json:"address"`           // 127.0.0.1, 0.0.0.0, :: or *
+	Listens []string `json:"listens,omitempty"` // addresses at which PID 1's sockets listen
+	Cookies []uint64 `json:"cookies,omitempty"` // of these sockets (SO_COOKIE)
+	Problem string   `json:"problem,omitempty"` // why PID 1 does not hold the port
+	Proven  bool     `json:"proven"`            // clients reach a proven gateway
+	Relay   *Child   `json:"relay,omitempty"`   // absent if the gateway has the sockets
 }
 
 // Health is a field, not a state: "not-serving 2/4" is Failures 2, Limit 4.

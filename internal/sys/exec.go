@@ -18,12 +18,21 @@ func Close(fd int) { unix.Close(fd) }
 
 // Duplicate returns a close-on-exec copy of fd above 2, which shares its file
 // description. The caller owns it.
-func Duplicate(fd int, name string) (*os.File, error) {
-	copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+func Duplicate(fd int, name string) (*os.File, error) { return DuplicateFrom(fd, 3, name) }
+
+// DuplicateFrom is Duplicate with a descriptor not below least.
+func DuplicateFrom(fd, least int, name string) (*os.File, error) {
+	copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, least)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	return os.NewFile(uintptr(copied), name), nil
+}
+
+// MoveForExec makes to a copy of from that stays open across execve(2), and closes the
+// file that to was.
+func MoveForExec(from, to int) error {
+	return retry("dup3", func() error { return unix.Dup3(from, to, 0) })
 }
 
 // CloseOnExecFrom marks every descriptor from first on close-on-exec. It uses

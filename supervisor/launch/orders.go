@@ -47,6 +47,9 @@ func (s Spec) encode() ([]byte, error) {
 	return out, nil
 }
 
+// maxPass bounds the descriptors that a target gets.
+const maxPass = 16
+
 // textName names the text at i of the orders for messages, without a variable's value.
 func (s Spec) textName(i int) string {
 	switch {
@@ -77,16 +80,20 @@ func ReadSpec(f *os.File) (Spec, error) {
 		"args":       strictjson.Whole(&args),
 		"umask":      strictjson.Whole(&s.Umask),
 		"nofile":     strictjson.Whole(&s.Nofile),
+		"file_size":  strictjson.Whole(&s.FileSize),
 		"oom_adj":    strictjson.Whole(&s.OOMAdj),
 		"stay":       strictjson.Flag(&s.Stay),
 		"foreground": strictjson.Flag(&s.Foreground),
 		"token":      takeToken(&s.Token),
+		"life":       strictjson.Flag(&s.Life),
+		"pass":       strictjson.Whole(&s.Pass),
+		"listen":     strictjson.Flag(&s.Listen),
 		"worker": func(v *strictjson.Value) bool {
 			s.Worker = json.RawMessage(data[v.Start:v.End])
 			return true
 		},
 	})
-	if err != nil || args < 0 || args >= len(texts) {
+	if err != nil || args < 0 || args >= len(texts) || s.Pass < 0 || s.Pass > maxPass {
 		return s, cmp.Or(err, error(syscall.EINVAL))
 	}
 	s.Dir, s.Argv, s.Env = texts[0], append(s.Argv, texts[1:1+args]...), append(s.Env, texts[1+args:]...)

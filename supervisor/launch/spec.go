@@ -29,6 +29,8 @@ const (
 	SpecFD   = 3
 	ReportFD = 4
 	TokenFD  = 5 // with a Token: the token file, open for reading
+	LifeFD   = 6 // of a worker: the gateway's pidfd, where the kernel has one
+	PassFD   = 7 // the first of Spec.Pass descriptors
 )
 
 // Bounds of a Spec's encoding, in bytes. config.json is at most 64 KiB. execve(2) takes
@@ -49,9 +51,13 @@ type Spec struct {
 	Stay       bool            `json:"stay,omitempty"` // Dir is PID 1's, and the target's user need not be able to enter it
 	Umask      int             `json:"umask"`
 	Nofile     uint64          `json:"nofile,omitempty"`     // 0: as PID 1 got it
+	FileSize   uint64          `json:"file_size,omitempty"`  // bytes that a file may have; 0: as PID 1 got it
 	OOMAdj     int             `json:"oom_adj,omitempty"`    // 0: PID 1 has set it around the fork
 	Foreground bool            `json:"foreground,omitempty"` // own the terminal on descriptor 0
 	Token      *Token          `json:"token,omitempty"`
+	Life       bool            `json:"life,omitempty"`   // LifeFD is there
+	Pass       int             `json:"pass,omitempty"`   // so many descriptors go to the target, from 3 on
+	Listen     bool            `json:"listen,omitempty"` // the target gets LISTEN_FDS and LISTEN_PID (sd_listen_fds(3))
 	Worker     json.RawMessage `json:"worker,omitempty"` // a proof.Job instead of Argv
 }
 

@@ -24,6 +24,8 @@ type Child struct {
 	Groups   []uint32    // supplementary
 	Stdio    [3]*os.File // the caller keeps them
 	Token    *os.File    // becomes TokenFD, if Spec has a Token; the caller keeps it
+	PIDFD    int         // the gateway's, becomes LifeFD of a worker; 0: none; the caller keeps it
+	Pass     []*os.File  // the target has them from descriptor 3 on; the caller keeps them
 	Answered func()      // called when the re-exec child has answered or ended, before report; may be nil
 }
 
@@ -46,6 +48,7 @@ const reportTimeout = 10 * time.Second
 // a *Failure if it does not. Start returns errors of the fork itself (EAGAIN at the
 // pids limit), and then leaves nothing behind.
 func Start(c Child, report func(pid int, err error)) (*Proc, error) {
+	c.Spec.Life, c.Spec.Pass = c.PIDFD > 0, len(c.Pass)
 	adj := c.Spec.OOMAdj
 	if c.changesUser() { // its re-exec child cannot set the score, see raiseScore
 		c.Spec.OOMAdj = 0
@@ -93,10 +96,7 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 // kernel lets a thread group look at itself.
 func fork(c Child, spec, w *os.File) (*Proc, error) {
 	p := &Proc{pidfd: -1}
-	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), w.Fd()}
-	if c.Spec.Token != nil {
-		files = append(files, c.Token.Fd())
-	}
+	files := c.files(spec, w)
 	dir := "/"
 	if c.Spec.Stay {
 		dir = "" // ours
@@ -127,6 +127,28 @@ func fork(c Child, spec, w *os.File) (*Proc, error) {
 	runtime.KeepAlive(spec)
 	runtime.KeepAlive(w)
 	return p, err
+}
+
+// files returns the descriptors of the re-exec child. The place of one that it does not
+// get is taken by its orders, if others follow.
+func (c Child) files(spec, report *os.File) []uintptr {
+	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), report.Fd()}
+	if c.Spec.Token != nil {
+		files = append(files, c.Token.Fd())
+	}
+	for len(files) < LifeFD && (c.Spec.Life || len(c.Pass) > 0) {
+		files = append(files, spec.Fd())
+	}
+	if c.Spec.Life {
+		files = append(files, uintptr(c.PIDFD))
+	}
+	for len(files) < PassFD && len(c.Pass) > 0 {
+		files = append(files, spec.Fd())
+	}
+	for _, f := range c.Pass {
+		files = append(files, f.Fd())
+	}
+	return files
 }
 
 // changesUser reports whether the fork has to change its user. Without root every
@@ -164,6 +186,9 @@ func readReport(r *os.File, limit time.Duration) error {
 		return &Failure{Step: StepDied}
 	}
 }
+
+// PIDFD returns the process's pidfd, or -1. The Proc keeps it.
+func (p *Proc) PIDFD() int { return p.pidfd }
 
 // Signal sends sig by pidfd. If pidfd_send_signal(2) is missing, or an old seccomp
 // profile refuses it, Signal uses kill(2). That is as safe for a child that is not

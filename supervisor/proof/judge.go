@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 )
 
@@ -44,6 +45,74 @@ func JudgeHolders(ls []sockets.Listener, pid int) (o Ownership, foreign []socket
 		return Missing, nil, err
 	}
 	return decide(ls, foreign), foreign, nil
+}
+
+// JudgeHeld is Judge where PID 1 has made the gateway's sockets, which have these cookies.
+// Where the kernel gives no cookies the listeners' number decides, because nobody else can
+// bind the port.
+func JudgeHeld(ls []sockets.Listener, cookies []uint64) (o Ownership, foreign []sockets.Listener) {
+	for _, l := range ls {
+		if l.Cookie != 0 && !slices.Contains(cookies, l.Cookie) {
+			foreign = append(foreign, l)
+		}
+	}
+	return decide(ls, foreign), foreign
+}
+
+// OnAddress returns those of the listeners that cover the address by which uid's gateway is
+// reached, or all of them if uid has none.
+func OnAddress(ls []sockets.Listener, uid uint32) (on []sockets.Listener) {
+	own := slices.DeleteFunc(slices.Clone(ls), func(l sockets.Listener) bool { return l.UID != uid })
+	if len(own) == 0 {
+		return ls
+	}
+	addr := Address(own)
+	for _, l := range ls {
+		if proven.Covers(l.Addr, addr) {
+			on = append(on, l)
+		}
+	}
+	return on
+}
+
+// Address returns the best address at which the listeners can be reached, or the zero
+// value without a listener.
+func Address(ls []sockets.Listener) (best netip.AddrPort) {
+	for _, l := range ls {
+		for _, a := range reach(l.Addr.Addr()) {
+			if !best.IsValid() || rank(a) < rank(best.Addr()) {
+				best = netip.AddrPortFrom(a, l.Addr.Port())
+			}
+		}
+	}
+	return best
+}
+
+var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// reach returns the addresses by which a listener at addr is reached.
+func reach(addr netip.Addr) []netip.Addr {
+	switch a := addr.Unmap(); a {
+	case netip.IPv4Unspecified():
+		return []netip.Addr{loopback4}
+	case netip.IPv6Unspecified(): // we cannot see whether it has IPv4, too
+		return []netip.Addr{netip.IPv6Loopback(), loopback4}
+	default:
+		return []netip.Addr{a}
+	}
+}
+
+// rank orders addresses by how well they are to be used. Clients of localhost use the
+// first two. A container that shares our network namespace, and has the same uid, can
+// listen on any other.
+func rank(a netip.Addr) int {
+	switch a {
+	case loopback4:
+		return 0
+	case netip.IPv6Loopback():
+		return 1
+	}
+	return 2
 }
 
 func decide(ls, foreign []sockets.Listener) Ownership {

@@ -86,19 +86,13 @@ func (w *worker) awaitListener() ([]sockets.Listener, error) {
 // alone, the agent could take 127.0.0.1 for an instant, again and again, to make a
 // healthy gateway look dead.
 func candidates(ls []sockets.Listener, uid uint32) []netip.Addr {
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	var out []netip.Addr
 	for _, l := range ls {
-		switch a := l.Addr.Addr().Unmap(); {
-		case l.UID != uid:
-		case a == netip.IPv4Unspecified():
-			out = append(out, loopback)
-		case a == netip.IPv6Unspecified(): // we cannot see whether it has IPv4, too
-			out = append(out, netip.IPv6Loopback(), loopback)
-		default:
-			out = append(out, a)
+		if l.UID == uid {
+			out = append(out, reach(l.Addr.Addr())...)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
 	return out
 }
 

@@ -51,7 +51,7 @@ func Run() int {
 func runTarget(spec launch.Spec, out *os.File) int {
 	syscall.Umask(spec.Umask)
 	oomAdj(spec.OOMAdj)
-	if err := limits(spec.Nofile); err != nil {
+	if err := limits(spec); err != nil {
 		return report(out, launch.StepLimits, err)
 	}
 	env := spec.Env
@@ -80,6 +80,17 @@ func runTarget(spec launch.Spec, out *os.File) int {
 		return report(out, launch.StepExec, err)
 	}
 	sys.CloseOnExecFrom(launch.SpecFD)
+	if spec.Pass > 0 {
+		moved, err := pass(spec.Pass)
+		if err != nil {
+			return report(out, launch.StepSpec, err)
+		}
+		defer runtime.KeepAlive(out) // its descriptor is another file now
+		out = moved
+	}
+	if spec.Listen {
+		env = listenEnv(env, spec.Pass)
+	}
 	sys.DefaultInherited()
 	out.WriteString(launch.Ready)
 	return report(out, launch.StepExec, syscall.Exec(path, spec.Argv, env))
@@ -124,14 +135,19 @@ func token(t *launch.Token) (secret *tokenfile.Secret, step launch.Step, err err
 // errChanged means that the token file holds a token, but not the one PID 1 minted.
 var errChanged = errors.New("token file was changed")
 
-// limits sets RLIMIT_NOFILE. PID 1 has clamped it to the hard limit already.
-// Setrlimit of package syscall also tells the runtime not to restore the old
-// soft limit at exec.
-func limits(nofile uint64) error {
-	if nofile == 0 {
-		return nil
+// limits sets RLIMIT_NOFILE and RLIMIT_FSIZE. PID 1 has clamped the first to the hard
+// limit already. Setrlimit of package syscall also tells the runtime not to restore the
+// old soft limit at exec.
+func limits(spec launch.Spec) error {
+	if n := spec.FileSize; n != 0 {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+			return err
+		}
 	}
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: nofile, Max: nofile})
+	if n := spec.Nofile; n != 0 {
+		return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n})
+	}
+	return nil
 }
 
 // oomAdj makes the kernel kill this process before PID 1 when memory runs out. It is

@@ -52,7 +52,10 @@ type Options struct {
 	Args  []string // options of gateway-init
 	// Command is the container's command, run as the sandbox user.
 	Command []string
-	// Config is merged over the image's configuration (image/demo/config.json,
+	// Published means that PID 1 holds the demo image's port, as it does by the image's own
+	// configuration. Without it the gateway itself listens on the port.
+	Published bool
+	// Config is merged over that configuration (image/demo/config.json,
 	// image/profiles/openclaw.json). Objects are merged member by member, nil
 	// deletes a member, and any other value replaces it. RawConfig is written
 	// unchanged instead. Either is mounted as /etc/gateway-init and owned by root.
@@ -89,14 +92,22 @@ func Root(t testing.TB) string {
 	return ""
 }
 
-// DemoConfig returns image/demo/config.json with over merged into it.
+// DemoConfig returns image/demo/config.json without a published port and with over merged
+// into it. Most tests are about a gateway whose port the agent can take.
 func DemoConfig(t testing.TB, over map[string]any) []byte {
+	t.Helper()
+	unpublished := map[string]any{"publish": nil, "gateway": map[string]any{"listen": map[string]any{"port_env": nil, "port": Port}}}
+	return MergedJSON(t, "image/demo/config.json", unpublished, over)
+}
+
+// PublishedConfig returns image/demo/config.json with over merged into it.
+func PublishedConfig(t testing.TB, over map[string]any) []byte {
 	t.Helper()
 	return MergedJSON(t, "image/demo/config.json", over)
 }
 
-// MergedJSON returns a JSON file of the repository with over merged into it.
-func MergedJSON(t testing.TB, name string, over map[string]any) []byte {
+// MergedJSON returns a JSON file of the repository with the objects of over merged into it.
+func MergedJSON(t testing.TB, name string, over ...map[string]any) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(Root(t), name))
 	if err != nil {
@@ -106,7 +117,10 @@ func MergedJSON(t testing.TB, name string, over map[string]any) []byte {
 	if err := json.Unmarshal(data, &base); err != nil {
 		t.Fatal(err)
 	}
-	merged, err := json.MarshalIndent(merge(base, over), "", "  ")
+	for _, o := range over {
+		base = merge(base, o)
+	}
+	merged, err := json.MarshalIndent(base, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +150,7 @@ func (c *Container) runArgs(o Options) []string {
 		flags = Flags(c.t)
 	}
 	args := append([]string{"run", "-d", "--name", c.Name, "--label", "gateway-init-test=" + c.t.Name()}, flags...)
-	if o.Config != nil || o.RawConfig != nil {
+	if o.Config != nil || o.RawConfig != nil || o.Image == DemoImage && !o.Published {
 		args = append(args, "-v", c.writeConfig(o)+":/etc/gateway-init:ro")
 	}
 	if !o.NoState {
@@ -162,6 +176,8 @@ func (c *Container) writeConfig(o Options) string {
 	case data != nil:
 	case o.Image == OpenClawImage:
 		data = MergedJSON(c.t, "image/profiles/openclaw.json", o.Config)
+	case o.Published:
+		data = PublishedConfig(c.t, o.Config)
 	default:
 		data = DemoConfig(c.t, o.Config)
 	}
