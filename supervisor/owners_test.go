@@ -11,7 +11,7 @@ import (
 // that none has more than 15 fields.
 func TestOwnersKnowNoOtherOwner(t *testing.T) {
 	owners := []reflect.Type{reflect.TypeFor[gatewayUnit](), reflect.TypeFor[prover](), reflect.TypeFor[requests](),
-		reflect.TypeFor[sidecars](), reflect.TypeFor[shutdown]()}
+		reflect.TypeFor[sidecars](), reflect.TypeFor[relay](), reflect.TypeFor[shutdown]()}
 	apart := append(owners, reflect.TypeFor[Supervisor]())
 	for _, owner := range append(owners, reflect.TypeFor[common]()) {
 		if n := owner.NumField(); n > 15 {

@@ -66,7 +66,7 @@ func (r *relay) start() {
 			r.rec.Detail = err.Error()
 			r.relog.Error().Str("event", evRelayFailed).Err(err).Msg("")
 		}
-		r.retry(-1, false, 0)
+		r.retry(false, 0)
 		return
 	}
 	r.rec.State, r.rec.PID, r.rec.Detail = "running", r.child.pid(), ""
@@ -166,15 +166,17 @@ func (r *relay) gone() {
 		r.rec.State, r.rec.Detail = "failed", was.err.Error()
 	}
 	r.relog.Warn().Str("event", evRelayExited).Int("pid", was.pid()).Int("code", code).Str("detail", r.rec.Detail).Msg("")
-	r.retry(code, was.err == nil, time.Since(was.started))
+	r.retry(was.err == nil, time.Since(was.started))
 }
 
-func (r *relay) retry(code int, executed bool, lived time.Duration) {
+// retry arms the next start. Each end counts as a failure, because a relay never ends by
+// itself.
+func (r *relay) retry(executed bool, lived time.Duration) {
 	if r.stopped {
 		return
 	}
 	r.rec.Restarts++
-	delay, _ := r.backoff.countFailure(exitFacts{code: code, proven: executed, served: lived})
+	delay, _ := r.backoff.countFailure(exitFacts{code: -1, proven: executed, served: lived})
 	r.timers.arm(relayTimer, delay)
 }
 

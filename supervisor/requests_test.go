@@ -240,6 +240,7 @@ func TestReloaded(t *testing.T) {
 type signalled struct{ got []syscall.Signal }
 
 func (p *signalled) Pid() int                             { return 77 }
+func (p *signalled) PIDFD() int                           { return -1 }
 func (p *signalled) Signal(sig syscall.Signal) error      { p.got = append(p.got, sig); return nil }
 func (p *signalled) SignalGroup(sig syscall.Signal) error { return p.Signal(sig) }
 func (p *signalled) SignalRest(sig syscall.Signal) error  { return p.Signal(sig) }

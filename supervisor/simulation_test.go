@@ -38,6 +38,7 @@ const (
 //   - no process that has the token outlives its gateway, or gets it before the proof,
 //   - a process that a sidecar leaves behind is told to end, then killed, and does not
 //     outlive its grace or meet the next one,
+//   - the relay passes bytes to a gateway that lives and was proven, and to no former one,
 //   - no event comes in a phase in which it cannot happen.
 func TestSimulation(t *testing.T) {
 	first, last := uint64(1), uint64(someSchedules)
@@ -150,6 +151,12 @@ func newWorld(seed uint64) *world {
 	if seed%8 == 0 { // --no-gateway
 		c.Gateway, c.Sidecars = nil, nil
 	}
+	if seed%2 == 1 {
+		w.addRelay(&c)
+	}
+	if seed%4 == 1 {
+		c.PickPort = func() (uint16, error) { return 18789, w.maybe(20) }
+	}
 	w.s = New(c)
 	w.s.kernel = w.kernel()
 	return w
@@ -166,7 +173,7 @@ func (w *world) disturb() {
 	case 4:
 		w.kill("gateway")
 	case 5:
-		w.kill([]string{"holder", "once", "plain", "worker"}[w.plan.IntN(4)])
+		w.kill([]string{"holder", "once", "plain", "worker", "relay"}[w.plan.IntN(5)])
 	case 6:
 		w.foreign = !w.foreign
 	case 7:

@@ -64,8 +64,7 @@ func (u *gatewayUnit) tryLaunch() *startError {
 	if err := u.renewToken(); err != nil {
 		return &startError{reason: reason.TokenFailed, err: err}
 	}
-	u.lives++
-	c := &child{role: roleGateway, life: u.lives}
+	c := &child{role: roleGateway, life: u.start.lives + 1}
 	if err := u.common.start(u.gatewayLaunch(), c); err != nil {
 		why := reason.LaunchFailed
 		if errors.Is(err, errToken) {
@@ -73,7 +72,7 @@ func (u *gatewayUnit) tryLaunch() *startError {
 		}
 		return &startError{reason: why, err: err}
 	}
-	u.child, u.last = c, c.id
+	u.child, u.last, u.start.lives = c, c.id, c.life
 	return nil
 }
 

@@ -22,7 +22,7 @@ func taken(t *testing.T) (d *fixture, addr string) {
 	check(t, err)
 	t.Cleanup(func() { l.Close() })
 	d = newFixture(t)
-	d.g.Port = uint16(l.Addr().(*net.TCPAddr).Port)
+	d.port = uint16(l.Addr().(*net.TCPAddr).Port)
 	d.c.Prepare = func() error { return errors.New("no further") }
 	return d, l.Addr().String()
 }
@@ -56,10 +56,10 @@ func TestSameFailureIsSaidOnce(t *testing.T) {
 	if d.unit.phase != phaseBackingOff || d.unit.trouble.reason != "listener-foreign" || !d.unit.waiting.Until.After(at) || !d.timers.armed(retryTimer) {
 		t.Errorf("%v, %s, %+v", d.unit.phase, d.unit.trouble.reason, d.unit.waiting)
 	}
-	port := d.g.Port
-	d.g.Port = 0
+	port := d.port
+	d.port = 0
 	said("another", d.again(), true)
-	d.g.Port = port
+	d.port = port
 	said("the first after another", d.again(), true)
 	d.unit.child = &child{proc: &launch.Proc{PID: nobody}}
 	d.unit.executed()
@@ -73,7 +73,7 @@ func TestForeignTexts(t *testing.T) {
 		d, addr := taken(t)
 		d.c.Unseparated = unseparated
 		d.again()
-		ls, err := sockets.Listeners(d.g.Port)
+		ls, err := sockets.Listeners(d.port)
 		check(t, err)
 		uid := " uid " + formatInt(os.Getuid())
 		for _, text := range []string{d.unit.trouble.detail, d.unit.exitDetail(1, 0, d.unit.portTaken()), d.prover.foreignText(ls[0])} {

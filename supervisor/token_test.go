@@ -50,7 +50,7 @@ func (d *fixture) listens() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(d.t, err)
 	d.t.Cleanup(func() { l.Close() })
-	d.g.Port, d.c.Gateway.UID = uint16(l.Addr().(*net.TCPAddr).Port), uint32(os.Getuid())
+	d.port, d.c.Gateway.UID = uint16(l.Addr().(*net.TCPAddr).Port), uint32(os.Getuid())
 }
 
 // startsAgain renews the token, as the next start does.
@@ -75,7 +75,7 @@ func TestNewTokenAfterExposure(t *testing.T) {
 			d.listens()
 			d.c.Gateway.UID = testenv.Gateway
 			d.foreignBeside()
-			d.g.Port = 0
+			d.port = 0
 		}, (*fixture).gatewayEnds, 1, "foreign listener"},
 		"refused":           {func(d *fixture) { d.verdict(proof.Refused) }, (*fixture).gatewayEnds, 0, ""},
 		"client":            {func(d *fixture) { d.clients = true }, (*fixture).gatewayEnds, 1, "client"},
@@ -234,15 +234,15 @@ func TestHolderWaitsForGateway(t *testing.T) {
 	for name, wait := range map[string]func(){
 		"ended":   func() { d.unit.child.id = zombie(t) },
 		"foreign": func() { d.unit.child.id, d.c.Gateway.UID = lives(t), testenv.Gateway },
-		"closed":  func() { d.g.Port = 0 },
+		"closed":  func() { d.port = 0 },
 	} {
-		port := d.g.Port
+		port := d.port
 		wait()
 		d.tendSidecars()
 		if s.rec.State == "failed" || !d.timers.armed(sidecarTimer) {
 			t.Errorf("%s: %s, tried again: %v", name, s.rec.State, d.timers.armed(sidecarTimer))
 		}
-		d.g.Port, d.c.Gateway.UID = port, uint32(os.Getuid())
+		d.port, d.c.Gateway.UID = port, uint32(os.Getuid())
 	}
 	d.unit.child.id = lives(t)
 	d.tendSidecars()

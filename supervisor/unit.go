@@ -17,7 +17,6 @@ type gatewayUnit struct {
 	phase    phase
 	since    time.Time
 	child    *child
-	lives    uint64    // gateways that were launched
 	last     procfs.ID // the gateway, until its remaining processes have been swept
 	start    startState
 	sweep    sweepState
@@ -32,6 +31,7 @@ type gatewayUnit struct {
 
 // startState is how far the current start is.
 type startState struct {
+	lives          uint64    // gateways that were launched
 	executed       bool      // the re-exec child executed the gateway
 	proven         time.Time // zero: not proven
 	readyTimedOut  bool      // ready.timeout has passed

@@ -54,6 +54,8 @@ type world struct {
 	heard     *string         // gets each log line, if set
 	entered   map[string]bool // the phases that were entered
 	over      chan struct{}
+	launched  int        // gateways
+	link      *worldLink // of the newest relay
 }
 
 // simulated is a process.
@@ -105,6 +107,7 @@ func (w *world) later(d time.Duration, f func()) {
 func (w *world) kernel() kernel {
 	return kernel{
 		start: w.start, listeners: w.listeners, ofUser: func(uint32) ([]sockets.Listener, error) { return w.listeners(0) }, peek: w.peek, reap: w.reap, trim: func() {},
+		probe:    func(uint16) error { return nil },
 		identify: func(pid int) (procfs.ID, error) { return procfs.ID{PID: pid, Start: uint64(pid)}, nil },
 		verify: func(id procfs.ID) error {
 			w.mu.Lock()
@@ -140,6 +143,8 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 	}
 	if p.kind == "gateway" {
 		w.checkAlone()
+		w.checkRelay()
+		w.launched++
 	}
 	w.processes[p.pid], w.all = p, append(w.all, p)
 	answer := w.upTo(5 * time.Millisecond)
@@ -170,6 +175,11 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 		w.fail("%s %d gets the token, and the gateway is not proven or not alone on its port", p.kind, p.pid)
 	}
 	switch p.kind {
+	case "relay":
+		w.checkRelays()
+		if !w.calm && w.rng.IntN(2) == 0 {
+			w.after(answer+w.upTo(time.Minute), func() { p.exit(1 << 8) })
+		}
 	case "holder", "plain":
 		p.stubborn = !w.calm && w.rng.IntN(4) == 0
 	}
@@ -218,7 +228,7 @@ func (w *world) checkAlone() {
 		switch {
 		case p.kind == "gateway" && !p.reaped:
 			w.fail("gateway %d is there when another one starts", p.pid)
-		case p.token == w.token && p.alive && p.kind != "gateway":
+		case p.token == w.token && p.alive && p.kind != "gateway" && w.s.c.PickPort == nil: // or clients use a held port
 			w.fail("%s %d outlived a gateway whose token the next one has", p.kind, p.pid)
 		}
 	}
@@ -288,8 +298,9 @@ func (p *simulated) exit(s unix.WaitStatus) {
 	}
 }
 
-func (p *simulated) Pid() int { return p.pid }
-func (p *simulated) Close()   {}
+func (p *simulated) Pid() int   { return p.pid }
+func (p *simulated) PIDFD() int { return -1 }
+func (p *simulated) Close()     {}
 
 func (p *simulated) Signal(sig syscall.Signal) error {
 	p.w.mu.Lock()

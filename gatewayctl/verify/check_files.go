@@ -116,7 +116,14 @@ func checkConfig(s *inspection) checkResult {
 	if s.configErr != nil {
 		return resultFailed("%v", s.configErr)
 	}
-	return resultHeld("gateway %s on port %d", s.config.Gateway.Command[0], s.config.Gateway.Port)
+	port := fmt.Sprintf("port %d", s.config.Gateway.Port)
+	if s.config.Gateway.RandomPort() {
+		port = "a random port"
+	}
+	if p := s.config.Publish; p != nil {
+		port += fmt.Sprintf(", published on port %d of %s", p.Port, p.Address)
+	}
+	return resultHeld("gateway %s on %s", s.config.Gateway.Command[0], port)
 }
 
 // checkProfile checks that the configuration is for the profile's gateway.

@@ -44,7 +44,7 @@ func (f *publish) show(depth int) string {
 func (f *publish) manual() (kind, accepted string) { return "object", "" }
 
 // RandomPort reports whether each start of the gateway gets another port.
-func (g *Gateway) RandomPort() bool { return g.Port == 0 }
+func (g *Gateway) RandomPort() bool { return g.Port == 0 && g.PortEnv != "" }
 
 // finishListen sets the gateway's port and checks the rules that join it with the
 // published one. A random port and passed sockets need a published port, because clients

@@ -15,44 +15,44 @@ import (
 
 // TakenError means that another process has a port, perhaps without listening on it.
 type TakenError struct {
-	Port  uint16
-	By    sockets.Socket // one of its sockets; the zero value if the kernel shows none
-	Shown bool           // the kernel shows By
+	Port    uint16
+	Addr    netip.AddrPort // of its socket; the zero value if the kernel does not show it
+	UID     uint32
+	Listens bool
 }
 
 func (e *TakenError) Error() string {
-	if !e.Shown {
-		return fmt.Sprintf("port %d is taken: a process that this kernel does not name has bound it", e.Port)
+	if !e.Addr.IsValid() {
+		return fmt.Sprintf("port %d is taken: a process that this kernel does not show has bound it", e.Port)
 	}
-	does := "has it bound"
-	if e.By.Listens {
+	does := "is bound"
+	if e.Listens {
 		does = "listens"
 	}
-	return fmt.Sprintf("port %d is taken by uid %d: %s %s", e.Port, e.By.UID, e.By.Addr, does)
+	return fmt.Sprintf("port %d is taken by uid %d: %s %s", e.Port, e.UID, e.Addr, does)
 }
 
-// Probe returns a *TakenError if another process has the port. The remains of connections
-// that no process has open (TIME_WAIT, for example) do not count, because SO_REUSEADDR
-// passes over them.
+// Probe returns a *TakenError if another process has the port. Closed connections that no
+// process has any more (TIME_WAIT, for example) do not count, because SO_REUSEADDR passes
+// over them. Any other error means that it could not be found out.
 func Probe(port uint16) error {
 	if isFree(port) {
 		return nil
 	}
-	found, err := sockets.OnPort(port)
-	if err != nil {
-		return err
+	ls, err := sockets.Listeners(port)
+	if len(ls) > 0 {
+		return &TakenError{port, ls[0].Addr, ls[0].UID, true}
 	}
-	remains := false
-	for _, s := range found {
-		if !s.Orphan {
-			return &TakenError{Port: port, By: s, Shown: true}
-		}
-		remains = true
-	}
-	if remains {
+	bound, leftovers, errBound := sockets.ListBound(port)
+	switch {
+	case len(bound) > 0:
+		return &TakenError{port, bound[0].Local, bound[0].UID, false}
+	case err != nil || errBound != nil:
+		return errors.Join(err, errBound)
+	case leftovers:
 		return nil
 	}
-	// Before Linux 6.8 the kernel does not show a socket that is bound and not connected.
+	// Before Linux 6.8 the kernel does not show a socket that is bound alone.
 	return &TakenError{Port: port}
 }
 

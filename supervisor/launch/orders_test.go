@@ -22,7 +22,7 @@ func TestOrdersArrive(t *testing.T) {
 		token.Sum[i] = byte(255 - i)
 	}
 	all := Spec{
-		Argv: []string{"/bin/a b", "<&>\u2028\n\"", "\xe9", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x\xff", Stay: true, Umask: 0o027, Nofile: 1 << 20,
+		Argv: []string{"/bin/a b", "<&>\u2028\n\"", "\xe9", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x\xff", Stay: true, Umask: 0o027, Nofile: 1 << 20, FileSize: 1 << 12, Life: true, Pass: maxPass, Listen: true,
 		OOMAdj: -1000, Foreground: true, Token: &token, Worker: json.RawMessage(`{"a":[1,"}"]}`),
 	}
 	for value, i := reflect.ValueOf(all), 0; i < value.NumField(); i++ {
@@ -45,6 +45,8 @@ func TestOrdersArrive(t *testing.T) {
 		"env-in-json": `{"env":["A=b"]}` + "\x00/",
 		"few-words":   `{"args":2}` + "\x00/\x00true",
 		"no-count":    `{"args":-1}` + "\x00/\x00true",
+		"pass-many":   `{"args":1,"pass":17}` + "\x00/\x00true",
+		"pass-minus":  `{"args":1,"pass":-1}` + "\x00/\x00true",
 		"short-sum":   `{"token":{"sum":[1,2]}}`,
 		"long-sum":    `{"token":{"sum":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`,
 		"umask-text":  `{"umask":"7"}`,

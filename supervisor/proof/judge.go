@@ -77,39 +77,40 @@ func OnAddress(ls []sockets.Listener, uid uint32) (on []sockets.Listener) {
 
 // Address returns the best address at which the listeners can be reached, or the zero
 // value without a listener.
-func Address(ls []sockets.Listener) (best netip.AddrPort) {
+func Address(ls []sockets.Listener) netip.AddrPort {
+	all := addresses(ls)
+	if len(all) == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(all[0], ls[0].Addr.Port())
+}
+
+// addresses returns the addresses by which the listeners are reached, best first. Clients
+// of localhost use 127.0.0.1 and [::1]. A container that shares our network namespace, and
+// has the same uid, can listen on any other address.
+func addresses(ls []sockets.Listener) (all []netip.Addr) {
+	ls = slices.Clone(ls)
+	slices.SortStableFunc(ls, func(a, b sockets.Listener) int { return rank(a) - rank(b) })
 	for _, l := range ls {
-		for _, a := range reach(l.Addr.Addr()) {
-			if !best.IsValid() || rank(a) < rank(best.Addr()) {
-				best = netip.AddrPortFrom(a, l.Addr.Port())
-			}
+		switch a := l.Addr.Addr().Unmap(); a {
+		case netip.IPv4Unspecified():
+			all = append(all, loopback4)
+		case netip.IPv6Unspecified(): // we cannot see whether it has IPv4, too
+			all = append(all, netip.IPv6Loopback(), loopback4)
+		default:
+			all = append(all, a)
 		}
 	}
-	return best
+	return all
 }
 
 var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// reach returns the addresses by which a listener at addr is reached.
-func reach(addr netip.Addr) []netip.Addr {
-	switch a := addr.Unmap(); a {
-	case netip.IPv4Unspecified():
-		return []netip.Addr{loopback4}
-	case netip.IPv6Unspecified(): // we cannot see whether it has IPv4, too
-		return []netip.Addr{netip.IPv6Loopback(), loopback4}
-	default:
-		return []netip.Addr{a}
-	}
-}
-
-// rank orders addresses by how well they are to be used. Clients of localhost use the
-// first two. A container that shares our network namespace, and has the same uid, can
-// listen on any other.
-func rank(a netip.Addr) int {
-	switch a {
-	case loopback4:
+func rank(l sockets.Listener) int {
+	switch l.Addr.Addr().Unmap() {
+	case loopback4, netip.IPv4Unspecified():
 		return 0
-	case netip.IPv6Loopback():
+	case netip.IPv6Loopback(), netip.IPv6Unspecified():
 		return 1
 	}
 	return 2

@@ -86,14 +86,7 @@ func (w *worker) awaitListener() ([]sockets.Listener, error) {
 // alone, the agent could take 127.0.0.1 for an instant, again and again, to make a
 // healthy gateway look dead.
 func candidates(ls []sockets.Listener, uid uint32) []netip.Addr {
-	var out []netip.Addr
-	for _, l := range ls {
-		if l.UID == uid {
-			out = append(out, reach(l.Addr.Addr())...)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
-	return out
+	return addresses(slices.DeleteFunc(slices.Clone(ls), func(l sockets.Listener) bool { return l.UID != uid }))
 }
 
 // check asks once and compares status and body.
