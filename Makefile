@@ -30,7 +30,7 @@ BUILD_INIT := GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -
 
 # Packages that do not change the process. A program with cgo, which the race detector
 # needs, cannot change the capabilities and uids of all threads.
-RACE_PKGS = ./supervisor ./supervisor/control ./supervisor/proof ./internal/procfs ./internal/sockets ./internal/config ./internal/status ./internal/logring ./internal/logfile
+RACE_PKGS = ./supervisor ./supervisor/control ./supervisor/proof ./internal/procfs ./internal/sockets ./internal/relaylink ./internal/config ./internal/status ./internal/logring ./internal/logfile
 UNIT_PKGS = $(shell go list ./... | grep -v -e /tests/ns -e /tests/e2e -e /tests/harness)
 
 GOTEST := go run ./tests/gotest

@@ -16,8 +16,15 @@ import (
 // TCP states as in the kernel's tcp_states.h.
 const (
 	tcpEstablished = 1
+	tcpFinWait1    = 4
+	tcpFinWait2    = 5
+	tcpTimeWait    = 6
+	tcpClose       = 7
 	tcpCloseWait   = 8
+	tcpLastAck     = 9
 	tcpListen      = 10
+	tcpClosing     = 11
+	tcpBound       = 13 // only in a request (Linux 6.8); the answer says tcpClose
 )
 
 // Sizes of struct nlmsghdr, inet_diag_req_v2 and inet_diag_msg (linux/netlink.h,
@@ -26,7 +33,7 @@ const (
 	nlHeader  = 16
 	diagReq   = 56
 	diagMsg   = 72
-	maxSocket = 1024 // a port with more listeners than that proves nothing
+	maxSocket = 1024 // more are not collected (ErrMany)
 )
 
 // nlmsgDumpIntr marks a dump that changed while it was made.
@@ -45,6 +52,7 @@ type socket struct {
 	state         uint8
 	uid           uint32
 	inode         uint64
+	cookie        uint64 // of the socket itself, for its whole life; 0 in /proc/net/tcp
 }
 
 // diagRequest returns a request for TCP sockets. If dump is set, the kernel filters
@@ -98,9 +106,9 @@ func portFilter(port uint16) []byte {
 	return b
 }
 
-// parseDiag parses one datagram and appends its sockets to out. done means that the
-// answer is complete.
-func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
+// parseDiag parses one datagram and appends the sockets that want accepts to out. done
+// means that the answer is complete. With the error ErrMany, out has the first ones.
+func parseDiag(data []byte, want func(socket) bool, out []socket) (_ []socket, done bool, err error) {
 	ne := binary.NativeEndian
 	for len(data) >= nlHeader {
 		size := int(ne.Uint32(data))
@@ -124,10 +132,12 @@ func parseDiag(data []byte, out []socket) (_ []socket, done bool, err error) {
 			if err != nil {
 				return out, false, err
 			}
-			if len(out) >= maxSocket {
-				return out, false, fmt.Errorf("more than %d sockets", maxSocket)
+			if want(s) {
+				if len(out) >= maxSocket {
+					return out, false, ErrMany
+				}
+				out = append(out, s)
 			}
-			out = append(out, s)
 			done = flags&unix.NLM_F_MULTI == 0
 		case unix.NLMSG_NOOP:
 		default: // NLMSG_OVERRUN, or another type that may stand for sockets that are not shown
@@ -182,15 +192,17 @@ func parseSocket(b []byte) (socket, error) {
 		state:  b[1],
 		uid:    binary.NativeEndian.Uint32(b[64:]),
 		inode:  uint64(binary.NativeEndian.Uint32(b[68:])),
+		// Two numbers, the low one first, in every byte order (sock_diag_save_cookie).
+		cookie: uint64(binary.NativeEndian.Uint32(b[44:])) | uint64(binary.NativeEndian.Uint32(b[48:]))<<32,
 	}, nil
 }
 
-// ask sends one request and collects the answer.
-func ask(request []byte) ([]socket, error) {
+// ask sends one request and collects the sockets of the answer that want accepts.
+func ask(request []byte, want func(socket) bool) ([]socket, error) {
 	for try := 0; ; try++ {
 		var found []socket
 		err := sys.SockDiag(request, func(datagram []byte) (done bool, err error) {
-			found, done, err = parseDiag(datagram, found)
+			found, done, err = parseDiag(datagram, want, found)
 			return done, err
 		})
 		if err == errDump && try < 3 {

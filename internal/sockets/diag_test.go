@@ -36,6 +36,8 @@ func socketBody(s socket) []byte {
 	binary.BigEndian.PutUint16(b[6:], s.remote.Port())
 	copy(b[8:24], s.local.Addr().AsSlice())
 	copy(b[24:40], s.remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint32(b[44:], uint32(s.cookie))
+	binary.NativeEndian.PutUint32(b[48:], uint32(s.cookie>>32))
 	binary.NativeEndian.PutUint32(b[64:], s.uid)
 	binary.NativeEndian.PutUint32(b[68:], uint32(s.inode))
 	return b
@@ -46,9 +48,11 @@ func errnoBody(code int32) []byte {
 }
 
 var (
-	v4Socket = socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5}
-	v6Socket = socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::1]:81"), tcpEstablished, 4294967294, 4294967295}
+	v4Socket = socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 1<<32 + 7}
+	v6Socket = socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::1]:81"), tcpEstablished, 4294967294, 4294967295, 9}
 )
+
+func every(socket) bool { return true }
 
 // TestParseDiag checks that half an answer is never a port without other listeners.
 func TestParseDiag(t *testing.T) {
@@ -88,7 +92,7 @@ func TestParseDiag(t *testing.T) {
 		"with-attributes":    {message(unix.SOCK_DIAG_BY_FAMILY, 0, append(socketBody(v6Socket), 1, 2, 3, 4)), []socket{v6Socket}, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, done, err := parseDiag(c.data, nil)
+			got, done, err := parseDiag(c.data, every, nil)
 			if c.err != nil {
 				if !errors.Is(err, c.err) {
 					t.Errorf("got %v, %v; want %v", got, err, c.err)
@@ -106,12 +110,15 @@ func TestParseDiag(t *testing.T) {
 func TestParseDiagBound(t *testing.T) {
 	one := message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket))
 	out := make([]socket, maxSocket-1)
-	out, _, err := parseDiag(one, out)
+	out, _, err := parseDiag(one, every, out)
 	if testenv.Must(t, err); len(out) != maxSocket {
 		t.Fatalf("%d sockets", len(out))
 	}
-	if _, _, err = parseDiag(one, out); err == nil {
-		t.Error("one too many was accepted")
+	if again, _, err := parseDiag(one, every, out); !errors.Is(err, ErrMany) || len(again) != maxSocket {
+		t.Errorf("one too many: %d sockets, %v", len(again), err)
+	}
+	if again, _, err := parseDiag(one, func(socket) bool { return false }, out); err != nil || len(again) != maxSocket {
+		t.Errorf("one that is not wanted: %d sockets, %v", len(again), err)
 	}
 }
 
@@ -124,7 +131,7 @@ func TestPortFilter(t *testing.T) {
 	for range 4 {
 		s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
 		for family, want := range map[uint8]int{unix.AF_INET: 1, unix.AF_INET6: 0} {
-			found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, s.Port()), netip.AddrPort{}, true))
+			found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, s.Port()), netip.AddrPort{}, true), every)
 			if err != nil || len(found) != want {
 				t.Errorf("family %d: %+v, %v; want %d", family, found, err, want)
 			}
@@ -156,7 +163,7 @@ func FuzzNetlinkMessages(f *testing.F) {
 	f.Add(message(unix.NLMSG_ERROR, 0, errnoBody(-2)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := []socket{v6Socket}
-		out, done, err := parseDiag(data, before)
+		out, done, err := parseDiag(data, every, before)
 		if err != nil {
 			return
 		}
@@ -170,10 +177,10 @@ func FuzzNetlinkMessages(f *testing.F) {
 		if done {
 			again = append(again, message(unix.NLMSG_DONE, 0, errnoBody(0))...)
 		}
-		if back, end, err := parseDiag(again, before); err != nil || end != done || !slices.Equal(back, out) {
+		if back, end, err := parseDiag(again, every, before); err != nil || end != done || !slices.Equal(back, out) {
 			t.Fatalf("%v, done %v came back as %v, %v, %v", out, done, back, end, err)
 		}
-		if twice, _, err := parseDiag(data, slices.Clip(out)); err == nil && !slices.Equal(twice[len(out):], out[1:]) {
+		if twice, _, err := parseDiag(data, every, slices.Clip(out)); err == nil && !slices.Equal(twice[len(out):], out[1:]) {
 			t.Fatalf("second reading: %v after %v", twice, out)
 		}
 	})

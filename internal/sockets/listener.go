@@ -20,74 +20,85 @@ var ErrUnproven = errors.New("unproven")
 // no process holds the socket yet, or none does any more.
 var ErrUnheld = fmt.Errorf("%w: no process holds the other end of the connection", ErrUnproven)
 
+// ErrMany is the kind of ErrUnproven that comes with an answer. There are more than
+// maxSocket sockets, and only the first ones are listed. A listener of another user
+// among them is a fact. That there is no such listener is not.
+var ErrMany = fmt.Errorf("%w: more than %d sockets", ErrUnproven, maxSocket)
+
 // Listener is a LISTEN socket.
 type Listener struct {
-	Addr  netip.AddrPort
-	UID   uint32 // of the socket's creator
-	Inode uint64
+	Addr   netip.AddrPort
+	UID    uint32 // of the socket's creator
+	Inode  uint64
+	Cookie uint64 // the kernel's number of this socket, never used again; 0 if /proc/net/tcp was read
+}
+
+func newListener(s socket) Listener {
+	return Listener{Addr: s.local, UID: s.uid, Inode: s.inode, Cookie: s.cookie}
 }
 
 // Listeners lists every LISTEN socket on the port, of both families, in our network
 // namespace. It uses sock_diag(7), or /proc/net/tcp{,6} where netlink is refused
-// (gVisor, old seccomp profiles). If neither works, the error is ErrUnproven.
-func Listeners(port uint16) ([]Listener, error) { return listenersFrom(port, dumpListeners) }
+// (gVisor, old seccomp profiles). If neither works, the error is ErrUnproven. If there
+// are too many, it lists the first ones, and the error is ErrMany.
+func Listeners(port uint16) ([]Listener, error) { return listenersFrom(port, dumpSockets) }
+
+// ListenersByProc does the same by /proc/net/tcp{,6} alone.
+func ListenersByProc(port uint16) ([]Listener, error) { return listenersFrom(port, readDump) }
 
 // ListenersOf lists every LISTEN socket of a user, on any port, as Listeners does. The
 // kernel cannot filter by user, so it costs more the more sockets there are.
-func ListenersOf(uid uint32) (ls []Listener, err error) {
-	socks, err := dumpListeners(0)
-	if isUnavailable(err) {
-		socks, err = readSockets(func(s socket) bool { return s.state == tcpListen && s.uid == uid })
-	}
+func ListenersOf(uid uint32) ([]Listener, error) {
+	ls, err := listListeners(0, func(s socket) bool { return s.uid == uid }, dumpSockets)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot list the listeners of uid %d: %w", ErrUnproven, uid, err)
+		err = fmt.Errorf("%w: cannot list the listeners of uid %d: %w", ErrUnproven, uid, err)
+	}
+	return ls, err
+}
+
+func listenersFrom(port uint16, dump dumper) ([]Listener, error) {
+	ls, err := listListeners(port, func(s socket) bool { return s.local.Port() == port }, dump)
+	if err != nil {
+		err = fmt.Errorf("%w: cannot list the listeners of port %d: %w", ErrUnproven, port, err)
+	}
+	return ls, err
+}
+
+// listListeners lists the LISTEN sockets that want accepts, on a port or, for 0, on any
+// port.
+func listListeners(port uint16, want func(socket) bool, dump dumper) (ls []Listener, err error) {
+	isWanted := func(s socket) bool { return s.state == tcpListen && want(s) }
+	socks, err := dump(port, 1<<tcpListen, isWanted)
+	if isUnavailable(err) {
+		socks, err = readSockets(isWanted)
+	}
+	if err != nil && !errors.Is(err, ErrMany) {
+		return nil, err
 	}
 	for _, s := range socks {
-		if s.state == tcpListen && s.uid == uid {
-			ls = append(ls, Listener{Addr: s.local, UID: s.uid, Inode: s.inode})
-		}
+		ls = append(ls, newListener(s))
 	}
-	return ls, nil
+	return ls, err
 }
 
-// ListenersByProc does the same by /proc/net/tcp{,6} alone.
-func ListenersByProc(port uint16) ([]Listener, error) { return listenersFrom(port, readListeners) }
+// dumper lists the sockets of both families on a port (0: any) that are in one of the
+// states and that want accepts. It may filter by port and state only for speed.
+type dumper func(port uint16, states uint32, want func(socket) bool) ([]socket, error)
 
-func listenersFrom(port uint16, dump func(uint16) ([]socket, error)) ([]Listener, error) {
-	socks, err := dump(port)
-	if isUnavailable(err) {
-		socks, err = readListeners(port)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: cannot list the listeners of port %d: %w", ErrUnproven, port, err)
-	}
-	var ls []Listener
-	for _, s := range socks {
-		if s.state == tcpListen && s.local.Port() == port { // the kernel's filter is only for speed
-			ls = append(ls, Listener{Addr: s.local, UID: s.uid, Inode: s.inode})
-		}
-	}
-	return ls, nil
-}
+func readDump(_ uint16, _ uint32, want func(socket) bool) ([]socket, error) { return readSockets(want) }
 
-func readListeners(port uint16) ([]socket, error) {
-	return readSockets(func(s socket) bool { return s.state == tcpListen && s.local.Port() == port })
-}
-
-// dumpListeners returns the LISTEN sockets on a port, or on any port for 0.
-func dumpListeners(port uint16) ([]socket, error) {
-	var all []socket
+func dumpSockets(port uint16, states uint32, want func(socket) bool) (all []socket, err error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, port), netip.AddrPort{}, true))
-		if err != nil {
-			return nil, err
-		}
+		found, err := ask(diagRequest(family, states, netip.AddrPortFrom(netip.Addr{}, port), netip.AddrPort{}, true), want)
 		for _, s := range found {
 			if s.local.Addr().Is4() != (family == unix.AF_INET) {
 				return nil, fmt.Errorf("%w: a socket of the other family", errDiag)
 			}
 		}
 		all = append(all, found...)
+		if err != nil {
+			return all, err
+		}
 	}
 	return all, nil
 }
@@ -159,5 +170,5 @@ func lookup(local, remote netip.AddrPort) ([]socket, error) {
 	if local.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	return ask(diagRequest(family, ^uint32(0), local, remote, false))
+	return ask(diagRequest(family, ^uint32(0), local, remote, false), func(socket) bool { return true })
 }

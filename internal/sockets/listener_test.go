@@ -25,13 +25,13 @@ var ways = map[string]struct {
 }{
 	"sock-diag": {
 		func(port uint16) ([]Listener, error) {
-			return listenersFrom(port, dumpListeners)
+			return listenersFrom(port, dumpSockets)
 		},
 		Owner,
 	},
 	"sock-diag-refused": {
 		func(port uint16) ([]Listener, error) {
-			return listenersFrom(port, func(uint16) ([]socket, error) { return nil, unix.EPERM })
+			return listenersFrom(port, failWith(unix.EPERM))
 		},
 		func(local, remote netip.AddrPort) (uint32, error) {
 			s, err := findConnection(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.ENOSYS })
@@ -39,6 +39,11 @@ var ways = map[string]struct {
 		},
 	},
 	"proc-net-tcp": {ListenersByProc, OwnerByProc},
+}
+
+// failWith returns a dumper that fails.
+func failWith(err error) dumper {
+	return func(uint16, uint32, func(socket) bool) ([]socket, error) { return nil, err }
 }
 
 // me is our uid in these tests, and stranger that of another user.
@@ -224,7 +229,7 @@ func TestListenersFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
-			ls, err := listenersFrom(s.Port(), func(uint16) ([]socket, error) { return nil, c.err })
+			ls, err := listenersFrom(s.Port(), failWith(c.err))
 			if c.fall && (err != nil || len(ls) != 1) {
 				t.Errorf("got %+v, %v; want the listener", ls, err)
 			}

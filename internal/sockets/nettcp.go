@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -38,7 +37,7 @@ func parseNetTCPLine(line []byte, v6 bool) (socket, error) {
 			return socket{}, errNetTCP
 		}
 	}
-	return socket{local, remote, uint8(state), uint32(uid), inode}, nil
+	return socket{local: local, remote: remote, state: uint8(state), uid: uint32(uid), inode: inode}, nil
 }
 
 // parseAddr parses "0100007F:1F90": 32-bit words in host order, port in hex.
@@ -66,8 +65,8 @@ func parseAddr(b []byte, v6 bool) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(p)), nil
 }
 
-// readSockets reads both tables line by line and returns the sockets for which want
-// is true.
+// readSockets reads both tables line by line and returns the sockets that want accepts.
+// With the error ErrMany, it returns the first ones.
 func readSockets(want func(socket) bool) ([]socket, error) {
 	var out []socket
 	for _, v6 := range []bool{false, true} {
@@ -85,7 +84,7 @@ func readSockets(want func(socket) bool) ([]socket, error) {
 		out, err = scanSockets(f, v6, want, out)
 		f.Close()
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 	}
 	return out, nil
@@ -106,7 +105,7 @@ func scanSockets(r io.Reader, v6 bool, want func(socket) bool, out []socket) ([]
 		}
 		if want(s) {
 			if len(out) >= maxSocket {
-				return nil, fmt.Errorf("more than %d sockets", maxSocket)
+				return out, ErrMany
 			}
 			out = append(out, s)
 		}

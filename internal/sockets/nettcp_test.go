@@ -39,7 +39,7 @@ func TestParseNetTCPLine(t *testing.T) {
 		"mapped":   {"[::ffff:127.0.0.1]:18789", "[::ffff:127.0.0.1]:40000"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := socket{netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote), tcpListen, 4294967294, 1 << 40}
+			want := socket{netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote), tcpListen, 4294967294, 1 << 40, 0}
 			got, err := parseNetTCPLine([]byte(tcpLine(want)), want.local.Addr().Is6())
 			if err != nil || got != want {
 				t.Errorf("got %+v, %v; want %+v", got, err, want)
@@ -56,7 +56,7 @@ func TestParseNetTCPLine(t *testing.T) {
 }
 
 func TestParseNetTCPLineRefuses(t *testing.T) {
-	good := tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5})
+	good := tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 0})
 	for name, c := range map[string]struct {
 		line string
 		v6   bool
@@ -82,7 +82,7 @@ func TestParseNetTCPLineRefuses(t *testing.T) {
 
 // TestScanSockets checks that a masked table, or half a table, proves nothing.
 func TestScanSockets(t *testing.T) {
-	one := socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5}
+	one := socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 0}
 	other := one
 	other.local = netip.MustParseAddrPort("127.0.0.1:81")
 	for name, c := range map[string]struct {
@@ -96,7 +96,6 @@ func TestScanSockets(t *testing.T) {
 		"bad-line":    {tcpHeading + tcpLine(one) + "x\n", -1},
 		"long-line":   {tcpHeading + strings.Repeat("x", 5000) + "\n", -1},
 		"at-bound":    {tcpHeading + strings.Repeat(tcpLine(one), maxSocket), maxSocket},
-		"beyond":      {tcpHeading + strings.Repeat(tcpLine(one), maxSocket+1), -1},
 		"others":      {tcpHeading + strings.Repeat(tcpLine(other), 2*maxSocket) + tcpLine(one), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,10 +110,18 @@ func TestScanSockets(t *testing.T) {
 	}
 }
 
+// TestScanSocketsBound checks that the first sockets are known where there are too many.
+func TestScanSocketsBound(t *testing.T) {
+	text := tcpHeading + strings.Repeat(tcpLine(v4Socket), maxSocket+1)
+	if got, err := scanSockets(strings.NewReader(text), false, every, nil); !errors.Is(err, ErrMany) || len(got) != maxSocket {
+		t.Errorf("%d sockets, %v", len(got), err)
+	}
+}
+
 // FuzzParseNetTCP checks that the line of an accepted socket parses to the same.
 func FuzzParseNetTCP(f *testing.F) {
-	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5})), false)
-	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), tcpEstablished, 0, 0})), true)
+	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 0})), false)
+	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), tcpEstablished, 0, 0, 0})), true)
 	f.Add([]byte(tcpHeading), false)
 	f.Fuzz(func(t *testing.T, line []byte, v6 bool) {
 		s, err := parseNetTCPLine(line, v6)

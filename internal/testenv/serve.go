@@ -46,6 +46,13 @@ func runAs(t *testing.T, uid uint32, f func()) (ended <-chan struct{}) {
 	return done
 }
 
+// As runs f with the file system uid uid, which is the owner of each socket that f
+// makes, and waits for its end. f must not end the test.
+func As(t *testing.T, uid uint32, f func()) {
+	t.Helper()
+	<-runAs(t, uid, f)
+}
+
 // Server stands for a gateway.
 type Server struct {
 	T        *testing.T
