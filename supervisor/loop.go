@@ -27,6 +27,9 @@ func (s *Supervisor) nextInput() {
 	case a := <-s.answers:
 		s.notePause()
 		s.answered(a)
+	case r := <-s.relay.asks:
+		s.notePause()
+		s.relayAsked(r.Generation)
 	case sig := <-s.c.Signals.Stop:
 		s.notePause()
 		s.signalled(sig)

@@ -153,7 +153,7 @@ func (p *prover) ask() bool {
 // job returns what a worker has to do. A health check says nothing about the token.
 func (p *prover) job(why purpose) proof.Job {
 	job := proof.Job{Mode: proof.Prove, Port: p.port, UID: p.c.Gateway.UID, Check: p.checked(why),
-		Auth: p.g.AuthCheck, Deadline: p.g.Health.Timeout}
+		Held: p.c.Held, Auth: p.g.AuthCheck, Deadline: p.g.Health.Timeout}
 	if p.run.r.waits {
 		job.Wait = policy.ListenWait
 		job.Deadline += job.Wait

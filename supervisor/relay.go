@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gateway-init/gateway-init/internal/proven"
+	"github.com/gateway-init/gateway-init/internal/relaylink"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
@@ -19,7 +20,7 @@ import (
 type RelayLink interface {
 	Send(proven.Life) error
 	SendNone(generation uint64) error
-	Next() (generation uint64, err error) // waits for a request to prove again
+	Next() (relaylink.Request, error) // waits
 	Close() error
 }
 
@@ -36,18 +37,18 @@ type relay struct {
 	*common
 	child   *child
 	link    RelayLink
-	asks    chan uint64 // generations that the relay wants proven again
-	life    proven.Life // the one that is proven; Generation 0: none
-	ended   uint64      // the last generation that is over
-	asked   time.Time   // the last proof for it
-	stopped bool        // the container ends
+	asks    chan relaylink.Request // to prove the gateway again
+	life    proven.Life            // the one that is proven; Generation 0: none
+	ended   uint64                 // the last generation that is over
+	asked   time.Time              // the last proof for it
+	stopped bool                   // the container ends
 	backoff backoff
 	rec     status.Child
 	relog   zerolog.Logger
 }
 
 func newRelay(e *common) relay {
-	r := relay{common: e, asks: make(chan uint64, 1), backoff: backoff{min: 10 * time.Millisecond, max: time.Second, reset: time.Second},
+	r := relay{common: e, asks: make(chan relaylink.Request, 1), backoff: backoff{min: 10 * time.Millisecond, max: time.Second, reset: time.Second},
 		rec: status.Child{Name: "relay", State: "waiting"}, relog: withOrigin(e.c.Log, "relay")}
 	if e.c.Relay != nil {
 		r.rec.UID = e.c.Relay.Launch.UID
@@ -91,12 +92,12 @@ func (r *relay) fork() error {
 	r.child, r.link = c, ours
 	go func() { // ends with the channel
 		for {
-			generation, err := ours.Next()
+			request, err := ours.Next()
 			if err != nil {
 				return
 			}
 			select {
-			case r.asks <- generation:
+			case r.asks <- request:
 			default: // one waits already
 			}
 		}

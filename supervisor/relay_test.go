@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gateway-init/gateway-init/internal/proven"
+	"github.com/gateway-init/gateway-init/internal/relaylink"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -44,8 +45,11 @@ func (l *fakeLink) note(text string) error {
 	return nil
 }
 
-func (l *fakeLink) Next() (uint64, error) { <-l.closed; return 0, os.ErrClosed }
-func (l *fakeLink) Close() error          { close(l.closed); return nil }
+func (l *fakeLink) Next() (relaylink.Request, error) {
+	<-l.closed
+	return relaylink.Request{}, os.ErrClosed
+}
+func (l *fakeLink) Close() error { close(l.closed); return nil }
 
 // relayFixture is a supervisor with a relay that the test plays.
 type relayFixture struct {

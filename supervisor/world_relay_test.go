@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/proven"
+	"github.com/gateway-init/gateway-init/internal/relaylink"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
 )
 
@@ -69,7 +70,7 @@ func (l *worldLink) SendNone(uint64) error {
 	return nil
 }
 
-func (l *worldLink) Next() (uint64, error) {
+func (l *worldLink) Next() (relaylink.Request, error) {
 	l.w.mu.Lock()
 	pause := l.w.upTo(2 * time.Minute)
 	calm := l.w.calm
@@ -77,13 +78,13 @@ func (l *worldLink) Next() (uint64, error) {
 	l.w.mu.Unlock()
 	if calm {
 		<-l.closed
-		return 0, os.ErrClosed
+		return relaylink.Request{}, os.ErrClosed
 	}
 	select {
 	case <-time.After(pause):
-		return life, nil
+		return relaylink.Request{Generation: life}, nil
 	case <-l.closed:
-		return 0, os.ErrClosed
+		return relaylink.Request{}, os.ErrClosed
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/ports"
 	"github.com/gateway-init/gateway-init/internal/relaycount"
 	"github.com/gateway-init/gateway-init/internal/relaylink"
@@ -91,7 +92,7 @@ func (b *bootstrap) publish(c *supervisor.Config, dir *runtimedir.Dir) error {
 		c.Gateway.Pass, c.Gateway.Spec.Listen = b.held.Listening, true
 		return nil
 	}
-	counters, err := relaycount.Create(dir.File)
+	counters, err := makeCounters(dir.File)
 	if err != nil {
 		return addRemedy(fmt.Errorf("cannot make the relay's counters: %w", err), dir)
 	}
@@ -103,6 +104,23 @@ func (b *bootstrap) publish(c *supervisor.Config, dir *runtimedir.Dir) error {
 		return ours, theirs, nil
 	}}
 	return nil
+}
+
+// makeCounters makes the file of the relay's counters and returns it open. The caller owns
+// the descriptor and passes it to each relay.
+func makeCounters(dir *os.File) (*os.File, error) {
+	if err := fsafe.RemoveLeftover(dir, relaycount.Name, uint32(os.Geteuid())); err != nil {
+		return nil, err
+	}
+	f, err := fsafe.CreateAt(dir, relaycount.Name, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := relaycount.Init(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // relay returns the child that copies bytes between clients and the gateway. It has the

@@ -88,14 +88,14 @@ func OpenAt(dir *os.File, name string, flags int) (*os.File, error) {
 	return openat(dir, name, flags, 0, full)
 }
 
-// CreateAt creates the regular file name in dir for writing; an existing entry
+// CreateAt creates the regular file name in dir, open for reading and writing; an existing entry
 // of any type is an error (O_EXCL). The caller owns the descriptor.
 func CreateAt(dir *os.File, name string, perm uint32) (*os.File, error) {
 	full := join(dir, name)
 	if err := checkName(name, full); err != nil {
 		return nil, err
 	}
-	return openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, perm, full)
+	return openat(dir, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, perm, full)
 }
 
 // openat opens name in dir.

@@ -22,8 +22,9 @@ const (
 type Job struct {
 	Mode     Mode              `json:"mode"`
 	Port     uint16            `json:"port"`
-	UID      uint32            `json:"uid"` // the gateway's
-	PID      int               `json:"pid"` // if not 0, uids prove nothing and its processes must hold the sockets
+	UID      uint32            `json:"uid"`            // the gateway's
+	PID      int               `json:"pid"`            // if not 0, uids prove nothing and its processes must hold the sockets
+	Held     []uint64          `json:"held,omitempty"` // cookies of the listening sockets, if PID 1 has made them
 	Check    config.Probe      `json:"check"`
 	Auth     *config.AuthCheck `json:"auth,omitempty"`
 	Wait     time.Duration     `json:"wait,omitempty"` // for a listener, from the start of the worker
@@ -42,6 +43,7 @@ func ParseJob(data []byte) (Job, error) {
 		"port": strictjson.Whole(&j.Port),
 		"uid":  strictjson.Whole(&j.UID),
 		"pid":  strictjson.Whole(&j.PID),
+		"held": strictjson.List(&j.Held, strictjson.Whole[uint64]),
 		"check": strictjson.Within(map[string]strictjson.Take{
 			"path":    strictjson.Text(&j.Check.Path),
 			"status":  strictjson.List(&j.Check.Status, strictjson.Whole[int]),

@@ -14,7 +14,7 @@ import (
 // TestJobArrives checks that the worker reads every field that PID 1 encodes.
 func TestJobArrives(t *testing.T) {
 	all := Job{
-		Mode: Prove, Port: 65535, UID: 1<<32 - 1, PID: 4194304, Wait: 2 * time.Second, Deadline: time.Hour + 1,
+		Mode: Prove, Port: 65535, UID: 1<<32 - 1, PID: 4194304, Held: []uint64{1, 1 << 62}, Wait: 2 * time.Second, Deadline: time.Hour + 1,
 		Check: config.Probe{Path: "/r?a=<&>", Status: []int{200, 204}, JSON: []config.Expect{{Key: "ok", Value: `"a\"b"`}, {Key: "n", Value: "1.50"}}, Timeout: 3 * time.Second},
 		Auth:  &config.AuthCheck{Method: "POST", Path: "/x", Body: `{"tool":"nosuch"}`, WithToken: []int{404}, WithoutToken: []int{401, 403}},
 	}

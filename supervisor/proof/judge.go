@@ -52,11 +52,15 @@ func JudgeHolders(ls []sockets.Listener, pid int) (o Ownership, foreign []socket
 // bind the port.
 func JudgeHeld(ls []sockets.Listener, cookies []uint64) (o Ownership, foreign []sockets.Listener) {
 	for _, l := range ls {
-		if l.Cookie != 0 && !slices.Contains(cookies, l.Cookie) {
+		if !isHeld(l, cookies) {
 			foreign = append(foreign, l)
 		}
 	}
 	return decide(ls, foreign), foreign
+}
+
+func isHeld(l sockets.Listener, cookies []uint64) bool {
+	return l.Cookie == 0 || slices.Contains(cookies, l.Cookie)
 }
 
 // OnAddress returns those of the listeners that cover the address by which uid's gateway is

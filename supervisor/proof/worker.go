@@ -50,7 +50,7 @@ func (w *worker) work(token []byte) Verdict {
 	if err != nil {
 		return Unproven
 	}
-	if w.candidates = candidates(ls, w.job.UID); len(w.candidates) == 0 {
+	if w.candidates = candidates(ls, w.isOwn); len(w.candidates) == 0 {
 		if len(ls) > 0 {
 			return ForeignPeer
 		}
@@ -81,12 +81,21 @@ func (w *worker) awaitListener() ([]sockets.Listener, error) {
 	}
 }
 
+// isOwn reports whether a listener is the gateway's: it belongs to the gateway's uid, or PID
+// 1 has made it for the gateway.
+func (w *worker) isOwn(l sockets.Listener) bool {
+	if len(w.job.Held) > 0 {
+		return isHeld(l, w.job.Held)
+	}
+	return l.UID == w.job.UID
+}
+
 // candidates returns the addresses to connect to, best first. They are only those on
-// which uid itself listens. If 127.0.0.1 were tried for a gateway that has [::1]
+// which the gateway itself listens. If 127.0.0.1 were tried for a gateway that has [::1]
 // alone, the agent could take 127.0.0.1 for an instant, again and again, to make a
 // healthy gateway look dead.
-func candidates(ls []sockets.Listener, uid uint32) []netip.Addr {
-	return addresses(slices.DeleteFunc(slices.Clone(ls), func(l sockets.Listener) bool { return l.UID != uid }))
+func candidates(ls []sockets.Listener, isOwn func(sockets.Listener) bool) []netip.Addr {
+	return addresses(slices.DeleteFunc(slices.Clone(ls), func(l sockets.Listener) bool { return !isOwn(l) }))
 }
 
 // check asks once and compares status and body.

@@ -329,7 +329,7 @@ func TestOnlyOwnListenersAreCandidates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := []string{}
-			for _, a := range candidates(c.ls, 1) {
+			for _, a := range candidates(c.ls, func(l sockets.Listener) bool { return l.UID == 1 }) {
 				got = append(got, a.String())
 			}
 			if text := "[" + strings.Join(got, " ") + "]"; text != c.want {

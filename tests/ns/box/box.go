@@ -57,7 +57,9 @@ type Entry struct {
 type Options struct {
 	Args    []string       // options of gateway-init
 	Command []string       // run as the sandbox user
-	Config  map[string]any // merged over image/demo/config.json
+	Config  map[string]any // merged over image/demo/config.json, see harness.DemoConfig
+	// Published means that PID 1 holds the gateway's port, as in the demo image.
+	Published bool
 	Env     []string
 	// Misbehave is the demo gateway's misbehave.json; see Box.SetMisbehave.
 	Misbehave map[string]any
@@ -167,13 +169,21 @@ func Bin(t testing.TB) string {
 	return filepath.Join(harness.Root(t), "bin")
 }
 
+func (o Options) config(t testing.TB) []byte {
+	t.Helper()
+	if o.Published {
+		return harness.PublishedConfig(t, o.Config)
+	}
+	return harness.DemoConfig(t, o.Config)
+}
+
 // plan completes the options and returns the plan.
 func (o Options) plan(t testing.TB) plan {
 	t.Helper()
 	root := harness.Root(t)
 	p := plan{
 		Dir: t.TempDir(), Bin: Bin(t), Image: filepath.Join(root, "image/demo"),
-		Config: harness.DemoConfig(t, o.Config), State: map[string]string{},
+		Config: o.config(t), State: map[string]string{},
 		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore, Limits: o.Limits,
 		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
