@@ -44,8 +44,9 @@ type child struct {
 	id       procfs.ID
 	life     uint64 // of roleGateway: its number, from 1
 	started  time.Time
-	reported bool  // the re-exec child has answered
-	err      error // its answer; nil: the target was executed
+	reported bool   // the re-exec child has answered
+	err      error  // its answer; nil: the target was executed
+	found    string // a worker's answer
 	exit     *sys.Exit
 	over     bool           // end has returned true
 	asked    bool           // we told it to end
@@ -57,8 +58,9 @@ type child struct {
 
 // answer carries a re-exec child's report into the loop.
 type answer struct {
-	c   *child
-	err error
+	c     *child
+	found string
+	err   error
 }
 
 // alive reports whether c was started and is not reaped yet. Only then may it be

@@ -68,7 +68,7 @@ func TestLateAnswer(t *testing.T) {
 	d.unit.phase, d.unit.start.launchedBefore, d.c.Gateway.Spec.Argv = phaseStarting, true, []string{silent}
 	d.unit.child = d.silent(&child{role: roleGateway})
 	g := d.unit.child
-	d.answered(answer{g, late})
+	d.answered(answer{g, "", late})
 	d.await(g)
 	d.apply()
 	if d.unit.phase != phaseBackingOff || d.unit.trouble.reason != reason.LaunchFailed || d.unit.crashes != 0 || !d.timers.armed(retryTimer) {
@@ -80,7 +80,7 @@ func TestLateAnswer(t *testing.T) {
 
 	// A worker executes no target, and has its own deadline.
 	w := d.silent(&child{role: roleWorker})
-	d.answered(answer{w, late})
+	d.answered(answer{w, "", late})
 	time.Sleep(20 * time.Millisecond)
 	if d.reap(); !w.alive() {
 		t.Error("a worker was ended")
@@ -110,7 +110,7 @@ func testWaiting(t *testing.T, send func(*child, syscall.Signal) error, err erro
 	if d.reap(); !c.alive() {
 		t.Fatalf("the re-exec child has got it: %v", c.exit)
 	}
-	d.answered(answer{c, err})
+	d.answered(answer{c, "", err})
 	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v", c.exit)
 	}
@@ -155,7 +155,7 @@ func TestWaitingSignalFails(t *testing.T) {
 	c := d.silent(&child{role: roleWorker})
 	c.waiting = append(c.waiting, func() error { return syscall.EPERM })
 	check(t, c.signal(syscall.SIGTERM))
-	d.answered(answer{c, nil})
+	d.answered(answer{c, "", nil})
 	if d.await(c); c.exit.Status.Signal() != syscall.SIGTERM || !strings.Contains(d.log.String(), "cannot signal the target of a re-exec child") {
 		t.Errorf("ended with %v; logged %s", c.exit, d.log.String())
 	}

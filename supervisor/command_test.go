@@ -27,7 +27,7 @@ func TestTerminalIsLentToTheCommand(t *testing.T) {
 				seen = append(seen, map[bool]string{true: "lent", false: "back"}[lent])
 				lines = d.log.Len()
 			}
-			d.kernel.start = func(launch.Child, func(error)) (process, error, error) {
+			d.kernel.start = func(launch.Child, report) (process, error, error) {
 				seen = append(seen, "fork")
 				return &launch.Proc{PID: nobody}, nil, refused
 			}

@@ -55,7 +55,7 @@ func (e *common) start(l launch.Child, c *child) error {
 		}
 		defer closeToken()
 	}
-	proc, unscored, err := e.kernel.start(l, func(err error) { e.answers <- answer{c, err} })
+	proc, unscored, err := e.kernel.start(l, func(found string, err error) { e.answers <- answer{c, found, err} })
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (e *common) noteNoGrace(err error) {
 // A child that must answer is killed if it did not answer in time.
 func (e *common) answered(a answer) {
 	c := a.c
-	c.reported, c.err = true, a.err
+	c.reported, c.found, c.err = true, a.found, a.err
 	if c.id.Start == 0 && a.err == nil && c.alive() {
 		e.identify(c)
 	}

@@ -18,7 +18,7 @@ import (
 func (d *fixture) evicts(err error, ended int) (asked *[]int) {
 	asked = &[]int{}
 	d.c.Prepare = func() error { return nil }
-	d.kernel.start = func(launch.Child, func(error)) (process, error, error) { return nil, nil, err }
+	d.kernel.start = func(launch.Child, report) (process, error, error) { return nil, nil, err }
 	d.c.Evict = func(n int, spare func(int) bool) (int, error) {
 		*asked = append(*asked, n)
 		return ended, nil

@@ -55,7 +55,7 @@ func TestFirstWorkerStartsWithTheGateway(t *testing.T) {
 		d.kernel.verify = func(procfs.ID) error { return nil }
 		d.kernel.listeners = func(uint16) ([]sockets.Listener, error) { return nil, nil }
 		var jobs []proof.Job
-		d.kernel.start = func(l launch.Child, _ func(error)) (process, error, error) {
+		d.kernel.start = func(l launch.Child, _ report) (process, error, error) {
 			j, err := proof.ParseJob(l.Spec.Worker)
 			check(t, err)
 			jobs = append(jobs, j)

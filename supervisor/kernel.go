@@ -26,12 +26,15 @@ type process interface {
 	Close()
 }
 
+// report takes a re-exec child's answer. found is a worker's.
+type report func(found string, err error)
+
 // kernel has the functions by which the loop asks the operating system, so that a
 // simulation can stand in its place. No function blocks.
 type kernel struct {
 	// start forks a child. report is called once, from another goroutine, when the
 	// re-exec child has answered. unscored says why the child has no OOM score.
-	start     func(l launch.Child, report func(error)) (p process, unscored, err error)
+	start     func(l launch.Child, report report) (p process, unscored, err error)
 	identify  func(pid int) (procfs.ID, error)
 	verify    func(procfs.ID) error
 	listeners func(port uint16) ([]sockets.Listener, error)
@@ -50,8 +53,8 @@ type kernel struct {
 
 func realKernel() kernel {
 	return kernel{
-		start: func(l launch.Child, report func(error)) (process, error, error) {
-			p, err := launch.Start(l, func(_ int, err error) { report(err) })
+		start: func(l launch.Child, report report) (process, error, error) {
+			p, err := launch.Start(l, func(_ int, found string, err error) { report(found, err) })
 			if err != nil {
 				return nil, nil, err
 			}

@@ -166,7 +166,7 @@ func TestLeftBehindOfALaunch(t *testing.T) {
 	if len(p.got) > 0 {
 		t.Fatalf("before the answer they got %v", p.got)
 	}
-	d.answered(answer{c, nil})
+	d.answered(answer{c, "", nil})
 	if want := []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT}; !slices.Equal(p.got, want) || s.left != c {
 		t.Errorf("they got %v", p.got)
 	}

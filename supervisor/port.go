@@ -4,8 +4,6 @@ package supervisor
 
 import (
 	"errors"
-	"net/netip"
-	"slices"
 
 	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/reason"
@@ -54,47 +52,25 @@ func (e *common) hidesPort() bool { return e.c.PickPort != nil }
 // because PID 1 holds the port that clients use.
 func (e *common) portIsHeld() bool { return e.hidesPort() || len(e.c.Held) > 0 }
 
-// cover is one address of the gateway with the cookies of all listeners that cover it.
-type cover struct {
-	addr    netip.AddrPort
-	cookies []uint64
-}
-
-// coverOf returns the best address that the gateway's listeners have.
-func coverOf(ls []sockets.Listener) (c cover) {
-	c.addr = proof.Address(ls)
-	for _, l := range ls {
-		if proven.Covers(l.Addr, c.addr) && l.Cookie != 0 {
-			c.cookies = append(c.cookies, l.Cookie)
-		}
-	}
-	slices.Sort(c.cookies)
-	return c
-}
-
-// listenerStays reports whether the gateway has its port after the worker's answer, with the
-// same sockets as before. A worker that waited for the listener had none to compare with.
-func (p *prover) listenerStays() bool {
-	r, before := &p.run.r, p.run.cover
+// listenerStays reports whether the gateway has its port after the answer of the worker w,
+// with the same sockets as the worker saw before. Otherwise the answer may have come from
+// others.
+func (p *prover) listenerStays(w *child) bool {
+	r := &p.run.r
 	if !p.listenerHeld() {
 		return false
 	}
-	now := p.run.cover
+	seen, ok := proof.ParseSeen(w.found)
+	now := proof.SeenAt(p.run.listeners, seen.Addr)
 	switch {
-	case before.addr.IsValid() && (before.addr != now.addr || !slices.Equal(before.cookies, now.cookies)):
+	case !ok:
+		r.reason, r.detail = reason.Unproven, "the worker did not say which listeners it has seen, or there are more than "+formatInt(proven.MaxCookies)
+	case !seen.Equal(now):
 		r.reason, r.detail = reason.Unproven, "the gateway's listeners changed during the proof"
-	case len(now.cookies) > proven.MaxCookies:
-		r.reason, r.detail = reason.Unproven, now.addr.String()+" has more than "+formatInt(proven.MaxCookies)+" listeners"
 	default:
+		g := p.run.gateway
+		r.life = proven.Life{Generation: g.life, Addr: now.Addr, UID: p.c.Gateway.UID, Cookies: now.Cookies, PIDFD: g.proc.PIDFD()}
 		return true
 	}
 	return false
-}
-
-// life returns the life of the gateway that the proof is about.
-func (r *proofRun) life(uid uint32) proven.Life {
-	if !r.gateway.alive() {
-		return proven.Life{}
-	}
-	return proven.Life{Generation: r.gateway.life, Addr: r.cover.addr, UID: uid, Cookies: r.cover.cookies, PIDFD: r.gateway.proc.PIDFD()}
 }

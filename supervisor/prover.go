@@ -35,8 +35,9 @@ type prover struct {
 type proofRun struct {
 	gateway *child // may be nil
 	worker  *child
-	cover   cover // at the last look at the port
-	r       result
+	// listeners are those of the last look at the port.
+	listeners []sockets.Listener
+	r         result
 }
 
 func newProver(e *common) prover {
@@ -108,7 +109,7 @@ func (p *prover) listenerHeld() bool {
 		return false
 	}
 	r.signals.Listener = status.Held
-	p.run.cover = coverOf(ls)
+	p.run.listeners = ls
 	return true
 }
 
@@ -130,6 +131,7 @@ func (p *prover) ask() bool {
 	if err == nil {
 		l := p.c.Worker
 		l.Spec.Worker = data
+		l.Patience = job.Deadline + workerSlack
 		l.PIDFD = max(p.run.gateway.proc.PIDFD(), 0)
 		if job.Auth != nil {
 			l.Spec.Token = &launch.Token{}
@@ -204,8 +206,7 @@ func (p *prover) workerEnded(w *child) *result {
 		if r.purpose != healthProof && p.g.AuthCheck != nil {
 			r.signals.Auth = status.Held
 		}
-		r.ok = p.listenerStays() && p.childHeld()
-		r.life = p.run.life(p.c.Gateway.UID)
+		r.ok = p.listenerStays(w) && p.childHeld()
 	case r.waits && !p.listenerHeld():
 		r.asked = false // it was no more than a look
 		r.exposed = r.exposed || verdict == proof.ForeignPeer

@@ -73,7 +73,7 @@ func newRelayFixture(t *testing.T) *relayFixture {
 		},
 	}
 	d.base.Publish = &status.Publish{Port: 18789, Address: "127.0.0.1"}
-	d.kernel.start = func(l launch.Child, report func(error)) (process, error, error) {
+	d.kernel.start = func(l launch.Child, report report) (process, error, error) {
 		if d.noFork != nil {
 			return nil, nil, d.noFork
 		}

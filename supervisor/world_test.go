@@ -30,6 +30,8 @@ const (
 	operatorUID = 1002
 )
 
+var gatewayAddr = netip.MustParseAddrPort("127.0.0.1:18789")
+
 // world is the container of a simulation: its kernel, its agent, its FIFO and its token.
 // Whatever the loop, the schedule or a process calls takes the lock first.
 type world struct {
@@ -130,7 +132,7 @@ func (w *world) kernel() kernel {
 }
 
 // start simulates a fork and what its child does.
-func (w *world) start(l launch.Child, report func(error)) (process, error, error) {
+func (w *world) start(l launch.Child, report report) (process, error, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.forks && l.Spec.Argv[0] != "command" && w.rng.IntN(3) == 0 { // without its command the container ends
@@ -149,11 +151,13 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 	w.processes[p.pid], w.all = p, append(w.all, p)
 	answer := w.upTo(5 * time.Millisecond)
 	if w.sometimes(15) != nil && p.kind != "command" && w.next > 12 {
-		w.later(answer, func() { report(&launch.Failure{Step: launch.StepDied}) })
+		w.later(answer, func() { report("", &launch.Failure{Step: launch.StepDied}) })
 		w.after(answer+1+w.upTo(time.Millisecond), func() { p.exit(126 << 8) })
 		return p, nil, nil
 	}
-	w.later(answer, func() { report(nil) })
+	if p.kind != "worker" {
+		w.later(answer, func() { report("", nil) })
+	}
 	now := time.Now().Add(answer)
 	switch p.kind {
 	case "gateway":
@@ -167,7 +171,7 @@ func (w *world) start(l launch.Child, report func(error)) (process, error, error
 			w.after(answer+w.upTo(time.Minute), func() { p.exit(unix.WaitStatus(w.rng.IntN(80) << 8)) })
 		}
 	case "worker":
-		w.after(answer+w.upTo(40*time.Millisecond), p.judge)
+		w.after(answer+w.upTo(40*time.Millisecond), func() { p.judge(report) })
 	case "once":
 		w.after(answer+w.upTo(5*time.Second), func() { p.exit(unix.WaitStatus(w.rng.IntN(2) << 8)) })
 	}
@@ -235,7 +239,10 @@ func (w *world) checkAlone() {
 }
 
 // judge ends a worker with what it has found.
-func (p *simulated) judge() {
+func (p *simulated) judge(report report) {
+	if !p.alive {
+		return
+	}
 	v := proof.Refused
 	g := p.w.gateway()
 	switch {
@@ -249,6 +256,14 @@ func (p *simulated) judge() {
 	default:
 		v, g.proven = proof.OK, true
 	}
+	seen := proof.Seen{Addr: gatewayAddr, Cookies: []uint64{uint64(p.w.launched)}}
+	p.w.later(0, func() {
+		if v == proof.OK {
+			report(seen.Encode(), nil)
+		} else {
+			report("", &launch.Failure{Step: launch.StepDied})
+		}
+	})
 	p.exit(unix.WaitStatus(int(v) << 8))
 }
 
@@ -265,12 +280,11 @@ func (w *world) gateway() *simulated {
 func (w *world) listeners(uint16) (ls []sockets.Listener, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	addr := netip.MustParseAddrPort("127.0.0.1:18789")
 	if g := w.gateway(); g != nil && !time.Now().Before(g.listensAt) {
-		ls = append(ls, sockets.Listener{Addr: addr, UID: gatewayUID, Inode: 1})
+		ls = append(ls, sockets.Listener{Addr: gatewayAddr, UID: gatewayUID, Inode: 1, Cookie: uint64(w.launched)})
 	}
 	if w.foreign {
-		ls = append(ls, sockets.Listener{Addr: addr, UID: agentUID, Inode: 2})
+		ls = append(ls, sockets.Listener{Addr: gatewayAddr, UID: agentUID, Inode: 2, Cookie: 1 << 40})
 	}
 	return ls, nil
 }

@@ -108,7 +108,7 @@ func (u user) judge(ctx context.Context, p *procfs.Held, job proof.Job, tokenEnv
 		}
 		if job.Deadline != 0 {
 			job.PID, job.UID = p.PID, u.uid
-			a.Verdict = proof.Work(job, token)
+			a.Verdict, _ = proof.Work(job, token)
 		}
 		return a, p.ID().Verify()
 	})

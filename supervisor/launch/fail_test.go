@@ -201,7 +201,7 @@ func TestForkFails(t *testing.T) {
 			before, err := os.ReadDir("/proc/self/fd")
 			testenv.Must(t, err)
 			for range 3 {
-				p, err := launch.Start(ch.Child, func(pid int, err error) { t.Errorf("a report for %d: %v", pid, err) })
+				p, err := launch.Start(ch.Child, func(pid int, _ string, err error) { t.Errorf("a report for %d: %v", pid, err) })
 				if p != nil || !errors.Is(err, c.want) {
 					t.Fatalf("got %v %v, want %v", p, err, c.want)
 				}
@@ -224,7 +224,7 @@ func TestDeathBetweenForkAndExec(t *testing.T) {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
 		c := program(t, "sleep", "1000")
 		reports := make(chan error, 1)
-		p, err := launch.Start(c.Child, func(_ int, err error) { reports <- err })
+		p, err := launch.Start(c.Child, func(_ int, _ string, err error) { reports <- err })
 		testenv.Must(t, err)
 		testenv.Must(t, p.Signal(unix.SIGSTOP))
 		testenv.Eventually(t, "stopped", func() bool { return state(t, p.PID) == "T" })

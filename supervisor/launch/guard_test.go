@@ -35,7 +35,7 @@ func TestForkComesBack(t *testing.T) {
 			for range 160 { // beyond the memory limit, so that a collection begins and the fork must wait for it
 				garbage = make([]byte, 64<<10)
 			}
-			p, err := launch.Start(c.Child, func(int, error) {})
+			p, err := launch.Start(c.Child, func(int, string, error) {})
 			if err == nil {
 				p.Signal(syscall.SIGKILL)
 				_, err = syscall.Wait4(p.PID, nil, 0, nil)

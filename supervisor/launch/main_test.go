@@ -51,7 +51,7 @@ func program(t *testing.T, argv ...string) *child {
 func start(t *testing.T, c *child) (*launch.Proc, error) {
 	t.Helper()
 	reports := make(chan error, 1)
-	p, err := launch.Start(c.Child, func(_ int, err error) { reports <- err })
+	p, err := launch.Start(c.Child, func(_ int, _ string, err error) { reports <- err })
 	testenv.Must(t, err)
 	t.Cleanup(func() {
 		p.Signal(syscall.SIGKILL)

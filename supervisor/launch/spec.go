@@ -85,6 +85,9 @@ const (
 // Ready is the text that a re-exec child writes right before it executes the target.
 const Ready = "."
 
+// Found begins a worker's answer. A text follows, which another package reads.
+const Found = "="
+
 // Failure says why a target does not run. errors.Is matches its Errno.
 type Failure struct {
 	Step  Step
@@ -108,8 +111,9 @@ func (f *Failure) Unwrap() error {
 // Encode returns the line that goes over the pipe.
 func (f *Failure) Encode() string { return fmt.Sprintf("%s %d\n", f.Step, int(f.Errno)) }
 
-// maxReport bounds a re-exec child's answer.
-const maxReport = 64
+// maxReport bounds a re-exec child's answer, in bytes. The longest is a worker's, with the
+// cookies of 64 listeners.
+const maxReport = 2048
 
 // parseReport parses the answer strictly, because the re-exec child runs as the
 // target's UID, so a hostile process of that UID may have written it.

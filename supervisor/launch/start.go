@@ -21,12 +21,13 @@ import (
 type Child struct {
 	Spec     Spec
 	UID, GID uint32
-	Groups   []uint32    // supplementary
-	Stdio    [3]*os.File // the caller keeps them
-	Token    *os.File    // becomes TokenFD, if Spec has a Token; the caller keeps it
-	PIDFD    int         // the gateway's, becomes LifeFD of a worker; 0: none; the caller keeps it
-	Pass     []*os.File  // the target has them from descriptor 3 on; the caller keeps them
-	Answered func()      // called when the re-exec child has answered or ended, before report; may be nil
+	Groups   []uint32      // supplementary
+	Stdio    [3]*os.File   // the caller keeps them
+	Token    *os.File      // becomes TokenFD, if Spec has a Token; the caller keeps it
+	PIDFD    int           // the gateway's, becomes LifeFD of a worker; 0: none; the caller keeps it
+	Pass     []*os.File    // the target has them from descriptor 3 on; the caller keeps them
+	Patience time.Duration // how long a worker has for its answer, if that is more than reportTimeout
+	Answered func()        // called when the re-exec child has answered or ended, before report; may be nil
 }
 
 // Proc is a started child. The code that reaps the child must Close it.
@@ -45,9 +46,10 @@ const reportTimeout = 10 * time.Second
 
 // Start forks and executes the re-exec child, and returns as soon as that runs.
 // report is called once, from another goroutine, with nil if the target runs and with
-// a *Failure if it does not. Start returns errors of the fork itself (EAGAIN at the
+// a *Failure if it does not. A worker has no target: found is what it has written, or "",
+// and the error is nil if it has written that. Start returns errors of the fork itself (EAGAIN at the
 // pids limit), and then leaves nothing behind.
-func Start(c Child, report func(pid int, err error)) (*Proc, error) {
+func Start(c Child, report func(pid int, found string, err error)) (*Proc, error) {
 	c.Spec.Life, c.Spec.Pass = c.PIDFD > 0, len(c.Pass)
 	adj := c.Spec.OOMAdj
 	if c.changesUser() { // its re-exec child cannot set the score, see raiseScore
@@ -82,11 +84,11 @@ func Start(c Child, report func(pid int, err error)) (*Proc, error) {
 	}
 	go func() {
 		defer r.Close()
-		err := readReport(r, reportTimeout)
+		found, err := readReport(r, max(reportTimeout, c.Patience))
 		if c.Answered != nil {
 			c.Answered()
 		}
-		report(p.PID, c.explain(err))
+		report(p.PID, found, c.explain(err))
 	}()
 	return p, nil
 }
@@ -169,21 +171,25 @@ func name(s Spec) string {
 
 // readReport waits for the answer of the re-exec child, which writes Ready right
 // before execve(2). End of file after that means that the target runs. End of file
-// without it means that the re-exec child was killed (or died at the pids limit).
-func readReport(r *os.File, limit time.Duration) error {
+// without it means that the re-exec child was killed (or died at the pids limit). found is
+// what a worker has found out.
+func readReport(r *os.File, limit time.Duration) (found string, err error) {
 	r.SetReadDeadline(time.Now().Add(limit))
 	buf := make([]byte, maxReport)
 	n, err := io.ReadFull(r, buf)
+	if found, ok := strings.CutPrefix(string(buf[:n]), Found); ok {
+		return found, nil
+	}
 	text, ready := strings.CutPrefix(string(buf[:n]), Ready)
 	switch {
 	case text != "":
-		return parseReport(text)
+		return "", parseReport(text)
 	case ready:
-		return nil
+		return "", nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Failure{Step: StepDied, Errno: syscall.ETIMEDOUT}
+		return "", &Failure{Step: StepDied, Errno: syscall.ETIMEDOUT}
 	default:
-		return &Failure{Step: StepDied}
+		return "", &Failure{Step: StepDied}
 	}
 }
 

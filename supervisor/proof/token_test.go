@@ -58,7 +58,7 @@ func TestForeignPeerNeverGetsTheToken(t *testing.T) {
 	}
 	t.Run("seen-as-listener", func(t *testing.T) {
 		s := serve(t, "tcp4", "127.0.0.1:0", stranger, good)
-		if got := Work(job(s.Port()), []byte(secret)); got != ForeignPeer {
+		if got, _ := Work(job(s.Port()), []byte(secret)); got != ForeignPeer {
 			t.Errorf("got %v", got)
 		}
 		if n := s.Accepted(); n != 0 {
@@ -223,7 +223,7 @@ func TestOwnerNotToBeHad(t *testing.T) {
 // without it that is otherwise the same.
 func TestTokenSentOnce(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, good)
-	if got := Work(job(s.Port()), []byte(secret)); got != OK {
+	if got, _ := Work(job(s.Port()), []byte(secret)); got != OK {
 		t.Fatalf("got %v", got)
 	}
 	heard := s.Heard()

@@ -18,14 +18,17 @@ import (
 
 // Work does the job in a process that has the gateway's UID. The token is sent only
 // on a connection whose other end was seen to belong to that UID. The caller wipes
-// the token.
-func Work(job Job, token []byte) Verdict {
+// the token. seen is what was proven, if the verdict is OK.
+func Work(job Job, token []byte) (v Verdict, seen Seen) {
 	w := &worker{job: job, listeners: sockets.Listeners, ownerOf: sockets.Owner}
 	if job.PID != 0 {
 		h := holder{pid: job.PID, uid: job.UID}
 		w.listeners, w.ownerOf = h.listeners, h.ownerOf
 	}
-	return w.work(token)
+	if v = w.work(token); v == OK {
+		seen = SeenAt(w.found, w.server)
+	}
+	return v, seen
 }
 
 // worker has its two lookups in the kernel as fields for the tests, which force the
@@ -36,6 +39,7 @@ type worker struct {
 	ownerOf   func(local, remote netip.AddrPort) (uint32, error)
 
 	deadline   time.Time
+	found      []sockets.Listener // before the first connection
 	candidates []netip.Addr
 	conn       *sys.Conn // nil: none
 	in         *source
@@ -50,6 +54,7 @@ func (w *worker) work(token []byte) Verdict {
 	if err != nil {
 		return Unproven
 	}
+	w.found = ls
 	if w.candidates = candidates(ls, w.isOwn); len(w.candidates) == 0 {
 		if len(ls) > 0 {
 			return ForeignPeer

@@ -89,7 +89,7 @@ func TestWorkMisbehaving(t *testing.T) {
 			if c.change != nil {
 				c.change(&j)
 			}
-			if got := Work(j, []byte(secret)); got != c.want {
+			if got, _ := Work(j, []byte(secret)); got != c.want {
 				t.Errorf("got %d (%v), want %d (%v)", got, got, c.want, c.want)
 			}
 			if c.want != OK && strings.Contains(s.Heard(), secret) {
@@ -149,7 +149,7 @@ func flood(first, again string) func(*client, int) {
 func TestWorkRefused(t *testing.T) {
 	s := serve(t, "tcp4", "127.0.0.1:0", me, nil)
 	s.Stop()
-	if got := Work(job(s.Port()), []byte(secret)); got != Refused {
+	if got, _ := Work(job(s.Port()), []byte(secret)); got != Refused {
 		t.Errorf("got %v", got)
 	}
 	// The listener was closed between the look and the connection.
@@ -233,7 +233,7 @@ func TestWorkDeferredAccept(t *testing.T) {
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 3*int(bound.Seconds()))
 	}))
 	check(t, err)
-	if got := Work(job(s.Port()), []byte(secret)); got != OK {
+	if got, _ := Work(job(s.Port()), []byte(secret)); got != OK {
 		t.Errorf("got %v", got)
 	}
 }
@@ -272,7 +272,7 @@ func TestWorkAuth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
-			if got := Work(job(s.Port()), []byte(secret)); got != c.want {
+			if got, _ := Work(job(s.Port()), []byte(secret)); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if sent := strings.Contains(s.Heard(), secret); sent != c.sent {
@@ -283,7 +283,7 @@ func TestWorkAuth(t *testing.T) {
 	t.Run("no-token", func(t *testing.T) {
 		s := serve(t, "tcp4", "127.0.0.1:0", me, good)
 		config := job(s.Port())
-		if got := Work(config, nil); got != TokenFailed {
+		if got, _ := Work(config, nil); got != TokenFailed {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -302,7 +302,7 @@ func TestWorkPrematureAnswers(t *testing.T) {
 			}
 		}
 	})
-	if got := Work(job(s.Port()), []byte(secret)); got != TokenRefused {
+	if got, _ := Work(job(s.Port()), []byte(secret)); got != TokenRefused {
 		t.Errorf("got %v", got)
 	}
 }

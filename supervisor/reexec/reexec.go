@@ -103,7 +103,7 @@ func runWorker(spec launch.Spec, out *os.File) int {
 		return report(out, launch.StepSpec, err)
 	}
 	if spec.Token == nil {
-		return int(proof.Work(job, nil))
+		return work(job, nil, out)
 	}
 	secret, step, err := token(spec.Token)
 	switch {
@@ -113,7 +113,16 @@ func runWorker(spec launch.Spec, out *os.File) int {
 		return int(proof.TokenFailed)
 	}
 	defer secret.Wipe()
-	return int(proof.Work(job, secret.Bytes()))
+	return work(job, secret.Bytes(), out)
+}
+
+// work makes the proof, reports what was proven, and returns the exit code.
+func work(job proof.Job, token []byte, out *os.File) int {
+	v, seen := proof.Work(job, token)
+	if v == proof.OK {
+		out.WriteString(launch.Found + seen.Encode())
+	}
+	return int(v)
 }
 
 // token reads the token from the file that PID 1 has opened for us, closes the

@@ -172,6 +172,13 @@ func TestWorker(t *testing.T) {
 			})
 			testenv.Must(t, err)
 			report, code, out := runChild(t, encode(t, launch.Spec{Worker: job, Token: c.token}), c.file)
+			if c.want == proof.OK { // it says which listener it has asked
+				text, ok := strings.CutPrefix(report, launch.Found)
+				if seen, parsed := proof.ParseSeen(text); !ok || !parsed || seen.Addr.Port() != open || len(seen.Cookies) != 1 {
+					t.Errorf("report %q", report)
+				}
+				report = ""
+			}
 			if proof.Verdict(code) != c.want || report != "" || out != "" {
 				t.Errorf("got %v (%d), report %q, output %q; want %v", proof.Verdict(code), code, report, out, c.want)
 			}
