@@ -29,10 +29,8 @@ const serveBy = 20 * time.Second
 
 // Ports and users of the profile.
 const (
-	gatewayPort   = 18642
-	relayPort     = 8642
+	publishedPort = 8642
 	dashboardPort = 9119
-	relayUID      = 9004
 )
 
 // fixture is a container with the profile.
@@ -59,8 +57,7 @@ func startWith(t *testing.T, flags []string, over object, without ...string) *fi
 	}
 	f := &fixture{home: harness.HostDir(t, "home", harness.GatewayUID, 0o700)}
 	mounts := map[string]string{
-		"/usr/local/bin/hermes": program, "/usr/bin/socat": program, "/var/lib/hermes": f.home,
-		"/etc/passwd": account(t, dir, "passwd", "relay:x:9004:9004::/:\n"), "/etc/group": account(t, dir, "group", "relay:x:9004:\n"),
+		"/usr/local/bin/hermes": program, "/var/lib/hermes": f.home,
 	}
 	for _, path := range without {
 		delete(mounts, path)
@@ -71,19 +68,6 @@ func startWith(t *testing.T, flags []string, over object, without ...string) *fi
 	}
 	f.Container = harness.Start(t, o)
 	return f
-}
-
-// account returns a copy of a file of the demo image with one more line.
-func account(t *testing.T, dir, name, line string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(harness.Root(t), "image/demo", name))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name), append(data, line...), 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
 }
 
 // waitFor waits until a sidecar has this state.
@@ -122,22 +106,20 @@ func (f *fixture) environ(t *testing.T, pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
-// TestProfile checks that the key is in the gateway's environment alone. The relay
+// TestProfile checks that the key is in the gateway's environment alone. The published port
 // leads to the gateway, whether containers have IPv6 or not.
 func TestProfile(t *testing.T) {
 	t.Run("ipv6", func(t *testing.T) {
 		t.Parallel()
 		f := startWith(t, harness.IPv6(), nil)
 		profile(t, f)
-		// If the relay listened on IPv4 alone, the agent could take [::]:8642 and
-		// wait for keys.
-		f.Tools("sandbox", "connect", fmt.Sprintf("[::1]:%d", relayPort))
+		f.Tools("sandbox", "connect", fmt.Sprintf("[::1]:%d", publishedPort))
 	})
 	t.Run("without-ipv6", func(t *testing.T) {
 		t.Parallel()
 		f := startWith(t, harness.NoIPv6(), nil)
 		profile(t, f)
-		if r := f.Exec("sandbox", "demotools", "connect", fmt.Sprintf("[::1]:%d", relayPort)); r.Code == 0 {
+		if r := f.Exec("sandbox", "demotools", "connect", fmt.Sprintf("[::1]:%d", publishedPort)); r.Code == 0 {
 			t.Error("it has IPv6")
 		}
 	})
@@ -147,28 +129,25 @@ func profile(t *testing.T, f *fixture) {
 	t.Helper()
 	r := f.WaitServing(serveBy)
 	token := f.Token()
-	if r.Proof.Auth != status.Held || r.Gateway.Port != gatewayPort || r.Gateway.UID != harness.GatewayUID {
+	if r.Proof.Auth != status.Held || r.Gateway.Port == publishedPort || r.Publish == nil || !r.Publish.Proven || r.Gateway.UID != harness.GatewayUID {
 		t.Errorf("proof %+v, gateway %+v", r.Proof, r.Gateway)
 	}
 	keys := slices.DeleteFunc(f.environ(t, r.Gateway.PID), func(kv string) bool { return !strings.HasPrefix(kv, "API_SERVER_KEY=") })
 	if len(token) != 64 || strings.Trim(token, "0123456789abcdef") != "" || !slices.Equal(keys, []string{"API_SERVER_KEY=" + token}) {
 		t.Errorf("a token of %d bytes, and %d entries of API_SERVER_KEY", len(token), len(keys))
 	}
-	for name, uid := range map[string]uint32{"relay": relayUID, "dashboard": harness.GatewayUID} {
-		s := f.waitFor(name, "running")
-		if s.UID != uid {
-			t.Errorf("%s runs with uid %d, not %d", name, s.UID, uid)
-		}
+	dashboard := f.waitFor("dashboard", "running")
+	for _, s := range []status.Child{*r.Publish.Relay, dashboard} {
 		if all := strings.Join(f.environ(t, s.PID), " "); strings.Contains(all, token) {
-			t.Errorf("%s was given the key", name)
+			t.Errorf("%s was given the key", s.Name)
 		}
 	}
-	f.answers(t, relayPort, "", 401)
-	f.answers(t, relayPort, token, 200)
+	f.answers(t, publishedPort, "", 401)
+	f.answers(t, publishedPort, token, 200)
 	f.answers(t, dashboardPort, "", 404)
 	f.MustCtl("restart", "--rotate-token")
-	f.answers(t, relayPort, token, 401)
-	f.answers(t, relayPort, f.Token(), 200)
+	f.answers(t, publishedPort, token, 401)
+	f.answers(t, publishedPort, f.Token(), 200)
 }
 
 // TestRequestedRestart checks that requested restarts do not count as crashes.
@@ -214,16 +193,16 @@ func TestOwnExits(t *testing.T) {
 	}
 }
 
-// Scenario L12, with Hermes. A missing relay, and helpers whose ports the agent has
-// taken, never keep the gateway from being started again.
+// Scenario L12, with Hermes. A missing helper, and one whose port the agent has taken,
+// never keep the gateway from being started again.
 func TestHermesSidecarsNeverBlockRestart(t *testing.T) {
 	for name, c := range map[string]struct {
 		without []string
 		taken   []int
 		states  map[string]string
 	}{
-		"relay-missing": {[]string{"/usr/bin/socat"}, nil, map[string]string{"relay": "failed", "dashboard": "running"}},
-		"ports-taken":   {nil, []int{relayPort, dashboardPort}, map[string]string{"relay": "backoff", "dashboard": "backoff"}},
+		"running":    {nil, nil, map[string]string{"dashboard": "running"}},
+		"port-taken": {nil, []int{dashboardPort}, map[string]string{"dashboard": "backoff"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -247,7 +226,7 @@ func TestHermesSidecarsNeverBlockRestart(t *testing.T) {
 				}
 				old = f.WaitNewGateway(now.Gateway.Process, serveBy)
 			}
-			f.answers(t, gatewayPort, f.Token(), 200)
+			f.answers(t, publishedPort, f.Token(), 200)
 		})
 	}
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command standin plays Hermes for the tests of its profile, under the names in
-// image/profiles/hermes.json. As hermes it is the gateway and the dashboard, as
-// socat the relay. It has only the documented interface of Hermes: the API server's
-// variables, /health and /v1/models, the key of .env that overrides the
+// image/profiles/hermes.json. It is the gateway and the dashboard. It has only the
+// documented interface of Hermes: the API server's variables, /health and /v1/models, the key of .env that overrides the
 // environment, exit code 1 after SIGTERM, and exit code 75 for a planned restart
 // (SIGUSR1).
 package main
@@ -29,10 +28,8 @@ const (
 )
 
 func main() {
-	err := errors.New("usage: hermes gateway run | hermes dashboard ..., or socat TCP6-LISTEN:PORT,ipv6only=0,... TCP:ADDRESS")
+	err := errors.New("usage: hermes gateway run | hermes dashboard ...")
 	switch name, args := filepath.Base(os.Args[0]), os.Args[1:]; {
-	case name == "socat" && len(args) == 2:
-		err = relay(args[0], args[1])
 	case name == "hermes" && len(args) == 2 && args[0] == "gateway" && args[1] == "run":
 		err = gateway()
 	case name == "hermes" && len(args) == 6 && args[0] == "dashboard":
@@ -97,35 +94,4 @@ func serverKey() (string, error) {
 		}
 	}
 	return key, err
-}
-
-// relay forwards each connection. Like socat it listens on IPv4 alone by default.
-func relay(listen, target string) error {
-	network := map[string]string{"TCP-LISTEN": "tcp4", "TCP6-LISTEN": "tcp"}
-	kind, options, _ := strings.Cut(listen, ":")
-	address, ok := strings.CutPrefix(target, "TCP:")
-	port, more, _ := strings.Cut(options, ",")
-	if network[kind] == "" || !ok || kind == "TCP6-LISTEN" && !strings.HasPrefix(more, "ipv6only=0,") {
-		return fmt.Errorf("cannot relay from %q to %q", listen, target)
-	}
-	l, err := net.Listen(network[kind], ":"+port)
-	if err != nil {
-		return err
-	}
-	for {
-		in, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer in.Close()
-			out, err := net.Dial("tcp", address)
-			if err != nil {
-				return
-			}
-			defer out.Close()
-			go io.Copy(out, in)
-			io.Copy(in, out)
-		}()
-	}
 }
