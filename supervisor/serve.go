@@ -125,7 +125,7 @@ func (s *Supervisor) provable() error {
 	if err := s.kernel.verify(g.id); errors.Is(err, procfs.ErrHidden) {
 		return err
 	}
-	_, err := s.kernel.listeners(s.port)
+	_, _, _, err := s.judgePort()
 	return err
 }
 
