@@ -10,6 +10,10 @@ import (
 // roleKeys are the keys of the configuration that name the three accounts.
 var roleKeys = [...]string{"gateway.user", "sandbox.user", "operator.user"}
 
+// Overflow is the uid that the kernel shows for a user of another user namespace, unless
+// kernel.overflowuid was changed.
+const Overflow = 65534
+
 // Separate resolves the three accounts of a configuration, which must be
 // Distinct.
 func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, err error) {
@@ -28,6 +32,10 @@ func (db *Database) Separate(gateway, sandbox, operator string) (g, s, o User, e
 // the same uid, or are in the gateway's primary group. That group can use the files
 // that the gateway shares with it.
 func Distinct(gateway, sandbox, operator User) error {
+	if gateway.UID == Overflow {
+		return fmt.Errorf("cannot use user %.64q of %s: the kernel shows uid %d for each user that it cannot map, and such a user's socket would count as the gateway's: give it another uid",
+			gateway.Name, roleKeys[0], Overflow)
+	}
 	all := [...]User{gateway, sandbox, operator}
 	for _, p := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
 		if a, b := all[p[0]], all[p[1]]; a.UID == b.UID {

@@ -233,6 +233,7 @@ func TestSeparate(t *testing.T) {
 		"operator-missing": {"g s x", `cannot use user "x" of operator.user: `},
 		"operator-root":    {"g s 0", `cannot use user "0" of operator.user: 0 is root`},
 		"same":             {"g s s", "both are uid 2"},
+		"gateway-overflow": {"65534:1 s o", `cannot use user "65534" of gateway.user: the kernel shows uid 65534`},
 	} {
 		spec := strings.Fields(c.specs)
 		if _, _, _, err := db.Separate(spec[0], spec[1], spec[2]); err == nil || !strings.Contains(err.Error(), c.want) {
