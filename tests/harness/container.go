@@ -230,7 +230,7 @@ func (c *Container) Misbehave(m map[string]any) {
 	}
 	pid := c.HostPID()
 	Eventually(c.t, testenv.Patience, "a gateway that is deaf", func() error {
-		conn, err := dialIn(context.Background(), pid, "tcp", fmt.Sprintf("127.0.0.1:%d", Port))
+		conn, err := DialIn(context.Background(), pid, "tcp", fmt.Sprintf("127.0.0.1:%d", Port))
 		if err != nil {
 			return nil
 		}

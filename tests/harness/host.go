@@ -187,7 +187,7 @@ func (c *Container) HTTPOn(port int, method, path, token, body string) Response 
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return dialIn(ctx, pid, network, addr)
+			return DialIn(ctx, pid, network, addr)
 		},
 	}}
 	resp, err := client.Do(req)
@@ -199,9 +199,9 @@ func (c *Container) HTTPOn(port int, method, path, token, body string) Response 
 	return Response{resp.StatusCode, string(data), err}
 }
 
-// dialIn connects in the network namespace of a process. The thread that enters it
+// DialIn connects in the network namespace of a process. The thread that enters it
 // is not reused. It exits with its goroutine.
-func dialIn(ctx context.Context, pid int, network, addr string) (net.Conn, error) {
+func DialIn(ctx context.Context, pid int, network, addr string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
 		err  error

@@ -46,7 +46,7 @@ func DialPublished(ctx context.Context, network, address string) (net.Conn, erro
 		if err != nil {
 			return nil, fmt.Errorf("%s=%s is no pid", EngineVariable, text)
 		}
-		return dialIn(ctx, pid, network, address)
+		return DialIn(ctx, pid, network, address)
 	}
 	return new(net.Dialer).DialContext(ctx, network, address)
 }

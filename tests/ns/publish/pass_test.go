@@ -58,7 +58,7 @@ func TestPassedSockets(t *testing.T) {
 		}
 		return nil
 	})
-	if s := b.Ctl("status", "-v"); !strings.Contains(s.Stdout, "passed to the gateway") || !strings.Contains(s.Stdout, "published port held") {
+	if s := b.Ctl("status", "-v").Unwrapped(); !strings.Contains(s.Stdout, "passed to the gateway") || !strings.Contains(s.Stdout, "published port held") {
 		t.Errorf("status:\n%s", s.Stdout)
 	}
 }
