@@ -50,7 +50,7 @@ func (l *Local) lookAt(dir *os.File) View {
 		if err != nil {
 			return View{Verdict: UnreadableVerdict(err)}
 		}
-		v := View{Record: &r, Checks: l.verify(dir, &r), PID: r.Gateway.PID, Port: r.Gateway.Port, owns: inRecord(&r)}
+		v := View{Record: &r, Checks: l.verify(dir, &r), PID: r.Gateway.PID, Port: clientPort(&r), owns: inRecord(&r)}
 		v.Topology = l.topology(&r, v.Checks)
 		v.Verdict = Judge(&r, v.Checks)
 		v.Hint = adviseFor(&r, v.Hint)

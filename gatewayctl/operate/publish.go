@@ -27,6 +27,14 @@ func isHeld(r *status.Record) bool {
 	return isPassed(r) || r.Publish != nil && r.Publish.Problem == "" && r.Gateway.RandomPort
 }
 
+// clientPort returns the port that clients use.
+func clientPort(r *status.Record) uint16 {
+	if p := r.Publish; p != nil && p.Problem == "" {
+		return p.Port
+	}
+	return r.Gateway.Port
+}
+
 // judgeListeners decides which of the listeners on the gateway's port are the gateway's.
 func judgeListeners(r *status.Record, ls []sockets.Listener) (proof.Ownership, []sockets.Listener) {
 	switch {

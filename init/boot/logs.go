@@ -87,6 +87,11 @@ func (b *bootstrap) openLogs(dir *runtimedir.Dir, c *supervisor.Config) error {
 		}
 		b.outlet.file.Store(l)
 		c.Lend = b.lend
+		if c.Relay != nil { // its lines are few, and like ours
+			if err := divert(&c.Relay.Launch, on, l); err != nil {
+				return err
+			}
+		}
 	}
 	if c.Gateway != nil {
 		l, err := newLog(dir, logfile.Gateway, gatewayLogSize)
