@@ -27,6 +27,7 @@ type heard struct {
 // verdict is the result of a search of the loot.
 type verdict struct {
 	takes, requests, frames, fromClients int
+	opens                                int // connections by simultaneous open
 	dead                                 int // lines with a token that no later gateway accepted
 	fromWorker                           int // lines with a token that no client sent
 	later                                int // lines with a token that a later gateway accepted
@@ -50,6 +51,8 @@ func judge(t *testing.T, lives []life, loot []heard) (v verdict) {
 		switch h.What {
 		case "take":
 			v.takes++
+		case "open":
+			v.opens++
 		case "http":
 			v.requests++
 		case "frame":

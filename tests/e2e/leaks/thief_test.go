@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/relaycount"
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
@@ -45,18 +46,31 @@ func thiefTime(t *testing.T) time.Duration {
 type robbed struct {
 	*harness.Container
 	until time.Time
+	thief []string // the thief's command
 }
 
-func startRobbed(t *testing.T) *robbed {
+// ownPort is the gateway's own port beside a published one. It is fixed, so that the thief
+// need not search it.
+const ownPort = 18700
+
+// startRobbed starts a container whose gateway listens on the clients' port, or on its own
+// port behind a published one.
+func startRobbed(t *testing.T, published bool, d time.Duration) *robbed {
 	t.Helper()
 	sidecar := func(name, client string) map[string]any {
 		return map[string]any{"name": name, "command": []string{"/usr/local/bin/demotools", client, "0"}, "user": "operator", "token_env": "OPENCLAW_GATEWAY_TOKEN"}
 	}
+	thief, listen := []string{"demotools", "robber", strconv.Itoa(harness.Port), thiefFile}, map[string]any{"port": harness.Port}
+	if published {
+		thief, listen["port"], listen["port_env"] = []string{"demotools", "robber", strconv.Itoa(ownPort), thiefFile, "127.0.0.1", "::1"}, ownPort, "DEMO_PORT"
+	}
 	c := start(t, harness.Options{
+		Published: published,
 		Extra:     append(harness.IPv6(), "--memory", "384m", "--memory-swap", "384m"), // for [::1], which the robber takes too
 		Misbehave: map[string]any{"note_lives": true, "exhaust_on_hup": true},
 		Config: map[string]any{
 			"gateway": map[string]any{
+				"listen":  listen,
 				"restart": map[string]any{"backoff_min": "10ms", "backoff_max": "100ms", "reset_after": "1s"},
 				"health":  map[string]any{"interval": "1s"},
 			},
@@ -64,7 +78,7 @@ func startRobbed(t *testing.T) *robbed {
 			"clients":  map[string]any{"tui": []string{"/usr/local/bin/demotools", "poll-ws", "5"}},
 		},
 	})
-	r := &robbed{c, time.Now().Add(thiefTime(t))}
+	r := &robbed{c, time.Now().Add(d), thief}
 	r.steal()
 	return r
 }
@@ -78,7 +92,7 @@ func (r *robbed) steal() {
 			return
 		}
 	}
-	r.ExecDetached("sandbox", "demotools", "robber", strconv.Itoa(harness.Port), thiefFile)
+	r.ExecDetached("sandbox", r.thief...)
 }
 
 // disturb ends the gateway in each way in turn, after it has served.
@@ -180,17 +194,10 @@ func (r *robbed) loot(t *testing.T) (all []heard) {
 // token connect all the time. The thief gets no token from the proof worker, and no
 // token that a later gateway accepts.
 func TestThief(t *testing.T) {
-	r := startRobbed(t)
-	var ends map[string]int
-	calls := 0
-	var both sync.WaitGroup
-	both.Go(func() { ends = r.disturb() })
-	both.Go(func() { calls = r.connect() })
-	both.Wait()
+	r := startRobbed(t, false, thiefTime(t)/2)
+	r.run(t)
 	r.recorded(t)
-	lives := r.lives(t)
-	v := judge(t, lives, r.loot(t))
-	t.Logf("%d gateways with %d tokens, ended %v, %d calls of exec and tui; the thief: %+v", len(lives), v.tokens, ends, calls, v)
+	lives, v := r.result(t)
 	if v.fromWorker != 0 || v.later != 0 {
 		t.Errorf("the agent's user has a token: %d lines from the proof worker, %d from clients with a token that a later gateway took", v.fromWorker, v.later)
 	}
@@ -200,6 +207,51 @@ func TestThief(t *testing.T) {
 	if n := r.oomKills(t); n == 0 {
 		t.Error("the kernel ended no gateway for its memory")
 	}
+}
+
+// TestThiefOfAPublishedPort lets the thief take the gateway's own port, in both families and
+// by simultaneous open, behind a published port. It hears nothing at all: no token, no
+// request of a client, and no request of the proof worker. TestThief is the positive control.
+func TestThiefOfAPublishedPort(t *testing.T) {
+	r := startRobbed(t, true, thiefTime(t))
+	r.run(t)
+	lives, v := r.result(t)
+	if v.requests != 0 || v.frames != 0 || v.fromWorker+v.later+v.dead != 0 {
+		t.Errorf("the agent's user has heard something: %+v", v)
+	}
+	if v.takes < len(lives)/8 || v.opens == 0 {
+		t.Errorf("the thief had the port %d times in %d lives, and %d connections by simultaneous open: it was too slow", v.takes, len(lives), v.opens)
+	}
+	f, err := os.Open(r.HostPath("/run/gateway-init/" + relaycount.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	count, err := relaycount.Read(f)
+	if t.Logf("the relay: %+v", count); err != nil || count.Served < 100 {
+		t.Errorf("%d clients were served, %v", count.Served, err)
+	}
+}
+
+// run disturbs the gateway, while clients connect, until the time is over.
+func (r *robbed) run(t *testing.T) {
+	t.Helper()
+	var ends map[string]int
+	calls := 0
+	var both sync.WaitGroup
+	both.Go(func() { ends = r.disturb() })
+	both.Go(func() { calls = r.connect() })
+	both.Wait()
+	t.Logf("ended %v, %d calls of exec and tui", ends, calls)
+}
+
+// result judges what the thief has heard.
+func (r *robbed) result(t *testing.T) ([]life, verdict) {
+	t.Helper()
+	lives := r.lives(t)
+	v := judge(t, lives, r.loot(t))
+	t.Logf("%d gateways with %d tokens; the thief: %+v", len(lives), v.tokens, v)
+	return lives, v
 }
 
 // oomKills returns how many processes of the container the kernel has killed for
