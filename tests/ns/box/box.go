@@ -60,7 +60,7 @@ type Options struct {
 	Config  map[string]any // merged over image/demo/config.json, see harness.DemoConfig
 	// Published means that PID 1 holds the gateway's port, as in the demo image.
 	Published bool
-	Env     []string
+	Env       []string
 	// Misbehave is the demo gateway's misbehave.json; see Box.SetMisbehave.
 	Misbehave map[string]any
 	Mounts    []Mount // default: /run

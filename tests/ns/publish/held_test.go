@@ -304,7 +304,6 @@ func TestClientsWaitForTheNextGateway(t *testing.T) {
 	}
 }
 
-
 // TestStrangerHasThePort checks that a port that another process has bound before boot is
 // not published, even if that process does not listen. The process's uid is named, and the
 // gateway runs.
