@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -150,7 +151,8 @@ func (c *Container) runArgs(o Options) []string {
 		flags = Flags(c.t)
 	}
 	args := append([]string{"run", "-d", "--name", c.Name, "--label", "gateway-init-test=" + c.t.Name()}, flags...)
-	if o.Config != nil || o.RawConfig != nil || o.Image == DemoImage && !o.Published {
+	mounted := slices.ContainsFunc(o.Extra, func(s string) bool { return strings.Contains(s, ":/etc/gateway-init") })
+	if o.Config != nil || o.RawConfig != nil || o.Image == DemoImage && !o.Published && !mounted {
 		args = append(args, "-v", c.writeConfig(o)+":/etc/gateway-init:ro")
 	}
 	if !o.NoState {

@@ -49,7 +49,7 @@ func TestHardeningOfTheImage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			box := harness.Start(t, harness.Options{Extra: c.extra, Config: c.config})
+			box := harness.Start(t, harness.Options{Extra: c.extra, Config: c.config, Published: true})
 			want := []string{status.OpenInChildren}
 			if c.want != "" {
 				want = append(want, c.want)
@@ -85,7 +85,7 @@ func TestHardeningOfTheImage(t *testing.T) {
 			for key, value := range c.config {
 				config[key] = value
 			}
-			box := harness.Start(t, harness.Options{Extra: c.extra, Config: config})
+			box := harness.Start(t, harness.Options{Extra: c.extra, Config: config, Published: true})
 			if c.want == "" {
 				box.WaitServing(30 * time.Second)
 				return

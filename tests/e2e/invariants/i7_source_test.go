@@ -25,8 +25,11 @@ var home = map[string][]string{
 	"sys.DialTCP":          {"supervisor/proof"},
 	"unix.Connect":         {"internal/sys"},
 	"unix.Socket":          {"internal/sys"},
-	"unix.Bind":            nil,
-	"unix.Listen":          nil,
+	"unix.Bind":            {"internal/sys"},
+	"unix.Listen":          {"internal/sys"},
+	"sys.BindTCP":          {"internal/ports"}, // PID 1 holds the published port,
+	"sys.Listen":           {"internal/ports"}, // and never accepts
+	"unix.Accept":          nil,
 	"unix.Accept4":         nil,
 	"syscall.Exec":         {"supervisor/reexec"},
 	"syscall.ForkExec":     {"supervisor/launch"},

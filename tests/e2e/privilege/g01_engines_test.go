@@ -45,7 +45,7 @@ func TestEachMissingProtectionIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			box := harness.Start(t, harness.Options{Flags: c.flags, NoState: c.noState})
+			box := harness.Start(t, harness.Options{Flags: c.flags, NoState: c.noState, Published: true})
 			box.WaitServing(30 * time.Second)
 			box.MustCtl("restart")
 			r := box.WaitServing(30 * time.Second)

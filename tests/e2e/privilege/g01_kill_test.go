@@ -18,7 +18,7 @@ func TestRestartWorksWithoutCapKill(t *testing.T) {
 	flags := harness.ReadmeFlags()
 	i := slices.Index(flags, "KILL")
 	flags = slices.Delete(flags, i-1, i+1)
-	box := harness.Start(t, harness.Options{Flags: flags, Config: map[string]any{
+	box := harness.Start(t, harness.Options{Flags: flags, Published: true, Config: map[string]any{
 		"gateway": map[string]any{"stop": map[string]any{"grace": "1s"}}}})
 	before := box.WaitServing(30 * time.Second)
 	if names := status.Closable(before.Hardening); len(names) != 1 || names[0].Name != "cap-KILL" {
