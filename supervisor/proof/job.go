@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/config"
@@ -22,8 +23,11 @@ const (
 type Job struct {
 	Mode     Mode              `json:"mode"`
 	Port     uint16            `json:"port"`
-	UID      uint32            `json:"uid"` // the gateway's
-	PID      int               `json:"pid"` // if not 0, uids prove nothing and its processes must hold the sockets
+	UID      uint32            `json:"uid"`               // the gateway's
+	PID      int               `json:"pid"`               // if not 0, uids prove nothing and its processes must hold the sockets
+	Addr     netip.AddrPort    `json:"addr,omitzero"`     // with Cookies: where it listens, on Port
+	Cookies  []uint64          `json:"cookies,omitempty"` // of the gateway's listeners; none: they are not known yet
+	PIDFD    int               `json:"-"`                 // with Cookies: the gateway's pidfd in the worker; 0: there is none
 	Check    config.Probe      `json:"check"`
 	Auth     *config.AuthCheck `json:"auth,omitempty"`
 	Wait     time.Duration     `json:"wait,omitempty"` // for a listener, from the start of the worker
@@ -42,6 +46,14 @@ func ParseJob(data []byte) (Job, error) {
 		"port": strictjson.Whole(&j.Port),
 		"uid":  strictjson.Whole(&j.UID),
 		"pid":  strictjson.Whole(&j.PID),
+		"addr": func(v *strictjson.Value) bool {
+			var text string
+			ok := strictjson.Text(&text)(v)
+			var err error
+			j.Addr, err = netip.ParseAddrPort(text)
+			return ok && err == nil
+		},
+		"cookies": strictjson.List(&j.Cookies, strictjson.Whole[uint64]),
 		"check": strictjson.Within(map[string]strictjson.Take{
 			"path":    strictjson.Text(&j.Check.Path),
 			"status":  strictjson.List(&j.Check.Status, strictjson.Whole[int]),

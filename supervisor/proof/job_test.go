@@ -4,6 +4,7 @@ package proof
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 // TestJobArrives checks that the worker reads every field that PID 1 encodes.
 func TestJobArrives(t *testing.T) {
 	all := Job{
-		Mode: Prove, Port: 65535, UID: 1<<32 - 1, PID: 4194304, Wait: 2 * time.Second, Deadline: time.Hour + 1,
+		Mode: Prove, Port: 65535, UID: 1<<32 - 1, PID: 4194304, Addr: netip.MustParseAddrPort("[::1]:65535"), Cookies: []uint64{1, 1<<63 - 1}, Wait: 2 * time.Second, Deadline: time.Hour + 1,
 		Check: config.Probe{Path: "/r?a=<&>", Status: []int{200, 204}, JSON: []config.Expect{{Key: "ok", Value: `"a\"b"`}, {Key: "n", Value: "1.50"}}, Timeout: 3 * time.Second},
 		Auth:  &config.AuthCheck{Method: "POST", Path: "/x", Body: `{"tool":"nosuch"}`, WithToken: []int{404}, WithoutToken: []int{401, 403}},
 	}
@@ -38,7 +39,7 @@ func TestJobArrives(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"no-json": "{", "array": "[]", "port": `{"port":65536}`, "unknown": `{"shell":1}`, "auth": `{"auth":{"path":1}}`, "check": `{"check":{"json":[{"key":"a","value":1}]}}`,
+		"no-json": "{", "array": "[]", "port": `{"port":65536}`, "addr": `{"addr":"localhost:1"}`, "unknown": `{"shell":1}`, "auth": `{"auth":{"path":1}}`, "check": `{"check":{"json":[{"key":"a","value":1}]}}`,
 	} {
 		if j, err := ParseJob([]byte(text)); err == nil {
 			t.Errorf("%s: got %+v", name, j)

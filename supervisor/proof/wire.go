@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -35,9 +36,23 @@ type request struct {
 	wantBody           bool // the answer's body matters
 }
 
-// dial connects to the first address that accepts.
+// dial connects to the gateway, and proves the connection if the job has its cookies.
 func (w *worker) dial() (err error) {
 	w.closeConn()
+	if w.life == nil {
+		return w.dialFirst()
+	}
+	w.server = w.life.Addr
+	if w.conn, err = proven.Dial(w.life, w.deadline); err != nil {
+		w.conn = nil
+		return err
+	}
+	w.in = &source{r: w.conn}
+	return nil
+}
+
+// dialFirst connects to the first address that accepts.
+func (w *worker) dialFirst() (err error) {
 	for _, addr := range w.candidates {
 		w.server = netip.AddrPortFrom(addr, w.job.Port)
 		if w.conn, err = sys.DialTCP(w.server, w.deadline); err == nil {
@@ -70,11 +85,12 @@ func (w *worker) closeConn() {
 	}
 }
 
-// exchange sends one request in two parts and reads the answer. Between them it
-// checks which user has the other end of exactly this connection. So without that
-// check no token is ever sent, and no answer is taken. The server cannot have
-// answered yet, let alone have closed. A server that accepts only when there is
-// data (TCP_DEFER_ACCEPT) has its data then.
+// exchange sends one request and reads the answer. If the connection is not proven
+// yet, it sends the request in two parts, and between them it checks which user has
+// the other end of exactly this connection. So without that check no token is ever
+// sent, and no answer is taken. The server cannot have answered yet, let alone have
+// closed. A server that accepts only when there is data (TCP_DEFER_ACCEPT) has its
+// data then.
 func (w *worker) exchange(q request, token []byte) (response, Verdict) {
 	if err := w.conn.Write(w.head(q)); err != nil {
 		return response{}, verdictOf(err)
@@ -135,6 +151,9 @@ const (
 // not accepted it yet has no socket for it. In that case owner looks again, until
 // the connection has ended.
 func (w *worker) owner() Verdict {
+	if w.life != nil {
+		return OK // it was proven before the first byte
+	}
 	pause, ended := ownerFirst, false
 	for {
 		uid, err := w.ownerOf(w.server, w.local)
@@ -171,7 +190,12 @@ func (w *worker) unheld() Verdict {
 
 // verdictOf returns the verdict for an error on the wire.
 func verdictOf(err error) Verdict {
+	var e *proven.Error
 	switch {
+	case errors.As(err, &e):
+		return verdictOfProof(e)
+	case errors.Is(err, proven.ErrClosed):
+		return Dropped
 	case sys.Refused(err), errors.Is(err, errSelf):
 		return Refused
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -186,4 +210,18 @@ func verdictOf(err error) Verdict {
 		return NotHTTP
 	}
 	return Unproven // no socket was available, for example
+}
+
+// verdictOfProof returns the verdict for a connection that was not proven. If the
+// kernel shows no connection until the deadline, the gateway does not accept any.
+func verdictOfProof(e *proven.Error) Verdict {
+	switch {
+	case e.Verdict == proven.Foreign:
+		return ForeignPeer
+	case e.Verdict == proven.Unknown:
+		return OtherListener
+	case e.Verdict == proven.Again && !e.Mute:
+		return Timeout
+	}
+	return Unproven
 }

@@ -11,19 +11,26 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/config"
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/strictjson"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Work does the job in a process that has the gateway's UID. The token is sent only
-// on a connection whose other end was seen to belong to that UID. The caller wipes
-// the token.
+// on a connection whose other end was seen to belong to that UID. With the cookies of
+// the gateway's listeners not even the first byte is sent on another one. The caller
+// wipes the token.
 func Work(job Job, token []byte) Verdict {
 	w := &worker{job: job, listeners: sockets.Listeners, ownerOf: sockets.Owner}
 	if job.PID != 0 {
 		h := holder{pid: job.PID, uid: job.UID}
 		w.listeners, w.ownerOf = h.listeners, h.ownerOf
+	} else if len(job.Cookies) > 0 {
+		w.life = &proven.Life{Addr: job.Addr, UID: job.UID, Cookies: job.Cookies, PIDFD: -1}
+		if job.PIDFD != 0 {
+			w.life.PIDFD = job.PIDFD
+		}
 	}
 	return w.work(token)
 }
@@ -34,6 +41,7 @@ type worker struct {
 	job       Job
 	listeners func(port uint16) ([]sockets.Listener, error)
 	ownerOf   func(local, remote netip.AddrPort) (uint32, error)
+	life      *proven.Life // nil: the listeners are not known, and the two lookups judge
 
 	deadline   time.Time
 	candidates []netip.Addr
@@ -46,20 +54,30 @@ type worker struct {
 func (w *worker) work(token []byte) Verdict {
 	w.deadline = time.Now().Add(w.job.Deadline)
 	defer w.closeConn()
-	ls, err := w.awaitListener()
-	if err != nil {
-		return Unproven
-	}
-	if w.candidates = candidates(ls, w.job.UID); len(w.candidates) == 0 {
-		if len(ls) > 0 {
-			return ForeignPeer
+	if w.life == nil {
+		if v := w.findListener(); v != OK {
+			return v
 		}
-		return Refused
 	}
 	if v := w.check(); v != OK || w.job.Mode == Health || w.job.Auth == nil {
 		return v
 	}
 	return w.auth(token)
+}
+
+// findListener waits for a listener of the gateway.
+func (w *worker) findListener() Verdict {
+	ls, err := w.awaitListener()
+	if err != nil {
+		return Unproven
+	}
+	if w.candidates = candidates(ls, w.job.UID); len(w.candidates) > 0 {
+		return OK
+	}
+	if len(ls) > 0 {
+		return ForeignPeer
+	}
+	return Refused
 }
 
 // Pauses between two looks for a listener. They double from the first to the last.

@@ -84,16 +84,21 @@ func TestWorkMisbehaving(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
-			j := job(s.Port())
-			if c.change != nil {
-				c.change(&j)
-			}
-			if got := Work(j, []byte(secret)); got != c.want {
-				t.Errorf("got %d (%v), want %d (%v)", got, got, c.want, c.want)
-			}
-			if c.want != OK && strings.Contains(s.Heard(), secret) {
-				t.Error("the token was sent to a server that had not passed the check")
+			for _, known := range []bool{false, true} {
+				s := serve(t, "tcp4", "127.0.0.1:0", me, c.handle)
+				j := job(s.Port())
+				if known {
+					j = withLife(t, j, s)
+				}
+				if c.change != nil {
+					c.change(&j)
+				}
+				if got := Work(j, []byte(secret)); got != c.want {
+					t.Errorf("listener known %v: got %d (%v), want %d (%v)", known, got, got, c.want, c.want)
+				}
+				if c.want != OK && strings.Contains(s.Heard(), secret) {
+					t.Error("the token was sent to a server that had not passed the check")
+				}
 			}
 		})
 	}
