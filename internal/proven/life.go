@@ -23,6 +23,7 @@ type Life struct {
 	Addr       netip.AddrPort // one literal loopback address, and the port
 	UID        uint32         // of the gateway
 	Cookies    []uint64       // of every listener that covers Addr, sorted: 1 to MaxCookies
+	Passed     bool           // the listeners are PID 1's, which the gateway accepts on, so their uid does not matter
 	PIDFD      int            // of the gateway; -1 if the kernel has none
 }
 

@@ -5,16 +5,12 @@ package sockets
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 )
 
-// Bound is a socket that has a local port and does not listen.
-type Bound struct {
-	Local, Remote netip.AddrPort // Remote is zero if the socket is not connected
-	State         uint8          // as in the kernel's tcp_states.h; CLOSE (7) is bound alone
-	UID           uint32         // of the process that made it; 0 if no process has it (SYN_RECV, a connection that is not accepted)
-	Inode         uint64
-}
+// Bound is a socket that has a local port and does not listen. Remote is zero if it is
+// not connected. If it is bound alone, its state is Closed. If no process has it
+// (SYN_RECV, a connection that is not accepted), its uid may be 0.
+type Bound = Socket
 
 // ListBound lists the sockets on the port that do not listen, of both families and all
 // states. A socket that is bound alone is seen from Linux 6.8 on. leftover says that there
@@ -26,8 +22,8 @@ func ListBound(port uint16) (bound []Bound, leftover bool, err error) {
 }
 
 func listBound(port uint16, dump dumper) (bound []Bound, leftover bool, err error) {
-	isWanted := func(s socket) bool {
-		if s.local.Port() != port || s.state == tcpListen {
+	isWanted := func(s Socket) bool {
+		if s.Local.Port() != port || s.State == Listening {
 			return false
 		}
 		if isLeftover(s) {
@@ -36,7 +32,7 @@ func listBound(port uint16, dump dumper) (bound []Bound, leftover bool, err erro
 		}
 		return true
 	}
-	const states = (1<<(tcpBound+1) - 1) &^ (1 << tcpListen)
+	const states = (1<<(boundState+1) - 1) &^ (1 << Listening)
 	socks, err := dump(port, states, isWanted)
 	if isUnavailable(err) {
 		leftover = false
@@ -48,21 +44,18 @@ func listBound(port uint16, dump dumper) (bound []Bound, leftover bool, err erro
 			return nil, false, err
 		}
 	}
-	for _, s := range socks {
-		bound = append(bound, Bound{Local: s.local, Remote: s.remote, State: s.state, UID: s.uid, Inode: s.inode})
-	}
-	return bound, leftover, err
+	return socks, leftover, err
 }
 
 // isLeftover reports whether s is a connection that was closed on this side. No process
 // has a socket in TIME_WAIT. In the states before it close(2) has removed the inode. A
 // connection without an inode in another state is one that was not accepted yet.
-func isLeftover(s socket) bool {
-	switch s.state {
-	case tcpTimeWait:
+func isLeftover(s Socket) bool {
+	switch s.State {
+	case timeWait:
 		return true
-	case tcpFinWait1, tcpFinWait2, tcpClosing, tcpLastAck:
-		return s.inode == 0
+	case finWait1, finWait2, closing, lastAck:
+		return s.Inode == 0
 	}
 	return false
 }

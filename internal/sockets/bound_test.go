@@ -95,7 +95,7 @@ func TestListBound(t *testing.T) {
 	testenv.As(t, stranger, func() { err = bind(t, other) })
 	testenv.Must(t, err)
 	bound, leftover, err := ListBound(s.Port())
-	if err != nil || leftover || len(bound) != 1 || bound[0].Local != other || bound[0].UID != stranger || bound[0].State != tcpClose {
+	if err != nil || leftover || len(bound) != 1 || bound[0].Local != other || bound[0].UID != stranger || bound[0].State != Closed {
 		t.Errorf("got %+v, %v, %v", bound, leftover, err)
 	}
 	c, err := net.Dial("tcp4", s.Addr.String())
@@ -103,7 +103,7 @@ func TestListBound(t *testing.T) {
 	defer c.Close()
 	testenv.Eventually(t, "accepted", func() bool { return s.Accepted() == 1 })
 	bound, _, err = ListBound(s.Port())
-	if err != nil || len(bound) != 2 || bound[1].State != tcpEstablished || bound[1].UID != me || bound[1].Inode == 0 {
+	if err != nil || len(bound) != 2 || bound[1].State != Established || bound[1].UID != me || bound[1].Inode == 0 {
 		t.Errorf("with a connection: %+v, %v", bound, err)
 	}
 }

@@ -13,18 +13,18 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// TCP states as in the kernel's tcp_states.h.
+// States of a TCP socket, as in the kernel's tcp_states.h.
 const (
-	tcpEstablished = 1
-	tcpFinWait1    = 4
-	tcpFinWait2    = 5
-	tcpTimeWait    = 6
-	tcpClose       = 7
-	tcpCloseWait   = 8
-	tcpLastAck     = 9
-	tcpListen      = 10
-	tcpClosing     = 11
-	tcpBound       = 13 // only in a request (Linux 6.8); the answer says tcpClose
+	Established = 1
+	finWait1    = 4
+	finWait2    = 5
+	timeWait    = 6
+	Closed      = 7
+	CloseWait   = 8
+	lastAck     = 9
+	Listening   = 10
+	closing     = 11
+	boundState  = 13 // only in a request (Linux 6.8); the answer says Closed
 )
 
 // Sizes of struct nlmsghdr, inet_diag_req_v2 and inet_diag_msg (linux/netlink.h,
@@ -46,13 +46,15 @@ var (
 	errDiag = errors.New("cannot parse netlink message")
 )
 
-// socket is one inet_diag_msg.
-type socket struct {
-	local, remote netip.AddrPort
-	state         uint8
-	uid           uint32
-	inode         uint64
-	cookie        uint64 // of the socket itself, for its whole life; 0 in /proc/net/tcp
+// Socket is what the kernel says about a socket (inet_diag_msg, or a line of
+// /proc/net/tcp).
+type Socket struct {
+	Local, Remote netip.AddrPort
+	State         uint8
+	UID           uint32 // of the creator or acceptor; often 0 if no process has it
+	Inode         uint64 // 0: no process has it
+	Cookie        uint64 // its number, never used again; 0 if /proc/net/tcp was read
+	V6Only        bool   // an IPv6 listener without IPv4; not known if /proc/net/tcp was read
 }
 
 // diagRequest returns a request for TCP sockets. If dump is set, the kernel filters
@@ -60,31 +62,51 @@ type socket struct {
 // not grow with the number of other sockets.
 func diagRequest(family uint8, states uint32, local, remote netip.AddrPort, dump bool) []byte {
 	b := make([]byte, nlHeader+diagReq)
+	putRequest(b, family, states)
 	ne := binary.NativeEndian
-	ne.PutUint16(b[4:], unix.SOCK_DIAG_BY_FAMILY)
-	flags := uint16(unix.NLM_F_REQUEST)
-	if dump {
-		flags |= unix.NLM_F_DUMP
+	if !dump {
+		putEnds(b, local, remote, 0)
+		return b
 	}
-	ne.PutUint16(b[6:], flags)
-	r := b[nlHeader:]
-	r[0], r[1] = family, unix.IPPROTO_TCP
-	ne.PutUint32(r[4:], states)
-	id := r[8:]
-	switch {
-	case dump && local.Port() != 0:
+	ne.PutUint16(b[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	if local.Port() != 0 {
 		b = append(b, portFilter(local.Port())...)
-	case !dump:
-		binary.BigEndian.PutUint16(id[0:], local.Port())
-		binary.BigEndian.PutUint16(id[2:], remote.Port())
-		copy(id[4:20], local.Addr().AsSlice())
-		copy(id[20:36], remote.Addr().AsSlice())
-		for i := 40; i < 48; i++ { // INET_DIAG_NOCOOKIE
-			id[i] = 0xff
-		}
 	}
 	ne.PutUint32(b, uint32(len(b)))
 	return b
+}
+
+// putRequest writes the headers of a lookup into b, which has room for them.
+func putRequest(b []byte, family uint8, states uint32) {
+	clear(b)
+	ne := binary.NativeEndian
+	ne.PutUint32(b, nlHeader+diagReq)
+	ne.PutUint16(b[4:], unix.SOCK_DIAG_BY_FAMILY)
+	ne.PutUint16(b[6:], unix.NLM_F_REQUEST)
+	b[nlHeader], b[nlHeader+1] = family, unix.IPPROTO_TCP
+	ne.PutUint32(b[nlHeader+4:], states)
+}
+
+// putEnds adds the ends of the socket, and the network device (0: any) on which packets
+// for it come in. The zero AddrPort is any remote end.
+func putEnds(b []byte, local, remote netip.AddrPort, device uint32) {
+	id := b[nlHeader+8:]
+	putAddr := func(port, addr int, a netip.AddrPort) {
+		binary.BigEndian.PutUint16(id[port:], a.Port())
+		if a.Addr().Is4() {
+			raw := a.Addr().As4()
+			copy(id[addr:], raw[:])
+		} else if a.Addr().Is6() {
+			raw := a.Addr().As16()
+			copy(id[addr:], raw[:])
+		}
+	}
+	putAddr(0, 4, local)
+	putAddr(2, 20, remote)
+	binary.NativeEndian.PutUint32(id[36:], device)
+	for i := 40; i < 48; i++ { // INET_DIAG_NOCOOKIE
+		id[i] = 0xff
+	}
 }
 
 // portFilter returns the attribute INET_DIAG_REQ_BYTECODE with "sport >= port and
@@ -108,7 +130,7 @@ func portFilter(port uint16) []byte {
 
 // parseDiag parses one datagram and appends the sockets that want accepts to out. done
 // means that the answer is complete. With the error ErrMany, out has the first ones.
-func parseDiag(data []byte, want func(socket) bool, out []socket) (_ []socket, done bool, err error) {
+func parseDiag(data []byte, want func(Socket) bool, out []Socket) (_ []Socket, done bool, err error) {
 	ne := binary.NativeEndian
 	for len(data) >= nlHeader {
 		size := int(ne.Uint32(data))
@@ -168,9 +190,9 @@ func dumpEnd(body []byte) error {
 	return nil
 }
 
-func parseSocket(b []byte) (socket, error) {
+func parseSocket(b []byte) (Socket, error) {
 	if len(b) < diagMsg {
-		return socket{}, fmt.Errorf("%w: socket of %d bytes", errDiag, len(b))
+		return Socket{}, fmt.Errorf("%w: socket of %d bytes", errDiag, len(b))
 	}
 	addr := func(at int) (netip.Addr, bool) {
 		switch b[0] {
@@ -184,23 +206,48 @@ func parseSocket(b []byte) (socket, error) {
 	local, ok := addr(8)
 	remote, _ := addr(24)
 	if !ok {
-		return socket{}, fmt.Errorf("%w: socket of family %d", errDiag, b[0])
+		return Socket{}, fmt.Errorf("%w: socket of family %d", errDiag, b[0])
 	}
-	return socket{
-		local:  netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:])),
-		remote: netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:])),
-		state:  b[1],
-		uid:    binary.NativeEndian.Uint32(b[64:]),
-		inode:  uint64(binary.NativeEndian.Uint32(b[68:])),
+	v6Only, err := parseV6Only(b[diagMsg:])
+	if err != nil {
+		return Socket{}, err
+	}
+	return Socket{
+		Local:  netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:])),
+		Remote: netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:])),
+		State:  b[1],
+		UID:    binary.NativeEndian.Uint32(b[64:]),
+		Inode:  uint64(binary.NativeEndian.Uint32(b[68:])),
 		// Two numbers, the low one first, in every byte order (sock_diag_save_cookie).
-		cookie: uint64(binary.NativeEndian.Uint32(b[44:])) | uint64(binary.NativeEndian.Uint32(b[48:]))<<32,
+		Cookie: uint64(binary.NativeEndian.Uint32(b[44:])) | uint64(binary.NativeEndian.Uint32(b[48:]))<<32,
+		V6Only: v6Only,
 	}, nil
 }
 
+// parseV6Only looks for INET_DIAG_SKV6ONLY among the attributes of a socket. The kernel
+// gives it for each IPv6 listener.
+func parseV6Only(b []byte) (bool, error) {
+	const header, v6Only = 4, 11
+	for len(b) > 0 {
+		size := 0
+		if len(b) >= header {
+			size = int(binary.NativeEndian.Uint16(b))
+		}
+		if size < header || size > len(b) {
+			return false, fmt.Errorf("%w: attribute of %d bytes", errDiag, size)
+		}
+		if binary.NativeEndian.Uint16(b[2:]) == v6Only && size > header {
+			return b[header] != 0, nil
+		}
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	return false, nil
+}
+
 // ask sends one request and collects the sockets of the answer that want accepts.
-func ask(request []byte, want func(socket) bool) ([]socket, error) {
+func ask(request []byte, want func(Socket) bool) ([]Socket, error) {
 	for try := 0; ; try++ {
-		var found []socket
+		var found []Socket
 		err := sys.SockDiag(request, func(datagram []byte) (done bool, err error) {
 			found, done, err = parseDiag(datagram, want, found)
 			return done, err

@@ -26,20 +26,25 @@ func message(kind, flags uint16, body []byte) []byte {
 }
 
 // socketBody returns the inet_diag_msg of s.
-func socketBody(s socket) []byte {
+func socketBody(s Socket) []byte {
 	b := make([]byte, diagMsg)
-	b[0], b[1] = unix.AF_INET, s.state
-	if s.local.Addr().Is6() {
+	b[0], b[1] = unix.AF_INET, s.State
+	if s.Local.Addr().Is6() {
 		b[0] = unix.AF_INET6
 	}
-	binary.BigEndian.PutUint16(b[4:], s.local.Port())
-	binary.BigEndian.PutUint16(b[6:], s.remote.Port())
-	copy(b[8:24], s.local.Addr().AsSlice())
-	copy(b[24:40], s.remote.Addr().AsSlice())
-	binary.NativeEndian.PutUint32(b[44:], uint32(s.cookie))
-	binary.NativeEndian.PutUint32(b[48:], uint32(s.cookie>>32))
-	binary.NativeEndian.PutUint32(b[64:], s.uid)
-	binary.NativeEndian.PutUint32(b[68:], uint32(s.inode))
+	binary.BigEndian.PutUint16(b[4:], s.Local.Port())
+	binary.BigEndian.PutUint16(b[6:], s.Remote.Port())
+	copy(b[8:24], s.Local.Addr().AsSlice())
+	copy(b[24:40], s.Remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint32(b[44:], uint32(s.Cookie))
+	binary.NativeEndian.PutUint32(b[48:], uint32(s.Cookie>>32))
+	binary.NativeEndian.PutUint32(b[64:], s.UID)
+	binary.NativeEndian.PutUint32(b[68:], uint32(s.Inode))
+	if s.V6Only {
+		b = append(b, 5, 0, 11, 0, 1, 0, 0, 0)
+		binary.NativeEndian.PutUint16(b[diagMsg:], 5)
+		binary.NativeEndian.PutUint16(b[diagMsg+2:], 11)
+	}
 	return b
 }
 
@@ -48,11 +53,14 @@ func errnoBody(code int32) []byte {
 }
 
 var (
-	v4Socket = socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 1<<32 + 7}
-	v6Socket = socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::1]:81"), tcpEstablished, 4294967294, 4294967295, 9}
+	v4Socket = Socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), Listening, 9001, 5, 1<<32 + 7, false}
+	v6Socket = Socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::1]:81"), Established, 4294967294, 4294967295, 9, true}
 )
 
-func every(socket) bool { return true }
+// otherAttribute is an answer with an attribute of no interest before the one that is.
+var otherAttribute = slices.Concat(socketBody(v6Socket)[:diagMsg], []byte{6, 0, 8, 0, 3, 9, 0, 0}, socketBody(v6Socket)[diagMsg:])
+
+func every(Socket) bool { return true }
 
 // TestParseDiag checks that half an answer is never a port without other listeners.
 func TestParseDiag(t *testing.T) {
@@ -62,16 +70,16 @@ func TestParseDiag(t *testing.T) {
 	end := message(unix.NLMSG_DONE, multi, errnoBody(0))
 	for name, c := range map[string]struct {
 		data []byte
-		want []socket
+		want []Socket
 		done bool
 		err  error
 	}{
 		"empty":              {nil, nil, false, nil},
 		"nobody":             {end, nil, true, nil},
-		"two":                {slices.Concat(one, two), []socket{v4Socket, v6Socket}, false, nil},
-		"two-and-end":        {slices.Concat(one, two, end), []socket{v4Socket, v6Socket}, true, nil},
-		"look-up":            {alone, []socket{v4Socket}, true, nil},
-		"noop":               {slices.Concat(message(unix.NLMSG_NOOP, 0, nil), alone), []socket{v4Socket}, true, nil},
+		"two":                {slices.Concat(one, two), []Socket{v4Socket, v6Socket}, false, nil},
+		"two-and-end":        {slices.Concat(one, two, end), []Socket{v4Socket, v6Socket}, true, nil},
+		"look-up":            {alone, []Socket{v4Socket}, true, nil},
+		"noop":               {slices.Concat(message(unix.NLMSG_NOOP, 0, nil), alone), []Socket{v4Socket}, true, nil},
 		"not-found":          {message(unix.NLMSG_ERROR, 0, errnoBody(-2)), nil, true, unix.ENOENT},
 		"refused":            {message(unix.NLMSG_ERROR, 0, errnoBody(-1)), nil, true, unix.EPERM},
 		"end-with-errno":     {message(unix.NLMSG_DONE, multi, errnoBody(-2)), nil, true, unix.ENOENT},
@@ -89,7 +97,10 @@ func TestParseDiag(t *testing.T) {
 		"half-a-message":     {one[:len(one)-1], nil, false, errDiag},
 		"no-length":          {make([]byte, nlHeader), nil, false, errDiag},
 		"tail":               {slices.Concat(one, []byte{0}), nil, false, errDiag},
-		"with-attributes":    {message(unix.SOCK_DIAG_BY_FAMILY, 0, append(socketBody(v6Socket), 1, 2, 3, 4)), []socket{v6Socket}, true, nil},
+		"with-attributes":    {message(unix.SOCK_DIAG_BY_FAMILY, 0, otherAttribute), []Socket{v6Socket}, true, nil},
+		"long-attribute":     {message(unix.SOCK_DIAG_BY_FAMILY, 0, append(socketBody(v4Socket), 9, 0, 11, 0, 1, 0, 0, 0)), nil, false, errDiag},
+		"half-an-attribute":  {message(unix.SOCK_DIAG_BY_FAMILY, 0, append(socketBody(v4Socket), 4, 0)), nil, false, errDiag},
+		"zero-attribute":     {message(unix.SOCK_DIAG_BY_FAMILY, 0, append(socketBody(v4Socket), 0, 0, 0, 0)), nil, false, errDiag},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, done, err := parseDiag(c.data, every, nil)
@@ -109,7 +120,7 @@ func TestParseDiag(t *testing.T) {
 // TestParseDiagBound checks that too many listeners prove nothing.
 func TestParseDiagBound(t *testing.T) {
 	one := message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, socketBody(v4Socket))
-	out := make([]socket, maxSocket-1)
+	out := make([]Socket, maxSocket-1)
 	out, _, err := parseDiag(one, every, out)
 	if testenv.Must(t, err); len(out) != maxSocket {
 		t.Fatalf("%d sockets", len(out))
@@ -117,7 +128,7 @@ func TestParseDiagBound(t *testing.T) {
 	if again, _, err := parseDiag(one, every, out); !errors.Is(err, ErrMany) || len(again) != maxSocket {
 		t.Errorf("one too many: %d sockets, %v", len(again), err)
 	}
-	if again, _, err := parseDiag(one, func(socket) bool { return false }, out); err != nil || len(again) != maxSocket {
+	if again, _, err := parseDiag(one, func(Socket) bool { return false }, out); err != nil || len(again) != maxSocket {
 		t.Errorf("one that is not wanted: %d sockets, %v", len(again), err)
 	}
 }
@@ -131,7 +142,7 @@ func TestPortFilter(t *testing.T) {
 	for range 4 {
 		s := testenv.Serve(t, "tcp4", "127.0.0.1:0", me, nil)
 		for family, want := range map[uint8]int{unix.AF_INET: 1, unix.AF_INET6: 0} {
-			found, err := ask(diagRequest(family, 1<<tcpListen, netip.AddrPortFrom(netip.Addr{}, s.Port()), netip.AddrPort{}, true), every)
+			found, err := ask(diagRequest(family, 1<<Listening, netip.AddrPortFrom(netip.Addr{}, s.Port()), netip.AddrPort{}, true), every)
 			if err != nil || len(found) != want {
 				t.Errorf("family %d: %+v, %v; want %d", family, found, err, want)
 			}
@@ -162,7 +173,7 @@ func FuzzNetlinkMessages(f *testing.F) {
 	f.Add(message(unix.SOCK_DIAG_BY_FAMILY, 0, socketBody(v4Socket)))
 	f.Add(message(unix.NLMSG_ERROR, 0, errnoBody(-2)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		before := []socket{v6Socket}
+		before := []Socket{v6Socket}
 		out, done, err := parseDiag(data, every, before)
 		if err != nil {
 			return

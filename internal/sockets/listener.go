@@ -30,11 +30,11 @@ type Listener struct {
 	Addr   netip.AddrPort
 	UID    uint32 // of the socket's creator
 	Inode  uint64
-	Cookie uint64 // the kernel's number of this socket, never used again; 0 if /proc/net/tcp was read
+	Cookie uint64 // the kernel's number of this Socket, never used again; 0 if /proc/net/tcp was read
 }
 
-func newListener(s socket) Listener {
-	return Listener{Addr: s.local, UID: s.uid, Inode: s.inode, Cookie: s.cookie}
+func newListener(s Socket) Listener {
+	return Listener{Addr: s.Local, UID: s.UID, Inode: s.Inode, Cookie: s.Cookie}
 }
 
 // Listeners lists every LISTEN socket on the port, of both families, in our network
@@ -49,7 +49,7 @@ func ListenersByProc(port uint16) ([]Listener, error) { return listenersFrom(por
 // ListenersOf lists every LISTEN socket of a user, on any port, as Listeners does. The
 // kernel cannot filter by user, so it costs more the more sockets there are.
 func ListenersOf(uid uint32) ([]Listener, error) {
-	ls, err := listListeners(0, func(s socket) bool { return s.uid == uid }, dumpSockets)
+	ls, err := listListeners(0, func(s Socket) bool { return s.UID == uid }, dumpSockets)
 	if err != nil {
 		err = fmt.Errorf("%w: cannot list the listeners of uid %d: %w", ErrUnproven, uid, err)
 	}
@@ -57,7 +57,7 @@ func ListenersOf(uid uint32) ([]Listener, error) {
 }
 
 func listenersFrom(port uint16, dump dumper) ([]Listener, error) {
-	ls, err := listListeners(port, func(s socket) bool { return s.local.Port() == port }, dump)
+	ls, err := listListeners(port, func(s Socket) bool { return s.Local.Port() == port }, dump)
 	if err != nil {
 		err = fmt.Errorf("%w: cannot list the listeners of port %d: %w", ErrUnproven, port, err)
 	}
@@ -66,9 +66,9 @@ func listenersFrom(port uint16, dump dumper) ([]Listener, error) {
 
 // listListeners lists the LISTEN sockets that want accepts, on a port or, for 0, on any
 // port.
-func listListeners(port uint16, want func(socket) bool, dump dumper) (ls []Listener, err error) {
-	isWanted := func(s socket) bool { return s.state == tcpListen && want(s) }
-	socks, err := dump(port, 1<<tcpListen, isWanted)
+func listListeners(port uint16, want func(Socket) bool, dump dumper) (ls []Listener, err error) {
+	isWanted := func(s Socket) bool { return s.State == Listening && want(s) }
+	socks, err := dump(port, 1<<Listening, isWanted)
 	if isUnavailable(err) {
 		socks, err = readSockets(isWanted)
 	}
@@ -83,15 +83,15 @@ func listListeners(port uint16, want func(socket) bool, dump dumper) (ls []Liste
 
 // dumper lists the sockets of both families on a port (0: any) that are in one of the
 // states and that want accepts. It may filter by port and state only for speed.
-type dumper func(port uint16, states uint32, want func(socket) bool) ([]socket, error)
+type dumper func(port uint16, states uint32, want func(Socket) bool) ([]Socket, error)
 
-func readDump(_ uint16, _ uint32, want func(socket) bool) ([]socket, error) { return readSockets(want) }
+func readDump(_ uint16, _ uint32, want func(Socket) bool) ([]Socket, error) { return readSockets(want) }
 
-func dumpSockets(port uint16, states uint32, want func(socket) bool) (all []socket, err error) {
+func dumpSockets(port uint16, states uint32, want func(Socket) bool) (all []Socket, err error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		found, err := ask(diagRequest(family, states, netip.AddrPortFrom(netip.Addr{}, port), netip.AddrPort{}, true), want)
 		for _, s := range found {
-			if s.local.Addr().Is4() != (family == unix.AF_INET) {
+			if s.Local.Addr().Is4() != (family == unix.AF_INET) {
 				return nil, fmt.Errorf("%w: a socket of the other family", errDiag)
 			}
 		}
@@ -123,52 +123,52 @@ func isUnavailable(err error) bool {
 // uid means nothing, so the error is ErrUnheld.
 func Owner(local, remote netip.AddrPort) (uint32, error) {
 	s, err := findConnection(local, remote, lookup)
-	return s.uid, err
+	return s.UID, err
 }
 
 // OwnerByProc does the same by /proc/net/tcp{,6} alone.
 func OwnerByProc(local, remote netip.AddrPort) (uint32, error) {
 	s, err := findConnection(local, remote, readConnection)
-	return s.uid, err
+	return s.UID, err
 }
 
 // Inode does the same as Owner for the inode of the socket.
 func Inode(local, remote netip.AddrPort) (uint64, error) {
 	s, err := findConnection(local, remote, lookup)
-	return s.inode, err
+	return s.Inode, err
 }
 
-func findConnection(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]socket, error)) (socket, error) {
+func findConnection(local, remote netip.AddrPort, look func(local, remote netip.AddrPort) ([]Socket, error)) (Socket, error) {
 	socks, err := look(local, remote)
 	if isUnavailable(err) {
 		socks, err = readConnection(local, remote)
 	}
 	if err != nil {
-		return socket{}, fmt.Errorf("%w: cannot look up the owner of a connection: %w", ErrUnproven, err)
+		return Socket{}, fmt.Errorf("%w: cannot look up the owner of a connection: %w", ErrUnproven, err)
 	}
 	for _, s := range socks {
-		if sameTuple(s, local, remote) && s.inode != 0 && (s.state == tcpEstablished || s.state == tcpCloseWait) {
+		if sameTuple(s, local, remote) && s.Inode != 0 && (s.State == Established || s.State == CloseWait) {
 			return s, nil
 		}
 	}
-	return socket{}, ErrUnheld
+	return Socket{}, ErrUnheld
 }
 
-func readConnection(local, remote netip.AddrPort) ([]socket, error) {
-	return readSockets(func(s socket) bool { return sameTuple(s, local, remote) })
+func readConnection(local, remote netip.AddrPort) ([]Socket, error) {
+	return readSockets(func(s Socket) bool { return sameTuple(s, local, remote) })
 }
 
 // sameTuple reports whether s has these two ends. The server's end of a dual-stack
 // server is an IPv6 socket with mapped addresses.
-func sameTuple(s socket, local, remote netip.AddrPort) bool {
+func sameTuple(s Socket, local, remote netip.AddrPort) bool {
 	unmap := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
-	return unmap(s.local) == unmap(local) && unmap(s.remote) == unmap(remote)
+	return unmap(s.Local) == unmap(local) && unmap(s.Remote) == unmap(remote)
 }
 
-func lookup(local, remote netip.AddrPort) ([]socket, error) {
+func lookup(local, remote netip.AddrPort) ([]Socket, error) {
 	family := uint8(unix.AF_INET)
 	if local.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	return ask(diagRequest(family, ^uint32(0), local, remote, false), func(socket) bool { return true })
+	return ask(diagRequest(family, ^uint32(0), local, remote, false), isAny)
 }

@@ -34,8 +34,8 @@ var ways = map[string]struct {
 			return listenersFrom(port, failWith(unix.EPERM))
 		},
 		func(local, remote netip.AddrPort) (uint32, error) {
-			s, err := findConnection(local, remote, func(_, _ netip.AddrPort) ([]socket, error) { return nil, unix.ENOSYS })
-			return s.uid, err
+			s, err := findConnection(local, remote, func(_, _ netip.AddrPort) ([]Socket, error) { return nil, unix.ENOSYS })
+			return s.UID, err
 		},
 	},
 	"proc-net-tcp": {ListenersByProc, OwnerByProc},
@@ -43,7 +43,7 @@ var ways = map[string]struct {
 
 // failWith returns a dumper that fails.
 func failWith(err error) dumper {
-	return func(uint16, uint32, func(socket) bool) ([]socket, error) { return nil, err }
+	return func(uint16, uint32, func(Socket) bool) ([]Socket, error) { return nil, err }
 }
 
 // me is our uid in these tests, and stranger that of another user.
@@ -236,7 +236,7 @@ func TestListenersFailure(t *testing.T) {
 			if !c.fall && (!errors.Is(err, ErrUnproven) || ls != nil) {
 				t.Errorf("got %+v, %v; want unproven", ls, err)
 			}
-			_, err = findConnection(s.Addr, s.Addr, func(_, _ netip.AddrPort) ([]socket, error) { return nil, c.err })
+			_, err = findConnection(s.Addr, s.Addr, func(_, _ netip.AddrPort) ([]Socket, error) { return nil, c.err })
 			if !errors.Is(err, ErrUnproven) || errors.Is(err, ErrUnheld) != c.fall {
 				t.Errorf("owner: %v", err)
 			}

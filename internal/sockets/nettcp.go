@@ -22,10 +22,10 @@ var errNetTCP = errors.New("cannot parse net/tcp line")
 // (proc_pid_net(5)), without its heading:
 //
 //	sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode ...
-func parseNetTCPLine(line []byte, v6 bool) (socket, error) {
+func parseNetTCPLine(line []byte, v6 bool) (Socket, error) {
 	f := bytes.Fields(line)
 	if len(f) < 10 {
-		return socket{}, errNetTCP
+		return Socket{}, errNetTCP
 	}
 	local, err1 := parseAddr(f[1], v6)
 	remote, err2 := parseAddr(f[2], v6)
@@ -34,10 +34,10 @@ func parseNetTCPLine(line []byte, v6 bool) (socket, error) {
 	inode, err5 := strconv.ParseUint(string(f[9]), 10, 64)
 	for _, err := range []error{err1, err2, err3, err4, err5} {
 		if err != nil {
-			return socket{}, errNetTCP
+			return Socket{}, errNetTCP
 		}
 	}
-	return socket{local: local, remote: remote, state: uint8(state), uid: uint32(uid), inode: inode}, nil
+	return Socket{Local: local, Remote: remote, State: uint8(state), UID: uint32(uid), Inode: inode}, nil
 }
 
 // parseAddr parses "0100007F:1F90": 32-bit words in host order, port in hex.
@@ -65,10 +65,14 @@ func parseAddr(b []byte, v6 bool) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(p)), nil
 }
 
+// Rows returns the sockets of /proc/net/tcp{,6} that want accepts. It takes some
+// milliseconds for a thousand sockets. The error is ErrMany if there are too many.
+func Rows(want func(Socket) bool) ([]Socket, error) { return readSockets(want) }
+
 // readSockets reads both tables line by line and returns the sockets that want accepts.
 // With the error ErrMany, it returns the first ones.
-func readSockets(want func(socket) bool) ([]socket, error) {
-	var out []socket
+func readSockets(want func(Socket) bool) ([]Socket, error) {
+	var out []Socket
 	for _, v6 := range []bool{false, true} {
 		path := "/proc/thread-self/net/tcp" // AsUser may have taken this thread into another namespace
 		if v6 {
@@ -91,7 +95,7 @@ func readSockets(want func(socket) bool) ([]socket, error) {
 }
 
 // scanSockets reads one table in pieces of 4 KiB.
-func scanSockets(r io.Reader, v6 bool, want func(socket) bool, out []socket) ([]socket, error) {
+func scanSockets(r io.Reader, v6 bool, want func(Socket) bool, out []Socket) ([]Socket, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 4096), 4096) // a line is some 150 bytes
 	// A runtime may mask the file with an empty one. That is not an empty table.

@@ -14,9 +14,9 @@ import (
 const tcpHeading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 // tcpLine returns a line as the kernel prints it (net/ipv4/tcp_ipv4.c).
-func tcpLine(s socket) string {
+func tcpLine(s Socket) string {
 	return fmt.Sprintf("   0: %s %s %02X 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0 100 0 0 10 0\n",
-		tcpAddr(s.local), tcpAddr(s.remote), s.state, s.uid, s.inode)
+		tcpAddr(s.Local), tcpAddr(s.Remote), s.State, s.UID, s.Inode)
 }
 
 func tcpAddr(a netip.AddrPort) string {
@@ -39,8 +39,8 @@ func TestParseNetTCPLine(t *testing.T) {
 		"mapped":   {"[::ffff:127.0.0.1]:18789", "[::ffff:127.0.0.1]:40000"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := socket{netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote), tcpListen, 4294967294, 1 << 40, 0}
-			got, err := parseNetTCPLine([]byte(tcpLine(want)), want.local.Addr().Is6())
+			want := Socket{netip.MustParseAddrPort(c.local), netip.MustParseAddrPort(c.remote), Listening, 4294967294, 1 << 40, 0, false}
+			got, err := parseNetTCPLine([]byte(tcpLine(want)), want.Local.Addr().Is6())
 			if err != nil || got != want {
 				t.Errorf("got %+v, %v; want %+v", got, err, want)
 			}
@@ -49,14 +49,14 @@ func TestParseNetTCPLine(t *testing.T) {
 	// As printed by a little-endian kernel.
 	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
 		s, err := parseNetTCPLine([]byte("   1: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  9001        0 31337 1"), false)
-		if err != nil || s.local.String() != "127.0.0.1:18789" || s.uid != 9001 || s.inode != 31337 {
+		if err != nil || s.Local.String() != "127.0.0.1:18789" || s.UID != 9001 || s.Inode != 31337 {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	}
 }
 
 func TestParseNetTCPLineRefuses(t *testing.T) {
-	good := tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 0})
+	good := tcpLine(Socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), Listening, 9001, 5, 0, false})
 	for name, c := range map[string]struct {
 		line string
 		v6   bool
@@ -82,9 +82,9 @@ func TestParseNetTCPLineRefuses(t *testing.T) {
 
 // TestScanSockets checks that a masked table, or half a table, proves nothing.
 func TestScanSockets(t *testing.T) {
-	one := socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 0}
+	one := Socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), Listening, 9001, 5, 0, false}
 	other := one
-	other.local = netip.MustParseAddrPort("127.0.0.1:81")
+	other.Local = netip.MustParseAddrPort("127.0.0.1:81")
 	for name, c := range map[string]struct {
 		text string
 		want int // -1: refused
@@ -99,7 +99,7 @@ func TestScanSockets(t *testing.T) {
 		"others":      {tcpHeading + strings.Repeat(tcpLine(other), 2*maxSocket) + tcpLine(one), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := scanSockets(strings.NewReader(c.text), false, func(s socket) bool { return s.local.Port() == 80 }, nil)
+			got, err := scanSockets(strings.NewReader(c.text), false, func(s Socket) bool { return s.Local.Port() == 80 }, nil)
 			if c.want < 0 && (err == nil || got != nil) {
 				t.Errorf("accepted with %d sockets", len(got))
 			}
@@ -120,15 +120,15 @@ func TestScanSocketsBound(t *testing.T) {
 
 // FuzzParseNetTCP checks that the line of an accepted socket parses to the same.
 func FuzzParseNetTCP(f *testing.F) {
-	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), tcpListen, 9001, 5, 0})), false)
-	f.Add([]byte(tcpLine(socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), tcpEstablished, 0, 0, 0})), true)
+	f.Add([]byte(tcpLine(Socket{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("0.0.0.0:0"), Listening, 9001, 5, 0, false})), false)
+	f.Add([]byte(tcpLine(Socket{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddrPort("[::]:0"), Established, 0, 0, 0, false})), true)
 	f.Add([]byte(tcpHeading), false)
 	f.Fuzz(func(t *testing.T, line []byte, v6 bool) {
 		s, err := parseNetTCPLine(line, v6)
 		if err != nil {
 			return
 		}
-		if s.local.Addr().Is6() != v6 || s.remote.Addr().Is6() != v6 {
+		if s.Local.Addr().Is6() != v6 || s.Remote.Addr().Is6() != v6 {
 			t.Fatalf("%+v is of the other family", s)
 		}
 		again, err := parseNetTCPLine([]byte(tcpLine(s)), v6)

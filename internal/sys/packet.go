@@ -120,6 +120,18 @@ func AwaitPacket(f *os.File, buf []byte) (n int, err error) {
 	return n, failed
 }
 
+// IsReadable reports whether there is something to read from fd now, or an end. A pidfd
+// is readable from the end of its process on.
+func IsReadable(fd int) bool {
+	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Ppoll(p[:], &unix.Timespec{}, nil)
+		if err != unix.EINTR {
+			return err == nil && n > 0
+		}
+	}
+}
+
 // MapShared maps size bytes of the file for reading and writing, shared with its other
 // users (mmap(2)). The mapping stays until the process ends.
 func MapShared(fd, size int) ([]byte, error) {

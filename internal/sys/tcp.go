@@ -20,8 +20,26 @@ type Conn struct {
 	deadline time.Time
 }
 
-// DialTCP connects before the deadline. The caller closes the Conn.
+// DialTCP connects before the deadline. The caller closes the Conn. If another process
+// uses up the ports from which a connection to an address of 127.0.0.0/8 can come, it
+// comes from another address of this network.
 func DialTCP(to netip.AddrPort, deadline time.Time) (*Conn, error) {
+	c, err := dialFrom(netip.Addr{}, to, deadline)
+	if isErrno(err, unix.EADDRNOTAVAIL) && to.Addr().Is4() && to.Addr().IsLoopback() {
+		return dialFrom(OtherLoopback(), to, deadline)
+	}
+	return c, err
+}
+
+// OtherLoopback returns a random address of 127.0.0.0/8, for the source of a connection
+// within this machine.
+func OtherLoopback() netip.Addr {
+	var b [3]byte
+	_ = Random(b[:]) // any address will do
+	return netip.AddrFrom4([4]byte{127, 1 + b[0]%254, b[1], 1 + b[2]%254})
+}
+
+func dialFrom(from netip.Addr, to netip.AddrPort, deadline time.Time) (*Conn, error) {
 	family := unix.AF_INET
 	if to.Addr().Is6() {
 		family = unix.AF_INET6
@@ -34,6 +52,12 @@ func DialTCP(to netip.AddrPort, deadline time.Time) (*Conn, error) {
 	// A request goes out in two parts; Nagle would hold the second back until
 	// the first is acknowledged, up to 40 ms. Without the option it is only slow.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if from.IsValid() {
+		if err = bindFrom(fd, from); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	err = unix.Connect(fd, sockaddr(to))
 	if err == unix.EINPROGRESS || err == unix.EINTR {
 		if err = c.wait(unix.POLLOUT); err == nil {
@@ -50,6 +74,16 @@ func DialTCP(to netip.AddrPort, deadline time.Time) (*Conn, error) {
 	return c, nil
 }
 
+// bindFrom sets the source address of a connection. The kernel chooses the port when it
+// knows the other end, so any port that is free for this pair will do.
+func bindFrom(fd int, from netip.Addr) error {
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	if err == nil {
+		err = unix.Bind(fd, sockaddr(netip.AddrPortFrom(from, 0)))
+	}
+	return os.NewSyscallError("bind", err)
+}
+
 func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
@@ -59,21 +93,34 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 
 // LocalAddr returns the address of our end. unix.Getsockname knows all families and
 // takes 3 KiB.
-func (c *Conn) LocalAddr() (netip.AddrPort, error) {
+func (c *Conn) LocalAddr() (netip.AddrPort, error) { return LocalAddr(c.fd) }
+
+// LocalAddr returns the address to which the socket fd is bound.
+func LocalAddr(fd int) (netip.AddrPort, error) {
 	var sa unix.RawSockaddrAny
 	size := uint32(unix.SizeofSockaddrAny)
-	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(c.fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
-	switch {
-	case errno != 0:
+	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
 		return netip.AddrPort{}, os.NewSyscallError("getsockname", errno)
-	case sa.Addr.Family == unix.AF_INET:
-		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), bigEndian(a.Port)), nil
-	case sa.Addr.Family == unix.AF_INET6:
-		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa))
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), bigEndian(a.Port)), nil
 	}
-	return netip.AddrPort{}, os.NewSyscallError("getsockname", unix.EAFNOSUPPORT)
+	a, ok := addrPort(&sa)
+	if !ok {
+		return a, os.NewSyscallError("getsockname", unix.EAFNOSUPPORT)
+	}
+	return a, nil
+}
+
+// addrPort returns a TCP address as the kernel has written it.
+func addrPort(sa *unix.RawSockaddrAny) (a netip.AddrPort, ok bool) {
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), bigEndian(a.Port)), true
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), bigEndian(a.Port)), true
+	}
+	return a, false
 }
 
 // bigEndian returns a number that the kernel has left in network order.

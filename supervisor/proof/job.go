@@ -25,6 +25,7 @@ type Job struct {
 	UID      uint32            `json:"uid"`            // the gateway's
 	PID      int               `json:"pid"`            // if not 0, uids prove nothing and its processes must hold the sockets
 	Held     []uint64          `json:"held,omitempty"` // cookies of the listening sockets, if PID 1 has made them
+	PIDFD    int               `json:"-"`              // the gateway's pidfd in the worker; 0: there is none
 	Check    config.Probe      `json:"check"`
 	Auth     *config.AuthCheck `json:"auth,omitempty"`
 	Wait     time.Duration     `json:"wait,omitempty"` // for a listener, from the start of the worker

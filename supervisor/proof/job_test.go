@@ -38,7 +38,7 @@ func TestJobArrives(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"no-json": "{", "array": "[]", "port": `{"port":65536}`, "unknown": `{"shell":1}`, "auth": `{"auth":{"path":1}}`, "check": `{"check":{"json":[{"key":"a","value":1}]}}`,
+		"no-json": "{", "array": "[]", "port": `{"port":65536}`, "addr": `{"addr":"localhost:1"}`, "unknown": `{"shell":1}`, "auth": `{"auth":{"path":1}}`, "check": `{"check":{"json":[{"key":"a","value":1}]}}`,
 	} {
 		if j, err := ParseJob([]byte(text)); err == nil {
 			t.Errorf("%s: got %+v", name, j)

@@ -32,6 +32,7 @@ const (
 	TLS                               // it speaks TLS
 	NotJSON                           // no JSON object with the configured members
 	AuthUnclear                       // auth_check: a status that is not configured
+	OtherListener                     // the gateway listens with a socket that was not there before
 	verdictEnd
 
 	statusFirst Verdict = 48 // the first verdict of a status of knownStatuses
@@ -62,6 +63,7 @@ var verdicts = [verdictEnd]struct {
 	TLS:           {"it speaks TLS, and only HTTP without TLS can be proven", reason.Unproven, false},
 	NotJSON:       {"its body is not a JSON object with the configured members", reason.Unproven, false},
 	AuthUnclear:   {"it answered auth_check with a status that is not configured", reason.Unproven, false},
+	OtherListener: {"its listener is another one than before the check", reason.Unproven, false},
 }
 
 // knownStatuses are the statuses of which a worker's exit code can name one: those of

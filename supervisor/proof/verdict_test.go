@@ -35,6 +35,7 @@ func TestVerdicts(t *testing.T) {
 		TLS:           {reason.Unproven, false},
 		NotJSON:       {reason.Unproven, false},
 		AuthUnclear:   {reason.Unproven, false},
+		OtherListener: {reason.Unproven, false},
 
 		statusVerdict(404): {reason.Unproven, false},
 		statusVerdict(302): {reason.Unproven, false},
@@ -76,7 +77,7 @@ func TestFromExit(t *testing.T) {
 			t.Errorf("code %d is also that of a crash or a re-exec child", code)
 		}
 	}
-	if want := 18 + len(knownStatuses); verdicts != want {
+	if want := 19 + len(knownStatuses); verdicts != want {
 		t.Errorf("%d verdicts, want %d", verdicts, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
@@ -40,24 +41,42 @@ func (w *worker) dial() (err error) {
 	w.closeConn()
 	for _, addr := range w.candidates {
 		w.server = netip.AddrPortFrom(addr, w.job.Port)
-		if w.conn, err = sys.DialTCP(w.server, w.deadline); err == nil {
-			break
+		if w.conn, err = w.connect(w.server); err == nil {
+			w.in = &source{r: w.conn}
+			return nil
 		}
 		w.conn = nil
 		if !sys.Refused(err) && !sys.Unreachable(err) {
 			return err
 		}
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// connect returns a connection that was proven to lead to one of the gateway's listeners.
+// Where uids prove nothing, owner looks at it later.
+func (w *worker) connect(to netip.AddrPort) (*sys.Conn, error) {
+	if w.ownerOf == nil {
+		life := proven.Life{Addr: to, UID: w.job.UID, Cookies: SeenAt(w.found, to).Cookies, Passed: len(w.job.Held) > 0, PIDFD: -1}
+		if w.job.PIDFD > 0 {
+			life.PIDFD = w.job.PIDFD
+		}
+		return proven.Dial(&life, w.deadline)
 	}
-	w.in = &source{r: w.conn}
-	if w.local, err = w.conn.LocalAddr(); err == nil && w.local == w.server {
+	c, err := sys.DialTCP(to, w.deadline)
+	if err != nil {
+		return nil, err
+	}
+	if w.local, err = c.LocalAddr(); err == nil && w.local == to {
 		// No process listened, and the kernel gave us that very port as our own. We
 		// would be talking to ourselves.
-		return errSelf
+		err = errSelf
 	}
-	return err
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // errSelf means that the connection leads to itself.
@@ -70,11 +89,12 @@ func (w *worker) closeConn() {
 	}
 }
 
-// exchange sends one request in two parts and reads the answer. Between them it
-// checks which user has the other end of exactly this connection. So without that
-// check no token is ever sent, and no answer is taken. The server cannot have
-// answered yet, let alone have closed. A server that accepts only when there is
-// data (TCP_DEFER_ACCEPT) has its data then.
+// exchange sends one request and reads the answer. If the connection is not proven
+// yet, it sends the request in two parts, and between them it checks which user has
+// the other end of exactly this connection. So without that check no token is ever
+// sent, and no answer is taken. The server cannot have answered yet, let alone have
+// closed. A server that accepts only when there is data (TCP_DEFER_ACCEPT) has its
+// data then.
 func (w *worker) exchange(q request, token []byte) (response, Verdict) {
 	if err := w.conn.Write(w.head(q)); err != nil {
 		return response{}, verdictOf(err)
@@ -135,6 +155,9 @@ const (
 // not accepted it yet has no socket for it. In that case owner looks again, until
 // the connection has ended.
 func (w *worker) owner() Verdict {
+	if w.ownerOf == nil {
+		return OK // it was proven before the first byte
+	}
 	pause, ended := ownerFirst, false
 	for {
 		uid, err := w.ownerOf(w.server, w.local)
@@ -171,7 +194,12 @@ func (w *worker) unheld() Verdict {
 
 // verdictOf returns the verdict for an error on the wire.
 func verdictOf(err error) Verdict {
+	var e *proven.Error
 	switch {
+	case errors.As(err, &e):
+		return verdictOfProof(e)
+	case errors.Is(err, proven.ErrClosed):
+		return Dropped
 	case sys.Refused(err), errors.Is(err, errSelf):
 		return Refused
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -186,4 +214,18 @@ func verdictOf(err error) Verdict {
 		return NotHTTP
 	}
 	return Unproven // no socket was available, for example
+}
+
+// verdictOfProof returns the verdict for a connection that was not proven. If the
+// kernel shows no connection until the deadline, the gateway does not accept any.
+func verdictOfProof(e *proven.Error) Verdict {
+	switch {
+	case e.Verdict == proven.Foreign:
+		return ForeignPeer
+	case e.Verdict == proven.Unknown:
+		return OtherListener
+	case e.Verdict == proven.Again && !e.Mute:
+		return Timeout
+	}
+	return Unproven
 }

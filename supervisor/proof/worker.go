@@ -6,6 +6,7 @@
 package proof
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,11 +17,11 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// Work does the job in a process that has the gateway's UID. The token is sent only
-// on a connection whose other end was seen to belong to that UID. The caller wipes
-// the token. seen is what was proven, if the verdict is OK.
+// Work does the job in a process that has the gateway's UID. No byte is sent on a connection
+// before it was proven that it leads to the gateway. The caller wipes the token. seen is what
+// was proven, if the verdict is OK.
 func Work(job Job, token []byte) (v Verdict, seen Seen) {
-	w := &worker{job: job, listeners: sockets.Listeners, ownerOf: sockets.Owner}
+	w := &worker{job: job, listeners: sockets.Listeners}
 	if job.PID != 0 {
 		h := holder{pid: job.PID, uid: job.UID}
 		w.listeners, w.ownerOf = h.listeners, h.ownerOf
@@ -31,12 +32,14 @@ func Work(job Job, token []byte) (v Verdict, seen Seen) {
 	return v, seen
 }
 
-// worker has its two lookups in the kernel as fields for the tests, which force the
-// fallback and let the port change hands in between.
+// worker has its lookups in the kernel as fields for the tests, which let the port change
+// hands in between.
 type worker struct {
 	job       Job
 	listeners func(port uint16) ([]sockets.Listener, error)
-	ownerOf   func(local, remote netip.AddrPort) (uint32, error)
+	// ownerOf returns the holder of the other end, where uids prove nothing. Otherwise it is
+	// nil, and each connection is proven before its first byte.
+	ownerOf func(local, remote netip.AddrPort) (uint32, error)
 
 	deadline   time.Time
 	found      []sockets.Listener // before the first connection
@@ -51,7 +54,7 @@ func (w *worker) work(token []byte) Verdict {
 	w.deadline = time.Now().Add(w.job.Deadline)
 	defer w.closeConn()
 	ls, err := w.awaitListener()
-	if err != nil {
+	if err != nil && !errors.Is(err, sockets.ErrMany) {
 		return Unproven
 	}
 	w.found = ls

@@ -102,6 +102,9 @@ func runWorker(spec launch.Spec, out *os.File) int {
 	if err != nil {
 		return report(out, launch.StepSpec, err)
 	}
+	if spec.Life {
+		job.PIDFD = launch.LifeFD
+	}
 	if spec.Token == nil {
 		return work(job, nil, out)
 	}

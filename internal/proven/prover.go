@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proven
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/gateway-init/gateway-init/internal/sockets"
+	"github.com/gateway-init/gateway-init/internal/sys"
+)
+
+// Way is how the kernel is asked.
+type Way uint8
+
+// The ways.
+const (
+	ByDiag  Way = iota // sock_diag(7)
+	ByProc             // /proc/net/tcp and tcp6, which cost milliseconds
+	Nowhere            // neither is readable: nothing can be proven
+)
+
+var wayText = [...]string{"sock_diag", "/proc/net/tcp", "nowhere"}
+
+// String returns the source's name.
+func (w Way) String() string { return wayText[min(int(w), len(wayText)-1)] }
+
+// Prover asks the kernel about connections. It is for one goroutine.
+type Prover struct {
+	asker *sockets.Asker // nil: not by sock_diag
+	way   Way
+}
+
+// NewProver opens what it takes to ask the kernel. The caller tests the Prover before
+// it relies on it.
+func NewProver() *Prover {
+	asker, err := sockets.NewAsker()
+	if err != nil {
+		return &Prover{way: ByProc}
+	}
+	return &Prover{asker: asker}
+}
+
+// NewScanner returns a Prover that reads /proc alone.
+func NewScanner() *Prover { return &Prover{way: ByProc} }
+
+// Way returns how the kernel is asked.
+func (p *Prover) Way() Way { return p.way }
+
+// Close closes what NewProver has opened.
+func (p *Prover) Close() {
+	if p.asker != nil {
+		p.asker.Close()
+		p.asker = nil
+	}
+}
+
+// Test looks for a socket that is there: one end of ours, and its peer, or no peer for a
+// listener. If sock_diag does not show it, the kernel has no tcp_diag, or a profile
+// forbids it, and /proc is read from now on. If that does not show it, nothing does.
+func (p *Prover) Test(ours, peer netip.AddrPort) Way {
+	if p.way == ByDiag {
+		s, ok, err := p.asker.Lookup(ours, peer)
+		if err == nil && ok && sameEnd(s.Local, ours) && (!peer.IsValid() || sameEnd(s.Remote, peer)) {
+			return p.way
+		}
+		p.Close()
+		p.way = ByProc
+	}
+	if p.way == ByProc {
+		found, err := sockets.Rows(func(s sockets.Socket) bool {
+			return sameEnd(s.Local, ours) && (!peer.IsValid() || sameEnd(s.Remote, peer))
+		})
+		if err != nil || len(found) == 0 {
+			p.way = Nowhere
+		}
+	}
+	return p.way
+}
+
+// Look looks once at the connection from client, which is our end, to the address of the
+// life. Its end of the connection must exist before, so that the answers come after it.
+func (p *Prover) Look(l *Life, client netip.AddrPort) Finding {
+	if l.Ended() {
+		return Finding{Verdict: Ended}
+	}
+	f := p.look(l, client)
+	if f.Verdict == Proven && l.Ended() {
+		return Finding{Verdict: Ended}
+	}
+	return f
+}
+
+func (p *Prover) look(l *Life, client netip.AddrPort) Finding {
+	switch p.way {
+	case ByDiag:
+		if f := p.lookAtListeners(l); f.Verdict != Proven {
+			return f
+		}
+		s, ok, err := p.asker.Lookup(l.Addr, client)
+		if err != nil {
+			return failure(err)
+		}
+		return l.judgeChild(client, answer{s, ok})
+	case ByProc:
+		found, err := sockets.Rows(func(s sockets.Socket) bool { return sameEnd(s.Local, l.Addr) && sameEnd(s.Remote, client) })
+		if err != nil {
+			return failure(err)
+		}
+		for _, s := range found {
+			if f := l.judgeRow(client, answer{s, true}); f.Verdict != Again {
+				return f
+			}
+		}
+		return Finding{}
+	}
+	return Finding{Verdict: Failed}
+}
+
+func (p *Prover) lookAtListeners(l *Life) Finding {
+	if len(l.Cookies) == 1 {
+		s, ok, err := p.asker.Lookup(l.Addr, netip.AddrPort{})
+		if err != nil {
+			return failure(err)
+		}
+		return l.judgeListener(answer{s, ok})
+	}
+	all, err := p.asker.Listeners(l.Addr.Port(), l.Addr.Addr().Is4())
+	if err != nil && !errors.Is(err, sockets.ErrMany) {
+		return failure(err)
+	}
+	f := l.judgeListeners(all)
+	if err != nil && f.Verdict == Proven {
+		return failure(err) // the others were not seen
+	}
+	return f
+}
+
+// failure returns the finding for an error of the kernel. An interrupted dump or a lack
+// of memory may pass.
+func failure(err error) Finding {
+	if sockets.IsUnavailable(err) {
+		return Finding{Verdict: Failed}
+	}
+	return Finding{Mute: true}
+}
+
+// Ended reports whether the gateway's process has ended, whether it was reaped or not.
+// Without a pidfd nothing is known.
+func (l *Life) Ended() bool { return l.PIDFD >= 0 && sys.IsReadable(l.PIDFD) }
