@@ -126,6 +126,7 @@ func (p *plan) files() error {
 	dir("/sandbox", 0o755, SandboxUID)
 	dir("/var/lib/gateway", 0o700, GatewayUID)
 	program("/usr/local/sbin/gateway-init", "gateway-init")
+	program("/usr/local/sbin/gateway-relay", "gateway-relay")
 	program("/usr/local/bin/gatewayctl", "gatewayctl")
 	program("/usr/local/bin/demogateway", "demogateway")
 	program("/usr/local/bin/demotools", "demotools")

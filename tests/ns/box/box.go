@@ -192,7 +192,7 @@ func (o Options) plan(t testing.TB) plan {
 		p.Argv[0] = p.Program
 		p.Program, p.Argv = o.Below[0], append(slices.Clone(o.Below), p.Argv...)
 	}
-	for _, name := range []string{"gateway-init", "gatewayctl", "demogateway", "demotools"} {
+	for _, name := range []string{"gateway-init", "gateway-relay", "gatewayctl", "demogateway", "demotools"} {
 		if _, err := os.Stat(filepath.Join(p.Bin, name)); err != nil {
 			t.Fatalf("%v: run make image-context (or make ns, which does)", err)
 		}
