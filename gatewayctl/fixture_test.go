@@ -20,6 +20,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/clientlock"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -81,6 +82,7 @@ func newFixture(t *testing.T) *fixture {
 			Now: func() time.Time { return noon }, EUID: os.Geteuid(), EGID: 1001, Owner: uint32(os.Geteuid()),
 			Defaults: func() []string { return []string{w.path} },
 			Hold:     func(procfs.ID) (*os.File, error) { return holdSelf() },
+			Connect:  func(*proven.Life, time.Time) error { return nil },
 			Booting:  func() bool { return false },
 			Process:  func(procfs.ID) error { return nil },
 			Config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },

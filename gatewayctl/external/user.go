@@ -70,7 +70,7 @@ type Judgment struct {
 	Foreign   []sockets.Listener
 	Verdict   proof.Verdict
 	Port      uint16 // of the job, or the one that the gateway listens on
-	beside    bool // a foreign listener is beside one of the gateway
+	beside    bool   // a foreign listener is beside one of the gateway
 }
 
 // judge finds out in p's network namespace whether p, or a process that descends from it,

@@ -86,9 +86,13 @@ func (g *Guard) lost(err error) error {
 }
 
 // check is the last check before the fork. It verifies that only the gateway
-// listens on its port, and then that the gateway has not ended.
+// listens on its port, that a connection leads to the gateway, and then that the gateway
+// has not ended.
 func (g *Guard) check() error {
 	if err := g.listening(); err != nil {
+		return err
+	}
+	if err := g.connects(); err != nil {
 		return err
 	}
 	ended, err := sys.Ended(int(g.gateway.Fd()), 0)

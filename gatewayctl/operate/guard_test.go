@@ -9,7 +9,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -22,13 +26,24 @@ func TestCheckSeesRealListeners(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	testenv.Must(t, err)
 	defer l.Close()
-	local := &Local{Host: Host{Listeners: sockets.Listeners}}
+	local := &Local{Host: Host{Listeners: sockets.Listeners, Connect: proven.Check}}
 	r := status.Record{Gateway: status.Gateway{Port: netip.MustParseAddrPort(l.Addr().String()).Port(), UID: uint32(os.Geteuid())}}
 	fd, err := sys.PidfdOpen(os.Getpid())
 	g := &Guard{local: local, Record: r, gateway: os.NewFile(uintptr(fd), "pidfd"), warn: func(error) {}}
 	testenv.Must(t, err)
 	defer g.Close()
 	testenv.Must(t, errors.Join(g.check(), g.again()))
+	for want, fail := range map[string]error{
+		"listener-foreign: ": &proven.Error{Finding: proven.Finding{Verdict: proven.Foreign, UID: 7}},
+		"listener-missing: ": unix.ECONNREFUSED,
+		"unproven: ":         os.ErrDeadlineExceeded,
+	} {
+		local.Connect = func(*proven.Life, time.Time) error { return fail }
+		if err := g.check(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("a connection that leads elsewhere (%v): %v", fail, err)
+		}
+	}
+	local.Connect = proven.Check
 	g.Record.Gateway.UID++
 	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
 		t.Errorf("of another uid: %v", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/procfs"
+	"github.com/gateway-init/gateway-init/internal/proven"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
@@ -33,7 +34,8 @@ type Host struct {
 	UIDs          func(pid int) (procfs.Status, error)          // from /proc/PID/status
 	Listeners     func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
 	Held          func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
-	Hold          func(procfs.ID) (*os.File, error) // the pidfd of a gateway
+	Hold          func(procfs.ID) (*os.File, error)   // the pidfd of a gateway
+	Connect       func(*proven.Life, time.Time) error // proves a connection, before the deadline
 	Config        func() (*config.Config, error)
 	Find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
 	FindUnmanaged func(context.Context, config.Gateway, func(procfs.Stat) bool, func(string)) (*external.Unmanaged, error)
@@ -60,6 +62,7 @@ func newLocalOf(uid, owner uint32, env []string) *Local {
 		Listeners:     sockets.Listeners,
 		Held:          proof.JudgeHolders,
 		Hold:          procfs.ID.Pidfd,
+		Connect:       proven.Check,
 		Config:        func() (*config.Config, error) { return config.Load(config.DefaultFile) },
 		Find:          external.Find,
 		FindUnmanaged: external.FindUnmanaged,

@@ -35,8 +35,8 @@ type View struct {
 	Record   *status.Record
 	Checks   Checks
 	Topology string
-	PID      int // of the gateway; 0 if none
-	Port     uint16 // that clients use
+	PID      int                    // of the gateway; 0 if none
+	Port     uint16                 // that clients use
 	owns     func(procfs.Stat) bool // reports whether a process is the supervisor or its own; nil without one
 	Verdict
 }

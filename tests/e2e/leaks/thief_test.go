@@ -219,8 +219,8 @@ func TestThiefOfAPublishedPort(t *testing.T) {
 	if v.requests != 0 || v.frames != 0 || v.fromWorker+v.later+v.dead != 0 {
 		t.Errorf("the agent's user has heard something: %+v", v)
 	}
-	if v.takes < len(lives)/8 || v.opens == 0 {
-		t.Errorf("the thief had the port %d times in %d lives, and %d connections by simultaneous open: it was too slow", v.takes, len(lives), v.opens)
+	if v.takes < len(lives)/8 {
+		t.Errorf("the thief had the port %d times in %d lives: it was too slow", v.takes, len(lives))
 	}
 	f, err := os.Open(r.HostPath("/run/gateway-init/" + relaycount.Name))
 	if err != nil {
