@@ -13,7 +13,8 @@ import (
 	"github.com/gateway-init/gateway-init/supervisor/control"
 )
 
-func (w *fixture) writeLog(name, text string) {
+// writeFile writes a file of the runtime directory.
+func (w *fixture) writeFile(name, text string) {
 	w.t.Helper()
 	must(w.t, os.WriteFile(filepath.Join(w.path, name), []byte(text), 0o600))
 }
@@ -24,8 +25,8 @@ func TestLogs(t *testing.T) {
 	w := newFixture(t)
 	w.up()
 	w.want(w.run("logs"), exitFailed, "", "gatewayctl: cannot show logs: no log of this container is in a file: read docker logs CONTAINER\n")
-	w.writeLog("init.log", "one\n")
-	w.writeLog("gateway.log", hostile)
+	w.writeFile("init.log", "one\n")
+	w.writeFile("gateway.log", hostile)
 	w.want(w.run("logs"), exitOK, "one\n"+cleaned, "== "+w.path+"/init.log ==\n== "+w.path+"/gateway.log ==\n")
 	w.want(w.run("logs", "gateway"), exitOK, cleaned, "== "+w.path+"/gateway.log ==\n")
 	if w.out.String() != cleaned { // docker exec without -t copies our pipe to a terminal
@@ -41,7 +42,7 @@ func TestLogs(t *testing.T) {
 	w.want(w.run("logs", "init"), exitFailed, "", "symbolic link")
 	w.out.Reset()
 	w.stdio.out = full{}
-	w.writeLog("sidecars.log", "text\n")
+	w.writeFile("sidecars.log", "text\n")
 	w.want(w.run("logs", "sidecars"), exitFailed, "", "cannot write to stdout")
 }
 

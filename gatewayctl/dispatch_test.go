@@ -49,6 +49,8 @@ func TestUsage(t *testing.T) {
 		"rotate-on-recover":     {[]string{"recover", "--rotate-token"}, "-rotate-token"},
 		"token-bad-url":         {[]string{"token", "--url", "ftp://x"}, "--url must begin"},
 		"token-empty-url":       {[]string{"token", "--url", ""}, "--url must begin"},
+		"metrics-format":        {[]string{"metrics", "--format", "json"}, "--format must be one of [openmetrics prometheus]"},
+		"metrics-label":         {[]string{"metrics", "--label", "container"}, `invalid value "container" for --label: it is not NAME=VALUE`},
 		"help-unknown":          {[]string{"help", "explode"}, "no help on"},
 		"help-two":              {[]string{"help", "stop", "start"}, "no help on"},
 		"config-alone":          {[]string{"config"}, "config needs one of: seal"},

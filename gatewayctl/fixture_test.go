@@ -85,6 +85,7 @@ func newFixture(t *testing.T) *fixture {
 			Connect:  func(*proven.Life, time.Time) error { return nil },
 			Booting:  func() bool { return false },
 			Process:  func(procfs.ID) error { return nil },
+			Threads:  func(procfs.ID) int { return 5 },
 			Config:   func() (*config.Config, error) { return nil, errors.New("no configuration") },
 			Find:     func(context.Context) (*external.Supervisor, error) { return nil, external.ErrNone },
 			UIDs: func(int) (procfs.Status, error) {

@@ -71,7 +71,7 @@ func TestEnvironmentHasNoEffect(t *testing.T) {
 	hostile := []string{"LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "NODE_OPTIONS=--require /evil", "PATH=/evil",
 		"GODEBUG=netdns=cgo,execerrdot=0", "TZ=/evil", "HOME=/evil", "LANG=xx", "XDG_RUNTIME_DIR=/evil", "TMPDIR=/evil"}
 	dir := t.TempDir()
-	for _, verb := range []string{"status", "health", "restart", "token", "version"} {
+	for _, verb := range []string{"status", "health", "metrics", "restart", "token", "version"} {
 		code, out, stderr := gatewayctl(t, nil, nil, "--runtime-dir", dir, verb)
 		code2, out2, stderr2 := gatewayctl(t, hostile, nil, "--runtime-dir", dir, verb)
 		if code != code2 || out != out2 || stderr != stderr2 {

@@ -86,6 +86,15 @@ func (c *child) pid() int {
 	return c.proc.Pid()
 }
 
+// startedAt returns the time of c's start, or nil if c is nil.
+func (c *child) startedAt() *time.Time {
+	if c == nil {
+		return nil
+	}
+	at := c.started
+	return &at
+}
+
 // signal sends sig to c's process, and signalGroup to its process group.
 func (c *child) signal(sig syscall.Signal) error {
 	return c.toTarget(sig, func() error { return c.proc.Signal(sig) })

@@ -39,7 +39,7 @@ func (u *gatewayUnit) ended() ending {
 	if c.exit.Status.Signaled() {
 		last.Signal = int(c.exit.Status.Signal())
 	}
-	u.lastExit = last
+	u.lastExit, u.origin = last, u.originOf(c, how)
 	if u.cannotEverStart(c.err) {
 		u.child = nil
 		return endedForGood

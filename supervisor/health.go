@@ -76,6 +76,7 @@ func (p *prover) note(r *result) {
 	case r.definite:
 		p.health.State = status.NotServing
 		p.health.Failures++
+		p.failed++
 	case p.health.Failures == 0:
 		p.health.State = status.Unknown
 	}
@@ -104,4 +105,7 @@ func (p *prover) notServing(detail string, foreign []status.Listener) {
 }
 
 // fill sets what the record says about proofs.
-func (p *prover) fill(r *status.Record) { r.Health, r.Proof = p.health, p.signals }
+func (p *prover) fill(r *status.Record) {
+	r.Health, r.Proof = p.health, p.signals
+	r.Health.Failed = p.failed
+}

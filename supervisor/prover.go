@@ -26,6 +26,7 @@ type prover struct {
 	*common
 	run     *proofRun // the proof in progress
 	health  status.Health
+	failed  int          // definite failures of a gateway that has served
 	signals status.Proof // of the last proof
 	// elsewhere says where a gateway listens that does not listen on its port, or is "".
 	elsewhere string

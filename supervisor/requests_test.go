@@ -310,6 +310,15 @@ func TestHealthChecked(t *testing.T) {
 			if h := d.prover.health; h.State != c.state || h.Failures != c.failures {
 				t.Errorf("health %q with %d failures, want %q with %d", h.State, h.Failures, c.state, c.failures)
 			}
+			definite := 0
+			for _, r := range c.results {
+				if r.definite {
+					definite++
+				}
+			}
+			if d.fill(); d.rec.Health.Failed != definite {
+				t.Errorf("%d failures in total, want %d", d.rec.Health.Failed, definite)
+			}
 			if ended := len(d.unit.events) > 0; ended != c.ended || d.unit.crashes > 0 != c.ended {
 				t.Errorf("given up: %v, %d crashes", ended, d.unit.crashes)
 			}

@@ -49,7 +49,7 @@ func (d *shutdown) fill(r *status.Record) {
 	case d.commandCode != nil:
 		r.Command.State, r.Command.Detail = "stopped", "ended with exit code "+formatInt(*d.commandCode)
 	case d.command.pending(): // also if it was reaped before its re-exec child has answered
-		r.Command.State, r.Command.PID = "running", d.command.pid()
+		r.Command.State, r.Command.PID, r.Command.StartedAt = "running", d.command.pid(), d.command.startedAt()
 	}
 }
 

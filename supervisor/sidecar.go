@@ -143,7 +143,7 @@ func (c *sidecar) record(mayStart bool) status.Child {
 	if !mayStart && (r.State == "backoff" || r.State == "stopped" && c.wanted) {
 		r.State = "waiting"
 	}
-	r.Pending = c.pending(r.State)
+	r.Pending, r.StartedAt = c.pending(r.State), c.child.startedAt()
 	return r
 }
 

@@ -33,6 +33,7 @@ const (
 //   - each request is answered once,
 //   - there are never two gateways,
 //   - no request succeeds without a proof of the gateway that it names,
+//   - the record counts each gateway once,
 //   - the gateway runs in the end if that is wanted, and nothing runs after the end,
 //   - an idle loop wakes up for its health checks only,
 //   - no process that has the token outlives its gateway, or gets it before the proof,
@@ -49,12 +50,20 @@ func TestSimulation(t *testing.T) {
 		first, last = seed, seed
 	}
 	entered := map[string]bool{}
+	var counted status.Starts
 	for seed := first; seed <= last && !t.Failed(); seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(seed)
 			w.entered = entered
 			simulate(t, w, seed)
+			counted.Requested += w.counted.Requested
+			counted.Exited += w.counted.Exited
+			counted.Unresponsive += w.counted.Unresponsive
+			counted.Failed += w.counted.Failed
 		})
+	}
+	if c := counted; first != last && !t.Failed() && (c.Requested == 0 || c.Exited == 0 || c.Unresponsive == 0 || c.Failed == 0) {
+		t.Errorf("no schedule has one of these starts: %+v", c)
 	}
 	for p := range phases {
 		if !entered[p.String()] && first != last && !t.Failed() {
@@ -107,6 +116,7 @@ func simulate(t *testing.T, w *world, seed uint64) {
 	if w.open() > 0 {
 		w.fail("%d requests have no answer after the end", w.open())
 	}
+	w.checkStarts()
 	for _, p := range w.all {
 		if p.alive && p.kind != "worker" {
 			w.fail("%s %d lives after the end", p.kind, p.pid)

@@ -41,6 +41,7 @@ func (u *gatewayUnit) launch() bool {
 		u.failStart(e)
 		return false
 	}
+	u.countStart()
 	u.timers.arm(readyTimer, u.g.Ready.Timeout)
 	u.timers.arm(neverServedTimer, u.giveUpAfter())
 	u.log.Info().Str("event", evStarted).Int("pid", u.child.pid()).Uint64("start_ticks", u.child.id.Start).Msg("")
@@ -174,6 +175,7 @@ func (u *gatewayUnit) readyTimeout(asked bool) {
 // giveUp counts a gateway that is alive but does not serve as a failure, and has it
 // replaced.
 func (u *gatewayUnit) giveUp(why string) {
+	u.gaveUp = true
 	u.crashes++
 	u.backoff.streak++
 	u.log.Warn().Str("event", evUnresponsive).Int("pid", u.child.pid()).Str("detail", u.trouble.detail).Msg(why)

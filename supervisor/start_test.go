@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -128,5 +131,43 @@ func TestStartGetsLongerAfterFailures(t *testing.T) {
 	d.prover.health.State = status.NotServing
 	if d.elapsed(neverServedTimer); len(d.unit.events) != 1 || d.unit.events[0] != eventRestart {
 		t.Errorf("after ready.give_up: %v", d.unit.events)
+	}
+}
+
+// TestStartsAreCountedByTheEndBefore checks the counter of the start that follows each end
+// of a gateway, and that no other one changes.
+func TestStartsAreCountedByTheEndBefore(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(d *fixture)
+		want status.Starts
+	}{
+		"requested": {func(d *fixture) { d.unit.child.asked = true }, status.Starts{Requested: 1}},
+		"exited":    {func(*fixture) {}, status.Starts{Exited: 1}},
+		"unresponsive": {func(d *fixture) {
+			d.giveUp("health checks failed")
+			d.unit.child.asked = true
+		}, status.Starts{Unresponsive: 1}},
+		"unresponsive-and-exited": {func(d *fixture) { d.giveUp("it never served") }, status.Starts{Unresponsive: 1}},
+		"controller":              {func(d *fixture) { d.c.Authorized = func(procfs.ID) (int, error) { return 42, nil } }, status.Starts{Controller: 1}},
+		"failed":                  {func(d *fixture) { d.unit.child.err = &launch.Failure{Step: launch.StepExec} }, status.Starts{Failed: 1}},
+		"reported-late":           {func(d *fixture) { d.unit.child = nil }, status.Starts{Requested: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newFixture(t)
+			d.unit.countStart()
+			d.running()
+			d.unit.start.launchedBefore = true
+			d.c.Gateway.Spec.Argv = []string{"/gateway"}
+			d.unit.child.exit = &sys.Exit{PID: 77, Status: unix.WaitStatus(1 << 8)}
+			c.end(d)
+			if d.unit.child != nil {
+				d.gatewayEnded(d.unit.child)
+			}
+			d.unit.countStart()
+			d.fill()
+			if c.want.First = 1; d.rec.Starts != c.want {
+				t.Errorf("got %+v, want %+v", d.rec.Starts, c.want)
+			}
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 // gatewayUnit owns the gateway: its phase, its process, its starts and stops.
 type gatewayUnit struct {
 	*common
+	counts
 	events   []event // posted, not yet applied
 	phase    phase
 	since    time.Time
@@ -25,7 +26,6 @@ type gatewayUnit struct {
 	token    tokenState
 	trouble  trouble
 	waiting  *status.Waiting // the backoff in progress
-	crashes  int             // exits and replacements that counted as failures
 	lastExit *status.Exit
 }
 
@@ -128,16 +128,16 @@ func (u *gatewayUnit) letsSidecarsStart() bool {
 func (u *gatewayUnit) fill(r *status.Record) {
 	r.State, r.Goal, r.Since = u.phase.state(), u.phase.goal(), u.since
 	r.Reason, r.Detail = u.trouble.reason, u.trouble.detail
-	r.Crashes, r.LastExit, r.Backoff = u.crashes, u.lastExit, nil
+	u.counts.fill(r)
+	r.LastExit, r.Backoff = u.lastExit, nil
 	if u.phase == phaseBackingOff {
 		r.Backoff = u.waiting
 	}
 	r.Gateway.Process, r.Gateway.Port = status.Process{}, u.port
 	r.Gateway.StartedAt, r.Gateway.ProvenAt, r.Gateway.ReadyBy, r.Gateway.GiveUpAt = nil, nil, nil, nil
 	if g := u.child; g.alive() {
-		started := g.started
 		r.Gateway.Process = status.Process{PID: g.pid(), Start: g.id.Start}
-		r.Gateway.StartedAt = &started
+		r.Gateway.StartedAt = g.startedAt()
 		if !u.start.proven.IsZero() {
 			proven := u.start.proven
 			r.Gateway.ProvenAt = &proven

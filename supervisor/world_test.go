@@ -55,6 +55,7 @@ type world struct {
 	problems  []string
 	heard     *string         // gets each log line, if set
 	entered   map[string]bool // the phases that were entered
+	counted   status.Starts   // what the record has counted in the end
 	over      chan struct{}
 	launched  int        // gateways
 	link      *worldLink // of the newest relay
@@ -236,6 +237,21 @@ func (w *world) checkAlone() {
 			w.fail("%s %d outlived a gateway whose token the next one has", p.kind, p.pid)
 		}
 	}
+}
+
+// checkStarts checks that the last record has counted each gateway once.
+func (w *world) checkStarts() {
+	n, s := 0, w.latest.Starts
+	for _, p := range w.all {
+		if p.kind == "gateway" {
+			n++
+		}
+	}
+	counted := s.First + s.Requested + s.Exited + s.Unresponsive + s.Controller + s.Failed
+	if counted != n || s.First != min(n, 1) || s.Controller != 0 {
+		w.fail("%d gateways were started, and the record has %+v", n, s)
+	}
+	w.counted = s
 }
 
 // judge ends a worker with what it has found.

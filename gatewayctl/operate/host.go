@@ -32,6 +32,7 @@ type Host struct {
 	Booting       func() bool                                   // PID 1 is gateway-init, so missing files may still come
 	Process       func(procfs.ID) error                         // nil if it is alive with this start time
 	UIDs          func(pid int) (procfs.Status, error)          // from /proc/PID/status
+	Threads       func(procfs.ID) int                           // 0 if that is not known
 	Listeners     func(port uint16) ([]sockets.Listener, error) // LISTEN sockets in both families
 	Held          func([]sockets.Listener, int) (proof.Ownership, []sockets.Listener, error)
 	Hold          func(procfs.ID) (*os.File, error)   // the pidfd of a gateway
@@ -59,6 +60,7 @@ func newLocalOf(uid, owner uint32, env []string) *Local {
 		Booting:       func() bool { return l.isOwnBooting() },
 		Process:       procfs.ID.Verify,
 		UIDs:          procfs.ReadStatus,
+		Threads:       threadsOf,
 		Listeners:     sockets.Listeners,
 		Held:          proof.JudgeHolders,
 		Hold:          procfs.ID.Pidfd,
@@ -89,6 +91,15 @@ func runtimeDirs() []string {
 		first = c.RuntimeDir
 	}
 	return []string{first, fallbackRuntimeDir}
+}
+
+// threadsOf returns how many threads a process has, or 0 if the kernel does not show it.
+func threadsOf(id procfs.ID) int {
+	st, err := procfs.ReadStat(id.PID)
+	if err != nil || st.ID() != id {
+		return 0
+	}
+	return st.Threads
 }
 
 // isBooting reports whether PID 1 is gateway-init or is about to become it. comm

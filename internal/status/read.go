@@ -125,6 +125,14 @@ var (
 	separations = []string{SeparationUID, SeparationNone}
 )
 
+// States, Goals, Healths, Results and ChildStates return the closed sets, for a reader that
+// shows each word.
+func States() []string      { return slices.Clone(states) }
+func Goals() []string       { return slices.Clone(goals) }
+func Healths() []string     { return slices.Clone(healths) }
+func Results() []string     { return []string{Held, Failed, NotAvailable} } // of a signal or a check
+func ChildStates() []string { return slices.Clone(childStates) }
+
 // validate refuses values that no supervisor writes, so that a reader can rely on
 // them.
 func (r *Record) validate() error {
@@ -147,8 +155,12 @@ func (r *Record) validate() error {
 	}
 	numbers := []number{
 		{"gateway.pid", r.Gateway.PID}, {"restarts", r.Restarts}, {"crashes", r.Crashes}, {"queued", r.Queued},
-		{"health.failures", r.Health.Failures}, {"health.limit", r.Health.Limit},
+		{"health.failures", r.Health.Failures}, {"health.limit", r.Health.Limit}, {"health.failed", r.Health.Failed},
 		{"token.generation", r.Token.Generation},
+		{"starts.first", r.Starts.First}, {"starts.requested", r.Starts.Requested}, {"starts.exited", r.Starts.Exited},
+		{"starts.unresponsive", r.Starts.Unresponsive}, {"starts.controller", r.Starts.Controller}, {"starts.failed", r.Starts.Failed},
+		{"refused.malformed", r.Refused.Malformed}, {"refused.replayed", r.Refused.Replayed},
+		{"refused.unknown_action", r.Refused.UnknownAction}, {"refused.queue_full", r.Refused.QueueFull},
 	}
 	if r.Request != nil {
 		words = append(words, word{"request.stage", r.Request.Stage, stages})

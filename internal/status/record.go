@@ -82,6 +82,7 @@ type Record struct {
 
 	Restarts int      `json:"restarts"` // requested ones that were proven
 	Crashes  int      `json:"crashes"`  // counted exits since PID 1 started
+	Starts   Starts   `json:"starts"`
 	LastExit *Exit    `json:"last_exit,omitempty"`
 	Backoff  *Waiting `json:"backoff,omitempty"`
 
@@ -127,11 +128,23 @@ type Publish struct {
 	Relay   *Child   `json:"relay,omitempty"`   // absent if the gateway has the sockets
 }
 
+// Starts counts the processes of the gateway since PID 1 started, by how the one before
+// ended.
+type Starts struct {
+	First        int `json:"first"`        // there was none before: 1, or 0 before the first start
+	Requested    int `json:"requested"`    // a request ended it
+	Exited       int `json:"exited"`       // it ended by itself, or another process ended it
+	Unresponsive int `json:"unresponsive"` // PID 1 replaced it, because it did not serve
+	Controller   int `json:"controller"`   // root's gatewayctl ended it from outside
+	Failed       int `json:"failed"`       // its program was not executed
+}
+
 // Health is a field, not a state: "not-serving 2/4" is Failures 2, Limit 4.
 type Health struct {
 	State    string     `json:"state"`
-	Failures int        `json:"failures"`
+	Failures int        `json:"failures"` // definite ones in a row
 	Limit    int        `json:"limit"`
+	Failed   int        `json:"failed"` // definite ones since PID 1 started
 	At       *time.Time `json:"at,omitempty"`
 	Detail   string     `json:"detail,omitempty"`
 }
@@ -212,6 +225,8 @@ type Child struct {
 	Restarts int    `json:"restarts"`
 	Detail   string `json:"detail,omitempty"`
 	Pending  string `json:"pending,omitempty"` // of a sidecar that does not run, or a one-shot that is not done
+
+	StartedAt *time.Time `json:"started_at,omitempty"` // of the process that runs
 }
 
 // Token identifies the token file; its content is nowhere in the record.

@@ -126,3 +126,21 @@ func TestImportsNoNetwork(t *testing.T) {
 		}
 	}
 }
+
+// TestTestModulesAreNotLinked checks that neither program links a module that is there for
+// tests alone.
+func TestTestModulesAreNotLinked(t *testing.T) {
+	tests := []string{"github.com/prometheus/", "google.golang.org/protobuf/", "github.com/munnerz/", "github.com/pandatix/"}
+	for program, want := range map[string]bool{"./init": false, "./gatewayctl": false, "./gatewayctl/metrics": true} {
+		args := []string{program}
+		if want { // its tests do, so the names are right
+			args = []string{"-test", program}
+		}
+		for _, module := range tests {
+			found := slices.ContainsFunc(list(t, args...), func(p pkg) bool { return strings.HasPrefix(p.ImportPath, module) })
+			if found != want {
+				t.Errorf("%s links %s: %v, want %v", program, module, found, want)
+			}
+		}
+	}
+}

@@ -2,7 +2,7 @@
 
 // Package words keeps the words that other programs read: log events and their
 // fields, reasons, states, the members of JSON outputs, names under hardening,
-// topologies and configuration keys. words.txt lists them. A listed word stays, and
+// topologies, metrics and their labels, and configuration keys. words.txt lists them. A listed word stays, and
 // go test -update adds new ones.
 package words
 
@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gateway-init/gateway-init/gatewayctl/metrics"
 	"github.com/gateway-init/gateway-init/internal/reason"
 )
 
@@ -163,6 +164,12 @@ func words(t *testing.T) []string {
 			return true
 		})
 	}, "internal/status", "internal/procfs/id.go", "gatewayctl/render_json.go", "gatewayctl/verify/report.go", "gatewayctl/seal")
+	for _, f := range metrics.Known() {
+		add("metric", f.Name)
+		for _, label := range f.Labels {
+			add("metric-label", label)
+		}
+	}
 	page, err := os.ReadFile(root + "man/gateway-init.json.5.md") // generated from the table of keys
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +219,7 @@ func TestEachKindIsFound(t *testing.T) {
 		count[kind]++
 	}
 	for kind, least := range map[string]int{"event": 30, "log-field": 20, "reason": 20, "state": 20, "topology": 4,
-		"check": 6, "member": 60, "hardening": 10, "key": 50} {
+		"check": 6, "member": 60, "hardening": 10, "metric": 40, "metric-label": 5, "key": 50} {
 		if count[kind] < least {
 			t.Errorf("%d words of kind %s, want at least %d", count[kind], kind, least)
 		}

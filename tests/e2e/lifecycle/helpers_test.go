@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lifecycle tests scenarios L01 to L11 with the shipped image: how a gateway
-// ends, is started again, is found unresponsive and is requested.
+// Package lifecycle tests scenarios L01 to L11, and L24, with the shipped image: how a
+// gateway ends, is started again, is found unresponsive and is requested.
 package lifecycle
 
 import (
@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 		"TestVerbsInEachState",                 // the same, and the supervisor that gatewayctl finds
 		"TestWaitSpansABoot",                   // a supervisor that does not run yet
 		"TestSecondSupervisor",                 // the owner of the runtime directory
+		"TestMetricsTellStateAndRestarts",      // the checks of gatewayctl, as its own user
 		"TestOOMScores",                        // a re-exec child without root sets its own score
 	}}))
 }

@@ -29,6 +29,19 @@ func TestController(t *testing.T) {
 	if r := root("status", "-v").Unwrapped(); r.Code != 0 || !strings.Contains(r.Stdout, "topology      non-root") || !strings.Contains(r.Stdout, "pid 1, child of pid 0") {
 		t.Errorf("status: %v", r)
 	}
+	metrics := func(user, what string, parts ...string) {
+		t.Helper()
+		r := box.ExecFlags([]string{"-i"}, user, nil, "gatewayctl", "metrics")
+		for _, part := range parts {
+			if r.Code != 0 || !strings.Contains(r.Stdout, "\n"+part+"\n") || !strings.HasSuffix(r.Stdout, "\n# EOF\n") {
+				t.Errorf("metrics %s: no %s in %v", what, part, r)
+			}
+		}
+		if user == "0:0" && strings.Contains(r.Stdout, "gateway_init_state{") {
+			t.Errorf("root prints a record that it does not believe: %v", r)
+		}
+	}
+	metrics("0:0", "from outside", "gateway_init_up 1", "gateway_init_serving 1", `gateway_init_topology_info{topology="non-root"} 1`)
 	if r := root("reload"); r.Code != 0 || r.Stdout != fmt.Sprintf("reloaded: pid %d got the signal, proven\n", old.Gateway.PID) {
 		t.Errorf("reload: %v", r)
 	}
@@ -39,6 +52,7 @@ func TestController(t *testing.T) {
 	if e := now.LastExit; !e.Requested || e.Failure || now.Crashes != 0 {
 		t.Errorf("the exit that root asked for: %+v, %d crashes", e, now.Crashes)
 	}
+	metrics("1000:1000", "of the user", "gateway_init_up 1", "gateway_init_serving 1", `gateway_init_restarts_total{reason="controller"} 1`, `gateway_init_restarts_total{reason="exited"} 0`)
 	if r := root("stop"); r.Code != 0 {
 		t.Errorf("stop: %v", r)
 	}
