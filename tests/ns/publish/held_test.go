@@ -326,3 +326,30 @@ func TestStrangerHasThePort(t *testing.T) {
 		})
 	}
 }
+
+// TestPublishedWithoutRoot checks that one user for all has a published port, too, and that
+// root operates such a supervisor from outside although each gateway has another port.
+func TestPublishedWithoutRoot(t *testing.T) {
+	b := box.Start(t, box.Options{Published: true, UID: 1000, Mounts: []box.Mount{{At: "/dev/shm", Data: "mode=1777,size=4m"}}, Config: obj{"gateway": obj{"working_dir": "/"}, "prepare": []any{}}})
+	own := func(args ...string) harness.Result { return b.Exec(1000, append([]string{"gatewayctl"}, args...)...) }
+	harness.Eventually(t, serveBy, "a gateway that serves", func() error {
+		if r := own("health"); r.Code != 0 {
+			return fmt.Errorf("%v", r)
+		}
+		return nil
+	})
+	for range 3 {
+		if code, err := get(b, published, "/health"); code != 200 || err != nil {
+			t.Errorf("%d, %v", code, err)
+		}
+		if r := b.Ctl("restart"); r.Code != 0 {
+			t.Errorf("restart by root: %v", r)
+		}
+	}
+	if r := b.Ctl("status"); r.Code != 0 || !strings.Contains(r.Stdout, "SERVING") {
+		t.Errorf("status of root: %v", r)
+	}
+	if r := own("restart"); r.Code != 0 {
+		t.Errorf("restart by the user: %v", r)
+	}
+}
