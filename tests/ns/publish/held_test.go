@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/status"
-	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/tests/harness"
 	"github.com/gateway-init/gateway-init/tests/ns/box"
@@ -99,26 +97,6 @@ func waitProven(b *box.Box) status.Record {
 		}
 		return nil
 	})
-}
-
-// bindAll tries to bind each form of the published address as uid, and returns those that
-// it could.
-func bindAll(b *box.Box, uid int) (won []string, tries int, err error) {
-	err = within(b, uid, func() error {
-		for _, text := range []string{"0.0.0.0", "127.0.0.1", "127.0.0.2", "::", "::1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "192.0.2.1", "2001:db8::1"} {
-			for option := range 16 {
-				tries++
-				f, err := sys.BindTCP(netip.AddrPortFrom(netip.MustParseAddr(text), 18789),
-					sys.Bind{ReuseAddr: option&1 != 0, ReusePort: option&2 != 0, Dual: option&4 != 0, Any: option&8 != 0})
-				if err == nil {
-					f.Close()
-					won = append(won, text)
-				}
-			}
-		}
-		return nil
-	})
-	return won, tries, err
 }
 
 // TestNobodyElseBindsThePublishedPort kills the relay again and again under load, while the
