@@ -76,6 +76,7 @@ func (a *app) metrics(format metrics.Format, labels labelFlag) int {
 	l := metrics.Look{View: a.local.AddUnmanaged(ctx, a.operator.Look(ctx)), Version: chooseVersion(version.String, info)}
 	if l.Record != nil {
 		l.Threads = a.local.Threads(l.Record.Init)
+		l.Relay = a.local.RelayCounters()
 	}
 	all := metrics.Families(l)
 	for _, label := range slices.Backward(labels) {

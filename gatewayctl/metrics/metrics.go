@@ -16,14 +16,16 @@ import (
 	"unicode"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
+	"github.com/gateway-init/gateway-init/internal/relaycount"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
 // Look is the result of one look, and the facts that a view does not have.
 type Look struct {
 	operate.View
-	Version string // of gatewayctl
-	Threads int    // of PID 1, as the kernel shows them now; 0 if it does not
+	Version string               // of gatewayctl
+	Threads int                  // of PID 1, as the kernel shows them now; 0 if it does not
+	Relay   *relaycount.Counters // nil if there is no relay, or its file cannot be read
 }
 
 // isUp reports whether a supervisor was verified. Only then is the record current.
@@ -46,6 +48,12 @@ func Families(l Look) []Family {
 		all = append(all, collect(gatewayTable(), r)...)
 		all = append(all, collect(supervisorTable(), r)...)
 		all = append(all, collect(sidecarTable(), r.Sidecars...)...)
+		if r.Publish != nil {
+			all = append(all, collect(publishTable(), r.Publish)...)
+		}
+		if r.Publish != nil && l.Relay != nil {
+			all = append(all, collect(relayTable(), *l.Relay)...)
+		}
 	}
 	return slices.DeleteFunc(all, func(f Family) bool { return len(f.Samples) == 0 })
 }
@@ -81,7 +89,7 @@ func CheckLabel(name string) error {
 
 // Known returns all metrics that there are, without samples.
 func Known() []Family {
-	return slices.Concat(collect(lookTable()), collect(gatewayTable()), collect(supervisorTable()), collect(sidecarTable()))
+	return slices.Concat(collect(lookTable()), collect(gatewayTable()), collect(supervisorTable()), collect(sidecarTable()), collect(publishTable()), collect(relayTable()))
 }
 
 // Family is a metric with its samples.

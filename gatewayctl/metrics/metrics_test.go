@@ -13,6 +13,7 @@ import (
 	"github.com/gateway-init/gateway-init/gatewayctl/operate"
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/relaycount"
 	"github.com/gateway-init/gateway-init/internal/status"
 )
 
@@ -40,7 +41,10 @@ func whole() Look {
 		Token:     status.Token{Inode: 2, MintedAt: noon, Generation: 3},
 		Hardening: []status.Hardening{{Name: "path"}, {Name: status.OpenInChildren}, {Name: "oom-score"}, {Name: "oom-score"}},
 	}
-	l := Look{Version: "v1.2.4", Threads: 6, View: operate.View{Record: r, Topology: "direct", Checks: operate.Checks{
+	r.Publish = &status.Publish{Port: 18789, Proven: true, Relay: &status.Child{Name: "relay", State: "running", Restarts: 2}}
+	c := &relaycount.Counters{Accepted: 9, Active: 1, Served: 7, ToGateway: 100, ToClient: 200, Resets: 1, Lives: 2}
+	c.Refused[relaycount.Foreign] = 1
+	l := Look{Version: "v1.2.4", Threads: 6, Relay: c, View: operate.View{Record: r, Topology: "direct", Checks: operate.Checks{
 		operate.PassCheck(operate.CheckSupervisor, ""), operate.PassCheck(operate.CheckControl, ""), operate.PassCheck(operate.CheckGateway, ""),
 		operate.PassCheck(operate.CheckGatewayUID, ""), operate.FailCheck(operate.CheckListener, reason.ListenerForeign, ""),
 		{Name: operate.CheckTokenFile, Result: status.NotAvailable}}}}

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/relaycount"
 	"github.com/gateway-init/gateway-init/internal/sockets"
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
@@ -74,4 +78,27 @@ func publishNext(r *status.Record) string {
 		return "end the process that has port " + strconv.Itoa(int(r.Publish.Port)) + ", then restart the container"
 	}
 	return "wait for the next relay: gatewayctl status --watch; if it does not come, read docker logs CONTAINER"
+}
+
+// RelayCounters returns what the relay has counted, or nil if there is no relay. The relay
+// writes the file, so the numbers are its own word.
+func (l *Local) RelayCounters() *relaycount.Counters {
+	dir, err := l.OpenRuntime()
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	f, err := fsafe.OpenAt(dir, relaycount.Name, unix.O_RDONLY)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if _, err := fsafe.Verify(f, fsafe.Want{Type: fsafe.Regular, UID: &l.Owner, Mode: fsafe.Mode(0o600), Links: 1}); err != nil {
+		return nil
+	}
+	c, err := relaycount.Read(f)
+	if err != nil {
+		return nil
+	}
+	return &c
 }
