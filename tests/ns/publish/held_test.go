@@ -179,6 +179,9 @@ func TestConnectionsInARow(t *testing.T) {
 	b := box.Start(t, box.Options{Published: true, Config: obj{"gateway": obj{"restart": obj{"backoff_min": "10ms"}}}})
 	b.WaitServing(serveBy)
 	relay := waitProven(b).Publish.Relay.PID
+	if code, err := get(b, published, "/health"); code != 200 || err != nil { // it has all that it needs then
+		t.Errorf("%d, %v", code, err)
+	}
 	before := descriptors(t, b, relay)
 	var all sync.WaitGroup
 	done := make(chan struct{})
@@ -212,7 +215,9 @@ func TestConnectionsInARow(t *testing.T) {
 	if reset*100 > served+reset {
 		t.Errorf("%d of %d were reset", reset, served+reset)
 	}
-	testenv.Eventually(t, "no descriptor to be left in the relay", func() bool { return descriptors(t, b, relay) <= before })
+	testenv.Eventually(t, "no descriptor to be left in the relay", func() bool {
+		return descriptors(t, b, relay) <= before
+	})
 	if now := waitProven(b).Publish.Relay.PID; now != relay {
 		t.Errorf("relay %d, before %d", now, relay)
 	}
