@@ -62,14 +62,13 @@ func TestLoopbackAlone(t *testing.T) {
 	if p := r.Publish; p == nil || strings.Join(p.Listens, " ") != "127.0.0.1:18789 [::1]:18789" {
 		t.Errorf("published: %+v", p)
 	}
-	var info []struct {
+	var info struct {
 		NetworkSettings struct{ IPAddress string }
 	}
-	c.Inspect(&info)
-	if len(info) != 1 || info[0].NetworkSettings.IPAddress == "" {
+	if c.Inspect(&info); info.NetworkSettings.IPAddress == "" {
 		t.Fatalf("no address of eth0: %+v", info)
 	}
-	for _, host := range []string{info[0].NetworkSettings.IPAddress, "0.0.0.0", "127.0.0.2", "::"} {
+	for _, host := range []string{info.NetworkSettings.IPAddress, "0.0.0.0", "127.0.0.2", "::"} {
 		addr := net.JoinHostPort(host, fmt.Sprint(harness.Port))
 		if r := c.Exec("sandbox", "demotools", "hold-port", "-http", addr); r.Code == 0 || !strings.Contains(r.Stderr, "address already in use") {
 			t.Errorf("the agent binds %s: %v", addr, r)
