@@ -27,6 +27,11 @@ func pass(n int) (report *os.File, err error) {
 			return nil, err
 		}
 	}
+	// The others, and the places that a shorter list leaves. Where the kernel cannot mark all
+	// descriptors at once, nothing else has marked these.
+	for fd := firstPassed + n; fd < launch.PassFD+n; fd++ {
+		sys.CloseOnExec(fd)
+	}
 	return report, nil
 }
 
