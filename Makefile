@@ -43,11 +43,12 @@ export GOTEST_EVENTS
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-build: ## bin/gateway-init and bin/gatewayctl: static, stripped, reproducible
+build: ## bin/gateway-init, bin/gateway-relay and bin/gatewayctl: static, stripped, reproducible
 	@mkdir -p $(BIN)
 	@$(BUILD_INIT) -o $(BIN)/gateway-init ./init
 	@$(BUILD_CTL) -o $(BIN)/gatewayctl ./gatewayctl
-	@echo 'built $(BIN)/gateway-init and $(BIN)/gatewayctl, $(VERSION) for $(GOOS)/$(GOARCH)'
+	@$(BUILD) -o $(BIN)/gateway-relay ./relay
+	@echo 'built $(BIN)/gateway-init, $(BIN)/gateway-relay and $(BIN)/gatewayctl, $(VERSION) for $(GOOS)/$(GOARCH)'
 
 build-all: ## the same for each platform, in bin/OS-ARCH
 	@$(MAKE) --no-print-directory build BIN=bin/linux-amd64 GOOS=linux GOARCH=amd64

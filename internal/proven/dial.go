@@ -26,6 +26,18 @@ func (p *Pause) Next() time.Duration {
 	return time.Duration(*p)
 }
 
+// Steps is the number of different pauses.
+const Steps = 10
+
+// Step returns which of the pauses the last one was.
+func (p Pause) Step() int {
+	step := 0
+	for at := Pause(firstPause); at < p && step < Steps-1; at *= 2 {
+		step++
+	}
+	return step
+}
+
 // Error says why a connection was not proven. Its Verdict is Again if the time was over.
 type Error struct {
 	Finding

@@ -108,9 +108,9 @@ func TestTestFindsBlindKernel(t *testing.T) {
 func TestPause(t *testing.T) {
 	var p Pause
 	want := 50 * time.Microsecond
-	for range 20 {
-		if got := p.Next(); got != want {
-			t.Errorf("got %v, want %v", got, want)
+	for n := range 20 {
+		if got := p.Next(); got != want || p.Step() != min(n, Steps-1) {
+			t.Errorf("got %v, step %d, want %v", got, p.Step(), want)
 		}
 		want = min(2*want, 20*time.Millisecond)
 	}

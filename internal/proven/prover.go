@@ -117,6 +117,20 @@ func (p *Prover) look(l *Life, client netip.AddrPort) Finding {
 	return Finding{Verdict: Failed}
 }
 
+// User returns the user and the inode of the socket whose own end is owner and whose peer
+// is peer. It is for a client on this machine. ok is false if there is no such socket,
+// or if sock_diag is not asked.
+func (p *Prover) User(owner, peer netip.AddrPort) (uid uint32, inode uint64, ok bool) {
+	if p.way != ByDiag {
+		return 0, 0, false
+	}
+	s, ok, err := p.asker.Lookup(owner, peer)
+	if err != nil || !ok || !sameEnd(s.Local, owner) || !sameEnd(s.Remote, peer) {
+		return 0, 0, false
+	}
+	return s.UID, s.Inode, true
+}
+
 func (p *Prover) lookAtListeners(l *Life) Finding {
 	if len(l.Cookies) == 1 {
 		s, ok, err := p.asker.Lookup(l.Addr, netip.AddrPort{})

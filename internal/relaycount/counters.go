@@ -147,6 +147,9 @@ func (p *Page) Counters() *Counters { return p.c }
 // Add adds n to one of the numbers.
 func Add(number *uint64, n uint64) { atomic.AddUint64(number, n) }
 
+// Subtract takes one away from one of the numbers.
+func Subtract(number *uint64) { atomic.AddUint64(number, ^uint64(0)) }
+
 // Refuse counts a client that was not served.
 func (p *Page) Refuse(r Reason) { atomic.AddUint64(&p.c.Refused[r], 1) }
 

@@ -122,15 +122,7 @@ func AwaitPacket(f *os.File, buf []byte) (n int, err error) {
 
 // IsReadable reports whether there is something to read from fd now, or an end. A pidfd
 // is readable from the end of its process on.
-func IsReadable(fd int) bool {
-	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Ppoll(p[:], &unix.Timespec{}, nil)
-		if err != unix.EINTR {
-			return err == nil && n > 0
-		}
-	}
-}
+func IsReadable(fd int) bool { return isReady(fd, unix.POLLIN) }
 
 // MapShared maps size bytes of the file for reading and writing, shared with its other
 // users (mmap(2)). The mapping stays until the process ends.

@@ -97,15 +97,22 @@ func (c *Conn) LocalAddr() (netip.AddrPort, error) { return LocalAddr(c.fd) }
 
 // LocalAddr returns the address to which the socket fd is bound.
 func LocalAddr(fd int) (netip.AddrPort, error) {
+	return nameOf("getsockname", unix.SYS_GETSOCKNAME, fd)
+}
+
+// PeerAddr returns the address to which the socket fd is connected.
+func PeerAddr(fd int) (netip.AddrPort, error) { return nameOf("getpeername", unix.SYS_GETPEERNAME, fd) }
+
+func nameOf(name string, trap uintptr, fd int) (netip.AddrPort, error) {
 	var sa unix.RawSockaddrAny
 	size := uint32(unix.SizeofSockaddrAny)
-	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
+	_, _, errno := unix.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
 	if errno != 0 {
-		return netip.AddrPort{}, os.NewSyscallError("getsockname", errno)
+		return netip.AddrPort{}, os.NewSyscallError(name, errno)
 	}
 	a, ok := addrPort(&sa)
 	if !ok {
-		return a, os.NewSyscallError("getsockname", unix.EAFNOSUPPORT)
+		return a, os.NewSyscallError(name, unix.EAFNOSUPPORT)
 	}
 	return a, nil
 }

@@ -22,7 +22,8 @@ import (
 // UID. proof's worker runs only there.
 var home = map[string][]string{
 	"proof.Work":           {"supervisor/reexec"},
-	"sys.DialTCP":          {"supervisor/proof"},
+	"sys.DialTCP":          {"supervisor/proof", "internal/proven"},
+	"proven.Dial":          {"supervisor/proof"},
 	"unix.Connect":         {"internal/sys"},
 	"unix.Socket":          {"internal/sys"},
 	"unix.Bind":            {"internal/sys"},

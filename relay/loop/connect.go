@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loop
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gateway-init/gateway-init/internal/proven"
+	"github.com/gateway-init/gateway-init/internal/relaycount"
+	"github.com/gateway-init/gateway-init/internal/sys"
+)
+
+func (l *loop) mayConnect() bool { return l.life != nil && l.gate <= l.now && l.waiting.first == nil }
+
+// connectWaiting connects the clients that have waited for a gateway, in their order.
+func (l *loop) connectWaiting() {
+	for range atOnce {
+		c := l.waiting.first
+		if c == nil || l.life == nil || l.gate > l.now {
+			return
+		}
+		c.unqueue()
+		l.connect(c)
+	}
+}
+
+// connect connects to the gateway for a client. The other end of the connection must
+// exist before the kernel is asked about it.
+func (l *loop) connect(c *conn) {
+	if l.life.Ended() {
+		l.waitAgain(c)
+		l.lose()
+		return
+	}
+	fd, errno := sys.Connect(netip.Addr{}, l.life.Addr, idle, patience)
+	if errno == unix.EADDRNOTAVAIL && l.life.Addr.Addr().Is4() {
+		// The agent can use up the ports from which one address connects to the gateway.
+		fd, errno = sys.Connect(sys.OtherLoopback(), l.life.Addr, idle, patience)
+	}
+	if errno == unix.ECONNREFUSED {
+		l.shut(c)
+		return
+	}
+	var err error
+	if errno == 0 {
+		c.gateway = half{fd: fd, out: true}
+		c.ours, err = sys.LocalAddr(fd)
+	}
+	if errno != 0 || err != nil {
+		l.refuse(c, relaycount.DialFailed, 0)
+		return
+	}
+	c.state, c.by, c.pause = proving, l.now+proofLimit, 0
+	l.look(c)
+}
+
+// shut lets clients wait for a gateway that does not listen. It is about to end, or about
+// to listen anew. PID 1 tells which.
+func (l *loop) shut(c *conn) {
+	l.gate = l.now + refusedFor
+	l.waitAgain(c)
+}
+
+// waitAgain takes back the connection to the gateway and lets the client wait. Nothing was
+// read from either of them.
+func (l *loop) waitAgain(c *conn) {
+	if c.gateway.fd >= 0 {
+		sys.Close(c.gateway.fd)
+	}
+	c.gateway = half{fd: -1}
+	c.unqueue()
+	c.scanned = false
+	c.state = waiting
+	if l.watch(c, clientSide) {
+		l.waiting.pushFront(c, c.until)
+	}
+}
+
+// look looks once at the connection to the gateway, which is the rule.
+func (l *loop) look(c *conn) {
+	if l.life == nil {
+		l.waitAgain(c)
+		return
+	}
+	c.unqueue()
+	if l.prover.Way() == proven.ByProc {
+		l.scan(c)
+		return
+	}
+	l.judge(c, l.prover.Look(&l.life.Life, c.ours))
+}
+
+// judge acts on what was found about the connection to the gateway.
+func (l *loop) judge(c *conn, f proven.Finding) {
+	switch f.Verdict {
+	case proven.Proven:
+		l.begin(c)
+	case proven.Again:
+		if c.by <= l.now {
+			l.refuse(c, relaycount.Unproven, 0)
+			return
+		}
+		if pause := c.pause.Next(); l.watchBoth(c) {
+			l.retries[c.pause.Step()].push(c, l.now+pause)
+		}
+	case proven.Ended:
+		l.lose() // c waits then, too
+	case proven.Foreign:
+		l.refuse(c, relaycount.Foreign, f.UID)
+	case proven.Unknown:
+		// PID 1 proves the gateway again, or ends it. Until then there is no point in
+		// another try.
+		l.relay.askProof(l.life.Generation)
+		l.gate = l.now + askAgain
+		l.waitAgain(c)
+	default:
+		l.refuse(c, relaycount.Unproven, 0)
+	}
+}
+
+// begin starts to copy.
+func (l *loop) begin(c *conn) {
+	c.state = copying
+	relaycount.Add(&l.relay.counters.Served, 1)
+	if l.watchBoth(c) {
+		l.exchange(c)
+	}
+}
+
+// failed handles an error of a socket.
+func (l *loop) failed(c *conn, h *half, errno sys.Errno) {
+	switch {
+	case c.state == copying:
+		l.abort(c)
+	case h == &c.client:
+		l.refuse(c, relaycount.ClientGone, 0)
+	case errno == unix.ECONNREFUSED || errno == unix.ECONNRESET:
+		l.shut(c)
+	default:
+		l.refuse(c, relaycount.DialFailed, 0)
+	}
+}
+
+// watch makes the loop hear of a socket. It reports whether it does. If not, the client
+// was reset.
+func (l *loop) watch(c *conn, side int32) bool {
+	h := &c.client
+	if side == gatewaySide {
+		h = &c.gateway
+	}
+	if h.heard {
+		return true
+	}
+	slot, mark := c.key(side)
+	if l.epoll.Add(h.fd, sys.In|sys.PeerEnd|sys.Edge, slot, mark) != nil {
+		l.refuse(c, relaycount.DialFailed, 0)
+		return false
+	}
+	h.heard = true
+	return true
+}
+
+func (l *loop) watchBoth(c *conn) bool { return l.watch(c, clientSide) && l.watch(c, gatewaySide) }
