@@ -89,7 +89,7 @@ func TestMetricsScript(t *testing.T) {
 	write("text", text)
 	for docker, want := range map[string]string{
 		`case $* in "exec C /usr/local/bin/gatewayctl metrics "*" --label container=C") cat "` + dir + `/text";; esac; exit 4`: text,
-		`echo "no such container" >&2; exit 1`:        "# TYPE gateway_init_up gauge\ngateway_init_up{container=\"C\"} 0\n# EOF\n",
+		`echo "no such container" >&2; exit 1`:       "# TYPE gateway_init_up gauge\ngateway_init_up{container=\"C\"} 0\n# EOF\n",
 		`head -c 300 "` + dir + `/text"; kill -9 $$`: "# TYPE gateway_init_up gauge\ngateway_init_up{container=\"C\"} 0\n# EOF\n",
 	} {
 		write("docker", "#!/bin/sh\n"+docker+"\n")

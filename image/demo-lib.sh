@@ -3,7 +3,7 @@
 # the container's name.
 
 engine=${ENGINE:-docker}
-flags=(--read-only --tmpfs /run/gateway-init:mode=0700,size=1m --tmpfs /tmp --pids-limit 512
+flags=(--read-only --tmpfs /run/gateway-init:mode=0700,size=1m --tmpfs /tmp:size=256m --pids-limit 512
 	--security-opt no-new-privileges --cap-drop ALL --cap-add CHOWN --cap-add KILL
 	--cap-add SETGID --cap-add SETUID --cap-add SETPCAP)
 

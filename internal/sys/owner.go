@@ -41,13 +41,17 @@ var ErrNoIDs = errors.New("the exec needs SETUID and SETGID")
 // would be enough, but gVisor does not have it. Supplementary groups remain those of the
 // process.
 //
+// The kernel sets dumpable to the value of fs.suid_dumpable whenever effective ids change
+// (prctl(2)). With 1 the files of the thread in /proc would be uid's, which could for
+// example raise the OOM score of this process. So AsUser makes this process not dumpable
+// before f runs and after the end, also if it was dumpable before. Nothing of that allows
+// uid to trace us in the microseconds between.
+//
 // If ctx ends first, AsUser leaves f alone and returns the error of ctx, because a read of
-// /proc may hang. f stays on its goroutine and starts no process. The kernel resets
-// dumpable to the value of a sysctl whenever effective ids change (prctl(2)), so AsUser
-// restores it. A thread that could not take its ids back, or that has entered a network
-// namespace, is not used again. The first thread is not used at all, because /proc/PID/status
-// shows its ids as those of the process. If the ids could not be taken back, that is an
-// error even if f returned none.
+// /proc may hang. f stays on its goroutine and starts no process. A thread that could not
+// take its ids back, or that has entered a network namespace, is not used again. The first
+// thread is not used at all, because /proc/PID/status shows its ids as those of the process.
+// If the ids could not be taken back, that is an error even if f returned none.
 func AsUser(ctx context.Context, uid, gid uint32, network *os.File, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -58,8 +62,8 @@ func AsUser(ctx context.Context, uid, gid uint32, network *os.File, f func() err
 			return
 		}
 		ownUID, ownGID := uint32(syscall.Geteuid()), uint32(syscall.Getegid())
-		dumpable, err := Dumpable()
-		if err == nil && network != nil {
+		var err error
+		if network != nil {
 			err = enterNetwork(network)
 		}
 		if err == nil {
@@ -68,9 +72,12 @@ func AsUser(ctx context.Context, uid, gid uint32, network *os.File, f func() err
 			}
 		}
 		if err == nil {
+			err = SetDumpable(false)
+		}
+		if err == nil {
 			err = f()
 		}
-		back := errors.Join(takeEffective(ownUID, ownGID), SetDumpable(dumpable))
+		back := errors.Join(takeEffective(ownUID, ownGID), SetDumpable(false))
 		if back == nil && network == nil {
 			runtime.UnlockOSThread()
 		}

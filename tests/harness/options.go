@@ -34,11 +34,15 @@ const (
 // Port is the demo gateway's port.
 const Port = 18789
 
+// Tmp is the value of --tmpfs for /tmp in the documented commands. The pages have it in a
+// memory of the container, so it is bounded.
+const Tmp = "/tmp:size=256m"
+
 // ReadmeFlags returns the flags of the README's docker run command. A test compares
 // the two.
 func ReadmeFlags() []string {
 	return []string{
-		"--read-only", "--tmpfs", "/run/gateway-init:mode=0700,size=1m", "--tmpfs", "/tmp", "--pids-limit", "512",
+		"--read-only", "--tmpfs", "/run/gateway-init:mode=0700,size=1m", "--tmpfs", Tmp, "--pids-limit", "512",
 		"--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--cap-add", "KILL",
 		"--cap-add", "SETGID", "--cap-add", "SETUID", "--cap-add", "SETPCAP",
 	}

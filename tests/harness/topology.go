@@ -75,7 +75,7 @@ func WritableFlags(t testing.TB) []string {
 		return []string{} // plain docker run
 	}
 	return slices.DeleteFunc(NonRootFlags(t), func(flag string) bool {
-		return flag == "--read-only" || flag == "--tmpfs" || flag == "/tmp"
+		return flag == "--read-only" || flag == "--tmpfs" || flag == Tmp
 	})
 }
 
@@ -85,13 +85,13 @@ func NonRootFlags(t testing.TB) []string {
 	if Managed() {
 		return append([]string{
 			"--entrypoint", "/usr/local/bin/demotools",
-			"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
+			"--read-only", "--tmpfs", Tmp, "--pids-limit", "512",
 			"--security-opt", "no-new-privileges", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "KILL",
 		}, OneUserPrograms(t)...)
 	}
 	return append([]string{
 		"--user", fmt.Sprintf("%d:%d", NonRootUID, NonRootUID),
-		"--read-only", "--tmpfs", "/tmp", "--pids-limit", "512",
+		"--read-only", "--tmpfs", Tmp, "--pids-limit", "512",
 		"--security-opt", "no-new-privileges", "--cap-drop", "ALL",
 	}, OneUserPrograms(t)...)
 }

@@ -134,7 +134,7 @@ func TestHome(t *testing.T) {
 		})
 	}
 	c := startServing(t, harness.Options{
-		Flags:  append([]string{"-v", "/dev/null:/dev/shm"}, removeFlag(harness.ReadmeFlags(), "--tmpfs", "/tmp")...),
+		Flags:  append([]string{"-v", "/dev/null:/dev/shm"}, removeFlag(harness.ReadmeFlags(), "--tmpfs", harness.Tmp)...),
 		Config: map[string]any{"prepare": nil}, // its directory is in /tmp
 	})
 	if r := c.Ctl("tui"); r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "run the container with --tmpfs "+flag) {

@@ -4,6 +4,8 @@ package lifecycle
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,5 +54,41 @@ func TestLogLinesAreStrictJSON(t *testing.T) {
 	}
 	if origins["init"] == 0 || origins["beside"] == 0 || len(origins) != 2 {
 		t.Errorf("origins are %v, want init and beside", origins)
+	}
+}
+
+// TestForgedLogLinesAreToldApart checks that a line of the agent in PID 1's form, which
+// nothing prevents, is told apart as docs/logging.md says: PID 1 writes to stderr alone, and
+// status knows nothing of what the line says.
+func TestForgedLogLinesAreToldApart(t *testing.T) {
+	const forged = `{"time":"2026-11-24T15:16:10.123Z","level":"warn","origin":"init","event":"gateway-exited","pid":7,"code":78,"signal":0,"requested":false,"proven":true}`
+	file := filepath.Join(t.TempDir(), "forged")
+	if err := os.WriteFile(file, []byte(forged+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := harness.Start(t, harness.Options{
+		Extra: []string{"-v", file + ":/forged:ro"},
+		Config: map[string]any{"sidecars": []any{map[string]any{
+			"name": "forger", "restart": "never", "command": []any{"/usr/local/bin/demotools", "cat", "/forged"}}}},
+	})
+	c.WaitServing(30 * time.Second)
+	harness.Eventually(t, 20*time.Second, "the forged line", func() error {
+		if text := c.Logs(); !strings.Contains(text, forged) {
+			return errors.New(text)
+		}
+		return nil
+	})
+	r := harness.Engine(t, nil, "logs", c.Name)
+	if !strings.Contains(r.Stdout, forged) || strings.Contains(r.Stderr, forged) {
+		t.Errorf("the sidecar's line is not on its stdout: %v", r)
+	}
+	if others := strings.ReplaceAll(r.Stdout, forged, ""); strings.Contains(others, `"origin":"init"`) {
+		t.Errorf("PID 1 wrote to stdout: %s", others)
+	}
+	if !strings.Contains(r.Stderr, `"event":"gateway-proven"`) {
+		t.Errorf("PID 1 wrote nothing to stderr: %v", r)
+	}
+	if now := c.Status(); now.LastExit != nil || now.Crashes != 0 || now.Starts.Exited != 0 {
+		t.Errorf("status believes the line: %+v, %d crashes, %+v", now.LastExit, now.Crashes, now.Starts)
 	}
 }
