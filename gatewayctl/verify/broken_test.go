@@ -331,11 +331,14 @@ func TestEachCheckFails(t *testing.T) {
 	t.Run("archive", func(t *testing.T) {
 		groups(t, inFiles(), archive)
 		groups(t, inGroups(), archive)
+		groups(t, inTexts(), archive)
+		groups(t, inLowerTexts(), archive)
 		groups(t, inImages(), archive)
 	})
 	t.Run("directory", func(t *testing.T) {
 		groups(t, inFiles(), directory)
 		groups(t, inGroups(), directory)
+		groups(t, inTexts(), directory)
 		groups(t, inProgramRuns(), func(t *testing.T) func(*fixture) Source {
 			return func(f *fixture) Source {
 				f.runs = true

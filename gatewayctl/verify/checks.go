@@ -52,6 +52,7 @@ func checks() []check {
 		{"history", nil, checkHistory},
 		{"token-files", nil, checkTokenFiles},
 		{"config-tokens", nil, checkConfigTokens},
+		{"token-assignments", nil, checkAssignments},
 		{"device-state", nil, checkDeviceState},
 		{"token-bytes", nil, checkTokenBytes},
 		{"placeholder", func(p profile) bool { return p.own.File != "" }, checkPlaceholder},

@@ -101,7 +101,7 @@ func (l *layer) entry(h *tar.Header, content io.Reader, s *layerScan) error {
 	s.name(l.name, at)
 	l.changes = append(l.changes, change{path: at, node: n})
 	if n.kind == fsafe.Regular {
-		return s.content(at, n, content)
+		return s.content(l.name, at, n, content)
 	}
 	return nil
 }

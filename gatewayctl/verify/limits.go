@@ -19,6 +19,9 @@ const (
 	maxJSON    = 4 << 20 // bytes of the image's config or manifest
 )
 
+// entryCost is the memory that a finding takes beside its text.
+const entryCost = 400
+
 // errLimit refuses an image that is larger than any real one.
 var errLimit = errors.New("the image is too large")
 
