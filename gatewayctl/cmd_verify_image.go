@@ -39,7 +39,7 @@ then without rights (docs/image.md).
   --json          print one line of JSON
 
 Exit code: 0 every check held, 1 one failed or could not be made, 2 usage,
-3 the image cannot be read.
+3 the image cannot be read, or two programs could read it differently.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			o := imageArgs{Options: verify.Options{Sums: map[string]string{}}}

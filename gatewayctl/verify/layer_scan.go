@@ -151,7 +151,7 @@ func (s *layerScan) content(layer, unsafePath string, n *node, r io.Reader) erro
 	}
 	if s.keep[unsafePath] {
 		n.data = kept.Bytes()
-		if err := s.hold(len(n.data)); err != nil {
+		if err := s.hold(unsafePath, len(n.data)); err != nil {
 			return err
 		}
 	}
@@ -180,7 +180,7 @@ func (s *layerScan) assignment(layer, unsafePath, name string, line int) error {
 	if at == nil {
 		at = &places{}
 		s.assigned[name] = at
-		if err := s.hold(entryCost); err != nil {
+		if err := s.hold(unsafePath, entryCost); err != nil {
 			return err
 		}
 	}
@@ -190,7 +190,7 @@ func (s *layerScan) assignment(layer, unsafePath, name string, line int) error {
 	}
 	place := trace{layer: layer, path: fmt.Sprintf("%s:%d", unsafePath, line)}.String()
 	at.first = append(at.first, place)
-	return s.hold(len(place))
+	return s.hold(unsafePath, len(place))
 }
 
 // head is the beginning of a text, as much as the kernel reads of a program.
@@ -208,7 +208,7 @@ func (s *layerScan) script(unsafePath string, n *node, first head) error {
 		return nil
 	}
 	n.head = first
-	return s.hold(len(first))
+	return s.hold(unsafePath, len(first))
 }
 
 func (s *layerScan) findSecret(base string, data []byte, small bool) string {

@@ -77,7 +77,7 @@ func (w *walker) dir(d *os.File, at string, n *node) error {
 	slices.Sort(all)
 	for _, name := range all {
 		below := path.Join(at, name)
-		if err := cmp.Or(w.ctx.Err(), w.scan.entry(below)); err != nil {
+		if err := cmp.Or(w.ctx.Err(), w.scan.entry(below, "")); err != nil {
 			return err
 		}
 		if err := w.entry(d, name, below, n); err != nil {
@@ -191,7 +191,7 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		}
 		return w.scan.script(at, n, first)
 	}
-	if err := w.scan.take(n.size); err != nil {
+	if err := w.scan.take(at, n.size); err != nil {
 		return err
 	}
 	stream := w.scan.stream()
