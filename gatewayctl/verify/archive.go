@@ -48,8 +48,24 @@ func (archiveSource) try(context.Context, *inspection) programRuns {
 	return programRuns{init: why, ctl: why}
 }
 
-func (a archiveSource) read(_ context.Context, s *layerScan) (*image, error) {
-	return readArchive(a.r, s)
+// read returns at the end of ctx. A reader may then still wait for its next byte, in a
+// goroutine that ends with the process.
+func (a archiveSource) read(ctx context.Context, s *layerScan) (*image, error) {
+	type result struct {
+		im  *image
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		im, err := readArchive(a.r, s)
+		done <- result{im, err}
+	}()
+	select {
+	case r := <-done:
+		return r.im, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func readArchive(r io.Reader, s *layerScan) (*image, error) {

@@ -332,8 +332,8 @@ func TestEachCheckFails(t *testing.T) {
 		groups(t, inFiles(), archive)
 		groups(t, inGroups(), archive)
 		groups(t, inTexts(), archive)
-		groups(t, inLowerTexts(), archive)
 		groups(t, inImages(), archive)
+		groups(t, inLowerTexts(), archive)
 	})
 	t.Run("directory", func(t *testing.T) {
 		groups(t, inFiles(), directory)

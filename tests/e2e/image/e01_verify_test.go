@@ -117,6 +117,7 @@ func TestChangedImageFailsVerification(t *testing.T) {
 	t.Run("in-a-build", func(t *testing.T) { testInBuild(t) })
 	t.Run("another-image", func(t *testing.T) { testOtherImages(t) })
 	t.Run("another-tree", func(t *testing.T) { testOtherTrees(t) })
+	t.Run("a-program-that-hangs", func(t *testing.T) { testHungProgram(t) })
 	t.Run("layers-read-differently", func(t *testing.T) { testReaders(t) })
 	t.Run("a-token-in-a-profile", func(t *testing.T) { testShellProfile(t) })
 }
