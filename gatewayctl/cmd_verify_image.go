@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,7 +13,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/gateway-init/gateway-init/gatewayctl/tokenscan"
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
@@ -38,8 +41,9 @@ then without rights (docs/image.md).
                   gateway's must be readable
   --json          print one line of JSON
 
-Exit code: 0 every check held, 1 one failed or could not be made, 2 usage,
-3 the image cannot be read.
+Exit code: 0 every check held, 1 one failed or could not be made, or it was
+interrupted, 2 usage, 3 the image cannot be read, or two programs could read it
+differently.
 `,
 		setup: func(f *flag.FlagSet) func(*app, []string) int {
 			o := imageArgs{Options: verify.Options{Sums: map[string]string{}}}
@@ -103,10 +107,17 @@ func (a *app) verifyImage(o imageArgs) int {
 	defer done()
 	ctx, cancel := interruptibleContext()
 	defer cancel()
+	if !signal.Ignored(syscall.SIGHUP) { // a terminal that is closed must not leave a container
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
 	report, err := verify.Run(ctx, source, o.Options)
 	switch {
 	case errors.As(err, new(*verify.ProfileError)):
 		return a.usage(err, "verify-image")
+	case errors.Is(err, context.Canceled):
+		return a.fail(exitFailed, errors.New("cannot check the image: interrupted"), "")
 	case err != nil:
 		return a.fail(exitRefused, err, "")
 	}

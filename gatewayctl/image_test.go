@@ -5,7 +5,9 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -31,7 +33,8 @@ func savedImage(t *testing.T) []byte {
 		return b.Bytes()
 	}
 	layer := pack("etc/gateway-init/config.json", string(config), "opt/\x1b[31mred", hexToken)
-	return pack("l.tar", string(layer), "c.json", `{"rootfs":{"diff_ids":["x"]}}`, "manifest.json", `[{"Config":"c.json","Layers":["l.tar"]}]`)
+	image := fmt.Sprintf(`{"rootfs":{"diff_ids":["sha256:%x"]}}`, sha256.Sum256(layer))
+	return pack("l.tar", string(layer), "c.json", image, "manifest.json", `[{"Config":"c.json","Layers":["l.tar"]}]`)
 }
 
 func TestVerifyImage(t *testing.T) {

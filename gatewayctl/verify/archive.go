@@ -5,37 +5,36 @@ package verify
 import (
 	"archive/tar"
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
 // image is the content of a source.
 type image struct {
-	tree    *tree
-	config  *imageConfig // nil for a directory
-	layers  int
-	entries int
-	unread  []string // paths of a directory that could not be looked at, and why
-	skipped []string // paths that are mounted into a directory
+	tree     *tree
+	config   *imageConfig // nil for a directory
+	layers   int
+	entries  int
+	platform string   // of an archive: as linux/amd64
+	others   []string // platforms of an archive that were not checked
+	unread   []string // paths of a directory that could not be looked at, and why
+	skipped  []string // paths that are mounted into a directory
 }
 
 // archive is a docker save while it is read. Both layouts are the same except
-// for the files that lead to the parts. In the older one manifest.json names
-// ID/layer.tar. In OCI's, index.json names blobs by digest, in any order, and
-// does not say the kind of a blob. So the first bytes of a member decide its
-// kind.
+// for the files that lead to the parts. In docker's, manifest.json names members. In
+// OCI's, index.json names blobs by digest, in any order, and does not say the kind of
+// a blob. So the first bytes of a member decide its kind.
 type archive struct {
-	scan   *layerScan
-	texts  map[string][]byte // JSON
-	layers map[string]*layer
-	other  map[string]string // the kind of each member that was not read
-	links  map[string]string // the older layout stores equal layers once
+	scan    *layerScan
+	members map[string]*part
+	links   map[string]string // the older layout stores equal layers once
+	folders map[string]bool
 }
 
 type archiveSource struct{ r io.Reader }
@@ -49,152 +48,147 @@ func (archiveSource) try(context.Context, *inspection) programRuns {
 	return programRuns{init: why, ctl: why}
 }
 
-func (a archiveSource) read(_ context.Context, s *layerScan) (*image, error) {
-	return readArchive(a.r, s)
+// read returns at the end of ctx. A reader may then still wait for its next byte, in a
+// goroutine that ends with the process.
+func (a archiveSource) read(ctx context.Context, s *layerScan) (*image, error) {
+	type result struct {
+		im  *image
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		im, err := readArchive(a.r, s)
+		done <- result{im, err}
+	}()
+	select {
+	case r := <-done:
+		return r.im, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func readArchive(r io.Reader, s *layerScan) (*image, error) {
-	a := &archive{scan: s, texts: map[string][]byte{}, layers: map[string]*layer{}, other: map[string]string{}, links: map[string]string{}}
+	a := &archive{scan: s, members: map[string]*part{}, links: map[string]string{}, folders: map[string]bool{}}
 	plain, err := unpacked(bufio.NewReader(r))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read archive: %w", err)
 	}
-	for members := tar.NewReader(plain); ; {
+	for members := tar.NewReader(&reader{plain, s.budget, "the archive"}); ; {
 		h, err := members.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if err == nil {
+			err = a.entry(h, members)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot read archive: %w", err)
 		}
-		name, err := memberPath(h.Name)
-		if err == nil {
-			err = s.entry(name)
-		}
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("cannot read archive: %w", err)
-		case h.Typeflag == tar.TypeSymlink:
-			// ".." is taken as the archive's own tools do; no file is opened by
-			// it.
-			a.links[name] = path.Join(path.Dir(name), h.Linkname)
-		case h.Typeflag == tar.TypeReg:
-			if err := a.member(name, members); err != nil {
-				return nil, err
+	}
+	im, err := a.image()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read archive: %w", err)
+	}
+	return im, nil
+}
+
+// entry reads one entry of the archive. Some readers unpack an archive into a
+// directory, where a later entry replaces an earlier one and a link leads elsewhere.
+// Others read it once. So a name must not be there twice.
+func (a *archive) entry(h *tar.Header, content io.Reader) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	name, err := memberPath(h.Name)
+	if err != nil {
+		return err
+	}
+	if err := a.scan.entry(name, h.Linkname); err != nil {
+		return err
+	}
+	if a.isTaken(name) && !(a.folders[name] && h.Typeflag == tar.TypeDir) {
+		return fmt.Errorf("%.200s is in it twice: %w", name, errReaders)
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		a.folders[name] = true
+	case tar.TypeSymlink:
+		// ".." is taken as the archive's own tools do; no file is opened by it.
+		a.links[name] = path.Join(path.Dir(name), h.Linkname)
+	case tar.TypeReg:
+		a.members[name], err = a.member(name, content)
+	default:
+		err = fmt.Errorf("%.200s is of type %q: save the image again", name, h.Typeflag)
+	}
+	return err
+}
+
+func (a *archive) isTaken(name string) bool {
+	_, isLink := a.links[name]
+	return isLink || a.members[name] != nil || a.folders[name]
+}
+
+// checkNames refuses a name below a file or a link, and a link in place of a file
+// that says what the archive has.
+func (a *archive) checkNames() error {
+	check := func(name string) error {
+		for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
+			if a.isTaken(dir) && !a.folders[dir] {
+				return fmt.Errorf("%.200s %w", name, errBelowFile)
 			}
 		}
+		return nil
 	}
-	return a.image()
-}
-
-// unpacked undoes gzip once, if r is compressed.
-func unpacked(r *bufio.Reader) (*bufio.Reader, error) {
-	head, _ := r.Peek(2)
-	if !bytes.Equal(head, []byte("\x1f\x8b")) {
-		return r, nil
-	}
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, err
-	}
-	return bufio.NewReader(z), nil
-}
-
-// member reads one file of the archive to its end.
-func (a *archive) member(name string, content io.Reader) error {
-	plain, err := unpacked(bufio.NewReader(content))
-	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", name, err)
-	}
-	stream := a.scan.stream()
-	kind, whole := sniff(plain), io.TeeReader(&reader{plain, a.scan.budget}, stream)
-	switch kind {
-	case isLayer:
-		l, err := readLayer("layer "+shortName(name), whole, a.scan, stream)
-		if err != nil {
+	for name := range a.members {
+		if err := check(name); err != nil {
 			return err
 		}
-		a.layers[name] = l
-	case isJSON:
-		text, err := io.ReadAll(io.LimitReader(whole, maxJSON+1))
-		if err != nil || len(text) > maxJSON {
-			return fmt.Errorf("cannot read %s: it has more than %d bytes, or ends too early: %w", name, maxJSON, errors.Join(err, errLimit))
-		}
-		if err := a.scan.hold(len(text)); err != nil {
+	}
+	for name := range a.links {
+		if err := check(name); err != nil {
 			return err
 		}
-		a.texts[name] = text
-	default:
-		a.other[name] = kind
-	}
-	// Bytes behind the end of a tar are bytes of the image too.
-	if _, err := io.Copy(io.Discard, whole); err != nil {
-		return fmt.Errorf("cannot read %s: %w", name, err)
-	}
-	if stream.Found() {
-		a.scan.leak("", strings.TrimPrefix(name, "/"))
+		if slices.Contains([]string{savedManifest, ociIndex, ociLayout, oldManifest}, name) {
+			return fmt.Errorf("%s is a link: %w", name, errReaders)
+		}
 	}
 	return nil
 }
 
-// Kinds of a member, in words for an error.
-const (
-	isLayer = "a layer"
-	isJSON  = "JSON"
-	isZstd  = "compressed with zstd, which this program does not read: save the image uncompressed or with gzip"
-	isOther = "neither a tar nor JSON"
-)
-
-// sniff returns the kind of a member by its first bytes. An empty layer is zeros
-// alone.
-func sniff(r *bufio.Reader) string {
-	const magic, size = 257, 512 // tar(5): "ustar"
-	head, _ := r.Peek(size)
-	switch {
-	case len(head) == size && (string(head[magic:magic+5]) == "ustar" || len(bytes.Trim(head, "\x00")) == 0):
-		return isLayer
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		return isZstd
-	case bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")), bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("[")):
-		return isJSON
-	}
-	return isOther
-}
-
-// shortName returns enough of a digest to find a layer by it.
-func shortName(name string) string {
-	for _, part := range findNames(name) {
-		if len(part) >= 64 {
-			return part[:12]
-		}
-	}
-	return strings.TrimPrefix(name, "/")
-}
-
 // image puts the layers together as the manifest says.
 func (a *archive) image() (*image, error) {
-	configName, layerNames, err := a.manifest()
+	if err := a.checkNames(); err != nil {
+		return nil, err
+	}
+	c, others, err := a.choose()
 	if err != nil {
-		return nil, fmt.Errorf("cannot read archive: %w", err)
+		return nil, err
 	}
-	text, ok := a.texts[a.resolve(configName)]
-	if !ok {
-		return nil, fmt.Errorf("cannot read archive: the image config %s is missing", configName)
-	}
-	config, err := parseConfig(text)
+	config, err := a.config(c.config)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read archive: the image config: %w", err)
+		return nil, err
 	}
-	if n := len(config.RootFS.DiffIDs); n != len(layerNames) {
-		return nil, fmt.Errorf("cannot read archive: the manifest has %d layers, the image config %d", len(layerNames), n)
+	diffs := config.RootFS.DiffIDs
+	switch {
+	case len(diffs) != len(c.layers):
+		return nil, fmt.Errorf("the manifest has %d layers, the image config %d", len(c.layers), len(diffs))
+	case len(diffs) > maxLayers:
+		return nil, fmt.Errorf("%w: more than %d layers, in %s", errLimit, maxLayers, c.config)
 	}
-	im := &image{tree: newTree(), config: config, layers: len(layerNames)}
-	for _, name := range layerNames {
-		l, ok := a.layers[a.resolve(name)]
-		if !ok {
-			return nil, fmt.Errorf("cannot read archive: %s is %s", name, a.missing(name))
+	im := &image{tree: newTree(), config: config, layers: len(c.layers), platform: config.platform(), others: others}
+	for i, name := range c.layers {
+		m := a.members[a.resolve(name)]
+		if m == nil || m.kind != isLayer {
+			return nil, fmt.Errorf("%.200s is %s", name, m.missing())
 		}
-		if err := l.apply(im.tree); err != nil {
+		if diffs[i] != sha256Prefix+m.plain {
+			return nil, fmt.Errorf("%.200s has other content than the image config says: its diff_id is sha256:%s, not %.80q: save the image again", name, m.plain, diffs[i])
+		}
+		if err := a.again(m.layer); err != nil {
+			return nil, err
+		}
+		if err := m.layer.apply(im.tree, int32(i+1)); err != nil {
 			return nil, err
 		}
 	}
@@ -202,11 +196,35 @@ func (a *archive) image() (*image, error) {
 	return im, nil
 }
 
-func (a *archive) missing(name string) string {
-	if kind, ok := a.other[a.resolve(name)]; ok {
-		return kind
+// again counts the entries of a layer that the image has more than once.
+func (a *archive) again(l *layer) error {
+	if !l.inTree {
+		return nil
 	}
-	return "missing, or no layer"
+	for range l.changes {
+		if err := a.scan.entry(l.name, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// config returns the image config that a member has.
+func (a *archive) config(name string) (*imageConfig, error) {
+	m := a.members[a.resolve(name)]
+	if m == nil || m.kind != isJSON {
+		return nil, fmt.Errorf("the image config %.200s is %s", name, m.missing())
+	}
+	// Docker and podman name the config by its hash, also where it is no blob.
+	hash := strings.TrimSuffix(strings.TrimPrefix(path.Base(name), sha256Prefix), ".json")
+	if isSum(hash) && hash != m.sum {
+		return nil, fmt.Errorf("the image config %.200s has the hash %s: save the image again", name, m.sum)
+	}
+	config, err := parseConfig(m.text)
+	if err != nil {
+		return nil, fmt.Errorf("the image config: %w", err)
+	}
+	return config, nil
 }
 
 // resolve follows the archive's own links.

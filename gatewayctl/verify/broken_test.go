@@ -101,7 +101,7 @@ func inFiles() map[string]map[string]breakage {
 			"missing":      {demo, swap(passwdPath, "operator:x", "somebody:x"), nil, `has no line for "operator"`},
 			"same-uid":     {demo, swap(passwdPath, "sandbox:x:9002:9002", "sandbox:x:9001:9002"), []string{"users", "homes"}, "both are uid 9001"},
 			"root":         {demo, swap(passwdPath, "operator:x:9003", "operator:x:0"), []string{"users", "accounts"}, "0 is root"},
-			"group-member": {demo, swap(groupPath, "gateway:x:9001:", "gateway:x:9001:operator"), nil, `"operator" is in the gateway's primary group`},
+			"group-member": {demo, swap(groupPath, "gateway:x:9001:", "gateway:x:9001:operator"), []string{"users", "gateway-group", "operator-member"}, `"operator" is in the gateway's primary group`},
 			"same-group":   {demo, swap(passwdPath, "operator:x:9003:9003", "operator:x:9003:9002"), []string{"users", "homes"}, "sandbox and operator have the primary group 9002"},
 			"strangers-group": {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "x:x:9009:9002::/:\n") }), nil,
 				"sandbox and x have the primary group 9002"},
@@ -117,15 +117,6 @@ func inFiles() map[string]map[string]breakage {
 			"wide":      {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "x:x:4294967296:1::/:\n") }), nil, "/etc/passwd:5"},
 			"short":     {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "x:x:1\n") }), nil, "/etc/group:5"},
 			"member":    {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "x:x:77: bin\n") }), nil, "/etc/group:5"},
-		},
-		"sandbox-group": {
-			"gateway":  {demo, swap(groupPath, "sandbox:x:9002:", "sandbox:x:9002:gateway,sandbox"), nil, "gateway"},
-			"stranger": {demo, swap(groupPath, "sandbox:x:9002:", "sandbox:x:9002:mail"), nil, "beside sandbox: mail"},
-		},
-		"sandbox-member": {
-			"docker": {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "docker:x:998:sandbox\n") }), nil, "docker (998)"},
-			"shared": {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "both:x:997:sandbox,gateway\n") }), nil, "both (997)"},
-			"human":  {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "both:x:997:sandbox,operator\n") }), nil, "both (997)"},
 		},
 		"homes": {
 			"gateway-mode":  {demo, mode("/var/lib/gateway", 0o750), nil, "has mode 0750: chmod 0700 it"},
@@ -339,10 +330,15 @@ func TestEachCheckFails(t *testing.T) {
 	}
 	t.Run("archive", func(t *testing.T) {
 		groups(t, inFiles(), archive)
+		groups(t, inGroups(), archive)
+		groups(t, inTexts(), archive)
 		groups(t, inImages(), archive)
+		groups(t, inLowerTexts(), archive)
 	})
 	t.Run("directory", func(t *testing.T) {
 		groups(t, inFiles(), directory)
+		groups(t, inGroups(), directory)
+		groups(t, inTexts(), directory)
 		groups(t, inProgramRuns(), func(t *testing.T) func(*fixture) Source {
 			return func(f *fixture) Source {
 				f.runs = true

@@ -2,20 +2,18 @@
 
 package verify
 
-import (
-	"strings"
-)
+import "path"
 
 // Changes to a good image, each of one thing.
 
 // edit changes one entry of the lowest layer.
-func edit(path string, how func(entry) entry) func(*fixture) {
+func edit(unsafePath string, how func(entry) entry) func(*fixture) {
 	return func(f *fixture) {
-		e, ok := f.base()[path]
+		e, ok := f.base()[unsafePath]
 		if !ok {
-			panic("the fixture has no " + path)
+			panic("the fixture has no " + unsafePath)
 		}
-		f.base()[path] = how(e)
+		f.base()[unsafePath] = how(e)
 	}
 }
 
@@ -44,11 +42,23 @@ func all(changes ...func(*fixture)) func(*fixture) {
 }
 
 // addedAndRemoved puts a file into one layer, and its whiteout into the next.
-func addedAndRemoved(path, data string) func(*fixture) {
+func addedAndRemoved(unsafePath, data string) func(*fixture) {
 	return func(f *fixture) {
-		dir, base := path[:strings.LastIndex(path, "/")+1], path[strings.LastIndex(path, "/")+1:]
-		f.top()[path] = file(0o600, data)
-		f.top()[dir+whiteout+base] = file(0, "")
+		dir, base := path.Split(unsafePath)
+		f.above(unsafePath, file(0o600, data))
+		f.above(dir+whiteout+base, file(0, ""))
+	}
+}
+
+// above puts an entry into a new layer, with the directories above it, as engines
+// do.
+func (f *fixture) above(unsafePath string, e entry) {
+	l := f.top()
+	l[unsafePath] = e
+	for dir := path.Dir(unsafePath); dir != "/"; dir = path.Dir(dir) {
+		if d, ok := f.base()[dir]; ok {
+			l[dir] = d
+		}
 	}
 }
 

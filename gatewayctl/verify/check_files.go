@@ -23,7 +23,14 @@ func checkTree(s *inspection) checkResult {
 	if len(s.skipped) > 0 {
 		return resultHeld("%d entries; mounted and left out: %s", s.entries, joinFew(s.skipped))
 	}
-	return resultHeld("%d entries, %d layers", s.entries, s.layers)
+	text := fmt.Sprintf("%d entries, %d layers", s.entries, s.layers)
+	if s.platform != "" {
+		text += ", " + s.platform
+	}
+	if len(s.others) > 0 {
+		return resultNote("%s; not checked: %s: save each platform alone (docker save --platform) and check it", text, joinFew(s.others))
+	}
+	return resultHeld("%s", text)
 }
 
 // plain checks that a file is a regular file of root with one name and one of

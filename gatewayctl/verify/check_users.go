@@ -3,7 +3,6 @@
 package verify
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/gateway-init/gateway-init/internal/fsafe"
@@ -55,54 +54,6 @@ func checkAccounts(s *inspection) checkResult {
 		return resultFailed("uid 0 has %d accounts (%s): leave one", len(roots), joinFew(roots))
 	}
 	return resultHeld("%d accounts, uid 0 is %s alone", len(s.accounts), roots[0])
-}
-
-// checkSandboxGroup checks that the agent is alone in its group, because it
-// shares files with that group.
-func checkSandboxGroup(s *inspection) checkResult {
-	if s.usersErr != nil {
-		return resultUnavailable("see users")
-	}
-	u := s.users[sandbox]
-	var others []string
-	for _, g := range s.groups {
-		if g.gid != u.GID {
-			continue
-		}
-		for _, m := range g.members {
-			if m != u.Name {
-				others = append(others, m)
-			}
-		}
-	}
-	return resultOfFindings(others, "in the sandbox group beside "+u.Name, "group %d is %s's alone", u.GID, u.Name)
-}
-
-// isPowerfulGroup reports whether name is a group that Linux distributions and engines
-// give power over the machine, its logs or its devices.
-func isPowerfulGroup(name string) bool {
-	return slices.Contains([]string{"root", "wheel", "sudo", "admin", "adm", "docker", "podman", "lxd", "libvirt", "kvm", "disk", "shadow",
-		"kmem", "staff", "systemd-journal"}, name)
-}
-
-// checkSandboxMember checks that the agent is in no group of the gateway or the
-// operator, and in none that is as good as root.
-func checkSandboxMember(s *inspection) checkResult {
-	if s.usersErr != nil {
-		return resultUnavailable("see users")
-	}
-	u := s.users[sandbox]
-	var bad []string
-	for _, g := range s.groups {
-		if !slices.Contains(u.Groups, g.gid) || g.gid == u.GID {
-			continue
-		}
-		shared := slices.Contains(s.users[gateway].Groups, g.gid) || slices.Contains(s.users[operator].Groups, g.gid)
-		if shared || isPowerfulGroup(g.name) {
-			bad = append(bad, fmt.Sprintf("%s (%d)", g.name, g.gid))
-		}
-	}
-	return resultOfFindings(bad, u.Name+" is in", "%s is in no group of others", u.Name)
 }
 
 // checkHomes checks owner and mode of the homes. Control of the gateway's state

@@ -9,6 +9,7 @@
 // An archive is read once, as a stream. Names and a few small files stay in
 // memory, contents do not. Both are bounded (limits).
 //
-// The checks do not defend against the author of the image. They find mistakes, and
+// An image that two engines would read differently is refused (errReaders). Otherwise
+// the checks do not defend against the author of the image. They find mistakes, and
 // things that a foreign build step left behind. They do not search for hidden things.
 package verify

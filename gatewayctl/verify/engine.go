@@ -3,11 +3,11 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"time"
 
@@ -18,8 +18,23 @@ import (
 // environment, because DOCKER_HOST, its configuration and its credentials are
 // there.
 type Engine struct {
-	path string
-	env  []string
+	path  string
+	env   []string
+	times engineTimes
+}
+
+// engineTimes are how long the calls of an engine may take. The first byte of a save
+// takes long, because an engine may copy the image before it writes one.
+type engineTimes struct {
+	ask       time.Duration // a question
+	idle      time.Duration // between two bytes of a save
+	container time.Duration // a container
+	removal   time.Duration // its removal
+	settle    time.Duration // until a container exists whose start was cut off
+}
+
+func usualTimes() engineTimes {
+	return engineTimes{ask: 30 * time.Second, idle: 10 * time.Minute, container: 30 * time.Second, removal: 10 * time.Second, settle: 2 * time.Second}
 }
 
 // NewEngine returns the engine that ENGINE names in env, docker or podman, found
@@ -38,7 +53,7 @@ func NewEngine(env []string) (Engine, error) {
 	if err != nil {
 		return Engine{}, fmt.Errorf("cannot find %s in PATH: %w", name, err)
 	}
-	return Engine{path, env}, nil
+	return Engine{path, env, usualTimes()}, nil
 }
 
 func (e Engine) command(args ...string) program {
@@ -57,19 +72,42 @@ type engineSource struct {
 // Saved returns a Source for an image that an engine has.
 func Saved(e Engine, name string) Source { return &engineSource{engine: e, name: name} }
 
-func (s *engineSource) read(ctx context.Context, sift *layerScan) (im *image, err error) {
+func (s *engineSource) read(ctx context.Context, sift *layerScan) (*image, error) {
 	if s.name == "" || s.name[0] == '-' {
 		return nil, fmt.Errorf("cannot read image %.200q: it is no name of an image", s.name)
 	}
-	found, err := s.engine.command("image", "inspect", "--format", "{{.Id}}", s.name).run(ctx)
-	if err == nil && found.code != 0 {
-		err = errors.New(firstLine(found.errOut))
-	}
+	im, err := s.saved(ctx, sift)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read image %.200q: %w", s.name, err)
 	}
+	return im, nil
+}
+
+// saved looks the image up and reads it.
+func (s *engineSource) saved(ctx context.Context, sift *layerScan) (im *image, err error) {
+	within, cancel := context.WithTimeout(ctx, s.engine.times.ask)
+	defer cancel()
+	found, err := s.engine.command("image", "inspect", "--format", "{{.Id}}", s.name).run(within)
+	switch {
+	case ctx.Err() == nil && within.Err() != nil:
+		return nil, fmt.Errorf("%s image inspect did not answer within %v", s.engine.path, s.engine.times.ask)
+	case err == nil && found.code != 0:
+		err = errors.New(firstLine(found.errOut))
+	}
+	if err != nil {
+		return nil, err
+	}
 	s.id = strings.TrimSpace(found.out)
-	saved, err := s.engine.command("save", s.id).stream(ctx, func(r io.Reader) (err error) {
+	return s.save(ctx, sift)
+}
+
+// save reads the image from the engine, as long as bytes come.
+func (s *engineSource) save(ctx context.Context, sift *layerScan) (im *image, err error) {
+	limit := s.engine.times.idle
+	within, seen, stop := withIdle(ctx, limit, fmt.Errorf("%s save wrote nothing for %v", s.engine.path, limit))
+	defer stop()
+	saved, err := s.engine.command("save", s.id).stream(within, func(r io.Reader) (err error) {
+		r = &watchedReader{r, seen}
 		im, err = readArchive(r, sift)
 		if err != nil {
 			return err
@@ -77,110 +115,32 @@ func (s *engineSource) read(ctx context.Context, sift *layerScan) (im *image, er
 		_, err = io.Copy(io.Discard, r) // a pipe that breaks would look like a failed save
 		return err
 	})
-	if saved.code != 0 && ctx.Err() == nil { // only half of it may have been read
-		err = fmt.Errorf("%s save: %s: %w", s.engine.path, firstLine(saved.errOut), errors.Join(err, errSave))
+	if saved.code != 0 && within.Err() == nil { // only half of it may have been read
+		err = fmt.Errorf("%s save failed: %s", s.engine.path, cmp.Or(firstLine(saved.errOut), fmt.Sprintf("exit code %d", saved.code)))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read image %.200q: %w", s.name, err)
-	}
-	return im, nil
+	return im, err
 }
 
-var errSave = errors.New("it failed")
+// withIdle returns a context that ends with cause if seen is not called for a time.
+func withIdle(ctx context.Context, limit time.Duration, cause error) (within context.Context, seen, stop func()) {
+	within, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(limit, func() { cancel(cause) })
+	return within, func() { timer.Reset(limit) }, func() { timer.Stop(); cancel(nil) }
+}
+
+// watchedReader calls seen for each read that returned.
+type watchedReader struct {
+	io.Reader
+	seen func()
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	w.seen()
+	return n, err
+}
 
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return fmt.Sprintf("%.300s", line)
-}
-
-// Exit codes of docker run (docker-run(1)) for the daemon's own failure and for
-// the errors of execve(2) of the program.
-const (
-	engineFailed  = 125
-	cannotExecute = 126
-	cannotFind    = 127
-)
-
-// containerTime is how long a container may take; removalTime is how long its
-// removal may take.
-const (
-	containerTime = 30 * time.Second
-	removalTime   = 10 * time.Second
-)
-
-// try runs the programs whose hashes were given and hold, each in a container as
-// the sandbox user. None is run as root. So gatewayctl, which only root may
-// execute, says its version only in an image for containers without root.
-func (s *engineSource) try(ctx context.Context, sub *inspection) (t programRuns) {
-	uid, gid := uint32(nobodyID), uint32(nobodyID)
-	if sub.usersErr == nil {
-		uid, gid = sub.users[sandbox].UID, sub.users[sandbox].GID
-	}
-	known := func(at string) *checkResult {
-		v := checkResult{}
-		switch n, want := sub.tree.at(at), sub.options.Sums[path.Base(at)]; {
-		case want == "":
-			v = resultWithoutHash(path.Base(at))
-		case n == nil || n.sum != want:
-			v = resultUnavailable("see hashes")
-		default:
-			return nil
-		}
-		return &v
-	}
-	if t.init.not = known(initPath); t.init.not == nil {
-		t.init = s.contained(ctx, uid, gid, initPath, "--version")
-	}
-	if t.ctl.not = known(ctlPath); t.ctl.not != nil {
-		return t
-	}
-	o := s.contained(ctx, uid, gid, ctlPath, "version")
-	if t.init.not == nil && sub.usersErr == nil {
-		t.sandboxCtl = &o
-	}
-	if t.ctl = o; !sub.options.NonRoot {
-		t.ctl = outcomeNotRun(resultNotApplicable("only root may execute gatewayctl, and no program of an image is run as root: --root DIR runs it from a directory"))
-	}
-	return t
-}
-
-// contained runs one container without network, without a right, and with
-// limits. It removes the container by name on every way out, because the end of
-// docker run alone leaves the container running.
-func (s *engineSource) contained(ctx context.Context, uid, gid uint32, argv ...string) (o outcome) {
-	var random [8]byte
-	if err := sys.Random(random[:]); err != nil {
-		return outcome{err: fmt.Errorf("cannot name a container: %w", err)}
-	}
-	name := fmt.Sprintf("gateway-init-verify-%x", random)
-	args := []string{
-		"run", "--rm", "--name", name, "--no-healthcheck", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-		"--pids-limit", "64", "--memory", "256m", "--user", fmt.Sprintf("%d:%d", uid, gid), "--entrypoint", argv[0], s.id,
-	}
-	defer s.remove(name)
-	within, cancel := context.WithTimeout(ctx, containerTime)
-	defer cancel()
-	o.exitResult, o.err = s.engine.command(append(args, argv[1:]...)...).run(within)
-	switch {
-	case ctx.Err() != nil:
-		o.err = ctx.Err()
-	case errors.Is(o.err, context.DeadlineExceeded):
-		o.err = fmt.Errorf("a container did not end within %v and was removed", containerTime)
-	case o.err == nil && o.code == engineFailed:
-		o.err = errors.New(firstLine(o.errOut))
-		fallthrough
-	case o.err != nil:
-		o.err = fmt.Errorf("cannot run a container: %w", o.err)
-	case o.code == cannotExecute && strings.Contains(o.errOut, "permission denied"):
-		o.refused = true
-	}
-	return o
-}
-
-// remove removes a container, if it is still there. The context of the run may
-// have ended, so it has a time of its own.
-func (s *engineSource) remove(name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), removalTime)
-	defer cancel()
-	_, _ = s.engine.command("rm", "-f", name).run(ctx)
 }

@@ -3,13 +3,8 @@
 package verify
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -292,127 +287,6 @@ func copyFile(t testing.TB, from, to string) {
 	_, err = io.Copy(out, in)
 	testenv.Must(t, err)
 	testenv.Must(t, out.Close())
-}
-
-// tar returns one layer as a tar.
-func (l layerOf) tar(t testing.TB) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, path := range l.inOrder() {
-		e := l[path]
-		h := &tar.Header{Name: path[1:], Mode: int64(e.mode), Uid: int(e.uid), Gid: int(e.gid), Format: tar.FormatPAX}
-		switch e.kind {
-		case fsafe.Directory:
-			h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
-		case link:
-			h.Typeflag, h.Linkname = tar.TypeSymlink, e.data
-		case fsafe.FIFO:
-			h.Typeflag = tar.TypeFifo
-		case character:
-			h.Typeflag = tar.TypeChar
-		default:
-			h.Typeflag, h.Size = tar.TypeReg, int64(len(e.data))
-		}
-		if e.hard != "" {
-			h.Typeflag, h.Linkname, h.Size = tar.TypeLink, e.hard[1:], 0
-		}
-		if e.capable {
-			h.PAXRecords = map[string]string{xattrCapability: string(capability())}
-		}
-		testenv.Must(t, w.WriteHeader(h))
-		if h.Typeflag == tar.TypeReg {
-			_, err := w.Write([]byte(e.data))
-			testenv.Must(t, err)
-		}
-	}
-	testenv.Must(t, w.Close())
-	return b.Bytes()
-}
-
-// member is a file of an archive.
-type member struct {
-	name string
-	data []byte
-	link string
-}
-
-func pack(t testing.TB, members []member) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, m := range members {
-		h := &tar.Header{Name: m.name, Mode: 0o644, Size: int64(len(m.data)), Typeflag: tar.TypeReg}
-		if m.link != "" {
-			h.Typeflag, h.Linkname = tar.TypeSymlink, m.link
-		}
-		testenv.Must(t, w.WriteHeader(h))
-		_, err := w.Write(m.data)
-		testenv.Must(t, err)
-	}
-	testenv.Must(t, w.Close())
-	return b.Bytes()
-}
-
-func toJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	data, err := json.Marshal(v)
-	testenv.Must(t, err)
-	return data
-}
-
-func compress(t testing.TB, data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	_, err := w.Write(data)
-	testenv.Must(t, err)
-	testenv.Must(t, w.Close())
-	return b.Bytes()
-}
-
-// imageConfig returns the document that the engine keeps.
-func (f *fixture) imageConfig(t testing.TB) []byte {
-	var history []map[string]string
-	for _, h := range f.history {
-		history = append(history, map[string]string{"created_by": h})
-	}
-	return toJSON(t, map[string]any{"config": f.config, "history": history, "rootfs": map[string]any{"diff_ids": make([]string, len(f.layers))}})
-}
-
-// legacy returns the archive as docker wrote it up to version 24.
-func (f *fixture) legacy(t testing.TB) []byte {
-	members := []member{}
-	var order []string
-	for i, l := range f.layers {
-		id := fmt.Sprintf("%064d", i)
-		members = append(members, member{name: id + "/VERSION", data: []byte("1.0")}, member{name: id + "/json", data: []byte(`{"id":"x"}`)},
-			member{name: id + "/layer.tar", data: l.tar(t)})
-		order = append(order, id+"/layer.tar")
-	}
-	return pack(t, append(members,
-		member{name: "config.json", data: f.imageConfig(t)},
-		member{name: "manifest.json", data: toJSON(t, []map[string]any{{"Config": "config.json", "Layers": order}})}))
-}
-
-// oci returns the archive in OCI's layout, with compressed layers.
-func (f *fixture) oci(t testing.TB) []byte {
-	members := []member{{name: "oci-layout", data: []byte(`{"imageLayoutVersion":"1.0.0"}`)}}
-	blob := func(data []byte) map[string]string {
-		sum := sha256.Sum256(data)
-		members = append(members, member{name: "blobs/sha256/" + hex.EncodeToString(sum[:]), data: data})
-		return map[string]string{"digest": "sha256:" + hex.EncodeToString(sum[:])}
-	}
-	var layers []map[string]string
-	for _, l := range f.layers {
-		layers = append(layers, blob(compress(t, l.tar(t))))
-	}
-	manifest := blob(toJSON(t, map[string]any{"config": blob(f.imageConfig(t)), "layers": layers}))
-	attested := map[string]any{"digest": "sha256:" + strings.Repeat("0", 64), "annotations": map[string]string{"vnd.docker.reference.type": "attestation-manifest"}}
-	index := blob(toJSON(t, map[string]any{"manifests": []any{manifest, attested}}))
-	members = append(members, member{name: "index.json", data: toJSON(t, map[string]any{"manifests": []any{index}})})
-	slices.Reverse(members[1:]) // in no order
-	return pack(t, members)
 }
 
 // result returns the names of the checks that failed, and all checks by name.

@@ -21,25 +21,32 @@ const (
 	opaque       = ".wh..wh..opq"
 )
 
+// layer holds the changes of one layer to the tree below, in their order. It is kept
+// until the manifest says where it belongs, because the manifest may come last in
+// an archive.
+type layer struct {
+	name    string
+	changes []change
+	inTree  bool // its nodes are in a tree
+}
+
 // change is one entry of a layer.
 type change struct {
 	path string
-	node *node
+	does action
 	to   string // hard link: an absolute, clean path
+	node *node  // nil for a whiteout; of a hard link, as its header describes it
 }
 
-// layer holds the changes of one layer to the tree below. It is kept until the
-// manifest says where in the order it belongs, because the manifest may come
-// last in an archive.
-type layer struct {
-	name    string
-	removes []string // whiteouts
-	empties []string // opaque directories
-	changes []change
-}
+// action is the effect of an entry on the tree.
+type action uint8
 
-// xattrCapability is the name of the extended attribute in a tar (PAX record).
-const xattrCapability = "SCHILY.xattr.security.capability"
+const (
+	doPut    action = iota // makes or replaces the path
+	doLink                 // makes the path another name of a file
+	doRemove               // removes the path, with all below it
+	doEmpty                // removes all below the path
+)
 
 // readLayer reads one layer to its end; seen gets all bytes that were read from
 // r.
@@ -54,7 +61,7 @@ func readLayer(name string, r io.Reader, s *layerScan, seen *tokenscan.Stream) (
 			err = l.entry(h, files, s)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", name, err)
+			return nil, err
 		}
 		if seen.Found() {
 			s.leak(name, h.Name)
@@ -64,52 +71,73 @@ func readLayer(name string, r io.Reader, s *layerScan, seen *tokenscan.Stream) (
 }
 
 func (l *layer) entry(h *tar.Header, content io.Reader, s *layerScan) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil // no engine takes anything from it
+	}
 	at, err := memberPath(h.Name)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.entry(at), s.take(h.Size)); err != nil {
+	if err := s.entry(at, h.Linkname); err != nil {
 		return err
 	}
 	dir, base := path.Split(at)
-	switch {
-	case base == opaque:
-		l.empties = append(l.empties, path.Clean(dir))
-		return nil
-	case strings.HasPrefix(base, whiteoutMeta):
-		return nil
-	case strings.HasPrefix(base, whiteout):
-		name := base[len(whiteout):]
-		if name == "" || name == "." || name == ".." {
-			return fmt.Errorf("cannot use %s: it removes nothing that can be", at)
-		}
-		l.removes = append(l.removes, path.Join(dir, name))
-		return nil
+	if strings.Contains(dir, "/"+whiteout) {
+		return fmt.Errorf("cannot use %.200s: it is below a whiteout: %w", at, errReaders)
 	}
-	if h.Typeflag == tar.TypeLink {
-		to, err := memberPath(h.Linkname)
-		if s.name(l.name, at); s.known.isOwnConfig(base) {
-			s.traces[len(s.traces)-1].secret = "it is a hard link, so it may hold a token"
-		}
-		l.changes = append(l.changes, change{path: at, to: to})
-		return err
+	if strings.HasPrefix(base, whiteout) {
+		return l.whiteout(at, path.Clean(dir), base)
 	}
 	n, err := nodeOf(h)
 	if err != nil {
-		return fmt.Errorf("cannot use %s: %w", at, err)
+		return fmt.Errorf("cannot use %.200s: %w", at, err)
+	}
+	if err := s.take(at, h.Size); err != nil {
+		return err
 	}
 	s.name(l.name, at)
-	l.changes = append(l.changes, change{path: at, node: n})
-	if n.kind == fsafe.Regular {
-		return s.content(at, n, content)
+	c := change{path: at, node: n}
+	if h.Typeflag == tar.TypeLink {
+		c.does = doLink
+		c.to, err = memberPath(h.Linkname)
+		if s.known.isOwnConfig(base) {
+			s.traces[len(s.traces)-1].secret = "it is a hard link, so it may hold a token"
+		}
+	} else if n.kind == fsafe.Regular {
+		err = s.content(l.name, at, n, content)
+	}
+	l.changes = append(l.changes, c)
+	return err
+}
+
+// whiteout notes an entry that removes names of the layers below.
+func (l *layer) whiteout(at, dir, base string) error {
+	name := base[len(whiteout):]
+	switch {
+	case base == opaque:
+		l.changes = append(l.changes, change{path: dir, does: doEmpty})
+	case strings.HasPrefix(base, whiteoutMeta):
+	case name == "" || name == "." || name == "..":
+		return fmt.Errorf("cannot use %.200s: it removes nothing that can be", at)
+	default:
+		l.changes = append(l.changes, change{path: path.Join(dir, name), does: doRemove})
 	}
 	return nil
 }
 
+// Extended attributes in a tar (PAX records). Those of overlayfs hide or redirect
+// lower layers, if an engine unpacks a layer into a folder that overlayfs then uses.
+const (
+	xattr            = "SCHILY.xattr."
+	xattrCapability  = xattr + "security.capability"
+	xattrOverlay     = xattr + "trusted.overlay."
+	xattrUserOverlay = xattr + "user.overlay."
+)
+
 // nodeOf returns the node that a header describes.
 func nodeOf(h *tar.Header) (*node, error) {
 	kinds := map[byte]fsafe.Type{
-		tar.TypeReg: fsafe.Regular, tar.TypeGNUSparse: fsafe.Regular, tar.TypeDir: fsafe.Directory, tar.TypeSymlink: link,
+		tar.TypeReg: fsafe.Regular, tar.TypeGNUSparse: fsafe.Regular, tar.TypeLink: fsafe.Regular, tar.TypeDir: fsafe.Directory, tar.TypeSymlink: link,
 		tar.TypeChar: character, tar.TypeBlock: block, tar.TypeFifo: fsafe.FIFO,
 	}
 	kind, ok := kinds[h.Typeflag]
@@ -120,38 +148,18 @@ func nodeOf(h *tar.Header) (*node, error) {
 	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) > maxID || int64(h.Gid) > maxID {
 		return nil, errors.New("its owner is out of range")
 	}
-	_, capable := h.PAXRecords[xattrCapability]
-	n := &node{kind: kind, mode: uint32(h.Mode & 0o7777), uid: uint32(h.Uid), gid: uint32(h.Gid), size: h.Size, target: h.Linkname, capable: capable}
+	if kind == character && h.Devmajor == 0 && h.Devminor == 0 {
+		return nil, fmt.Errorf("it is a device 0:0, which is a whiteout of overlayfs: %w", errReaders)
+	}
+	n := &node{kind: kind, mode: uint32(h.Mode & 0o7777), uid: uint32(h.Uid), gid: uint32(h.Gid), size: h.Size, target: h.Linkname}
+	for name := range h.PAXRecords {
+		if strings.HasPrefix(name, xattrOverlay) || strings.HasPrefix(name, xattrUserOverlay) {
+			return nil, fmt.Errorf("it has an attribute of overlayfs, %.80q: %w", strings.TrimPrefix(name, xattr), errReaders)
+		}
+		n.capable = n.capable || name == xattrCapability
+	}
 	if kind == fsafe.Directory {
 		n.below = map[string]*node{}
 	}
 	return n, nil
-}
-
-// apply puts the layer on top of t. Whiteouts apply only to the tree below,
-// wherever in the layer they stand.
-func (l *layer) apply(t *tree) error {
-	for _, at := range l.removes {
-		t.remove(at)
-	}
-	for _, at := range l.empties {
-		t.empty(at)
-	}
-	for _, c := range l.changes {
-		n := c.node
-		if c.to != "" {
-			if n = t.at(c.to); n == nil || n.kind == fsafe.Directory {
-				return fmt.Errorf("cannot read %s: %s is a hard link to %s, which is no file there", l.name, c.path, c.to)
-			}
-		} else {
-			one := *n // a manifest may name a layer twice
-			if n = &one; n.kind == fsafe.Directory {
-				n.below = map[string]*node{}
-			}
-		}
-		if err := t.add(c.path, n); err != nil {
-			return fmt.Errorf("cannot read %s: %w", l.name, err)
-		}
-	}
-	return nil
 }

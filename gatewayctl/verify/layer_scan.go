@@ -4,6 +4,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -52,10 +53,24 @@ type layerScan struct {
 	sums   map[string]bool // paths of a directory whose hash is wanted
 	traces []trace
 	leaks  []string // places with bytes of the token
+	text   textScan
+	copied []byte // a buffer
+
+	// assigned has the places where a variable with the name of a secret gets a
+	// value.
+	assigned map[string]*places
+}
+
+// places are the first few places of a finding.
+type places struct {
+	first []string
+	more  int
 }
 
 func newLayerScan(tokens *tokenscan.Set, known Profiles) *layerScan {
-	s := &layerScan{budget: newBudget(), known: known, tokens: tokens, keep: map[string]bool{}, sums: map[string]bool{initPath: true, ctlPath: true}}
+	s := &layerScan{budget: newBudget(), known: known, tokens: tokens, keep: map[string]bool{}, sums: map[string]bool{initPath: true, ctlPath: true},
+		assigned: map[string]*places{}, copied: make([]byte, 32<<10)}
+	s.text.names = known.tokenNames()
 	for _, p := range []string{passwdPath, groupPath, config.DefaultFile, seal.PinFile} {
 		s.keep[p] = true
 	}
@@ -70,7 +85,7 @@ func (s *layerScan) isWatched(base string) bool {
 	return isRuntime(base) || isToken(base) || s.known.isDevice(base) || s.known.isOwnConfig(base)
 }
 
-// wants reports whether a file's content has to be read.
+// wants reports whether a file's content has to be read, also if it is no text.
 func (s *layerScan) wants(unsafePath string) bool {
 	return s.tokens != nil || s.keep[unsafePath] || s.sums[unsafePath] || s.known.isOwnConfig(path.Base(unsafePath))
 }
@@ -103,13 +118,15 @@ func (s *layerScan) stream() *tokenscan.Stream {
 	return s.tokens.Stream()
 }
 
-// content reads the regular file at a path to its end. It is called after name.
-func (s *layerScan) content(unsafePath string, n *node, r io.Reader) error {
+// content reads the regular file at a path of a layer to its end. It is called after
+// name.
+func (s *layerScan) content(layer, unsafePath string, n *node, r io.Reader) error {
 	base, small := path.Base(unsafePath), n.size <= seal.MaxSize
 	own := s.known.isOwnConfig(base)
 	var kept bytes.Buffer
 	var sum hash.Hash
-	writers := []io.Writer{io.Discard}
+	var noted error
+	writers := []io.Writer{s.textOf(layer, unsafePath, &noted)}
 	if small || s.sums[unsafePath] {
 		sum = sha256.New()
 		writers = append(writers, sum)
@@ -121,18 +138,20 @@ func (s *layerScan) content(unsafePath string, n *node, r io.Reader) error {
 	if n.mode&0o111 != 0 {
 		writers = append(writers, &first)
 	}
-	if _, err := io.Copy(io.MultiWriter(writers...), r); err != nil {
-		return fmt.Errorf("cannot read %s: %w", unsafePath, err)
+	_, err := io.CopyBuffer(io.MultiWriter(writers...), r, s.copied)
+	s.text.end()
+	if err = cmp.Or(err, noted); err != nil {
+		return fmt.Errorf("cannot read %.200s: %w", unsafePath, err)
 	}
 	if sum != nil {
 		n.sum = hex.EncodeToString(sum.Sum(nil))
 	}
-	if err := s.script(n, first); err != nil {
+	if err := s.script(unsafePath, n, first); err != nil {
 		return err
 	}
 	if s.keep[unsafePath] {
 		n.data = kept.Bytes()
-		if err := s.hold(len(n.data)); err != nil {
+		if err := s.hold(unsafePath, len(n.data)); err != nil {
 			return err
 		}
 	}
@@ -140,6 +159,38 @@ func (s *layerScan) content(unsafePath string, n *node, r io.Reader) error {
 		s.traces[len(s.traces)-1].secret = s.findSecret(base, kept.Bytes(), small)
 	}
 	return nil
+}
+
+// textOf returns a search for assignments in the text of a file, the only one at a
+// time. noted gets the error if there is no memory for them.
+func (s *layerScan) textOf(layer, unsafePath string, noted *error) *textScan {
+	lenient, isCode := isLenient(unsafePath)
+	s.text = textScan{names: s.text.names, lenient: lenient, code: isCode, buf: s.text.buf[:0]}
+	s.text.found = func(name string, line int) {
+		if err := s.assignment(layer, unsafePath, name, line); *noted == nil {
+			*noted = err
+		}
+	}
+	return &s.text
+}
+
+// assignment notes an assignment to a variable.
+func (s *layerScan) assignment(layer, unsafePath, name string, line int) error {
+	at := s.assigned[name]
+	if at == nil {
+		at = &places{}
+		s.assigned[name] = at
+		if err := s.hold(unsafePath, entryCost); err != nil {
+			return err
+		}
+	}
+	if len(at.first) == fewFindings {
+		at.more++
+		return nil
+	}
+	place := trace{layer: layer, path: fmt.Sprintf("%s:%d", unsafePath, line)}.String()
+	at.first = append(at.first, place)
+	return s.hold(unsafePath, len(place))
 }
 
 // head is the beginning of a text, as much as the kernel reads of a program.
@@ -152,12 +203,12 @@ func (h *head) Write(p []byte) (int, error) {
 
 // script keeps the beginning of an executable script, because its interpreter is
 // the program that runs.
-func (s *layerScan) script(n *node, first head) error {
+func (s *layerScan) script(unsafePath string, n *node, first head) error {
 	if !bytes.HasPrefix(first, []byte("#!")) {
 		return nil
 	}
 	n.head = first
-	return s.hold(len(first))
+	return s.hold(unsafePath, len(first))
 }
 
 func (s *layerScan) findSecret(base string, data []byte, small bool) string {

@@ -3,10 +3,12 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"runtime"
+	"slices"
 )
 
 // imageConfig is the configuration of an image for the engine, which is the OCI
@@ -19,7 +21,9 @@ type imageConfig struct {
 		Healthcheck          *struct{ Test []string }
 		Labels               map[string]string
 	} `json:"config"`
-	History []struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	History      []struct {
 		CreatedBy string `json:"created_by"`
 		Comment   string `json:"comment"`
 	} `json:"history"`
@@ -45,6 +49,14 @@ func parseConfig(text []byte) (*imageConfig, error) {
 	return c, nil
 }
 
+// platform returns the platform that the image is for, as linux/amd64, or "".
+func (c *imageConfig) platform() string {
+	if c.OS == "" || c.Architecture == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.40s/%.40s", c.OS, c.Architecture)
+}
+
 // collect takes the strings of a value. Builders keep copies of the config
 // (container_config), and there may be further copies.
 func (c *imageConfig) collect(v any) {
@@ -65,74 +77,88 @@ func (c *imageConfig) collect(v any) {
 	}
 }
 
-// manifest returns the names of the config and the layers, lowest first.
-func (a *archive) manifest() (config string, layers []string, err error) {
-	if text, ok := a.texts["/manifest.json"]; ok {
-		return savedManifest(text)
-	}
-	if text, ok := a.texts["/index.json"]; ok {
-		return a.ociManifest(text)
-	}
-	return "", nil, errors.New("it has neither manifest.json nor index.json: make it with docker save or podman save")
+// Files of an archive that say which parts an image has.
+const (
+	savedManifest = "/manifest.json" // docker's
+	ociIndex      = "/index.json"
+	ociLayout     = "/oci-layout"
+	oldManifest   = "/repositories" // docker's before version 1.10
+)
+
+// candidate is an image of an archive. Its parts are members, layers lowest first.
+type candidate struct {
+	config   string
+	layers   []string
+	platform string
 }
 
-// savedManifest reads docker's manifest, which names members.
-func savedManifest(text []byte) (config string, layers []string, err error) {
+// isSame reports whether two manifests name the same parts.
+func (a *archive) isSame(b, c candidate) bool {
+	return a.resolve(b.config) == a.resolve(c.config) && slices.EqualFunc(b.layers, c.layers, func(x, y string) bool { return a.resolve(x) == a.resolve(y) })
+}
+
+// choose returns the image to check, and the platforms of the other images. docker's
+// classic store reads manifest.json, and containerd reads index.json, so both must
+// name the same image if both are there.
+func (a *archive) choose() (c candidate, others []string, err error) {
+	saved, index, old := a.members[savedManifest], a.members[ociIndex], a.members[oldManifest]
+	switch {
+	case saved == nil && index == nil:
+		return c, nil, errors.New("it has neither manifest.json nor index.json: make it with docker save or podman save")
+	case saved == nil && old != nil:
+		return c, nil, fmt.Errorf("it has repositories and no manifest.json: %w", errReaders)
+	case saved != nil:
+		if c, err = savedImage(saved); err != nil || index == nil {
+			return c, nil, err
+		}
+	}
+	all, err := a.indexed(index)
+	if err != nil {
+		return c, nil, err
+	}
+	chosen, others, err := ofThisMachine(all)
+	if err == nil && saved != nil && !a.isSame(c, chosen) {
+		err = fmt.Errorf("manifest.json and index.json name different images: %w: save one image, of one platform", errReaders)
+	}
+	return chosen, others, err
+}
+
+// savedImage reads docker's manifest, which names members.
+func savedImage(m *part) (c candidate, err error) {
+	if m.kind != isJSON {
+		return c, fmt.Errorf("manifest.json is %s", m.missing())
+	}
 	var images []struct {
 		Config string
 		Layers []string
 	}
-	if err := json.Unmarshal(text, &images); err != nil {
-		return "", nil, fmt.Errorf("manifest.json: %w", err)
+	if err := json.Unmarshal(m.text, &images); err != nil {
+		return c, fmt.Errorf("manifest.json: %w", err)
 	}
 	if len(images) != 1 {
-		return "", nil, fmt.Errorf("it has %d images: save one", len(images))
+		return c, fmt.Errorf("it has %d images: save one", len(images))
 	}
-	return images[0].Config, images[0].Layers, nil
+	return candidate{config: images[0].Config, layers: images[0].Layers}, nil
 }
 
-// descriptor names a blob, in an index or a manifest.
-type descriptor struct {
-	Digest      string            `json:"digest"`
-	Annotations map[string]string `json:"annotations"`
-}
-
-// blob returns the member that has the blob. An invalid digest names no member.
-func (d descriptor) blob() string { return "/blobs/" + strings.Replace(d.Digest, ":", "/", 1) }
-
-// ociManifest finds the manifest from index.json, directly or through a further
-// index, as in an image for several platforms.
-func (a *archive) ociManifest(text []byte) (config string, layers []string, err error) {
-	const depth = 3
-	for range depth {
-		var m struct {
-			Manifests []descriptor `json:"manifests"`
-			Config    *descriptor  `json:"config"`
-			Layers    []descriptor `json:"layers"`
+// ofThisMachine returns the only image, or the only one that an engine of this machine
+// would run, and the platforms of the others.
+func ofThisMachine(all []candidate) (chosen candidate, others []string, err error) {
+	fit := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.platform != runtime.GOOS+"/"+runtime.GOARCH })
+	switch {
+	case len(all) == 1:
+		return all[0], nil, nil
+	case len(fit) != 1:
+		var names []string
+		for _, c := range all {
+			names = append(names, cmp.Or(c.platform, "no platform"))
 		}
-		if err := json.Unmarshal(text, &m); err != nil {
-			return "", nil, fmt.Errorf("the manifest: %w", err)
-		}
-		if m.Config != nil {
-			for _, l := range m.Layers {
-				layers = append(layers, l.blob())
-			}
-			return m.Config.blob(), layers, nil
-		}
-		var images []descriptor
-		for _, d := range m.Manifests {
-			// A builder's statement of how it built is not an image.
-			if d.Annotations["vnd.docker.reference.type"] != "attestation-manifest" {
-				images = append(images, d)
-			}
-		}
-		if len(images) != 1 {
-			return "", nil, fmt.Errorf("it has %d images: save one, of one platform", len(images))
-		}
-		var ok bool
-		if text, ok = a.texts[images[0].blob()]; !ok {
-			return "", nil, fmt.Errorf("the manifest %.80q is missing", images[0].Digest)
+		return chosen, nil, fmt.Errorf("it has %d images (%s): save one, of one platform", len(all), joinFew(names))
+	}
+	for _, c := range all {
+		if c.platform != fit[0].platform {
+			others = append(others, cmp.Or(c.platform, "no platform"))
 		}
 	}
-	return "", nil, errors.New("its indexes lead nowhere")
+	return fit[0], others, nil
 }

@@ -90,6 +90,16 @@ func (all Profiles) ownFiles() (files []string) {
 	return files
 }
 
+// tokenNames returns the names of the variables that have a gateway's token.
+func (all Profiles) tokenNames() (names []string) {
+	for _, p := range all {
+		if p.tokenEnv != "" {
+			names = append(names, p.tokenEnv)
+		}
+	}
+	return names
+}
+
 // secret says which value in an own configuration of this name is a secret, or "".
 func (all Profiles) secret(base string, data []byte) string {
 	for _, p := range all {

@@ -46,8 +46,12 @@ func (p program) run(ctx context.Context) (exitResult, error) {
 
 // stream runs p and hands its stdout to read. When read returns, the rest is not
 // wanted, and the program gets a broken pipe. The error is read's, or says that
-// p could not be started. The caller judges how p ended.
+// p could not be started, or is the cause of the end of ctx, at which p is killed.
+// The caller judges how p ended.
 func (p program) stream(ctx context.Context, read func(io.Reader) error) (e exitResult, err error) {
+	if ctx.Err() != nil {
+		return e, context.Cause(ctx)
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDONLY, 0)
 	if err != nil {
 		return e, err
@@ -87,7 +91,7 @@ func (p program) stream(ctx context.Context, read func(io.Reader) error) (e exit
 		e.code = 128 + int(state.Sys().(syscall.WaitStatus).Signal())
 	}
 	if ctx.Err() != nil {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	return e, err
 }

@@ -82,16 +82,21 @@ func resultOfFindings(findings []string, problem, good string, args ...any) chec
 	return resultHeld(good, args...)
 }
 
+// fewFindings is how many findings a detail names.
+const fewFindings = 5
+
 // joinFew returns the first few items of a list.
-func joinFew(list []string) string {
-	const most = 5
-	short := make([]string, 0, most)
-	for _, item := range list[:min(most, len(list))] {
+func joinFew(list []string) string { return joinPlaces(list, 0) }
+
+// joinPlaces returns the first few items of a list that has more than are in it.
+func joinPlaces(list []string, more int) string {
+	short := make([]string, 0, fewFindings)
+	for _, item := range list[:min(fewFindings, len(list))] {
 		short = append(short, fmt.Sprintf("%.200s", item))
 	}
 	text := strings.Join(short, ", ")
-	if len(list) > most {
-		text += fmt.Sprintf(" and %d more", len(list)-most)
+	if more += len(list) - len(short); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
 }

@@ -3,6 +3,8 @@
 package verify
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +17,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gateway-init/gateway-init/gatewayctl/seal"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/nodeflags"
 	"github.com/gateway-init/gateway-init/internal/sys"
@@ -42,29 +43,12 @@ func (r rootSource) read(ctx context.Context, s *layerScan) (*image, error) {
 		return nil, fmt.Errorf("cannot read the image: %w", err)
 	}
 	wantPins(unsafePath, s)
+	wantTokenNames(unsafePath, s)
 	w := &walker{ctx: ctx, scan: s, im: &image{tree: &tree{nodeOnDisk(info)}, layers: 1}, dev: info.Dev}
 	if err := w.dir(dir, "/", w.im.tree.root); err != nil {
 		return nil, fmt.Errorf("cannot read the image: %w", err)
 	}
 	return w.im, nil
-}
-
-// wantPins requests the hashes of pinned files. The check reports any errors in
-// the pins.
-func wantPins(unsafeRoot string, s *layerScan) {
-	dir, err := fsafe.OpenDir(path.Join(unsafeRoot, path.Dir(seal.PinFile)))
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	data, _, err := fsafe.ReadAt(dir, path.Base(seal.PinFile), fsafe.Want{Type: fsafe.Regular}, seal.MaxPinFile)
-	if err != nil {
-		return
-	}
-	pins, _ := seal.ParsePins(data)
-	for _, p := range pins {
-		s.sums[p.Path] = true
-	}
 }
 
 // walker reads a directory tree. Each entry is opened first and looked at through
@@ -85,14 +69,15 @@ func (w *walker) dir(d *os.File, at string, n *node) error {
 		return fmt.Errorf("%w: %.200s is more than %d levels deep", errLimit, at, maxDepth)
 	}
 	defer func() { w.depth-- }()
-	all, err := d.Readdirnames(-1)
-	if err != nil {
+	// The names of one directory count before they are all in memory.
+	all, err := d.Readdirnames(max(w.scan.entries, 0) + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
 		w.missed(at, err)
 	}
 	slices.Sort(all)
 	for _, name := range all {
 		below := path.Join(at, name)
-		if err := errors.Join(w.ctx.Err(), w.scan.entry(below)); err != nil {
+		if err := cmp.Or(w.ctx.Err(), w.scan.entry(below, "")); err != nil {
 			return err
 		}
 		if err := w.entry(d, name, below, n); err != nil {
@@ -185,7 +170,7 @@ func verifySeen(f *os.File, seen fsafe.Info) (fsafe.Info, error) {
 
 // file reads the properties that only an open file shows.
 func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) error {
-	f, err := fsafe.OpenAt(d, name, unix.O_RDONLY)
+	f, err := fsafe.OpenAt(d, name, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
 	}
@@ -196,7 +181,7 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 	if n.capable, err = fsafe.HasCapabilities(f); err != nil {
 		w.missed(at, err)
 	}
-	if !w.scan.wants(at) {
+	if !w.scan.wants(at) && !isText(f) {
 		if n.mode&0o111 == 0 {
 			return nil
 		}
@@ -204,17 +189,25 @@ func (w *walker) file(d *os.File, name, at string, n *node, seen fsafe.Info) err
 		if _, err := io.Copy(&first, io.LimitReader(f, nodeflags.HeadSize)); err != nil {
 			return err
 		}
-		return w.scan.script(n, first)
+		return w.scan.script(at, n, first)
 	}
-	if err := w.scan.take(n.size); err != nil {
+	if err := w.scan.take(at, n.size); err != nil {
 		return err
 	}
 	stream := w.scan.stream()
-	err = w.scan.content(at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
+	err = w.scan.content("", at, n, io.TeeReader(io.LimitReader(f, n.size), stream))
 	if stream.Found() {
 		w.scan.leak("", at)
 	}
 	return err
+}
+
+// isText reports whether a file may be text, as textScan decides it. If it cannot
+// be read, the caller gets the error again.
+func isText(f *os.File) bool {
+	var first [textHead]byte
+	n, _ := f.ReadAt(first[:], 0)
+	return bytes.IndexByte(first[:n], 0) < 0
 }
 
 func nodeOnDisk(i fsafe.Info) *node {

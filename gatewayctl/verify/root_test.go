@@ -151,11 +151,12 @@ func TestAccepted(t *testing.T) {
 
 func TestFollow(t *testing.T) {
 	tr := newTree()
+	top := upper{tree: tr, number: 1, implied: map[string]bool{}}
 	for path, n := range map[string]*node{
 		"/a/b/c": {kind: fsafe.Regular}, "/a/up": {kind: link, target: ".."}, "/a/abs": {kind: link, target: "/a/./b"}, "/l": {kind: link, target: "a/b/../b/c"},
 		"/dot": {kind: link, target: "."}, "/ring": {kind: link, target: "ring"}, "/a/out": {kind: link, target: "../../../a/b"},
 	} {
-		testenv.Must(t, tr.add(path, n))
+		testenv.Must(t, top.add(path, n))
 	}
 	for from, want := range map[string]string{
 		"/a/b/c": "/a/b/c", "/l": "/a/b/c", "/a/up/l": "/a/b/c", "/a/abs/c": "/a/b/c", "/dot": "/", "/": "/", "/dot/a/abs": "/a/b", "/a/out/c": "/a/b/c",

@@ -39,7 +39,7 @@ func Run(ctx context.Context, src Source, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	s := &inspection{image: im, options: o, known: known, traces: sift.traces, leaks: sift.leaks}
+	s := &inspection{image: im, options: o, known: known, traces: sift.traces, leaks: sift.leaks, assigned: sift.assigned, names: sift.text.names}
 	s.config, s.configErr = im.configuration()
 	if s.profile, err = known.choose(o.Profile, s.config, s.configErr); err != nil {
 		return Report{}, err
@@ -74,6 +74,10 @@ type inspection struct {
 	profile profile
 	traces  []trace
 	leaks   []string
+	// assigned has the places where variables with the names of secrets get a
+	// value. names are further names that were searched for.
+	assigned map[string]*places
+	names    []string
 
 	config    *config.Config // if nil, configErr says why
 	configErr error

@@ -3,7 +3,6 @@
 package verify
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -29,7 +28,8 @@ type node struct {
 	kind     fsafe.Type
 	mode     uint32 // 12 bits
 	uid, gid uint32
-	links    uint64
+	links    uint64 // names; of a layer, all names that the layer gives it
+	layer    int32  // the last layer with an entry for it
 	size     int64
 	target   string // of a link
 	capable  bool   // has file capabilities
@@ -121,76 +121,4 @@ func (t *tree) follow(unsafePath string, visit func(path string, n *node) error)
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", unsafePath, syscall.ELOOP)
-}
-
-// errBelowFile refuses an archive whose names contradict each other.
-var errBelowFile = errors.New("is below something that is no directory: two readers could read this archive differently")
-
-// add puts n at an absolute, clean path, over any node there. A directory over a
-// directory changes its owner and mode and keeps its entries.
-func (t *tree) add(unsafePath string, n *node) error {
-	parts := findNames(unsafePath)
-	if len(parts) == 0 {
-		if n.kind != fsafe.Directory {
-			return fmt.Errorf("/: %w", errBelowFile)
-		}
-		n.below, t.root = t.root.below, n
-		return nil
-	}
-	dir := t.root
-	for _, name := range parts[:len(parts)-1] {
-		next := dir.below[name]
-		if next == nil {
-			next = newDir()
-			dir.below[name] = next
-		}
-		if next.kind != fsafe.Directory {
-			return fmt.Errorf("%s %w", unsafePath, errBelowFile)
-		}
-		dir = next
-	}
-	name := parts[len(parts)-1]
-	old := dir.below[name]
-	if old != nil && old.kind == fsafe.Directory && n.kind == fsafe.Directory {
-		n.below = old.below
-	} else if old != nil {
-		drop(old)
-	}
-	dir.below[name] = n
-	if n.kind != fsafe.Directory {
-		n.links++
-	}
-	return nil
-}
-
-// remove removes a name, with all below it. A missing name is no error, because
-// a whiteout may be of a file that a squashed layer had.
-func (t *tree) remove(unsafePath string) {
-	if dir := t.at(path.Dir(unsafePath)); dir != nil {
-		if n := dir.below[path.Base(unsafePath)]; n != nil {
-			drop(n)
-			delete(dir.below, path.Base(unsafePath))
-		}
-	}
-}
-
-// empty removes all below a directory.
-func (t *tree) empty(unsafePath string) {
-	if dir := t.at(unsafePath); dir != nil {
-		for name, n := range dir.below {
-			drop(n)
-			delete(dir.below, name)
-		}
-	}
-}
-
-// drop reduces the link counts of n and of all below it, which are being
-// removed.
-func drop(n *node) {
-	if n.kind != fsafe.Directory {
-		n.links--
-	}
-	for _, below := range n.below {
-		drop(below)
-	}
 }

@@ -117,6 +117,9 @@ func TestChangedImageFailsVerification(t *testing.T) {
 	t.Run("in-a-build", func(t *testing.T) { testInBuild(t) })
 	t.Run("another-image", func(t *testing.T) { testOtherImages(t) })
 	t.Run("another-tree", func(t *testing.T) { testOtherTrees(t) })
+	t.Run("a-program-that-hangs", func(t *testing.T) { testHungProgram(t) })
+	t.Run("layers-read-differently", func(t *testing.T) { testReaders(t) })
+	t.Run("a-token-in-a-profile", func(t *testing.T) { testShellProfile(t) })
 }
 
 // detail returns the detail of a check.
@@ -307,7 +310,10 @@ func testOtherTrees(t *testing.T) {
 		"second-root":       {lines("/etc/passwd", "root:", "toor:x:0:0::/:\nroot:"), []string{"accounts"}},
 		"no-operator":       {lines("/etc/passwd", "operator:", "somebody:"), []string{"users"}},
 		"one-uid":           {lines("/etc/passwd", "sandbox:x:9002:", "sandbox:x:9001:"), []string{"users", "homes"}},
-		"in-sandbox-group":  {lines("/etc/group", "sandbox:x:9002:", "sandbox:x:9002:operator"), []string{"sandbox-group"}},
+		"in-sandbox-group":  {lines("/etc/group", "sandbox:x:9002:", "sandbox:x:9002:operator"), []string{"sandbox-group", "operator-member"}},
+		"in-gateway-group":  {lines("/etc/group", "gateway:x:9001:", "gateway:x:9001:relay"), []string{"gateway-group"}},
+		"gateway-in-docker": {lines("/etc/group", "operator:", "docker:x:999:gateway\noperator:"), []string{"gateway-member"}},
+		"operator-in-sudo":  {lines("/etc/group", "operator:", "sudo:x:27:operator\noperator:"), []string{"operator-member"}},
 		"sandbox-in-docker": {lines("/etc/group", "operator:", "docker:x:999:sandbox\noperator:"), []string{"sandbox-member"}},
 		"left-token":        {put("/var/lib/gateway-token", "x", 0o400), []string{"token-files"}},
 		"paired":            {put("/sandbox/paired.json", "{}", 0o600), []string{"device-state"}},
