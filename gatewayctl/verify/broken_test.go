@@ -38,6 +38,13 @@ func inFiles() map[string]map[string]breakage {
 			"two-links": {demo, put("/usr/bin/second", entry{hard: ctlPath}), nil, "has 2 links"},
 			"group-may": {demo, mode(ctlPath, 0o710), nil, "mode 0710, not 0700: chmod it"},
 		},
+		"relay": {
+			"missing":    {demo, remove(relayPath), nil, "/usr/local/sbin/gateway-relay is missing"},
+			"readable":   {demo, mode(relayPath, 0o755), nil, "mode 0755, not 0711: chmod it"},
+			"owner":      {demo, owner(relayPath, 9004), nil, "owned by 9004:9004: chown 0:0 it"},
+			"no-user":    {demo, swap(passwdPath, "relay:x:9004:9004", "other:x:9004:9004"), nil, `/etc/passwd has no line for "relay" of relay.user`},
+			"other-role": {demo, swap(config.DefaultFile, `"publish"`, `"relay": {"user": "operator"}, "publish"`), nil, `relay.user "operator" is uid 9003, which is another role's`},
+		},
 		"config": {
 			"group-writable": {demo, mode(config.DefaultFile, 0o664), nil, "writable by others (mode 0664): chmod go-w it"},
 			"owner":          {demo, owner(config.DefaultFile, 9002), nil, "owned by 9002:9002"},
@@ -113,10 +120,10 @@ func inFiles() map[string]map[string]breakage {
 		"accounts": {
 			"toor":      {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "toor:x:0:0::/:\n") }), nil, "uid 0 has 2 accounts (root, toor): leave one"},
 			"none":      {demo, swap(passwdPath, "root:x:0:0:root:/root:/bin/sh\n", ""), nil, "uid 0 has 0 accounts"},
-			"malformed": {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "x:x::1::/:\n") }), nil, "/etc/passwd:5"},
-			"wide":      {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "x:x:4294967296:1::/:\n") }), nil, "/etc/passwd:5"},
-			"short":     {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "x:x:1\n") }), nil, "/etc/group:5"},
-			"member":    {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "x:x:77: bin\n") }), nil, "/etc/group:5"},
+			"malformed": {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "x:x::1::/:\n") }), nil, "/etc/passwd:6"},
+			"wide":      {demo, edit(passwdPath, func(e entry) entry { return e.text(e.data + "x:x:4294967296:1::/:\n") }), nil, "/etc/passwd:6"},
+			"short":     {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "x:x:1\n") }), nil, "/etc/group:6"},
+			"member":    {demo, edit(groupPath, func(e entry) entry { return e.text(e.data + "x:x:77: bin\n") }), nil, "/etc/group:6"},
 		},
 		"homes": {
 			"gateway-mode":  {demo, mode("/var/lib/gateway", 0o750), nil, "has mode 0750: chmod 0700 it"},
@@ -258,7 +265,7 @@ func inImages() map[string]map[string]breakage {
 			"missing":     {demo, remove(initPath), nil, "is missing"},
 			"link":        {demo, put(initPath, symlink("../bin/demogateway")), nil, "is a symbolic link, not a regular file"},
 			"whiteout":    {demo, func(f *fixture) { f.top()["/usr/local/sbin/.wh.gateway-init"] = file(0, "") }, nil, "is missing"},
-			"opaque":      {demo, func(f *fixture) { f.top()["/usr/local/sbin/"+opaque] = file(0, "") }, nil, "is missing"},
+			"opaque":      {demo, func(f *fixture) { f.top()["/usr/local/sbin/"+opaque] = file(0, "") }, []string{"init", "relay"}, "is missing"},
 			"later-layer": {demo, func(f *fixture) { f.top()[initPath] = file(0o755, "x").owned(9002) }, nil, "owned by 9002"},
 		},
 		"ctl": {
@@ -267,8 +274,8 @@ func inImages() map[string]map[string]breakage {
 			"owner":         {demo, owner(ctlPath, 9002), []string{"ctl", "path", "probe-sandbox"}, "owned by 9002:9002"},
 		},
 		"parents": {
-			"link": {demo, all(remove("/usr/local/sbin"), remove(initPath), put("/usr/local/sbin", symlink("lib")), put("/usr/local/lib", dir(0o755, 0))),
-				[]string{"init", "parents"}, "is missing"},
+			"link": {demo, all(remove("/usr/local/sbin"), remove(initPath), remove(relayPath), put("/usr/local/sbin", symlink("lib")), put("/usr/local/lib", dir(0o755, 0))),
+				[]string{"init", "parents", "relay"}, "is missing"},
 		},
 		"capabilities": {"from-a-lower-layer": {demo, func(f *fixture) {
 			f.base()["/usr/bin/ping"] = entry{kind: fsafe.Regular, mode: 0o755, capable: true}

@@ -24,6 +24,7 @@ func checks() []check {
 		{"profile", nil, checkProfile},
 		{"parents", nil, checkParents},
 		{"programs", nil, checkPrograms},
+		{"relay", nil, checkRelay},
 		{"execute-only", func(p profile) bool { return p.hidden }, checkExecuteOnly},
 		{"environ-readable", nil, checkEnvironReadable},
 		{"environment-open-in-children", nil, checkOpenInChildren},

@@ -125,7 +125,7 @@ func common(configJSON string, people [3]string) *fixture {
 		"/usr": dir(0o755, 0), "/usr/local": dir(0o755, 0), "/usr/local/bin": dir(0o755, 0), "/usr/local/sbin": dir(0o755, 0),
 		"/usr/bin": dir(0o755, 0), "/bin": symlink("usr/bin"), "/usr/bin/env": file(0o755, "env"), "/root": dir(0o700, 0), "/tmp": dir(0o1777, 0),
 		"/home": dir(0o755, 0), "/var": dir(0o755, 0), "/var/lib": dir(0o755, 0),
-		initPath: file(0o711, ""), ctlPath: file(0o700, ""),
+		initPath: file(0o711, ""), ctlPath: file(0o700, ""), relayPath: file(0o711, "relay"),
 	}
 	homes := [3]string{"/var/lib/gateway", "/sandbox", "/home/operator"}
 	for i, name := range people {
@@ -134,6 +134,8 @@ func common(configJSON string, people [3]string) *fixture {
 		fmt.Fprintf(&group, "%s:x:%d:\n", name, id)
 		base[homes[i]] = dir(0o700, id)
 	}
+	passwd.WriteString("relay:x:9004:9004::/:\n")
+	group.WriteString("relay:x:9004:\n")
 	base[passwdPath], base[groupPath] = file(0o644, passwd.String()), file(0o644, group.String())
 	return &fixture{
 		layers: []layerOf{base},
@@ -167,7 +169,7 @@ const (
 // openclaw returns an image like the one with OpenClaw. It has an execute-only
 // interpreter, a script, and a sealed configuration.
 func openclaw(testing.TB) *fixture {
-	f := common(fmt.Sprintf(`{"gateway":{"command":[%q,%q,"gateway","run"],"token_env":"OPENCLAW_GATEWAY_TOKEN","env":{"NODE_OPTIONS":"--disable-sigusr1"},"listen":{"port":18789}}}`,
+	f := common(fmt.Sprintf(`{"gateway":{"command":[%q,%q,"gateway","run"],"token_env":"OPENCLAW_GATEWAY_TOKEN","env":{"NODE_OPTIONS":"--disable-sigusr1"},"listen":{"port_env":"OPENCLAW_GATEWAY_PORT"}},"publish":{"port":18789}}`,
 		node24, package_+"/openclaw.mjs"), usual)
 	maps.Copy(f.base(), layerOf{
 		node24: file(0o711, "node"), "/usr/local/lib": dir(0o755, 0), "/usr/local/lib/node_modules": dir(0o755, 0), package_: dir(0o755, 0),
@@ -186,7 +188,7 @@ func (f *fixture) pin() {
 
 // hermes returns a stand-in, because these tests do not have the program.
 func hermes(testing.TB) *fixture {
-	f := common(`{"gateway":{"command":["/opt/hermes/bin/hermes","gateway"],"user":"hermes","token_env":"API_SERVER_KEY","listen":{"port":8642}},
+	f := common(`{"gateway":{"command":["/opt/hermes/bin/hermes","gateway"],"user":"hermes","token_env":"API_SERVER_KEY","listen":{"port_env":"API_SERVER_PORT"}},"publish":{"port":8642},
 		"sandbox":{"user":"agent"},"operator":{"user":"human"},"sidecars":[{"name":"tools","command":["/sandbox/tools"],"user":"agent"}]}`,
 		[3]string{"hermes", "agent", "human"})
 	maps.Copy(f.base(), layerOf{

@@ -61,21 +61,35 @@ func TestGoodImages(t *testing.T) {
 	}
 }
 
-// TestShippedHermes checks that the configuration for Hermes fits its profile, with
-// the relay's user beside the usual ones.
+// TestShippedHermes checks that the configuration for Hermes fits its profile, with a
+// published port.
 func TestShippedHermes(t *testing.T) {
 	text, err := os.ReadFile("../../image/profiles/hermes.json")
 	testenv.Must(t, err)
 	f := common(string(text), usual)
-	f.base()[passwdPath] = file(0o644, f.base()[passwdPath].data+"relay:x:9004:9004::/:\n")
-	f.base()[groupPath] = file(0o644, f.base()[groupPath].data+"relay:x:9004:\n")
-	f.base()["/usr/local/bin/hermes"], f.base()["/usr/bin/socat"] = file(0o755, "python"), file(0o755, "socat")
+	f.base()["/usr/local/bin/hermes"] = file(0o755, "python")
 	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); !r.OK || r.Profile != "hermes" {
 		t.Errorf("profile %s, failed %v", r.Profile, bad)
 	}
-	f.base()["/usr/bin/socat"] = file(0o777, "socat")
-	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); r.OK || !slices.Contains(bad, "programs") {
+	f.base()[relayPath] = file(0o777, "relay")
+	if bad, _, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); r.OK || !slices.Contains(bad, "relay") {
 		t.Errorf("a relay that anybody may change was accepted, or for another reason: %v", bad)
+	}
+}
+
+// TestImageWithoutAPublishedPort checks that an image needs no relay if it publishes no port,
+// or passes the port's sockets to the gateway.
+func TestImageWithoutAPublishedPort(t *testing.T) {
+	for name, listen := range map[string]string{"unpublished": `"publish": {"port": 18789, "address": "*"},`, "passed": `"listen": {"port_env": "DEMO_PORT"}`} {
+		f := demo(t)
+		f.base()[config.DefaultFile] = replace(f.base()[config.DefaultFile], listen, map[string]string{"unpublished": "", "passed": `"listen": {"pass_fd": true}`}[name])
+		if name == "unpublished" {
+			f.base()[config.DefaultFile] = replace(f.base()[config.DefaultFile], `"port_env": "DEMO_PORT"`, `"port": 18789`)
+		}
+		delete(f.base(), relayPath)
+		if bad, all, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options); !r.OK || all["relay"].Result != NotAvailable {
+			t.Errorf("%s: failed %v, relay %+v", name, bad, all["relay"])
+		}
 	}
 }
 

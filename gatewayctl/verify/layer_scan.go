@@ -21,8 +21,9 @@ import (
 
 // Paths of our two programs in every image.
 const (
-	initPath = "/usr/local/sbin/gateway-init"
-	ctlPath  = "/usr/local/bin/gatewayctl"
+	initPath  = "/usr/local/sbin/gateway-init"
+	relayPath = "/usr/local/sbin/gateway-relay"
+	ctlPath   = "/usr/local/bin/gatewayctl"
 )
 
 const (
