@@ -94,7 +94,7 @@ func (p *page) protections(r *status.Record, verbose bool) {
 	if r.Separation == status.SeparationNone {
 		p.add("separation", noSeparation)
 	}
-	missing := status.Closable(r.Hardening)
+	missing := status.Missing(r.Hardening)
 	names := make([]string, 0, len(missing))
 	for _, h := range missing {
 		names = append(names, h.Name)
@@ -103,7 +103,7 @@ func (p *page) protections(r *status.Record, verbose bool) {
 	case len(names) > 0:
 		p.add("hardening", "%s missing: %s", pluralS(len(names), "protection", "protections"), strings.Join(names, ", "))
 	case verbose && len(r.Hardening) > 0:
-		p.add("hardening", "complete, beside what this release leaves open")
+		p.add("hardening", "complete, beside what the configuration leaves open")
 	case verbose:
 		p.add("hardening", "complete")
 	}

@@ -101,6 +101,9 @@ func (u *gatewayUnit) notExecuted(err error) *startError {
 		e.reason, e.plain = reason.TokenChanged, true
 	case launch.StepDied:
 		e.plain = true // killed, or out of pids, which is not the gateway's fault
+	case launch.StepConfine:
+		e.err = fmt.Errorf("cannot confine the gateway (gateway.confine): %w", err)
+		return e
 	case launch.StepDir:
 		var f *launch.Failure // without its explanation, which names the directory once more
 		errors.As(err, &f)

@@ -90,12 +90,14 @@ func TestForeignTexts(t *testing.T) {
 	}
 }
 
-// TestTokenNotHanded checks that a token that could not be handed over is not
-// reported as a program that could not be executed.
+// TestTokenNotHanded checks that a token that could not be handed over, or a rule of
+// gateway.confine that could not be put into force, is not reported as a program that
+// could not be executed.
 func TestTokenNotHanded(t *testing.T) {
 	for step, want := range map[launch.Step]string{
 		launch.StepTokenFailed:  "cannot hand the gateway its token, its file is missing or changed: token-failed",
 		launch.StepTokenChanged: "cannot hand the gateway its token, its file is missing or changed: token-changed",
+		launch.StepConfine:      "cannot confine the gateway (gateway.confine): confine",
 		launch.StepExec:         "cannot execute the gateway /gateway: exec",
 	} {
 		d := newFixture(t)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
 	"github.com/gateway-init/gateway-init/internal/fsafe"
 	"github.com/gateway-init/gateway-init/internal/nodeflags"
@@ -75,13 +76,18 @@ func checkEnvironReadable(s *inspection) checkResult {
 	return resultHeld("%s cannot be read by the gateway's user", p.path)
 }
 
-// checkOpenInChildren is a note on every image, so that the other notes do not
-// look like the complete list.
+// checkOpenInChildren checks whether the gateway is confined. Some gateways cannot be, so
+// this is not a failure. Whether the kernel can confine it, only boot finds out.
 func checkOpenInChildren(s *inspection) checkResult {
-	if s.options.NonRoot {
+	switch {
+	case s.options.NonRoot:
 		return resultNotApplicable("without root the agent is the gateway's user")
+	case s.config == nil:
+		return resultUnavailable("see config")
+	case s.config.Gateway.Confine != config.ConfineProc:
+		return resultNote(`a child of the gateway inherits its environment, and mostly has a program that its user can read: set gateway.confine to "proc"`)
 	}
-	return resultNote("a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
+	return resultHeld("gateway.confine is proc: on a kernel with Landlock the gateway's user cannot open /proc/PID/environ of its children")
 }
 
 // checkNotReadable checks that every user can read the gateway's program.

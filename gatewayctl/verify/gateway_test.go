@@ -50,13 +50,33 @@ func TestEnvironReadable(t *testing.T) {
 				if got := all["environ-readable"]; got.Result != c.result || !strings.Contains(got.Detail, c.says) || r.OK != c.ok {
 					t.Errorf("%s: ok %v, %+v, want %s with %q", how, r.OK, got, c.result, c.says)
 				}
-				want := Note
-				if name == "non-root" {
-					want = NotAvailable
-				}
-				if got := all["environment-open-in-children"]; got.Result != want || !got.OK() {
-					t.Errorf("%s: %+v", how, got)
-				}
+			}
+		})
+	}
+}
+
+// TestOpenInChildren checks that an image whose gateway is not confined is named, and that
+// the report stays good.
+func TestOpenInChildren(t *testing.T) {
+	unconfined := swap(config.DefaultFile, `"confine": "proc"`, `"confine": "none"`)
+	for name, c := range map[string]struct {
+		change func(*fixture)
+		result Result
+		says   string
+		ok     bool
+	}{
+		"confined":     {func(*fixture) {}, Held, "gateway.confine is proc", true},
+		"not-confined": {unconfined, Note, `set gateway.confine to "proc"`, true},
+		"by-default":   {swap(config.DefaultFile, `"confine": "proc",`, ``), Note, `set gateway.confine to "proc"`, true},
+		"non-root":     {all(unconfined, nonRoot), NotAvailable, "without root the agent is the gateway's user", true},
+		"no-config":    {all(remove(config.DefaultFile), profileOf("demo")), NotAvailable, "see config", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := demo(t)
+			c.change(f)
+			_, all, r := result(t, Archive(bytes.NewReader(f.legacy(t))), f.options)
+			if got := all["environment-open-in-children"]; got.Result != c.result || !strings.Contains(got.Detail, c.says) || r.OK != c.ok {
+				t.Errorf("ok %v, %+v, want %s with %q", r.OK, got, c.result, c.says)
 			}
 		})
 	}

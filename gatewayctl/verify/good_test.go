@@ -27,7 +27,7 @@ func TestGoodImages(t *testing.T) {
 		without []string // checks that this profile does not have
 		notes   []string
 	}{
-		"demo":     {demo, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable", "environment-open-in-children"}},
+		"demo":     {demo, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable"}},
 		"openclaw": {openclaw, nil, []string{"environment-open-in-children"}},
 		"hermes":   {hermes, []string{"execute-only", "gateway-code", "compilers", "placeholder", "pin"}, []string{"environ-readable", "environment-open-in-children"}},
 	} {

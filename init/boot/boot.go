@@ -182,6 +182,7 @@ type bootstrap struct {
 	log       zerolog.Logger // with our origin
 	hardening hardening
 	remaining privs.State
+	confined  bool // the gateway gets the rule of gateway.confine
 	nofile    uint64
 	warmed    sync.Once        // the spare threads exist
 	scores    scores           // none: children keep PID 1's OOM score

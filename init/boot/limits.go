@@ -19,7 +19,7 @@ import (
 // runtime ends a program that a limit refuses a thread or memory. bounded reports whether
 // the cgroup has a limit on pids.
 func checkLimits(cfg *config.Config, s settings) (bounded bool, err error) {
-	if err := checkDescriptors(len(cfg.Sidecars), s.ownsTerminal()); err != nil {
+	if err := checkDescriptors(cfg, s.ownsTerminal()); err != nil {
 		return false, err
 	}
 	pids, bounded := sys.ReadPids()
@@ -98,12 +98,20 @@ const minDescriptors = 32
 // Each sidecar then has a pipe, too.
 const logDescriptors = 8
 
+// confineDescriptors is for the files of /proc that PID 1 holds for a confined gateway, for
+// its directory there, and for the pipe of its launch. Each sidecar may have a directory, too.
+const confineDescriptors = 12
+
 // checkDescriptors refuses a limit with which the gateway could never be
 // started. Go has raised our soft limit to the hard one before main.
-func checkDescriptors(sidecars int, logs bool) error {
+func checkDescriptors(cfg *config.Config, logs bool) error {
+	sidecars := len(cfg.Sidecars)
 	need := uint64(minDescriptors + 2*sidecars)
 	if logs {
 		need += uint64(logDescriptors + 2*sidecars)
+	}
+	if cfg.Gateway.Confine == config.ConfineProc {
+		need += uint64(confineDescriptors + sidecars)
 	}
 	var have syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have); err != nil || have.Cur >= need {

@@ -38,9 +38,6 @@ func (b *bootstrap) programs() {
 	if b.settings.noGateway {
 		return
 	}
-	if !b.rootless {
-		b.hardening.add("environment-open-in-children", "a child of the gateway inherits its environment, and mostly has a program that its user can read: this release cannot close it")
-	}
 	g, u := b.cfg.Gateway, b.users.gateway
 	p, err := findProgram(g.Command, environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv))
 	b.hardening.readable(p, u, err, b.rootless)

@@ -155,7 +155,7 @@ func (b *bootstrap) gateway() *launch.Child {
 		UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.gateway,
 		Spec: launch.Spec{
 			Argv: g.Command, Env: environ.Built(u, g.Env, g.PassEnv, b.env, g.TokenEnv), Dir: g.WorkingDir,
-			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.scores.gateway, Token: &launch.Token{Env: g.TokenEnv},
+			Umask: gatewayUmask, Nofile: b.nofile, OOMAdj: b.scores.gateway, Token: &launch.Token{Env: g.TokenEnv}, Confine: b.confined,
 		},
 		Answered: b.warm,
 	}
@@ -169,7 +169,7 @@ func (b *bootstrap) sidecars() (out []launch.Child) {
 			UID: u.UID, GID: u.GID, Groups: u.Groups, Stdio: b.stdio.container,
 			Spec: launch.Spec{
 				Argv: c.Command, Env: environ.Built(u, marked, c.PassEnv, b.env, b.cfg.Gateway.TokenEnv), Dir: "/",
-				Umask: agentUmask, OOMAdj: b.scores.agent,
+				Umask: agentUmask, OOMAdj: b.scores.agent, Confine: b.confinesSidecar(u.UID),
 			},
 		}
 		l.Stdio[0] = b.stdio.worker[0]

@@ -43,6 +43,7 @@ func (b *bootstrap) drop() error {
 	for _, m := range b.remaining.Excess() {
 		b.hardening.add(m.Name, m.Detail)
 	}
+	b.confine()
 	if b.stdio.shared != nil {
 		b.hardening.add("shared-stdio", fmt.Sprintf("the agent shares file descriptions with PID 1's log: %v: give gateway-init a pipe, a terminal or a file of its own user as stdout and stderr", b.stdio.shared))
 	}
@@ -111,12 +112,12 @@ func (b *bootstrap) reportGroups() {
 }
 
 // reportHardening logs each missing protection in one line, and returns an error if
-// they are required. The protection that no flag can give yet is not required.
+// they are required. The one that not every gateway can have is not required.
 func (b *bootstrap) reportHardening() error {
 	for _, h := range b.hardening {
 		b.log.Warn().Str("event", evHardening).Str("name", h.Name).Str("detail", h.Detail).Msg("")
 	}
-	if lacking := status.Closable(b.hardening); b.cfg.RequireHardening && len(lacking) > 0 {
+	if lacking := status.Missing(b.hardening); b.cfg.RequireHardening && len(lacking) > 0 {
 		return fmt.Errorf("cannot start: require_hardening is set and %q is missing (%s)", lacking[0].Name, lacking[0].Detail)
 	}
 	return nil

@@ -49,6 +49,7 @@ type Gateway struct {
 	Env        []string // "KEY=value", in the order of the file
 	PassEnv    []string // names
 	TokenEnv   string
+	Confine    string        // ConfineProc, or "none"
 	Port       uint16        // 0: another one for each start
 	PortEnv    string        // the variable that gets the port; "": none
 	PassFD     bool          // the gateway gets the published port's listening sockets
@@ -66,6 +67,9 @@ type Gateway struct {
 	ExitTexts  []ExitText
 	Nofile     uint64 // 0: leave as it is
 }
+
+// ConfineProc is the value of Confine that asks for the rule of package confine.
+const ConfineProc = "proc"
 
 // ExitText is the meaning of an exit code of this gateway, in words.
 type ExitText struct {

@@ -66,6 +66,7 @@ func (g *Gateway) table() table {
 		{"env", (*env)(&g.Env), `{}`},
 		{"pass_env", (*passEnv)(&g.PassEnv), `[]`},
 		{"token_env", &word{&g.TokenEnv, &envName}, `"OPENCLAW_GATEWAY_TOKEN"`},
+		{"confine", &choice{&g.Confine, "none, proc"}, `"none"`},
 		{"listen", g.listenTable(), `{}`},
 		{"ready", ready, `{}`},
 		{"health", append(health,

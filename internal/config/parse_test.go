@@ -28,6 +28,7 @@ const full = `{
     "env": {"NODE_OPTIONS": "--disable-sigusr1", "EMPTY": ""},
     "pass_env": ["TZ", "HTTPS_PROXY"],
     "token_env": "GW_TOKEN",
+    "confine": "proc",
     "listen": {"port": 8080, "port_env": "GW_PORT"},
     "ready": {"path": "/readyz?x=1", "status": [200, 204], "json": {"ready": true, "n": 1.50, "s": "a\"<\u2028", "z": null, "": 0}, "timeout": "2m"},
     "health": {"path": "/healthz", "status": [200], "json": {"ok": true}, "timeout": "3.5s", "interval": "1h"},
@@ -62,7 +63,7 @@ func TestParseFull(t *testing.T) {
 		Gateway: Gateway{
 			Command: []string{"/usr/bin/node", "", "run"}, User: "gw:gws", WorkingDir: "/var/lib/gw",
 			Env:     []string{"NODE_OPTIONS=--disable-sigusr1", "EMPTY="},
-			PassEnv: []string{"TZ", "HTTPS_PROXY"}, TokenEnv: "GW_TOKEN", Port: 8080, PortEnv: "GW_PORT",
+			PassEnv: []string{"TZ", "HTTPS_PROXY"}, TokenEnv: "GW_TOKEN", Confine: "proc", Port: 8080, PortEnv: "GW_PORT",
 			GiveUp: 8 * time.Minute,
 			Ready: Probe{Path: "/readyz?x=1", Status: []int{200, 204}, Timeout: 2 * time.Minute,
 				JSON: []Expect{{"ready", "true"}, {"n", "1.50"}, {"s", `"a\"\u003c\u2028"`}, {"z", "null"}, {"", "0"}}},
@@ -102,7 +103,7 @@ func TestParseDefaults(t *testing.T) {
 	want := &Config{
 		Gateway: Gateway{
 			Command: []string{"/bin/gateway"}, User: "gateway", WorkingDir: "/",
-			TokenEnv: "OPENCLAW_GATEWAY_TOKEN", Port: 18789,
+			TokenEnv: "OPENCLAW_GATEWAY_TOKEN", Confine: "none", Port: 18789,
 			Ready:      Probe{Path: "/health", Status: []int{200}, Timeout: 90 * time.Second},
 			GiveUp:     6 * time.Minute,
 			Health:     Probe{Path: "/health", Status: []int{200}, Timeout: 3 * time.Second, Interval: 30 * time.Second},

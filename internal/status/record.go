@@ -262,12 +262,12 @@ type Hardening struct {
 	Detail string `json:"detail"`
 }
 
-// OpenInChildren is the one name under hardening that no flag, mode or option
-// closes in this release.
+// OpenInChildren is the one name under hardening that is no missing protection, because a
+// gateway may not work with what closes it (gateway.confine).
 const OpenInChildren = "environment-open-in-children"
 
-// Closable returns the missing protections that the operator can add.
-func Closable(all []Hardening) (some []Hardening) {
+// Missing returns the missing protections.
+func Missing(all []Hardening) (some []Hardening) {
 	for _, h := range all {
 		if h.Name != OpenInChildren {
 			some = append(some, h)

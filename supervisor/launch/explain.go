@@ -24,6 +24,10 @@ func (c Child) explain(err error) error {
 	switch {
 	case f.Step == StepDir:
 		why = fmt.Sprintf("uid %d cannot have the working directory %q", c.UID, c.Spec.Dir)
+	case f.Step == StepConfine && c.holding.err != nil:
+		why = c.holding.err.Error()
+	case f.Step == StepConfine:
+		why = "the rule of gateway.confine cannot be put into force"
 	case f.Step == StepExec && f.Errno == syscall.E2BIG:
 		why = sys.ExecSize(c.Spec.Argv, c.Spec.Env)
 	case f.Step == StepExec:

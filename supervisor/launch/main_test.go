@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == launch.ReexecName {
 		os.Exit(reexec.Run())
 	}
+	if helper(os.Args) {
+		return
+	}
 	launch.BoundMemory()
 	os.Exit(m.Run())
 }

@@ -84,6 +84,7 @@ func ReadSpec(f *os.File) (Spec, error) {
 		"oom_adj":    strictjson.Whole(&s.OOMAdj),
 		"stay":       strictjson.Flag(&s.Stay),
 		"foreground": strictjson.Flag(&s.Foreground),
+		"confine":    strictjson.Flag(&s.Confine),
 		"token":      takeToken(&s.Token),
 		"life":       strictjson.Flag(&s.Life),
 		"pass":       strictjson.Whole(&s.Pass),

@@ -30,6 +30,7 @@ const (
 	ReportFD = 4
 	TokenFD  = 5 // with a Token: the token file, open for reading
 	LifeFD   = 6 // of a worker: the gateway's pidfd, where the kernel has one
+	HoldFD   = 6 // of a confined target: a pipe that says when PID 1 holds its directory in /proc
 	PassFD   = 7 // the first of Spec.Pass descriptors
 )
 
@@ -54,6 +55,7 @@ type Spec struct {
 	FileSize   uint64          `json:"file_size,omitempty"`  // bytes that a file may have; 0: as PID 1 got it
 	OOMAdj     int             `json:"oom_adj,omitempty"`    // 0: PID 1 has set it around the fork
 	Foreground bool            `json:"foreground,omitempty"` // own the terminal on descriptor 0
+	Confine    bool            `json:"confine,omitempty"`    // package confine's rule for the target
 	Token      *Token          `json:"token,omitempty"`
 	Life       bool            `json:"life,omitempty"`   // LifeFD is there
 	Pass       int             `json:"pass,omitempty"`   // so many descriptors go to the target, from 3 on
@@ -78,6 +80,7 @@ const (
 	StepTokenFailed  Step = "token-failed"
 	StepTokenChanged Step = "token-changed"
 	StepTerminal     Step = "terminal"
+	StepConfine      Step = "confine"
 	StepExec         Step = "exec"
 	StepDied         Step = "died" // never sent; the re-exec child ended without an answer
 )
@@ -121,7 +124,7 @@ func parseReport(line string) *Failure {
 	step, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	errno, err := strconv.ParseUint(number, 10, 12)
 	switch s := Step(step); s {
-	case StepSpec, StepLimits, StepDir, StepTokenFailed, StepTokenChanged, StepTerminal, StepExec:
+	case StepSpec, StepLimits, StepDir, StepTokenFailed, StepTokenChanged, StepTerminal, StepConfine, StepExec:
 		if err == nil {
 			return &Failure{s, syscall.Errno(errno)}
 		}

@@ -28,6 +28,8 @@ type Child struct {
 	Pass     []*os.File    // the target has them from descriptor 3 on; the caller keeps them
 	Patience time.Duration // how long a worker has for its answer, if that is more than reportTimeout
 	Answered func()        // called when the re-exec child has answered or ended, before report; may be nil
+
+	holding holding
 }
 
 // Proc is a started child. The code that reaps the child must Close it.
@@ -35,6 +37,7 @@ type Proc struct {
 	PID      int
 	Unscored error // why it lacks the OOM score of its Spec, or why PID 1 kept it; nil: all is well
 	pidfd    int   // -1 where the kernel has none
+	dir      int   // /proc/PID of a confined target, or -1
 }
 
 // Pid returns the process's id.
@@ -71,6 +74,11 @@ func Start(c Child, report func(pid int, found string, err error)) (*Proc, error
 		return nil, err
 	}
 	defer w.Close()
+	if c.holding, err = newHolding(c.Spec); err != nil {
+		r.Close()
+		return nil, err
+	}
+	defer c.holding.close()
 	restore, unscored := raiseScore(adj)
 	p, err := fork(c, spec, w)
 	unscored = errors.Join(unscored, restore())
@@ -78,7 +86,7 @@ func Start(c Child, report func(pid int, found string, err error)) (*Proc, error
 		r.Close()
 		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
 	}
-	p.Unscored = unscored
+	p.Unscored, c.holding.err = unscored, c.holding.hold(p)
 	if c.Spec.Stay { // the child has that directory now, and we do not keep it busy
 		_ = os.Chdir("/") // every process may enter it
 	}
@@ -97,7 +105,7 @@ func Start(c Child, report func(pid int, found string, err error)) (*Proc, error
 // has changed. We can read our own link although we are not dumpable, because the
 // kernel lets a thread group look at itself.
 func fork(c Child, spec, w *os.File) (*Proc, error) {
-	p := &Proc{pidfd: -1}
+	p := &Proc{pidfd: -1, dir: -1}
 	files := c.files(spec, w)
 	dir := "/"
 	if c.Spec.Stay {
@@ -138,11 +146,14 @@ func (c Child) files(spec, report *os.File) []uintptr {
 	if c.Spec.Token != nil {
 		files = append(files, c.Token.Fd())
 	}
-	for len(files) < LifeFD && (c.Spec.Life || len(c.Pass) > 0) {
+	for len(files) < LifeFD && (c.Spec.Life || c.Spec.Confine || len(c.Pass) > 0) {
 		files = append(files, spec.Fd())
 	}
-	if c.Spec.Life {
+	switch {
+	case c.Spec.Life: // of a worker, which is not confined
 		files = append(files, uintptr(c.PIDFD))
+	case c.Spec.Confine:
+		files = append(files, c.holding.r.Fd())
 	}
 	for len(files) < PassFD && len(c.Pass) > 0 {
 		files = append(files, spec.Fd())
@@ -235,8 +246,9 @@ func (p *Proc) SignalRest(sig syscall.Signal) error {
 	return sys.PidfdSignalGroup(p.pidfd, sig)
 }
 
-// Close closes the pidfd. It does not touch the child.
+// Close closes the descriptors that mean the child. It does not touch the child.
 func (p *Proc) Close() {
+	p.release()
 	if p.pidfd >= 0 {
 		sys.Close(p.pidfd)
 		p.pidfd = -1

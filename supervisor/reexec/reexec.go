@@ -28,7 +28,7 @@ const exitFailed = 126
 // Run carries out the Spec on descriptor 3. It returns only for a worker (the
 // Verdict's exit code) or after a failure.
 func Run() int {
-	runtime.LockOSThread() // the signal mask around TakeForeground is per thread
+	runtime.LockOSThread() // the signal mask around TakeForeground and the rule of package confine are per thread
 	// This is the only os.File of the descriptor. With a second one, the finalizer
 	// of the first could close the descriptor.
 	out := os.NewFile(launch.ReportFD, "report")
@@ -78,6 +78,11 @@ func runTarget(spec launch.Spec, out *os.File) int {
 	path, err := sys.LookPath(spec.Argv[0], env)
 	if err != nil {
 		return report(out, launch.StepExec, err)
+	}
+	if spec.Confine {
+		if err := restrict(); err != nil {
+			return report(out, launch.StepConfine, err)
+		}
 	}
 	sys.CloseOnExecFrom(launch.SpecFD)
 	if spec.Pass > 0 {

@@ -36,9 +36,9 @@ func TestMain(m *testing.M) {
 
 const gateway = testenv.Gateway
 
-// runChild runs the re-exec child with orders as they are, and returns its report,
-// its exit code and its output.
-func runChild(t *testing.T, orders string, token *os.File) (report string, code int, out string) {
+// runChild runs the re-exec child with orders as they are and more descriptors, and
+// returns its report, its exit code and its output.
+func runChild(t *testing.T, orders string, more ...*os.File) (report string, code int, out string) {
 	t.Helper()
 	spec, err := os.CreateTemp(t.TempDir(), "spec")
 	testenv.Must(t, err)
@@ -52,9 +52,7 @@ func runChild(t *testing.T, orders string, token *os.File) (report string, code 
 	cmd.Args = []string{launch.ReexecName, "test"}
 	cmd.Env = []string{} // nil would pass on our environment
 	cmd.ExtraFiles = []*os.File{spec, w}
-	if token != nil {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, token)
-	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, slices.DeleteFunc(more, func(f *os.File) bool { return f == nil })...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: gateway, Gid: gateway}}
 	var text strings.Builder
 	cmd.Stdout, cmd.Stderr = &text, &text
@@ -224,6 +222,25 @@ func rewrite(f *os.File, text string) error {
 	defer w.Close()
 	_, err = w.WriteString(text)
 	return err
+}
+
+// TestNotHeld checks that nothing is executed if PID 1 ends the pipe without a word, or
+// says something else.
+func TestNotHeld(t *testing.T) {
+	testenv.Root(t)
+	for _, said := range []string{"", "x"} {
+		r, w, err := os.Pipe()
+		testenv.Must(t, err)
+		_, err = w.WriteString(said)
+		testenv.Must(t, err)
+		w.Close()
+		orders := encode(t, launch.Spec{Argv: []string{"echo", "executed"}, Env: []string{"PATH=/bin:/usr/bin"}, Dir: "/", Confine: true})
+		report, code, out := runChild(t, orders, r, r) // the first is in place of a token
+		r.Close()
+		if report != "confine 0\n" || code != exitFailed || out != "" {
+			t.Errorf("%q: got %q, code %d, output %q", said, report, code, out)
+		}
+	}
 }
 
 // TestReadOnlyProc checks that the target is executed although its oom_score_adj

@@ -57,6 +57,8 @@ var refused = map[string]rule{
 	"getrandom":          {Names: []string{"getrandom"}},
 	"prlimit64":          {Names: []string{"prlimit64"}},
 	"netlink":            {Names: []string{"socket"}, Args: []arg{{Index: 0, Value: 16, Op: "SCMP_CMP_EQ"}}},
+	"landlock":           {Names: []string{"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"}},
+	"landlock-restrict":  {Names: []string{"landlock_restrict_self"}},
 	"everything-of-2019": {Names: []string{"pidfd_open", "pidfd_send_signal", "openat2", "close_range", "clone3", "faccessat2", "epoll_pwait2", "fchmodat2"}},
 }
 
@@ -108,6 +110,9 @@ func TestOldSeccompProfileIsSurvived(t *testing.T) {
 					return
 				}
 				checkOperations(t, c)
+				if got := strings.Contains(c.Logs(), `"event":"hardening","name":"gateway-not-confined"`); got != strings.HasPrefix(name, "landlock") {
+					t.Errorf("a gateway that is not confined is named: %v", got)
+				}
 			})
 		}
 	}

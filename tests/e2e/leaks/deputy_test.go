@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
@@ -66,11 +65,14 @@ func secretPlaces(gateway int) (paths []string) {
 	return paths
 }
 
+// withoutRule leaves out gateway.confine, so that only owners and modes protect.
+var withoutRule = map[string]any{"gateway": map[string]any{"confine": "none"}}
+
 // Invariant I10, the gateway itself. The agent asks the gateway's own file tools
 // for the token, as a call of a model does. The kernel refuses each place to the
 // gateway.
 func TestDeputy(t *testing.T) {
-	c := start(t, harness.Options{Misbehave: map[string]any{"drain": "3s"}})
+	c := start(t, harness.Options{Misbehave: map[string]any{"drain": "3s"}, Config: withoutRule})
 	tokens := []string{c.Token()}
 
 	// The tools work in places that the gateway's user may read and write.
@@ -154,37 +156,4 @@ func TestDeputyWinsWhereTheProgramIsReadable(t *testing.T) {
 	if err != nil || !strings.Contains(a.Text, c.Token()) {
 		t.Errorf("code %d, %d bytes, %s, %v: the environment has no token", a.Code, len(a.Text), a.Error, err)
 	}
-}
-
-// TestEnvironmentOpenInChildren checks a known gap, which hardening names
-// environment-open-in-children. A child of the gateway inherits the environment,
-// and its program is readable, as git and a shell are. So the kernel lets the
-// gateway's user read it, and the agent gets the token. Reverse this test when the
-// gateway is confined.
-func TestEnvironmentOpenInChildren(t *testing.T) {
-	c := start(t, harness.Options{})
-	c.Misbehave(map[string]any{"child": "/usr/local/bin/demotools"})
-	child := 0
-	harness.Eventually(t, boot, "a child of the gateway", func() error {
-		for _, p := range c.Processes() {
-			if p.UID == harness.GatewayUID && p.Comm == "demotools" {
-				child = p.PID
-				return nil
-			}
-		}
-		return errors.New("there is none")
-	})
-	a, err := read(c, fmt.Sprintf("/proc/%d/environ", child))
-	if err != nil || !strings.Contains(a.Text, c.Token()) {
-		t.Errorf("code %d, %d bytes, %s, %v: the environment of a child has no token: is the gateway confined now?", a.Code, len(a.Text), a.Error, err)
-	}
-	c.MustCtl("restart")
-	c.WaitStatus(20*time.Second, "the end of the child with its gateway", func(v harness.View) error {
-		for _, p := range c.Processes() {
-			if p.PID == child {
-				return fmt.Errorf("it is there: %+v", p)
-			}
-		}
-		return nil
-	})
 }

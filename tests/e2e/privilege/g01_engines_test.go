@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
 
@@ -60,7 +59,7 @@ func TestEachMissingProtectionIsNamed(t *testing.T) {
 				}
 			}
 			slices.Sort(names)
-			want := slices.Sorted(slices.Values(append([]string{status.OpenInChildren}, c.missing...)))
+			want := slices.Sorted(slices.Values(c.missing))
 			if !slices.Equal(names, want) {
 				t.Errorf("hardening names %q, want %q", names, want)
 			}

@@ -43,8 +43,9 @@ func TestDescendantNeverDelaysARestart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := c.m
-			m["neighbors"] = true
+			m["neighbors"] = true // which a confined gateway does not see
 			b := box.Start(t, box.Options{Misbehave: m, Config: brief(map[string]any{
+				"confine": "none",
 				"stop":    map[string]any{"grace": c.grace.String()},
 				"restart": map[string]any{"backoff_min": "100ms", "backoff_max": "100ms"},
 			})})

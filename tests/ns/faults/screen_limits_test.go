@@ -203,7 +203,7 @@ func TestOldLogsAreReplaced(t *testing.T) {
 func TestLogsNeedFewRightsAndDescriptors(t *testing.T) {
 	cfg := noisy()
 	cfg["prepare"] = nil
-	o := box.Options{Command: cat, Config: cfg, DropCaps: []uintptr{unix.CAP_CHOWN}, Limits: map[int]uint64{unix.RLIMIT_NOFILE: 44}}
+	o := box.Options{Command: cat, Config: cfg, DropCaps: []uintptr{unix.CAP_CHOWN}, Limits: map[int]uint64{unix.RLIMIT_NOFILE: 57}}
 	b, s := openScreen(t, o)
 	s.waitFor(`"event":"log-moved"`)
 	want := s.typed("here")
@@ -215,7 +215,7 @@ func TestLogsNeedFewRightsAndDescriptors(t *testing.T) {
 	}
 	o.Limits[unix.RLIMIT_NOFILE]--
 	_, s = openScreen(t, o)
-	s.waitFor("gateway-init: cannot run with 43 file descriptors")
+	s.waitFor("gateway-init: cannot run with 56 file descriptors")
 }
 
 // TestLogWithoutGateway checks --no-gateway: only the log of PID 1 is there to move.
