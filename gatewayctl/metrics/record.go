@@ -128,9 +128,9 @@ func supervisorTable() []row[record] {
 			func(r record, add adder) { add.time(&r.Token.MintedAt) }},
 		{"gateway_init_separated", "1 if gateway and agent have different users.", nil,
 			value(func(r record) float64 { return truth(r.Separation == status.SeparationUID) })},
-		{"gateway_init_hardening_missing", "Missing protections that the operator can add.", nil,
-			value(func(r record) float64 { return float64(len(status.Closable(r.Hardening))) })},
-		{"gateway_init_hardening_missing_info", "1 with the name of each missing protection (docs/hardening.md), also of those that nothing adds.", []string{"name"},
+		{"gateway_init_hardening_missing", "Missing protections.", nil,
+			value(func(r record) float64 { return float64(len(status.Missing(r.Hardening))) })},
+		{"gateway_init_hardening_missing_info", "1 with the name of each missing protection (docs/hardening.md), also of the one that gateway.confine closes.", []string{"name"},
 			func(r record, add adder) {
 				for _, h := range r.Hardening {
 					add(1, h.Name)
