@@ -28,7 +28,7 @@ const (
 )
 
 func main() {
-	err := errors.New("usage: hermes gateway run | hermes dashboard ...")
+	err := errors.New("usage: hermes gateway run | hermes dashboard ARGS")
 	switch name, args := filepath.Base(os.Args[0]), os.Args[1:]; {
 	case name == "hermes" && len(args) == 2 && args[0] == "gateway" && args[1] == "run":
 		err = gateway()
