@@ -149,11 +149,11 @@ func (u *gatewayUnit) scheduleRetry() (foreign []status.Listener) {
 		}
 	case u.child != nil && u.child.exit != nil:
 		delay, failure = u.backoff.countFailure(u.exitFacts())
+		foreign = u.portTaken()
 		if alive, err := u.c.Sweeper.Alive(); alive && err == nil { // they have the time of the backoff
 			u.sweep.asked = false
 			u.askToEnd()
 		}
-		foreign = u.portTaken()
 		detail = u.exitDetail(u.child.exit.Code(), delay, foreign)
 	}
 	if failure {

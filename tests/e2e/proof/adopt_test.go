@@ -117,7 +117,7 @@ func TestNotAdopted(t *testing.T) {
 				Config: map[string]any{"gateway": map[string]any{"health": map[string]any{"timeout": "500ms"}}}})
 			box.WaitServing(serveBy)
 			box.MustCtl("stop")
-			box.ExecDetached("sandbox", "demotools", "hold-port", "127.0.0.1:18789")
+			box.ExecDetached("sandbox", "demotools", "hold-port", "-retry", "60", "127.0.0.1:18789")
 			harness.Eventually(t, serveBy, "the port to be taken", func() error {
 				if r := box.Ctl("start"); !strings.Contains(r.Stderr, "listener-foreign") {
 					box.Ctl("stop")
