@@ -15,6 +15,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/verify"
 	"github.com/gateway-init/gateway-init/init/plain"
+	"github.com/gateway-init/gateway-init/internal/relaycount"
 )
 
 func read(t *testing.T, name string) string {
@@ -157,11 +158,53 @@ func TestLogEvents(t *testing.T) {
 	same(t, "docs/logging.md", documented, known)
 }
 
+// TestRelayLines checks that the page has each line of the relay, each of its fields, and
+// each reason of a refusal.
+func TestRelayLines(t *testing.T) {
+	code := ""
+	for _, text := range sources(t, "relay") {
+		code += text
+	}
+	var events, fields, documented, used []string
+	for _, m := range eventConst.FindAllStringSubmatch(code, -1) {
+		events = append(events, m[2])
+	}
+	for _, m := range regexp.MustCompile(`\{"([a-z_]+)", [^"]`).FindAllStringSubmatch(code, -1) {
+		if !slices.Contains([]string{"time", "level", "origin", "event"}, m[1]) { // of every line
+			fields = append(fields, m[1])
+		}
+	}
+	_, page, _ := strings.Cut(read(t, "docs/logging.md"), "## The relay\n")
+	page, reasons, _ := strings.Cut(page, "### Reasons of the relay\n")
+	for _, m := range regexp.MustCompile("(?m)^- `([a-z-]+)` \\([a-z]+(?:; ([^)]*))?\\): ").FindAllStringSubmatch(page, -1) {
+		documented = append(documented, m[1])
+		used = append(used, quoted(m[2])...)
+	}
+	same(t, "docs/logging.md, The relay", documented, events)
+	same(t, "docs/logging.md, fields of the relay", used, fields)
+	reasons, _, _ = strings.Cut(reasons, "\n## ")
+	documented, events = nil, nil
+	for _, m := range regexp.MustCompile(`(?m)^\| ([a-z-]+) \| [a-z]`).FindAllStringSubmatch(reasons, -1) {
+		documented = append(documented, m[1])
+	}
+	for r := range relaycount.Reasons {
+		events = append(events, r.String())
+	}
+	same(t, "docs/logging.md, Reasons of the relay", slices.DeleteFunc(documented, func(s string) bool { return s == "reason" }), events)
+}
+
 // An operator who reads a name under hardening must find it.
 func TestHardeningNames(t *testing.T) {
 	name := regexp.MustCompile(`\b(?:add\(|Missing\{)"([a-z0-9-]+)"|^\s*\{"([a-z]+-set)", s\.|, \{"([a-z]+-set)", s\.`)
 	var known []string
+	// A name that is used twice is a constant.
+	constant := regexp.MustCompile(`(?m)^const (\w+) = "([a-z0-9-]+)"$`)
 	for _, text := range sources(t, "init/boot", "internal/privs") {
+		for _, m := range constant.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(text, "hardening.add("+m[1]+", ") {
+				known = append(known, m[2])
+			}
+		}
 		for line := range strings.Lines(text) {
 			for _, m := range name.FindAllStringSubmatch(line, -1) {
 				if n := m[1] + m[2] + m[3]; n != "cap-" {
@@ -355,7 +398,7 @@ func files(t *testing.T, ext ...string) map[string]string {
 // A section, an invariant or a scenario that code or a page cites is there: a
 // reader has nothing else.
 func TestCitations(t *testing.T) {
-	known := map[string]bool{"I9": true, "E02": true} // reserved, and not built yet: the pages say so
+	known := map[string]bool{"E02": true} // not built yet: the page says so
 	for _, m := range regexp.MustCompile(`(?m)^## (\d+)\. `).FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
 		known["section "+m[1]] = true
 	}

@@ -5,7 +5,7 @@
 // to it. Signals, request frames and the re-exec children's answers arrive over
 // channels, and time over one timer.
 //
-// The loop (supervisor.go, loop.go) gives its input to five owners. Each has its own
+// The loop (supervisor.go, loop.go) gives its input to six owners. Each has its own
 // state and returns values. No owner can reach another one.
 //
 //   - gatewayUnit (unit.go): the phase, the process, the token's renewal (token.go).
@@ -15,6 +15,7 @@
 //   - requests (requests.go): the requests that wait and the one in progress.
 //   - sidecars (sidecars.go, sidecar.go): the processes beside the gateway, and those that
 //     they leave behind (left.go).
+//   - relay (relay.go): the process that serves the published port, and what it was told.
 //   - shutdown (shutdown.go): the command, and the end of the container.
 //
 // The methods of Supervisor say what one owner's news means for the others: actions.go

@@ -23,6 +23,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/gatewayctl/metrics"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/relaycount"
 )
 
 var update = flag.Bool("update", false, "add new words to words.txt")
@@ -97,7 +98,9 @@ func words(t *testing.T) []string {
 	}
 
 	parse(t, func(file *ast.File) {
+		named := map[string]string{} // a name under hardening that is used twice is a constant
 		constants(file, func(name, value string) {
+			named[name] = value
 			if event.MatchString(name) {
 				add("event", value)
 			}
@@ -109,6 +112,9 @@ func words(t *testing.T) []string {
 			}
 			method, ok := call.Fun.(*ast.SelectorExpr)
 			word, isText := text(call.Args[0])
+			if name, ok := call.Args[0].(*ast.Ident); ok && !isText && method != nil && method.Sel.Name == "add" {
+				word, isText = named[name.Name], true
+			}
 			switch {
 			case !ok || !isText:
 			case logMethod.MatchString(method.Sel.Name):
@@ -122,6 +128,24 @@ func words(t *testing.T) []string {
 			return true
 		})
 	}, "init", "supervisor")
+	parse(t, func(file *ast.File) {
+		constants(file, func(name, value string) {
+			if event.MatchString(name) {
+				add("event", value)
+			}
+		})
+		ast.Inspect(file, func(n ast.Node) bool { // field{"pid", 1}
+			if c, ok := n.(*ast.CompositeLit); ok && len(c.Elts) == 2 {
+				if word, ok := text(c.Elts[0]); ok {
+					add("log-field", word)
+				}
+			}
+			return true
+		})
+	}, "relay/log.go", "relay/main.go")
+	for r := range relaycount.Reasons {
+		add("relay-reason", r.String())
+	}
 	for _, r := range reason.List() {
 		add("reason", string(r))
 	}
@@ -219,7 +243,7 @@ func TestEachKindIsFound(t *testing.T) {
 		count[kind]++
 	}
 	for kind, least := range map[string]int{"event": 30, "log-field": 20, "reason": 20, "state": 20, "topology": 4,
-		"check": 6, "member": 60, "hardening": 10, "metric": 40, "metric-label": 5, "key": 50} {
+		"check": 7, "member": 60, "relay-reason": 9, "hardening": 10, "metric": 40, "metric-label": 5, "key": 50} {
 		if count[kind] < least {
 			t.Errorf("%d words of kind %s, want at least %d", count[kind], kind, least)
 		}
