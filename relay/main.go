@@ -43,7 +43,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // options are the command line.
 type options struct {
-	listeners, loops int
+	listeners        int
 	wait             time.Duration
 	log              string
 	operator         uint64
@@ -57,7 +57,6 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("gateway-relay", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.IntVar(&o.listeners, "listeners", 0, "the `number` of listening sockets, from descriptor 5 on")
-	f.IntVar(&o.loops, "loops", 1, "the `number` of threads that copy")
 	f.DurationVar(&o.wait, "wait", 10*time.Second, "how long a client waits for a proven gateway")
 	f.StringVar(&o.log, "log", "json", "the form of log lines: json or text")
 	f.Uint64Var(&o.operator, "operator", 0, "the `uid` whose clients are not bounded by the limit of one user")
@@ -70,8 +69,6 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		err = fmt.Errorf("unexpected argument %q", f.Arg(0))
 	case o.listeners < 1 || o.listeners > maxListeners:
 		err = fmt.Errorf("--listeners must be from 1 to %d", maxListeners)
-	case o.loops < 1 || o.loops > 4:
-		err = errors.New("--loops must be from 1 to 4")
 	case o.wait < 0 || o.wait > time.Hour:
 		err = errors.New("--wait must be from 0s to 1h")
 	case o.log != "json" && o.log != "text":
@@ -135,7 +132,7 @@ func serve(o options, l *log) error {
 	// The relay makes hardly any garbage. What its start has made is soon given back.
 	debug.SetGCPercent(25)
 	c := loop.Config{Link: link, Counters: counters, Limits: bounds.For(files, ownFiles), Wait: o.wait,
-		Operator: uint32(o.operator), Loops: o.loops, Log: l}
+		Operator: uint32(o.operator), Log: l}
 	for n := range o.listeners {
 		c.Listeners = append(c.Listeners, firstListener+n)
 	}

@@ -18,8 +18,6 @@ const (
 	Hangup  = unix.EPOLLHUP
 	Fault   = unix.EPOLLERR
 	Edge    = unix.EPOLLET
-	// Exclusive wakes one of several instances that watch a descriptor.
-	Exclusive = unix.EPOLLEXCLUSIVE
 )
 
 // Ready is what epoll_wait(2) reports about one descriptor. Fd and Pad are the two
@@ -40,6 +38,9 @@ func NewEpoll() (*Epoll, error) {
 	}
 	return &Epoll{fd: fd}, nil
 }
+
+// Close closes the instance.
+func (e *Epoll) Close() { unix.Close(e.fd) }
 
 // Add watches fd for events. Fault and Hangup are always reported. A descriptor that is
 // closed is no longer watched.

@@ -19,7 +19,7 @@ const atOnce = 64
 
 // accept takes clients off the backlog. It never leaves them there, because the agent
 // could then fill the backlog for all. A client beyond the bounds is reset.
-func (l *loop) accept(from *listener) {
+func (l *Loop) accept(from *listener) {
 	for range atOnce {
 		fd, peer, errno := sys.Accept(from.fd)
 		switch errno {
@@ -42,7 +42,7 @@ func (l *loop) accept(from *listener) {
 
 // resetOne resets a client for which there is no descriptor. The bounds leave some, so
 // this happens only if PID 1 has counted wrong.
-func (l *loop) resetOne(from *listener) bool {
+func (l *Loop) resetOne(from *listener) bool {
 	if l.spareFD < 0 {
 		return false
 	}
@@ -51,21 +51,21 @@ func (l *loop) resetOne(from *listener) bool {
 	fd, _, errno := sys.Accept(from.fd)
 	if errno == 0 {
 		sys.Close(fd)
-		relaycount.Add(&l.relay.counters.Accepted, 1)
+		relaycount.Add(&l.counters.Accepted, 1)
 		l.count(relaycount.TotalLimit, 0)
 	}
 	l.openSpare()
 	return l.spareFD >= 0
 }
 
-func (l *loop) openSpare() {
+func (l *Loop) openSpare() {
 	if fd, err := sys.EventFD(); err == nil {
 		l.spareFD = fd
 	}
 }
 
 // rest does not look at the listeners for a moment. They would wake the loop at once.
-func (l *loop) rest() {
+func (l *Loop) rest() {
 	for _, listener := range l.listeners {
 		l.epoll.Remove(listener.fd)
 	}
@@ -74,8 +74,8 @@ func (l *loop) rest() {
 
 // admit decides about a new client. Nothing is read from it before it is connected to a
 // proven gateway. It inherits the options of the listener, so closing it is a reset.
-func (l *loop) admit(from *listener, fd int, peer netip.AddrPort) {
-	relaycount.Add(&l.relay.counters.Accepted, 1)
+func (l *Loop) admit(from *listener, fd int, peer netip.AddrPort) {
+	relaycount.Add(&l.counters.Accepted, 1)
 	local, err := sys.LocalAddr(fd)
 	if err != nil || !proven.Covers(from.addr, local) {
 		l.turnAway(fd, relaycount.ClientGone)
@@ -91,15 +91,14 @@ func (l *loop) admit(from *listener, fd int, peer netip.AddrPort) {
 		l.turnAway(fd, relaycount.ClientGone)
 		return
 	}
-	if reason, ok := l.relay.bounds.Take(who); !ok {
+	if reason, ok := l.bounds.Take(who); !ok {
 		l.turnAway(fd, reason)
 		return
 	}
 	c := l.newConn()
 	c.who, c.client.fd, c.client.in, c.client.out = who, fd, hasData, true
-	c.state, c.until = waiting, l.now+l.relay.config.Wait
-	l.active++
-	relaycount.Add(&l.relay.counters.Active, 1)
+	c.state, c.until = waiting, l.now+l.config.Wait
+	relaycount.Add(&l.counters.Active, 1)
 	if l.mayConnect() {
 		l.connect(c)
 		return
@@ -110,7 +109,7 @@ func (l *loop) admit(from *listener, fd int, peer netip.AddrPort) {
 }
 
 // turnAway resets a client that is no conn yet.
-func (l *loop) turnAway(fd int, r relaycount.Reason) {
+func (l *Loop) turnAway(fd int, r relaycount.Reason) {
 	sys.Close(fd)
 	l.count(r, 0)
 }
@@ -118,7 +117,7 @@ func (l *loop) turnAway(fd int, r relaycount.Reason) {
 // identify finds out who the client is. The kernel knows the user of a client on this
 // machine by its end of the connection. Such a client that has closed its end cannot
 // read an answer. A client of another machine has no end here.
-func (l *loop) identify(peer, local netip.AddrPort) (c bounds.Client, r relaycount.Reason, ok bool) {
+func (l *Loop) identify(peer, local netip.AddrPort) (c bounds.Client, r relaycount.Reason, ok bool) {
 	isLocal := peer.Addr().IsLoopback() || peer.Addr() == local.Addr()
 	uid, inode, known := l.prover.User(peer, local)
 	switch {
@@ -129,7 +128,7 @@ func (l *loop) identify(peer, local netip.AddrPort) (c bounds.Client, r relaycou
 	case known && inode == 0:
 		return c, relaycount.NoInode, false
 	case known:
-		favored := uid == 0 || uid == l.relay.config.Operator
+		favored := uid == 0 || uid == l.config.Operator
 		return bounds.Client{Local: true, UID: uid, Favored: favored}, 0, true
 	case isLocal:
 		return c, relaycount.ClientGone, false
@@ -146,7 +145,7 @@ func glance(fd int) (hasData, gone bool) {
 
 // checkClient looks at a client that is not served yet and has sent its end. If it has
 // only ended its half, it can still be served.
-func (l *loop) checkClient(c *conn) {
+func (l *Loop) checkClient(c *conn) {
 	hasData, gone := glance(c.client.fd)
 	c.client.in = hasData
 	if gone {

@@ -65,7 +65,7 @@ const (
 func (c *conn) key(side int32) (slot, mark int32) { return c.slot, c.seq<<1 | side }
 
 // newConn returns a slot for a client.
-func (l *loop) newConn() *conn {
+func (l *Loop) newConn() *conn {
 	if len(l.unused) == 0 {
 		const more = 32
 		block := make([]conn, more)
@@ -83,7 +83,7 @@ func (l *loop) newConn() *conn {
 }
 
 // find returns the conn of an event, or nil if that is gone.
-func (l *loop) find(slot, mark int32) (*conn, *half) {
+func (l *Loop) find(slot, mark int32) (*conn, *half) {
 	if slot < 0 || int(slot) >= len(l.slots) {
 		return nil, nil
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-func (l *loop) mayConnect() bool { return l.life != nil && l.gate <= l.now && l.waiting.first == nil }
+func (l *Loop) mayConnect() bool { return l.life != nil && l.gate <= l.now && l.waiting.first == nil }
 
 // connectWaiting connects the clients that have waited for a gateway, in their order.
-func (l *loop) connectWaiting() {
+func (l *Loop) connectWaiting() {
 	for range atOnce {
 		c := l.waiting.first
 		if c == nil || l.life == nil || l.gate > l.now {
@@ -28,7 +28,7 @@ func (l *loop) connectWaiting() {
 
 // connect connects to the gateway for a client. The other end of the connection must
 // exist before the kernel is asked about it.
-func (l *loop) connect(c *conn) {
+func (l *Loop) connect(c *conn) {
 	if l.life.Ended() {
 		l.waitAgain(c)
 		l.lose()
@@ -58,14 +58,14 @@ func (l *loop) connect(c *conn) {
 
 // shut lets clients wait for a gateway that does not listen. It is about to end, or about
 // to listen anew. PID 1 tells which.
-func (l *loop) shut(c *conn) {
+func (l *Loop) shut(c *conn) {
 	l.gate = l.now + refusedFor
 	l.waitAgain(c)
 }
 
 // waitAgain takes back the connection to the gateway and lets the client wait. Nothing was
 // read from either of them.
-func (l *loop) waitAgain(c *conn) {
+func (l *Loop) waitAgain(c *conn) {
 	if c.gateway.fd >= 0 {
 		sys.Close(c.gateway.fd)
 	}
@@ -79,7 +79,7 @@ func (l *loop) waitAgain(c *conn) {
 }
 
 // look looks once at the connection to the gateway, which is the rule.
-func (l *loop) look(c *conn) {
+func (l *Loop) look(c *conn) {
 	if l.life == nil {
 		l.waitAgain(c)
 		return
@@ -89,16 +89,16 @@ func (l *loop) look(c *conn) {
 		l.scan(c)
 		return
 	}
-	l.judge(c, l.prover.Look(&l.life.Life, c.ours))
+	l.judge(c, l.prover.Look(l.life, c.ours))
 }
 
 // judge acts on what was found about the connection to the gateway.
-func (l *loop) judge(c *conn, f proven.Finding) {
+func (l *Loop) judge(c *conn, f proven.Finding) {
 	switch f.Verdict {
 	case proven.Proven:
 		l.begin(c)
 	case proven.Again:
-		if c.by <= l.now {
+		if c.by <= l.now || c.gateway.last { // what has closed its end is proven no more
 			l.refuse(c, relaycount.Unproven, 0)
 			return
 		}
@@ -112,7 +112,7 @@ func (l *loop) judge(c *conn, f proven.Finding) {
 	case proven.Unknown:
 		// PID 1 proves the gateway again, or ends it. Until then there is no point in
 		// another try.
-		l.relay.askProof(l.life.Generation)
+		l.askProof()
 		l.gate = l.now + askAgain
 		l.waitAgain(c)
 	default:
@@ -121,16 +121,16 @@ func (l *loop) judge(c *conn, f proven.Finding) {
 }
 
 // begin starts to copy.
-func (l *loop) begin(c *conn) {
+func (l *Loop) begin(c *conn) {
 	c.state = copying
-	relaycount.Add(&l.relay.counters.Served, 1)
+	relaycount.Add(&l.counters.Served, 1)
 	if l.watchBoth(c) {
 		l.exchange(c)
 	}
 }
 
 // failed handles an error of a socket.
-func (l *loop) failed(c *conn, h *half, errno sys.Errno) {
+func (l *Loop) failed(c *conn, h *half, errno sys.Errno) {
 	switch {
 	case c.state == copying:
 		l.abort(c)
@@ -145,7 +145,7 @@ func (l *loop) failed(c *conn, h *half, errno sys.Errno) {
 
 // watch makes the loop hear of a socket. It reports whether it does. If not, the client
 // was reset.
-func (l *loop) watch(c *conn, side int32) bool {
+func (l *Loop) watch(c *conn, side int32) bool {
 	h := &c.client
 	if side == gatewaySide {
 		h = &c.gateway
@@ -162,4 +162,4 @@ func (l *loop) watch(c *conn, side int32) bool {
 	return true
 }
 
-func (l *loop) watchBoth(c *conn) bool { return l.watch(c, clientSide) && l.watch(c, gatewaySide) }
+func (l *Loop) watchBoth(c *conn) bool { return l.watch(c, clientSide) && l.watch(c, gatewaySide) }

@@ -12,17 +12,17 @@ import (
 const (
 	// chunkSize is how much is read at once. It stays in the processor's cache until it
 	// is written.
-	chunkSize = 64 << 10
+	chunkSize = 256 << 10
 	// maxChunks bounds the chunks of one loop. One is free for the next read. The others
 	// hold what a peer did not take in one piece.
-	maxChunks = 33
+	maxChunks = 9
 	// turn is how much one client may copy in one direction before the others' turn.
 	turn = 512 << 10
 )
 
 // exchange copies both ways what can be copied now. A client that has more gets its next
 // turn after the others.
-func (l *loop) exchange(c *conn) {
+func (l *Loop) exchange(c *conn) {
 	up, alive := l.pump(&c.client, &c.gateway)
 	if !alive || !l.roomFor(c, gatewaySide) {
 		l.abort(c)
@@ -34,10 +34,10 @@ func (l *loop) exchange(c *conn) {
 		return
 	}
 	if up > 0 {
-		relaycount.Add(&l.relay.counters.ToGateway, uint64(up))
+		relaycount.Add(&l.counters.ToGateway, uint64(up))
 	}
 	if down > 0 {
-		relaycount.Add(&l.relay.counters.ToClient, uint64(down))
+		relaycount.Add(&l.counters.ToClient, uint64(down))
 	}
 	switch {
 	case c.client.ended && c.gateway.ended:
@@ -49,7 +49,7 @@ func (l *loop) exchange(c *conn) {
 }
 
 // copyMore gives those their turn who had more to copy.
-func (l *loop) copyMore() {
+func (l *Loop) copyMore() {
 	n := len(l.runnable)
 	for _, c := range l.runnable[:n] {
 		if c.runnable { // it may have ended meanwhile
@@ -63,7 +63,7 @@ func (l *loop) copyMore() {
 // pump moves bytes from one socket to another until one of them would wait, or the turn
 // is over. Nothing is read before there is room to write it. alive is false if one of
 // the sockets has failed.
-func (l *loop) pump(from, to *half) (moved int, alive bool) {
+func (l *Loop) pump(from, to *half) (moved int, alive bool) {
 	for moved < turn && to.out {
 		switch {
 		case len(from.rest) > 0:
@@ -100,7 +100,7 @@ func (l *loop) pump(from, to *half) (moved int, alive bool) {
 }
 
 // carry reads once and writes once.
-func (l *loop) carry(from, to *half) (moved int, alive bool) {
+func (l *Loop) carry(from, to *half) (moved int, alive bool) {
 	if l.chunk == nil {
 		return l.carryWhatFits(from, to)
 	}
@@ -143,7 +143,7 @@ func (h *half) took(n, room int, errno sys.Errno) (stop, alive bool) {
 // carryWhatFits copies without keeping anything. It is for the time when all chunks are
 // held by peers that do not read. It writes what it has only looked at, and then removes
 // what was taken.
-func (l *loop) carryWhatFits(from, to *half) (moved int, alive bool) {
+func (l *Loop) carryWhatFits(from, to *half) (moved int, alive bool) {
 	n, errno := sys.PeekNow(from.fd, l.glass[:])
 	before := from.in
 	if stop, alive := from.took(n, len(l.glass), errno); stop {
@@ -167,7 +167,7 @@ func (l *loop) carryWhatFits(from, to *half) (moved int, alive bool) {
 }
 
 // nextChunk finds a chunk for the next read. There may be none.
-func (l *loop) nextChunk() {
+func (l *Loop) nextChunk() {
 	l.chunk = nil
 	switch n := len(l.spare); {
 	case n > 0:
@@ -179,7 +179,7 @@ func (l *loop) nextChunk() {
 }
 
 // giveBack returns the chunk of a socket.
-func (l *loop) giveBack(h *half) {
+func (l *Loop) giveBack(h *half) {
 	switch {
 	case h.buffer == nil:
 	case l.chunk == nil:
@@ -192,7 +192,7 @@ func (l *loop) giveBack(h *half) {
 
 // roomFor makes the loop hear when a full socket takes more again. It reports whether it
 // does. Most sockets are never full, so they are not watched for that before.
-func (l *loop) roomFor(c *conn, side int32) bool {
+func (l *Loop) roomFor(c *conn, side int32) bool {
 	h := &c.client
 	if side == gatewaySide {
 		h = &c.gateway

@@ -28,19 +28,21 @@ type scanners struct {
 // scan is the question about one connection, and the answer.
 type scan struct {
 	slot, mark int32
-	life       *life
+	life       proven.Life // without its pidfd, which the loop may close meanwhile
 	ours       netip.AddrPort
 	finding    proven.Finding
 }
 
 // scan asks about a connection. The answer comes with the bell.
-func (l *loop) scan(c *conn) {
+func (l *Loop) scan(c *conn) {
 	if !l.watchBoth(c) {
 		return
 	}
 	c.scanned = true
-	slot, mark := c.key(gatewaySide)
-	l.scans.ask(scan{slot: slot, mark: mark, life: l.life.retain(), ours: c.ours})
+	q := scan{life: *l.life, ours: c.ours}
+	q.life.PIDFD = -1
+	q.slot, q.mark = c.key(gatewaySide)
+	l.scans.ask(q)
 }
 
 func (s *scanners) ask(q scan) {
@@ -66,8 +68,7 @@ func (s *scanners) run() {
 		q := s.wanted[0]
 		s.wanted = s.wanted[1:]
 		s.mu.Unlock()
-		q.finding = prover.Look(&q.life.Life, q.ours)
-		q.life.release()
+		q.finding = prover.Look(&q.life, q.ours)
 		s.mu.Lock()
 		s.done = append(s.done, q)
 		s.mu.Unlock()
@@ -75,9 +76,9 @@ func (s *scanners) run() {
 	}
 }
 
-// takeScans acts on the answers. A client, or its connection to the gateway, may be
-// another one by now.
-func (l *loop) takeScans() {
+// takeScans acts on the answers. A client, its connection or the life may be another one
+// by now.
+func (l *Loop) takeScans() {
 	l.scans.mu.Lock()
 	done := l.scans.done
 	l.scans.done = nil
@@ -88,10 +89,13 @@ func (l *loop) takeScans() {
 			continue
 		}
 		c.scanned = false
-		if l.life == nil || l.life != q.life {
+		switch {
+		case l.life == nil || l.life.Generation != q.life.Generation || l.life.Addr != q.life.Addr || l.life.UID != q.life.UID:
 			l.waitAgain(c)
-			continue
+		case l.life.Ended():
+			l.judge(c, proven.Finding{Verdict: proven.Ended})
+		default:
+			l.judge(c, q.finding)
 		}
-		l.judge(c, q.finding)
 	}
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // patience returns how long to wait for events: negative without end.
-func (l *loop) patience() time.Duration {
+func (l *Loop) patience() time.Duration {
 	if len(l.runnable) > 0 {
 		return 0
 	}
@@ -44,7 +44,7 @@ func (l *loop) patience() time.Duration {
 }
 
 // elapsed does what is due.
-func (l *loop) elapsed() error {
+func (l *Loop) elapsed() error {
 	for c := l.waiting.first; c != nil && c.due <= l.now; c = l.waiting.first {
 		reason := relaycount.NoLife
 		if l.life != nil { // it is proven, and takes no connection
