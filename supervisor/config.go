@@ -30,6 +30,9 @@ type Config struct {
 	// process can then take its port.
 	Held []uint64
 
+	// Started has settings that every child gets back, or is nil.
+	Started *launch.Started
+
 	// Worker is the launch of a proof worker; the supervisor fills in the job.
 	Worker launch.Child
 
