@@ -19,7 +19,7 @@ import (
 // At the pids limit none of them can fork meanwhile, because a process that has ended
 // counts until it is reaped.
 func (s *ByUID) Evict(uid uint32, n int, spare func(pid int) bool) (ended int, err error) {
-	if s.shared.Load() {
+	if s.isShared(uid) {
 		return 0, nil
 	}
 	var all []procfs.Stat
