@@ -241,6 +241,11 @@ func (b *bootstrap) run() (int, error) {
 				return sweeper.Evict(b.users.sandbox.UID, n, spare)
 			}
 		}
+		if b.cfg.SandboxEvictPort {
+			c.FreePort = func(port uint16, spare func(pid int) bool, all bool) ([]int, bool, error) {
+				return sweeper.FreePort(sweep.Account{UID: b.users.sandbox.UID, GID: b.users.sandbox.GID}, port, spare, all)
+			}
+		}
 	}
 	c.Signals = signals
 	if b.rootless || b.settings.noGateway || b.cfg.CommandStart == "immediate" {
