@@ -49,7 +49,7 @@ type verb struct {
 // verbs is the command table, in the order of the help.
 func verbs() []verb {
 	return []verb{
-		cmdStatus(), cmdHealth(), cmdMetrics(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(), cmdReload(), cmdAdopt(),
+		cmdStatus(), cmdHealth(), cmdMetrics(), cmdRestart(), cmdRecover(), cmdStop(), cmdStart(), cmdReload(), cmdAdopt(), cmdEvict(),
 		cmdProbe(), cmdWait(), cmdLogs(), cmdTUI(), cmdExec(), cmdToken(), cmdVerifyImage(), cmdConfigSeal(), cmdVersion(), cmdHelp(),
 	}
 }

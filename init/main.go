@@ -33,7 +33,7 @@ func run(args, env []string) int {
 		return code
 	}
 	boot.Shield()         // before anything that can fail or take time
-	runtime.GOMAXPROCS(1) // so that boot needs fewer threads; a fork has two (launch.guardedFork)
+	runtime.GOMAXPROCS(1) // so that boot needs fewer threads
 	launch.BoundMemory()
 	os.Clearenv()
 	return boot.Run(args, env)

@@ -143,6 +143,9 @@ func (s *Supervisor) proved(r *result) {
 		if r.noRoom {
 			s.unit.makeRoom()
 		}
+		if len(r.signals.Foreign) > 0 {
+			s.unit.freePort()
+		}
 		s.unit.setTrouble(r.reason, r.detail)
 		s.prover.tryAgain(r, s.unit.age())
 	case requestProof:

@@ -55,6 +55,7 @@ func (e *common) start(l launch.Child, c *child) error {
 		}
 		defer closeToken()
 	}
+	l.Started = e.c.Started
 	proc, unscored, err := e.kernel.start(l, func(found string, err error) { e.answers <- answer{c, found, err} })
 	if err != nil {
 		return err

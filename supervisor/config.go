@@ -30,6 +30,9 @@ type Config struct {
 	// process can then take its port.
 	Held []uint64
 
+	// Started has settings that every child gets back, or is nil.
+	Started *launch.Started
+
 	// Worker is the launch of a proof worker; the supervisor fills in the job.
 	Worker launch.Child
 
@@ -54,6 +57,12 @@ type Config struct {
 	// had n threads. It returns their number. It is nil where that is not wanted, or the
 	// agent has no uid of its own.
 	Evict func(n int, spare func(pid int) bool) (ended int, err error)
+
+	// FreePort ends the processes of the agent that have the gateway's port, but none that
+	// spare names, and returns their pids. If it cannot tell which these are and all is set,
+	// it ends every process of the agent, but none that spare names, and every is true. It is
+	// nil as Evict is.
+	FreePort func(port uint16, spare func(pid int) bool, all bool) (ended []int, every bool, err error)
 
 	// Unseparated means that the gateway and the agent both have our own uid. A uid
 	// then proves nothing, and a listener is the gateway's if its processes hold

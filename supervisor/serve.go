@@ -80,7 +80,7 @@ func (s *Supervisor) prepareRestart(j *control.Job) reason.Reason {
 	if err := s.provable(); err != nil {
 		return s.refuseRestart(reason.Unproven, err)
 	}
-	beside, err := s.foreignBeside()
+	beside, err := s.freeBeside()
 	switch {
 	case err != nil:
 		return s.refuseRestart(reason.Unproven, err)

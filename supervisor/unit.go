@@ -36,10 +36,12 @@ type startState struct {
 	proven         time.Time // zero: not proven
 	readyTimedOut  bool      // ready.timeout has passed
 	err            *startError
-	lastLogged     string // the detail that was logged last, so that it is not repeated
-	launchedBefore bool   // there was a launch before
-	evict          int    // threads of the agent that makeRoom ended last, since a gateway was proven
-	fatal          error  // why the very first launch can never work
+	lastLogged     string    // the detail that was logged last, so that it is not repeated
+	launchedBefore bool      // there was a launch before
+	evict          int       // threads of the agent that makeRoom ended last, since a gateway was proven
+	freeFrom       time.Time // the earliest next freePort
+	everyFrom      time.Time // the earliest time at which it may end every process of the agent
+	fatal          error     // why the very first launch can never work
 }
 
 // sweepState is the sweep in progress.

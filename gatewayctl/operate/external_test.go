@@ -55,3 +55,12 @@ func TestLookWithoutRights(t *testing.T) {
 		t.Errorf("%s, %q", v.Reason, hint)
 	}
 }
+
+// TestEvictWithoutSeparation checks that root does not end processes of a user who is the
+// gateway's, too.
+func TestEvictWithoutSeparation(t *testing.T) {
+	_, err := External{local: &Local{}}.Evict(context.Background(), true)
+	if code, hint := Explain(err); code != ExitRefused || !strings.Contains(hint, "gatewayctl adopt") {
+		t.Errorf("%v: %d, %q", err, code, hint)
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/supervisor/control"
 	"github.com/gateway-init/gateway-init/supervisor/proof"
+	"github.com/gateway-init/gateway-init/supervisor/sweep"
 )
 
 // Host collects all that an Operator asks of the machine it runs on.
@@ -38,7 +39,11 @@ type Host struct {
 	Hold          func(procfs.ID) (*os.File, error)   // the pidfd of a gateway
 	Connect       func(*proven.Life, time.Time) error // proves a connection, before the deadline
 	Config        func() (*config.Config, error)
-	Find          func(context.Context) (*external.Supervisor, error) // finds a supervisor without root
+	Agent         func() (sweep.Account, error)
+	PortUse       func(context.Context, sweep.Account, uint16) (sweep.PortUse, error)
+	Kill          func([]procfs.Stat, func(pid int) bool) ([]int, error)    // all but those that are spared
+	KillAll       func(uid uint32, spare func(pid int) bool) ([]int, error) // the same for all of a user
+	Find          func(context.Context) (*external.Supervisor, error)       // finds a supervisor without root
 	FindUnmanaged func(context.Context, config.Gateway, func(procfs.Stat) bool, func(string)) (*external.Unmanaged, error)
 
 	Patience   time.Duration // how long to wait for a PID 1 that has just started; 0 for not at all
@@ -66,6 +71,10 @@ func newLocalOf(uid, owner uint32, env []string) *Local {
 		Hold:          procfs.ID.Pidfd,
 		Connect:       proven.Check,
 		Config:        func() (*config.Config, error) { return config.Load(config.DefaultFile) },
+		Agent:         func() (sweep.Account, error) { return l.findAgent() },
+		PortUse:       sweep.FindPortUse,
+		Kill:          sweep.Kill,
+		KillAll:       sweep.KillAll,
 		Find:          external.Find,
 		FindUnmanaged: external.FindUnmanaged,
 

@@ -36,6 +36,8 @@ type Operator interface {
 	Advise(advice string) string
 	// Adopt ends an unmanaged gateway, and makes the supervisor start ours.
 	Adopt(ctx context.Context, say func(stage string)) (Result, error)
+	// Evict ends the agent's processes that have the gateway's port.
+	Evict(ctx context.Context, all bool) (Evicted, error)
 	// IsSeparated reports whether the gateway has another user than the agent.
 	IsSeparated() bool
 }

@@ -70,7 +70,7 @@ func (b *bootstrap) supervisorConfig(dir *runtimedir.Dir, shared bool) (*supervi
 				Msg("the container's environment sets the token's variable: it is not used, and no process gets it")
 		}
 	}
-	c.Worker = b.worker()
+	c.Started, c.Worker = started(), b.worker()
 	if len(b.settings.command) > 0 {
 		c.Command = b.command()
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/gateway-init/gateway-init/init/plain/entry"
 	"github.com/gateway-init/gateway-init/internal/advice"
 	"github.com/gateway-init/gateway-init/internal/config"
 	"github.com/gateway-init/gateway-init/internal/environ"
@@ -147,6 +148,16 @@ func (b *bootstrap) clampNofile() uint64 {
 	}
 	b.hardening.add("nofile", "rlimits.nofile is above the engine's hard limit and was lowered to it: "+advice.Descriptors("N"))
 	return have.Max
+}
+
+// started returns the settings that Go's runtime has changed and that children get back. It
+// returns nil in a build without our entry point (-E): then nothing has noted them.
+func started() *launch.Started {
+	state, noted := entry.Noted()
+	if !noted {
+		return nil
+	}
+	return &launch.Started{Mask: state.Mask, Nofile: syscall.Rlimit{Cur: state.Nofile[0], Max: state.Nofile[1]}}
 }
 
 func (b *bootstrap) gateway() *launch.Child {

@@ -27,6 +27,7 @@ type Config struct {
 	SandboxUser       string
 	SandboxGroups     []int // gids beyond those of /etc/group
 	SandboxEvict      bool
+	SandboxEvictPort  bool
 	OperatorUser      string
 	OperatorEnv       []string // of every client, as Gateway.Env
 	OperatorPassEnv   []string // as Gateway.PassEnv

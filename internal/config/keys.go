@@ -35,6 +35,7 @@ func (c *Config) table() table {
 			{"user", &word{&c.SandboxUser, &userForm}, `"sandbox"`},
 			{"groups", &codes{&c.SandboxGroups, 0, 1, maxID}, `[]`},
 			{"evict", (*boolean)(&c.SandboxEvict), `true`},
+			{"evict_port", (*boolean)(&c.SandboxEvictPort), `false`},
 		}, `{}`},
 		{"operator", table{
 			{"user", &word{&c.OperatorUser, &userForm}, `"operator"`},

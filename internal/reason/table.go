@@ -22,7 +22,7 @@ var table = [...]row{
 	{ListenerMissing, ExitNotServing, "no process listens on the gateway's port",
 		"compare gateway.listen.port with the gateway's own setting; then: gatewayctl restart, or restart the container if gateway.listen.port was wrong"},
 	{ListenerForeign, ExitNotServing, "another process listens on the gateway's port",
-		"end the process that holds the port (see gatewayctl status; if that says unsupervised: gatewayctl adopt); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token"},
+		"end the process that holds the port: gatewayctl evict, if it is the agent's (if gatewayctl status says unsupervised: gatewayctl adopt); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token"},
 	{IdentityChanged, ExitFailed, "the gateway's process is no longer the same",
 		"gatewayctl probe, then if it fails: gatewayctl restart"},
 	{AuthMismatch, ExitNotServing, "the token in force is not the one PID 1 minted",

@@ -41,6 +41,17 @@ func Holds(pid int, ls []Listener) (bool, error) {
 	return len(left) < len(ls), err
 }
 
+// HeldBy returns those of the sockets that the process pid itself has open.
+func HeldBy(pid int, inodes []uint64) (held []uint64, err error) {
+	left, err := excludeProcess(pid, slices.Clone(inodes))
+	for _, inode := range inodes {
+		if !slices.Contains(left, inode) {
+			held = append(held, inode)
+		}
+	}
+	return held, err
+}
+
 func inodesOf(ls []Listener) []uint64 {
 	inodes := make([]uint64, 0, len(ls))
 	for _, l := range ls {

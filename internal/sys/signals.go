@@ -27,6 +27,18 @@ func CleanSignals() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil))
 }
 
+// SignalMask returns the signals that the calling thread blocks: bit n-1 is signal n.
+func SignalMask() (mask uint64) {
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, 0, uintptr(unsafe.Pointer(&mask)), 8, 0, 0)
+	return mask
+}
+
+// SetSignalMask sets the signals that the calling thread blocks. The caller has locked its
+// thread.
+func SetSignalMask(mask uint64) {
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
+}
+
 // IgnoreSignals makes the process ignore signals. Go's runtime does not notice, and its
 // fork gives a child the default action of those that it handles all the same. A
 // fault of our own ends the process even if its signal is ignored.

@@ -60,3 +60,56 @@ func RefuseSocket(errno unix.Errno, family uint32) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	})
 }
+
+// Hold makes the kernel stop each thread of this process, and of its children, that makes
+// the system call, until release is called. It returns the ids of these threads as they
+// come. As Refuse, it is for a process of its own.
+func Hold(t *testing.T, call uint32) (held <-chan int, release func()) {
+	t.Helper()
+	if os.Getenv(insideEnv) == "" {
+		t.Fatal("Hold would outlive this test: call it Inside")
+	}
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number in struct seccomp_data
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	fd, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH, uintptr(unsafe.Pointer(&prog)))
+	if e != 0 {
+		t.Fatalf("cannot install a seccomp filter: %v", e)
+	}
+	threads, free := make(chan int, 64), make(chan struct{})
+	go func() {
+		for {
+			var n struct { // struct seccomp_notif
+				id         uint64
+				pid, flags uint32
+				data       [64]byte
+			}
+			if _, _, e := unix.Syscall(unix.SYS_IOCTL, fd, seccompReceive, uintptr(unsafe.Pointer(&n))); e != 0 {
+				continue // the thread was killed before
+			}
+			threads <- int(n.pid)
+			go func() {
+				<-free
+				answer := struct { // struct seccomp_notif_resp
+					id    uint64
+					val   int64
+					errno int32
+					flags uint32
+				}{id: n.id, flags: 1} // SECCOMP_USER_NOTIF_FLAG_CONTINUE
+				unix.Syscall(unix.SYS_IOCTL, fd, seccompSend, uintptr(unsafe.Pointer(&answer)))
+			}()
+		}
+	}()
+	return threads, func() { close(free) }
+}
+
+// Requests of ioctl(2) from linux/seccomp.h.
+const (
+	seccompReceive = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
+	seccompSend    = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
+)

@@ -4,6 +4,7 @@ package launch_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -126,6 +127,29 @@ func TestNofile(t *testing.T) {
 	testenv.Must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &original))
 	if got := limit(0); !strings.HasSuffix(got, "\n"+strconv.FormatUint(original.Max, 10)+"\n") {
 		t.Errorf("got %q, want what there is (%d)", got, original.Max)
+	}
+}
+
+// TestStarted checks that the target has the signal mask and the limits that PID 1 was
+// started with, although Go's runtime has changed both in PID 1 and in the re-exec child.
+func TestStarted(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	asPID1(t)
+	for name, mask := range map[string]uint64{"none": 0, "some": 1<<9 | 1<<5, "all": ^uint64(0) &^ (1<<8 | 1<<18)} { // KILL and STOP cannot be
+		c := program(t, "cat", "/proc/self/status", "/proc/self/limits")
+		c.Started = &launch.Started{Mask: mask, Nofile: syscall.Rlimit{Cur: 99, Max: 999}}
+		got := output(t, c)
+		for _, want := range []string{fmt.Sprintf("\nSigBlk:\t%016x\n", mask), "\nSigIgn:\t" + none + "\nSigCgt:\t" + none + "\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, got)
+			}
+		}
+		_, files, _ := strings.Cut(got, "\nMax open files")
+		if f := strings.Fields(files); len(f) < 2 || f[0] != "99" || f[1] != "999" {
+			t.Errorf("%s: the limits of descriptors are %.40q", name, files)
+		}
 	}
 }
 

@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 	if helper(os.Args) {
 		return
 	}
+	if os.Getenv(starveEnv) != "" {
+		starve()
+		return
+	}
 	launch.BoundMemory()
 	os.Exit(m.Run())
 }

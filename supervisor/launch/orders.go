@@ -79,6 +79,7 @@ func ReadSpec(f *os.File) (Spec, error) {
 	err = v.Fields(map[string]strictjson.Take{
 		"args":       strictjson.Whole(&args),
 		"umask":      strictjson.Whole(&s.Umask),
+		"mask":       strictjson.Whole(&s.Mask),
 		"nofile":     strictjson.Whole(&s.Nofile),
 		"file_size":  strictjson.Whole(&s.FileSize),
 		"oom_adj":    strictjson.Whole(&s.OOMAdj),

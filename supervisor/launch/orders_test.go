@@ -22,7 +22,7 @@ func TestOrdersArrive(t *testing.T) {
 		token.Sum[i] = byte(255 - i)
 	}
 	all := Spec{
-		Argv: []string{"/bin/a b", "<&>\u2028\n\"", "\xe9", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x\xff", Stay: true, Umask: 0o027, Nofile: 1 << 20, FileSize: 1 << 12, Life: true, Pass: maxPass, Listen: true,
+		Argv: []string{"/bin/a b", "<&>\u2028\n\"", "\xe9", ""}, Env: []string{"A=\x7f\t", "B=é", "C=\xff\xfe", "", "D"}, Dir: "/x\xff", Stay: true, Umask: 0o027, Mask: -1 << 62, Nofile: 1 << 20, FileSize: 1 << 12, Life: true, Pass: maxPass, Listen: true,
 		OOMAdj: -1000, Foreground: true, Confine: true, Token: &token, Worker: json.RawMessage(`{"a":[1,"}"]}`),
 	}
 	for value, i := reflect.ValueOf(all), 0; i < value.NumField(); i++ {

@@ -51,6 +51,7 @@ type Spec struct {
 	Dir        string          `json:"-"`
 	Stay       bool            `json:"stay,omitempty"` // Dir is PID 1's, and the target's user need not be able to enter it
 	Umask      int             `json:"umask"`
+	Mask       int64           `json:"mask,omitempty"`       // blocked signals: bit n-1 is signal n; Start sets it
 	Nofile     uint64          `json:"nofile,omitempty"`     // 0: as PID 1 got it
 	FileSize   uint64          `json:"file_size,omitempty"`  // bytes that a file may have; 0: as PID 1 got it
 	OOMAdj     int             `json:"oom_adj,omitempty"`    // 0: PID 1 has set it around the fork

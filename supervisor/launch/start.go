@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +26,7 @@ type Child struct {
 	PIDFD    int           // the gateway's, becomes LifeFD of a worker; 0: none; the caller keeps it
 	Pass     []*os.File    // the target has them from descriptor 3 on; the caller keeps them
 	Patience time.Duration // how long a worker has for its answer, if that is more than reportTimeout
+	Started  *Started      // nil: we changed nothing
 	Answered func()        // called when the re-exec child has answered or ended, before report; may be nil
 
 	holding holding
@@ -60,6 +60,7 @@ func Start(c Child, report func(pid int, found string, err error)) (*Proc, error
 	} else {
 		adj = 0
 	}
+	c.Spec.Mask = int64(c.mask())
 	data, err := c.Spec.encode()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
@@ -79,14 +80,12 @@ func Start(c Child, report func(pid int, found string, err error)) (*Proc, error
 		return nil, err
 	}
 	defer c.holding.close()
-	restore, unscored := raiseScore(adj)
-	p, err := fork(c, spec, w)
-	unscored = errors.Join(unscored, restore())
+	p, err := fork(c, adj, spec, w)
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("cannot start %s: %w", name(c.Spec), err)
 	}
-	p.Unscored, c.holding.err = unscored, c.holding.hold(p)
+	c.holding.err = c.holding.hold(p)
 	if c.Spec.Stay { // the child has that directory now, and we do not keep it busy
 		_ = os.Chdir("/") // every process may enter it
 	}
@@ -99,77 +98,6 @@ func Start(c Child, report func(pid int, found string, err error)) (*Proc, error
 		report(p.PID, found, c.explain(err))
 	}()
 	return p, nil
-}
-
-// fork forks and executes /proc/self/exe, which is the same binary even if its path
-// has changed. We can read our own link although we are not dumpable, because the
-// kernel lets a thread group look at itself.
-func fork(c Child, spec, w *os.File) (*Proc, error) {
-	p := &Proc{pidfd: -1, dir: -1}
-	files := c.files(spec, w)
-	dir := "/"
-	if c.Spec.Stay {
-		dir = "" // ours
-	}
-	attr := &syscall.ProcAttr{
-		Dir:   dir,
-		Env:   []string{"GOMAXPROCS=1"}, // it starts faster so; no variable of PID 1 reaches the re-exec child
-		Files: files,
-		Sys: &syscall.SysProcAttr{
-			Setsid:  !c.Spec.Foreground,
-			Setpgid: c.Spec.Foreground,
-			PidFD:   &p.pidfd,
-		},
-	}
-	if c.changesUser() {
-		attr.Sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}
-	}
-	argv := []string{ReexecName, name(c.Spec)}
-	var err error
-	p.PID, err = guardedFork(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
-		// The kernel may have refused CLONE_PIDFD, and Signal works without it. Any
-		// other error comes again.
-		attr.Sys.PidFD, p.pidfd = nil, -1
-		p.PID, err = guardedFork(func() (int, error) { return syscall.ForkExec("/proc/self/exe", argv, attr) })
-	}
-	runtime.KeepAlive(c)
-	runtime.KeepAlive(spec)
-	runtime.KeepAlive(w)
-	return p, err
-}
-
-// files returns the descriptors of the re-exec child. The place of one that it does not
-// get is taken by its orders, if others follow.
-func (c Child) files(spec, report *os.File) []uintptr {
-	files := []uintptr{c.Stdio[0].Fd(), c.Stdio[1].Fd(), c.Stdio[2].Fd(), spec.Fd(), report.Fd()}
-	if c.Spec.Token != nil {
-		files = append(files, c.Token.Fd())
-	}
-	for len(files) < LifeFD && (c.Spec.Life || c.Spec.Confine || len(c.Pass) > 0) {
-		files = append(files, spec.Fd())
-	}
-	switch {
-	case c.Spec.Life: // of a worker, which is not confined
-		files = append(files, uintptr(c.PIDFD))
-	case c.Spec.Confine:
-		files = append(files, c.holding.r.Fd())
-	}
-	for len(files) < PassFD && len(c.Pass) > 0 {
-		files = append(files, spec.Fd())
-	}
-	for _, f := range c.Pass {
-		files = append(files, f.Fd())
-	}
-	return files
-}
-
-// changesUser reports whether the fork has to change its user. Without root every
-// child has our own uid, and the kernel refuses even a setgroups(2) that changes
-// nothing. Root has no children of its own uid.
-func (c Child) changesUser() bool {
-	uid := os.Geteuid()
-	return uid == 0 || uint32(uid) != c.UID
 }
 
 // name returns the name of the re-exec child in a process listing.

@@ -28,7 +28,7 @@ const exitFailed = 126
 // Run carries out the Spec on descriptor 3. It returns only for a worker (the
 // Verdict's exit code) or after a failure.
 func Run() int {
-	runtime.LockOSThread() // the signal mask around TakeForeground and the rule of package confine are per thread
+	runtime.LockOSThread() // the signal mask and the rule of package confine are per thread
 	// This is the only os.File of the descriptor. With a second one, the finalizer
 	// of the first could close the descriptor.
 	out := os.NewFile(launch.ReportFD, "report")
@@ -97,6 +97,7 @@ func runTarget(spec launch.Spec, out *os.File) int {
 		env = listenEnv(env, spec.Pass)
 	}
 	sys.DefaultInherited()
+	sys.SetSignalMask(uint64(spec.Mask)) // Go's runtime has changed it
 	out.WriteString(launch.Ready)
 	return report(out, launch.StepExec, syscall.Exec(path, spec.Argv, env))
 }

@@ -19,14 +19,20 @@ import (
 // ByUID ends the processes of one UID.
 //
 // As PID 1 of its own PID namespace it lets the kernel do it. It takes the UID and
-// calls kill(-1), without a fork, a look at /proc or a race. If the namespace is
-// shared with other containers, or with another init above us, the same UID may be
-// theirs, too. Then it signals only its own descendants: all of them, so that each gets
-// SIGTERM at once. SIGKILL goes child by child. It is a subreaper, so each generation is
-// handed to it when the one before is gone.
+// calls kill(-1), without a fork or a race. If the namespace is shared with another init
+// above us, or with another container that has processes of the same UID, it signals only
+// its own descendants: all of them, so that each gets SIGTERM at once. SIGKILL goes child
+// by child. It is a subreaper, so each generation is handed to it when the one before is
+// gone. As PID 1 it is also handed orphans of the other container, and spares them.
 type ByUID struct {
+	// OnForeign is called once, when processes of another container have been found that
+	// have uid. It may be nil.
+	OnForeign func(uid uint32)
+
 	uid    uint32
 	shared atomic.Bool
+	last   look
+	told   bool // OnForeign was called
 }
 
 // NewByUID returns a sweeper for the gateway's UID. For shared see Share.
@@ -57,13 +63,14 @@ func (s *ByUID) Terminate() error {
 func (s *ByUID) Sweep() error { return s.kill(s.uid, unix.SIGKILL) }
 
 func (s *ByUID) kill(uid uint32, sig syscall.Signal) error {
-	if !s.shared.Load() {
+	if !s.isShared(uid) {
 		return sys.KillUser(uid, sig)
 	}
 	if sig != unix.SIGKILL {
+		outside := outsider()
 		return SignalBelow(sig, func(pid int) bool {
 			real, err := procfs.ReadUID(pid)
-			return err == nil && real == uid
+			return err == nil && real == uid && !outside(pid)
 		})
 	}
 	pids, err := s.children(uid)
@@ -81,8 +88,10 @@ func (s *ByUID) Alive() (bool, error) { return s.Others(s.uid) }
 
 // Others reports whether a process of another UID is left, zombies included.
 func (s *ByUID) Others(uid uint32) (bool, error) {
-	if !s.shared.Load() {
-		return sys.UserAlive(uid)
+	if !s.shared.Load() { // the look at the namespace is only worth while if one is alive
+		if alive, err := sys.UserAlive(uid); !alive || err != nil || !s.isShared(uid) {
+			return alive, err
+		}
 	}
 	pids, err := s.children(uid)
 	return len(pids) > 0, err
@@ -99,9 +108,11 @@ const maxChildren = 1 << 22
 // reap them, so until we do their pids are not reused.
 func Children() ([]int, error) { return procfs.Children(os.Getpid(), maxChildren) }
 
-// children lists our children that have uid as their real uid.
+// children lists our children that have uid as their real uid, without those of another
+// container.
 func (s *ByUID) children(uid uint32) ([]int, error) {
 	pids, err := Children()
+	outside := outsider()
 	var found []int
 	for _, pid := range pids {
 		real, errLook := procfs.ReadUID(pid)
@@ -109,7 +120,7 @@ func (s *ByUID) children(uid uint32) ([]int, error) {
 		case procfs.IsGone(errLook):
 		case errLook != nil: // a process that cannot be seen may be alive
 			err = errors.Join(err, errLook)
-		case real == uid:
+		case real == uid && !outside(pid):
 			found = append(found, pid)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // At the pids limit none of them can fork meanwhile, because a process that has ended
 // counts until it is reaped.
 func (s *ByUID) Evict(uid uint32, n int, spare func(pid int) bool) (ended int, err error) {
-	if s.shared.Load() {
+	if s.isShared(uid) {
 		return 0, nil
 	}
 	var all []procfs.Stat
@@ -32,9 +32,7 @@ func (s *ByUID) Evict(uid uint32, n int, spare func(pid int) bool) (ended int, e
 		}
 		return nil
 	})
-	slices.SortFunc(all, func(a, b procfs.Stat) int {
-		return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.PID, a.PID))
-	})
+	slices.SortFunc(all, newestFirst)
 	for _, st := range all {
 		if n <= 0 {
 			break
@@ -48,4 +46,8 @@ func (s *ByUID) Evict(uid uint32, n int, spare func(pid int) bool) (ended int, e
 		}
 	}
 	return ended, err
+}
+
+func newestFirst(a, b procfs.Stat) int {
+	return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.PID, a.PID))
 }

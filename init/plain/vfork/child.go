@@ -24,9 +24,10 @@ func afterFork()
 // our stack while we wait (CLONE_VFORK). An emulator may take both flags away.
 func clone(flags uintptr) (pid, errno uintptr)
 
-// fork returns in the parent only, when the child has executed or ended, or at once
-// from an emulator that makes vfork(2) a fork(2) (qemu-user). A child that fails writes
-// its report to a pipe, because there it does not share our memory. Otherwise the
+// fork returns in the parent only, when the child has executed or ended. It returns at once
+// without CLONE_VM and CLONE_VFORK, and from an emulator that makes vfork(2) a fork(2)
+// (qemu-user). A child that fails writes its report to a pipe, because there it does not
+// share our memory. Otherwise the
 // child shares memory and stack with the parent, so it does everything in this
 // frame, and the parent leaves the frame at once. The child must not allocate, lock,
 // store a pointer or grow the stack, and makes only calls that need none of that.
@@ -66,9 +67,6 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 			}
 		}
 	}
-	// Changed ids make the memory that we share with the parent undumpable, so other
-	// processes of the new user can neither trace nor read it (prctl(2),
-	// PR_SET_DUMPABLE). With fs.suid_dumpable=1 on the host they can, until the exec.
 	if p.become {
 		var groups uintptr
 		if len(p.groups) > 0 {
@@ -88,6 +86,12 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		}
 		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, p.uid, p.uid, p.uid); errno != 0 {
 			p.report.step = stepUID
+			goto failed
+		}
+		// The kernel gives changed ids the value of fs.suid_dumpable. With 1 the user could
+		// read the copy of our memory, with 2 a signal would write it to a core file.
+		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0); errno != 0 {
+			p.report.step = stepClose
 			goto failed
 		}
 	}

@@ -58,7 +58,7 @@ func (e *Error) BecomesUser() bool {
 }
 
 // The steps of a child, for Error.
-var steps = [...]string{"setpgid", "take the terminal", "drop the bounding set", "setgroups", "setgid", "setuid",
+var steps = [...]string{"setpgid", "take the terminal", "drop the bounding set", "setgroups", "setgid", "setuid", "close its memory",
 	"clear the ambient set", "capset", "no_new_privs", "setrlimit", "exec"}
 
 const (
@@ -68,6 +68,7 @@ const (
 	stepGroups
 	stepGID
 	stepUID
+	stepClose
 	stepAmbient
 	stepCaps
 	stepPrivs
@@ -78,7 +79,14 @@ const (
 // Start forks a child in a process group of its own and returns when it has
 // executed argv[0], looked up as execvp(3) does (the child's user, Env's PATH),
 // or has failed with an *Error. The caller reaps it.
+//
+// A child that becomes another user has a copy of our memory. If it shared our memory, a
+// process of that user could end us by a signal to the child that dumps core, before Linux
+// 5.16, and with fs.suid_dumpable=1 it could write our memory.
 func Start(c Child) (pid int, err error) {
+	if c.User != nil {
+		return c.start(0)
+	}
 	return c.start(unix.CLONE_VM | unix.CLONE_VFORK)
 }
 

@@ -3,12 +3,16 @@
 package vfork
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -18,12 +22,17 @@ import (
 // start starts c with its stdout in a pipe, and reaps it.
 func start(t *testing.T, c Child) (output string, status unix.WaitStatus, err error) {
 	t.Helper()
-	return startWith(t, c, unix.CLONE_VM|unix.CLONE_VFORK)
+	return startBy(t, func() (int, error) { return Start(c) })
 }
 
 // startWith does the same with flags of clone(2). Without any it is the fork that an
 // emulator makes of a vfork: parent and child share no memory and do not wait.
 func startWith(t *testing.T, c Child, flags uintptr) (output string, status unix.WaitStatus, err error) {
+	t.Helper()
+	return startBy(t, func() (int, error) { return c.start(flags) })
+}
+
+func startBy(t *testing.T, start func() (int, error)) (output string, status unix.WaitStatus, err error) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	testenv.Must(t, err)
@@ -31,7 +40,7 @@ func startWith(t *testing.T, c Child, flags uintptr) (output string, status unix
 	saved, err := unix.Dup(1)
 	testenv.Must(t, err)
 	testenv.Must(t, unix.Dup2(int(w.Fd()), 1))
-	pid, err := c.start(flags)
+	pid, err := start()
 	testenv.Must(t, errors.Join(unix.Dup2(saved, 1), unix.Close(saved), w.Close()))
 	if err != nil {
 		return "", 0, err
@@ -173,6 +182,7 @@ func TestRefusals(t *testing.T) {
 		"clear the ambient set": {unix.SYS_PRCTL, Child{Terminal: -1, DropCaps: true}},
 		"capset":                {unix.SYS_CAPSET, Child{Terminal: -1, DropCaps: true}},
 		"setuid":                {unix.SYS_SETRESUID, Child{Terminal: -1, User: user}},
+		"close its memory":      {unix.SYS_PRCTL, Child{Terminal: -1, User: user}},
 		"setgid":                {unix.SYS_SETRESGID, Child{Terminal: -1, User: user}},
 		"setgroups":             {unix.SYS_SETGROUPS, Child{Terminal: -1, User: user}},
 		"setpgid":               {unix.SYS_SETPGID, Child{Terminal: -1}},
@@ -199,4 +209,36 @@ func TestForkFails(t *testing.T) {
 		t.Fatal(status, err)
 	}
 	fails(t, "no PID 1", Child{Terminal: -1}, "fork", unix.ENOMEM)
+}
+
+// forkProbe is a word of memory that a child has or shares.
+var forkProbe atomic.Uint32
+
+// TestAnotherUserHasItsOwnMemory: a child with another user's ids does not share our
+// memory, so what a process of that user does to it before its exec does not reach us.
+func TestAnotherUserHasItsOwnMemory(t *testing.T) {
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	forkProbe.Store(1)
+	held, release := testenv.Hold(t, unix.SYS_EXECVE)
+	started := make(chan error, 1)
+	user := &Identity{UID: testenv.Gateway, GID: testenv.Gateway}
+	go func() {
+		_, err := Start(Child{Argv: []string{"true"}, Env: path, Terminal: -1, User: user})
+		started <- err
+	}()
+	pid := <-held
+	if uid := testenv.Status(t, fmt.Sprintf("/proc/%d/status", pid))["Uid"]; !strings.HasPrefix(uid, fmt.Sprint(testenv.Gateway)) {
+		t.Errorf("the child has the uids %s", uid)
+	}
+	forkProbe.Store(2)
+	var theirs [4]byte
+	_, err := unix.ProcessVMReadv(pid, []unix.Iovec{{Base: &theirs[0], Len: 4}}, []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&forkProbe)), Len: 4}}, 0)
+	testenv.Must(t, err)
+	if n := binary.NativeEndian.Uint32(theirs[:]); n != 1 {
+		t.Errorf("the child sees what we write after the fork: %d", n)
+	}
+	release()
+	testenv.Must(t, <-started)
 }

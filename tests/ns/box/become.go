@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -51,6 +52,7 @@ type plan struct {
 	Program  string // that becomes PID 1
 	OOMScore int
 	Limits   map[int]uint64
+	Blocked  uint64
 	Cgroup   cgroup
 	Argv     []string
 	Env      []string
@@ -88,6 +90,12 @@ func become(text string) error {
 	}
 	for _, fd := range p.Close {
 		unix.CloseOnExec(fd) // until the exec it carries our own errors
+	}
+	if p.Blocked != 0 {
+		runtime.LockOSThread()
+		if err := unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{Val: [16]uint64{p.Blocked}}, nil); err != nil {
+			return err
+		}
 	}
 	return fmt.Errorf("cannot execute: %w", syscall.Exec(p.Program, p.Argv, p.Env))
 }

@@ -78,6 +78,7 @@ type Options struct {
 	OOMScore int            // PID 1's adjustment; 0: the test's own
 	Pids     int            // limit of the box's cgroup; 0: it has none of its own
 	Limits   map[int]uint64 // further resource limits (RLIMIT_FSIZE, ...)
+	Blocked  uint64         // signals that gateway-init is started with blocked: bit n-1 is signal n
 	// Close are the descriptors that gateway-init starts without.
 	Close []int
 	// Terminal is stdin, and the controlling terminal of gateway-init.
@@ -184,7 +185,7 @@ func (o Options) plan(t testing.TB) plan {
 	p := plan{
 		Dir: t.TempDir(), Bin: Bin(t), Image: filepath.Join(root, "image/demo"),
 		Config: o.config(t), State: map[string]string{},
-		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore, Limits: o.Limits,
+		Mounts: o.Mounts, Plant: o.Plant, NoProc: o.NoProc, Proc: o.Proc, HostProc: o.HostProc, Close: o.Close, Groups: o.Groups, Cwd: o.Dir, OOMScore: o.OOMScore, Limits: o.Limits, Blocked: o.Blocked,
 		UID: o.UID, DropCaps: o.DropCaps, Program: "/usr/local/sbin/gateway-init",
 		Argv: append(append([]string{"gateway-init"}, o.Args...), o.Command...), Env: o.Env,
 	}

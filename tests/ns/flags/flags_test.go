@@ -22,7 +22,7 @@ var extras = []struct {
 }{
 	{"early-stop", "In both modes a stop signal that comes before main ends PID 1 with 2, and not with 128+n.",
 		"TestEarlyTerm", []string{"exit code 2"}},
-	{"inherited", "In plain mode the command has no blocked and no ignored signals, and its soft limit of descriptors is the hard limit.",
+	{"inherited", "In plain mode the command has no blocked and no ignored signals, and in both modes the soft limit of descriptors is the hard limit.",
 		"TestInherited", []string{"ignored: blocked 0000000000000000, ignored 0000000000000000", "blocked: blocked 0000000000000000", "limits of descriptors are"}},
 }
 
