@@ -405,7 +405,7 @@ func TestCitations(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^- \*\*(I\d+) `).FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
 		known[m[1]] = true
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\| ([LPTGFE]\d\d) \| [^|]+\. \|`).FindAllStringSubmatch(read(t, "tests/scenarios.md"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| ([CLPTGFE]\d\d) \| [^|]+\. \|`).FindAllStringSubmatch(read(t, "tests/scenarios.md"), -1) {
 		known[m[1]] = true
 	}
 	if !known["section 11"] || !known["I10"] || !known["F15"] {
@@ -414,7 +414,7 @@ func TestCitations(t *testing.T) {
 	wrapped := regexp.MustCompile(`\n\s*// ?`)
 	section := regexp.MustCompile(`design\.md,? (section \d+)`)
 	comment := regexp.MustCompile(`(?m)//.*$`)
-	id := regexp.MustCompile(`\b(?:I\d{1,2}|[LPTGFE]\d\d)\b`)
+	id := regexp.MustCompile(`\b(?:I\d{1,2}|[CLPTGFE]\d\d)\b`)
 	for name, text := range files(t, ".go", ".md", ".sh") {
 		for _, m := range section.FindAllStringSubmatch(wrapped.ReplaceAllString(text, " "), -1) {
 			if !known[m[1]] {
