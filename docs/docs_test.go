@@ -289,6 +289,21 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+// TestManualHasTheFlagsOfTheRelay checks that the manual has each flag.
+func TestManualHasTheFlagsOfTheRelay(t *testing.T) {
+	known := []string{"help"} // of package flag
+	for _, m := range regexp.MustCompile(`f\.\w+Var\(&o\.\w+, "([a-z-]+)"`).FindAllStringSubmatch(read(t, "relay/main.go"), -1) {
+		known = append(known, m[1])
+	}
+	_, page, _ := strings.Cut(read(t, "man/gateway-relay.8.md"), "## OPTIONS")
+	page, _, _ = strings.Cut(page, "\n## ")
+	var documented []string
+	for _, m := range regexp.MustCompile(`\*\*--([a-z-]+)\*\*`).FindAllStringSubmatch(page, -1) {
+		documented = append(documented, m[1])
+	}
+	same(t, "man/gateway-relay.8.md", documented, known)
+}
+
 // What is in PID 1 is in the page about it.
 func TestPackagesOfPID1(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "../init").Output()
