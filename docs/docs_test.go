@@ -289,6 +289,21 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+// TestManualHasTheFlagsOfTheRelay checks that the manual has each flag.
+func TestManualHasTheFlagsOfTheRelay(t *testing.T) {
+	known := []string{"help"} // of package flag
+	for _, m := range regexp.MustCompile(`f\.\w+Var\(&o\.\w+, "([a-z-]+)"`).FindAllStringSubmatch(read(t, "relay/main.go"), -1) {
+		known = append(known, m[1])
+	}
+	_, page, _ := strings.Cut(read(t, "man/gateway-relay.8.md"), "## OPTIONS")
+	page, _, _ = strings.Cut(page, "\n## ")
+	var documented []string
+	for _, m := range regexp.MustCompile(`\*\*--([a-z-]+)\*\*`).FindAllStringSubmatch(page, -1) {
+		documented = append(documented, m[1])
+	}
+	same(t, "man/gateway-relay.8.md", documented, known)
+}
+
 // What is in PID 1 is in the page about it.
 func TestPackagesOfPID1(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "../init").Output()
@@ -405,7 +420,7 @@ func TestCitations(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^- \*\*(I\d+) `).FindAllStringSubmatch(read(t, "docs/design.md"), -1) {
 		known[m[1]] = true
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\| ([LPTGFE]\d\d) \| [^|]+\. \|`).FindAllStringSubmatch(read(t, "tests/scenarios.md"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| ([CLPTGFE]\d\d) \| [^|]+\. \|`).FindAllStringSubmatch(read(t, "tests/scenarios.md"), -1) {
 		known[m[1]] = true
 	}
 	if !known["section 11"] || !known["I10"] || !known["F15"] {
@@ -414,7 +429,7 @@ func TestCitations(t *testing.T) {
 	wrapped := regexp.MustCompile(`\n\s*// ?`)
 	section := regexp.MustCompile(`design\.md,? (section \d+)`)
 	comment := regexp.MustCompile(`(?m)//.*$`)
-	id := regexp.MustCompile(`\b(?:I\d{1,2}|[LPTGFE]\d\d)\b`)
+	id := regexp.MustCompile(`\b(?:I\d{1,2}|[CLPTGFE]\d\d)\b`)
 	for name, text := range files(t, ".go", ".md", ".sh") {
 		for _, m := range section.FindAllStringSubmatch(wrapped.ReplaceAllString(text, " "), -1) {
 			if !known[m[1]] {

@@ -18,6 +18,9 @@ func (s *Supervisor) tendSidecars() {
 // portOurs reports whether the gateway is alive and no other process listens on its
 // port. A sidecar that has the token is started only then.
 func (s *Supervisor) portOurs() bool {
+	if s.portIsTaken() {
+		return false
+	}
 	_, o, _, err := s.judgePort()
 	return err == nil && s.prover.holdsPort(s.unit.child, o)
 }

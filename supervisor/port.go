@@ -50,7 +50,15 @@ func (e *common) hidesPort() bool { return e.c.PickPort != nil }
 
 // portIsHeld reports whether no client can reach another process by the gateway's port,
 // because PID 1 holds the port that clients use.
-func (e *common) portIsHeld() bool { return e.hidesPort() || len(e.c.Held) > 0 }
+func (e *common) portIsHeld() bool {
+	return e.hidesPort() && !e.portIsTaken() || len(e.c.Held) > 0
+}
+
+// portIsTaken reports whether another process has the published port, which clients use.
+func (e *common) portIsTaken() bool {
+	p := e.c.Base.Publish
+	return p != nil && p.Problem != ""
+}
 
 // listenerStays reports whether the gateway has its port after the answer of the worker w,
 // with the same sockets as the worker saw before. Otherwise the answer may have come from

@@ -106,7 +106,8 @@ func life(generation uint64, cookies ...uint64) proven.Life {
 	return proven.Life{Generation: generation, Addr: netip.MustParseAddrPort("127.0.0.1:4000"), UID: 9001, Cookies: cookies, PIDFD: 9}
 }
 
-// TestRelayIsToldEachLife checks that the relay knows the life that is proven, and no other.
+// Scenario C07. TestRelayIsToldEachLife checks that the relay knows the life that is
+// proven, and no other.
 func TestRelayIsToldEachLife(t *testing.T) {
 	d := newRelayFixture(t)
 	d.relay.serve(life(1, 7)) // before the relay runs
@@ -131,8 +132,9 @@ func TestRelayIsToldEachLife(t *testing.T) {
 	}
 }
 
-// TestRelayStartsAgain checks that a relay that ends is replaced soon, that one that ends
-// again and again is replaced at most once a second, and that each is told what is proven.
+// Scenario C07. TestRelayStartsAgain checks that a relay that ends is replaced soon, that
+// one that ends again and again is replaced at most once a second, and that each is told
+// what is proven.
 func TestRelayStartsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newRelayFixture(t)
@@ -161,8 +163,8 @@ func TestRelayStartsAgain(t *testing.T) {
 	})
 }
 
-// TestRelayThatDoesNotReadIsReplaced checks that a relay with an old life is killed. It
-// would pass bytes to a port that the gateway has left.
+// Scenario C07. TestRelayThatDoesNotReadIsReplaced checks that a relay with an old life is
+// killed. It would pass bytes to a port that the gateway has left.
 func TestRelayThatDoesNotReadIsReplaced(t *testing.T) {
 	d := newRelayFixture(t)
 	d.relay.start()
@@ -177,7 +179,8 @@ func TestRelayThatDoesNotReadIsReplaced(t *testing.T) {
 	d.checkTold(t, "none after 1")
 }
 
-// TestRelayCannotStart checks that a failure is logged once, shown, and tried again.
+// Scenario C07. TestRelayCannotStart checks that a failure is logged once, shown, and tried
+// again.
 func TestRelayCannotStart(t *testing.T) {
 	for name, fail := range map[string]func(*relayFixture){
 		"no-channel": func(d *relayFixture) { d.noLink = errors.New("no descriptors") },
@@ -202,8 +205,9 @@ func TestRelayCannotStart(t *testing.T) {
 	}
 }
 
-// TestRelayAsksForAProof checks that only the relay's word about the current life counts,
-// and at most once a second. A relay that asks without end must not keep PID 1 busy.
+// Scenario C07. TestRelayAsksForAProof checks that only the relay's word about the current
+// life counts, and at most once a second. A relay that asks without end must not keep PID 1
+// busy.
 func TestRelayAsksForAProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newRelayFixture(t)
@@ -221,7 +225,8 @@ func TestRelayAsksForAProof(t *testing.T) {
 	})
 }
 
-// TestRelayEndsForGood checks that a relay that is stopped is not started again.
+// Scenario C07. TestRelayEndsForGood checks that a relay that is stopped is not started
+// again.
 func TestRelayEndsForGood(t *testing.T) {
 	d := newRelayFixture(t)
 	d.relay.start()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gateway-init/gateway-init/internal/procfs"
 	"github.com/gateway-init/gateway-init/internal/reason"
+	"github.com/gateway-init/gateway-init/internal/status"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/supervisor/launch"
@@ -54,6 +55,12 @@ func (d *fixture) listens() {
 }
 
 // startsAgain renews the token, as the next start does.
+// publishes gives each gateway another port, behind a published one.
+func (d *fixture) publishes(problem string) {
+	d.c.PickPort = func() (uint16, error) { return d.port, nil }
+	d.c.Base.Publish = &status.Publish{Port: 18789, Problem: problem}
+}
+
 func (d *fixture) startsAgain() {
 	d.t.Helper()
 	check(d.t, d.unit.renewToken())
@@ -100,6 +107,8 @@ func TestNewTokenAfterExposure(t *testing.T) {
 			s.launch.Spec.Token, d.unit.child.id = &launch.Token{}, zombie(d.t)
 			d.ends(s, 0, nil)
 		}, (*fixture).gatewayEnds, 1, "sidecar side"},
+		"client-of-a-held-port":  {func(d *fixture) { d.clients = true; d.publishes("") }, (*fixture).gatewayEnds, 0, ""},
+		"client-of-a-taken-port": {func(d *fixture) { d.clients = true; d.publishes("another process has it") }, (*fixture).gatewayEnds, 1, "client"},
 		"other-reaped-before": {func(d *fixture) {
 			s := d.beside("always")
 			d.unit.child.id = zombie(d.t)
@@ -235,6 +244,7 @@ func TestHolderWaitsForGateway(t *testing.T) {
 		"ended":   func() { d.unit.child.id = zombie(t) },
 		"foreign": func() { d.unit.child.id, d.c.Gateway.UID = lives(t), testenv.Gateway },
 		"closed":  func() { d.port = 0 },
+		"taken":   func() { d.c.Base.Publish = &status.Publish{Problem: "another process has it"} }, // clients use that port
 	} {
 		port := d.port
 		wait()
@@ -242,7 +252,7 @@ func TestHolderWaitsForGateway(t *testing.T) {
 		if s.rec.State == "failed" || !d.timers.armed(sidecarTimer) {
 			t.Errorf("%s: %s, tried again: %v", name, s.rec.State, d.timers.armed(sidecarTimer))
 		}
-		d.port, d.c.Gateway.UID = port, uint32(os.Getuid())
+		d.port, d.c.Gateway.UID, d.c.Base.Publish = port, uint32(os.Getuid()), nil
 	}
 	d.unit.child.id = lives(t)
 	d.tendSidecars()

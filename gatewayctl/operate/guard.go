@@ -115,7 +115,7 @@ func (g *Guard) listening() error {
 	if !isHeld(&g.Record) {
 		c = g.local.checkListener(&g.Record)
 	}
-	if p := g.Record.Publish; c.Result == status.Held && p != nil && p.Problem == "" {
+	if p := g.Record.Publish; c.Result == status.Held && p != nil {
 		c = g.local.checkPublish(&g.Record)
 	}
 	if c.Result == status.Held {

@@ -44,6 +44,11 @@ func TestCheckSeesRealListeners(t *testing.T) {
 		}
 	}
 	local.Connect = proven.Check
+	g.Record.Publish = &status.Publish{Port: 1, Problem: "another process has it"}
+	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-foreign: not held: another") {
+		t.Errorf("another process has the port that clients use: %v", err)
+	}
+	g.Record.Publish = nil
 	g.Record.Gateway.UID++
 	if err := g.check(); err == nil || !strings.Contains(err.Error(), "listener-foreign: "+l.Addr().String()) {
 		t.Errorf("of another uid: %v", err)

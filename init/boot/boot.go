@@ -200,10 +200,10 @@ func (b *bootstrap) run() (int, error) {
 	}
 	signals := subscribe()
 	syscall.Umask(privateUmask)
+	b.holdPort()
 	if err := b.validate(); !b.settings.noGateway && err != nil {
 		return codeFailed, err
 	}
-	b.holdPort()
 	dir, err := b.openRuntime()
 	if err != nil {
 		return codeFailed, err

@@ -48,9 +48,9 @@ func every(t *testing.T) (all []netip.Addr) {
 	return all
 }
 
-// TestHeldPortCannotBeBound checks each form of the address with each set of options, as
-// the uid that holds it, against each published address. One free form is enough for the
-// agent: it would get the clients that use that form.
+// Scenario C02. TestHeldPortCannotBeBound checks each form of the address with each set of
+// options, as the uid that holds it, against each published address. One free form is
+// enough for the agent: it would get the clients that use that form.
 func TestHeldPortCannotBeBound(t *testing.T) {
 	for _, address := range addresses {
 		t.Run(strings.NewReplacer("*", "all", ":", "6").Replace(address), func(t *testing.T) {
@@ -88,7 +88,8 @@ func TestPositiveControlOfHeldPort(t *testing.T) {
 	}
 }
 
-// TestHeldPortListens checks that exactly the published addresses can be reached.
+// Scenario C01. TestHeldPortListens checks that exactly the published addresses can be
+// reached.
 func TestHeldPortListens(t *testing.T) {
 	for _, c := range []struct {
 		address string
@@ -121,8 +122,8 @@ func TestHeldPortListens(t *testing.T) {
 	}
 }
 
-// TestHoldAfterTimeWait checks that the next container of a network namespace gets the port
-// at once, although connections of the former one are in TIME_WAIT.
+// Scenario C05. TestHoldAfterTimeWait checks that the next container of a network namespace
+// gets the port at once, although connections of the former one are in TIME_WAIT.
 func TestHoldAfterTimeWait(t *testing.T) {
 	port := freePort(t)
 	for round := range 3 {
@@ -147,8 +148,8 @@ func TestHoldAfterTimeWait(t *testing.T) {
 	}
 }
 
-// TestProbeNamesTheHolder checks that a port is taken also if its holder does not listen,
-// and that the holder's uid is named.
+// Scenario C04. TestProbeNamesTheHolder checks that a port is taken also if its holder does
+// not listen, and that the holder's uid is named.
 func TestProbeNamesTheHolder(t *testing.T) {
 	for name, c := range map[string]struct {
 		addr    string

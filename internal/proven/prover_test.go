@@ -56,8 +56,8 @@ func verdictOf(life *Life, deadline time.Time) (Verdict, error) {
 	return Failed, err
 }
 
-// TestDial checks servers of both families, accepted or not, and each thing that may be
-// wrong with them.
+// Invariant I9. TestDial checks servers of both families, accepted or not, and each thing
+// that may be wrong with them.
 func TestDial(t *testing.T) {
 	for name, c := range map[string]struct {
 		network, host, addr string

@@ -36,7 +36,8 @@ func with(s sockets.Socket, change func(*sockets.Socket)) answer {
 	return answer{s, true}
 }
 
-// TestJudgeListener checks every answer that a kernel gives to the first lookup.
+// Invariant I9. TestJudgeListener checks every answer that a kernel gives to the first
+// lookup.
 func TestJudgeListener(t *testing.T) {
 	for name, c := range map[string]struct {
 		got  answer
@@ -117,8 +118,8 @@ func TestJudgeListeners(t *testing.T) {
 	}
 }
 
-// TestJudgeChild checks every answer that a kernel gives to the second lookup, before
-// and after Linux 6.17.
+// Invariant I9. TestJudgeChild checks every answer that a kernel gives to the second
+// lookup, before and after Linux 6.17.
 func TestJudgeChild(t *testing.T) {
 	for name, c := range map[string]struct {
 		got  answer

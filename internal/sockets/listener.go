@@ -31,10 +31,11 @@ type Listener struct {
 	UID    uint32 // of the socket's creator
 	Inode  uint64
 	Cookie uint64 // the kernel's number of this Socket, never used again; 0 if /proc/net/tcp was read
+	V6Only bool   // it gets no IPv4 connection; not known if /proc/net/tcp was read
 }
 
 func newListener(s Socket) Listener {
-	return Listener{Addr: s.Local, UID: s.UID, Inode: s.Inode, Cookie: s.Cookie}
+	return Listener{Addr: s.Local, UID: s.UID, Inode: s.Inode, Cookie: s.Cookie, V6Only: s.V6Only}
 }
 
 // Listeners lists every LISTEN socket on the port, of both families, in our network

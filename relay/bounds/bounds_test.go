@@ -24,8 +24,8 @@ var limits = Limits{Total: 64, Kept: 8, PerUser: 16, PerAddress: 50}
 
 func remote(a string) Client { return Client{Addr: netip.MustParseAddr(a)} }
 
-// TestFlood checks that a user, an address, or all of them together leave room for the
-// others, and what the kept share is for.
+// Scenario C12. TestFlood checks that a user, an address, or all of them together leave
+// room for the others, and what the kept share is for.
 func TestFlood(t *testing.T) {
 	agent, operator := Client{Local: true, UID: 2002}, Client{Local: true, UID: 2003, Favored: true}
 	for name, c := range map[string]struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestCopies checks both directions, and the counters.
+// Scenario C11. TestCopies checks both directions, and the counters.
 func TestCopies(t *testing.T) {
 	r, client, server := pair(t)
 	say(t, client, "question")
@@ -49,8 +49,8 @@ func TestDataBeforeTheGateway(t *testing.T) {
 	expect(t, client, "late")
 }
 
-// TestHalfClose checks that each side can end its half first, and that the other half
-// goes on. Both connections end cleanly.
+// Scenario C11. TestHalfClose checks that each side can end its half first, and that the
+// other half goes on. Both connections end cleanly.
 func TestHalfClose(t *testing.T) {
 	for name, clientFirst := range map[string]bool{"client-first": true, "gateway-first": false} {
 		t.Run(name, func(t *testing.T) {
@@ -74,8 +74,8 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-// TestEndWithMuchData checks that an end does not cut what was sent before it, although
-// its reader is slow, and the sender has closed.
+// Scenario C11. TestEndWithMuchData checks that an end does not cut what was sent before
+// it, although its reader is slow, and the sender has closed.
 func TestEndWithMuchData(t *testing.T) {
 	r, client, server := pair(t)
 	sent := make([]byte, 8<<20)
@@ -98,7 +98,8 @@ func fill(b []byte) {
 	random.Read(b)
 }
 
-// TestResetIsPassedOn checks that a reset is not taken for an end, in both directions.
+// Scenario C11. TestResetIsPassedOn checks that a reset is not taken for an end, in both
+// directions.
 func TestResetIsPassedOn(t *testing.T) {
 	for name, fromClient := range map[string]bool{"client": true, "gateway": false} {
 		t.Run(name, func(t *testing.T) {
@@ -130,9 +131,9 @@ func stuff(t *testing.T, r *rig, c *net.TCPConn) (n int) {
 	}
 }
 
-// TestResetDuringBackpressure checks that a reset of one side is noticed while the loop
-// waits to write to the other one, which does not read. That one must not read a clean
-// end after what it has got.
+// Scenario C11. TestResetDuringBackpressure checks that a reset of one side is noticed
+// while the loop waits to write to the other one, which does not read. That one must not
+// read a clean end after what it has got.
 func TestResetDuringBackpressure(t *testing.T) {
 	for name, c := range map[string]struct{ fromClient, writerResets bool }{
 		"client-writes-and-resets":   {true, true},
@@ -157,8 +158,8 @@ func TestResetDuringBackpressure(t *testing.T) {
 	}
 }
 
-// TestStuckClients checks that clients that do not read hold a bounded number of chunks,
-// and that the others are served correctly all the same.
+// Scenario C12. TestStuckClients checks that clients that do not read hold a bounded
+// number of chunks, and that the others are served correctly all the same.
 func TestStuckClients(t *testing.T) {
 	r, g := start(t), listen(t)
 	r.serve(g.addr)
@@ -205,8 +206,8 @@ func echo(t *testing.T, client, server *net.TCPConn, size int) {
 	}
 }
 
-// TestManyAtOnce checks that many connections with traffic in both directions do not
-// mix or lose bytes.
+// Scenario C11. TestManyAtOnce checks that many connections with traffic in both
+// directions do not mix or lose bytes.
 func TestManyAtOnce(t *testing.T) {
 	r, g := start(t), listen(t)
 	r.serve(g.addr)
@@ -222,7 +223,8 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
-// TestFairTurns checks that a client with endless data does not keep the others waiting.
+// Scenario C12. TestFairTurns checks that a client with endless data does not keep the
+// others waiting.
 func TestFairTurns(t *testing.T) {
 	r, g := start(t), listen(t)
 	r.serve(g.addr)
@@ -247,8 +249,8 @@ func TestFairTurns(t *testing.T) {
 	endless.Close()
 }
 
-// TestStopIsNoCleanEnd checks that a relay that ends does not send an end that looks like
-// the gateway's.
+// Scenario C11. TestStopIsNoCleanEnd checks that a relay that ends does not send an end
+// that looks like the gateway's.
 func TestStopIsNoCleanEnd(t *testing.T) {
 	r, client, server := pair(t)
 	say(t, server, "half")

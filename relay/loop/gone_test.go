@@ -112,8 +112,8 @@ func TestClientClosesAfterSending(t *testing.T) {
 	r.eventually("it is gone", func(c relaycount.Counters) bool { return c.Active == 0 })
 }
 
-// TestAcceptsBeyondDescriptors checks that clients are reset and not left in the backlog
-// if the process has no descriptor for them.
+// Scenario C12. TestAcceptsBeyondDescriptors checks that clients are reset and not left
+// in the backlog if the process has no descriptor for them.
 func TestAcceptsBeyondDescriptors(t *testing.T) {
 	if !testenv.Inside(t, 0) {
 		return
@@ -149,8 +149,8 @@ func TestAcceptsBeyondDescriptors(t *testing.T) {
 	expect(t, g.accept(), "x")
 }
 
-// TestSourcePortsUsedUp checks that the gateway is reached although another process has
-// taken every port from which a connection to it can come.
+// Scenario C12. TestSourcePortsUsedUp checks that the gateway is reached although another
+// process has taken every port from which a connection to it can come.
 func TestSourcePortsUsedUp(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNET) {
 		return

@@ -62,8 +62,8 @@ func TestNoLife(t *testing.T) {
 	expect(t, g.accept(), "for the next one")
 }
 
-// TestNextLifeEndsTheOneBefore checks that a new generation resets the connections of
-// the one before, and that a new proof of the same one does not.
+// Scenario C13. TestNextLifeEndsTheOneBefore checks that a new generation resets the
+// connections of the one before, and that a new proof of the same one does not.
 func TestNextLifeEndsTheOneBefore(t *testing.T) {
 	r, g := start(t), listen(t)
 	life := r.serve(g.addr)
@@ -80,9 +80,9 @@ func TestNextLifeEndsTheOneBefore(t *testing.T) {
 	expectReset(t, server)
 }
 
-// TestGatewayEnds checks that the end of the gateway's process resets its connections at
-// once, also while a child of it keeps the listener and the connection, and before PID 1
-// has said a word.
+// Scenario C13. TestGatewayEnds checks that the end of the gateway's process resets its
+// connections at once, also while a child of it keeps the listener and the connection,
+// and before PID 1 has said a word.
 func TestGatewayEnds(t *testing.T) {
 	r, g := start(t), listen(t)
 	process := exec.Command("/bin/sleep", "100")
@@ -105,8 +105,8 @@ func TestGatewayEnds(t *testing.T) {
 	}
 }
 
-// TestStrangerAnswers checks that no byte flows in either direction if another user's
-// process accepts, and that its uid is known.
+// Invariant I9. TestStrangerAnswers checks that no byte flows in either direction if
+// another user's process accepts, and that its uid is known.
 func TestStrangerAnswers(t *testing.T) {
 	r := start(t)
 	s := testenv.Serve(t, "tcp4", "127.0.0.1:0", testenv.Stranger, func(c *testenv.Client, _ int) {
@@ -129,8 +129,8 @@ func TestStrangerAnswers(t *testing.T) {
 	}
 }
 
-// TestListensAnew checks a gateway that opens another listener in one life: PID 1 is
-// asked once, and the clients wait for its answer.
+// Scenario C13. TestListensAnew checks a gateway that opens another listener in one life:
+// PID 1 is asked once, and the clients wait for its answer.
 func TestListensAnew(t *testing.T) {
 	r, g := start(t), listen(t)
 	life := r.serve(g.addr)
@@ -193,8 +193,8 @@ func TestGatewayClosesAtOnce(t *testing.T) {
 	}
 }
 
-// TestStoppedGateway checks a gateway whose event loop stands still: clients are connected,
-// what they send waits in the kernel, and nothing is reset.
+// Scenario C13. TestStoppedGateway checks a gateway whose event loop stands still:
+// clients are connected, what they send waits in the kernel, and nothing is reset.
 func TestStoppedGateway(t *testing.T) {
 	r, g := start(t), listen(t)
 	r.serve(g.addr)
@@ -251,8 +251,8 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
-// TestBounds checks that a local user beyond its bound is reset, and that the favored
-// ones are served meanwhile.
+// Scenario C12. TestBounds checks that a local user beyond its bound is reset, and that
+// the favored ones are served meanwhile.
 func TestBounds(t *testing.T) {
 	r, g := start(t, func(c *Config) {
 		c.Operator, c.Limits = testenv.Gateway, bounds.Limits{Total: 20, Kept: 4, PerUser: 8, PerAddress: 8}

@@ -72,11 +72,16 @@ func OnAddress(ls []sockets.Listener, uid uint32) (on []sockets.Listener) {
 	}
 	addr := Address(own)
 	for _, l := range ls {
-		if proven.Covers(l.Addr, addr) {
+		if gets(l, addr) {
 			on = append(on, l)
 		}
 	}
 	return on
+}
+
+// gets reports whether a connection to addr can reach the listener.
+func gets(l sockets.Listener, addr netip.AddrPort) bool {
+	return proven.Covers(l.Addr, addr) && !(l.V6Only && addr.Addr().Is4())
 }
 
 // Address returns the best address at which the listeners can be reached, or the zero

@@ -161,3 +161,18 @@ func TestHolderOwner(t *testing.T) {
 		t.Errorf("no such connection: %v", err)
 	}
 }
+
+// TestListenerOfIPv6AloneBesideIPv4 checks that a listener of another user at [::] that gets
+// no IPv4 connection does not count beside a gateway at 127.0.0.1, for PID 1 and its worker
+// alike.
+func TestListenerOfIPv6AloneBesideIPv4(t *testing.T) {
+	own := sockets.Listener{Addr: netip.MustParseAddrPort("127.0.0.1:9"), UID: 7, Cookie: 1}
+	other := sockets.Listener{Addr: netip.MustParseAddrPort("[::]:9"), UID: 8, Cookie: 2}
+	for only6, want := range map[bool]int{true: 1, false: 2} {
+		other.V6Only = only6
+		ls := []sockets.Listener{own, other}
+		if on, seen := OnAddress(ls, 7), SeenAt(ls, own.Addr); len(on) != want || len(seen.Cookies) != want {
+			t.Errorf("IPv6 alone %v: %v, %v; want %d", only6, on, seen, want)
+		}
+	}
+}

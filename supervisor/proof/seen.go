@@ -24,7 +24,7 @@ type Seen struct {
 func SeenAt(ls []sockets.Listener, addr netip.AddrPort) Seen {
 	s := Seen{Addr: addr}
 	for _, l := range ls {
-		if proven.Covers(l.Addr, addr) && l.Cookie != 0 {
+		if gets(l, addr) && l.Cookie != 0 {
 			s.Cookies = append(s.Cookies, l.Cookie)
 		}
 	}

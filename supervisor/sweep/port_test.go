@@ -131,6 +131,9 @@ func TestFreePort(t *testing.T) {
 				inodes, err := socketsOf(stranger, port)
 				return err == nil && len(inodes) == 0
 			})
+			if !c.visible { // a process that got SIGKILL is not dead at once
+				testenv.Eventually(t, "the user's other process has ended", func() bool { return isDead(other) })
+			}
 			if isDead(other) == c.visible || isDead(command) || isDead(serving) {
 				t.Errorf("ended: the other %v, the command %v, the gateway %v", isDead(other), isDead(command), isDead(serving))
 			}

@@ -209,9 +209,10 @@ func TestThief(t *testing.T) {
 	}
 }
 
-// TestThiefOfAPublishedPort lets the thief take the gateway's own port, in both families and
-// by simultaneous open, behind a published port. It hears nothing at all: no token, no
-// request of a client, and no request of the proof worker. TestThief is the positive control.
+// Invariant I9. TestThiefOfAPublishedPort lets the thief take the gateway's own port, in
+// both families and by simultaneous open, behind a published port. It hears nothing at all:
+// no token, no request of a client, and no request of the proof worker. TestThief is the
+// positive control.
 func TestThiefOfAPublishedPort(t *testing.T) {
 	r := startRobbed(t, true, thiefTime(t))
 	r.run(t)

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m, harness.MainOptions{Topologies: []string{"TestPublished"}}))
 }
 
-// TestPublished checks that docker run -p leads to the gateway, and to the next one after a
-// restart and a crash, with the same token.
+// Scenario C01. TestPublished checks that docker run -p leads to the gateway, and to the
+// next one after a restart and a crash, with the same token.
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Published: true, Extra: harness.Publish(harness.Port)})
@@ -51,9 +51,9 @@ func TestPublished(t *testing.T) {
 	serves("after a crash")
 }
 
-// TestLoopbackAlone checks that a port that is published on loopback cannot be reached from
-// outside, and that the agent cannot serve there instead: on eth0's address, on another
-// loopback address, or on every address.
+// Scenario C02. TestLoopbackAlone checks that a port that is published on loopback cannot
+// be reached from outside, and that the agent cannot serve there instead: on eth0's
+// address, on another loopback address, or on every address.
 func TestLoopbackAlone(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Published: true, Extra: harness.Publish(harness.Port),
@@ -84,8 +84,8 @@ func TestLoopbackAlone(t *testing.T) {
 	}
 }
 
-// TestRelayIsClosed checks what the agent's user, the operator and the gateway's user can
-// see of the relay, through which tokens pass.
+// Scenario C08. TestRelayIsClosed checks what the agent's user, the operator and the
+// gateway's user can see of the relay, through which tokens pass.
 func TestRelayIsClosed(t *testing.T) {
 	t.Parallel()
 	c := harness.Start(t, harness.Options{Published: true})

@@ -80,8 +80,9 @@ func bindAll(b *box.Box, uid int) (won []string, tries int, err error) {
 	return won, tries, err
 }
 
-// TestNoFormOfThePublishedAddressIsFree tries each form against each published address, as
-// the agent and as root, with IPv6, without it, and when it is switched on later.
+// Scenario C02. TestNoFormOfThePublishedAddressIsFree tries each form against each
+// published address, as the agent and as root, with IPv6, without it, and when it is
+// switched on later.
 func TestNoFormOfThePublishedAddressIsFree(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "0.0.0.0", "::", "*"} {
 		for name, below := range map[string][]string{"ipv6": nil, "ipv6-later": {"/usr/local/bin/demotools", "no-ipv6"}} {

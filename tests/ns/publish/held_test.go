@@ -55,9 +55,9 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// TestPublishedPort checks that each address of the port leads to the gateway, that the
-// gateway's own port is another one for each start, and that the relay lives through
-// restarts.
+// Scenario C01. TestPublishedPort checks that each address of the port leads to the
+// gateway, that the gateway's own port is another one for each start, and that the relay
+// lives through restarts.
 func TestPublishedPort(t *testing.T) {
 	b := box.Start(t, box.Options{Published: true})
 	first := b.WaitServing(serveBy)
@@ -99,10 +99,10 @@ func waitProven(b *box.Box) status.Record {
 	})
 }
 
-// TestNobodyElseBindsThePublishedPort kills the relay again and again under load, while the
-// agent tries every form of the address. No bind succeeds, and the waiting clients are
-// served. The positive control is a gateway without a published port, whose port the agent
-// gets.
+// Scenario C02. TestNobodyElseBindsThePublishedPort kills the relay again and again under
+// load, while the agent tries every form of the address. No bind succeeds, and the waiting
+// clients are served. The positive control is a gateway without a published port, whose
+// port the agent gets.
 func TestNobodyElseBindsThePublishedPort(t *testing.T) {
 	kills := harness.Rounds(t, 15, 100)
 	b := box.Start(t, box.Options{Published: true})
@@ -171,9 +171,9 @@ func TestPositiveControlOfBind(t *testing.T) {
 	}
 }
 
-// TestConnectionsInARow makes connections one after the other while the gateway is
-// restarted. At least 99 of 100 are served, the others are reset, and no descriptor is left
-// in the relay.
+// Scenario C03. TestConnectionsInARow makes connections one after the other while the
+// gateway is restarted. At least 99 of 100 are served, the others are reset, and no
+// descriptor is left in the relay.
 func TestConnectionsInARow(t *testing.T) {
 	connections, restarts := harness.Rounds(t, 2000, 10_000), harness.Rounds(t, 10, 50)
 	b := box.Start(t, box.Options{Published: true, Config: obj{"gateway": obj{"restart": obj{"backoff_min": "10ms"}}}})
@@ -231,9 +231,9 @@ func descriptors(t *testing.T, b *box.Box, pid int) int {
 	return len(entries)
 }
 
-// TestCrashKeepsTheToken checks that clients of the published port are no reason for a new
-// token: PID 1 holds that port, so no client can have sent the token to another process. A
-// new one would log every browser out.
+// Scenario C01. TestCrashKeepsTheToken checks that clients of the published port are no
+// reason for a new token: PID 1 holds that port, so no client can have sent the token to
+// another process. A new one would log every browser out.
 func TestCrashKeepsTheToken(t *testing.T) {
 	b := box.Start(t, box.Options{Published: true, Config: obj{
 		"gateway":  obj{"restart": obj{"backoff_min": "10ms"}},
@@ -262,8 +262,8 @@ func TestCrashKeepsTheToken(t *testing.T) {
 	}
 }
 
-// TestClientsWaitForTheNextGateway checks that a client that connects while no gateway
-// serves is served by the next one, and that it is reset if that takes too long.
+// Scenario C03. TestClientsWaitForTheNextGateway checks that a client that connects while
+// no gateway serves is served by the next one, and that it is reset if that takes too long.
 func TestClientsWaitForTheNextGateway(t *testing.T) {
 	b := box.Start(t, box.Options{Published: true, Config: obj{"publish": obj{"wait": "2s"}}})
 	b.WaitServing(serveBy)
@@ -287,9 +287,9 @@ func TestClientsWaitForTheNextGateway(t *testing.T) {
 	}
 }
 
-// TestStrangerHasThePort checks that a port that another process has bound before boot is
-// not published, even if that process does not listen. The process's uid is named, and the
-// gateway runs.
+// Scenario C04. TestStrangerHasThePort checks that a port that another process has bound
+// before boot is not published, even if that process does not listen. The process's uid is
+// named, and the gateway runs.
 func TestStrangerHasThePort(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:18789", "[::1]:18789", "127.0.0.9:18789"} {
 		t.Run(strings.NewReplacer(":", "-", "[", "", "]", "").Replace(addr), func(t *testing.T) {
@@ -310,8 +310,9 @@ func TestStrangerHasThePort(t *testing.T) {
 	}
 }
 
-// TestPublishedWithoutRoot checks that one user for all has a published port, too, and that
-// root operates such a supervisor from outside although each gateway has another port.
+// Scenario C10. TestPublishedWithoutRoot checks that one user for all has a published port,
+// too, and that root operates such a supervisor from outside although each gateway has
+// another port.
 func TestPublishedWithoutRoot(t *testing.T) {
 	b := box.Start(t, box.Options{Published: true, UID: 1000, Mounts: []box.Mount{{At: "/dev/shm", Data: "mode=1777,size=4m"}}, Config: obj{"gateway": obj{"working_dir": "/"}, "prepare": []any{}}})
 	own := func(args ...string) harness.Result { return b.Exec(1000, append([]string{"gatewayctl"}, args...)...) }

@@ -17,8 +17,8 @@ var past = time.Unix(1, 0)
 // quick makes health checks often.
 func quick() obj { return obj{"gateway": obj{"health": obj{"interval": "200ms"}}} }
 
-// A port with more than 1,024 listeners was an error. Then a restart went on, although the
-// next gateway could not be proven, and nothing named the agent.
+// Scenario C09. A port with more than 1,024 listeners was an error. Then a restart went on,
+// although the next gateway could not be proven, and nothing named the agent.
 func TestManyListenersAreForeign(t *testing.T) {
 	b := box.Start(t, box.Options{Config: quick()})
 	before := b.WaitServing(serveBy)
@@ -51,8 +51,8 @@ func TestManyListenersAreForeign(t *testing.T) {
 	}
 }
 
-// A port that the agent had bound without listening was charged to the gateway as a crash,
-// and its uid was not named.
+// Scenario C09. A port that the agent had bound without listening was charged to the
+// gateway as a crash, and its uid was not named.
 func TestBoundPortIsForeign(t *testing.T) {
 	b := box.Start(t, box.Options{})
 	b.WaitServing(serveBy)
@@ -72,8 +72,8 @@ func TestBoundPortIsForeign(t *testing.T) {
 	}
 }
 
-// A container that shares the network namespace, and has a process of the gateway's uid
-// number, was asked instead of the gateway, and got the token.
+// Scenario C09. A container that shares the network namespace, and has a process of the
+// gateway's uid number, was asked instead of the gateway, and got the token.
 func TestTheTokenGoesToTheLoopbackAddress(t *testing.T) {
 	b := box.Start(t, box.Options{})
 	b.WaitServing(serveBy)

@@ -23,9 +23,9 @@ func passed(o box.Options) box.Options {
 	return o
 }
 
-// TestPassedSockets checks that a gateway with PID 1's sockets is proven, that no process
-// can take its port while it is down, and that a client that connects then is served by the
-// next gateway.
+// Scenario C06. TestPassedSockets checks that a gateway with PID 1's sockets is proven,
+// that no process can take its port while it is down, and that a client that connects then
+// is served by the next gateway.
 func TestPassedSockets(t *testing.T) {
 	b := box.Start(t, passed(box.Options{}))
 	r := b.WaitServing(serveBy)
