@@ -22,7 +22,9 @@ func (l *Loop) connectWaiting() {
 			return
 		}
 		c.unqueue()
-		l.connect(c)
+		if !c.client.last || l.checkClient(c) {
+			l.connect(c)
+		}
 	}
 }
 
