@@ -15,10 +15,9 @@ import (
 
 // Names of log events; docs/logging.md lists them.
 const (
-	evRelayStarted = "relay-started"
-	evRelayRefused = "relay-refused"
-	evRelayMissing = "relay-unconfined"
-	evRelayEnded   = "relay-ended"
+	evReady   = "relay-ready"
+	evRefused = "client-refused"
+	evMissing = "relay-unconfined"
 )
 
 // field is a member of a log line. Its value is a string or a number.
@@ -96,5 +95,5 @@ func (l *log) Refused(r relaycount.Reason, uid uint32) {
 	}
 	l.next, l.skipped = now.Add(time.Second), 0
 	l.mu.Unlock()
-	l.write("warn", evRelayRefused, fields...)
+	l.write("warn", evRefused, fields...)
 }

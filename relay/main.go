@@ -97,7 +97,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "gateway-relay: %v\n", err)
 		return 1
 	}
-	l.write("info", evRelayEnded)
 	l.ring.Flush(time.Second)
 	return 0
 }
@@ -141,13 +140,13 @@ func serve(o options, l *log) error {
 		return err
 	}
 	for _, m := range missing {
-		l.write("warn", evRelayMissing, field{"name", m.Name}, field{"detail", m.Detail})
+		l.write("warn", evMissing, field{"name", m.Name}, field{"detail", m.Detail})
 	}
 	level := "info"
 	if r.Way() != proven.ByDiag {
 		level = "warn"
 	}
-	l.write(level, evRelayStarted, field{"pid", os.Getpid()}, field{"clients", c.Limits.Total}, field{"proof", r.Way().String()})
+	l.write(level, evReady, field{"clients", c.Limits.Total}, field{"proof", r.Way().String()})
 	go func() {
 		<-signals
 		r.Stop()

@@ -3,6 +3,7 @@
 package proven
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -62,11 +63,26 @@ var ErrClosed = fmt.Errorf("the connection was closed before it could be proven"
 // Dial connects to the gateway of the life and proves the connection, before the
 // deadline. No byte was sent on the connection that it returns, and the caller closes it.
 // An error of the proof itself is an *Error.
+//
+// The agent can answer for the gateway on some of the ports from which we connect. A
+// second try comes from another address, where it cannot know the port.
 func Dial(life *Life, deadline time.Time) (*sys.Conn, error) {
+	c, err := dialFrom(netip.Addr{}, life, deadline)
+	var e *Error
+	if errors.As(err, &e) && e.Aside && IsV4Loopback(life.Addr.Addr()) {
+		return dialFrom(sys.OtherLoopback(), life, deadline)
+	}
+	return c, err
+}
+
+// IsV4Loopback reports whether connections to a can come from all of 127.0.0.0/8.
+func IsV4Loopback(a netip.Addr) bool { return a.Is4() && a.IsLoopback() }
+
+func dialFrom(from netip.Addr, life *Life, deadline time.Time) (*sys.Conn, error) {
 	if life.Ended() {
 		return nil, &Error{Finding{Verdict: Ended}, life.Addr}
 	}
-	c, err := sys.DialTCP(life.Addr, deadline)
+	c, err := sys.DialTCPFrom(from, life.Addr, deadline)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func TestWithoutNetlink(t *testing.T) {
 				defer c.Close()
 				client, err := c.LocalAddr()
 				testenv.Must(t, err)
-				p := NewScanner()
+				p := &Prover{way: ByProc}
 				if way := p.Test(client, addr); way != ByProc {
 					t.Fatalf("asked by %v", way)
 				}

@@ -41,9 +41,6 @@ func NewProver() *Prover {
 	return &Prover{asker: asker}
 }
 
-// NewScanner returns a Prover that reads /proc alone.
-func NewScanner() *Prover { return &Prover{way: ByProc} }
-
 // Way returns how the kernel is asked.
 func (p *Prover) Way() Way { return p.way }
 
@@ -101,20 +98,41 @@ func (p *Prover) look(l *Life, client netip.AddrPort) Finding {
 		if err != nil {
 			return failure(err)
 		}
-		return l.judgeChild(client, answer{s, ok})
+		f := l.judgeChild(client, answer{s, ok})
+		f.Aside = f.Verdict == Foreign
+		return f
 	case ByProc:
-		found, err := sockets.Rows(func(s sockets.Socket) bool { return sameEnd(s.Local, l.Addr) && sameEnd(s.Remote, client) })
-		if err != nil {
-			return failure(err)
-		}
-		for _, s := range found {
-			if f := l.judgeRow(client, answer{s, true}); f.Verdict != Again {
-				return f
-			}
-		}
-		return Finding{}
+		return Scan(l, []netip.AddrPort{client})[0]
 	}
 	return Finding{Verdict: Failed}
+}
+
+// MaxScan is the number of connections that one Scan can look at.
+const MaxScan = 512
+
+// Scan looks at several connections by one reading of /proc/net/tcp and tcp6, which costs
+// milliseconds however many there are. It does not look at the gateway's process.
+func Scan(l *Life, clients []netip.AddrPort) []Finding {
+	findings := make([]Finding, len(clients))
+	index := make(map[netip.AddrPort]int, len(clients))
+	for i, c := range clients {
+		index[unmap(c)] = i
+	}
+	rows, err := sockets.Rows(func(s sockets.Socket) bool {
+		_, ok := index[unmap(s.Remote)]
+		return ok && sameEnd(s.Local, l.Addr)
+	})
+	for i := range findings {
+		if err != nil {
+			findings[i] = failure(err)
+		}
+	}
+	for _, s := range rows {
+		if i := index[unmap(s.Remote)]; findings[i].Verdict == Again {
+			findings[i] = l.judgeRow(clients[i], answer{s, true})
+		}
+	}
+	return findings
 }
 
 // User returns the user and the inode of the socket whose own end is owner and whose peer

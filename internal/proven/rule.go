@@ -33,11 +33,14 @@ func (v Verdict) String() string {
 }
 
 // Finding is a verdict, with the other user's uid if it is Foreign. With Again, Mute
-// means that the kernel gave no answer.
+// means that the kernel gave no answer. With Foreign, Aside means that the listener is
+// the gateway's and only this connection leads elsewhere, by a simultaneous open. A
+// connection from another address may lead to the gateway then.
 type Finding struct {
 	Verdict Verdict
 	UID     uint32
 	Mute    bool
+	Aside   bool
 }
 
 // answer is what the kernel said to one lookup. found is false for ENOENT.
@@ -90,7 +93,8 @@ func (l *Life) judgeListeners(all []sockets.Socket) Finding {
 // A connection that is not accepted has no inode. Its uid is the listener's from Linux
 // 6.17 on, and 0 before. It is the listener's, which judgeListener has found to be the
 // gateway's: close(2) changes the state before a socket loses its inode, and the agent's
-// own socket, with which it could answer by a simultaneous open, has an inode.
+// own socket, with which it could answer by a simultaneous open, has an inode. (A closed
+// MPTCP socket may be an exception. No process can read what comes to it.)
 func (l *Life) judgeChild(client netip.AddrPort, a answer) Finding {
 	switch {
 	case !a.found, !sameEnd(a.Local, l.Addr), !sameEnd(a.Remote, client),
@@ -115,6 +119,6 @@ func (l *Life) knows(cookie uint64) bool { return cookie != 0 && slices.Contains
 
 // sameEnd reports whether two addresses are one. Those of a dual-stack server are
 // mapped.
-func sameEnd(a, b netip.AddrPort) bool {
-	return a.Port() == b.Port() && a.Addr().Unmap() == b.Addr().Unmap()
-}
+func sameEnd(a, b netip.AddrPort) bool { return unmap(a) == unmap(b) }
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -63,10 +63,10 @@ func SendPacketOn(f *os.File, packet []byte, pass int) error {
 // wantPassed the kernel closes what comes. If the packet or what was passed is too
 // large, the error is ErrCut, and nothing is left open.
 func ReceivePacket(fd int, buf []byte, wantPassed bool) (n, passed int, err error) {
-	var room [24]byte // CmsgSpace(4): one descriptor
+	var room [24]byte
 	oob := room[:0]
 	if wantPassed {
-		oob = room[:unix.CmsgSpace(4)]
+		oob = room[:unix.CmsgLen(4)] // CmsgSpace has room for a second one
 	}
 	var got, flags int
 	if err := retry("recvmsg", func() (err error) {
@@ -97,7 +97,10 @@ func passedIn(oob []byte) (int, error) {
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return -1, ErrCut // there is room for one only
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return -1, ErrCut
 	}
 	return fds[0], nil
 }

@@ -48,6 +48,14 @@ func KeepAlive(fd int, idle, patience time.Duration) error {
 	return setLinger(fd, true)
 }
 
+// IsAbortive reports whether close(2) resets the connection, which KeepAlive has asked for.
+func IsAbortive(fd int) bool {
+	var l unix.Linger
+	size := uint32(unsafe.Sizeof(l))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER, uintptr(unsafe.Pointer(&l)), uintptr(unsafe.Pointer(&size)), 0)
+	return errno == 0 && l.Onoff != 0 && l.Linger == 0
+}
+
 func setLinger(fd int, abort bool) error {
 	l := unix.Linger{}
 	if abort {

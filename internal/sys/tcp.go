@@ -24,8 +24,13 @@ type Conn struct {
 // uses up the ports from which a connection to an address of 127.0.0.0/8 can come, it
 // comes from another address of this network.
 func DialTCP(to netip.AddrPort, deadline time.Time) (*Conn, error) {
-	c, err := dialFrom(netip.Addr{}, to, deadline)
-	if isErrno(err, unix.EADDRNOTAVAIL) && to.Addr().Is4() && to.Addr().IsLoopback() {
+	return DialTCPFrom(netip.Addr{}, to, deadline)
+}
+
+// DialTCPFrom is DialTCP from an address of this machine, if that is valid.
+func DialTCPFrom(from netip.Addr, to netip.AddrPort, deadline time.Time) (*Conn, error) {
+	c, err := dialFrom(from, to, deadline)
+	if isErrno(err, unix.EADDRNOTAVAIL) && !from.IsValid() && to.Addr().Is4() && to.Addr().IsLoopback() {
 		return dialFrom(OtherLoopback(), to, deadline)
 	}
 	return c, err

@@ -73,9 +73,13 @@ func (l *Loop) rest() {
 }
 
 // admit decides about a new client. Nothing is read from it before it is connected to a
-// proven gateway. It inherits the options of the listener, so closing it is a reset.
+// proven gateway. It inherits the options of the listener, so closing it is a reset. Only
+// what came before the container's first relay does not have them.
 func (l *Loop) admit(from *listener, fd int, peer netip.AddrPort) {
 	relaycount.Add(&l.counters.Accepted, 1)
+	if !sys.IsAbortive(fd) {
+		_ = sys.KeepAlive(fd, idle, patience) // it fails only for a socket that is gone
+	}
 	local, err := sys.LocalAddr(fd)
 	if err != nil || !proven.Covers(from.addr, local) {
 		l.turnAway(fd, relaycount.ClientGone)
@@ -144,24 +148,28 @@ func glance(fd int) (hasData, gone bool) {
 }
 
 // checkClient looks at a client that is not served yet and has sent its end. If it has
-// only ended its half, it can still be served.
-func (l *Loop) checkClient(c *conn) {
+// only ended its half, it can still be served. Otherwise it is refused, and the result is
+// false. The kernel sends the end a moment before the client's socket is gone, so the loop
+// looks again before it connects.
+func (l *Loop) checkClient(c *conn) bool {
 	hasData, gone := glance(c.client.fd)
 	c.client.in = hasData
 	if gone {
 		l.refuse(c, relaycount.ClientGone, 0)
-		return
+		return false
 	}
 	if !c.who.Local || l.prover.Way() != proven.ByDiag {
-		return
+		return true
 	}
 	peer, err := sys.PeerAddr(c.client.fd)
 	local, err2 := sys.LocalAddr(c.client.fd)
 	if err != nil || err2 != nil {
 		l.refuse(c, relaycount.ClientGone, 0)
-		return
+		return false
 	}
 	if _, inode, known := l.prover.User(peer, local); !known || inode == 0 {
 		l.refuse(c, relaycount.NoInode, 0)
+		return false
 	}
+	return true
 }

@@ -23,7 +23,7 @@ const (
 // conn is a client with its connection to the gateway.
 type conn struct {
 	slot  int32
-	seq   int32 // changes with each client of the slot, so that an old event is not taken for its own
+	seq   [2]int32 // change with each socket of a side, so that an old event is not taken for its own
 	state state
 	who   bounds.Client
 
@@ -32,6 +32,8 @@ type conn struct {
 	ours     netip.AddrPort // proving: our end of the connection to the gateway
 	pause    proven.Pause
 	scanned  bool          // a scanner has the question
+	aside    bool          // this is the second try, from another address
+	began    time.Duration // proving: when it began to connect
 	by       time.Duration // proving: the deadline
 	until    time.Duration // waiting and proving: when the client has waited long enough
 	runnable bool          // in the list of those that have more to copy
@@ -62,7 +64,10 @@ const (
 )
 
 // key returns what the event of one side says.
-func (c *conn) key(side int32) (slot, mark int32) { return c.slot, c.seq<<1 | side }
+func (c *conn) key(side int32) (slot, mark int32) { return c.slot, c.seq[side]<<1 | side }
+
+// renew makes the key of a side another one.
+func (c *conn) renew(side int32) { c.seq[side] = (c.seq[side] + 1) & (1<<30 - 1) }
 
 // newConn returns a slot for a client.
 func (l *Loop) newConn() *conn {
@@ -77,7 +82,9 @@ func (l *Loop) newConn() *conn {
 	}
 	c := l.unused[len(l.unused)-1]
 	l.unused = l.unused[:len(l.unused)-1]
-	*c = conn{slot: c.slot, seq: (c.seq + 1) & (1<<30 - 1)}
+	*c = conn{slot: c.slot, seq: c.seq}
+	c.renew(clientSide)
+	c.renew(gatewaySide)
 	c.client.fd, c.gateway.fd = -1, -1
 	return c
 }
@@ -88,10 +95,11 @@ func (l *Loop) find(slot, mark int32) (*conn, *half) {
 		return nil, nil
 	}
 	c := l.slots[slot]
-	if c.state == free || c.seq != mark>>1 {
+	side := mark & 1
+	if c.state == free || c.seq[side] != mark>>1 {
 		return nil, nil
 	}
-	if mark&1 == gatewaySide {
+	if side == gatewaySide {
 		return c, &c.gateway
 	}
 	return c, &c.client

@@ -22,7 +22,9 @@ func (l *Loop) connectWaiting() {
 			return
 		}
 		c.unqueue()
-		l.connect(c)
+		if !c.client.last || l.checkClient(c) {
+			l.connect(c)
+		}
 	}
 }
 
@@ -34,25 +36,42 @@ func (l *Loop) connect(c *conn) {
 		l.lose()
 		return
 	}
-	fd, errno := sys.Connect(netip.Addr{}, l.life.Addr, idle, patience)
-	if errno == unix.EADDRNOTAVAIL && l.life.Addr.Addr().Is4() {
-		// The agent can use up the ports from which one address connects to the gateway.
-		fd, errno = sys.Connect(sys.OtherLoopback(), l.life.Addr, idle, patience)
+	c.state, c.by, c.pause = proving, l.now+proofLimit, 0
+	l.connectFrom(c, netip.Addr{})
+}
+
+// connectAside tries again from another address, once. It reports whether there is such a
+// try. The agent can take the place of the gateway on some of the ports from which one
+// address connects, or use all of them up. It cannot do so on all addresses.
+func (l *Loop) connectAside(c *conn) bool {
+	if c.aside || !proven.IsV4Loopback(l.life.Addr.Addr()) {
+		return false
 	}
-	if errno == unix.ECONNREFUSED {
+	c.aside = true
+	c.dropGateway()
+	l.connectFrom(c, sys.OtherLoopback())
+	return true
+}
+
+func (l *Loop) connectFrom(c *conn, from netip.Addr) {
+	fd, errno := sys.Connect(from, l.life.Addr, idle, patience)
+	switch {
+	case errno == unix.ECONNREFUSED:
 		l.shut(c)
+		return
+	case errno == unix.EADDRNOTAVAIL && l.connectAside(c):
 		return
 	}
 	var err error
 	if errno == 0 {
 		c.gateway = half{fd: fd, out: true}
+		c.began = l.now
 		c.ours, err = sys.LocalAddr(fd)
 	}
 	if errno != 0 || err != nil {
 		l.refuse(c, relaycount.DialFailed, 0)
 		return
 	}
-	c.state, c.by, c.pause = proving, l.now+proofLimit, 0
 	l.look(c)
 }
 
@@ -66,16 +85,23 @@ func (l *Loop) shut(c *conn) {
 // waitAgain takes back the connection to the gateway and lets the client wait. Nothing was
 // read from either of them.
 func (l *Loop) waitAgain(c *conn) {
-	if c.gateway.fd >= 0 {
-		sys.Close(c.gateway.fd)
-	}
-	c.gateway = half{fd: -1}
+	c.dropGateway()
 	c.unqueue()
-	c.scanned = false
+	c.aside = false
 	c.state = waiting
 	if l.watch(c, clientSide) {
 		l.waiting.pushFront(c, c.until)
 	}
+}
+
+// dropGateway resets the connection to the gateway, on which nothing was sent.
+func (c *conn) dropGateway() {
+	if c.gateway.fd >= 0 {
+		sys.Close(c.gateway.fd)
+	}
+	c.gateway = half{fd: -1}
+	c.renew(gatewaySide)
+	c.scanned = false
 }
 
 // look looks once at the connection to the gateway, which is the rule.
@@ -102,12 +128,19 @@ func (l *Loop) judge(c *conn, f proven.Finding) {
 			l.refuse(c, relaycount.Unproven, 0)
 			return
 		}
+		if l.now-c.began >= stall && !sys.IsWritable(c.gateway.fd) && l.connectAside(c) {
+			return
+		}
 		if pause := c.pause.Next(); l.watchBoth(c) {
 			l.retries[c.pause.Step()].push(c, l.now+pause)
 		}
 	case proven.Ended:
 		l.lose() // c waits then, too
 	case proven.Foreign:
+		if f.Aside && l.connectAside(c) {
+			l.config.Counters.Found(f.UID)
+			return
+		}
 		l.refuse(c, relaycount.Foreign, f.UID)
 	case proven.Unknown:
 		// PID 1 proves the gateway again, or ends it. Until then there is no point in

@@ -79,7 +79,8 @@ func TestClientGoneBeforeAccept(t *testing.T) {
 	}
 }
 
-// TestClientLeavesWhileItWaits checks the same for a client that waits for a gateway.
+// TestClientLeavesWhileItWaits checks the same for a client that waits for a gateway. What
+// is there then is not connected for it.
 func TestClientLeavesWhileItWaits(t *testing.T) {
 	for name, c := range map[string]struct {
 		leave func(*net.TCPConn)
@@ -94,6 +95,7 @@ func TestClientLeavesWhileItWaits(t *testing.T) {
 			client := r.dial()
 			r.eventually("it waits", func(c relaycount.Counters) bool { return c.Active == 1 })
 			c.leave(client)
+			r.serve(listen(t).addr)
 			r.eventually("it was refused", refusedAs(c.want, 1))
 		})
 	}

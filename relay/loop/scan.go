@@ -10,19 +10,16 @@ import (
 	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
-// maxScans bounds the scans of /proc/net/tcp at a time. One takes up to 50 ms of a
-// processor if there are ten thousand sockets.
-const maxScans = 4
-
-// scanners ask /proc where sock_diag is refused. A scan would stop the loop for
-// milliseconds, so other goroutines make it.
+// scanners ask /proc where sock_diag is refused. A scan takes up to 50 ms of a processor
+// if there are ten thousand sockets, and would stop the loop for that. So another goroutine
+// makes it, one at a time, for all connections that wait for it.
 type scanners struct {
 	bell int
 
-	mu      sync.Mutex
-	wanted  []scan
-	running int
-	done    []scan
+	mu     sync.Mutex
+	wanted []scan
+	runs   bool
+	done   []scan
 }
 
 // scan is the question about one connection, and the answer.
@@ -49,31 +46,43 @@ func (s *scanners) ask(q scan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wanted = append(s.wanted, q)
-	if s.running < maxScans {
-		s.running++
+	if !s.runs {
+		s.runs = true
 		go s.run()
 	}
 }
 
 // run answers questions until there is none.
 func (s *scanners) run() {
-	prover := proven.NewScanner()
-	for {
-		s.mu.Lock()
-		if len(s.wanted) == 0 {
-			s.running--
-			s.mu.Unlock()
-			return
+	for batch := s.next(); len(batch) > 0; batch = s.next() {
+		clients := make([]netip.AddrPort, len(batch))
+		for i, q := range batch {
+			clients[i] = q.ours
 		}
-		q := s.wanted[0]
-		s.wanted = s.wanted[1:]
-		s.mu.Unlock()
-		q.finding = prover.Look(&q.life, q.ours)
+		for i, f := range proven.Scan(&batch[0].life, clients) {
+			batch[i].finding = f
+		}
 		s.mu.Lock()
-		s.done = append(s.done, q)
+		s.done = append(s.done, batch...)
 		s.mu.Unlock()
 		sys.Ring(s.bell)
 	}
+}
+
+// next takes the first questions about one life.
+func (s *scanners) next() (batch []scan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.wanted) > 0 && len(batch) < proven.MaxScan && (len(batch) == 0 || isSame(&s.wanted[0].life, &batch[0].life)) {
+		batch, s.wanted = append(batch, s.wanted[0]), s.wanted[1:]
+	}
+	s.runs = len(batch) > 0
+	return batch
+}
+
+// isSame reports whether a question about one life is also one about the other.
+func isSame(a, b *proven.Life) bool {
+	return a.Generation == b.Generation && a.Addr == b.Addr && a.UID == b.UID
 }
 
 // takeScans acts on the answers. A client, its connection or the life may be another one
@@ -90,7 +99,7 @@ func (l *Loop) takeScans() {
 		}
 		c.scanned = false
 		switch {
-		case l.life == nil || l.life.Generation != q.life.Generation || l.life.Addr != q.life.Addr || l.life.UID != q.life.UID:
+		case l.life == nil || !isSame(l.life, &q.life):
 			l.waitAgain(c)
 		case l.life.Ended():
 			l.judge(c, proven.Finding{Verdict: proven.Ended})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/relaycount"
+	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
 	"github.com/gateway-init/gateway-init/relay/bounds"
 )
@@ -44,6 +45,23 @@ func TestWaitsForAGateway(t *testing.T) {
 	short := start(t, func(c *Config) { c.Wait = 50 * time.Millisecond })
 	expectReset(t, short.dial())
 	short.eventually("it was refused", refusedAs(relaycount.NoLife, 1))
+}
+
+// TestClientBeforeTheRelay checks that a client that came before the listener had its
+// options is reset like the others.
+func TestClientBeforeTheRelay(t *testing.T) {
+	var early net.Conn
+	r := newRig(t, func(c *Config) {
+		addr, err := sys.LocalAddr(c.Listeners[0])
+		testenv.Must(t, err)
+		early, err = net.Dial("tcp4", addr.String())
+		testenv.Must(t, err)
+	}).run()
+	defer early.Close()
+	early.SetDeadline(time.Now().Add(20 * time.Second))
+	r.eventually("it waits", func(c relaycount.Counters) bool { return c.Active == 1 })
+	r.loop.Stop()
+	expectReset(t, early)
 }
 
 // TestNoLife checks that the connections of a life end with it, and that a client that

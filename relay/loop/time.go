@@ -11,6 +11,7 @@ import (
 // Times.
 const (
 	proofLimit = 5 * time.Second       // for a connection to the gateway and its proof
+	stall      = time.Second           // for a connection that does not come about, before another try
 	idle       = time.Minute           // without a byte, before the kernel asks whether a peer is there
 	patience   = 10 * time.Minute      // for a peer that takes nothing of what it was sent
 	refusedFor = 20 * time.Millisecond // after the gateway has refused a connection, before the next one

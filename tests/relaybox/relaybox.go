@@ -45,10 +45,14 @@ type Relay struct {
 // Listen returns a socket that listens at addr, as PID 1 makes it.
 func Listen(addr netip.AddrPort) (fd int, at netip.AddrPort, err error) {
 	family := unix.AF_INET
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().Unmap().As4()}
+	options := [][3]int{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, {unix.SOL_SOCKET, unix.SO_RCVBUF, 256 << 10}}
+	var sa unix.Sockaddr
 	if addr.Addr().Is6() {
 		family = unix.AF_INET6
+		options = append(options, [3]int{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
 		sa = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+	} else {
+		sa = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	}
 	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP); err != nil {
 		return -1, at, err
@@ -58,7 +62,7 @@ func Listen(addr netip.AddrPort) (fd int, at netip.AddrPort, err error) {
 			unix.Close(fd)
 		}
 	}()
-	for _, o := range [][3]int{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, {unix.SOL_SOCKET, unix.SO_RCVBUF, 256 << 10}} {
+	for _, o := range options {
 		if err = unix.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
 			return -1, at, err
 		}
