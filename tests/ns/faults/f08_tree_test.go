@@ -5,6 +5,7 @@ package faults
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,9 +121,17 @@ func tree(t *testing.T, b *box.Box, m map[string]any) {
 	if n, ok := m["zombies"].(int); ok {
 		want += n
 	}
+	deaf := 0 // those that ignore SIGTERM, once their program has begun
+	for _, key := range []string{"helper", "hold_stdout"} {
+		if m[key] == true {
+			deaf++
+		}
+	}
 	b.WaitRecord(10*time.Second, fmt.Sprintf("%d processes of the gateway's", want), func(status.Record) error {
-		if n := len(ofGateway(b)); n != want {
-			return fmt.Errorf("there are %d", n)
+		all := ofGateway(b)
+		ignore := slices.DeleteFunc(slices.Clone(all), func(p box.Process) bool { return !b.Ignores(p.PID, unix.SIGTERM) })
+		if len(all) != want || len(ignore) < deaf {
+			return fmt.Errorf("there are %d, and %d ignore SIGTERM, want %d and %d", len(all), len(ignore), want, deaf)
 		}
 		return nil
 	})

@@ -141,6 +141,6 @@ gatewayctl: hint: read docker logs CONTAINER; then: gatewayctl restart`},
 			`"level":"warn","origin":"init","event":"preset-token","name":"OPENCLAW_GATEWAY_TOKEN","message":"the container's environment sets the token's variable: it is not used, and no process gets it"}`},
 		{"port-taken-by-the-agent", taken, waits("start-failed"),
 			`gatewayctl: cannot wait: deadline of 100ms passed: listener-foreign: port 18789 is taken by uid 9002: 127.0.0.1:18789 listens
-gatewayctl: hint: end the process that holds the port (see gatewayctl status; if that says unsupervised: gatewayctl adopt); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token`},
+gatewayctl: hint: end the process that holds the port: gatewayctl evict, if it is the agent's (if gatewayctl status says unsupervised: gatewayctl adopt); then: gatewayctl recover, or gatewayctl restart --rotate-token if a client or sidecar had the token`},
 	})
 }
