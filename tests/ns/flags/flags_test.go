@@ -85,6 +85,7 @@ func build(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	gotool(t, "0", "build", "-o", dir+"/gateway-init", "./init")
 	gotool(t, "0", "build", "-ldflags=-s -w", "-o", dir+"/", "./gatewayctl", "./tests/fixtures/demogateway", "./tests/fixtures/demotools")
+	gotool(t, "0", "build", "-ldflags=-s -w", "-o", dir+"/gateway-relay", "./relay")
 	gotool(t, "0", "test", "-c", "-ldflags=-s -w", "-o", dir+"/", "./tests/ns/plain", "./tests/ns/command", "./tests/ns/faults")
 	return dir
 }
