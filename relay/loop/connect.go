@@ -54,7 +54,7 @@ func (l *Loop) connectAside(c *conn) bool {
 }
 
 func (l *Loop) connectFrom(c *conn, from netip.Addr) {
-	fd, errno := sys.Connect(from, l.life.Addr, idle, patience)
+	fd, errno := sys.Connect(from, l.life.Addr, tuning)
 	switch {
 	case errno == unix.ECONNREFUSED:
 		l.shut(c)
