@@ -144,7 +144,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) tests/checks/fuzz
 
 BENCHFLAGS ?=
-bench: image-context ## gateway-init beside tini, dumb-init, catatonit, s6, gosu, bash (root; BENCHFLAGS='-write docs')
+bench: image-context ## gateway-init beside tini, dumb-init, catatonit, s6, gosu, bash; gateway-relay beside nginx, socat (root; BENCHFLAGS='-write docs')
 	@go run ./tests/bench $(BENCHFLAGS)
 	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && go test ./tests/e2e/managed -run "^$$" -bench Restart -benchtime 30x'
 

@@ -28,18 +28,28 @@ func ListenerAddr(fd int) (netip.AddrPort, error) {
 	return LocalAddr(fd)
 }
 
-// KeepAlive sets the times by which the kernel finds out that a peer is gone: probes
-// after idle, and an end if nothing that was sent is taken for patience. It also sets
-// TCP_NODELAY, and an abortive close: until Graceful, close(2) and the end of this
-// process reset the connection. Accepted sockets inherit all of this.
-func KeepAlive(fd int, idle, patience time.Duration) error {
-	seconds := int(idle / time.Second)
+// Tuning holds the options of a relayed connection.
+type Tuning struct {
+	Idle     time.Duration // without a byte, before the kernel asks whether the peer is there
+	Patience time.Duration // for a peer that takes nothing of what it was sent
+	Buffer   int           // bytes for either direction, which the kernel doubles for its own needs
+}
+
+// Tune sets these options, and TCP_NODELAY. It also makes the end abortive: until
+// Graceful, close(2) and the end of this process reset the connection. Sockets that a
+// listener accepts inherit all of this. Buffers of a fixed size bound what a peer that
+// does not read can hold, and are as fast within a machine, because they fit into the
+// processor's cache.
+func Tune(fd int, t Tuning) error {
+	seconds := int(t.Idle / time.Second)
 	for _, o := range [...]struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(seconds/4, 1)},
-		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(patience / time.Millisecond)},
+		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t.Patience / time.Millisecond)},
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.SOL_SOCKET, unix.SO_RCVBUF, t.Buffer},
+		{unix.SOL_SOCKET, unix.SO_SNDBUF, t.Buffer},
 	} {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
 			return os.NewSyscallError("setsockopt", err)
@@ -48,7 +58,7 @@ func KeepAlive(fd int, idle, patience time.Duration) error {
 	return setLinger(fd, true)
 }
 
-// IsAbortive reports whether close(2) resets the connection, which KeepAlive has asked for.
+// IsAbortive reports whether close(2) resets the connection, which Tune has asked for.
 func IsAbortive(fd int) bool {
 	var l unix.Linger
 	size := uint32(unsafe.Sizeof(l))
@@ -66,16 +76,6 @@ func setLinger(fd int, abort bool) error {
 
 // Graceful makes close(2) send the remaining bytes and an ordinary end.
 func Graceful(fd int) { _ = setLinger(fd, false) }
-
-// Buffers sets the sizes of both buffers of a socket, which the kernel no longer changes
-// then. It doubles them for its own needs.
-func Buffers(fd, size int) error {
-	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size)
-	}
-	return os.NewSyscallError("setsockopt", err)
-}
 
 // Accept takes a connection from a listener that does not block, and returns its
 // descriptor and its peer.
@@ -97,7 +97,7 @@ func SetNonBlocking(fd int) error { return os.NewSyscallError("fcntl", unix.SetN
 // Connect begins a connection that does not block, from an address or, if that is not
 // valid, from one that the kernel chooses. Plain TCP is named, because MPTCP is not what
 // is looked up later. The caller owns fd.
-func Connect(from netip.Addr, to netip.AddrPort, idle, patience time.Duration) (fd int, errno Errno) {
+func Connect(from netip.Addr, to netip.AddrPort, t Tuning) (fd int, errno Errno) {
 	family := unix.AF_INET
 	if to.Addr().Is6() {
 		family = unix.AF_INET6
@@ -106,7 +106,7 @@ func Connect(from netip.Addr, to netip.AddrPort, idle, patience time.Duration) (
 	if err != nil {
 		return -1, errnoOf(err)
 	}
-	if err = KeepAlive(fd, idle, patience); err == nil && from.IsValid() {
+	if err = Tune(fd, t); err == nil && from.IsValid() {
 		err = bindFrom(fd, from)
 	}
 	if err == nil {

@@ -25,6 +25,8 @@ func listenPlain(t *testing.T) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
+var tuning = Tuning{Idle: time.Minute, Patience: time.Hour, Buffer: 64 << 10}
+
 // TestStream checks the calls of the relay on a connection.
 func TestStream(t *testing.T) {
 	l := listenPlain(t)
@@ -37,11 +39,11 @@ func TestStream(t *testing.T) {
 		t.Errorf("%v, %v", at, err)
 	}
 	testenv.Must(t, SetNonBlocking(fd))
-	testenv.Must(t, KeepAlive(fd, time.Minute, time.Hour))
+	testenv.Must(t, Tune(fd, tuning))
 	if _, _, errno := Accept(fd); errno != unix.EAGAIN {
 		t.Errorf("nobody there: %v", errno)
 	}
-	client, errno := Connect(netip.Addr{}, at, time.Minute, time.Hour)
+	client, errno := Connect(netip.Addr{}, at, tuning)
 	if errno != 0 {
 		t.Fatal(errno)
 	}
@@ -62,6 +64,7 @@ func TestStream(t *testing.T) {
 		for option, want := range map[[2]int]int{
 			{unix.SOL_SOCKET, unix.SO_KEEPALIVE}: 1, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}: 60, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}: 3600000,
 			{unix.IPPROTO_TCP, unix.TCP_NODELAY}: 1, {unix.SOL_SOCKET, unix.SO_PROTOCOL}: unix.IPPROTO_TCP,
+			{unix.SOL_SOCKET, unix.SO_RCVBUF}: 128 << 10, {unix.SOL_SOCKET, unix.SO_SNDBUF}: 128 << 10,
 		} {
 			if got, err := unix.GetsockoptInt(s, option[0], option[1]); err != nil || got != want {
 				t.Errorf("option %v is %d, %v", option, got, err)
@@ -99,7 +102,7 @@ func TestStream(t *testing.T) {
 // TestGraceful checks that an end is no reset any more.
 func TestGraceful(t *testing.T) {
 	l := testenv.Listen(t, "127.0.0.1:0")
-	fd, errno := Connect(netip.Addr{}, netip.MustParseAddrPort(l.Addr().String()), time.Minute, time.Hour)
+	fd, errno := Connect(netip.Addr{}, netip.MustParseAddrPort(l.Addr().String()), tuning)
 	if errno != 0 {
 		t.Fatal(errno)
 	}
@@ -126,7 +129,7 @@ func TestConnectFrom(t *testing.T) {
 		if !from.IsLoopback() || from == to.Addr() {
 			t.Fatalf("%v is no other loopback address", from)
 		}
-		fd, errno := Connect(from, to, time.Minute, time.Hour)
+		fd, errno := Connect(from, to, tuning)
 		if errno != 0 {
 			t.Fatal(errno)
 		}
@@ -138,11 +141,11 @@ func TestConnectFrom(t *testing.T) {
 		testenv.Must(t, err)
 		c.Close()
 	}
-	if _, errno := Connect(netip.MustParseAddr("192.0.2.1"), to, time.Minute, time.Hour); errno == 0 {
+	if _, errno := Connect(netip.MustParseAddr("192.0.2.1"), to, tuning); errno == 0 {
 		t.Error("from an address of another machine")
 	}
 	l.Close()
-	fd, errno := Connect(netip.Addr{}, to, time.Minute, time.Hour)
+	fd, errno := Connect(netip.Addr{}, to, tuning)
 	if errno == 0 { // the answer comes in a moment
 		testenv.Eventually(t, "an answer", func() bool { return IsWritable(fd) })
 		errno = Failure(fd)

@@ -78,7 +78,7 @@ func (l *Loop) rest() {
 func (l *Loop) admit(from *listener, fd int, peer netip.AddrPort) {
 	relaycount.Add(&l.counters.Accepted, 1)
 	if !sys.IsAbortive(fd) {
-		_ = sys.KeepAlive(fd, idle, patience) // it fails only for a socket that is gone
+		_ = sys.Tune(fd, tuning) // it fails only for a socket that is gone
 	}
 	local, err := sys.LocalAddr(fd)
 	if err != nil || !proven.Covers(from.addr, local) {

@@ -33,6 +33,7 @@ type conn struct {
 	pause    proven.Pause
 	scanned  bool          // a scanner has the question
 	aside    bool          // this is the second try, from another address
+	reset    bool          // the gateway has reset one connection
 	began    time.Duration // proving: when it began to connect
 	by       time.Duration // proving: the deadline
 	until    time.Duration // waiting and proving: when the client has waited long enough

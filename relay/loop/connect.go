@@ -54,7 +54,7 @@ func (l *Loop) connectAside(c *conn) bool {
 }
 
 func (l *Loop) connectFrom(c *conn, from netip.Addr) {
-	fd, errno := sys.Connect(from, l.life.Addr, idle, patience)
+	fd, errno := sys.Connect(from, l.life.Addr, tuning)
 	switch {
 	case errno == unix.ECONNREFUSED:
 		l.shut(c)
@@ -169,7 +169,12 @@ func (l *Loop) failed(c *conn, h *half, errno sys.Errno) {
 		l.abort(c)
 	case h == &c.client:
 		l.refuse(c, relaycount.ClientGone, 0)
-	case errno == unix.ECONNREFUSED || errno == unix.ECONNRESET:
+	case errno == unix.ECONNREFUSED:
+		l.shut(c)
+	case errno == unix.ECONNRESET && !c.reset:
+		// A gateway that ends resets its backlog before its pidfd shows the end. One that
+		// lives and resets its clients must not hold up the others.
+		c.reset = true
 		l.shut(c)
 	default:
 		l.refuse(c, relaycount.DialFailed, 0)

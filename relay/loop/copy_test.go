@@ -161,9 +161,16 @@ func TestResetDuringBackpressure(t *testing.T) {
 // Scenario C12. TestStuckClients checks that clients that do not read hold a bounded
 // number of chunks, and that the others are served correctly all the same.
 func TestStuckClients(t *testing.T) {
-	r, g := start(t), listen(t)
-	r.serve(g.addr)
 	const stuck = 2 * maxChunks
+	var r *rig
+	t.Cleanup(func() { // after the loop has ended
+		if r.loop.made != maxChunks {
+			t.Errorf("%d chunks for %d stuck clients, want %d", r.loop.made, stuck, maxChunks)
+		}
+	})
+	r = start(t)
+	g := listen(t)
+	r.serve(g.addr)
 	var writers []*net.TCPConn
 	for range stuck {
 		r.dial()
@@ -174,9 +181,6 @@ func TestStuckClients(t *testing.T) {
 		wg.Go(func() { stuff(t, r, w) })
 	}
 	wg.Wait()
-	if r.loop.made != maxChunks {
-		t.Errorf("%d chunks for %d stuck clients, want %d", r.loop.made, stuck, maxChunks)
-	}
 	client := r.dial()
 	echo(t, client, g.accept(), 4<<20)
 	for _, w := range writers {

@@ -103,7 +103,7 @@ func New(c Config) (_ *Loop, err error) {
 	for _, fd := range c.Listeners {
 		addr, err := sys.ListenerAddr(fd)
 		if err == nil {
-			err = errors.Join(sys.SetNonBlocking(fd), sys.KeepAlive(fd, idle, patience))
+			err = errors.Join(sys.SetNonBlocking(fd), sys.Tune(fd, tuning))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot accept on descriptor %d: %w", fd, err)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gateway-init/gateway-init/internal/relaycount"
 	"github.com/gateway-init/gateway-init/internal/sys"
 	"github.com/gateway-init/gateway-init/internal/testenv"
@@ -209,6 +211,25 @@ func TestGatewayClosesAtOnce(t *testing.T) {
 	if took := time.Since(begin); took > 20*proofLimit/2 {
 		t.Errorf("it took %v", took)
 	}
+}
+
+// TestGatewayResets checks that a client gets a second try if the gateway resets it before
+// it could be proven, as a gateway that ends does with its backlog.
+func TestGatewayResets(t *testing.T) {
+	r, g := start(t), listen(t)
+	raw, err := g.SyscallConn()
+	testenv.Must(t, err)
+	// Without data there is no connection to prove, only one to reset.
+	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 30) })
+	testenv.Must(t, err)
+	r.serve(g.addr)
+	client := r.dial()
+	r.eventually("it is being proven", func(c relaycount.Counters) bool { return c.Active == 1 })
+	g.Close() // which resets its backlog
+	next := listen(t)
+	r.serve(next.addr)
+	say(t, client, "x")
+	expect(t, next.accept(), "x")
 }
 
 // Scenario C13. TestStoppedGateway checks a gateway whose event loop stands still:

@@ -6,17 +6,20 @@ import (
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/relaycount"
+	"github.com/gateway-init/gateway-init/internal/sys"
 )
 
 // Times.
 const (
 	proofLimit = 5 * time.Second       // for a connection to the gateway and its proof
 	stall      = time.Second           // for a connection that does not come about, before another try
-	idle       = time.Minute           // without a byte, before the kernel asks whether a peer is there
-	patience   = 10 * time.Minute      // for a peer that takes nothing of what it was sent
 	refusedFor = 20 * time.Millisecond // after the gateway has refused a connection, before the next one
 	breather   = 10 * time.Millisecond // after accept(2) has failed for want of memory or files
 )
+
+// tuning is for both ends of a client. A browser in the background, or a program that was
+// stopped, may take nothing for minutes.
+var tuning = sys.Tuning{Idle: time.Minute, Patience: 10 * time.Minute, Buffer: 256 << 10}
 
 // patience returns how long to wait for events: negative without end.
 func (l *Loop) patience() time.Duration {

@@ -50,7 +50,7 @@ func (b *bench) prepare(before string) (err error) {
 	if err := errors.Join(b.compile("probe", "-s -w -E main.start"), b.compile("hello", "-s -w -buildid=")); err != nil {
 		return err
 	}
-	if err := b.copyFiles(b.dir, b.root, "bin/gateway-init", "bin/gatewayctl", "bin/demogateway", "tests/bench/entrypoint"); err != nil {
+	if err := b.copyFiles(b.dir, b.root, "bin/gateway-init", "bin/gateway-relay", "bin/gatewayctl", "bin/demogateway", "tests/bench/entrypoint"); err != nil {
 		return fmt.Errorf("%w: run make bench, which builds it", err)
 	}
 	b.builds = []build{{gatewayMode, ""}}

@@ -59,6 +59,7 @@ func allPeers() []*peer {
 // packages of Debian, by program.
 var packages = map[string]string{
 	tini: "tini", "dumb-init": "dumb-init", "catatonit": "catatonit", "s6-svscan": "s6", "gosu": "gosu",
+	"nginx": "nginx-full", "socat": "socat", "iperf3": "iperf3", "wrk": "wrk",
 }
 
 // needs returns the programs of a peer that may be missing.

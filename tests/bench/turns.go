@@ -19,6 +19,7 @@ func parts() []part {
 		{"boots", (*bench).boots}, {"counts", (*bench).traces}, {"restarts", (*bench).operations}, {"seen", (*bench).seen},
 		{"idle", (*bench).idle}, {"health", (*bench).health}, {"client", (*bench).client},
 		{"starts", (*bench).starts}, {"signals", (*bench).signals}, {"storm", (*bench).storm}, {"sizes", (*bench).sizes},
+		{"relay", (*bench).relays},
 	}
 }
 

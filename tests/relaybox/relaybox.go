@@ -32,6 +32,7 @@ type Options struct {
 	Listeners []int    // of the caller, who keeps them
 	Counters  *os.File // nil: a new file
 	Stderr    *os.File
+	Quiet     bool            // without its log
 	Prepare   func(*exec.Cmd) // changes how it is started; may be nil
 }
 
@@ -105,6 +106,9 @@ func Start(o Options) (_ *Relay, err error) {
 	r.Cmd.Stderr = os.Stderr
 	if o.Stderr != nil {
 		r.Cmd.Stderr = o.Stderr
+	}
+	if o.Quiet {
+		r.Cmd.Stderr = nil
 	}
 	r.Cmd.ExtraFiles = []*os.File{theirs, r.Counters}
 	for _, fd := range o.Listeners {
