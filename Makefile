@@ -103,7 +103,7 @@ long-openclaw: image-context ## the attack table and a displaced node on the rea
 	@DEPUTY_FULL=1 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part long-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -run "$(LONG_OPENCLAW)"'
 
 long-rounds: image-context ## tests with more rounds (thieves, hostile agents, crashes, restarts), and the time limits of scenarios
-	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./supervisor ./gatewayctl/client ./tests/ns/faults
+	@GATEWAY_TEST_LONG=1 $(GOTEST) -part long-ns -- -timeout 20m ./supervisor ./gatewayctl/client ./tests/ns/faults ./tests/ns/relay ./relay/loop
 	@GATEWAY_TEST_LONG=1 THIEF_SECONDS=600 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && $(GOTEST) -part long-rounds -- -p 1 -timeout 30m ./tests/e2e/{leaks,managed,load,neighbors,proof,client,continuity,lifecycle} -run "TestThief$$|TestRecycledPidIsNeverSignaled$$|TestEndsWithGateway$$|TestEngineClientKilled$$|TestStop$$|TestDrain$$|TestOneShot$$|TestDockerStopEndsEveryProcess$$|TestStopSignalReachesExecProcesses$$|TestDockerStopWorksInEveryState$$|TestHostileAgent|TestControllerInACrowd|TestSimultaneousRestarts|TestCrashLoopDelayIsCapped$$"'
 
 check: build ## formatting, vet, staticcheck, forbidden words, reproducible builds

@@ -37,10 +37,10 @@ func siege(t *testing.T, addr netip.AddrPort) (g *gateway, bound []int) {
 	return &gateway{testenv.Listen(t, addr.String()), t, addr}, bound
 }
 
-// TestSimultaneousOpen checks that no byte reaches an agent that holds the gateway's port
-// without listening, and waits there for each connection that the relay can make. Listener,
-// cookie and uid are the gateway's before and after. The clients are served, by a
-// connection from another address.
+// Invariant I9. TestSimultaneousOpen checks that no byte reaches an agent that holds the
+// gateway's port without listening, and waits there for each connection that the relay
+// can make. Listener, cookie and uid are the gateway's before and after. The clients are
+// served, by a connection from another address.
 func TestSimultaneousOpen(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNET) {
 		return
@@ -91,9 +91,9 @@ func joins(t *testing.T, fd int) bool {
 	return false
 }
 
-// TestParkedConnections checks that an agent that swallows connections to the gateway, by
-// sockets that never answer (TCP_FASTOPEN_CONNECT), delays clients and does not keep them
-// out.
+// Scenario C12. TestParkedConnections checks that an agent that swallows connections to
+// the gateway, by sockets that never answer (TCP_FASTOPEN_CONNECT), delays clients and
+// does not keep them out.
 func TestParkedConnections(t *testing.T) {
 	if !testenv.Inside(t, unix.CLONE_NEWNET) {
 		return

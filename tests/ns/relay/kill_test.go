@@ -17,8 +17,8 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-// TestDeadRelay checks that clients that come while no relay lives are served by the next
-// one, and that meanwhile no other user can bind the port.
+// Scenario C14. TestDeadRelay checks that clients that come while no relay lives are
+// served by the next one, and that meanwhile no other user can bind the port.
 func TestDeadRelay(t *testing.T) {
 	r := inside(t)
 	if r == nil {
@@ -48,8 +48,9 @@ func TestDeadRelay(t *testing.T) {
 	}
 }
 
-// TestKilledRelay checks that a relay that is killed again and again under load serves each
-// client or resets it. A client never takes the end of the relay for the gateway's.
+// Scenario C14. TestKilledRelay checks that a relay that is killed again and again under
+// load serves each client or resets it. A client never takes the end of the relay for the
+// gateway's.
 func TestKilledRelay(t *testing.T) {
 	r := inside(t)
 	if r == nil {
@@ -89,8 +90,8 @@ func TestKilledRelay(t *testing.T) {
 	}
 }
 
-// TestKilledRelayIsNoCleanEnd checks what the two ends of a connection see of a relay that
-// is killed.
+// Scenario C14. TestKilledRelayIsNoCleanEnd checks what the two ends of a connection see
+// of a relay that is killed.
 func TestKilledRelayIsNoCleanEnd(t *testing.T) {
 	r := inside(t)
 	if r == nil {

@@ -23,8 +23,8 @@ import (
 // idleMemory is the most that the relay may have with a thousand idle connections.
 const idleMemory = 16 << 20
 
-// TestThousandIdle checks the memory and the descriptors of a thousand idle connections,
-// and that the thousandth is as fast as the first.
+// Scenario C12. TestThousandIdle checks the memory and the descriptors of a thousand idle
+// connections, and that the thousandth is as fast as the first.
 func TestThousandIdle(t *testing.T) {
 	r := inside(t)
 	if r == nil {
@@ -94,9 +94,9 @@ func resident(t *testing.T, pid int) int {
 	return kib << 10
 }
 
-// TestFlood checks that an agent that holds as many connections as it gets, and asks for
-// more all the time, does not keep the operator out.
-func TestFlood(t *testing.T) {
+// Scenario C12. TestAgentFloods checks that an agent that holds as many connections as it
+// gets, and asks for more all the time, does not keep the operator out.
+func TestAgentFloods(t *testing.T) {
 	r := inside(t)
 	if r == nil {
 		return
@@ -127,7 +127,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestConfined checks what the kernel says about the relay's process.
+// Scenario C08. TestConfined checks what the kernel says about the relay's process.
 func TestConfined(t *testing.T) {
 	r := inside(t)
 	if r == nil {

@@ -15,9 +15,9 @@ import (
 // Source ports of the namespace in TestSimultaneousOpen, all of which the agent watches.
 const firstPort, sourcePorts = 20000, 512
 
-// TestSimultaneousOpen checks that no byte reaches an agent that bound the gateway's port
-// before the gateway, without listening, and waits there for the relay's connections. The
-// proof must look at each connection by its own addresses for that.
+// Invariant I9. TestSimultaneousOpen checks that no byte reaches an agent that bound the
+// gateway's port before the gateway, without listening, and waits there for the relay's
+// connections. The proof must look at each connection by its own addresses for that.
 func TestSimultaneousOpen(t *testing.T) {
 	r := inside(t)
 	if r == nil {
@@ -51,8 +51,9 @@ func TestSimultaneousOpen(t *testing.T) {
 	}
 }
 
-// TestAgentListensWheneverFree checks that no byte flows in either direction while the
-// agent listens on the gateway's port whenever it is free, over restarts of the gateway.
+// Invariant I9. TestAgentListensWheneverFree checks that no byte flows in either
+// direction while the agent listens on the gateway's port whenever it is free, over
+// restarts of the gateway.
 func TestAgentListensWheneverFree(t *testing.T) {
 	r := inside(t)
 	if r == nil {
@@ -103,8 +104,8 @@ func TestAgentListensWheneverFree(t *testing.T) {
 	}
 }
 
-// TestGatewayLeavesItsListener checks that nothing flows to a child of a killed gateway,
-// which has the same listener and uid.
+// Invariant I9. TestGatewayLeavesItsListener checks that nothing flows to a child of a
+// killed gateway, which has the same listener and uid.
 func TestGatewayLeavesItsListener(t *testing.T) {
 	r := inside(t)
 	if r == nil {
