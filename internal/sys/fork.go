@@ -28,7 +28,7 @@ type Fork struct {
 	Session   bool                // it leads a session of its own, otherwise a process group
 	User      *syscall.Credential // nil: our own user
 	Mask      uint64              // blocked signals: bit n-1 is signal n
-	Nofile    *syscall.Rlimit     // nil: ours
+	Nofile    *syscall.Rlimit     // nil, or if the kernel refuses it: ours
 	Pidfd     bool                // return a pidfd, if the kernel has them
 }
 

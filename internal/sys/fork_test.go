@@ -157,7 +157,6 @@ func TestForkFailures(t *testing.T) {
 		"chdir":      {unix.SYS_CHDIR, Fork{Path: "/bin/true", Argv: []string{"true"}, Dir: "/"}, unix.EPERM},
 		"dup":        {unix.SYS_DUP3, Fork{Path: "/bin/true", Argv: []string{"true"}, Files: []uintptr{1, 1}}, unix.EPERM},
 		"fcntl":      {unix.SYS_FCNTL, Fork{Path: "/bin/true", Argv: []string{"true"}, Files: []uintptr{0}}, unix.EPERM},
-		"limit":      {0, Fork{Path: "/bin/true", Argv: []string{"true"}, Nofile: &syscall.Rlimit{Cur: 9, Max: 8}}, unix.EINVAL},
 		"exec":       {unix.SYS_EXECVE, shell("true"), unix.EPERM},
 		"not-found":  {0, Fork{Path: "/no/such", Argv: []string{"x"}}, unix.ENOENT},
 		"nul":        {0, Fork{Path: "/bin/true", Argv: []string{"a\x00b"}}, unix.EINVAL},

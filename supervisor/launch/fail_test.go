@@ -229,6 +229,21 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
+// TestRefusedLimitKeepsNoChildFromStarting checks that a kernel that refuses prlimit(2), as
+// an old seccomp profile does, costs a child only the limit that PID 1 was started with.
+func TestRefusedLimitKeepsNoChildFromStarting(t *testing.T) {
+	testenv.Root(t)
+	if !testenv.Inside(t, 0) {
+		return
+	}
+	c := program(t, "echo", "started")
+	c.Started = &launch.Started{Nofile: syscall.Rlimit{Cur: 64, Max: 64}}
+	testenv.Refuse(t, unix.EPERM, unix.SYS_PRLIMIT64)
+	if got := output(t, c); got != "started\n" {
+		t.Errorf("it printed %q", got)
+	}
+}
+
 // TestDeathBetweenForkAndExec checks that a re-exec child that is killed before it
 // becomes the gateway is not taken for a running gateway.
 func TestDeathBetweenForkAndExec(t *testing.T) {
