@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,11 +51,12 @@ func proven(t *testing.T, r status.Record) {
 	}
 }
 
-// loopbackOnly fails if the gateway's port can be reached from outside.
+// loopbackOnly fails if the gateway's own port, which is not the published one, can be
+// reached from outside.
 func (s *story) loopbackOnly(t *testing.T) {
 	t.Helper()
 	loopback := []string{"0100007F", "00000000000000000000000001000000"}
-	found := 0
+	found, own := 0, s.Status().Gateway.Port
 	for _, table := range []string{"net/tcp", "net/tcp6"} {
 		text, err := readProc(s.HostPID(), table)
 		if err != nil { // no IPv6
@@ -62,7 +64,7 @@ func (s *story) loopbackOnly(t *testing.T) {
 		}
 		for line := range strings.Lines(text) {
 			f := strings.Fields(line)
-			if len(f) < 4 || f[3] != "0A" || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", harness.Port)) {
+			if len(f) < 4 || f[3] != "0A" || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", own)) {
 				continue
 			}
 			found++
@@ -76,12 +78,15 @@ func (s *story) loopbackOnly(t *testing.T) {
 	}
 }
 
+// relayUID is the relay's user of the image.
+const relayUID = 9004
+
 // users fails if a process runs as the wrong user, or has a right that its user
 // does not have. gateway-init runs as root, and gatewayctl does for a moment.
 func (s *story) users(t *testing.T) {
 	t.Helper()
 	record := s.Status()
-	want := map[int]int{record.Gateway.PID: harness.GatewayUID}
+	want := map[int]int{record.Gateway.PID: harness.GatewayUID, record.Publish.Relay.PID: relayUID}
 	for _, c := range record.Sidecars {
 		if c.PID != 0 {
 			want[c.PID] = map[string]int{"pair": harness.OperatorUID, "tools": harness.SandboxUID}[c.Name]
@@ -102,7 +107,7 @@ func (s *story) users(t *testing.T) {
 			if exe != "/usr/local/sbin/gateway-init" && exe != "/usr/local/bin/gatewayctl" {
 				t.Errorf("%+v is root's and executes %s", p, exe)
 			}
-		case p.UID != harness.GatewayUID && p.UID != harness.SandboxUID && p.UID != harness.OperatorUID:
+		case p.UID != harness.GatewayUID && p.UID != harness.SandboxUID && p.UID != harness.OperatorUID && p.UID != relayUID:
 			t.Errorf("%+v has a user of its own", p)
 		case strings.Trim(fields["CapPrm"]+fields["CapEff"]+fields["CapAmb"], "0") != "" || fields["NoNewPrivs"] != "1":
 			t.Errorf("%+v has rights: %s %s, no_new_privs %s", p, fields["CapPrm"], fields["CapEff"], fields["NoNewPrivs"])
@@ -134,7 +139,7 @@ func (s *story) environment(t *testing.T, gateway int) {
 		tokenEnv: s.tokens[0], "ANTHROPIC_API_KEY": s.key,
 		"OPENCLAW_STATE_DIR": "/var/lib/openclaw", "OPENCLAW_CONFIG_PATH": "/etc/openclaw/openclaw.json", "OPENCLAW_CONFIG_READONLY": "1",
 		"OPENCLAW_SUPERVISOR_MODE": "external", "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_NO_AUTO_UPDATE": "1",
-		"NODE_OPTIONS": "--disable-sigusr1", "NODE_COMPILE_CACHE": "/usr/local/share/openclaw-compile-cache", "TMPDIR": "/tmp/openclaw-gateway",
+		"OPENCLAW_GATEWAY_PORT": strconv.Itoa(int(s.Status().Gateway.Port)), "NODE_OPTIONS": "--disable-sigusr1", "NODE_COMPILE_CACHE": "/usr/local/share/openclaw-compile-cache", "TMPDIR": "/tmp/openclaw-gateway",
 	} {
 		if got[name] != value {
 			t.Errorf("the gateway's %s is %.20q", name, got[name])
