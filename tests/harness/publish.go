@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -39,13 +40,36 @@ func (c *Container) Published(port int) string {
 	return ""
 }
 
+// EnginePID returns a process in whose network namespace ports are published, 0 if
+// it is the namespace of the test.
+func EnginePID(t testing.TB) int {
+	t.Helper()
+	pid, err := enginePID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func enginePID() (int, error) {
+	text := os.Getenv(EngineVariable)
+	if text == "" {
+		return 0, nil
+	}
+	pid, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s=%s is no pid", EngineVariable, text)
+	}
+	return pid, nil
+}
+
 // DialPublished connects to a published address, as a user of the engine would.
 func DialPublished(ctx context.Context, network, address string) (net.Conn, error) {
-	if text := os.Getenv(EngineVariable); text != "" {
-		pid, err := strconv.Atoi(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s=%s is no pid", EngineVariable, text)
-		}
+	pid, err := enginePID()
+	switch {
+	case err != nil:
+		return nil, err
+	case pid != 0:
 		return DialIn(ctx, pid, network, address)
 	}
 	return new(net.Dialer).DialContext(ctx, network, address)
