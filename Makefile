@@ -96,8 +96,8 @@ topologies: image-context ## the tests that the topology can change, without roo
 # The tests of long-openclaw, as a pattern for -run and -skip.
 LONG_OPENCLAW := TestDeputy$$|TestDisplacedNode$$|TestOwnBase$$|TestDemo$$
 
-test-openclaw: image-context ## every other test of the real OpenClaw
-	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part test-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -skip "$(LONG_OPENCLAW)"'
+test-openclaw: image-context ## every other test of the real OpenClaw, and a browser (screenshots in bin/screenshots)
+	@tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && tests/engine/need-chromium && $(GOTEST) -part test-openclaw -- -tags long -timeout 30m ./tests/harness/browser ./tests/e2e/openclaw -skip "$(LONG_OPENCLAW)"'
 
 long-openclaw: image-context ## the attack table and a displaced node on the real OpenClaw
 	@DEPUTY_FULL=1 tests/engine/run bash -c 'tests/engine/build-images >/dev/null && tests/engine/build-openclaw && $(GOTEST) -part long-openclaw -- -tags long -timeout 30m ./tests/e2e/openclaw -run "$(LONG_OPENCLAW)"'

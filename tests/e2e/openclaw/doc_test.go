@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,9 @@ const (
 	requests = "/tmp/model-requests"
 	tokenEnv = "OPENCLAW_GATEWAY_TOKEN"
 )
+
+// noNetwork are the first flags of options.
+var noNetwork = []string{"--network", "none"}
 
 // flags are the README's flags for this image: the general ones, and a place for
 // the files of each of the three users.
@@ -75,7 +79,7 @@ func options(t testing.TB, conf, over map[string]any) harness.Options {
 	tools := filepath.Join(harness.Root(t), "bin/demotools")
 	return harness.Options{
 		Image: harness.OpenClawImage, NoState: true, Flags: flags(), Config: over,
-		Extra: []string{"--network", "none", "-v", dir + ":/etc/openclaw:ro", "-v", tools + ":/usr/local/bin/demotools:ro"},
+		Extra: append(slices.Clone(noNetwork), "-v", dir+":/etc/openclaw:ro", "-v", tools+":/usr/local/bin/demotools:ro"),
 		Env:   map[string]string{"OPENCLAW_OFFLINE": "1"},
 		// It starts before the gateway, which asks the model for nothing by itself.
 		Command: []string{"demotools", "fakemodel", modelAddr},
