@@ -65,5 +65,6 @@ stopped_cleanly
 
 if [[ -n ${ENGINE_PRIVATE:-} ]]; then step "done"; exit 0; fi
 step "done. Try it yourself:"
-echo "  $engine run -d --name openclaw ${flags[*]} -v openclaw-state:/var/lib/openclaw -v openclaw-sandbox:/sandbox gateway-openclaw:dev"
+echo "  $engine run -d --name openclaw -p 127.0.0.1:18789:18789 ${flags[*]} -v openclaw-state:/var/lib/openclaw -v openclaw-sandbox:/sandbox gateway-openclaw:dev"
 echo "  $engine exec openclaw /usr/local/bin/gatewayctl wait && $engine exec -it openclaw /usr/local/bin/gatewayctl tui"
+echo "  $engine exec openclaw /usr/local/bin/gatewayctl token --url http://localhost:18789    # the dashboard, for a browser"

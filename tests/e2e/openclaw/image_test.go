@@ -6,12 +6,14 @@ package openclaw
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gateway-init/gateway-init/tests/harness"
 )
@@ -156,7 +158,8 @@ func commands(t *testing.T, page string) string {
 	return strings.Join(all, "\n")
 }
 
-// TestTenMinutes runs the commands of docs/openclaw.md unchanged.
+// TestTenMinutes runs the commands of docs/openclaw.md unchanged, and then the image
+// that they build.
 func TestTenMinutes(t *testing.T) {
 	takePlace(t)
 	needImage(t)
@@ -169,7 +172,13 @@ func TestTenMinutes(t *testing.T) {
 		harness.Engine(t, nil, "volume", "rm", "-f", "my-agent-state", "my-agent-files")
 		harness.Engine(t, nil, "rmi", "-f", "my-agent")
 	})
-	cmd := exec.Command("bash", "-euc", "docker() { command "+engine+` "$@"; }`+"\n"+commands(t, "docs/openclaw.md"))
+	all := commands(t, "docs/openclaw.md")
+	first, _, ok := strings.Cut(all, "\nmkdir ")
+	if !ok || !strings.Contains(first, " gateway-openclaw:dev\n") {
+		t.Fatalf("the first block is not as expected: %s", first)
+	}
+	again := strings.Replace(first, " gateway-openclaw:dev\n", " my-agent\n", 1)
+	cmd := exec.Command("bash", "-euc", "docker() { command "+engine+` "$@"; }`+"\n"+all+"\n"+again+"\ndocker exec my-agent /usr/local/bin/gatewayctl status")
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -177,6 +186,13 @@ func TestTenMinutes(t *testing.T) {
 	}
 	if !strings.Contains(string(out), "\nSERVING") || strings.Contains(string(out), "\nhardening") { // no such row: hardening is complete
 		t.Errorf("%s", out)
+	}
+	if n := strings.Count(string(out), "\nhttp://localhost:18789/#token="); n != 2 {
+		t.Errorf("%d URLs", n)
+	}
+	web := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: harness.DialPublished}}
+	if r, err := web.Get("http://127.0.0.1:18789/"); err != nil || r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("the dashboard: %v %v", r, err)
 	}
 	// The named volumes have the owners of the image.
 	for path, want := range map[string]string{"/var/lib/openclaw": "700:9001:9001", "/sandbox": "755:9002:9002"} {
