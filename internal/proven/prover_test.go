@@ -18,7 +18,7 @@ import (
 	"github.com/gateway-init/gateway-init/internal/testenv"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.IPv6Main(m)) }
+func TestMain(m *testing.M) { os.Exit(testenv.OwnNetMain(m)) }
 
 var me = uint32(os.Geteuid())
 

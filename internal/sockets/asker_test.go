@@ -5,6 +5,7 @@ package sockets
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -41,12 +42,13 @@ func TestAskerFindsListeners(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := testenv.Serve(t, c.network, c.host, me, nil)
 			got, ok, err := a.Lookup(netip.AddrPortFrom(netip.MustParseAddr(c.ask), s.Port()), netip.AddrPort{})
-			if err != nil || ok != c.found || ok && (got.State != Listening || got.UID != me || got.Local.Port() != s.Port()) {
-				t.Errorf("got %+v, %v, %v", got, ok, err)
-			}
+			testenv.Must(t, err)
 			ls, err := Listeners(s.Port())
-			if testenv.Must(t, err); ok && (len(ls) != 1 || ls[0].Cookie != got.Cookie) {
-				t.Errorf("the lookup says %+v, the dump %+v", got, ls)
+			testenv.Must(t, err)
+			// Another process may have the port at an address that is not ours.
+			isOurs := ok && slices.ContainsFunc(ls, func(l Listener) bool { return l.Addr == s.Addr && l.Cookie == got.Cookie })
+			if isOurs != c.found || isOurs && (got.State != Listening || got.UID != me || got.Local.Port() != s.Port()) {
+				t.Errorf("the lookup says %+v, %v, the dump %+v", got, ok, ls)
 			}
 		})
 	}
@@ -85,7 +87,7 @@ func TestAskerConnection(t *testing.T) {
 					t.Errorf("%v: got %+v, %v, %v", ends, got, ok, err)
 				}
 			}
-			other := netip.AddrPortFrom(client.Addr(), client.Port()^1)
+			other := netip.AddrPortFrom(client.Addr(), 1) // no process has it
 			if got, ok, err := a.Lookup(server, other); err != nil || !ok || got.State != Listening {
 				t.Errorf("no such connection: %+v, %v, %v", got, ok, err)
 			}

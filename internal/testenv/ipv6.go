@@ -27,6 +27,15 @@ func IPv6Main(m *testing.M) int {
 	return m.Run()
 }
 
+// OwnNetMain calls m.Run in a network namespace of its own, so that no listener of another
+// process has a port of the tests. Without root it has to do without.
+func OwnNetMain(m *testing.M) int {
+	if os.Geteuid() == 0 && os.Getenv(insideEnv) == "" && os.Getenv(ownNetEnv) == "" {
+		fmt.Fprintf(os.Stderr, "no network namespace for these tests: %v\n", execInOwnNet())
+	}
+	return m.Run()
+}
+
 func hasIPv6() bool {
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err == nil {

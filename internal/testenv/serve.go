@@ -190,7 +190,8 @@ func Listen(t *testing.T, addr string) *net.TCPListener {
 }
 
 // Shell starts a shell, with the listener as its descriptor 3 or without one, and
-// returns its pid.
+// returns its pid. At the end of the test the shell and its children are killed, because
+// they would keep the listener.
 func Shell(t *testing.T, l *net.TCPListener, script string) int {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", script)
@@ -200,7 +201,8 @@ func Shell(t *testing.T, l *net.TCPListener, script string) int {
 		defer f.Close()
 		cmd.ExtraFiles = []*os.File{f}
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	Must(t, cmd.Start())
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
 	return cmd.Process.Pid
 }

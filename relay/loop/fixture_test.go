@@ -24,7 +24,7 @@ import (
 	"github.com/gateway-init/gateway-init/tests/relaybox"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.IPv6Main(m)) }
+func TestMain(m *testing.M) { os.Exit(testenv.OwnNetMain(m)) }
 
 var me = uint32(os.Geteuid())
 
