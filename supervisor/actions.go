@@ -140,12 +140,7 @@ func (s *Supervisor) proved(r *result) {
 			s.unit.post(eventProven)
 			return
 		}
-		if r.noRoom {
-			s.unit.makeRoom()
-		}
-		if len(r.signals.Foreign) > 0 {
-			s.unit.freePort()
-		}
+		s.unit.makeWay(r)
 		s.unit.setTrouble(r.reason, r.detail)
 		s.prover.tryAgain(r, s.unit.age())
 	case requestProof:

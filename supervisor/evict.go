@@ -80,6 +80,17 @@ func (s *Supervisor) freeBeside() (beside string, err error) {
 	return beside, err
 }
 
+// makeWay ends processes of the agent if the proof of a gateway that starts has met their
+// want of room or their listener.
+func (u *gatewayUnit) makeWay(r *result) {
+	if r.noRoom {
+		u.makeRoom()
+	}
+	if len(r.signals.Foreign) > 0 {
+		u.freePort()
+	}
+}
+
 // mayLaunchAgain ends processes of the agent if a fork was refused or the port is taken, and
 // reports whether the launch is tried again when they are gone. Otherwise it has failed for
 // now.

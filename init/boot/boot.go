@@ -227,25 +227,7 @@ func (b *bootstrap) run() (int, error) {
 		c.Unseparated, c.Sweeper = true, sweep.NewByAncestry(b.cfg.Gateway.TokenEnv, b.token.HasMinted)
 		c.Authorized = exitauth.Check
 	} else {
-		sweeper := sweep.NewByUID(b.users.gateway.UID, shared)
-		signals.OnShared = func() {
-			b.log.Warn().Str("event", evSharedNamespace).Msg("another gateway-init shares our PID namespace: sweeping by descent")
-			sweeper.Share()
-		}
-		sweeper.OnForeign = func(uid uint32) {
-			b.log.Warn().Str("event", evSharedNamespace).Uint32("uid", uid).Msg("another container has processes of our uid in our PID namespace: sweeping by descent while they are there")
-		}
-		c.Sweeper = sweeper
-		if b.cfg.SandboxEvict {
-			c.Evict = func(n int, spare func(pid int) bool) (int, error) {
-				return sweeper.Evict(b.users.sandbox.UID, n, spare)
-			}
-		}
-		if b.cfg.SandboxEvictPort {
-			c.FreePort = func(port uint16, spare func(pid int) bool, all bool) ([]int, bool, error) {
-				return sweeper.FreePort(sweep.Account{UID: b.users.sandbox.UID, GID: b.users.sandbox.GID}, port, spare, all)
-			}
-		}
+		b.sweepByUID(c, shared, &signals)
 	}
 	c.Signals = signals
 	if b.rootless || b.settings.noGateway || b.cfg.CommandStart == "immediate" {
