@@ -90,19 +90,24 @@ func (r *relay) fork() error {
 		return err
 	}
 	r.child, r.link = c, ours
-	go func() { // ends with the channel
-		for {
-			request, err := ours.Next()
-			if err != nil {
-				return
-			}
-			select {
-			case r.asks <- request:
-			default: // one waits already
-			}
-		}
-	}()
+	go r.hear(ours)
 	return nil
+}
+
+// hear reads the relay's requests until the channel is closed. It reads slowly, because a
+// relay that asks without end must not keep PID 1 busy.
+func (r *relay) hear(ours RelayLink) {
+	for {
+		request, err := ours.Next()
+		if err != nil {
+			return
+		}
+		select {
+		case r.asks <- request:
+		default: // one waits already
+		}
+		time.Sleep(askPause)
+	}
 }
 
 // serve tells the relay which life of the gateway is proven.
@@ -144,7 +149,8 @@ func (r *relay) tell() {
 	}
 }
 
-// askPause is the least time between two proofs that the relay asks for.
+// askPause is the least time between two requests that are read from one relay, and between
+// two proofs for them. A relay that ends and starts again has another channel.
 const askPause = time.Second
 
 // wantsProof reports whether the relay's request is about the life that is proven, and does

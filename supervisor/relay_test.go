@@ -27,6 +27,8 @@ import (
 type fakeLink struct {
 	told   []string
 	full   bool // the relay does not read
+	floods bool // it asks without end
+	read   int  // requests that PID 1 has read
 	closed chan struct{}
 }
 
@@ -46,6 +48,15 @@ func (l *fakeLink) note(text string) error {
 }
 
 func (l *fakeLink) Next() (relaylink.Request, error) {
+	const most = 1000 // so that a reader without a pause ends
+	select {
+	case <-l.closed:
+	default:
+		if l.floods && l.read < most {
+			l.read++
+			return relaylink.Request{Generation: uint64(l.read)}, nil
+		}
+	}
 	<-l.closed
 	return relaylink.Request{}, os.ErrClosed
 }
@@ -59,6 +70,7 @@ type relayFixture struct {
 	noLink  error
 	noFork  error
 	passed  int // descriptors of the last relay
+	floods  bool
 }
 
 func newRelayFixture(t *testing.T) *relayFixture {
@@ -68,7 +80,7 @@ func newRelayFixture(t *testing.T) *relayFixture {
 		Link: func() (RelayLink, *os.File, error) {
 			theirs, err := os.Open(os.DevNull)
 			check(t, err)
-			d.link = &fakeLink{closed: make(chan struct{})}
+			d.link = &fakeLink{closed: make(chan struct{}), floods: d.floods}
 			return d.link, theirs, d.noLink
 		},
 	}
@@ -222,6 +234,23 @@ func TestRelayAsksForAProof(t *testing.T) {
 				t.Errorf("request %d: %t", i, got)
 			}
 		}
+	})
+}
+
+// Scenario C07. TestRelayThatAsksWithoutEndIsReadSlowly checks that such a relay costs PID 1
+// one read a second, also with requests that are about no life.
+func TestRelayThatAsksWithoutEndIsReadSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newRelayFixture(t)
+		d.floods = true
+		d.relay.start()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if d.link.read < 10 || d.link.read > 11 {
+			t.Errorf("%d requests were read in 10 s", d.link.read)
+		}
+		d.died()
+		time.Sleep(askPause) // the reader ends
 	})
 }
 
