@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/gateway-init/gateway-init/internal/logring"
@@ -26,12 +25,12 @@ type field struct {
 	value any
 }
 
-// log writes lines like those of PID 1. It never waits for their reader.
+// log writes lines like those of PID 1. It never waits for their reader. It is for one
+// goroutine.
 type log struct {
 	ring *logring.Ring
 	text bool
 
-	mu      sync.Mutex
 	next    time.Time // when the next refusal may be written
 	skipped int       // refusals since the last line
 }
@@ -79,11 +78,9 @@ func isPlain(s string) bool {
 
 // Refused writes at most one line a second. The counters have every refusal.
 func (l *log) Refused(r relaycount.Reason, uid uint32) {
-	l.mu.Lock()
 	now := time.Now()
 	if now.Before(l.next) {
 		l.skipped++
-		l.mu.Unlock()
 		return
 	}
 	fields := []field{{"reason", r.String()}}
@@ -94,6 +91,5 @@ func (l *log) Refused(r relaycount.Reason, uid uint32) {
 		fields = append(fields, field{"skipped", l.skipped})
 	}
 	l.next, l.skipped = now.Add(time.Second), 0
-	l.mu.Unlock()
 	l.write("warn", evRefused, fields...)
 }

@@ -59,7 +59,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.IntVar(&o.listeners, "listeners", 0, "the `number` of listening sockets, from descriptor 5 on")
 	f.DurationVar(&o.wait, "wait", 10*time.Second, "how long a client waits for a proven gateway")
 	f.StringVar(&o.log, "log", "json", "the form of log lines: json or text")
-	f.Uint64Var(&o.operator, "operator", 0, "the `uid` whose clients are not bounded by the limit of one user")
+	f.Uint64Var(&o.operator, "operator", 0, "the `uid` whose clients on this machine have no limit of their own")
 	f.BoolVar(&o.oneUser, "one-user", false, "all processes of the container have one user, which may be root")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	err = f.Parse(args)

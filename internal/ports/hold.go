@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -119,7 +120,7 @@ func (h *Held) bind(sockets []heldSocket) error {
 
 // Close gives the port up.
 func (h *Held) Close() {
-	for _, f := range append(h.Listening, h.bound...) {
+	for _, f := range slices.Concat(h.Listening, h.bound) {
 		f.Close()
 	}
 }

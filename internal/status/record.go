@@ -117,17 +117,6 @@ type Gateway struct {
 	Enabled    bool       `json:"enabled"`              // false with --no-gateway
 }
 
-// Publish is the port on which clients reach the gateway.
-type Publish struct {
-	Port    uint16   `json:"port"`
-	Address string   `json:"address"`           // 127.0.0.1, 0.0.0.0, :: or *
-	Listens []string `json:"listens,omitempty"` // addresses at which PID 1's sockets listen
-	Cookies []uint64 `json:"cookies,omitempty"` // of these sockets (SO_COOKIE)
-	Problem string   `json:"problem,omitempty"` // why PID 1 does not hold the port
-	Proven  bool     `json:"proven"`            // clients reach a proven gateway
-	Relay   *Child   `json:"relay,omitempty"`   // absent if the gateway has the sockets
-}
-
 // Starts counts the processes of the gateway since PID 1 started, by how the one before
 // ended.
 type Starts struct {
@@ -253,25 +242,4 @@ type Caps struct {
 	NoNewPrivs  bool   `json:"no_new_privs"`
 	Dumpable    bool   `json:"dumpable"`
 	Threads     int    `json:"threads"` // how many threads were read
-}
-
-// Hardening is one missing protection: a name from docs/hardening.md and one
-// line that says what it means and which flag brings it.
-type Hardening struct {
-	Name   string `json:"name"`
-	Detail string `json:"detail"`
-}
-
-// OpenInChildren is the one name under hardening that is no missing protection, because a
-// gateway may not work with what closes it (gateway.confine).
-const OpenInChildren = "environment-open-in-children"
-
-// Missing returns the missing protections.
-func Missing(all []Hardening) (some []Hardening) {
-	for _, h := range all {
-		if h.Name != OpenInChildren {
-			some = append(some, h)
-		}
-	}
-	return some
 }

@@ -6,7 +6,6 @@ package bounds
 
 import (
 	"net/netip"
-	"sync"
 
 	"github.com/gateway-init/gateway-init/internal/relaycount"
 )
@@ -43,11 +42,9 @@ type Client struct {
 // Nobody is the uid of a local client whose user cannot be found out.
 const Nobody = ^uint32(0)
 
-// Bounds counts clients. Its methods may be called by several goroutines.
+// Bounds counts clients. It is for one goroutine.
 type Bounds struct {
-	limits Limits
-
-	mu        sync.Mutex
+	limits    Limits
 	total     int
 	favored   int
 	users     map[uint32]int
@@ -59,13 +56,8 @@ func New(l Limits) *Bounds {
 	return &Bounds{limits: l, users: map[uint32]int{}, addresses: map[netip.Addr]int{}}
 }
 
-// Limits returns the limits.
-func (b *Bounds) Limits() Limits { return b.limits }
-
 // Take counts one more client, or says which limit keeps it out.
 func (b *Bounds) Take(c Client) (r relaycount.Reason, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	addr := network(c.Addr)
 	switch {
 	case b.total >= b.limits.Total:
@@ -89,8 +81,6 @@ func (b *Bounds) Take(c Client) (r relaycount.Reason, ok bool) {
 
 // Release takes one client away that Take has counted.
 func (b *Bounds) Release(c Client) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.total--
 	switch {
 	case c.Favored:

@@ -67,6 +67,14 @@ const (
 // key returns what the event of one side says.
 func (c *conn) key(side int32) (slot, mark int32) { return c.slot, c.seq[side]<<1 | side }
 
+// half returns the socket of a side.
+func (c *conn) half(side int32) *half {
+	if side == gatewaySide {
+		return &c.gateway
+	}
+	return &c.client
+}
+
 // renew makes the key of a side another one.
 func (c *conn) renew(side int32) { c.seq[side] = (c.seq[side] + 1) & (1<<30 - 1) }
 
@@ -100,10 +108,7 @@ func (l *Loop) find(slot, mark int32) (*conn, *half) {
 	if c.state == free || c.seq[side] != mark>>1 {
 		return nil, nil
 	}
-	if side == gatewaySide {
-		return c, &c.gateway
-	}
-	return c, &c.client
+	return c, c.half(side)
 }
 
 // queue is a list of conns by the time at which something is due. All of its members

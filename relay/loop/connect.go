@@ -184,10 +184,7 @@ func (l *Loop) failed(c *conn, h *half, errno sys.Errno) {
 // watch makes the loop hear of a socket. It reports whether it does. If not, the client
 // was reset.
 func (l *Loop) watch(c *conn, side int32) bool {
-	h := &c.client
-	if side == gatewaySide {
-		h = &c.gateway
-	}
+	h := c.half(side)
 	if h.heard {
 		return true
 	}

@@ -67,11 +67,8 @@ func (l *Loop) pump(from, to *half) (moved int, alive bool) {
 	for moved < turn && to.out {
 		switch {
 		case len(from.rest) > 0:
-			n, errno := sys.SendNow(to.fd, from.rest)
-			if errno == unix.EAGAIN {
-				n, errno = 0, 0
-			}
-			if errno != 0 {
+			n, alive := to.take(from.rest)
+			if !alive {
 				return moved, false
 			}
 			moved += n
@@ -108,11 +105,8 @@ func (l *Loop) carry(from, to *half) (moved int, alive bool) {
 	if stop, alive := from.took(n, len(l.chunk), errno); stop {
 		return 0, alive
 	}
-	sent, errno := sys.SendNow(to.fd, l.chunk[:n])
-	if errno == unix.EAGAIN {
-		sent, errno = 0, 0
-	}
-	if errno != 0 {
+	sent, alive := to.take(l.chunk[:n])
+	if !alive {
 		return 0, false
 	}
 	if sent < n {
@@ -140,6 +134,16 @@ func (h *half) took(n, room int, errno sys.Errno) (stop, alive bool) {
 	return false, true
 }
 
+// take writes what the socket takes now, which may be nothing. alive is false if it has
+// failed.
+func (h *half) take(b []byte) (n int, alive bool) {
+	n, errno := sys.SendNow(h.fd, b)
+	if errno == unix.EAGAIN {
+		return 0, true
+	}
+	return n, errno == 0
+}
+
 // carryWhatFits copies without keeping anything. It is for the time when all chunks are
 // held by peers that do not read. It writes what it has only looked at, and then removes
 // what was taken.
@@ -149,11 +153,8 @@ func (l *Loop) carryWhatFits(from, to *half) (moved int, alive bool) {
 	if stop, alive := from.took(n, len(l.glass), errno); stop {
 		return 0, alive
 	}
-	sent, errno := sys.SendNow(to.fd, l.glass[:n])
-	if errno == unix.EAGAIN {
-		sent, errno = 0, 0
-	}
-	if errno != 0 {
+	sent, alive := to.take(l.glass[:n])
+	if !alive {
 		return 0, false
 	}
 	if sent < n {
@@ -193,10 +194,7 @@ func (l *Loop) giveBack(h *half) {
 // roomFor makes the loop hear when a full socket takes more again. It reports whether it
 // does. Most sockets are never full, so they are not watched for that before.
 func (l *Loop) roomFor(c *conn, side int32) bool {
-	h := &c.client
-	if side == gatewaySide {
-		h = &c.gateway
-	}
+	h := c.half(side)
 	if h.out || h.roomy {
 		return true
 	}
