@@ -73,8 +73,8 @@ func (c *Controller) carryOut(ctx context.Context, r control.Request) error {
 	return c.replace(ctx, g)
 }
 
-// Start asks the supervisor for a gateway, where there is none, and proves it. That gateway
-// is not older than since, in clock ticks. Our turn must have begun (Begin).
+// Start asks the supervisor for a gateway if there is none, and proves the new one, which
+// must not be older than since, in clock ticks. Our turn must have begun (Begin).
 func (c *Controller) Start(ctx context.Context, since uint64) (Result, error) {
 	c.since = since
 	err := c.viaSupervisor(ctx, control.Request{Action: control.Recover}, nil)

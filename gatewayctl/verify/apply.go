@@ -193,9 +193,8 @@ func (u *upper) parent(unsafePath string, make bool) (*node, error) {
 // a missing one.
 func (n *node) isUsual() bool { return n.uid == 0 && n.gid == 0 && n.mode == 0o755 }
 
-// checkImplied refuses a layer without an entry for a directory of a lower layer that
-// it changes. With overlayfs some engines make that directory anew, as one of root
-// with mode 0755.
+// checkImplied refuses a layer that changes a directory of a lower layer and has no entry
+// for it. With overlayfs some engines give such a directory to root, with mode 0755.
 func (u *upper) checkImplied() error {
 	var problems []string
 	for at := range u.implied {

@@ -88,7 +88,7 @@ func TestLayersThatEnginesReadDifferently(t *testing.T) {
 		"file-below-a-link":     {[]*tar.Header{fileAt("s/new", 0o644, 0)}, "/s/new is below something that is no directory"},
 		"below-a-whiteout":      {[]*tar.Header{fileAt(".wh.d/x", 0o644, 0)}, "cannot use /.wh.d/x: it is below a whiteout"},
 		"below-meta":            {[]*tar.Header{fileAt(".wh..wh.plnk/1", 0o4755, 0), hardLink("q", ".wh..wh.plnk/1", 0o4755, 0)}, "/.wh..wh.plnk/1: it is below a whiteout"},
-		// docker makes the directory anew with overlay2: mode 0755, of root.
+		// With overlay2, docker gives such a directory to root, with mode 0755.
 		"implied-folder":         {[]*tar.Header{fileAt("own/new", 0o600, 9001)}, "it changes /own (mode 0700 of 9001:9001) and has no entry for it"},
 		"implied-sticky-folder":  {[]*tar.Header{fileAt("tmp/new", 0o600, 0)}, "it changes /tmp (mode 1777 of 0:0)"},
 		"implied-by-a-whiteout":  {[]*tar.Header{fileAt("own/.wh.x", 0, 0)}, "it changes /own (mode 0700 of 9001:9001)"},
